@@ -1,0 +1,142 @@
+# exeat: decides what may leave a Linux workload, and proves it.
+#
+#   make            build build/exeat            make demo     run the main job (root)
+#   make check      all tests (root)             make lint     format, analysis, budgets
+#   make fuzz       fuzzers, long                make bench    side-by-side benchmark (root)
+#   make install    PREFIX=/usr/local DESTDIR=   make clean    remove build/
+#   make deps       install what the build and the tests need (Debian 12, root)
+#
+# Knobs: O=build directory, V=1 verbose, SAN=asan (address + undefined behaviour sanitizers).
+
+O       ?= build
+PREFIX  ?= /usr/local
+DESTDIR ?=
+CC      ?= gcc
+CXX     ?= g++
+CLANG   ?= clang
+BPFTOOL ?= /usr/sbin/bpftool
+V       ?= 0
+VERSION := 0.1.0
+
+ifeq ($(V),1)
+Q :=
+msg :=
+else
+Q := @
+msg = @printf '  %-8s %s\n' $(1) $(2);
+endif
+
+SHELL := /bin/bash
+.DELETE_ON_ERROR:
+.SECONDARY:
+.DEFAULT_GOAL := all
+
+ARCH_INC := /usr/include/$(shell $(CC) -dumpmachine)
+WARN := -Wall -Wextra -Wshadow -Wvla -Wformat=2 -Wundef -Wcast-qual -Wwrite-strings \
+	-Wimplicit-fallthrough -Wlogical-op -Wduplicated-cond
+CWARN := $(WARN) -Wstrict-prototypes -Wmissing-prototypes
+HARDEN := -fno-common -fno-strict-aliasing -ftrivial-auto-var-init=zero -fstack-protector-strong \
+	-fstack-clash-protection -fcf-protection=full -fPIE
+OPT ?= -O2 -g
+ifeq ($(SAN),asan)
+OPT := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+else
+HARDEN += -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3
+endif
+DEFS := -D_GNU_SOURCE -DEX_VERSION='"$(VERSION)"'
+INC  := -I. -Iinclude -isystem $(O)/datapath -isystem /usr/share/include/llhttp
+CFLAGS   += -std=gnu17 $(OPT) $(CWARN) $(HARDEN) $(DEFS) $(INC) -MMD -MP
+CXXFLAGS += -std=c++17 $(OPT) $(WARN) $(HARDEN) $(INC) -MMD -MP -fno-exceptions
+LDFLAGS  += $(OPT) -pie -Wl,-z,relro,-z,now,-z,noexecstack,-z,separate-code
+LIBS := -lbpf -lxdp -lyaml -lre2 -lcares -lnghttp2 -lssl -lcrypto -lseccomp -lcap -lstdc++
+
+BPF_CFLAGS := -O2 -g -target bpf -mcpu=v3 -std=gnu17 -Wall -Wextra -Wno-unused-parameter -Werror \
+	-Iinclude -I$(ARCH_INC)
+
+# ---- sources: every .c in a room belongs to the room ----
+POLICY_OBJ := $(patsubst %.c,$(O)/%.o,$(sort $(wildcard policy/*.c))) \
+	      $(patsubst %.cc,$(O)/%.o,$(sort $(wildcard policy/*.cc)))
+AGENT_OBJ  := $(patsubst %.c,$(O)/%.o,$(filter-out agent/main.c,$(sort $(wildcard agent/*.c agent/*/*.c))))
+LLHTTP_OBJ := $(patsubst %,$(O)/third_party/%.o,llhttp api http)
+BPF_SKEL   := $(patsubst datapath/%.bpf.c,$(O)/datapath/%.skel.h,$(sort $(wildcard datapath/*.bpf.c)))
+UNIT_BIN     := $(patsubst tests/%.c,$(O)/tests/%,$(sort $(wildcard tests/unit/test_*.c)))
+DATAPATH_BIN := $(patsubst tests/%.c,$(O)/tests/%,$(sort $(wildcard tests/datapath/test_*.c)))
+DATAPATH_AUX := $(patsubst %.c,$(O)/%.o,$(filter-out $(wildcard tests/datapath/test_*.c),$(sort $(wildcard tests/datapath/*.c))))
+FUZZ_BIN     := $(patsubst tests/%.c,$(O)/tests/%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
+
+.PHONY: all help deps demo check check-unit check-datapath check-e2e check-fuzz check-san lint format \
+	fuzz bench install clean
+all: $(O)/exeat
+
+help:
+	@sed -n 's/^#  *\(make.*\)/\1/p' Makefile
+
+deps:
+	@.ci/setup
+
+# ---- kernel gate ----
+$(O)/datapath/%.bpf.o: datapath/%.bpf.c $(wildcard datapath/*.h include/exeat/*.h)
+	@mkdir -p $(@D)
+	$(call msg,BPF,$<)
+	$(Q)$(CLANG) $(BPF_CFLAGS) -c $< -o $@
+
+$(O)/datapath/%.skel.h: $(O)/datapath/%.bpf.o
+	$(call msg,SKEL,$@)
+	$(Q)$(BPFTOOL) gen skeleton $< name $(subst -,_,$*)_bpf > $@
+
+# ---- user space ----
+$(O)/%.o: %.c
+	@mkdir -p $(@D)
+	$(call msg,CC,$<)
+	$(Q)$(CC) $(CFLAGS) -c $< -o $@
+
+$(O)/%.o: %.cc
+	@mkdir -p $(@D)
+	$(call msg,CXX,$<)
+	$(Q)$(CXX) $(CXXFLAGS) -c $< -o $@
+
+# third party: without our warnings
+$(O)/third_party/%.o: /usr/share/llhttp/%.c
+	@mkdir -p $(@D)
+	$(call msg,CC,$<)
+	$(Q)$(CC) $(OPT) $(HARDEN) -w -I/usr/share/include/llhttp -c $< -o $@
+
+$(AGENT_OBJ) $(O)/agent/main.o: | $(BPF_SKEL)
+
+$(O)/libpolicy.a: $(POLICY_OBJ)
+	$(call msg,AR,$@)
+	$(Q)rm -f $@ && ar rcs $@ $^
+
+$(O)/libagent.a: $(AGENT_OBJ) $(LLHTTP_OBJ)
+	$(call msg,AR,$@)
+	$(Q)rm -f $@ && ar rcs $@ $^
+
+$(O)/exeat: $(O)/agent/main.o $(O)/libagent.a $(O)/libpolicy.a
+	$(call msg,LD,$@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+# ---- tests: a unit test may name extra needs in tests/unit/NAME.mk ----
+# -Wl,--start-group: only what a test uses of the archives is linked, so a policy test does not
+# need a finished agent.
+$(O)/tests/unit/%: $(O)/tests/unit/%.o $(O)/libpolicy.a $(O)/libagent.a
+	$(call msg,LD,$@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $< $(O)/libagent.a $(O)/libpolicy.a -lcmocka $(LIBS)
+
+$(O)/tests/datapath/%.o: | $(BPF_SKEL)
+$(O)/tests/datapath/test_%: $(O)/tests/datapath/test_%.o $(DATAPATH_AUX) $(O)/libpolicy.a $(O)/libagent.a
+	$(call msg,LD,$@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $< $(DATAPATH_AUX) $(O)/libagent.a $(O)/libpolicy.a -lcmocka $(LIBS)
+
+check-unit: $(UNIT_BIN)
+	@tests/run unit $(UNIT_BIN)
+check-datapath: $(DATAPATH_BIN)
+	@tests/run datapath $(DATAPATH_BIN)
+check-e2e: $(O)/exeat
+	@tests/run e2e $(sort $(wildcard tests/e2e/test-*.sh))
+check: all $(UNIT_BIN) $(DATAPATH_BIN)
+	@tests/run all
+
+clean:
+	rm -rf $(O)
+
+-include $(shell find $(O) -name '*.d' 2>/dev/null)

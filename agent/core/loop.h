@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One event loop: epoll, timers, deferred work. One per thread, no locks.
+ *
+ * An iteration runs in this order: now -> timers -> poll -> I/O -> deferred -> closing. A watch or
+ * timer is embedded in its owner. Stopping one from any callback is safe: its stale events of the
+ * same batch are dropped. Memory of an owner may be freed only from a deferred callback.
+ */
+#ifndef EXEAT_AGENT_CORE_LOOP_H
+#define EXEAT_AGENT_CORE_LOOP_H
+
+#include "exeat/util.h"
+
+struct ex_loop;
+
+struct ex_watch {
+	int fd;          /* -1 while stopped; the loop never closes it */
+	uint32_t events; /* EPOLLIN | EPOLLOUT | ... as last set; level-triggered */
+	void (*fn)(struct ex_watch *w, uint32_t events);
+	uint32_t slot; /* private */
+};
+
+struct ex_timer {
+	void (*fn)(struct ex_timer *t);
+	uint64_t at;  /* private: ms on the loop's clock; 0 = stopped */
+	size_t index; /* private: place in the heap */
+};
+
+struct ex_defer {
+	void (*fn)(struct ex_defer *d);
+	struct ex_defer *next; /* private */
+	bool queued;           /* private */
+};
+
+EX_MUST_CHECK int ex_loop_new(struct ex_loop **ret);
+void ex_loop_free(struct ex_loop *loop);
+
+/* Runs until ex_loop_quit(); 0 or negative errno. */
+int ex_loop_run(struct ex_loop *loop);
+void ex_loop_quit(struct ex_loop *loop);
+
+/* Milliseconds of CLOCK_MONOTONIC at the start of this iteration. */
+uint64_t ex_loop_now(const struct ex_loop *loop);
+
+/* Sets w->fn before the call. events may be 0: only errors and hang-ups are reported. */
+EX_MUST_CHECK int ex_watch_start(struct ex_loop *loop, struct ex_watch *w, int fd, uint32_t events);
+void ex_watch_set(struct ex_loop *loop, struct ex_watch *w, uint32_t events);
+void ex_watch_stop(struct ex_loop *loop, struct ex_watch *w);
+
+/* (Re)starts; fires once. -ENOMEM only. */
+EX_MUST_CHECK int ex_timer_start(struct ex_loop *loop, struct ex_timer *t, uint64_t ms);
+void ex_timer_stop(struct ex_loop *loop, struct ex_timer *t);
+
+/* Runs d->fn once, after the I/O of this iteration. Queuing twice is one run. */
+void ex_defer(struct ex_loop *loop, struct ex_defer *d);
+
+#endif

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The DNS gate: one per endpoint. Judges each question by name, forwards allowed A/AAAA questions,
+ * checks the answer, has the addresses written to the kernel map, and only then answers. Transport
+ * free: the caller brings datagrams and TCP messages and takes replies.
+ */
+#ifndef EXEAT_AGENT_DNS_GATE_H
+#define EXEAT_AGENT_DNS_GATE_H
+
+#include "agent/core/loop.h"
+#include "agent/dns/message.h"
+#include "policy/ruleset.h"
+
+struct ex_dns_gate;
+struct ex_names;
+struct ex_resolver;
+
+struct ex_dns_learn {
+	struct ex_span name; /* canonical */
+	uint32_t ttl;        /* seconds */
+	const struct ex_ip *addrs;
+	size_t n_addrs;
+};
+
+struct ex_dns_verdict { /* for the audit record */
+	const struct ex_dns_question *question; /* NULL when it could not be parsed */
+	struct ex_decision decision;
+	const struct ex_dns_answer *answer; /* NULL when none was given */
+};
+
+struct ex_dns_gate_ops {
+	/*
+	 * Have the kernel gate accept these addresses, then call done(done_arg, err) once, now or
+	 * later. On err the answer becomes SERVFAIL.
+	 */
+	void (*learn)(void *arg, const struct ex_dns_learn *l,
+		      void (*done)(void *done_arg, int err), void *done_arg);
+	void (*audit)(void *arg, const void *client, const struct ex_dns_verdict *v);
+	void *arg;
+};
+
+EX_MUST_CHECK int ex_dns_gate_new(struct ex_loop *loop, struct ex_ruleset *rs,
+				  struct ex_resolver *resolver, struct ex_names *names,
+				  const struct ex_dns_gate_ops *ops, struct ex_dns_gate **ret);
+void ex_dns_gate_free(struct ex_dns_gate *g); /* pending replies are dropped, fn is not called */
+
+/*
+ * One question. fn is called exactly once, now or later, with the reply (len 0: say nothing) unless
+ * the gate is freed first. cap is what the transport carries: 65535 for TCP; for UDP the gate uses
+ * min(cap, the client's EDNS size). Bounded: beyond the bound the reply is SERVFAIL.
+ */
+void ex_dns_gate_query(struct ex_dns_gate *g, const void *client, const void *msg, size_t len,
+		       bool tcp, void (*fn)(void *arg, const void *reply, size_t len), void *arg);
+
+/* Forget a waiting question: its fn(arg) will not be called any more. */
+void ex_dns_gate_cancel(struct ex_dns_gate *g, void *arg);
+
+#endif

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The only user of c-ares: raw A/AAAA queries to fixed servers, on our loop. */
+#ifndef EXEAT_AGENT_DNS_RESOLVER_H
+#define EXEAT_AGENT_DNS_RESOLVER_H
+
+#include "agent/core/loop.h"
+
+struct ex_resolver;
+
+struct ex_resolver_server {
+	struct ex_ip ip;
+	uint32_t scope; /* interface index of an IPv6 link-local server, else 0 */
+	uint16_t port;
+};
+
+EX_MUST_CHECK int ex_resolver_new(struct ex_loop *loop, const struct ex_resolver_server *servers,
+				  size_t n, struct ex_resolver **ret);
+void ex_resolver_free(struct ex_resolver *r); /* pending callbacks are not called */
+
+/*
+ * Sends one query; fn gets the raw reply, or err < 0 (-ETIMEDOUT, -EIO, ...) and msg NULL. A reply
+ * with any RCODE is a reply. fn may run before this returns. At most a bounded number wait at once:
+ * -EBUSY. *ret is a handle for ex_resolver_cancel(), which makes fn never run.
+ */
+struct ex_resolve;
+EX_MUST_CHECK int ex_resolver_query(struct ex_resolver *r, const char *name, uint16_t type,
+				    void (*fn)(void *arg, int err, const void *msg, size_t len),
+				    void *arg, struct ex_resolve **ret);
+void ex_resolver_cancel(struct ex_resolve *q);
+
+/* "ADDR[:PORT]", "[V6]:PORT". False when it is not that. Port defaults to 53. */
+bool ex_resolver_server_parse(const char *text, struct ex_resolver_server *ret);
+
+/* nameserver lines of a resolv.conf; returns how many, at most cap; 0 when there is none. */
+size_t ex_resolver_servers_read(const char *path, struct ex_resolver_server *out, size_t cap);
+
+#endif

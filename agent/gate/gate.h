@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The kernel gate from user space: load, fill, attach, swap, count. The only user of libbpf.
+ * Privileged side only. Order is the caller's duty and is checked: publish a policy before attach.
+ */
+#ifndef EXEAT_AGENT_GATE_H
+#define EXEAT_AGENT_GATE_H
+
+#include "policy/emit.h"
+
+struct ex_gate;
+
+struct ex_gate_limits {
+	uint32_t dests, rules, names, flows; /* map sizes; 0 = default */
+};
+
+/* Opens and loads the programs and maps; nothing is attached. 0 or negative errno, cause logged. */
+EX_MUST_CHECK int ex_gate_load(const struct ex_gate_limits *limits, struct ex_gate **ret);
+void ex_gate_free(struct ex_gate *gate);
+
+/* Listening socket for a steered kind; the kernel forgets it when the socket is closed. */
+EX_MUST_CHECK int ex_gate_set_socket(struct ex_gate *gate, enum ex_sock which, int fd);
+
+/*
+ * Puts a ruleset in force for the endpoint at ifindex: writes all entries under a fresh policy id,
+ * then flips the endpoint to it (ep->policy and ep->generation are set here), then removes the old
+ * ruleset's entries. On error the endpoint keeps what it had.
+ */
+EX_MUST_CHECK int ex_gate_publish(struct ex_gate *gate, uint32_t ifindex,
+				  const struct ex_endpoint *ep, const struct ex_tables *tables);
+
+/* Entries of a class that names made (ex_name_class); before the first ex_gate_learn() of it. */
+EX_MUST_CHECK int ex_gate_add_class(struct ex_gate *gate, uint32_t ifindex,
+				    const struct ex_tables *entries);
+
+/* klass is relative to the published ruleset. Valid for ttl_ms from now; 0 removes. */
+EX_MUST_CHECK int ex_gate_learn(struct ex_gate *gate, uint32_t ifindex, const struct ex_ip *ip,
+				uint32_t klass, uint64_t ttl_ms);
+
+/* Attaches both directions on the host end, in the network namespace the caller is in. */
+EX_MUST_CHECK int ex_gate_attach(struct ex_gate *gate, uint32_t ifindex);
+void ex_gate_forget(struct ex_gate *gate, uint32_t ifindex); /* endpoint and its entries */
+
+struct ex_counter {
+	uint64_t packets, bytes;
+};
+
+/* Sum over CPUs. */
+EX_MUST_CHECK int ex_gate_count_reason(struct ex_gate *gate, enum ex_reason reason,
+				       struct ex_counter *ret);
+EX_MUST_CHECK int ex_gate_count_rule(struct ex_gate *gate, uint32_t ifindex, uint32_t rule,
+				     struct ex_counter *ret);
+
+/* Events: poll this fd for reading, then drain. The event is valid during the call only. */
+int ex_gate_events_fd(const struct ex_gate *gate);
+EX_MUST_CHECK int ex_gate_events_drain(struct ex_gate *gate,
+				       void (*fn)(void *arg, const struct ex_event *ev), void *arg);
+
+#endif

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * HTTP/1.1 messages (RFC 9110, 9112), the only user of llhttp. Strict: lenient flags off, and our
+ * own checks on top wherever two parsers could read the bytes differently. Pull style: each call
+ * consumes some bytes and reports at most one event, so the caller can judge between events.
+ * What is forwarded is written anew from what was parsed (ex_h1_write_*), never the bytes as sent.
+ */
+#ifndef EXEAT_AGENT_HTTP_HTTP1_H
+#define EXEAT_AGENT_HTTP_HTTP1_H
+
+#include "policy/ruleset.h"
+
+#define EX_H1_HEAD_MAX    (64 * 1024) /* request or status line plus header fields, bytes */
+#define EX_H1_HEADERS_MAX 128
+#define EX_H1_TARGET_MAX  8192
+
+enum ex_h1_event {
+	EX_H1_MORE = 0, /* all bytes consumed, nothing to report */
+	EX_H1_HEAD,     /* head complete: ex_h1_head() */
+	EX_H1_BODY,     /* ex_h1_body(): body bytes, framing removed; points into the bytes given */
+	EX_H1_END,      /* message complete; the next byte starts the next message */
+	EX_H1_BAD,      /* ex_h1_reason(); the parser stays broken */
+	EX_H1_UPGRADED, /* responses: 101 accepted; what follows is not HTTP */
+};
+
+enum ex_h1_framing {
+	EX_H1_NO_BODY = 0,
+	EX_H1_LENGTH,  /* content_length says */
+	EX_H1_CHUNKED,
+	EX_H1_UNTIL_CLOSE, /* responses only */
+};
+
+struct ex_h1_head {
+	/* requests */
+	struct ex_span method;    /* token, upper case as sent */
+	struct ex_span path;      /* origin-form with query, normal form (see ex_h1_normalise) */
+	struct ex_span host;      /* canonical: lower case, no trailing dot, no port, v6 unbracketed */
+	uint16_t host_port;       /* 0 = none given */
+	struct ex_span authority; /* the Host field as sent */
+	bool expect_continue;
+	struct ex_span upgrade; /* value of Upgrade when Connection names it; else len 0 */
+	/* responses */
+	uint16_t status;
+	struct ex_span phrase;
+	/* both */
+	uint8_t minor; /* HTTP/1.minor: 0 or 1 */
+	bool close;    /* the connection ends after this message */
+	enum ex_h1_framing framing;
+	uint64_t content_length;
+	const struct ex_header *headers; /* all fields as sent, Host and hop-by-hop included */
+	size_t n_headers;
+};
+
+struct ex_h1;
+
+/* request: parse requests; else responses. */
+EX_MUST_CHECK int ex_h1_new(bool request, struct ex_h1 **ret);
+void ex_h1_free(struct ex_h1 *p);
+
+/* Responses: the request they answer was HEAD (no body follows), or CONNECT (never allowed). */
+void ex_h1_expect_response_to(struct ex_h1 *p, struct ex_span method);
+
+/* *used <= len bytes were consumed. Call again with the rest after every event but MORE and BAD. */
+enum ex_h1_event ex_h1_feed(struct ex_h1 *p, const char *bytes, size_t len, size_t *used);
+
+/* The peer closed: END for an UNTIL_CLOSE body, MORE between messages, else BAD. */
+enum ex_h1_event ex_h1_eof(struct ex_h1 *p);
+
+const struct ex_h1_head *ex_h1_head(const struct ex_h1 *p); /* valid until the next feed after END */
+struct ex_span ex_h1_body(const struct ex_h1 *p);
+enum ex_reason ex_h1_reason(const struct ex_h1 *p);
+const char *ex_h1_error(const struct ex_h1 *p); /* short text for the 400 body; our words only */
+
+/*
+ * The normal form a path is judged and forwarded in: percent-encoded unreserved bytes decoded,
+ * other escapes upper case, no dot segments, no empty segments. Returns the length written or
+ * -EINVAL when the target is refused rather than normalised: not origin-form, control or non-ASCII
+ * bytes, fragment, backslash, encoded slash, backslash, NUL or percent, a dot segment in any
+ * encoding, "//", bad escapes. So normal targets come out as they went in or are refused.
+ */
+ssize_t ex_h1_normalise(struct ex_span target, char *out, size_t cap);
+
+/*
+ * The request as it goes upstream: HTTP/1.1, path and Host from the head as parsed, hop-by-hop and
+ * method-override fields (X-HTTP-Method-Override, X-Original-URL, ...) removed, framing written
+ * anew, Connection: keep-alive or close (or Upgrade when head->upgrade is set and keep_upgrade).
+ * Returns bytes written or -ENOSPC.
+ */
+ssize_t ex_h1_write_request(const struct ex_h1_head *head, bool close, bool keep_upgrade, char *out,
+			    size_t cap);
+
+/* The response head as it goes to the client; framing as parsed, hop-by-hop fields removed. */
+ssize_t ex_h1_write_response(const struct ex_h1_head *head, bool close, char *out, size_t cap);
+
+/* One chunk's size line; the caller writes the data and CRLF behind it. 18 bytes are enough. */
+size_t ex_h1_chunk_head(size_t len, char out[static 20]);
+
+/*
+ * A denial: status line, headers, short JSON body (design: reason, rule, request, remedy). text:
+ * plain text for terminals (client accepts no JSON). Returns bytes or -ENOSPC; 4 KiB are enough.
+ */
+struct ex_h1_denial {
+	uint16_t status; /* 400, 403, 413?, 421, 431, 502, 503, 504 */
+	enum ex_reason reason;
+	const struct ex_rule_info *rule; /* nearest rule; may be NULL */
+	struct ex_span method, host, path; /* of the request; escaped here; query values removed */
+	const char *detail; /* our words; may be NULL */
+	bool head_only; /* answer to HEAD */
+};
+ssize_t ex_h1_write_denial(const struct ex_h1_denial *d, bool close, char *out, size_t cap);
+
+#endif

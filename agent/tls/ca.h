@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The local certificate authority. Lives in the privileged parent; the key never leaves it. The
+ * proxy has one leaf key of its own and asks for a certificate per name.
+ */
+#ifndef EXEAT_AGENT_TLS_CA_H
+#define EXEAT_AGENT_TLS_CA_H
+
+#include "exeat/util.h"
+
+struct ex_ca;
+
+/* A fresh ECDSA P-256 CA, valid from an hour ago for `days`, name-constrained to nothing. */
+EX_MUST_CHECK int ex_ca_new(int days, struct ex_ca **ret);
+void ex_ca_free(struct ex_ca *ca); /* wipes the key */
+
+/* The CA certificate in PEM, owned by ca. */
+struct ex_span ex_ca_pem(const struct ex_ca *ca);
+
+/*
+ * Signs a leaf for a canonical host name over the public key `spki` (DER SubjectPublicKeyInfo, P-256
+ * only). Writes DER to buf; returns its length or negative errno (-EINVAL: name or key refused).
+ */
+#define EX_LEAF_MAX 2048
+int ex_ca_sign(struct ex_ca *ca, struct ex_span name, const void *spki, size_t spki_len,
+	       uint8_t buf[static EX_LEAF_MAX]);
+
+/* The system's roots (first usual bundle path that exists, or $SSL_CERT_FILE), PEM; malloc'd. */
+EX_MUST_CHECK int ex_trust_read_system(char **ret_pem, size_t *ret_len);
+
+#endif

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * TLS sessions of the proxy (OpenSSL), non-blocking, over a socket fd. Server side towards the
+ * workload with a leaf certificate per name, client side towards the origin, verified.
+ */
+#ifndef EXEAT_AGENT_TLS_SESSION_H
+#define EXEAT_AGENT_TLS_SESSION_H
+
+#include "exeat/util.h"
+
+/* One per process: contexts, leaf key, leaf cache. */
+struct ex_tls;
+struct ex_tls_session;
+
+/* roots_pem: what upstream certificates are verified against. */
+EX_MUST_CHECK int ex_tls_new(const char *roots_pem, size_t len, struct ex_tls **ret);
+void ex_tls_free(struct ex_tls *tls);
+
+/* Public half of the leaf key, DER SubjectPublicKeyInfo; owned by tls. */
+struct ex_span ex_tls_leaf_spki(const struct ex_tls *tls);
+
+/* Leaf cache, bounded LRU by canonical name. */
+bool ex_tls_has_leaf(struct ex_tls *tls, struct ex_span name);
+EX_MUST_CHECK int ex_tls_add_leaf(struct ex_tls *tls, struct ex_span name, const void *der, size_t len);
+
+/*
+ * Server side. fd still holds the ClientHello unread, or `early` holds what was already read of the
+ * stream (copied). The session aborts when OpenSSL reads another SNI than `name`. ALPN: h2 is
+ * offered only when allow_h2. -ENOENT when there is no leaf for the name.
+ */
+EX_MUST_CHECK int ex_tls_accept(struct ex_tls *tls, int fd, struct ex_span name,
+				const void *early, size_t early_len, bool allow_h2,
+				struct ex_tls_session **ret);
+
+/* Client side: SNI and verified host name are `name`. alpn_h2: offer h2 before http/1.1. */
+EX_MUST_CHECK int ex_tls_connect(struct ex_tls *tls, int fd, struct ex_span name, bool alpn_h2,
+				 struct ex_tls_session **ret);
+void ex_tls_session_free(struct ex_tls_session *s); /* does not close fd */
+
+/*
+ * 0 = done; -EAGAIN = wait for *want (EPOLLIN or EPOLLOUT); other negative errno = broken. For the
+ * client side -EKEYREJECTED means the certificate was not accepted; ex_tls_error() says why.
+ */
+int ex_tls_handshake(struct ex_tls_session *s, uint32_t *want);
+ssize_t ex_tls_read(struct ex_tls_session *s, void *buf, size_t len, uint32_t *want); /* 0 = close_notify; EOF without it is -ECONNRESET */
+ssize_t ex_tls_write(struct ex_tls_session *s, const void *buf, size_t len, uint32_t *want);
+size_t ex_tls_pending(const struct ex_tls_session *s); /* bytes readable without the socket */
+void ex_tls_shutdown(struct ex_tls_session *s); /* best-effort close_notify, never blocks */
+const char *ex_tls_error(const struct ex_tls_session *s);
+bool ex_tls_is_h2(const struct ex_tls_session *s);
+
+#endif

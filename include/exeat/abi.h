@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * What the kernel gate and user space share: map keys, map values and events. Fixed-width types,
+ * explicit padding, no pointers. Every address is 16 bytes in network order; IPv4 is written
+ * IPv4-mapped (::ffff:a.b.c.d), so one table and one lookup serve both families.
+ *
+ * How a packet is judged: (policy, destination) -> class by longest prefix; (class, protocol, port)
+ * -> verdict by longest prefix. The compiler bakes precedence into the tables: the class of a prefix
+ * carries every rule that covers the prefix, and the entry of a port range carries the merged
+ * verdict of every rule that covers the range, so that one lookup in each is the whole answer and
+ * "deny beats allow whatever the prefix" holds by construction. An address learned from DNS has a
+ * second class in the name table; the two verdicts are merged: deny, then allow, then steer.
+ */
+#ifndef EXEAT_ABI_H
+#define EXEAT_ABI_H
+
+#include <linux/types.h>
+#include "reasons.h"
+
+#define EX_ABI_VERSION 1
+
+enum ex_verdict {
+	EX_V_INVALID = 0, /* zeroed or missing: denied */
+	EX_V_DENY = 1,
+	EX_V_ALLOW = 2,
+	EX_V_STEER = 3, /* the proxy decides */
+};
+
+/* Which listener a steered flow goes to. */
+enum ex_kind {
+	EX_KIND_NONE = 0,
+	EX_KIND_TCP = 1, /* sniff: TLS, HTTP, or opaque */
+	EX_KIND_DNS = 2, /* DNS over UDP or TCP */
+	EX_KIND_UDP = 3, /* opaque datagrams, carried for an endpoint with EX_EP_CARRY */
+};
+
+/* Index into the listener sockmap: one socket per kind, transport and family. */
+enum ex_sock {
+	EX_SOCK_TCP4 = 0,
+	EX_SOCK_TCP6 = 1,
+	EX_SOCK_DNS_TCP4 = 2,
+	EX_SOCK_DNS_TCP6 = 3,
+	EX_SOCK_DNS_UDP4 = 4,
+	EX_SOCK_DNS_UDP6 = 5,
+	EX_SOCK_UDP4 = 6,
+	EX_SOCK_UDP6 = 7,
+	EX_SOCK_MAX = 8,
+};
+
+struct ex_ip {
+	__u8 b[16];
+};
+
+/* Endpoint flags. */
+#define EX_EP_CARRY (1u << 0)  /* allowed TCP and UDP go to the proxy too, which carries them (run) */
+#define EX_EP_SILENT (1u << 1) /* drop silently instead of RST / ICMP admin-prohibited */
+
+/* Map ex_endpoints: key __u32 ifindex of the host end of the veth. */
+struct ex_endpoint {
+	__u32 policy; /* current policy id; 0 = none: deny everything */
+	__u32 flags;  /* EX_EP_* */
+	struct ex_ip ip4; /* the workload's own addresses; all zero = has none of this family */
+	struct ex_ip ip6;
+	struct ex_ip gw4; /* its next hops: the only targets of ARP and neighbour discovery */
+	struct ex_ip gw6;
+	__u8 mac[6];    /* the workload's MAC */
+	__u8 gw_mac[6]; /* the host end's MAC */
+	__u32 generation; /* changes whenever live flows have to be judged again */
+};
+
+/* Map ex_dests (LPM trie): prefixlen counts policy (32) and address (0..128; IPv4 /n is 96+n). */
+struct ex_dest_key {
+	__u32 prefixlen;
+	__u32 policy;
+	struct ex_ip ip;
+};
+
+struct ex_dest {
+	__u32 klass; /* 0 = none: deny */
+};
+
+/* Map ex_names (hash): addresses that a DNS answer gave this endpoint for an allowed name. */
+struct ex_name_key {
+	__u32 policy;
+	struct ex_ip ip;
+};
+
+struct ex_name {
+	__u32 klass;
+	__u32 pad;
+	__u64 expires; /* CLOCK_MONOTONIC nanoseconds; not valid from then on */
+};
+
+/*
+ * Map ex_rules (LPM trie): prefixlen 32 = any protocol, 48 = any port of the protocol, 48+n = the
+ * first n bits of the port. Class and proto are big-endian so that the trie sees their high bits
+ * first. For ICMP and ICMPv6 "port" is type << 8 | code.
+ */
+struct ex_rule_key {
+	__u32 prefixlen;
+	__be32 klass;
+	__be16 proto;
+	__be16 port;
+};
+
+struct ex_rule {
+	__u8 verdict; /* enum ex_verdict */
+	__u8 kind;    /* enum ex_kind, for EX_V_STEER */
+	__u16 reason; /* enum ex_reason, for EX_V_DENY (POLICY_DENY or RESERVED_DENY) */
+	__u32 rule;   /* rule id for counters and events; 0 = none (the default verdict) */
+};
+
+enum ex_event_type {
+	EX_EV_NEW = 1,  /* first packet of an allowed or steered flow */
+	EX_EV_DENY = 2, /* a packet was denied */
+	EX_EV_END = 3,  /* a flow ended or expired */
+};
+
+/* Ring buffer ex_events. Rate-limited; counters never are. */
+struct ex_event {
+	__u64 time; /* CLOCK_MONOTONIC nanoseconds */
+	__u32 ifindex;
+	__u32 rule;
+	struct ex_ip src;
+	struct ex_ip dst;
+	__be16 sport; /* ICMP: 0 */
+	__be16 dport; /* ICMP: htons(type << 8 | code) */
+	__u16 reason; /* enum ex_reason */
+	__u8 proto;   /* IPPROTO_*; 0 when it could not be read */
+	__u8 verdict; /* enum ex_verdict */
+	__u8 type;    /* enum ex_event_type */
+	__u8 pad[3];
+	__u32 suppressed; /* events dropped by the limiter since the last one */
+	__u64 packets;    /* EX_EV_END: of the whole flow */
+	__u64 bytes;
+};
+
+_Static_assert(sizeof(struct ex_endpoint) == 88, "ABI");
+_Static_assert(sizeof(struct ex_dest_key) == 24, "ABI");
+_Static_assert(sizeof(struct ex_name_key) == 20, "ABI");
+_Static_assert(sizeof(struct ex_name) == 16, "ABI");
+_Static_assert(sizeof(struct ex_rule_key) == 12, "ABI");
+_Static_assert(sizeof(struct ex_rule) == 8, "ABI");
+_Static_assert(sizeof(struct ex_event) == 80, "ABI");
+
+#endif

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Header-only helpers for user space: spans, cleanup, addresses. */
+#ifndef EXEAT_UTIL_H
+#define EXEAT_UTIL_H
+
+#include <arpa/inet.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "abi.h"
+
+#define EX_ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
+#define ex_container_of(ptr, type, member) ((type *)(void *)((char *)(ptr) - offsetof(type, member)))
+
+#define EX_MUST_CHECK     __attribute__((warn_unused_result))
+#define EX_PRINTF(f, a)   __attribute__((format(printf, f, a)))
+#define EX_CLEANUP(fn)    __attribute__((cleanup(fn)))
+#define EX_TAKE_PTR(p)    ({ __typeof__(p) *pp_ = &(p), p_ = *pp_; *pp_ = NULL; p_; })
+#define EX_TAKE_FD(fd)    ({ int *fp_ = &(fd), f_ = *fp_; *fp_ = -1; f_; })
+
+/* Bytes that are not ours and may hold anything, NUL included. Never NUL-terminated by contract. */
+struct ex_span {
+	const char *ptr;
+	size_t len;
+};
+
+#define EX_SPAN(lit) ((struct ex_span){ (lit), sizeof(lit) - 1 })
+
+static inline struct ex_span ex_span_str(const char *s)
+{
+	return (struct ex_span){ s, s ? strlen(s) : 0 };
+}
+
+static inline bool ex_span_eq(struct ex_span a, struct ex_span b)
+{
+	return a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);
+}
+
+static inline void ex_freep(void *p)
+{
+	free(*(void **)p);
+}
+
+static inline void ex_closep(const int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+}
+
+#define EX_AUTO_FREE  EX_CLEANUP(ex_freep)
+#define EX_AUTO_CLOSE EX_CLEANUP(ex_closep)
+
+/* ---- addresses: 16 bytes, network order, IPv4 as ::ffff:a.b.c.d (see abi.h) ---- */
+
+static inline bool ex_ip_is4(const struct ex_ip *ip)
+{
+	static const uint8_t prefix[12] = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff };
+	return memcmp(ip->b, prefix, sizeof(prefix)) == 0;
+}
+
+static inline struct ex_ip ex_ip_from4(const void *four)
+{
+	struct ex_ip ip = { .b = { [10] = 0xff, [11] = 0xff } };
+	memcpy(ip.b + 12, four, 4);
+	return ip;
+}
+
+static inline bool ex_ip_eq(const struct ex_ip *a, const struct ex_ip *b)
+{
+	return memcmp(a, b, sizeof(*a)) == 0;
+}
+
+/* False when the text is not exactly one address (no port, no zone, no prefix). */
+static inline bool ex_ip_parse(const char *text, struct ex_ip *ret)
+{
+	uint8_t four[4];
+
+	if (inet_pton(AF_INET, text, four) == 1) {
+		*ret = ex_ip_from4(four);
+		return true;
+	}
+	return inet_pton(AF_INET6, text, ret->b) == 1;
+}
+
+#define EX_IP_TEXT INET6_ADDRSTRLEN
+
+static inline const char *ex_ip_text(const struct ex_ip *ip, char buf[static EX_IP_TEXT])
+{
+	if (ex_ip_is4(ip))
+		return inet_ntop(AF_INET, ip->b + 12, buf, EX_IP_TEXT);
+	return inet_ntop(AF_INET6, ip->b, buf, EX_IP_TEXT);
+}
+
+/* ---- reasons ---- */
+
+static inline const char *ex_reason_word(unsigned reason)
+{
+	switch (reason) {
+#define X(num, sym, word, text)                                                                    \
+	case num:                                                                                  \
+		return word;
+		EX_REASONS(X)
+#undef X
+	}
+	return "unspecified";
+}
+
+static inline const char *ex_reason_text(unsigned reason)
+{
+	switch (reason) {
+#define X(num, sym, word, text)                                                                    \
+	case num:                                                                                  \
+		return text;
+		EX_REASONS(X)
+#undef X
+	}
+	return "no verdict was reached; this is a bug in exeat";
+}
+
+#endif

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A ruleset as kernel map entries. Pure: the gate writes them. Class ids are relative to the
+ * ruleset (1..n); the gate adds its own base so that two rulesets never share a class.
+ */
+#ifndef EXEAT_POLICY_EMIT_H
+#define EXEAT_POLICY_EMIT_H
+
+#include "policy/ruleset.h"
+
+struct ex_dest_entry {
+	struct ex_ip ip;
+	uint8_t prefix; /* 0..128 over the mapped form; IPv4 /n is 96+n */
+	uint32_t klass;
+};
+
+struct ex_rule_entry {
+	uint32_t klass;
+	uint8_t prefix; /* 0 = any protocol, 16 = any port, 16+n = first n bits of port */
+	uint8_t proto;
+	uint16_t port; /* host order */
+	struct ex_rule value;
+};
+
+struct ex_tables {
+	struct ex_dest_entry *dests;
+	size_t n_dests;
+	struct ex_rule_entry *rules;
+	size_t n_rules;
+	uint32_t n_classes; /* static classes are 1..n_classes */
+};
+
+/* 0 or -ENOMEM. Stable order: the same ruleset gives the same tables. */
+EX_MUST_CHECK int ex_emit(const struct ex_ruleset *rs, struct ex_tables *ret);
+void ex_tables_done(struct ex_tables *t);
+
+/*
+ * Classes of addresses learned from DNS. An address known under a set of names belongs to the class
+ * of the toFQDNs selectors that these names match. Classes are made on first use and numbered after
+ * the static ones; bounded, -ENOSPC when a workload makes too many.
+ */
+struct ex_name_classes;
+
+EX_MUST_CHECK int ex_name_classes_new(struct ex_ruleset *rs, struct ex_name_classes **ret);
+void ex_name_classes_free(struct ex_name_classes *nc);
+
+/*
+ * The class of an address known under these canonical names: *ret_class, 0 = no selector matches.
+ * When the class is new, *ret_new holds its entries (owned by nc, valid until the next call), which
+ * have to be in the kernel before the first address is; else *ret_new is empty.
+ */
+EX_MUST_CHECK int ex_name_class(struct ex_name_classes *nc, const struct ex_span *names, size_t n,
+				uint32_t *ret_class, struct ex_tables *ret_new);
+
+#endif

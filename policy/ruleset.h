@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The compiled policy of one endpoint: immutable, reference-counted, pure (no socket, no file, no
+ * clock). Both gates ask it: the kernel gate through the tables of emit.h, the proxy through
+ * ex_judge_*(). The two agree by construction and by test.
+ *
+ * A name is "canonical" when it is lower case and has no trailing dot.
+ */
+#ifndef EXEAT_POLICY_RULESET_H
+#define EXEAT_POLICY_RULESET_H
+
+#include "exeat/util.h"
+
+struct ex_ruleset;
+
+struct ex_ruleset *ex_ruleset_ref(struct ex_ruleset *rs);
+struct ex_ruleset *ex_ruleset_unref(struct ex_ruleset *rs); /* accepts NULL, returns NULL */
+
+/* Where a rule stands; strings live as long as the ruleset. Rule ids are 1..n; 0 is no rule. */
+struct ex_rule_info {
+	const char *policy;    /* metadata.name */
+	const char *ns;        /* metadata.namespace, "" when cluster-wide */
+	const char *where;     /* "egress[1]", "egress[1].toPorts[0].rules.http[2]", "egressDeny[0]" */
+	const char *file;
+	int line, col;
+};
+
+/* NULL when there is no such rule. */
+const struct ex_rule_info *ex_ruleset_rule(const struct ex_ruleset *rs, uint32_t rule);
+uint32_t ex_ruleset_n_rules(const struct ex_ruleset *rs);
+
+struct ex_decision {
+	enum ex_verdict verdict; /* never EX_V_INVALID */
+	enum ex_reason reason;   /* EX_R_ALLOWED unless denied */
+	uint32_t rule;           /* the rule that decided; on default deny the nearest miss, or 0 */
+};
+
+/* One flow as its first packet shows it. */
+struct ex_flow {
+	struct ex_ip dst;
+	uint16_t port; /* host order; ICMP: type << 8 | code */
+	uint8_t proto; /* IPPROTO_* */
+	/* Names this workload's own DNS answers gave for dst and that are still valid; canonical. */
+	const struct ex_span *names;
+	size_t n_names;
+};
+
+enum ex_app {
+	EX_APP_OTHER = 0, /* neither of these, or the server speaks first */
+	EX_APP_TLS = 1,
+	EX_APP_HTTP = 2, /* plain text */
+};
+
+struct ex_header {
+	struct ex_span name; /* as sent; compared without case */
+	struct ex_span value;
+};
+
+struct ex_http_request {
+	bool tls;              /* inside intercepted TLS; then sni is set */
+	struct ex_span sni;    /* canonical */
+	struct ex_span method;
+	struct ex_span path;   /* origin-form target in normal form, query included */
+	struct ex_span host;   /* canonical host of the Host field, port removed */
+	struct ex_span authority; /* the Host field as sent, for rules.http[].host */
+	const struct ex_header *headers;
+	size_t n_headers;
+};
+
+/*
+ * The stages of one flow. Each is a full judgement over every rule with what is known so far, never
+ * a continuation of the one before, so that parts of two rules cannot combine.
+ */
+
+/* L3/L4, exactly as the kernel gate decides it: DENY, ALLOW, or STEER. */
+struct ex_decision ex_judge_l4(const struct ex_ruleset *rs, const struct ex_flow *flow);
+
+/*
+ * A steered TCP flow whose first bytes were read. DENY; ALLOW: carry the bytes unread (an L4 rule,
+ * a serverNames match, or a toFQDNs rule without L7 whose name is one of flow->names and, for TLS,
+ * equals the SNI); STEER: some http rule may allow it, or Host has to be bound to the name: read
+ * the requests (intercept first when the app is TLS). sni: canonical; ptr NULL = the hello has none.
+ */
+struct ex_decision ex_judge_app(const struct ex_ruleset *rs, const struct ex_flow *flow,
+				enum ex_app app, struct ex_span sni);
+
+/* One HTTP request: ALLOW or DENY. Name resolved = address dialled = SNI = Host in one rule. */
+struct ex_decision ex_judge_http(const struct ex_ruleset *rs, const struct ex_flow *flow,
+				 const struct ex_http_request *req);
+
+/* A DNS question. name is canonical ("" is the root). */
+struct ex_decision ex_judge_dns(const struct ex_ruleset *rs, struct ex_span name);
+
+/*
+ * May this address be given to the workload as an answer for an allowed name? DENY for ranges that
+ * are denied on every port, for the host's own addresses, loopback, link-local, multicast,
+ * unspecified, and whatever embeds one of them.
+ */
+struct ex_decision ex_judge_answer(const struct ex_ruleset *rs, const struct ex_ip *ip);
+
+/* Does any rule of this ruleset intercept TLS for this name? The parent signs no other leaf. */
+bool ex_ruleset_intercepts(const struct ex_ruleset *rs, struct ex_span name);
+
+/* Does any rule name a host (toFQDNs) or a DNS pattern (rules.dns)? */
+bool ex_ruleset_uses_dns(const struct ex_ruleset *rs);
+
+#endif
