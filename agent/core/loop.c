@@ -235,7 +235,8 @@ void ex_timer_stop(struct ex_loop *loop, struct ex_timer *t)
 	heap_down(loop, moved->index);
 }
 
-/* Fires what was due when the round began: a timer that restarts itself waits for the next round. */
+/* Fires what was due when the round began: a timer that restarts itself waits for the next round.
+ */
 static void run_timers(struct ex_loop *loop)
 {
 	size_t rounds = loop->n_timers;

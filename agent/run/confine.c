@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <pwd.h>
+#include <seccomp.h>
+#include <sys/capability.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+
+#include "agent/core/log.h"
+#include "agent/run/confine.h"
+
+/* ---- identity ---- */
+
+static bool parse_id(const char *text, unsigned long *ret)
+{
+	char *end;
+
+	if (!text || *text < '0' || *text > '9')
+		return false;
+	errno = 0;
+	*ret = strtoul(text, &end, 10);
+	return errno == 0 && *end == '\0' && *ret < (uid_t)-1;
+}
+
+static int identity_from_passwd(const struct passwd *pw, struct ex_identity *ret)
+{
+	*ret = (struct ex_identity){ .uid = pw->pw_uid,
+				     .gid = pw->pw_gid,
+				     .n_groups = EX_GROUPS_MAX };
+	if (getgrouplist(pw->pw_name, pw->pw_gid, ret->groups, &ret->n_groups) < 0)
+		ret->n_groups = EX_GROUPS_MAX; /* the first so many */
+	ret->name = strdup(pw->pw_name);
+	ret->home = strdup(pw->pw_dir);
+	if (ret->name && ret->home)
+		return 0;
+	ex_identity_done(ret);
+	return -ENOMEM;
+}
+
+static int identity_of_caller(struct ex_identity *ret)
+{
+	*ret = (struct ex_identity){ .uid = getuid(), .gid = getgid() };
+	ret->n_groups = getgroups(EX_GROUPS_MAX, ret->groups);
+	return ret->n_groups < 0 ? -errno : 0;
+}
+
+/* A number without an entry in the user database: that number and no other group. */
+static int identity_from_number(unsigned long uid, const char *gid_text, struct ex_identity *ret)
+{
+	struct passwd *pw = getpwuid((uid_t)uid);
+	unsigned long gid = uid;
+
+	if (pw)
+		return identity_from_passwd(pw, ret);
+	(void)parse_id(gid_text, &gid);
+	*ret = (struct ex_identity){ .uid = (uid_t)uid, .gid = (gid_t)gid };
+	return 0;
+}
+
+int ex_identity_find(const char *user, struct ex_identity *ret)
+{
+	unsigned long uid;
+	struct passwd *pw;
+
+	if (user) {
+		pw = getpwnam(user);
+		if (pw)
+			return identity_from_passwd(pw, ret);
+		if (parse_id(user, &uid))
+			return identity_from_number(uid, NULL, ret);
+		ex_error("--user %s: no such user", user);
+		return -ENOENT;
+	}
+	if (getuid() != 0 || !getenv("SUDO_UID"))
+		return identity_of_caller(ret);
+	if (!parse_id(getenv("SUDO_UID"), &uid)) {
+		ex_error("SUDO_UID is not a number; name the user with --user");
+		return -EINVAL;
+	}
+	if (uid == 0)
+		return identity_of_caller(ret);
+	return identity_from_number(uid, getenv("SUDO_GID"), ret);
+}
+
+void ex_identity_done(struct ex_identity *id)
+{
+	free(id->name);
+	free(id->home);
+	id->name = id->home = NULL;
+}
+
+/* ---- capabilities ---- */
+
+/*
+ * What root in a confined command keeps. The network ones act on its own namespace only; setns(2)
+ * and mount(2) need CAP_SYS_ADMIN, which is not here, and neither is anything that reaches other
+ * processes, the kernel or devices.
+ */
+static const cap_value_t root_keeps[] = {
+	CAP_CHOWN,  CAP_DAC_OVERRIDE, CAP_FOWNER,           CAP_FSETID,  CAP_KILL,
+	CAP_SETGID, CAP_SETUID,       CAP_NET_BIND_SERVICE, CAP_NET_RAW, CAP_NET_ADMIN,
+};
+
+static bool root_keeps_cap(cap_value_t cap)
+{
+	for (size_t i = 0; i < EX_ARRAY_SIZE(root_keeps); i++)
+		if (root_keeps[i] == cap)
+			return true;
+	return false;
+}
+
+static int drop_bounding(bool keep_some)
+{
+	for (cap_value_t cap = 0; cap_get_bound(cap) >= 0; cap++) {
+		if (keep_some && root_keeps_cap(cap))
+			continue;
+		if (cap_get_bound(cap) > 0 && cap_drop_bound(cap) < 0)
+			return -errno;
+	}
+	return 0;
+}
+
+static int set_caps(bool keep_some)
+{
+	cap_t caps = cap_init();
+	int n = (int)EX_ARRAY_SIZE(root_keeps), r = 0;
+
+	if (!caps)
+		return -ENOMEM;
+	if (keep_some && (cap_set_flag(caps, CAP_PERMITTED, n, root_keeps, CAP_SET) < 0 ||
+			  cap_set_flag(caps, CAP_EFFECTIVE, n, root_keeps, CAP_SET) < 0))
+		r = -errno;
+	if (r == 0 && cap_set_proc(caps) < 0)
+		r = -errno;
+	cap_free(caps);
+	if (r == 0 && prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0 &&
+	    errno != EINVAL)
+		r = -errno;
+	return r;
+}
+
+int ex_confine_drop_caps(void)
+{
+	int r = drop_bounding(false);
+
+	return r < 0 ? r : set_caps(false);
+}
+
+/* ---- system calls ---- */
+
+static bool family_allowed(unsigned family)
+{
+	switch (family) {
+	case AF_UNIX:
+	case AF_INET:
+	case AF_INET6:
+	case AF_NETLINK:
+	case AF_PACKET:
+		return true;
+	}
+	return false;
+}
+
+/*
+ * Families that network namespaces do not contain (vsock, Bluetooth, RDMA, ...) are not to be had.
+ * io_uring opens sockets without a system call a filter could see.
+ */
+static int filter_sockets(scmp_filter_ctx ctx)
+{
+	int r = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(io_uring_setup), 0);
+
+	for (unsigned family = 0; family < AF_MAX && r == 0; family++)
+		if (!family_allowed(family))
+			r = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EAFNOSUPPORT), SCMP_SYS(socket), 1,
+					     SCMP_A0_32(SCMP_CMP_EQ, family));
+	if (r == 0)
+		r = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EAFNOSUPPORT), SCMP_SYS(socket), 1,
+				     SCMP_A0_32(SCMP_CMP_GE, AF_MAX));
+	return r;
+}
+
+static int filter_calls(scmp_filter_ctx ctx)
+{
+	/* Typing into the terminal that the caller's shell reads from. */
+	static const unsigned terminal[] = { TIOCSTI, TIOCLINUX };
+	static const int refused[] = { SCMP_SYS(bpf), SCMP_SYS(setns), SCMP_SYS(kexec_load) };
+	int r = 0;
+
+	for (size_t i = 0; i < EX_ARRAY_SIZE(terminal) && r == 0; i++)
+		r = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(ioctl), 1,
+				     SCMP_A1_32(SCMP_CMP_EQ, terminal[i]));
+	for (size_t i = 0; i < EX_ARRAY_SIZE(refused) && r == 0; i++)
+		r = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EPERM), refused[i], 0);
+	return r;
+}
+
+static int load_filter(void)
+{
+	scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_ALLOW);
+	int r;
+
+	if (!ctx)
+		return -ENOMEM;
+	/* Another ABI's calls have other numbers: unfiltered, so not to be had. */
+	r = seccomp_attr_set(ctx, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_ERRNO(ENOSYS));
+	if (r == 0)
+		r = filter_sockets(ctx);
+	if (r == 0)
+		r = filter_calls(ctx);
+	if (r == 0)
+		r = seccomp_load(ctx);
+	seccomp_release(ctx);
+	return r;
+}
+
+int ex_confine_self(const struct ex_identity *id)
+{
+	bool root = id->uid == 0;
+	int r;
+
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		return -errno;
+	r = drop_bounding(root);
+	if (r < 0)
+		return r;
+	if (setgroups((size_t)id->n_groups, id->groups) < 0 ||
+	    setresgid(id->gid, id->gid, id->gid) < 0 || setresuid(id->uid, id->uid, id->uid) < 0)
+		return -errno;
+	r = set_caps(root);
+	return r < 0 ? r : load_filter();
+}

@@ -1,0 +1,320 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <fcntl.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sched.h>
+#include <stdio.h>
+#include <sys/socket.h>
+
+#include "agent/core/log.h"
+#include "agent/run/netns.h"
+#include "agent/run/rtnl.h"
+
+/*
+ * 192.0.0.0/29 is the IPv4 service continuity prefix (RFC 7335): set aside for links such as this
+ * one, never routed. The IPv6 addresses are from a random unique local prefix (RFC 4193).
+ */
+#define WORKLOAD4 "192.0.0.2"
+#define GATEWAY4  "192.0.0.1"
+#define WORKLOAD6 "fd7e:a7c3:1b5d::2"
+#define GATEWAY6  "fd7e:a7c3:1b5d::1"
+
+#define PORT_TCP 15001 /* nothing connects to these ports; steering picks the socket itself */
+#define PORT_UDP 15002
+#define PORT_DNS 53 /* replies leave from the port of the socket */
+
+static const uint8_t workload_mac[6] = { 0x02, 0x65, 0x78, 0x00, 0x00, 0x02 };
+static const uint8_t gateway_mac[6] = { 0x02, 0x65, 0x78, 0x00, 0x00, 0x01 };
+
+/* /proc/sys/net shows the namespace of the caller. Best effort: defaults are safe, only noisier. */
+static void sysctl_write(const char *name, const char *value)
+{
+	char path[128];
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/sys/net/%s", name);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0 || write(fd, value, strlen(value)) < 0)
+		ex_debug("cannot set net/%s to %s: %s", name, value, strerror(errno));
+	if (fd >= 0)
+		close(fd);
+}
+
+int ex_netns_enter(int fd)
+{
+	return setns(fd, CLONE_NEWNET) < 0 ? -errno : 0;
+}
+
+static int gateway_setup(struct ex_netns *ns)
+{
+	uint32_t lo = if_nametoindex("lo");
+	EX_AUTO_CLOSE int rtnl = ex_rtnl_open();
+	int r;
+
+	if (rtnl < 0)
+		return rtnl;
+	/* A cookie's ACK would have to find the listener by port; a TIME_WAIT would eat a new SYN.
+	 */
+	sysctl_write("ipv4/tcp_syncookies", "0");
+	sysctl_write("ipv4/tcp_max_tw_buckets", "0");
+	sysctl_write("ipv4/conf/all/rp_filter", "0");
+	sysctl_write("ipv4/conf/default/rp_filter", "0");
+	sysctl_write("ipv6/conf/default/accept_ra", "0");
+	sysctl_write("ipv6/conf/default/addr_gen_mode", "1");
+	r = ex_rtnl_link_up(rtnl, lo);
+	if (r < 0)
+		return r;
+	/* Everything is for this host: steered packets are delivered, never forwarded. */
+	r = ex_rtnl_route_add(rtnl, &(struct ex_route){ .ifindex = lo, .local = true });
+	if (r == 0 && ns->v6)
+		r = ex_rtnl_route_add(
+			rtnl, &(struct ex_route){ .ifindex = lo, .local = true, .v6 = true });
+	return r;
+}
+
+static bool have_v6(void)
+{
+	int fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	if (fd >= 0)
+		close(fd);
+	return fd >= 0;
+}
+
+int ex_netns_init(struct ex_netns *ns)
+{
+	int r, back;
+
+	*ns = (struct ex_netns){ .outer = -1, .gateway = -1, .v6 = have_v6() };
+	(void)ex_ip_parse(WORKLOAD4, &ns->ip4);
+	(void)ex_ip_parse(GATEWAY4, &ns->gw4);
+	if (ns->v6) {
+		(void)ex_ip_parse(WORKLOAD6, &ns->ip6);
+		(void)ex_ip_parse(GATEWAY6, &ns->gw6);
+	}
+	memcpy(ns->mac, workload_mac, 6);
+	memcpy(ns->gw_mac, gateway_mac, 6);
+	ns->outer = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+	if (ns->outer < 0)
+		return -errno;
+	if (unshare(CLONE_NEWNET) < 0)
+		return -errno;
+	ns->gateway = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+	r = ns->gateway < 0 ? -errno : gateway_setup(ns);
+	back = ex_netns_enter(ns->outer);
+	return r < 0 ? r : back;
+}
+
+void ex_netns_done(struct ex_netns *ns)
+{
+	if (ns->outer >= 0)
+		close(ns->outer);
+	if (ns->gateway >= 0)
+		close(ns->gateway);
+	ns->outer = ns->gateway = -1;
+}
+
+static int workload_ns(pid_t pid)
+{
+	char path[64];
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/ns/net", (int)pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+/* One end: its own address, and the other end as its only, permanent, neighbour. */
+static int end_setup(int rtnl, uint32_t ifindex, const struct ex_ip *own, const struct ex_ip *other,
+		     const uint8_t other_mac[static 6])
+{
+	int r = ex_rtnl_addr_add(rtnl, ifindex, own);
+
+	return r < 0 ? r : ex_rtnl_neigh_add(rtnl, ifindex, other, other_mac);
+}
+
+static int wire_workload(const struct ex_netns *ns)
+{
+	EX_AUTO_CLOSE int rtnl = ex_rtnl_open();
+	uint32_t lo = if_nametoindex("lo"), eth = if_nametoindex("eth0");
+	int r;
+
+	if (rtnl < 0)
+		return rtnl;
+	sysctl_write("ipv4/ping_group_range", "0 2147483647");
+	sysctl_write("ipv6/conf/eth0/accept_ra", "0");
+	sysctl_write("ipv6/conf/eth0/addr_gen_mode", "1");
+	r = ex_rtnl_link_up(rtnl, lo);
+	if (r == 0)
+		r = end_setup(rtnl, eth, &ns->ip4, &ns->gw4, ns->gw_mac);
+	if (r == 0 && ns->v6)
+		r = end_setup(rtnl, eth, &ns->ip6, &ns->gw6, ns->gw_mac);
+	return r;
+}
+
+static int wire_gateway(struct ex_netns *ns, int peer)
+{
+	EX_AUTO_CLOSE int rtnl = ex_rtnl_open();
+	int r;
+
+	if (rtnl < 0)
+		return rtnl;
+	r = ex_rtnl_veth_add(rtnl, "gate0", ns->gw_mac, "eth0", ns->mac, peer);
+	if (r < 0)
+		return r;
+	ns->ifindex = if_nametoindex("gate0");
+	r = end_setup(rtnl, ns->ifindex, &ns->gw4, &ns->ip4, ns->mac);
+	if (r == 0 && ns->v6)
+		r = end_setup(rtnl, ns->ifindex, &ns->gw6, &ns->ip6, ns->mac);
+	return r;
+}
+
+int ex_netns_wire(struct ex_netns *ns, pid_t pid)
+{
+	EX_AUTO_CLOSE int peer = workload_ns(pid);
+	int r, back;
+
+	if (peer < 0)
+		return peer;
+	r = ex_netns_enter(ns->gateway);
+	if (r == 0)
+		r = wire_gateway(ns, peer);
+	if (r == 0)
+		r = ex_netns_enter(peer);
+	if (r == 0)
+		r = wire_workload(ns);
+	back = ex_netns_enter(ns->outer);
+	return r < 0 ? r : back;
+}
+
+/* Link up, and the other end as a host route. */
+static int end_open(int rtnl, uint32_t ifindex, const struct ex_netns *ns,
+		    const struct ex_ip *other4, const struct ex_ip *other6)
+{
+	int r = ex_rtnl_link_up(rtnl, ifindex);
+
+	if (r == 0)
+		r = ex_rtnl_route_add(rtnl,
+				      &(struct ex_route){ .dst = other4, .ifindex = ifindex });
+	if (r == 0 && ns->v6)
+		r = ex_rtnl_route_add(rtnl,
+				      &(struct ex_route){ .dst = other6, .ifindex = ifindex });
+	return r;
+}
+
+static int open_gateway(const struct ex_netns *ns)
+{
+	EX_AUTO_CLOSE int rtnl = ex_rtnl_open();
+
+	return rtnl < 0 ? rtnl : end_open(rtnl, ns->ifindex, ns, &ns->ip4, &ns->ip6);
+}
+
+static int open_workload(const struct ex_netns *ns)
+{
+	uint32_t eth = if_nametoindex("eth0");
+	EX_AUTO_CLOSE int rtnl = ex_rtnl_open();
+	int r;
+
+	if (rtnl < 0)
+		return rtnl;
+	r = end_open(rtnl, eth, ns, &ns->gw4, &ns->gw6);
+	if (r == 0)
+		r = ex_rtnl_route_add(rtnl, &(struct ex_route){ .via = &ns->gw4, .ifindex = eth });
+	if (r == 0 && ns->v6)
+		r = ex_rtnl_route_add(rtnl, &(struct ex_route){ .via = &ns->gw6, .ifindex = eth });
+	return r;
+}
+
+int ex_netns_open(struct ex_netns *ns, pid_t pid)
+{
+	EX_AUTO_CLOSE int workload = workload_ns(pid);
+	int r, back;
+
+	if (workload < 0)
+		return workload;
+	r = ex_netns_enter(ns->gateway);
+	if (r == 0)
+		r = open_gateway(ns);
+	if (r == 0)
+		r = ex_netns_enter(workload);
+	if (r == 0)
+		r = open_workload(ns);
+	back = ex_netns_enter(ns->outer);
+	return r < 0 ? r : back;
+}
+
+/* ---- listening sockets ---- */
+
+struct listener {
+	bool v6, udp;
+	uint16_t port;
+};
+
+static const struct listener listeners[EX_SOCK_MAX] = {
+	[EX_SOCK_TCP4] = { false, false, PORT_TCP },
+	[EX_SOCK_TCP6] = { true, false, PORT_TCP },
+	[EX_SOCK_DNS_TCP4] = { false, false, PORT_DNS },
+	[EX_SOCK_DNS_TCP6] = { true, false, PORT_DNS },
+	[EX_SOCK_DNS_UDP4] = { false, true, PORT_DNS },
+	[EX_SOCK_DNS_UDP6] = { true, true, PORT_DNS },
+	[EX_SOCK_UDP4] = { false, true, PORT_UDP },
+	[EX_SOCK_UDP6] = { true, true, PORT_UDP },
+};
+
+static int set_on(int fd, int level, int option)
+{
+	return setsockopt(fd, level, option, &(int){ 1 }, sizeof(int)) < 0 ? -errno : 0;
+}
+
+static int set_options(int fd, const struct listener *l)
+{
+	int r = set_on(fd, SOL_SOCKET, SO_REUSEADDR);
+
+	if (r == 0 && l->v6)
+		r = set_on(fd, IPPROTO_IPV6, IPV6_V6ONLY);
+	if (r == 0)
+		r = l->v6 ? set_on(fd, IPPROTO_IPV6, IPV6_TRANSPARENT)
+			  : set_on(fd, IPPROTO_IP, IP_TRANSPARENT);
+	if (r == 0 && l->udp)
+		r = l->v6 ? set_on(fd, IPPROTO_IPV6, IPV6_RECVORIGDSTADDR)
+			  : set_on(fd, IPPROTO_IP, IP_RECVORIGDSTADDR);
+	return r;
+}
+
+static int listener_open(const struct listener *l)
+{
+	struct sockaddr_in6 a6 = { .sin6_family = AF_INET6, .sin6_port = htons(l->port) };
+	struct sockaddr_in a4 = { .sin_family = AF_INET, .sin_port = htons(l->port) };
+	int type = (l->udp ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC | SOCK_NONBLOCK;
+	EX_AUTO_CLOSE int fd = socket(l->v6 ? AF_INET6 : AF_INET, type, 0);
+	int r;
+
+	if (fd < 0)
+		return -errno;
+	r = set_options(fd, l);
+	if (r < 0)
+		return r;
+	r = l->v6 ? bind(fd, (struct sockaddr *)&a6, sizeof(a6))
+		  : bind(fd, (struct sockaddr *)&a4, sizeof(a4));
+	if (r < 0 || (!l->udp && listen(fd, 1024) < 0))
+		return -errno;
+	return EX_TAKE_FD(fd);
+}
+
+int ex_netns_listen(const struct ex_netns *ns, int ret[static EX_SOCK_MAX])
+{
+	int r = ex_netns_enter(ns->gateway), back;
+
+	for (size_t i = 0; i < EX_SOCK_MAX; i++)
+		ret[i] = -1;
+	for (size_t i = 0; i < EX_SOCK_MAX && r == 0; i++) {
+		if (listeners[i].v6 && !ns->v6)
+			continue;
+		ret[i] = listener_open(&listeners[i]);
+		r = ret[i] < 0 ? ret[i] : 0;
+	}
+	back = ex_netns_enter(ns->outer);
+	return r < 0 ? r : back;
+}

@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+
+#include "agent/core/log.h"
+#include "agent/run/options.h"
+
+static const char usage[] =
+	"Usage: exeat run -p FILE [OPTION...] -- COMMAND [ARG...]\n"
+	"\n"
+	"Runs COMMAND in its own network namespace behind two gates: only what the policy\n"
+	"allows leaves. Needs root to set up; COMMAND runs as the user who called sudo.\n"
+	"\n"
+	"  -p, --policy FILE        policy file (CiliumNetworkPolicy YAML); may be repeated\n"
+	"  -l, --label KEY=VALUE    label of the command; policies that do not select it are\n"
+	"                           left out. Without any -l every policy given applies\n"
+	"      --endpoints FILE     which addresses carry which labels, for toEndpoints\n"
+	"      --dns ADDR[:PORT]    resolver to ask (default: the ones in /etc/resolv.conf)\n"
+	"      --upstream-ca FILE   more roots to trust, besides the system's\n"
+	"      --log FILE           append a record of every verdict to FILE\n"
+	"      --log-format FORMAT  json (default) or text\n"
+	"      --user NAME          run COMMAND as NAME\n"
+	"      --allow-metadata     do not deny cloud metadata addresses by default\n"
+	"  -q, --quiet              no lines about denials, no summary\n"
+	"  -v, --verbose            say what exeat does\n"
+	"  -h, --help               this text\n"
+	"\n"
+	"Exit status: that of COMMAND; 125 when exeat failed and nothing was run, 126 when\n"
+	"COMMAND cannot be executed, 127 when it was not found, 128+N when signal N killed it.\n"
+	"\n"
+	"Example:\n"
+	"  sudo exeat run -p examples/llm-agent/policy.yaml -- \\\n"
+	"      curl https://api.openai.com/v1/chat/completions -d '{...}'\n";
+
+enum {
+	OPT_ENDPOINTS = 256,
+	OPT_DNS,
+	OPT_UPSTREAM_CA,
+	OPT_LOG,
+	OPT_LOG_FORMAT,
+	OPT_USER,
+	OPT_METADATA
+};
+
+static const struct option longopts[] = {
+	{ "policy", required_argument, NULL, 'p' },
+	{ "label", required_argument, NULL, 'l' },
+	{ "endpoints", required_argument, NULL, OPT_ENDPOINTS },
+	{ "dns", required_argument, NULL, OPT_DNS },
+	{ "upstream-ca", required_argument, NULL, OPT_UPSTREAM_CA },
+	{ "log", required_argument, NULL, OPT_LOG },
+	{ "log-format", required_argument, NULL, OPT_LOG_FORMAT },
+	{ "user", required_argument, NULL, OPT_USER },
+	{ "allow-metadata", no_argument, NULL, OPT_METADATA },
+	{ "quiet", no_argument, NULL, 'q' },
+	{ "verbose", no_argument, NULL, 'v' },
+	{ "help", no_argument, NULL, 'h' },
+	{ 0 },
+};
+
+static int add_policy(struct ex_run_options *o, const char *file)
+{
+	if (o->n_policies == EX_RUN_POLICIES_MAX) {
+		ex_error("more than %d policy files", EX_RUN_POLICIES_MAX);
+		return -EINVAL;
+	}
+	o->policies[o->n_policies++] = file;
+	return 0;
+}
+
+static int add_label(struct ex_run_options *o, char *text)
+{
+	char *eq = strchr(text, '=');
+
+	if (!eq || eq == text) {
+		ex_error("--label %s: write KEY=VALUE", text);
+		return -EINVAL;
+	}
+	if (o->n_labels == EX_RUN_LABELS_MAX) {
+		ex_error("more than %d labels", EX_RUN_LABELS_MAX);
+		return -EINVAL;
+	}
+	*eq = '\0';
+	o->labels[o->n_labels++] = (struct ex_label){ .key = text, .value = eq + 1 };
+	return 0;
+}
+
+static int add_dns(struct ex_run_options *o, const char *text)
+{
+	if (o->n_dns == EX_RUN_SERVERS_MAX) {
+		ex_error("more than %d resolvers", EX_RUN_SERVERS_MAX);
+		return -EINVAL;
+	}
+	if (!ex_resolver_server_parse(text, &o->dns[o->n_dns])) {
+		ex_error("--dns %s: write ADDR, ADDR:PORT or [IPV6]:PORT", text);
+		return -EINVAL;
+	}
+	o->n_dns++;
+	return 0;
+}
+
+static int set_log_format(struct ex_run_options *o, const char *text)
+{
+	o->log_json = strcmp(text, "json") == 0;
+	if (o->log_json || strcmp(text, "text") == 0)
+		return 0;
+	ex_error("--log-format %s: write json or text", text);
+	return -EINVAL;
+}
+
+static int take_option(struct ex_run_options *o, int c)
+{
+	switch (c) {
+	case 'p':
+		return add_policy(o, optarg);
+	case 'l':
+		return add_label(o, optarg);
+	case OPT_ENDPOINTS:
+		o->endpoints = optarg;
+		return 0;
+	case OPT_DNS:
+		return add_dns(o, optarg);
+	case OPT_UPSTREAM_CA:
+		o->upstream_ca = optarg;
+		return 0;
+	case OPT_LOG:
+		o->log = optarg;
+		return 0;
+	case OPT_LOG_FORMAT:
+		return set_log_format(o, optarg);
+	case OPT_USER:
+		o->user = optarg;
+		return 0;
+	case OPT_METADATA:
+		o->allow_metadata = true;
+		return 0;
+	case 'q':
+		o->quiet = true;
+		return 0;
+	case 'v':
+		o->verbose = true;
+		return 0;
+	case 'h':
+		fputs(usage, stdout);
+		return 1;
+	}
+	fputs("Try 'exeat run --help'.\n", stderr);
+	return -EINVAL;
+}
+
+int ex_run_options_parse(int argc, char **argv, struct ex_run_options *ret)
+{
+	struct ex_run_options o = { .log_json = true };
+	int c, r;
+
+	optind = 1;
+	while ((c = getopt_long(argc, argv, "+p:l:qvh", longopts, NULL)) != -1) {
+		r = take_option(&o, c);
+		if (r != 0)
+			return r;
+	}
+	if (!o.n_policies) {
+		ex_error("no policy given: add -p FILE (without a policy nothing may leave)");
+		return -EINVAL;
+	}
+	if (optind >= argc) {
+		ex_error("no command given: exeat run -p FILE -- COMMAND [ARG...]");
+		return -EINVAL;
+	}
+	o.command = argv + optind;
+	*ret = o;
+	return 0;
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The command line of `exeat run`. */
+#ifndef EXEAT_AGENT_RUN_OPTIONS_H
+#define EXEAT_AGENT_RUN_OPTIONS_H
+
+#include "agent/dns/resolver.h"
+#include "policy/compile.h"
+
+#define EX_RUN_POLICIES_MAX 64
+#define EX_RUN_LABELS_MAX   64
+#define EX_RUN_SERVERS_MAX  8
+
+struct ex_run_options {
+	const char *policies[EX_RUN_POLICIES_MAX];
+	size_t n_policies;
+	struct ex_label labels[EX_RUN_LABELS_MAX]; /* point into argv, which is cut at '=' */
+	size_t n_labels;
+	struct ex_resolver_server dns[EX_RUN_SERVERS_MAX];
+	size_t n_dns;
+	const char *endpoints;
+	const char *upstream_ca;
+	const char *log;
+	bool log_json;
+	const char *user;
+	bool allow_metadata;
+	bool quiet;
+	bool verbose;
+	char **command; /* NULL-terminated, at least one */
+};
+
+/* 0 = run; 1 = help was printed; -EINVAL = the mistake was printed. */
+EX_MUST_CHECK int ex_run_options_parse(int argc, char **argv, struct ex_run_options *ret);
+
+#endif
