@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/close_range.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include "agent/core/log.h"
+#include "agent/run/child.h"
+#include "agent/run/environ.h"
+#include "agent/run/mounts.h"
+
+/* ---- the control stream: lengths and bytes, both ends are ours ---- */
+
+static int write_all(int fd, const void *data, size_t len)
+{
+	const char *p = data;
+
+	while (len) {
+		ssize_t n = send(fd, p, len, MSG_NOSIGNAL);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		p += n;
+		len -= (size_t)n;
+	}
+	return 0;
+}
+
+static int read_all(int fd, void *data, size_t len)
+{
+	char *p = data;
+
+	while (len) {
+		ssize_t n = read(fd, p, len);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		if (n == 0)
+			return -EPIPE;
+		p += n;
+		len -= (size_t)n;
+	}
+	return 0;
+}
+
+static int send_blob(int fd, struct ex_span s)
+{
+	int r = write_all(fd, &s.len, sizeof(s.len));
+
+	return r < 0 ? r : write_all(fd, s.ptr, s.len);
+}
+
+static int receive_blob(int fd, struct ex_span *ret)
+{
+	size_t len;
+	char *data;
+	int r = read_all(fd, &len, sizeof(len));
+
+	if (r < 0)
+		return r;
+	data = malloc(len + 1);
+	if (!data)
+		return -ENOMEM;
+	r = read_all(fd, data, len);
+	if (r < 0) {
+		free(data);
+		return r;
+	}
+	*ret = (struct ex_span){ data, len };
+	return 0;
+}
+
+/* ---- the command ---- */
+
+static void reset_signals(void)
+{
+	sigset_t none;
+
+	for (int sig = 1; sig < _NSIG; sig++)
+		(void)signal(sig, SIG_DFL);
+	sigemptyset(&none);
+	(void)sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+static _Noreturn void exec_command(const struct ex_child_spec *spec)
+{
+	int r;
+
+	reset_signals();
+	r = ex_environ_prepare(spec->id);
+	if (r == 0)
+		r = ex_confine_self(spec->id);
+	if (r < 0) {
+		ex_error("cannot confine the command: %s", strerror(-r));
+		_exit(125);
+	}
+	execvp(spec->command[0], spec->command);
+	r = errno;
+	ex_error("%s: %s", spec->command[0], strerror(r));
+	_exit(r == ENOENT || r == ENOTDIR ? 127 : 126);
+}
+
+/* ---- the init ---- */
+
+static pid_t command_pid; /* for the signal handler; set before handlers are installed */
+
+static void pass_on(int sig)
+{
+	int saved = errno;
+
+	kill(command_pid, sig);
+	errno = saved;
+}
+
+static void install_handlers(void)
+{
+	static const int passed[] = { SIGTERM, SIGHUP, SIGUSR1, SIGUSR2 };
+	struct sigaction act = { .sa_handler = pass_on, .sa_flags = SA_RESTART };
+
+	for (size_t i = 0; i < EX_ARRAY_SIZE(passed); i++)
+		(void)sigaction(passed[i], &act, NULL);
+}
+
+/* Reaps whatever ends; returns the wait status of the command. */
+static int reap_until_done(void)
+{
+	int status;
+	pid_t pid;
+
+	for (;;) {
+		pid = wait(&status);
+		if (pid == command_pid)
+			return status;
+		if (pid < 0 && errno != EINTR)
+			return 125 << 8;
+	}
+}
+
+static int init_prepare(const struct ex_child_spec *spec, int control)
+{
+	struct ex_mounts m = { .uid = spec->id->uid, .gid = spec->id->gid };
+	int r = receive_blob(control, &m.ca);
+
+	if (r == 0)
+		r = receive_blob(control, &m.bundle);
+	if (r == 0)
+		r = receive_blob(control, &m.resolv);
+	if (r == 0)
+		r = ex_mounts_apply(&m, spec->sockets);
+	return r;
+}
+
+/*
+ * Never returns. On any failure before the command runs the stream closes without a status, which
+ * the other side reads as 125.
+ */
+static _Noreturn void init_main(const struct ex_child_spec *spec, int control)
+{
+	char go;
+	int r, status;
+
+	r = init_prepare(spec, control);
+	if (write_all(control, &r, sizeof(r)) < 0 || r < 0)
+		_exit(125);
+	/* End of file instead of the word: exeat is gone, or gave up. */
+	if (read_all(control, &go, 1) < 0)
+		_exit(125);
+	command_pid = fork();
+	if (command_pid == 0) {
+		close(control);
+		exec_command(spec);
+	}
+	install_handlers();
+	if (command_pid < 0 || ex_confine_drop_caps() < 0)
+		_exit(125);
+	status = reap_until_done();
+	(void)write_all(control, &status, sizeof(status));
+	_exit(0);
+}
+
+static _Noreturn void init_start(const struct ex_child_spec *spec, int control, int parent_end)
+{
+	/* Dies when exeat dies. If that has happened already, the stream tells. */
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	prctl(PR_SET_DUMPABLE, 0);
+	prctl(PR_SET_NAME, "exeat-init");
+	close(parent_end);
+	/* 3 is the control stream; nothing else of exeat's comes along. */
+	if (control != 3 && dup3(control, 3, O_CLOEXEC) < 0)
+		_exit(125);
+	if (syscall(SYS_close_range, 4, ~0U, 0) < 0)
+		_exit(125);
+	init_main(spec, 3);
+}
+
+int ex_child_start(const struct ex_child_spec *spec, struct ex_child *ret)
+{
+	int pair[2];
+	pid_t pid;
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+		return -errno;
+	pid = (pid_t)syscall(SYS_clone, CLONE_NEWNET | CLONE_NEWNS | CLONE_NEWPID | SIGCHLD, NULL,
+			     NULL, NULL, NULL);
+	if (pid == 0)
+		init_start(spec, pair[1], pair[0]);
+	close(pair[1]);
+	if (pid < 0) {
+		int r = -errno;
+
+		close(pair[0]);
+		return r;
+	}
+	*ret = (struct ex_child){ .pid = pid, .control = pair[0] };
+	return 0;
+}
+
+int ex_child_equip(const struct ex_child *c, struct ex_span ca, struct ex_span bundle,
+		   struct ex_span resolv)
+{
+	int r = send_blob(c->control, ca);
+
+	if (r == 0)
+		r = send_blob(c->control, bundle);
+	if (r == 0)
+		r = send_blob(c->control, resolv);
+	return r;
+}
+
+int ex_child_wait_ready(const struct ex_child *c)
+{
+	int answer = 0, r = read_all(c->control, &answer, sizeof(answer));
+
+	return r < 0 ? r : answer;
+}
+
+int ex_child_go(const struct ex_child *c)
+{
+	return write_all(c->control, "", 1);
+}
+
+int ex_child_exit_status(const struct ex_child *c)
+{
+	int status;
+
+	if (read_all(c->control, &status, sizeof(status)) < 0)
+		return 125;
+	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}

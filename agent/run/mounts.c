@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/mount.h>
+#include <stdio.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+#include "agent/core/log.h"
+#include "agent/run/mounts.h"
+
+/* Where the distributions keep the bundle of roots (those that do not exist are skipped). */
+static const char *const bundle_paths[] = {
+	"/etc/ssl/certs/ca-certificates.crt",
+	"/etc/pki/tls/certs/ca-bundle.crt",
+	"/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+	"/etc/ssl/ca-bundle.pem",
+	"/etc/pki/tls/cacert.pem",
+	"/etc/ssl/cert.pem",
+	"/usr/local/etc/ssl/cert.pem",
+	"/var/lib/ca-certificates/ca-bundle.pem",
+};
+
+/* Parts of /run that hold programs or data, not services, and have to stay. */
+static const char *const run_keeps[] = {
+	"/run/current-system",
+	"/run/booted-system",
+	"/run/wrappers",
+	"/run/opengl-driver",
+};
+
+static const char *const read_only[] = { "/proc/sys", "/proc/irq", "/proc/bus", "/proc/fs",
+					 "/sys" };
+
+static int failed(const char *what, const char *path)
+{
+	int r = -errno;
+
+	ex_error("cannot %s %s: %s", what, path, strerror(-r));
+	return r;
+}
+
+/* ---- /run: a fresh one, so that no socket of a service is in it ---- */
+
+static int keep_tree(const char *path)
+{
+	int fd = (int)syscall(SYS_open_tree, AT_FDCWD, path,
+			      OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
+
+	return fd < 0 ? -errno : fd;
+}
+
+static int put_back(int tree, const char *path)
+{
+	if (mkdir(path, 0755) < 0 && errno != EEXIST)
+		return failed("make", path);
+	if (syscall(SYS_move_mount, tree, "", AT_FDCWD, path, MOVE_MOUNT_F_EMPTY_PATH) < 0)
+		return failed("mount", path);
+	return 0;
+}
+
+static int mount_run(void)
+{
+	int kept[EX_ARRAY_SIZE(run_keeps)], r = 0;
+
+	for (size_t i = 0; i < EX_ARRAY_SIZE(run_keeps); i++)
+		kept[i] = keep_tree(run_keeps[i]);
+	if (mount("exeat", "/run", "tmpfs", MS_NOSUID | MS_NODEV, "mode=755,size=64m") < 0)
+		r = failed("mount", "/run");
+	for (size_t i = 0; i < EX_ARRAY_SIZE(run_keeps); i++) {
+		if (kept[i] < 0)
+			continue;
+		if (r == 0)
+			r = put_back(kept[i], run_keeps[i]);
+		close(kept[i]);
+	}
+	return r;
+}
+
+static int write_file(const char *path, struct ex_span text)
+{
+	EX_AUTO_CLOSE int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0444);
+
+	if (fd < 0)
+		return failed("write", path);
+	while (text.len) {
+		ssize_t n = write(fd, text.ptr, text.len);
+
+		if (n < 0)
+			return failed("write", path);
+		text.ptr += n;
+		text.len -= (size_t)n;
+	}
+	return fchmod(fd, 0444) < 0 ? failed("chmod", path) : 0;
+}
+
+static int make_dir(const char *path, mode_t mode)
+{
+	if (mkdir(path, mode) < 0 || chmod(path, mode) < 0)
+		return failed("make", path);
+	return 0;
+}
+
+static int fill_run(const struct ex_mounts *m)
+{
+	char user[64];
+	int r;
+
+	r = make_dir(EX_RUN_DIR, 0755);
+	if (r == 0)
+		r = write_file(EX_CA_PATH, m->ca);
+	if (r == 0)
+		r = write_file(EX_BUNDLE_PATH, m->bundle);
+	if (r == 0)
+		r = write_file(EX_RESOLV_PATH, m->resolv);
+	if (r == 0)
+		r = make_dir("/run/lock", 01777);
+	if (r == 0)
+		r = make_dir("/run/user", 0755);
+	snprintf(user, sizeof(user), "/run/user/%u", (unsigned)m->uid);
+	if (r == 0)
+		r = make_dir(user, 0700);
+	if (r == 0 && chown(user, m->uid, m->gid) < 0)
+		r = failed("chown", user);
+	return r;
+}
+
+/* ---- bind mounts ---- */
+
+static int set_read_only(const char *path)
+{
+	struct mount_attr attr = { .attr_set = MOUNT_ATTR_RDONLY };
+
+	if (syscall(SYS_mount_setattr, AT_FDCWD, path, AT_RECURSIVE, &attr, sizeof(attr)) < 0)
+		return failed("make read-only", path);
+	return 0;
+}
+
+static int bind_read_only(const char *from, const char *to)
+{
+	if (mount(from, to, NULL, MS_BIND | MS_REC, NULL) < 0)
+		return failed("mount over", to);
+	return set_read_only(to);
+}
+
+static int bind_bundles(void)
+{
+	char seen[EX_ARRAY_SIZE(bundle_paths)][PATH_MAX];
+	size_t n_seen = 0;
+	int r = 0;
+
+	/* Several of the paths may be links to one file: one mount is enough. */
+	for (size_t i = 0; i < EX_ARRAY_SIZE(bundle_paths) && r == 0; i++) {
+		bool again = false;
+
+		if (!realpath(bundle_paths[i], seen[n_seen]))
+			continue;
+		for (size_t j = 0; j < n_seen; j++)
+			again |= strcmp(seen[j], seen[n_seen]) == 0;
+		if (!again)
+			r = bind_read_only(EX_BUNDLE_PATH, seen[n_seen++]);
+	}
+	return r;
+}
+
+/* mkdir -p of the directories above path, which is below /run and so in our own tmpfs. */
+static int make_parents(const char *path)
+{
+	char dir[PATH_MAX];
+
+	for (const char *s = strchr(path + 1, '/'); s; s = strchr(s + 1, '/')) {
+		snprintf(dir, sizeof(dir), "%.*s", (int)(s - path), path);
+		if (mkdir(dir, 0755) < 0 && errno != EEXIST)
+			return failed("make", dir);
+	}
+	return 0;
+}
+
+/*
+ * A resolv.conf that is a link into /run (systemd-resolved, NetworkManager) dangles now that /run
+ * is ours. Such links are written "/run/X" or "../run/X".
+ */
+static int mend_resolv_link(const struct ex_mounts *m)
+{
+	char link[PATH_MAX], path[PATH_MAX + 8];
+	ssize_t n = readlink("/etc/resolv.conf", link, sizeof(link) - 1);
+	const char *run;
+	int r;
+
+	if (n < 0 || access("/etc/resolv.conf", F_OK) == 0)
+		return 0; /* a plain file, a link that holds, or none at all */
+	link[n] = '\0';
+	run = strstr(link, "run/");
+	if (!run || strstr(run, ".."))
+		return 0;
+	snprintf(path, sizeof(path), "/%s", run);
+	r = make_parents(path);
+	return r < 0 ? r : write_file(path, m->resolv);
+}
+
+static int bind_resolv(const struct ex_mounts *m)
+{
+	int r = mend_resolv_link(m);
+
+	if (r < 0)
+		return r;
+	if (access("/etc/resolv.conf", F_OK) < 0) {
+		ex_warning("there is no /etc/resolv.conf to replace: names will not resolve");
+		return 0;
+	}
+	return bind_read_only(EX_RESOLV_PATH, "/etc/resolv.conf");
+}
+
+/* ---- unix sockets elsewhere ---- */
+
+int ex_mounts_find_sockets(char **ret)
+{
+	char *line = NULL, *list = NULL;
+	size_t cap = 0, len = 0;
+	FILE *f = fopen("/proc/net/unix", "re");
+	FILE *out = f ? open_memstream(&list, &len) : NULL;
+	int r = 0;
+
+	if (!out) {
+		r = -errno;
+		if (f)
+			fclose(f);
+		return r;
+	}
+	while (getline(&line, &cap, f) > 0) {
+		char *path = strchr(line, '/');
+
+		/* Flags has __SO_ACCEPTCON when it listens; datagram sockets (type 2) always
+		 * receive. */
+		if (path && (strstr(line, " 00010000 ") || strstr(line, " 0002 ")))
+			fputs(path, out);
+	}
+	free(line);
+	fclose(f);
+	if (fclose(out) != 0)
+		r = -ENOMEM;
+	*ret = list;
+	return r;
+}
+
+/* A connect to a bind-mounted /dev/null is refused: it is no socket. */
+static int mask_sockets(const char *sockets)
+{
+	char path[PATH_MAX];
+	struct stat st;
+
+	for (const char *s = sockets, *end; s && (end = strchr(s, '\n')); s = end + 1) {
+		if ((size_t)(end - s) >= sizeof(path))
+			continue;
+		memcpy(path, s, (size_t)(end - s));
+		path[end - s] = '\0';
+		if (lstat(path, &st) < 0 || !S_ISSOCK(st.st_mode))
+			continue; /* in /run, or gone: not reachable any more */
+		if (mount("/dev/null", path, NULL, MS_BIND, NULL) < 0)
+			return failed("mask", path);
+	}
+	return 0;
+}
+
+/* ---- all of it ---- */
+
+static int mount_proc(void)
+{
+	if (mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0)
+		return failed("mount", "/proc");
+	if (mount("/dev/null", "/proc/sysrq-trigger", NULL, MS_BIND, NULL) < 0 && errno != ENOENT)
+		return failed("mask", "/proc/sysrq-trigger");
+	return 0;
+}
+
+static int lock_kernel_knobs(void)
+{
+	for (size_t i = 0; i < EX_ARRAY_SIZE(read_only); i++) {
+		int r;
+
+		if (access(read_only[i], F_OK) < 0)
+			continue;
+		r = bind_read_only(read_only[i], read_only[i]);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+int ex_mounts_apply(const struct ex_mounts *m, const char *sockets)
+{
+	int r;
+
+	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+		return failed("detach the mounts of", "/");
+	r = mount_proc();
+	if (r == 0)
+		r = mount_run();
+	if (r == 0)
+		r = fill_run(m);
+	if (r == 0)
+		r = bind_read_only(EX_RUN_DIR, EX_RUN_DIR);
+	if (r == 0)
+		r = bind_resolv(m);
+	if (r == 0)
+		r = bind_bundles();
+	if (r == 0)
+		r = mask_sockets(sockets);
+	if (r == 0)
+		r = lock_kernel_knobs();
+	return r;
+}
