@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <sys/socket.h>
+
+#include "agent/core/ipc.h"
+
+size_t ex_ipc_size(enum ex_ipc_type type)
+{
+	switch (type) {
+	case EX_IPC_READY:
+		return sizeof(struct ex_ipc_ready);
+	case EX_IPC_LEARN:
+		return sizeof(struct ex_ipc_learn);
+	case EX_IPC_MINT:
+		return sizeof(struct ex_ipc_mint);
+	case EX_IPC_MINTED:
+		return sizeof(struct ex_ipc_minted);
+	case EX_IPC_UDP:
+		return sizeof(struct ex_ipc_udp);
+	case EX_IPC_LEARNED:
+	case EX_IPC_UDP_READY:
+		return sizeof(struct ex_ipc_done);
+	case EX_IPC_AUDIT:
+		return sizeof(struct ex_ipc_audit);
+	case EX_IPC_INVALID:
+		break;
+	}
+	return 0;
+}
+
+union control {
+	char buf[CMSG_SPACE(sizeof(int))];
+	struct cmsghdr align;
+};
+
+int ex_ipc_send(int fd, const void *msg, size_t len, int pass)
+{
+	struct iovec iov = { .iov_len = len };
+	struct msghdr mh = { .msg_iov = &iov, .msg_iovlen = 1 };
+	union control control = { 0 };
+
+	memcpy(&iov.iov_base, &msg, sizeof(msg)); /* sendmsg() does not write through it */
+	if (pass >= 0) {
+		struct cmsghdr *c;
+
+		mh.msg_control = control.buf;
+		mh.msg_controllen = sizeof(control.buf);
+		c = CMSG_FIRSTHDR(&mh);
+		c->cmsg_level = SOL_SOCKET;
+		c->cmsg_type = SCM_RIGHTS;
+		c->cmsg_len = CMSG_LEN(sizeof(int));
+		memcpy(CMSG_DATA(c), &pass, sizeof(int));
+	}
+	for (;;) {
+		ssize_t n = sendmsg(fd, &mh, MSG_NOSIGNAL);
+
+		if (n >= 0)
+			return (size_t)n == len ? 0 : -EMSGSIZE;
+		if (errno != EINTR)
+			return -errno;
+	}
+}
+
+static int received_fd(struct msghdr *mh)
+{
+	struct cmsghdr *c = CMSG_FIRSTHDR(mh);
+	int fd = -1;
+
+	if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS &&
+	    c->cmsg_len == CMSG_LEN(sizeof(int)))
+		memcpy(&fd, CMSG_DATA(c), sizeof(int));
+	return fd;
+}
+
+ssize_t ex_ipc_receive(int fd, union ex_ipc_message *ret, int *ret_fd)
+{
+	struct iovec iov = { .iov_base = ret, .iov_len = sizeof(*ret) };
+	union control control = { 0 };
+	struct msghdr mh = { .msg_iov = &iov,
+			     .msg_iovlen = 1,
+			     .msg_control = control.buf,
+			     .msg_controllen = sizeof(control.buf) };
+	ssize_t n;
+	int passed;
+
+	do {
+		n = recvmsg(fd, &mh, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	} while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return errno == ECONNRESET ? 0 : -errno;
+	if (n == 0)
+		return 0;
+	passed = received_fd(&mh);
+	if ((mh.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) || (size_t)n < sizeof(ret->head) ||
+	    ex_ipc_size(ret->head.type) != (size_t)n || (passed >= 0 && !ret_fd)) {
+		if (passed >= 0)
+			close(passed);
+		return -EBADMSG;
+	}
+	if (ret_fd)
+		*ret_fd = passed;
+	return n;
+}
+
+bool ex_ipc_name_set(struct ex_ipc_name *n, struct ex_span name)
+{
+	if (name.len == 0 || name.len > EX_IPC_NAME_MAX)
+		return false;
+	memset(n, 0, sizeof(*n));
+	memcpy(n->text, name.ptr, name.len);
+	n->len = (uint16_t)name.len;
+	return true;
+}
+
+static bool name_char(char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
+}
+
+struct ex_span ex_ipc_name_get(const struct ex_ipc_name *n)
+{
+	size_t label = 0;
+
+	if (n->len == 0 || n->len > EX_IPC_NAME_MAX)
+		return (struct ex_span){ 0 };
+	for (size_t i = 0; i <= n->len; i++) {
+		if (i < n->len && name_char(n->text[i])) {
+			label++;
+			continue;
+		}
+		if ((i < n->len && n->text[i] != '.') || label == 0 || label > 63)
+			return (struct ex_span){ 0 };
+		label = 0;
+	}
+	return (struct ex_span){ n->text, n->len };
+}

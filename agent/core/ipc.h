@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The messages between the privileged parent and the unprivileged proxy, over a SOCK_SEQPACKET
+ * socketpair. The proxy asks, the parent validates every field and answers; the parent trusts no
+ * byte of a message. Fixed-size structures; a message is exactly as long as its structure.
+ *
+ *   proxy  -> parent   READY, LEARN, MINT, UDP, AUDIT
+ *   parent -> proxy    LEARNED, MINTED, UDP_READY (carries a descriptor)
+ */
+#ifndef EXEAT_AGENT_CORE_IPC_H
+#define EXEAT_AGENT_CORE_IPC_H
+
+#include "agent/audit/audit.h"
+#include "agent/tls/ca.h"
+#include "exeat/util.h"
+
+#define EX_IPC_NAME_MAX  253
+#define EX_IPC_ADDRS_MAX 64
+#define EX_IPC_SPKI_MAX  128
+/* Requests of one kind the proxy may have waiting, so that the answers always fit the socket. */
+#define EX_IPC_WAITING_MAX 32
+
+enum ex_ipc_type {
+	EX_IPC_INVALID = 0,
+	EX_IPC_READY,   /* the proxy is confined and accepts */
+	EX_IPC_LEARN,   /* addresses a DNS answer gave for an allowed name */
+	EX_IPC_LEARNED, /* they are in the kernel gate */
+	EX_IPC_MINT,    /* a leaf certificate for a name */
+	EX_IPC_MINTED,
+	EX_IPC_UDP, /* a socket of the gateway namespace that speaks as dst to src */
+	EX_IPC_UDP_READY,
+	EX_IPC_AUDIT,
+};
+
+struct ex_ipc_head {
+	uint32_t type; /* enum ex_ipc_type */
+	uint32_t id;   /* of the request; the answer repeats it */
+};
+
+struct ex_ipc_name {
+	uint16_t len;
+	char text[EX_IPC_NAME_MAX + 1]; /* canonical */
+};
+
+struct ex_ipc_ready {
+	struct ex_ipc_head head;
+	uint32_t spki_len;
+	uint8_t spki[EX_IPC_SPKI_MAX]; /* public half of the proxy's leaf key */
+};
+
+struct ex_ipc_learn {
+	struct ex_ipc_head head;
+	uint32_t ttl; /* seconds */
+	uint32_t n_addrs;
+	struct ex_ipc_name name;
+	struct ex_ip addrs[EX_IPC_ADDRS_MAX];
+};
+
+struct ex_ipc_mint {
+	struct ex_ipc_head head;
+	struct ex_ipc_name name;
+};
+
+struct ex_ipc_minted {
+	struct ex_ipc_head head;
+	int32_t err; /* 0 or negative errno */
+	uint32_t len;
+	uint8_t der[EX_LEAF_MAX];
+};
+
+struct ex_ipc_udp {
+	struct ex_ipc_head head;
+	struct ex_ip src, dst; /* the workload's address; the address it sent to */
+	uint16_t sport, dport; /* host order */
+};
+
+struct ex_ipc_done { /* LEARNED, UDP_READY */
+	struct ex_ipc_head head;
+	int32_t err; /* 0 or negative errno */
+};
+
+struct ex_ipc_audit {
+	struct ex_ipc_head head;
+	struct ex_audit_record record;
+};
+
+union ex_ipc_message {
+	struct ex_ipc_head head;
+	struct ex_ipc_ready ready;
+	struct ex_ipc_learn learn;
+	struct ex_ipc_mint mint;
+	struct ex_ipc_minted minted;
+	struct ex_ipc_udp udp;
+	struct ex_ipc_done done;
+	struct ex_ipc_audit audit;
+};
+
+/* The size a message of this type must have; 0 = no such type. */
+size_t ex_ipc_size(enum ex_ipc_type type);
+
+/* Sends one message, waiting for room; pass >= 0 travels with it. 0 or negative errno. */
+EX_MUST_CHECK int ex_ipc_send(int fd, const void *msg, size_t len, int pass);
+
+/*
+ * Receives one without waiting: its length; 0 = the other side is gone; -EAGAIN = none now;
+ * -EBADMSG = its length is not that of its type. A descriptor that came along is put in *ret_fd
+ * (else -1), or closed when ret_fd is NULL.
+ */
+ssize_t ex_ipc_receive(int fd, union ex_ipc_message *ret, int *ret_fd);
+
+bool ex_ipc_name_set(struct ex_ipc_name *n, struct ex_span name);
+
+/* The name, when it is a canonical host name by form; else len 0. */
+struct ex_span ex_ipc_name_get(const struct ex_ipc_name *n);
+
+#endif
