@@ -65,7 +65,7 @@ DATAPATH_AUX := $(patsubst %.c,$(O)/%.o,$(filter-out $(wildcard tests/datapath/t
 FUZZ_BIN     := $(patsubst tests/%.c,$(O)/tests/%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 
 .PHONY: all help deps demo check check-unit check-datapath check-e2e check-fuzz check-san lint format \
-	fuzz bench install clean
+	fuzz bench install clean unit-bins datapath-bins fuzz-bins
 all: $(O)/exeat
 
 help:
@@ -127,14 +127,67 @@ $(O)/tests/datapath/test_%: $(O)/tests/datapath/test_%.o $(DATAPATH_AUX) $(O)/li
 	$(call msg,LD,$@)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $< $(DATAPATH_AUX) $(O)/libagent.a $(O)/libpolicy.a -lcmocka $(LIBS)
 
-check-unit: $(UNIT_BIN)
+unit-bins: $(UNIT_BIN)
+datapath-bins: $(DATAPATH_BIN)
+fuzz-bins: $(FUZZ_BIN)
+export O
+
+check-unit: unit-bins
 	@tests/run unit $(UNIT_BIN)
-check-datapath: $(DATAPATH_BIN)
+check-datapath: datapath-bins
 	@tests/run datapath $(DATAPATH_BIN)
 check-e2e: $(O)/exeat
-	@tests/run e2e $(sort $(wildcard tests/e2e/test-*.sh))
-check: all $(UNIT_BIN) $(DATAPATH_BIN)
+	@tests/run e2e
+check-fuzz:
+	@tests/run fuzz $(or $(FUZZ_SECONDS),20)
+check-san:
+	@tests/run san
+check:
 	@tests/run all
+fuzz:
+	@tests/run fuzz $(or $(FUZZ_SECONDS),600)
+
+# ---- fuzzing: the same sources through clang, with libFuzzer and the sanitizers ----
+FUZZ_FLAGS := -g -O1 -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+FUZZ_LIB   := $(patsubst $(O)/%,$(O)/fuzz/%,$(POLICY_OBJ) $(AGENT_OBJ))
+
+$(O)/fuzz/%.o: %.c | $(BPF_SKEL)
+	@mkdir -p $(@D)
+	$(call msg,FUZZCC,$<)
+	$(Q)$(CLANG) -std=gnu17 -w $(FUZZ_FLAGS) -fsanitize=fuzzer-no-link $(DEFS) $(INC) -MMD -MP -c $< -o $@
+$(O)/fuzz/%.o: %.cc
+	@mkdir -p $(@D)
+	$(call msg,FUZZCXX,$<)
+	$(Q)$(CLANG)++ -std=c++17 -w $(FUZZ_FLAGS) -fsanitize=fuzzer-no-link $(INC) -MMD -MP -c $< -o $@
+$(O)/fuzz/third_party/%.o: /usr/share/llhttp/%.c
+	@mkdir -p $(@D)
+	$(Q)$(CLANG) $(FUZZ_FLAGS) -fsanitize=fuzzer-no-link -w -I/usr/share/include/llhttp -c $< -o $@
+$(O)/fuzz/lib.a: $(FUZZ_LIB) $(patsubst $(O)/%,$(O)/fuzz/%,$(LLHTTP_OBJ))
+	$(Q)rm -f $@ && ar rcs $@ $^
+$(O)/tests/fuzz/%: $(O)/fuzz/tests/fuzz/%.o $(O)/fuzz/lib.a
+	@mkdir -p $(@D)
+	$(call msg,LD,$@)
+	$(Q)$(CLANG) $(FUZZ_FLAGS) -fsanitize=fuzzer -o $@ $^ $(LIBS) -lm
+
+# ---- around the code ----
+lint:
+	@.ci/lint
+format:
+	clang-format -i $$(git ls-files '*.c' '*.h')
+demo: $(O)/exeat
+	@tests/e2e/demo.sh
+bench: $(O)/exeat
+	@bench/run.sh
+install: $(O)/exeat
+	install -D -m 755 $(O)/exeat $(DESTDIR)$(PREFIX)/sbin/exeat
+	install -D -m 644 docs/man/exeat.8 $(DESTDIR)$(PREFIX)/share/man/man8/exeat.8
+
+# for editors and clang-tidy
+compile_commands.json: Makefile
+	@{ sep='['; for f in $(wildcard policy/*.c agent/*.c agent/*/*.c tests/unit/*.c); do \
+		printf '%s\n{"directory": "%s", "file": "%s", "command": "%s"}' "$$sep" "$(CURDIR)" $$f \
+			"$(CLANG) -std=gnu17 $(subst ",\\\",$(subst \,,$(DEFS))) $(INC) -c $$f"; \
+		sep=','; done; echo; echo ']'; } >$@
 
 clean:
 	rm -rf $(O)
