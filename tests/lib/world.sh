@@ -25,7 +25,8 @@
 # shellcheck disable=SC2034 # many names are for the scripts that source this
 TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 EXEAT=${EXEAT:-$(realpath -m "${O:-$TOP/build}")/exeat}
-WORLD=/run/world # on a tmpfs that only the world sees
+WORLD=/mnt # a tmpfs that only the world sees
+case $TOP in /mnt*) WORLD=/srv ;; esac
 export TOP EXEAT WORLD
 
 OUTER4=198.51.100.2 OUTER6=2001:db8:1::2
@@ -69,6 +70,7 @@ world_mounts() {
 	local conf
 	conf=$(readlink -f /etc/resolv.conf || echo /etc/resolv.conf)
 	mount -t tmpfs -o mode=755 tmpfs /run
+	mount -t tmpfs -o mode=755 tmpfs $WORLD
 	mkdir -p /run/netns /run/lock $WORLD/{conf,log,pid,pcap,tls,tmp}
 	chmod 1777 $WORLD/tmp
 	mkdir -p "$(dirname "$conf")"

@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash
+# What the end-to-end tests share. A test file begins:
+#
+#   . "$(dirname "$0")/../lib/e2e.sh"
+#   world_enter "$@"; world_up
+
+# shellcheck source=tests/lib/world.sh
+. "$(dirname "${BASH_SOURCE[0]}")/world.sh"
+# shellcheck source=tests/lib/tap.sh
+. "$(dirname "${BASH_SOURCE[0]}")/tap.sh"
+
+AGENT=$TOP/examples/llm-agent
+POLICIES=$TOP/tests/e2e/policies
+CLIENTS=$TOP/tests/e2e/clients
+CHAT=https://api.openai.com/v1/chat/completions
+ASK='{"model":"test-model","messages":[{"role":"user","content":"may I leave?"}]}'
+export AGENT POLICIES CLIENTS CHAT ASK
+
+if [ ! -x "$EXEAT" ]; then
+	echo "1..1"
+	echo "not ok 1 - $EXEAT is built"
+	exit 1
+fi
+
+# exeat run with the seed policy; the audit log is $WORLD/log/audit, truncated first.
+agent() { # COMMAND…
+	: >"$WORLD/log/audit"
+	"$EXEAT" run -p "$AGENT/policy.yaml" -l app=moltbot-agent --endpoints "$AGENT/endpoints.yaml" \
+		--log "$WORLD/log/audit" -q -- "$@"
+}
+
+# the same with a policy of tests/e2e/policies
+confined() { # POLICY-NAME COMMAND…
+	: >"$WORLD/log/audit"
+	"$EXEAT" run -p "$POLICIES/$1.yaml" --log "$WORLD/log/audit" -q -- "${@:2}"
+}
+
+# The lines of the audit log that match every pattern given.
+audit() { # REGEX…
+	local text re
+	text=$(cat "$WORLD/log/audit")
+	for re; do
+		text=$(grep -E -- "$re" <<<"$text")
+	done
+	[ -n "$text" ] && printf '%s\n' "$text"
+}
+
+# audited DESCRIPTION REGEX…: a record says so
+audited() {
+	local what=$1
+	shift
+	if audit "$@" >/dev/null; then
+		tap_ok "$what"
+	else
+		tap_not_ok "$what" "no record matches: $*" "$(tail -n 12 "$WORLD/log/audit")"
+	fi
+}
+
+reason() { # WORD: as a pattern for audited
+	printf '"reason": ?"%s"' "$1"
+}
+
+# Nothing reached a server: nginx' log has no line that matches.
+unseen() { # DESCRIPTION REGEX
+	hasnt "$1" "$(cat "$WORLD"/log/*.seen)" "$2"
+}
+
+seen() { # DESCRIPTION REGEX
+	has "$1" "$(cat "$WORLD"/log/*.seen)" "$2"
+}
+
+asked() { # NAME: the world's resolver was asked for it
+	grep -qiF " $1. " "$WORLD/log/unbound.out"
+}
+
+# at_once DESCRIPTION SECONDS STARTED: a refusal comes by message, not by timeout
+at_once() {
+	local took
+	took=$(awk -v a="$3" -v b="$EPOCHREALTIME" 'BEGIN {printf "%.2f", b - a}')
+	if awk -v t="$took" -v m="$2" 'BEGIN {exit !(t < m)}'; then
+		tap_ok "$1"
+	else
+		tap_not_ok "$1" "took ${took}s, limit ${2}s"
+	fi
+}

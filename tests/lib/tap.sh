@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash
+# TAP for shell tests. Sourced; a test ends with `tap_done`.
+
+tap_n=0 tap_bad=0
+
+tap_ok() { # DESCRIPTION
+	tap_n=$((tap_n + 1))
+	echo "ok $tap_n - $1"
+}
+
+tap_not_ok() { # DESCRIPTION [DETAIL…]
+	tap_n=$((tap_n + 1))
+	tap_bad=$((tap_bad + 1))
+	echo "not ok $tap_n - $1"
+	shift
+	[ $# -eq 0 ] || printf '%s\n' "$@" | tail -n 40 | sed 's/^/#   /'
+}
+
+tap_skip() { # DESCRIPTION REASON
+	tap_n=$((tap_n + 1))
+	echo "ok $tap_n - $1 # SKIP $2"
+}
+
+tap_done() {
+	echo "1..$tap_n"
+	[ $tap_bad -eq 0 ]
+	exit
+}
+
+# check DESCRIPTION COMMAND…: the command succeeds
+check() {
+	local what=$1 out
+	shift
+	if out=$("$@" 2>&1); then
+		tap_ok "$what"
+	else
+		tap_not_ok "$what" "$ $*" "exit $?" "$out"
+	fi
+}
+
+# refuse DESCRIPTION COMMAND…: the command fails
+refuse() {
+	local what=$1 out
+	shift
+	if out=$("$@" 2>&1); then
+		tap_not_ok "$what" "$ $*" "succeeded" "$out"
+	else
+		tap_ok "$what"
+	fi
+}
+
+# same DESCRIPTION GOT WANTED
+same() {
+	if [ "$2" = "$3" ]; then
+		tap_ok "$1"
+	else
+		tap_not_ok "$1" "got:    $2" "wanted: $3"
+	fi
+}
+
+# has DESCRIPTION TEXT EXTENDED-REGEX
+has() {
+	if grep -qE -- "$3" <<<"$2"; then
+		tap_ok "$1"
+	else
+		tap_not_ok "$1" "no match for: $3" "in:" "$2"
+	fi
+}
+
+# hasnt DESCRIPTION TEXT EXTENDED-REGEX
+hasnt() {
+	if grep -qE -- "$3" <<<"$2"; then
+		tap_not_ok "$1" "matches: $3" "in:" "$2"
+	else
+		tap_ok "$1"
+	fi
+}
