@@ -31,7 +31,8 @@ struct ex_dns_verdict { /* for the audit record */
 struct ex_dns_gate_ops {
 	/*
 	 * Have the kernel gate accept these addresses, then call done(done_arg, err) once, now or
-	 * later. On err the answer becomes SERVFAIL.
+	 * later, also when the gate was freed meanwhile. *l is good during the call only. On err,
+	 * and when done does not come in time, the answer becomes SERVFAIL.
 	 */
 	void (*learn)(void *arg, const struct ex_dns_learn *l,
 		      void (*done)(void *done_arg, int err), void *done_arg);
@@ -42,12 +43,14 @@ struct ex_dns_gate_ops {
 EX_MUST_CHECK int ex_dns_gate_new(struct ex_loop *loop, struct ex_ruleset *rs,
 				  struct ex_resolver *resolver, struct ex_names *names,
 				  const struct ex_dns_gate_ops *ops, struct ex_dns_gate **ret);
-void ex_dns_gate_free(struct ex_dns_gate *g); /* pending replies are dropped, fn is not called */
+/* Pending replies are dropped, fn is not called. Allowed in fn. Free it before its resolver. */
+void ex_dns_gate_free(struct ex_dns_gate *g);
 
 /*
  * One question. fn is called exactly once, now or later, with the reply (len 0: say nothing) unless
- * the gate is freed first. cap is what the transport carries: 65535 for TCP; for UDP the gate uses
- * min(cap, the client's EDNS size). Bounded: beyond the bound the reply is SERVFAIL.
+ * the gate is freed first. A UDP reply is at most as long as the client's EDNS size allows, and
+ * never longer than EX_DNS_UDP_MAX. Bounded: beyond the bound the reply is SERVFAIL. client is only
+ * handed to audit(); it must live until fn was called.
  */
 void ex_dns_gate_query(struct ex_dns_gate *g, const void *client, const void *msg, size_t len,
 		       bool tcp, void (*fn)(void *arg, const void *reply, size_t len), void *arg);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The only user of c-ares: raw A/AAAA queries to fixed servers, on our loop. */
+/*
+ * The only user of c-ares: raw A/AAAA queries to fixed servers, on our loop. No file and no
+ * environment variable has a say, and nothing is opened after ex_resolver_new() but sockets.
+ */
 #ifndef EXEAT_AGENT_DNS_RESOLVER_H
 #define EXEAT_AGENT_DNS_RESOLVER_H
 
@@ -18,9 +21,11 @@ EX_MUST_CHECK int ex_resolver_new(struct ex_loop *loop, const struct ex_resolver
 void ex_resolver_free(struct ex_resolver *r); /* pending callbacks are not called */
 
 /*
- * Sends one query; fn gets the raw reply, or err < 0 (-ETIMEDOUT, -EIO, ...) and msg NULL. A reply
- * with any RCODE is a reply. fn may run before this returns. At most a bounded number wait at once:
- * -EBUSY. *ret is a handle for ex_resolver_cancel(), which makes fn never run.
+ * Sends one query; fn gets the raw reply, or err < 0 (-ETIMEDOUT, -EIO, ...) and msg NULL. Another
+ * server is asked when one is silent or answers SERVFAIL, NOTIMP or REFUSED (-EIO when none is left);
+ * a reply with any other RCODE is a reply. fn runs after this returned, and once. At most a bounded
+ * number wait at once: -EBUSY. *ret is a handle for ex_resolver_cancel(), which makes fn never run;
+ * it is good until fn runs.
  */
 struct ex_resolve;
 EX_MUST_CHECK int ex_resolver_query(struct ex_resolver *r, const char *name, uint16_t type,

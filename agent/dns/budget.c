@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <errno.h>
+#include <sys/random.h>
+
+#include "agent/dns/budget.h"
+
+enum {
+	QUESTIONS_BURST = 1000,
+	QUESTIONS_PER_S = 200,
+	/* some 400 names below a wildcard at once, then about two a second */
+	LETTERS_BURST = 8192,
+	LETTERS_PER_S = 32,
+	LETTERS_PER_NAME = 96,
+	/* Hosts named by hash or GUID have 32 to 40 hexadecimal digits, and stay above this. */
+	DENSE_LABEL = 40,
+	DENSE_COINCIDENCE = 40, /* thousandths */
+};
+
+static bool take(struct ex_dns_bucket *b, uint64_t now, uint64_t n, uint64_t burst, uint64_t per_s)
+{
+	uint64_t full = burst * 1000, gone = now - b->at;
+
+	b->at = now;
+	/* per_s per 1000 ms is per_s thousandths per ms */
+	b->level = gone >= full || b->level + gone * per_s >= full ? full : b->level + gone * per_s;
+	if (b->level < n * 1000)
+		return false;
+	b->level -= n * 1000;
+	return true;
+}
+
+int ex_dns_budget_init(struct ex_dns_budget *b, uint64_t now_ms)
+{
+	memset(b, 0, sizeof(*b));
+	b->questions = (struct ex_dns_bucket){ QUESTIONS_BURST * 1000, now_ms };
+	b->letters = (struct ex_dns_bucket){ LETTERS_BURST * 1000, now_ms };
+	return getrandom(b->key, sizeof(b->key), 0) == sizeof(b->key) ? 0 : -EIO;
+}
+
+bool ex_dns_budget_question(struct ex_dns_budget *b, uint64_t now_ms)
+{
+	return take(&b->questions, now_ms, 1, QUESTIONS_BURST, QUESTIONS_PER_S);
+}
+
+static uint64_t hash_name(const struct ex_dns_budget *b, struct ex_span name)
+{
+	uint64_t h = b->key[0];
+
+	for (size_t i = 0; i < name.len; i++) {
+		__uint128_t m = (__uint128_t)(h ^ (uint8_t)name.ptr[i]) * (b->key[1] | 1);
+
+		h = (uint64_t)m ^ (uint64_t)(m >> 64);
+	}
+	return h ? h : 1; /* 0 marks an empty place */
+}
+
+/* A letter is free when the name would be allowed as well with another one in its place. */
+static size_t count_free(const struct ex_ruleset *rs, struct ex_span name)
+{
+	char other[EX_DNS_NAME_MAX];
+	size_t n = 0;
+
+	memcpy(other, name.ptr, name.len);
+	for (size_t i = 0; i < name.len && n <= LETTERS_PER_NAME; i++) {
+		if (name.ptr[i] == '.')
+			continue;
+		other[i] = name.ptr[i] == 'x' ? 'y' : 'x';
+		if (ex_judge_dns(rs, (struct ex_span){ other, name.len }).verdict == EX_V_ALLOW)
+			n++;
+		other[i] = name.ptr[i];
+	}
+	return n;
+}
+
+/*
+ * Index of coincidence: how often two letters of the label are equal. About 0.066 in words, 0.063
+ * in hexadecimal digits, 0.031 in base32 of anything compressed or encrypted. Unlike entropy it
+ * does not depend on the length.
+ */
+static bool label_is_dense(const char *label, size_t len)
+{
+	unsigned count[256] = { 0 };
+	size_t pairs = 0;
+
+	if (len < DENSE_LABEL)
+		return false;
+	for (size_t i = 0; i < len; i++)
+		pairs += 2 * count[(uint8_t)label[i]]++;
+	return pairs * 1000 < len * (len - 1) * DENSE_COINCIDENCE;
+}
+
+static bool has_dense_label(struct ex_span name)
+{
+	size_t start = 0;
+
+	for (size_t i = 0; i <= name.len; i++) {
+		if (i < name.len && name.ptr[i] != '.')
+			continue;
+		if (label_is_dense(name.ptr + start, i - start))
+			return true;
+		start = i + 1;
+	}
+	return false;
+}
+
+bool ex_dns_budget_name(struct ex_dns_budget *b, const struct ex_ruleset *rs, struct ex_span name,
+			uint64_t now_ms)
+{
+	uint64_t hash = hash_name(b, name), *place = &b->seen[hash % EX_DNS_SEEN];
+	size_t letters;
+
+	if (*place == hash)
+		return true;
+	if (name.len > EX_DNS_NAME_MAX)
+		return false;
+	letters = count_free(rs, name);
+	if (letters > LETTERS_PER_NAME || (letters >= DENSE_LABEL && has_dense_label(name)))
+		return false;
+	if (!take(&b->letters, now_ms, letters, LETTERS_BURST, LETTERS_PER_S))
+		return false;
+	*place = hash;
+	return true;
+}

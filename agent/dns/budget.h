@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Limits on what one workload can say through its questions (attacks: DNS tunnelling under a name
+ * pattern). Only letters that the policy leaves free carry a message: in a name that a rule spells
+ * out there are none, so such names are never limited. Private to agent/dns.
+ */
+#ifndef EXEAT_AGENT_DNS_BUDGET_H
+#define EXEAT_AGENT_DNS_BUDGET_H
+
+#include "agent/dns/message.h"
+#include "policy/ruleset.h"
+
+enum { EX_DNS_SEEN = 1024 };
+
+struct ex_dns_bucket {
+	uint64_t level; /* thousandths */
+	uint64_t at;    /* ms of the last refill */
+};
+
+struct ex_dns_budget {
+	struct ex_dns_bucket questions; /* of any kind */
+	struct ex_dns_bucket letters;   /* free letters in names not asked before */
+	uint64_t key[2];
+	uint64_t seen[EX_DNS_SEEN]; /* keyed hashes of names already paid for */
+};
+
+EX_MUST_CHECK int ex_dns_budget_init(struct ex_dns_budget *b, uint64_t now_ms);
+
+/* Takes one question. False: too many in too short a time. */
+bool ex_dns_budget_question(struct ex_dns_budget *b, uint64_t now_ms);
+
+/* Takes what an allowed name (canonical) can carry. False: it may not be forwarded. */
+bool ex_dns_budget_name(struct ex_dns_budget *b, const struct ex_ruleset *rs, struct ex_span name,
+			uint64_t now_ms);
+
+#endif

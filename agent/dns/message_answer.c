@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Answers from the resolver. Their content is chosen by whoever serves the zone, so they are as
+ * hostile as questions. The whole message has to be sound, but only three things are taken from it:
+ * the RCODE, the CNAME chain from the name asked, and the addresses at the end of that chain.
+ */
+#include <errno.h>
+
+#include "agent/dns/wire.h"
+
+enum { RECORDS_MAX = 512 }; /* of all sections; an honest answer has a few dozen */
+
+struct link { /* a CNAME record: owner -> target */
+	uint32_t ttl;
+	bool used;
+	char owner[EX_DNS_NAME_MAX + 1];
+	char target[EX_DNS_NAME_MAX + 1];
+};
+
+struct scan {
+	struct ex_dns_cursor c;
+	uint16_t type;
+	size_t n_links;
+	struct link links[EX_DNS_CHAIN_MAX];
+	bool has_addrs;
+	char owner[EX_DNS_NAME_MAX + 1]; /* of all addresses: an answer has one owner */
+	uint32_t ttl;                    /* the lowest */
+	struct ex_dns_answer *ret;
+};
+
+/* RFC 2181, 8: a TTL with the top bit set is zero. */
+static uint32_t sane_ttl(uint32_t ttl)
+{
+	return ttl & 0x80000000u ? 0 : ttl;
+}
+
+static bool scan_cname(struct scan *s, const struct ex_dns_rr *rr)
+{
+	struct ex_dns_cursor in = { s->c.msg, rr->rdata + rr->rdlen, rr->rdata, true };
+	char target[EX_DNS_NAME_MAX + 1];
+	struct link *l;
+
+	if (rr->odd || s->n_links == EX_DNS_CHAIN_MAX)
+		return false;
+	l = &s->links[s->n_links++];
+	if (!ex_dns_read_name(&in, true, NULL, target) || in.at != in.len || target[0] == '\0')
+		return false;
+	l->used = false;
+	l->ttl = sane_ttl(rr->ttl);
+	ex_dns_fold(l->owner, rr->name);
+	ex_dns_fold(l->target, target);
+	return true;
+}
+
+static bool scan_address(struct scan *s, const struct ex_dns_rr *rr)
+{
+	struct ex_dns_answer *a = s->ret;
+	const uint8_t *data = s->c.msg + rr->rdata;
+	char owner[EX_DNS_NAME_MAX + 1];
+	struct ex_ip ip;
+
+	if (rr->odd || rr->rdlen != (s->type == EX_DNS_A ? 4 : 16))
+		return false;
+	ex_dns_fold(owner, rr->name);
+	if (s->has_addrs && strcmp(owner, s->owner) != 0)
+		return false;
+	memcpy(s->owner, owner, sizeof(owner));
+	if (!s->has_addrs || sane_ttl(rr->ttl) < s->ttl)
+		s->ttl = sane_ttl(rr->ttl);
+	s->has_addrs = true;
+
+	if (s->type == EX_DNS_A)
+		ip = ex_ip_from4(data);
+	else
+		memcpy(ip.b, data, sizeof(ip.b));
+	for (size_t i = 0; i < a->n_addrs; i++)
+		if (ex_ip_eq(&a->addrs[i], &ip))
+			return true;
+	if (a->n_addrs < EX_DNS_ADDRS_MAX) /* the surplus is not given to anybody */
+		a->addrs[a->n_addrs++] = ip;
+	return true;
+}
+
+/* Records of other types and classes say nothing about (name, type): DNAME, RRSIG, ... */
+static bool scan_answers(struct scan *s, size_t n)
+{
+	while (n-- > 0) {
+		struct ex_dns_rr rr;
+
+		if (!ex_dns_read_rr(&s->c, &rr))
+			return false;
+		if (rr.type == EX_DNS_OPT)
+			return false;
+		if (rr.klass != EX_DNS_CLASS_IN)
+			continue;
+		if (rr.type == EX_DNS_CNAME && !scan_cname(s, &rr))
+			return false;
+		if (rr.type == s->type && !scan_address(s, &rr))
+			return false;
+	}
+	return true;
+}
+
+/* Authority and additional: only their form counts, and an extended RCODE is an error. */
+static bool scan_rest(struct scan *s, size_t n)
+{
+	while (n-- > 0) {
+		struct ex_dns_rr rr;
+
+		if (!ex_dns_read_rr(&s->c, &rr))
+			return false;
+		if (rr.type == EX_DNS_OPT && rr.ttl >> 24 != 0)
+			return false;
+	}
+	return s->c.at == s->c.len;
+}
+
+static struct link *find_link(struct scan *s, const char *owner)
+{
+	for (size_t i = 0; i < s->n_links; i++)
+		if (!s->links[i].used && strcmp(s->links[i].owner, owner) == 0)
+			return &s->links[i];
+	return NULL;
+}
+
+/*
+ * Walks from name. Every CNAME must be used exactly once: a second target for one owner, a record
+ * beside the chain and a loop all leave one over or come back to a name whose link is used.
+ */
+static bool follow_chain(struct scan *s, const char *name)
+{
+	struct ex_dns_answer *a = s->ret;
+	struct link *l;
+
+	if (!s->has_addrs)
+		s->ttl = UINT32_MAX;
+	while ((l = find_link(s, name)) != NULL) {
+		l->used = true;
+		if (l->ttl < s->ttl)
+			s->ttl = l->ttl;
+		memcpy(a->chain[a->n_chain++], l->target, sizeof(l->target));
+		name = l->target;
+	}
+	if (a->n_chain != s->n_links)
+		return false;
+	for (size_t i = 0; i < s->n_links; i++)
+		if (strcmp(s->links[i].owner, name) == 0)
+			return false; /* the end is an alias itself */
+	a->ttl = s->ttl == UINT32_MAX ? 0 : s->ttl;
+	return !s->has_addrs || strcmp(s->owner, name) == 0;
+}
+
+static bool parse_question(struct ex_dns_cursor *c, const char *name, uint16_t type)
+{
+	char raw[EX_DNS_NAME_MAX + 1], asked[EX_DNS_NAME_MAX + 1];
+
+	if (!ex_dns_read_name(c, false, NULL, raw))
+		return false;
+	ex_dns_fold(asked, raw);
+	return ex_dns_read16(c) == type && ex_dns_read16(c) == EX_DNS_CLASS_IN && c->ok &&
+	       strcmp(asked, name) == 0;
+}
+
+static bool parse_answer(struct scan *s, const char *name)
+{
+	struct ex_dns_answer *a = s->ret;
+	struct ex_dns_header h;
+
+	if (!ex_dns_read_header(&s->c, &h) || !(h.flags & EX_DNS_QR) ||
+	    h.flags & (EX_DNS_OPCODE | EX_DNS_TC) || h.qd != 1 ||
+	    (size_t)h.an + h.ns + h.ar > RECORDS_MAX)
+		return false;
+	a->rcode = h.flags & EX_DNS_RCODE;
+	if (!parse_question(&s->c, name, s->type))
+		return false;
+	if (!scan_answers(s, h.an) || !scan_rest(s, (size_t)h.ns + h.ar))
+		return false;
+	if (a->rcode != EX_DNS_NOERROR && s->has_addrs)
+		return false;
+	return follow_chain(s, name);
+}
+
+int ex_dns_parse_answer(const void *msg, size_t len, struct ex_span name, uint16_t type,
+			struct ex_dns_answer *ret)
+{
+	struct scan s = { .c = { .msg = msg, .len = len, .ok = true }, .type = type, .ret = ret };
+	char text[EX_DNS_NAME_MAX + 1];
+
+	memset(ret, 0, sizeof(*ret));
+	if ((type == EX_DNS_A || type == EX_DNS_AAAA) && name.len <= EX_DNS_NAME_MAX &&
+	    !memchr(name.ptr, 0, name.len)) {
+		memcpy(text, name.ptr, name.len);
+		text[name.len] = '\0';
+		if (parse_answer(&s, text))
+			return 0;
+	}
+	memset(ret, 0, sizeof(*ret));
+	ret->rcode = EX_DNS_SERVFAIL; /* whoever ignores the error answers with an error */
+	return -EBADMSG;
+}

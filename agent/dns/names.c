@@ -1,0 +1,309 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Two hash tables, addresses and names, joined by links that carry the expiry. Names are interned:
+ * a name is stored once however many addresses it has. Both tables are sized for max_addrs at birth
+ * and never grow, so memory has a bound that is known then:
+ * max_addrs * (address + PER_ADDR_MAX links + one name).
+ *
+ * Nothing is removed except by sweep(), which only ex_names_add() calls: spans handed out by
+ * ex_names_of() stay good until then.
+ */
+#include <errno.h>
+#include <sys/random.h>
+
+#include "agent/dns/message.h"
+#include "agent/dns/names.h"
+
+struct name {
+	struct name *next; /* in its bucket */
+	uint64_t hash;
+	size_t n_addrs; /* links to it; 0 only while being made or swept */
+	size_t len;
+	char text[];
+};
+
+struct link {
+	struct name *name;
+	uint64_t expires;
+};
+
+struct addr {
+	struct addr *next; /* in its bucket */
+	struct ex_ip ip;
+	size_t n_links, room;
+	struct link *links;
+};
+
+struct ex_names {
+	size_t max_addrs, n_addrs, n_names, n_buckets; /* n_buckets: power of two */
+	uint64_t next_sweep;                           /* not before, when a bound is hit */
+	uint64_t seed[2];
+	struct addr **addrs;
+	struct name **names;
+};
+
+enum { SWEEP_EVERY_MS = 1000 };
+
+/* Keyed, since whoever serves a zone chooses addresses and labels: collisions cannot be prepared.
+ */
+static uint64_t hash_bytes(const struct ex_names *t, const void *p, size_t n)
+{
+	uint64_t h = t->seed[0] ^ n;
+
+	while (n > 0) {
+		uint64_t word = 0;
+		size_t take = n < sizeof(word) ? n : sizeof(word);
+		__uint128_t mul;
+
+		memcpy(&word, p, take);
+		mul = (__uint128_t)(h ^ word) * (t->seed[1] | 1);
+		h = (uint64_t)mul ^ (uint64_t)(mul >> 64) ^ t->seed[0];
+		p = (const char *)p + take;
+		n -= take;
+	}
+	return h ^ h >> 32;
+}
+
+int ex_names_new(size_t max_addrs, struct ex_names **ret)
+{
+	struct ex_names *t;
+
+	if (max_addrs == 0 || max_addrs > 1u << 24)
+		return -EINVAL;
+	t = calloc(1, sizeof(*t));
+	if (!t)
+		return -ENOMEM;
+	t->max_addrs = max_addrs;
+	t->n_buckets = 16;
+	while (t->n_buckets < max_addrs)
+		t->n_buckets *= 2;
+	t->addrs = calloc(t->n_buckets, sizeof(struct addr *));
+	t->names = calloc(t->n_buckets, sizeof(struct name *));
+	if (!t->addrs || !t->names) {
+		ex_names_free(t);
+		return -ENOMEM;
+	}
+	if (getrandom(t->seed, sizeof(t->seed), 0) != sizeof(t->seed)) {
+		ex_names_free(t);
+		return -EIO;
+	}
+	*ret = t;
+	return 0;
+}
+
+static void free_addr(struct addr *a)
+{
+	free(a->links);
+	free(a);
+}
+
+void ex_names_free(struct ex_names *t)
+{
+	if (!t)
+		return;
+	for (size_t i = 0; t->addrs && i < t->n_buckets; i++) {
+		for (struct addr *a = t->addrs[i], *next; a; a = next) {
+			next = a->next;
+			free_addr(a);
+		}
+	}
+	for (size_t i = 0; t->names && i < t->n_buckets; i++) {
+		for (struct name *n = t->names[i], *next; n; n = next) {
+			next = n->next;
+			free(n);
+		}
+	}
+	free(t->addrs);
+	free(t->names);
+	free(t);
+}
+
+static void drop_name(struct ex_names *t, struct name *name)
+{
+	struct name **p = &t->names[name->hash & (t->n_buckets - 1)];
+
+	if (name->n_addrs > 0)
+		return;
+	while (*p != name)
+		p = &(*p)->next;
+	*p = name->next;
+	t->n_names--;
+	free(name);
+}
+
+static void expire_links(struct ex_names *t, struct addr *a, uint64_t now)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < a->n_links; i++) {
+		if (a->links[i].expires > now) {
+			a->links[kept++] = a->links[i];
+			continue;
+		}
+		a->links[i].name->n_addrs--;
+		drop_name(t, a->links[i].name);
+	}
+	a->n_links = kept;
+}
+
+/* At a bound: everything that has expired goes. At most once a second, since it reads it all. */
+static bool sweep(struct ex_names *t, uint64_t now)
+{
+	if (now < t->next_sweep)
+		return false;
+	t->next_sweep = now + SWEEP_EVERY_MS;
+	for (size_t i = 0; i < t->n_buckets; i++) {
+		struct addr **p = &t->addrs[i];
+
+		while (*p) {
+			struct addr *a = *p;
+
+			expire_links(t, a, now);
+			if (a->n_links > 0) {
+				p = &a->next;
+				continue;
+			}
+			*p = a->next;
+			t->n_addrs--;
+			free_addr(a);
+		}
+	}
+	return true;
+}
+
+static struct addr *find_addr(const struct ex_names *t, const struct ex_ip *ip)
+{
+	struct addr *a = t->addrs[hash_bytes(t, ip->b, sizeof(ip->b)) & (t->n_buckets - 1)];
+
+	while (a && !ex_ip_eq(&a->ip, ip))
+		a = a->next;
+	return a;
+}
+
+static struct name *find_name(const struct ex_names *t, struct ex_span text, uint64_t hash)
+{
+	struct name *n = t->names[hash & (t->n_buckets - 1)];
+
+	while (n &&
+	       !(n->hash == hash && n->len == text.len && memcmp(n->text, text.ptr, text.len) == 0))
+		n = n->next;
+	return n;
+}
+
+static struct name *make_name(struct ex_names *t, struct ex_span text, uint64_t hash)
+{
+	struct name **bucket = &t->names[hash & (t->n_buckets - 1)];
+	struct name *n = calloc(1, sizeof(*n) + text.len);
+
+	if (!n)
+		return NULL;
+	n->hash = hash;
+	n->len = text.len;
+	memcpy(n->text, text.ptr, text.len);
+	n->next = *bucket;
+	*bucket = n;
+	t->n_names++;
+	return n;
+}
+
+static struct addr *make_addr(struct ex_names *t, const struct ex_ip *ip)
+{
+	struct addr **bucket = &t->addrs[hash_bytes(t, ip->b, sizeof(ip->b)) & (t->n_buckets - 1)];
+	struct addr *a = calloc(1, sizeof(*a));
+
+	if (!a)
+		return NULL;
+	a->ip = *ip;
+	a->next = *bucket;
+	*bucket = a;
+	t->n_addrs++;
+	return a;
+}
+
+static int grow_links(struct addr *a)
+{
+	size_t room = a->room ? a->room * 2 : 1;
+	struct link *p;
+
+	if (a->n_links < a->room)
+		return 0;
+	p = reallocarray(a->links, room, sizeof(*p));
+	if (!p)
+		return -ENOMEM;
+	a->links = p;
+	a->room = room;
+	return 0;
+}
+
+/* Would a link between the two be within every bound? a and n are NULL when they are new. */
+static bool has_room(const struct ex_names *t, const struct addr *a, const struct name *n)
+{
+	if (a ? a->n_links >= EX_NAMES_PER_ADDR_MAX : t->n_addrs >= t->max_addrs)
+		return false;
+	return n ? n->n_addrs < EX_ADDRS_PER_NAME_MAX : t->n_names < t->max_addrs;
+}
+
+static int add_link(struct ex_names *t, struct addr *a, const struct ex_ip *ip, struct name *n,
+		    struct ex_span text, uint64_t expires)
+{
+	if (!n)
+		n = make_name(t, text, hash_bytes(t, text.ptr, text.len));
+	if (!n)
+		return -ENOMEM;
+	if (!a)
+		a = make_addr(t, ip);
+	if (!a || grow_links(a) < 0) { /* an address without links goes with the next sweep */
+		drop_name(t, n);
+		return -ENOMEM;
+	}
+	a->links[a->n_links++] = (struct link){ n, expires };
+	n->n_addrs++;
+	return 0;
+}
+
+int ex_names_add(struct ex_names *t, const struct ex_ip *ip, struct ex_span name, uint64_t now_ms,
+		 uint64_t ttl_ms)
+{
+	uint64_t hash, expires;
+	struct addr *a;
+	struct name *n;
+
+	if (name.len == 0 || name.len > EX_DNS_NAME_MAX)
+		return -EINVAL;
+	if (__builtin_add_overflow(now_ms, ttl_ms, &expires))
+		expires = UINT64_MAX;
+	hash = hash_bytes(t, name.ptr, name.len);
+	a = find_addr(t, ip);
+	for (size_t i = 0; a && i < a->n_links; i++) {
+		struct link *l = &a->links[i];
+
+		if (!ex_span_eq((struct ex_span){ l->name->text, l->name->len }, name))
+			continue;
+		if (expires > l->expires)
+			l->expires = expires;
+		return 0;
+	}
+	n = find_name(t, name, hash);
+	if (!has_room(t, a, n)) {
+		if (!sweep(t, now_ms))
+			return -ENOSPC;
+		a = find_addr(t, ip);
+		n = find_name(t, name, hash);
+		if (!has_room(t, a, n))
+			return -ENOSPC;
+	}
+	return add_link(t, a, ip, n, name, expires);
+}
+
+size_t ex_names_of(struct ex_names *t, const struct ex_ip *ip, uint64_t now_ms, struct ex_span *out,
+		   size_t cap)
+{
+	const struct addr *a = find_addr(t, ip);
+	size_t n = 0;
+
+	for (size_t i = 0; a && i < a->n_links && n < cap; i++)
+		if (a->links[i].expires > now_ms)
+			out[n++] =
+				(struct ex_span){ a->links[i].name->text, a->links[i].name->len };
+	return n;
+}
