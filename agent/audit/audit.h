@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Audit records: one per verdict. The record is fixed-size and pointer-free, because the unprivileged
- * proxy sends it to the privileged parent, which validates it, adds what only it knows (wall clock,
- * run, policy and rule text) and writes one line. Texts are NUL-terminated, cut at their size, and may
- * hold any byte: escaping is the writer's work, at the last moment.
+ * Audit records: one per verdict. The record is fixed-size and pointer-free, because the
+ * unprivileged proxy sends it to the privileged parent, which validates it, adds what only it knows
+ * (wall clock, run, policy and rule text) and writes one line. Texts are NUL-terminated, cut at
+ * their size, and may hold any byte: escaping is the writer's work, at the last moment.
  *
  * Never in a record: header values, bodies, query values, credentials.
  */
@@ -22,17 +22,17 @@ enum ex_audit_app {
 enum ex_audit_gate { EX_AUDIT_KERNEL = 0, EX_AUDIT_PROXY = 1 };
 
 struct ex_audit_record {
-	uint8_t app;	 /* enum ex_audit_app */
-	uint8_t gate;	 /* enum ex_audit_gate */
+	uint8_t app;     /* enum ex_audit_app */
+	uint8_t gate;    /* enum ex_audit_gate */
 	uint8_t verdict; /* EX_V_ALLOW or EX_V_DENY; anything else is written as deny */
-	uint8_t proto;	 /* IPPROTO_* */
+	uint8_t proto;   /* IPPROTO_* */
 	uint16_t reason; /* enum ex_reason */
 	uint16_t status; /* HTTP status, DNS RCODE + 1, or 0 */
-	uint32_t rule;	 /* rule id, 0 = none */
-	uint32_t count;	 /* how many alike this line stands for; 0 = 1 */
+	uint32_t rule;   /* rule id, 0 = none */
+	uint32_t count;  /* how many alike this line stands for; 0 = 1 */
 	struct ex_ip src, dst;
 	uint16_t sport, dport; /* host order */
-	char name[254];	 /* DNS: the question; else the name the address was learned under */
+	char name[254];        /* DNS: the question; else the name the address was learned under */
 	char sni[254];
 	char host[254];
 	char method[24];
@@ -49,10 +49,10 @@ void ex_audit_set_path(char *dst, size_t size, struct ex_span path);
 struct ex_audit;
 
 struct ex_audit_options {
-	int fd;		    /* log file opened O_APPEND; -1 = none */
-	bool json;	    /* format of fd: JSON lines, else text lines */
-	int terminal;	    /* where short lines about denials go, usually 2; -1 = nowhere */
-	const char *run;    /* identifies this run or endpoint in every record */
+	int fd;                /* log file opened O_APPEND; -1 = none */
+	bool json;             /* format of fd: JSON lines, else text lines */
+	int terminal;          /* where short lines about denials go, usually 2; -1 = nowhere */
+	const char *run;       /* identifies this run or endpoint in every record */
 	struct ex_ruleset *rs; /* names rules; a reference is taken */
 };
 
@@ -62,7 +62,8 @@ void ex_audit_free(struct ex_audit *a);
 /* Writes the record; never fails the caller: what cannot be written is counted as lost. */
 void ex_audit_write(struct ex_audit *a, const struct ex_audit_record *rec);
 
-/* At exit: counts by verdict, the most frequent denials with reason and what to add to allow them. */
+/* At exit: counts by verdict, the most frequent denials with reason and what to add to allow them.
+ */
 void ex_audit_summary(struct ex_audit *a);
 
 #endif

@@ -25,21 +25,21 @@ enum ex_h1_event {
 
 enum ex_h1_framing {
 	EX_H1_NO_BODY = 0,
-	EX_H1_LENGTH,  /* content_length says */
+	EX_H1_LENGTH, /* content_length says */
 	EX_H1_CHUNKED,
 	EX_H1_UNTIL_CLOSE, /* responses only */
 };
 
 struct ex_h1_head {
 	/* requests */
-	struct ex_span method;    /* token, upper case as sent */
-	struct ex_span path;      /* origin-form with query, normal form (see ex_h1_normalise) */
-	struct ex_span host;      /* canonical: lower case, no trailing dot, no port, v6 unbracketed */
-	uint16_t host_port;       /* 0 = none given */
-	struct ex_span authority; /* the Host field as sent */
+	struct ex_span method; /* token, upper case as sent */
+	struct ex_span path;   /* origin-form with query, normal form (see ex_h1_normalise) */
+	struct ex_span host;   /* canonical: lower case, no trailing dot, no port, v6 unbracketed */
+	uint16_t host_port;    /* 0 = none given */
+	struct ex_span authority; /* the Host field as it goes upstream: canonical host[:port] */
 	bool expect_continue;
 	struct ex_span upgrade; /* value of Upgrade when Connection names it; else len 0 */
-	/* responses */
+	/* responses; status 1xx (but 101) is interim: the same request's next response follows */
 	uint16_t status;
 	struct ex_span phrase;
 	/* both */
@@ -47,6 +47,7 @@ struct ex_h1_head {
 	bool close;    /* the connection ends after this message */
 	enum ex_h1_framing framing;
 	uint64_t content_length;
+	bool length_given; /* NO_BODY answers to HEAD, and 304: content_length is still told */
 	const struct ex_header *headers; /* all fields as sent, Host and hop-by-hop included */
 	size_t n_headers;
 };
@@ -57,16 +58,24 @@ struct ex_h1;
 EX_MUST_CHECK int ex_h1_new(bool request, struct ex_h1 **ret);
 void ex_h1_free(struct ex_h1 *p);
 
-/* Responses: the request they answer was HEAD (no body follows), or CONNECT (never allowed). */
+/*
+ * Responses: the method of the request that the next final response answers (no body follows a
+ * HEAD), and whether that request went out with an Upgrade: a 101 is BAD otherwise.
+ */
 void ex_h1_expect_response_to(struct ex_h1 *p, struct ex_span method);
+void ex_h1_expect_upgrade(struct ex_h1 *p);
 
-/* *used <= len bytes were consumed. Call again with the rest after every event but MORE and BAD. */
+/*
+ * *used <= len bytes were consumed. Call again with the rest, also when no byte is left, after
+ * every event but MORE, BAD and UPGRADED: an END may be due without another byte.
+ */
 enum ex_h1_event ex_h1_feed(struct ex_h1 *p, const char *bytes, size_t len, size_t *used);
 
 /* The peer closed: END for an UNTIL_CLOSE body, MORE between messages, else BAD. */
 enum ex_h1_event ex_h1_eof(struct ex_h1 *p);
 
-const struct ex_h1_head *ex_h1_head(const struct ex_h1 *p); /* valid until the next feed after END */
+const struct ex_h1_head *
+ex_h1_head(const struct ex_h1 *p); /* valid until the next feed after END */
 struct ex_span ex_h1_body(const struct ex_h1 *p);
 enum ex_reason ex_h1_reason(const struct ex_h1 *p);
 const char *ex_h1_error(const struct ex_h1 *p); /* short text for the 400 body; our words only */
@@ -75,8 +84,9 @@ const char *ex_h1_error(const struct ex_h1 *p); /* short text for the 400 body; 
  * The normal form a path is judged and forwarded in: percent-encoded unreserved bytes decoded,
  * other escapes upper case, no dot segments, no empty segments. Returns the length written or
  * -EINVAL when the target is refused rather than normalised: not origin-form, control or non-ASCII
- * bytes, fragment, backslash, encoded slash, backslash, NUL or percent, a dot segment in any
- * encoding, "//", bad escapes. So normal targets come out as they went in or are refused.
+ * bytes, fragment, backslash, a dot segment in any encoding, "//", bad escapes; in the path also
+ * escaped slash, backslash, percent, controls and invalid UTF-8; in the query an escaped NUL. out
+ * must not overlap target; target.len bytes are enough. The normal form of a normal form is itself.
  */
 ssize_t ex_h1_normalise(struct ex_span target, char *out, size_t cap);
 
@@ -84,12 +94,17 @@ ssize_t ex_h1_normalise(struct ex_span target, char *out, size_t cap);
  * The request as it goes upstream: HTTP/1.1, path and Host from the head as parsed, hop-by-hop and
  * method-override fields (X-HTTP-Method-Override, X-Original-URL, ...) removed, framing written
  * anew, Connection: keep-alive or close (or Upgrade when head->upgrade is set and keep_upgrade).
- * Returns bytes written or -ENOSPC.
+ * Returns bytes written or -ENOSPC; EX_H1_WRITE_MAX bytes are always enough.
  */
+#define EX_H1_WRITE_MAX (EX_H1_HEAD_MAX + 1024)
 ssize_t ex_h1_write_request(const struct ex_h1_head *head, bool close, bool keep_upgrade, char *out,
 			    size_t cap);
 
-/* The response head as it goes to the client; framing as parsed, hop-by-hop fields removed. */
+/*
+ * The response head as it goes to the client; hop-by-hop fields removed, framing as head says: for
+ * a client of HTTP/1.0 set UNTIL_CLOSE and close on a copy, and send chunk data bare. A 101 keeps
+ * its Upgrade.
+ */
 ssize_t ex_h1_write_response(const struct ex_h1_head *head, bool close, char *out, size_t cap);
 
 /* One chunk's size line; the caller writes the data and CRLF behind it. 18 bytes are enough. */
@@ -102,10 +117,10 @@ size_t ex_h1_chunk_head(size_t len, char out[static 20]);
 struct ex_h1_denial {
 	uint16_t status; /* 400, 403, 413?, 421, 431, 502, 503, 504 */
 	enum ex_reason reason;
-	const struct ex_rule_info *rule; /* nearest rule; may be NULL */
+	const struct ex_rule_info *rule;   /* nearest rule; may be NULL */
 	struct ex_span method, host, path; /* of the request; escaped here; query values removed */
-	const char *detail; /* our words; may be NULL */
-	bool head_only; /* answer to HEAD */
+	const char *detail;                /* our words; may be NULL */
+	bool head_only;                    /* answer to HEAD */
 };
 ssize_t ex_h1_write_denial(const struct ex_h1_denial *d, bool close, char *out, size_t cap);
 

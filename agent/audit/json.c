@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/audit/json.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+
+void ex_json_init(struct ex_json *j, char *out, size_t cap)
+{
+	*j = (struct ex_json){ .out = out, .cap = cap };
+}
+
+static void put(struct ex_json *j, const char *s, size_t len)
+{
+	if (j->full || len > j->cap - j->len) {
+		j->full = true;
+		return;
+	}
+	memcpy(j->out + j->len, s, len);
+	j->len += len;
+}
+
+static void put_key(struct ex_json *j, const char *key)
+{
+	if (j->comma)
+		put(j, ",", 1);
+	if (key) {
+		put(j, "\"", 1);
+		put(j, key, strlen(key));
+		put(j, "\":", 2);
+	}
+}
+
+void ex_json_open(struct ex_json *j, const char *key, char bracket)
+{
+	put_key(j, key);
+	put(j, &bracket, 1);
+	j->comma = false;
+}
+
+void ex_json_close(struct ex_json *j, char bracket)
+{
+	put(j, &bracket, 1);
+	j->comma = true;
+}
+
+size_t ex_utf8_decode(const char *bytes, size_t n, uint32_t *ret)
+{
+	static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
+	const unsigned char *b = (const unsigned char *)bytes;
+	size_t len;
+	uint32_t cp;
+
+	if (b[0] < 0x80) {
+		*ret = b[0];
+		return 1;
+	}
+	if (b[0] < 0xc2 || b[0] > 0xf4)
+		return 0;
+	len = b[0] >= 0xf0 ? 4 : b[0] >= 0xe0 ? 3 : 2;
+	if (n < len)
+		return 0;
+	cp = b[0] & (0x7fu >> len);
+	for (size_t i = 1; i < len; i++) {
+		if ((b[i] & 0xc0) != 0x80)
+			return 0;
+		cp = cp << 6 | (b[i] & 0x3f);
+	}
+	if (cp < least[len] || cp > 0x10ffff || (cp >= 0xd800 && cp <= 0xdfff))
+		return 0;
+	*ret = cp;
+	return len;
+}
+
+static void put_unit(struct ex_json *j, uint32_t unit)
+{
+	char text[8];
+
+	snprintf(text, sizeof(text), "\\u%04x", (unsigned)unit & 0xffffu);
+	put(j, text, 6);
+}
+
+/* Also < > & so that a record pasted into a page is text there. */
+static bool is_plain(unsigned char c)
+{
+	return c >= 0x20 && c < 0x7f && c != '"' && c != '\\' && c != '<' && c != '>' && c != '&';
+}
+
+void ex_json_string(struct ex_json *j, const char *key, struct ex_span value)
+{
+	put_key(j, key);
+	put(j, "\"", 1);
+	for (size_t i = 0; i < value.len && !j->full;) {
+		char c = value.ptr[i];
+		uint32_t cp = 0xfffd;
+		size_t len;
+
+		if (is_plain((unsigned char)c)) {
+			put(j, &c, 1);
+			i++;
+			continue;
+		}
+		if (c == '"' || c == '\\') {
+			put(j, "\\", 1);
+			put(j, &c, 1);
+			i++;
+			continue;
+		}
+		len = ex_utf8_decode(value.ptr + i, value.len - i, &cp);
+		if (cp >= 0x10000) {
+			put_unit(j, 0xd800 + ((cp - 0x10000) >> 10));
+			put_unit(j, 0xdc00 + ((cp - 0x10000) & 0x3ff));
+		} else {
+			put_unit(j, cp);
+		}
+		i += len ? len : 1;
+	}
+	put(j, "\"", 1);
+	j->comma = true;
+}
+
+void ex_json_number(struct ex_json *j, const char *key, uint64_t value)
+{
+	char text[24];
+	int n = snprintf(text, sizeof(text), "%" PRIu64, value);
+
+	put_key(j, key);
+	put(j, text, (size_t)n);
+	j->comma = true;
+}
+
+ssize_t ex_json_done(const struct ex_json *j)
+{
+	return j->full ? -ENOSPC : (ssize_t)j->len;
+}

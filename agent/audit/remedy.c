@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/audit/remedy.h"
+
+#include <stdio.h>
+#include <sys/types.h>
+
+#define PATH_MAX_SHOWN 512
+
+/* A YAML single-quoted regex that matches the path literally; false when it is too long or odd. */
+static bool path_quote(struct ex_span path, char *out, size_t cap)
+{
+	const char *query = path.len ? memchr(path.ptr, '?', path.len) : NULL;
+	size_t len = query ? (size_t)(query - path.ptr) : path.len, n = 0;
+	static const char any_query[] = "(\\?.*)?";
+
+	for (size_t i = 0; i < len; i++) {
+		char c = path.ptr[i];
+
+		if (c <= 0x20 || c == 0x7f || n + 2 + sizeof(any_query) >= cap)
+			return false;
+		if (strchr(".+*?()[]{}|^$\\", c))
+			out[n++] = '\\';
+		else if (c == '\'')
+			out[n++] = '\'';
+		out[n++] = c;
+	}
+	memcpy(out + n, any_query, query ? sizeof(any_query) : 0);
+	out[query ? n + sizeof(any_query) - 1 : n] = '\0';
+	return true;
+}
+
+static bool is_name(struct ex_span s)
+{
+	for (size_t i = 0; i < s.len; i++) {
+		char c = s.ptr[i];
+
+		if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || (c && strchr("-._:", c))))
+			return false;
+	}
+	return s.len > 0 && s.len <= 253;
+}
+
+static bool is_method(struct ex_span s)
+{
+	for (size_t i = 0; i < s.len; i++)
+		if ((s.ptr[i] < 'A' || s.ptr[i] > 'Z') && s.ptr[i] != '-')
+			return false;
+	return s.len > 0 && s.len <= 32;
+}
+
+/* The list a new rule goes into: "….rules.http[2]" -> "….rules.http". */
+static int list_len(const char *where)
+{
+	const char *at = strstr(where, ".rules.http");
+
+	return at ? (int)(at - where + (ssize_t)strlen(".rules.http")) : 0;
+}
+
+static void write_http(const struct ex_remedy *d, char *out)
+{
+	char path[PATH_MAX_SHOWN];
+	int list = list_len(d->where);
+
+	if (!is_method(d->method) || !path_quote(d->path, path, sizeof(path)))
+		return;
+	snprintf(out, EX_REMEDY_MAX, "under %.*s add: - {method: \"%.*s\", path: '%s'}",
+		 list ? list : 10, list ? d->where : "rules.http", (int)d->method.len,
+		 d->method.ptr, path);
+}
+
+static void write_name(const struct ex_remedy *d, char *out)
+{
+	if (!is_name(d->name))
+		return;
+	snprintf(out, EX_REMEDY_MAX, "under egress add: - toFQDNs: [{matchName: \"%.*s\"}]",
+		 (int)d->name.len, d->name.ptr);
+	if (d->port && d->proto[0]) {
+		size_t n = strlen(out);
+
+		snprintf(out + n, EX_REMEDY_MAX - n,
+			 " with toPorts: [{ports: [{port: \"%u\", protocol: %s}]}]",
+			 (unsigned)d->port, d->proto);
+	}
+}
+
+static void write_address(const struct ex_remedy *d, char *out)
+{
+	const char *bits = strchr(d->address, ':') ? "128" : "32";
+
+	if (is_name(d->name)) {
+		write_name(d, out);
+		return;
+	}
+	if (!d->address[0] || !d->port || !d->proto[0])
+		return;
+	snprintf(out, EX_REMEDY_MAX,
+		 "under egress add: - toCIDR: [\"%s/%s\"] with toPorts: [{ports: [{port: \"%u\", "
+		 "protocol: %s}]}]",
+		 d->address, bits, (unsigned)d->port, d->proto);
+}
+
+void ex_remedy_write(const struct ex_remedy *d, char out[static EX_REMEDY_MAX])
+{
+	out[0] = '\0';
+	if (d->reason == EX_R_HTTP_DENIED)
+		write_http(d, out);
+	else if (d->reason == EX_R_HOST_DENIED || d->reason == EX_R_SNI_DENIED ||
+		 d->reason == EX_R_DNS_NAME_DENIED)
+		write_name(d, out);
+	else if (d->reason == EX_R_DEFAULT_DENY)
+		write_address(d, out);
+	else if (d->reason == EX_R_POLICY_DENY && d->where[0])
+		snprintf(out, EX_REMEDY_MAX, "narrow or remove %s", d->where);
+	else if (d->reason == EX_R_SNI_MISSING || d->reason == EX_R_ADDRESS_NOT_OF_NAME)
+		snprintf(out, EX_REMEDY_MAX, "connect by name, resolved inside the workload");
+	else if (d->reason == EX_R_HOST_MISMATCH)
+		snprintf(out, EX_REMEDY_MAX,
+			 "send Host and TLS server name of the same allowed name");
+}

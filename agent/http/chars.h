@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Byte classes of HTTP, by hand: <ctype.h> depends on the locale. */
+#ifndef EXEAT_AGENT_HTTP_CHARS_H
+#define EXEAT_AGENT_HTTP_CHARS_H
+
+#include "exeat/util.h"
+
+static inline bool ex_is_digit(unsigned char c)
+{
+	return c >= '0' && c <= '9';
+}
+
+static inline bool ex_is_alpha(unsigned char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
+static inline char ex_lower(char c)
+{
+	return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+}
+
+/* -1 when c is not a hex digit. */
+static inline int ex_hex_value(unsigned char c)
+{
+	if (ex_is_digit(c))
+		return c - '0';
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	if (c >= 'A' && c <= 'F')
+		return c - 'A' + 10;
+	return -1;
+}
+
+/* RFC 9110 5.6.2 */
+static inline bool ex_is_tchar(unsigned char c)
+{
+	return ex_is_digit(c) || ex_is_alpha(c) || (c && strchr("!#$%&'*+-.^_`|~", c));
+}
+
+/* RFC 3986 2.3 */
+static inline bool ex_is_unreserved(unsigned char c)
+{
+	return ex_is_digit(c) || ex_is_alpha(c) || c == '-' || c == '.' || c == '_' || c == '~';
+}
+
+static inline bool ex_span_is(struct ex_span s, const char *lower_case)
+{
+	size_t len = strlen(lower_case);
+
+	if (s.len != len)
+		return false;
+	for (size_t i = 0; i < len; i++)
+		if (ex_lower(s.ptr[i]) != lower_case[i])
+			return false;
+	return true;
+}
+
+/* Without surrounding blanks and tabs (OWS, RFC 9110 5.6.3). */
+static inline struct ex_span ex_span_trim(struct ex_span s)
+{
+	while (s.len && (s.ptr[0] == ' ' || s.ptr[0] == '\t')) {
+		s.ptr++;
+		s.len--;
+	}
+	while (s.len && (s.ptr[s.len - 1] == ' ' || s.ptr[s.len - 1] == '\t'))
+		s.len--;
+	return s;
+}
+
+/* Takes the next element off a comma-separated list (RFC 9110 5.6.1); false at its end. */
+static inline bool ex_span_next(struct ex_span *list, struct ex_span *ret)
+{
+	const char *comma;
+
+	if (!list->ptr)
+		return false;
+	comma = list->len ? memchr(list->ptr, ',', list->len) : NULL;
+	if (comma) {
+		*ret = ex_span_trim((struct ex_span){ list->ptr, (size_t)(comma - list->ptr) });
+		list->len -= (size_t)(comma - list->ptr) + 1;
+		list->ptr = comma + 1;
+	} else {
+		*ret = ex_span_trim(*list);
+		*list = (struct ex_span){ NULL, 0 };
+	}
+	return true;
+}
+
+#endif

@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * One normal form for the request target, judged and forwarded alike. Whatever some server might
+ * read as another path (a dot segment, an empty segment, an escaped separator, a second layer of
+ * escapes, an overlong UTF-8 form) is refused: it has no honest use, and guessing how the far side
+ * reads it is how path rules are walked around.
+ */
+#include <errno.h>
+#include <sys/types.h>
+
+#include "agent/audit/json.h"
+#include "agent/http/chars.h"
+#include "agent/http/http1.h"
+
+/* Bytes that stand for themselves. Beyond RFC 3986, those that browsers leave unescaped too. */
+static bool byte_is_plain(unsigned char c, bool query)
+{
+	if (ex_is_unreserved(c))
+		return true;
+	if (c && strchr("!$&'()*+,;=:@/[]|^", c))
+		return true;
+	return query && c && strchr("?{}`", c);
+}
+
+/* Escapes that stay escapes. In a path none may hide a separator, an escape or a control byte. */
+static bool escape_is_kept(unsigned char c, bool query)
+{
+	if (query)
+		return c != 0;
+	return c > 0x20 ? c != '/' && c != '\\' && c != '%' && c != 0x7f : c == 0x20;
+}
+
+/* Reads up to cap escapes in a row ("%C3%A4") as bytes; returns how many. */
+static size_t escapes_read(struct ex_span in, size_t at, char *out, size_t cap)
+{
+	size_t n = 0;
+
+	for (; n < cap && in.len - at >= 3 && in.ptr[at] == '%'; at += 3) {
+		int hi = ex_hex_value((unsigned char)in.ptr[at + 1]);
+		int lo = ex_hex_value((unsigned char)in.ptr[at + 2]);
+
+		if (hi < 0 || lo < 0)
+			break;
+		out[n++] = (char)(hi << 4 | lo);
+	}
+	return n;
+}
+
+struct writer {
+	char *out;
+	size_t len, cap;
+};
+
+static int put(struct writer *w, unsigned char c)
+{
+	if (w->len == w->cap)
+		return -EINVAL;
+	w->out[w->len++] = (char)c;
+	return 0;
+}
+
+static int put_escape(struct writer *w, unsigned char c)
+{
+	static const char hex[] = "0123456789ABCDEF";
+
+	if (put(w, '%') || put(w, (unsigned char)hex[c >> 4]) || put(w, (unsigned char)hex[c & 15]))
+		return -EINVAL;
+	return 0;
+}
+
+/* One or, for UTF-8 in a path, several escapes. Returns the input bytes used or -EINVAL. */
+static ssize_t escape_copy(struct ex_span in, size_t at, bool query, struct writer *w)
+{
+	char b[4];
+	size_t n = escapes_read(in, at, b, sizeof(b)), use = 1;
+	unsigned char first = (unsigned char)b[0];
+	uint32_t cp;
+
+	if (n == 0)
+		return -EINVAL;
+	if (ex_is_unreserved(first))
+		return put(w, first) ? -EINVAL : 3;
+	if (!escape_is_kept(first, query))
+		return -EINVAL;
+	if (!query) {
+		use = ex_utf8_decode(b, n, &cp);
+		if (use == 0)
+			return -EINVAL;
+	}
+	for (size_t i = 0; i < use; i++)
+		if (put_escape(w, (unsigned char)b[i]))
+			return -EINVAL;
+	return (ssize_t)use * 3;
+}
+
+/*
+ * A segment in normal form that some server drops or climbs by: empty, "." or "..", also with
+ * parameters behind it, which servlet containers cut off before they resolve dots ("/..;x/").
+ */
+static bool segment_is_treacherous(const char *seg, size_t len, bool last)
+{
+	size_t name = 0;
+
+	while (name < len && seg[name] != ';' &&
+	       (len - name < 3 || memcmp(seg + name, "%3B", 3) != 0))
+		name++;
+	if (name == 0)
+		return len > 0 || !last; /* only a path's final segment may be empty: "/v1/" */
+	return seg[0] == '.' && (name == 1 || (name == 2 && seg[1] == '.'));
+}
+
+static bool path_is_safe(const char *path, size_t len)
+{
+	size_t start = 1;
+
+	for (size_t i = 1; i <= len; i++) {
+		if (i < len && path[i] != '/')
+			continue;
+		if (segment_is_treacherous(path + start, i - start, i == len))
+			return false;
+		start = i + 1;
+	}
+	return true;
+}
+
+ssize_t ex_h1_normalise(struct ex_span target, char *out, size_t cap)
+{
+	struct writer w = { .out = out, .cap = cap };
+	bool query = false;
+	size_t path_len = 0;
+
+	if (target.len == 0 || target.ptr[0] != '/')
+		return -EINVAL;
+	for (size_t i = 0; i < target.len;) {
+		unsigned char c = (unsigned char)target.ptr[i];
+		ssize_t used = 1;
+
+		if (c == '%') {
+			used = escape_copy(target, i, query, &w);
+			if (used < 0)
+				return -EINVAL;
+		} else {
+			if (c == '?' && !query) {
+				query = true;
+				path_len = w.len;
+			} else if (!byte_is_plain(c, query)) {
+				return -EINVAL;
+			}
+			if (put(&w, c))
+				return -EINVAL;
+		}
+		i += (size_t)used;
+	}
+	if (!path_is_safe(out, query ? path_len : w.len))
+		return -EINVAL;
+	return (ssize_t)w.len;
+}

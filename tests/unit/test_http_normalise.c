@@ -1,0 +1,303 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The normal form of paths and of Host. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <sys/types.h>
+
+#include "agent/http/authority.h"
+#include "agent/http/http1.h"
+
+struct pair {
+	const char *in, *out; /* out NULL: refused */
+};
+
+static void assert_normal(const struct pair *t)
+{
+	char out[512], again[512];
+	struct ex_span in = ex_span_str(t->in);
+	ssize_t n = ex_h1_normalise(in, out, in.len);
+
+	if (!t->out) {
+		if (n >= 0)
+			fail_msg("accepted %s as %.*s", t->in, (int)n, out);
+		return;
+	}
+	if (n < 0)
+		fail_msg("refused %s", t->in);
+	assert_int_equal(n, strlen(t->out));
+	assert_memory_equal(out, t->out, (size_t)n);
+	/* The normal form is its own normal form. */
+	assert_int_equal(ex_h1_normalise((struct ex_span){ out, (size_t)n }, again, sizeof(again)),
+			 n);
+	assert_memory_equal(out, again, (size_t)n);
+}
+
+static void assert_normals(const struct pair *t, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		assert_normal(&t[i]);
+}
+
+static void test_normal_paths_are_kept(void **state)
+{
+	static const struct pair t[] = {
+		{ "/", "/" },
+		{ "/v1/chat/completions", "/v1/chat/completions" },
+		{ "/v1/", "/v1/" },
+		{ "/a/.../b", "/a/.../b" },
+		{ "/.well-known/x", "/.well-known/x" },
+		{ "/a..b/c.", "/a..b/c." },
+		{ "/..a", "/..a" },
+		{ "/x:y@z!$&'()*+,=~", "/x:y@z!$&'()*+,=~" },
+		{ "/?", "/?" },
+		{ "/a?b?c/../d//e", "/a?b?c/../d//e" },
+		{ "/a?x=[1]|{2}`^", "/a?x=[1]|{2}`^" },
+	};
+	(void)state;
+	assert_normals(t, EX_ARRAY_SIZE(t));
+}
+
+static void test_attack_07_escapes_have_one_spelling(void **state)
+{
+	static const struct pair t[] = {
+		{ "/%61%5a%30%2d%2E%5f%7ex", "/aZ0-._~x" },
+		{ "/v1/ch%61t", "/v1/chat" },
+		{ "/%c3%a4", "/%C3%A4" },
+		{ "/a%20b%3a%3F%23", "/a%20b%3A%3F%23" },
+		{ "/a;x=1", "/a;x=1" },
+		{ "/a%3bx", "/a%3Bx" },
+		{ "/?q=%41%2f%25%5c%0a", "/?q=A%2F%25%5C%0A" },
+		{ "/?q=%2541", "/?q=%2541" },
+		{ "/%f0%9f%98%80", "/%F0%9F%98%80" },
+	};
+	(void)state;
+	assert_normals(t, EX_ARRAY_SIZE(t));
+}
+
+static void test_attack_07_08_treacherous_paths_are_refused(void **state)
+{
+	static const struct pair t[] = {
+		{ "/v1/chat/../files", NULL },
+		{ "/..", NULL },
+		{ "/.", NULL },
+		{ "/a/./b", NULL },
+		{ "/a/..", NULL },
+		{ "/%2e%2e/files", NULL },
+		{ "/.%2e/x", NULL },
+		{ "/%2E/x", NULL },
+		{ "//v1", NULL },
+		{ "/v1//chat", NULL },
+		{ "/v1//", NULL },
+		{ "/a%2fb", NULL },
+		{ "/a%2Fb", NULL },
+		{ "/a%5cb", NULL },
+		{ "/a\\b", NULL },
+		{ "/a%00", NULL },
+		{ "/?a=%00", NULL },
+		{ "/%252e%252e/x", NULL },
+		{ "/a%25", NULL },
+		{ "/a%", NULL },
+		{ "/a%2", NULL },
+		{ "/a%zz", NULL },
+		{ "/a?%", NULL },
+		{ "/a?%g0", NULL },
+		{ "/a#b", NULL },
+		{ "/a?b#c", NULL },
+		{ "/..;/b", NULL },
+		{ "/..;x=1/b", NULL },
+		{ "/.;/b", NULL },
+		{ "/;/b", NULL },
+		{ "/a/;x", NULL },
+		{ "/..%3b/b", NULL },
+		{ "/%c0%ae%c0%ae/b", NULL },
+		{ "/%c0%af", NULL },
+		{ "/%e0%80%af", NULL },
+		{ "/%ff", NULL },
+		{ "/%c3", NULL },
+		{ "/%c3a", NULL },
+		{ "/%ed%a0%80", NULL },
+		{ "/%f4%90%80%80", NULL },
+		{ "/%0d%0a", NULL },
+		{ "/%7f", NULL },
+		{ "/a b", NULL },
+		{ "/\"", NULL },
+		{ "/<", NULL },
+		{ "/\t", NULL },
+		{ "/\x7f", NULL },
+		{ "/\xc3\xa4", NULL },
+		{ "/?\xc3\xa4", NULL },
+		{ "", NULL },
+		{ "a", NULL },
+		{ "*", NULL },
+		{ "http://a/", NULL },
+		{ "?", NULL },
+		{ "/{a}", NULL },
+		{ "/%e2%80", NULL },
+	};
+	(void)state;
+	assert_normals(t, EX_ARRAY_SIZE(t));
+}
+
+static void test_nul_in_target_is_refused(void **state)
+{
+	char out[8];
+
+	(void)state;
+	assert_true(ex_h1_normalise((struct ex_span){ "/a\0b", 4 }, out, sizeof(out)) < 0);
+	assert_true(ex_h1_normalise((struct ex_span){ "/?\0b", 4 }, out, sizeof(out)) < 0);
+	assert_int_equal(ex_h1_normalise((struct ex_span){ "/abc", 4 }, out, 3), -EINVAL);
+}
+
+static void assert_authorities(const struct pair *t, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		char out[EX_AUTHORITY_MAX + 1];
+		struct ex_authority a;
+		int r = ex_authority_parse(ex_span_str(t[i].in), &a);
+
+		if (!t[i].out) {
+			if (r == 0)
+				fail_msg("accepted %s", t[i].in);
+			continue;
+		}
+		if (r < 0)
+			fail_msg("refused %s", t[i].in);
+		assert_int_equal(ex_authority_write(&a, out), strlen(t[i].out));
+		assert_string_equal(out, t[i].out);
+	}
+}
+
+static void test_attack_03_host_case_and_trailing_dot_are_one(void **state)
+{
+	static const struct pair t[] = {
+		{ "api.openai.com", "api.openai.com" },
+		{ "API.OpenAI.com", "api.openai.com" },
+		{ "api.openai.com.", "api.openai.com" },
+		{ "api.openai.com.:443", "api.openai.com:443" },
+		{ "api.openai.com:65535", "api.openai.com:65535" },
+		{ "_dmarc.a_b.example", "_dmarc.a_b.example" },
+		{ "localhost", "localhost" },
+		{ "192.0.2.1", "192.0.2.1" },
+		{ "192.0.2.1:8080", "192.0.2.1:8080" },
+		{ "[2001:DB8:0:0::1]:443", "[2001:db8::1]:443" },
+		{ "[::1]", "[::1]" },
+		{ "xn--mnchen-3ya.example", "xn--mnchen-3ya.example" },
+		{ "1a.2b", "1a.2b" },
+	};
+	(void)state;
+	assert_authorities(t, EX_ARRAY_SIZE(t));
+}
+
+static void test_attack_04_05_11_odd_hosts_are_refused(void **state)
+{
+	static const struct pair t[] = {
+		{ "[example.com]", NULL },
+		{ "allowed.com@evil.com", NULL },
+		{ "user:pw@evil.com", NULL },
+		{ "evil.com\\@allowed.com", NULL },
+		{ "evil.com#@allowed.com", NULL },
+		{ "a.b/c", NULL },
+		{ "a.b?c", NULL },
+		{ "a%2eb", NULL },
+		{ "a b", NULL },
+		{ "a.b,c.d", NULL },
+		{ "a\tb", NULL },
+		{ ".", NULL },
+		{ "", NULL },
+		{ "a..b", NULL },
+		{ "a.b..", NULL },
+		{ ".a", NULL },
+		{ "-a.b", NULL },
+		{ "a-.b", NULL },
+		{ "a.b:", NULL },
+		{ "a.b:0", NULL },
+		{ "a.b:080", NULL },
+		{ "a.b:65536", NULL },
+		{ "a.b:443x", NULL },
+		{ "a.b:+1", NULL },
+		{ "a.b:1:2", NULL },
+		{ ":80", NULL },
+		{ "::1", NULL },
+		{ "[::1", NULL },
+		{ "[::1]x", NULL },
+		{ "[::1]:", NULL },
+		{ "[]", NULL },
+		{ "[192.0.2.1]", NULL },
+		{ "m\xc3\xbcnchen.example", NULL },
+		{ "*.example.com", NULL },
+		{ "http://a.b", NULL },
+		{ "a.b;c", NULL },
+	};
+	(void)state;
+	assert_authorities(t, EX_ARRAY_SIZE(t));
+}
+
+static void test_attack_43_44_48_disguised_addresses_are_refused(void **state)
+{
+	static const struct pair t[] = {
+		{ "2852039166", NULL },
+		{ "0251.0376.0251.0376", NULL },
+		{ "0xa9fea9fe", NULL },
+		{ "0xA9.254.169.0xfe", NULL },
+		{ "127.1", NULL },
+		{ "169.254.43518", NULL },
+		{ "1.2.3.4.5", NULL },
+		{ "256.1.1.1", NULL },
+		{ "01.2.3.4", NULL },
+		{ "a.0x", NULL },
+		{ "[::ffff:169.254.169.254]", NULL },
+		{ "[::ffff:a9fe:a9fe]", NULL },
+		{ "[fe80::1%25eth0]", NULL },
+		{ "[fe80::1%eth0]", NULL },
+		{ "[v1.fe80::a]", NULL },
+	};
+	(void)state;
+	assert_authorities(t, EX_ARRAY_SIZE(t));
+}
+
+static void test_attack_01_host_with_nul_is_refused(void **state)
+{
+	struct ex_authority a;
+
+	(void)state;
+	assert_int_equal(ex_authority_parse(EX_SPAN("evil.com\0.allowed.com"), &a), -EINVAL);
+	assert_int_equal(ex_authority_parse(EX_SPAN("allowed.com\0"), &a), -EINVAL);
+	assert_int_equal(ex_authority_parse(EX_SPAN("[::1\0]"), &a), -EINVAL);
+	assert_int_equal(ex_authority_parse(EX_SPAN("192.0.2.1\0"), &a), -EINVAL);
+}
+
+static void test_long_labels_and_names_are_refused(void **state)
+{
+	char name[300];
+	struct ex_authority a;
+
+	(void)state;
+	memset(name, 'a', sizeof(name));
+	assert_int_equal(ex_authority_parse((struct ex_span){ name, 63 }, &a), 0);
+	assert_int_equal(ex_authority_parse((struct ex_span){ name, 64 }, &a), -EINVAL);
+	for (size_t i = 50; i < sizeof(name); i += 50)
+		name[i] = '.';
+	assert_int_equal(ex_authority_parse((struct ex_span){ name, 253 }, &a), 0);
+	assert_int_equal(ex_authority_parse((struct ex_span){ name, 254 }, &a), -EINVAL);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_normal_paths_are_kept),
+		cmocka_unit_test(test_attack_07_escapes_have_one_spelling),
+		cmocka_unit_test(test_attack_07_08_treacherous_paths_are_refused),
+		cmocka_unit_test(test_nul_in_target_is_refused),
+		cmocka_unit_test(test_attack_03_host_case_and_trailing_dot_are_one),
+		cmocka_unit_test(test_attack_04_05_11_odd_hosts_are_refused),
+		cmocka_unit_test(test_attack_43_44_48_disguised_addresses_are_refused),
+		cmocka_unit_test(test_attack_01_host_with_nul_is_refused),
+		cmocka_unit_test(test_long_labels_and_names_are_refused),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
