@@ -38,13 +38,20 @@ EX_MUST_CHECK int ex_tls_connect(struct ex_tls *tls, int fd, struct ex_span name
 void ex_tls_session_free(struct ex_tls_session *s); /* does not close fd */
 
 /*
+ * Names are canonical host names; anything else is -EINVAL. After ex_tls_new() no file is opened.
+ *
  * 0 = done; -EAGAIN = wait for *want (EPOLLIN or EPOLLOUT); other negative errno = broken. For the
- * client side -EKEYREJECTED means the certificate was not accepted; ex_tls_error() says why.
+ * client side -EKEYREJECTED means the certificate was not accepted; ex_tls_error() says why. -EAGAIN may
+ * also mean that this peer had its share of the loop: the socket stays readable. A write that was
+ * told -EAGAIN is repeated with the same bytes (they may have moved, and more may follow). After an
+ * error other than -EAGAIN the session is good for ex_tls_error() and ex_tls_session_free() only.
  */
 int ex_tls_handshake(struct ex_tls_session *s, uint32_t *want);
-ssize_t ex_tls_read(struct ex_tls_session *s, void *buf, size_t len, uint32_t *want); /* 0 = close_notify; EOF without it is -ECONNRESET */
+/* 0 = close_notify; an end without it is -ECONNRESET. */
+ssize_t ex_tls_read(struct ex_tls_session *s, void *buf, size_t len, uint32_t *want);
 ssize_t ex_tls_write(struct ex_tls_session *s, const void *buf, size_t len, uint32_t *want);
-size_t ex_tls_pending(const struct ex_tls_session *s); /* bytes readable without the socket */
+/* Bytes that may be read without the socket: read again before waiting for it. */
+size_t ex_tls_pending(const struct ex_tls_session *s);
 void ex_tls_shutdown(struct ex_tls_session *s); /* best-effort close_notify, never blocks */
 const char *ex_tls_error(const struct ex_tls_session *s);
 bool ex_tls_is_h2(const struct ex_tls_session *s);

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/tls/internal.h"
+
+#include <errno.h>
+#include <sys/socket.h>
+
+#define BUDGET (256 * 1024)
+
+struct transport {
+	int fd;
+	bool eof;
+	size_t budget; /* bytes this call may still take from the socket */
+	size_t len, off;
+	uint8_t early[]; /* off..len is still to be read */
+};
+
+static int transport_read(BIO *bio, char *buf, size_t len, size_t *ret)
+{
+	struct transport *t = BIO_get_data(bio);
+	ssize_t n;
+
+	BIO_clear_retry_flags(bio);
+	*ret = 0;
+	if (t->off < t->len) {
+		*ret = len < t->len - t->off ? len : t->len - t->off;
+		memcpy(buf, t->early + t->off, *ret);
+		t->off += *ret;
+		return 1;
+	}
+	/* The socket stays readable, so a level-triggered loop comes back. */
+	if (t->budget == 0) {
+		BIO_set_retry_read(bio);
+		return 0;
+	}
+	do {
+		n = recv(t->fd, buf, len < t->budget ? len : t->budget, MSG_DONTWAIT);
+	} while (n < 0 && errno == EINTR);
+	if (n > 0) {
+		t->budget -= (size_t)n;
+		*ret = (size_t)n;
+		return 1;
+	}
+	if (n == 0)
+		t->eof = true;
+	else if (errno == EAGAIN)
+		BIO_set_retry_read(bio);
+	return 0;
+}
+
+static int transport_write(BIO *bio, const char *buf, size_t len, size_t *ret)
+{
+	struct transport *t = BIO_get_data(bio);
+	ssize_t n;
+
+	BIO_clear_retry_flags(bio);
+	*ret = 0;
+	do {
+		n = send(t->fd, buf, len, MSG_NOSIGNAL | MSG_DONTWAIT);
+	} while (n < 0 && errno == EINTR);
+	if (n > 0) {
+		*ret = (size_t)n;
+		return 1;
+	}
+	if (n < 0 && errno == EAGAIN)
+		BIO_set_retry_write(bio);
+	return 0;
+}
+
+static long transport_ctrl(BIO *bio, int cmd, long num, void *ptr)
+{
+	const struct transport *t = BIO_get_data(bio);
+
+	(void)num;
+	(void)ptr;
+	switch (cmd) {
+	case BIO_CTRL_FLUSH: /* nothing is held back */
+	case BIO_CTRL_DUP:
+		return 1;
+	case BIO_CTRL_EOF:
+		return t->eof;
+	default:
+		return 0;
+	}
+}
+
+static int transport_destroy(BIO *bio)
+{
+	free(BIO_get_data(bio)); /* the fd is the caller's */
+	BIO_set_data(bio, NULL);
+	return 1;
+}
+
+BIO_METHOD *ex_tls_bio_method(void)
+{
+	BIO_METHOD *m = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "exeat");
+
+	if (m && BIO_meth_set_read_ex(m, transport_read) &&
+	    BIO_meth_set_write_ex(m, transport_write) && BIO_meth_set_ctrl(m, transport_ctrl) &&
+	    BIO_meth_set_destroy(m, transport_destroy))
+		return m;
+	BIO_meth_free(m);
+	return NULL;
+}
+
+BIO *ex_tls_bio_new(const BIO_METHOD *method, int fd, const void *early, size_t early_len)
+{
+	BIO *bio = BIO_new(method);
+	struct transport *t;
+
+	if (!bio)
+		return NULL;
+	t = malloc(sizeof(*t) + early_len);
+	if (!t) {
+		BIO_free(bio);
+		return NULL;
+	}
+	*t = (struct transport){ .fd = fd, .budget = BUDGET, .len = early_len };
+	if (early_len)
+		memcpy(t->early, early, early_len);
+	BIO_set_data(bio, t);
+	BIO_set_init(bio, 1);
+	return bio;
+}
+
+void ex_tls_bio_refill(BIO *bio)
+{
+	struct transport *t = BIO_get_data(bio);
+
+	t->budget = BUDGET;
+}
+
+size_t ex_tls_bio_early_left(BIO *bio)
+{
+	const struct transport *t = BIO_get_data(bio);
+
+	return t->len - t->off;
+}

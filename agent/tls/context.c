@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The process-wide half of agent/tls/session.h: contexts, leaf key, leaf cache. */
+#include "agent/tls/internal.h"
+
+#include <errno.h>
+#include <time.h>
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/provider.h>
+#include <openssl/rand.h>
+#include <openssl/x509v3.h>
+
+#include "agent/tls/ca.h"
+
+#define LEAVES_MAX  512
+#define LEAF_MARGIN (60 * 60) /* a leaf this near to its end is asked for anew */
+
+struct ex_tls_leaf {
+	uint64_t used; /* tick of the last use */
+	uint64_t hash;
+	X509 *cert; /* NULL: free slot */
+	uint8_t name_len;
+	char name[EX_SNI_MAX];
+};
+
+/* ---- leaf cache: names and times of use side by side, so a search is one sweep of an array ----
+ */
+
+/* FNV-1a. Colliding names on purpose gains nothing: the names are compared too. */
+static uint64_t name_hash(struct ex_span name)
+{
+	uint64_t h = 0xcbf29ce484222325u;
+
+	for (size_t i = 0; i < name.len; i++)
+		h = (h ^ (uint8_t)name.ptr[i]) * 0x100000001b3u;
+	return h;
+}
+
+static struct ex_tls_leaf *leaf_lookup(struct ex_tls *tls, struct ex_span name)
+{
+	uint64_t hash = name_hash(name);
+
+	for (size_t i = 0; i < tls->n_leaves; i++) {
+		struct ex_tls_leaf *leaf = &tls->leaves[i];
+
+		if (leaf->hash == hash &&
+		    ex_span_eq(name, (struct ex_span){ leaf->name, leaf->name_len }))
+			return leaf;
+	}
+	return NULL;
+}
+
+X509 *ex_tls_leaf_find(struct ex_tls *tls, struct ex_span name)
+{
+	struct ex_tls_leaf *leaf = leaf_lookup(tls, name);
+	time_t soon = time(NULL) + LEAF_MARGIN;
+
+	if (!leaf || X509_cmp_time(X509_get0_notAfter(leaf->cert), &soon) <= 0)
+		return NULL;
+	leaf->used = ++tls->tick;
+	return leaf->cert;
+}
+
+bool ex_tls_has_leaf(struct ex_tls *tls, struct ex_span name)
+{
+	return ex_tls_leaf_find(tls, name) != NULL;
+}
+
+/* The slot of this name, a new one, or the one unused for longest. */
+static struct ex_tls_leaf *leaf_slot(struct ex_tls *tls, struct ex_span name)
+{
+	struct ex_tls_leaf *oldest = leaf_lookup(tls, name);
+
+	if (oldest)
+		return oldest;
+	if (tls->n_leaves < LEAVES_MAX)
+		return &tls->leaves[tls->n_leaves++];
+	oldest = &tls->leaves[0];
+	for (size_t i = 1; i < tls->n_leaves; i++)
+		if (tls->leaves[i].used < oldest->used)
+			oldest = &tls->leaves[i];
+	return oldest;
+}
+
+int ex_tls_add_leaf(struct ex_tls *tls, struct ex_span name, const void *der, size_t len)
+{
+	const unsigned char *p = der;
+	struct ex_tls_leaf *leaf;
+	X509 *cert;
+
+	if (!ex_tls_name_is_canonical(name) || len > EX_LEAF_MAX)
+		return -EINVAL;
+	cert = d2i_X509(NULL, &p, (long)len);
+	if (!cert || p != (const unsigned char *)der + len ||
+	    X509_check_private_key(cert, tls->key) != 1 ||
+	    X509_check_host(cert, name.ptr, name.len, X509_CHECK_FLAG_NO_WILDCARDS, NULL) != 1) {
+		X509_free(cert);
+		return -EINVAL;
+	}
+	leaf = leaf_slot(tls, name);
+	X509_free(leaf->cert); /* live sessions hold references of their own */
+	leaf->cert = cert;
+	leaf->hash = name_hash(name);
+	leaf->used = ++tls->tick;
+	leaf->name_len = (uint8_t)name.len;
+	memcpy(leaf->name, name.ptr, name.len);
+	return 0;
+}
+
+/* ---- contexts ---- */
+
+/*
+ * Everything OpenSSL would fetch when first needed, fetched now: behind this the process may be
+ * forbidden to open files. No openssl.cnf: what the machine's administrator writes there is meant
+ * for other programs, and reading it is a file access too. Randomness comes from getrandom(2).
+ */
+static int library_init(void)
+{
+	unsigned char byte;
+
+	if (OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG | OPENSSL_INIT_LOAD_CRYPTO_STRINGS |
+					OPENSSL_INIT_ADD_ALL_CIPHERS | OPENSSL_INIT_ADD_ALL_DIGESTS,
+				NULL) != 1 ||
+	    OPENSSL_init_ssl(OPENSSL_INIT_NO_LOAD_CONFIG | OPENSSL_INIT_LOAD_SSL_STRINGS, NULL) !=
+		    1 ||
+	    OSSL_PROVIDER_available(NULL, "default") != 1 || RAND_bytes(&byte, 1) != 1 ||
+	    RAND_priv_bytes(&byte, 1) != 1)
+		return -EIO;
+	return 0;
+}
+
+/* What both sides have in common. */
+static bool context_harden(SSL_CTX *ctx, const char *tls12_ciphers)
+{
+	SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
+					 SSL_OP_NO_TICKET | SSL_OP_CIPHER_SERVER_PREFERENCE |
+					 SSL_OP_PRIORITIZE_CHACHA);
+	SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
+				      SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+	/* No resumption yet: a session that is resumed has to be bound to its name. */
+	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
+	SSL_CTX_set_security_level(ctx, 2);
+	return SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION) == 1 &&
+	       SSL_CTX_set_cipher_list(ctx, tls12_ciphers) == 1;
+}
+
+static int server_new(struct ex_tls *tls)
+{
+	SSL_CTX *ctx = tls->server = SSL_CTX_new(TLS_server_method());
+
+	if (!ctx || !context_harden(ctx, "ECDHE+ECDSA+AESGCM:ECDHE+ECDSA+CHACHA20") ||
+	    SSL_CTX_set_num_tickets(ctx, 0) != 1 || SSL_CTX_set_max_early_data(ctx, 0) != 1)
+		return -EIO;
+	SSL_CTX_set_tlsext_servername_callback(ctx, ex_tls_on_servername);
+	SSL_CTX_set_alpn_select_cb(ctx, ex_tls_on_alpn, NULL);
+	return 0;
+}
+
+/* Reads every certificate of the bundle; one that is broken is an error, not skipped over. */
+static int roots_add(X509_STORE *store, const char *pem, size_t len)
+{
+	BIO *bio = len <= INT32_MAX ? BIO_new_mem_buf(pem, (int)len) : NULL;
+	unsigned long e;
+	size_t n = 0;
+	X509 *cert;
+
+	if (!bio)
+		return -ENOMEM;
+	while ((cert = PEM_read_bio_X509_AUX(bio, NULL, NULL, NULL))) {
+		int added = X509_STORE_add_cert(store, cert); /* a duplicate counts as added */
+
+		X509_free(cert);
+		if (added != 1)
+			break;
+		n++;
+	}
+	e = ERR_peek_last_error();
+	ERR_clear_error();
+	BIO_free(bio);
+	return n > 0 && !cert && ERR_GET_LIB(e) == ERR_LIB_PEM &&
+			       ERR_GET_REASON(e) == PEM_R_NO_START_LINE
+		       ? 0
+		       : -EBADMSG;
+}
+
+static int client_new(struct ex_tls *tls, const char *roots_pem, size_t len)
+{
+	SSL_CTX *ctx = tls->client = SSL_CTX_new(TLS_client_method());
+
+	if (!ctx || !context_harden(ctx, "ECDHE+AESGCM:ECDHE+CHACHA20:ECDHE+AES"))
+		return -EIO;
+	SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
+	X509_VERIFY_PARAM_set_hostflags(SSL_CTX_get0_param(ctx),
+					X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS |
+						X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
+	return roots_add(SSL_CTX_get_cert_store(ctx), roots_pem, len);
+}
+
+static int leaf_key_new(struct ex_tls *tls)
+{
+	int len;
+
+	tls->key = EVP_EC_gen("P-256");
+	len = tls->key ? i2d_PUBKEY(tls->key, &tls->spki) : -1;
+	if (len <= 0)
+		return -EIO;
+	tls->spki_len = (size_t)len;
+	return 0;
+}
+
+int ex_tls_new(const char *roots_pem, size_t len, struct ex_tls **ret)
+{
+	struct ex_tls *tls = calloc(1, sizeof(*tls));
+	int r;
+
+	if (!tls)
+		return -ENOMEM;
+	r = library_init();
+	if (r == 0)
+		r = leaf_key_new(tls);
+	if (r == 0)
+		r = server_new(tls);
+	if (r == 0)
+		r = client_new(tls, roots_pem, len);
+	if (r == 0) {
+		tls->bio = ex_tls_bio_method();
+		tls->leaves = calloc(LEAVES_MAX, sizeof(*tls->leaves));
+		r = tls->bio && tls->leaves ? 0 : -ENOMEM;
+	}
+	if (r < 0) {
+		ex_tls_free(tls);
+		return r;
+	}
+	*ret = tls;
+	return 0;
+}
+
+void ex_tls_free(struct ex_tls *tls)
+{
+	if (!tls)
+		return;
+	for (size_t i = 0; i < tls->n_leaves; i++)
+		X509_free(tls->leaves[i].cert);
+	free(tls->leaves);
+	SSL_CTX_free(tls->server);
+	SSL_CTX_free(tls->client);
+	BIO_meth_free(tls->bio);
+	EVP_PKEY_free(tls->key);
+	OPENSSL_free(tls->spki);
+	free(tls);
+}
+
+struct ex_span ex_tls_leaf_spki(const struct ex_tls *tls)
+{
+	return (struct ex_span){ (const char *)tls->spki, tls->spki_len };
+}

@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/tls/internal.h"
+
+#include <errno.h>
+#include <sys/epoll.h>
+#include <openssl/err.h>
+
+static const unsigned char alpn_h2_h1[] = "\x02h2\x08http/1.1";
+#define ALPN_BOTH    alpn_h2_h1, sizeof(alpn_h2_h1) - 1
+#define ALPN_ONLY_H1 alpn_h2_h1 + 3, sizeof(alpn_h2_h1) - 1 - 3
+
+/* ---- callbacks of the server context ---- */
+
+/* Called for each ClientHello, the one behind a HelloRetryRequest too, and when there is no SNI. */
+int ex_tls_on_servername(SSL *ssl, int *alert, void *arg)
+{
+	const struct ex_tls_session *s = SSL_get_app_data(ssl);
+	const char *sni = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
+	char canonical[EX_SNI_MAX + 1];
+	ssize_t n = ex_tls_name_canonical(ex_span_str(sni), canonical);
+
+	(void)arg;
+	if (n > 0 && (size_t)n == s->name_len && memcmp(canonical, s->name, s->name_len) == 0)
+		return SSL_TLSEXT_ERR_OK;
+	*alert = SSL_AD_UNRECOGNIZED_NAME;
+	return SSL_TLSEXT_ERR_ALERT_FATAL;
+}
+
+/* A client that asks for neither of ours gets no_application_protocol (RFC 7301 3.2). */
+int ex_tls_on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_len,
+		   const unsigned char *in, unsigned int in_len, void *arg)
+{
+	const struct ex_tls_session *s = SSL_get_app_data(ssl);
+	unsigned char *chosen;
+	int r;
+
+	(void)arg;
+	r = s->allow_h2 ? SSL_select_next_proto(&chosen, out_len, ALPN_BOTH, in, in_len)
+			: SSL_select_next_proto(&chosen, out_len, ALPN_ONLY_H1, in, in_len);
+	if (r != OPENSSL_NPN_NEGOTIATED)
+		return SSL_TLSEXT_ERR_ALERT_FATAL;
+	*out = chosen;
+	return SSL_TLSEXT_ERR_OK;
+}
+
+/* ---- making ---- */
+
+static int session_new(struct ex_tls *tls, SSL_CTX *ctx, int fd, struct ex_span name,
+		       const void *early, size_t early_len, struct ex_tls_session **ret)
+{
+	struct ex_tls_session *s;
+	BIO *bio;
+
+	if (!ex_tls_name_is_canonical(name))
+		return -EINVAL;
+	s = calloc(1, sizeof(*s));
+	if (!s)
+		return -ENOMEM;
+	s->name_len = name.len;
+	memcpy(s->name, name.ptr, name.len);
+	s->error = "no error";
+	s->ssl = SSL_new(ctx);
+	bio = s->ssl ? ex_tls_bio_new(tls->bio, fd, early, early_len) : NULL;
+	if (!bio) {
+		ex_tls_session_free(s);
+		return -ENOMEM;
+	}
+	SSL_set_bio(s->ssl, bio, bio); /* one reference serves both directions */
+	SSL_set_app_data(s->ssl, s);
+	*ret = s;
+	return 0;
+}
+
+int ex_tls_accept(struct ex_tls *tls, int fd, struct ex_span name, const void *early,
+		  size_t early_len, bool allow_h2, struct ex_tls_session **ret)
+{
+	X509 *leaf = ex_tls_leaf_find(tls, name);
+	struct ex_tls_session *s;
+	int r;
+
+	if (!leaf)
+		return -ENOENT;
+	r = session_new(tls, tls->server, fd, name, early, early_len, &s);
+	if (r < 0)
+		return r;
+	s->server = true;
+	s->allow_h2 = allow_h2;
+	SSL_set_accept_state(s->ssl);
+	if (SSL_use_certificate(s->ssl, leaf) != 1 || SSL_use_PrivateKey(s->ssl, tls->key) != 1) {
+		ex_tls_session_free(s);
+		return -ENOMEM;
+	}
+	*ret = s;
+	return 0;
+}
+
+int ex_tls_connect(struct ex_tls *tls, int fd, struct ex_span name, bool alpn_h2,
+		   struct ex_tls_session **ret)
+{
+	struct ex_tls_session *s;
+	int r = session_new(tls, tls->client, fd, name, NULL, 0, &s);
+
+	if (r < 0)
+		return r;
+	s->allow_h2 = alpn_h2;
+	SSL_set_connect_state(s->ssl);
+	/* SSL_set_alpn_protos() alone returns 0 for success. */
+	r = alpn_h2 ? SSL_set_alpn_protos(s->ssl, ALPN_BOTH)
+		    : SSL_set_alpn_protos(s->ssl, ALPN_ONLY_H1);
+	if (r != 0 || SSL_set1_host(s->ssl, s->name) != 1 ||
+	    SSL_set_tlsext_host_name(s->ssl, s->name) != 1) {
+		ex_tls_session_free(s);
+		return -ENOMEM;
+	}
+	*ret = s;
+	return 0;
+}
+
+void ex_tls_session_free(struct ex_tls_session *s)
+{
+	if (!s)
+		return;
+	SSL_free(s->ssl);
+	free(s);
+}
+
+/* ---- running ---- */
+
+static int session_fail(struct ex_tls_session *s, int r, const char *text)
+{
+	s->broken = true;
+	s->error = text;
+	return r;
+}
+
+/* Why did SSL_*() return ret? -EAGAIN and *want, or a fatal error; 0 for a close_notify. */
+static int session_result(struct ex_tls_session *s, int ret, int saved_errno, uint32_t *want)
+{
+	long verify = SSL_get_verify_result(s->ssl);
+	unsigned long e = ERR_peek_error();
+	const char *text = ERR_reason_error_string(e);
+
+	switch (SSL_get_error(s->ssl, ret)) {
+	case SSL_ERROR_WANT_READ:
+		*want = EPOLLIN;
+		return -EAGAIN;
+	case SSL_ERROR_WANT_WRITE:
+		*want = EPOLLOUT;
+		return -EAGAIN;
+	case SSL_ERROR_ZERO_RETURN:
+		return 0;
+	case SSL_ERROR_SYSCALL:
+		return session_fail(s, saved_errno > 0 ? -saved_errno : -ECONNRESET,
+				    "the connection broke");
+	default:
+		break;
+	}
+	if (!s->server && !s->established && verify != X509_V_OK)
+		return session_fail(s, -EKEYREJECTED, X509_verify_cert_error_string(verify));
+	if (ERR_GET_LIB(e) == ERR_LIB_SSL &&
+	    ERR_GET_REASON(e) == SSL_R_UNEXPECTED_EOF_WHILE_READING)
+		return session_fail(s, -ECONNRESET, "the connection ended without close_notify");
+	return session_fail(s, -EPROTO, text ? text : "TLS error");
+}
+
+/* Before every SSL_*(): OpenSSL's error queue belongs to the thread, not to the session. */
+static int session_enter(struct ex_tls_session *s)
+{
+	if (s->broken)
+		return -EPIPE;
+	ERR_clear_error();
+	ex_tls_bio_refill(SSL_get_rbio(s->ssl));
+	errno = 0;
+	return 0;
+}
+
+static bool alpn_is(const struct ex_tls_session *s, struct ex_span word)
+{
+	const unsigned char *p;
+	unsigned int len;
+
+	SSL_get0_alpn_selected(s->ssl, &p, &len);
+	return ex_span_eq(word, (struct ex_span){ (const char *)p, len });
+}
+
+/* What OpenSSL promised, seen once more from outside before the first byte moves. */
+static int session_check(struct ex_tls_session *s)
+{
+	bool known = alpn_is(s, EX_SPAN("http/1.1")) || alpn_is(s, (struct ex_span){ NULL, 0 }) ||
+		     (s->allow_h2 && alpn_is(s, EX_SPAN("h2")));
+
+	/* OpenSSL 3.0 takes any protocol from a server, offered or not. */
+	if (!known)
+		return session_fail(s, -EPROTO, "a protocol was chosen that was not offered");
+	if (s->server)
+		return SSL_get_servername(s->ssl, TLSEXT_NAMETYPE_host_name)
+			       ? 0
+			       : session_fail(s, -EPROTO, "no server name");
+	if (!SSL_get0_peer_certificate(s->ssl) || SSL_get_verify_result(s->ssl) != X509_V_OK)
+		return session_fail(s, -EKEYREJECTED, "the certificate was not verified");
+	return 0;
+}
+
+int ex_tls_handshake(struct ex_tls_session *s, uint32_t *want)
+{
+	int r = session_enter(s);
+
+	if (r < 0)
+		return r;
+	if (s->established)
+		return 0;
+	r = SSL_do_handshake(s->ssl);
+	if (r != 1) {
+		r = session_result(s, r, errno, want);
+		return r ? r : session_fail(s, -ECONNRESET, "closed during the handshake");
+	}
+	r = session_check(s);
+	s->established = r == 0;
+	return r;
+}
+
+ssize_t ex_tls_read(struct ex_tls_session *s, void *buf, size_t len, uint32_t *want)
+{
+	size_t n;
+	int r = s->established && len ? session_enter(s) : -EINVAL;
+
+	if (r < 0)
+		return r;
+	r = SSL_read_ex(s->ssl, buf, len, &n);
+	return r == 1 ? (ssize_t)n : session_result(s, r, errno, want);
+}
+
+ssize_t ex_tls_write(struct ex_tls_session *s, const void *buf, size_t len, uint32_t *want)
+{
+	size_t n;
+	int r = s->established && len ? session_enter(s) : -EINVAL;
+
+	if (r < 0)
+		return r;
+	r = SSL_write_ex(s->ssl, buf, len, &n);
+	if (r == 1)
+		return (ssize_t)n;
+	r = session_result(s, r, errno, want);
+	return r ? r : -EPIPE; /* we sent close_notify ourselves */
+}
+
+size_t ex_tls_pending(const struct ex_tls_session *s)
+{
+	return (size_t)SSL_pending(s->ssl) + ex_tls_bio_early_left(SSL_get_rbio(s->ssl));
+}
+
+void ex_tls_shutdown(struct ex_tls_session *s)
+{
+	if (!s->established || session_enter(s) < 0)
+		return;
+	(void)SSL_shutdown(s->ssl);
+	ERR_clear_error();
+}
+
+const char *ex_tls_error(const struct ex_tls_session *s)
+{
+	return s->error;
+}
+
+bool ex_tls_is_h2(const struct ex_tls_session *s)
+{
+	return s->established && alpn_is(s, EX_SPAN("h2"));
+}

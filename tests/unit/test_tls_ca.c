@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <time.h>
+#include <cmocka.h>
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <openssl/x509v3.h>
+
+#include "agent/tls/ca.h"
+
+static const struct ex_span name = { "api.openai.com", 14 };
+
+static X509 *ca_cert(const struct ex_ca *ca)
+{
+	struct ex_span pem = ex_ca_pem(ca);
+	BIO *bio = BIO_new_mem_buf(pem.ptr, (int)pem.len);
+	X509 *cert = PEM_read_bio_X509(bio, NULL, NULL, NULL);
+
+	BIO_free(bio);
+	assert_non_null(cert);
+	return cert;
+}
+
+static size_t spki_of(EVP_PKEY *key, uint8_t out[512])
+{
+	unsigned char *p = out;
+	int len = i2d_PUBKEY(key, NULL);
+
+	assert_in_range(len, 1, 512);
+	return (size_t)i2d_PUBKEY(key, &p);
+}
+
+static X509 *sign(struct ex_ca *ca, EVP_PKEY *key, struct ex_span host)
+{
+	uint8_t spki[512], der[EX_LEAF_MAX];
+	const unsigned char *p = der;
+	int len = ex_ca_sign(ca, host, spki, spki_of(key, spki), der);
+	X509 *leaf;
+
+	assert_true(len > 0);
+	leaf = d2i_X509(NULL, &p, len);
+	assert_non_null(leaf);
+	assert_ptr_equal(p, der + len);
+	return leaf;
+}
+
+static int verify(X509 *root, X509 *leaf, const char *host)
+{
+	X509_STORE *store = X509_STORE_new();
+	X509_STORE_CTX *ctx = X509_STORE_CTX_new();
+	X509_VERIFY_PARAM *param;
+	int r;
+
+	assert_int_equal(X509_STORE_add_cert(store, root), 1);
+	assert_int_equal(X509_STORE_CTX_init(ctx, store, leaf, NULL), 1);
+	assert_int_equal(X509_STORE_CTX_set_default(ctx, "ssl_server"), 1);
+	param = X509_STORE_CTX_get0_param(ctx);
+	X509_VERIFY_PARAM_set_flags(param, X509_V_FLAG_X509_STRICT);
+	X509_VERIFY_PARAM_set1_host(param, host, 0);
+	r = X509_verify_cert(ctx) == 1 ? X509_V_OK : X509_STORE_CTX_get_error(ctx);
+	X509_STORE_CTX_free(ctx);
+	X509_STORE_free(store);
+	return r;
+}
+
+static void test_ca_is_a_ca_of_one_level(void **state)
+{
+	struct ex_ca *ca, *other;
+	X509 *cert, *second;
+	char cn[64];
+
+	(void)state;
+	assert_int_equal(ex_ca_new(2, &ca), 0);
+	assert_int_equal(ex_ca_new(2, &other), 0);
+	cert = ca_cert(ca);
+	second = ca_cert(other);
+	assert_int_equal(X509_check_ca(cert), 1);
+	assert_int_equal(X509_get_pathlen(cert), 0);
+	assert_int_equal(X509_get_key_usage(cert), KU_KEY_CERT_SIGN | KU_CRL_SIGN);
+	assert_non_null(X509_get0_subject_key_id(cert));
+	assert_true(X509_get_extension_flags(cert) & EXFLAG_SS);
+	X509_NAME_get_text_by_NID(X509_get_subject_name(cert), NID_commonName, cn, sizeof(cn));
+	assert_memory_equal(cn, "exeat run CA ", 13);
+	/* no two alike: neither name nor serial */
+	assert_int_not_equal(
+		X509_NAME_cmp(X509_get_subject_name(cert), X509_get_subject_name(second)), 0);
+	assert_int_not_equal(X509_cmp(cert, second), 0);
+	assert_true(X509_cmp_time(X509_get0_notBefore(cert), NULL) < 0);
+	assert_true(X509_cmp_time(X509_get0_notAfter(cert), NULL) > 0);
+	X509_free(cert);
+	X509_free(second);
+	ex_ca_free(ca);
+	ex_ca_free(other);
+	ex_ca_free(NULL);
+}
+
+static void test_deny_unreasonable_lifetime(void **state)
+{
+	struct ex_ca *ca;
+
+	(void)state;
+	assert_int_equal(ex_ca_new(0, &ca), -EINVAL);
+	assert_int_equal(ex_ca_new(-1, &ca), -EINVAL);
+	assert_int_equal(ex_ca_new(3651, &ca), -EINVAL);
+}
+
+static void test_leaf_verifies_for_its_name_only(void **state)
+{
+	struct ex_ca *ca, *stranger;
+	EVP_PKEY *key = EVP_EC_gen("P-256");
+	X509 *root, *other_root, *leaf;
+
+	(void)state;
+	assert_int_equal(ex_ca_new(2, &ca), 0);
+	assert_int_equal(ex_ca_new(2, &stranger), 0);
+	root = ca_cert(ca);
+	other_root = ca_cert(stranger);
+	leaf = sign(ca, key, name);
+	assert_int_equal(verify(root, leaf, "api.openai.com"), X509_V_OK);
+	assert_int_equal(verify(root, leaf, "api.openai.co"), X509_V_ERR_HOSTNAME_MISMATCH);
+	assert_int_equal(verify(root, leaf, "x.api.openai.com"), X509_V_ERR_HOSTNAME_MISMATCH);
+	assert_int_not_equal(verify(other_root, leaf, "api.openai.com"), X509_V_OK);
+	X509_free(leaf);
+	X509_free(root);
+	X509_free(other_root);
+	EVP_PKEY_free(key);
+	ex_ca_free(ca);
+	ex_ca_free(stranger);
+}
+
+static void test_leaf_is_for_servers_for_a_day_and_no_ca(void **state)
+{
+	struct ex_ca *ca;
+	EVP_PKEY *key = EVP_EC_gen("P-256");
+	X509 *leaf, *leaf2;
+	int days, seconds;
+	time_t hour_ago = time(NULL) - 3600 + 60;
+
+	(void)state;
+	assert_int_equal(ex_ca_new(2, &ca), 0);
+	leaf = sign(ca, key, name);
+	leaf2 = sign(ca, key, name);
+	assert_int_equal(X509_check_ca(leaf), 0);
+	assert_int_equal(X509_get_key_usage(leaf), KU_DIGITAL_SIGNATURE);
+	assert_int_equal(X509_get_extended_key_usage(leaf), XKU_SSL_SERVER);
+	assert_non_null(X509_get0_subject_key_id(leaf));
+	assert_non_null(X509_get0_authority_key_id(leaf));
+	ASN1_TIME_diff(&days, &seconds, X509_get0_notBefore(leaf), X509_get0_notAfter(leaf));
+	assert_int_equal(days * 86400 + seconds, 86400);
+	assert_true(X509_cmp_time(X509_get0_notBefore(leaf), &hour_ago) < 0);
+	assert_int_not_equal(
+		ASN1_INTEGER_cmp(X509_get0_serialNumber(leaf), X509_get0_serialNumber(leaf2)), 0);
+	assert_int_equal(ASN1_STRING_length(X509_get0_serialNumber(leaf)), 16);
+	X509_free(leaf);
+	X509_free(leaf2);
+	EVP_PKEY_free(key);
+	ex_ca_free(ca);
+}
+
+static void test_longest_name_fits(void **state)
+{
+	char host[254];
+	struct ex_ca *ca;
+	EVP_PKEY *key = EVP_EC_gen("P-256");
+	X509 *root, *leaf;
+
+	(void)state;
+	memset(host, 'a', sizeof(host));
+	for (size_t i = 63; i < sizeof(host); i += 64)
+		host[i] = '.';
+	host[253] = '\0';
+	assert_int_equal(ex_ca_new(2, &ca), 0);
+	root = ca_cert(ca);
+	leaf = sign(ca, key, ex_span_str(host));
+	assert_int_equal(verify(root, leaf, host), X509_V_OK);
+	X509_free(leaf);
+	X509_free(root);
+	EVP_PKEY_free(key);
+	ex_ca_free(ca);
+}
+
+static void test_deny_names_that_are_not_canonical(void **state)
+{
+	static const struct ex_span bad[] = {
+		{ "", 0 },
+		{ "API.openai.com", 14 },
+		{ "api.openai.com.", 15 },
+		{ "a\0.com", 6 },
+		{ "*.openai.com", 12 },
+		{ "127.0.0.1", 9 },
+		{ "a,DNS:b", 7 },
+		{ "a b", 3 },
+	};
+	uint8_t spki[512], der[EX_LEAF_MAX];
+	struct ex_ca *ca;
+	EVP_PKEY *key = EVP_EC_gen("P-256");
+	size_t len = spki_of(key, spki);
+
+	(void)state;
+	assert_int_equal(ex_ca_new(2, &ca), 0);
+	for (size_t i = 0; i < EX_ARRAY_SIZE(bad); i++)
+		assert_int_equal(ex_ca_sign(ca, bad[i], spki, len, der), -EINVAL);
+	EVP_PKEY_free(key);
+	ex_ca_free(ca);
+}
+
+static void test_deny_keys_that_are_not_p256_points(void **state)
+{
+	uint8_t spki[512], der[EX_LEAF_MAX];
+	struct ex_ca *ca;
+	EVP_PKEY *key = EVP_EC_gen("P-256"), *p384 = EVP_EC_gen("P-384"),
+		 *ed = EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
+	size_t len = spki_of(key, spki);
+
+	(void)state;
+	assert_int_equal(ex_ca_new(2, &ca), 0);
+	assert_true(ex_ca_sign(ca, name, spki, len, der) > 0);
+	assert_int_equal(ex_ca_sign(ca, name, spki, len - 1, der), -EINVAL);
+	assert_int_equal(ex_ca_sign(ca, name, spki, len + 1, der), -EINVAL);
+	assert_int_equal(ex_ca_sign(ca, name, spki, 0, der), -EINVAL);
+	spki[len - 1] ^= 1; /* off the curve */
+	assert_int_equal(ex_ca_sign(ca, name, spki, len, der), -EINVAL);
+	memset(spki + 27, 0, 64);
+	assert_int_equal(ex_ca_sign(ca, name, spki, len, der), -EINVAL);
+	len = spki_of(p384, spki);
+	assert_int_equal(ex_ca_sign(ca, name, spki, len, der), -EINVAL);
+	len = spki_of(ed, spki);
+	assert_int_equal(ex_ca_sign(ca, name, spki, len, der), -EINVAL);
+	EVP_PKEY_free(key);
+	EVP_PKEY_free(p384);
+	EVP_PKEY_free(ed);
+	ex_ca_free(ca);
+}
+
+static void test_trust_store_is_read_and_a_named_one_is_the_only_one(void **state)
+{
+	char path[] = "/tmp/ex-tls-XXXXXX";
+	int fd = mkstemp(path);
+	size_t len;
+	char *pem;
+
+	(void)state;
+	assert_true(fd >= 0);
+	setenv("SSL_CERT_FILE", path, 1);
+	assert_int_equal(ex_trust_read_system(&pem, &len), -EINVAL); /* empty */
+	assert_int_equal(write(fd, "roots", 5), 5);
+	assert_int_equal(ex_trust_read_system(&pem, &len), 0);
+	assert_int_equal(len, 5);
+	assert_memory_equal(pem, "roots", 5);
+	free(pem);
+	close(fd);
+	unlink(path);
+	assert_int_equal(ex_trust_read_system(&pem, &len), -ENOENT);
+	setenv("SSL_CERT_FILE", "/dev/zero", 1);
+	assert_int_equal(ex_trust_read_system(&pem, &len), -EINVAL);
+	unsetenv("SSL_CERT_FILE");
+	if (access("/etc/ssl/certs/ca-certificates.crt", R_OK) != 0)
+		return;
+	assert_int_equal(ex_trust_read_system(&pem, &len), 0);
+	assert_true(len > 1000);
+	free(pem);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_ca_is_a_ca_of_one_level),
+		cmocka_unit_test(test_deny_unreasonable_lifetime),
+		cmocka_unit_test(test_leaf_verifies_for_its_name_only),
+		cmocka_unit_test(test_leaf_is_for_servers_for_a_day_and_no_ca),
+		cmocka_unit_test(test_longest_name_fits),
+		cmocka_unit_test(test_deny_names_that_are_not_canonical),
+		cmocka_unit_test(test_deny_keys_that_are_not_p256_points),
+		cmocka_unit_test(test_trust_store_is_read_and_a_named_one_is_the_only_one),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,629 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Real handshakes in one process: our server side against our client side over a socketpair. */
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <cmocka.h>
+#include <linux/audit.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sys/epoll.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <openssl/ssl.h>
+
+#include "agent/tls/ca.h"
+#include "agent/tls/hello.h"
+#include "agent/tls/session.h"
+
+#define NAME EX_SPAN("api.openai.com")
+
+static struct ex_ca *ca;
+static struct ex_tls *tls; /* trusts ca */
+
+static int add_leaf_of(struct ex_ca *by, struct ex_span name, struct ex_span cert_name)
+{
+	uint8_t der[EX_LEAF_MAX];
+	struct ex_span spki = ex_tls_leaf_spki(tls);
+	int len = ex_ca_sign(by, cert_name, spki.ptr, spki.len, der);
+
+	assert_true(len > 0);
+	return ex_tls_add_leaf(tls, name, der, (size_t)len);
+}
+
+static int setup(void **state)
+{
+	struct ex_span pem;
+
+	(void)state;
+	assert_int_equal(ex_ca_new(2, &ca), 0);
+	pem = ex_ca_pem(ca);
+	assert_int_equal(ex_tls_new(pem.ptr, pem.len, &tls), 0);
+	assert_int_equal(add_leaf_of(ca, NAME, NAME), 0);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	ex_tls_free(tls);
+	ex_ca_free(ca);
+	return 0;
+}
+
+/* ---- a pair of sessions ---- */
+
+struct pair {
+	int fd[2]; /* server, client */
+	struct ex_tls_session *server, *client;
+	int server_r, client_r; /* of the handshake */
+};
+
+static void pair_open(struct pair *p)
+{
+	memset(p, 0, sizeof(*p));
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, p->fd), 0);
+}
+
+static void pair_close(struct pair *p)
+{
+	ex_tls_session_free(p->server);
+	ex_tls_session_free(p->client);
+	close(p->fd[0]);
+	close(p->fd[1]);
+}
+
+static void pair_handshake(struct pair *p)
+{
+	uint32_t want;
+
+	p->server_r = p->client_r = -EAGAIN;
+	for (int i = 0; i < 1000 && (p->server_r == -EAGAIN || p->client_r == -EAGAIN); i++) {
+		if (p->client_r == -EAGAIN)
+			p->client_r = ex_tls_handshake(p->client, &want);
+		if (p->server_r == -EAGAIN)
+			p->server_r = ex_tls_handshake(p->server, &want);
+		/* who gave up sends nothing more */
+		if (p->client_r < 0 && p->client_r != -EAGAIN)
+			shutdown(p->fd[1], SHUT_WR);
+		if (p->server_r < 0 && p->server_r != -EAGAIN)
+			shutdown(p->fd[0], SHUT_WR);
+	}
+}
+
+static void pair_connect(struct pair *p, struct ex_span server_name, struct ex_span client_name,
+			 bool server_h2, bool client_h2)
+{
+	pair_open(p);
+	assert_int_equal(ex_tls_accept(tls, p->fd[0], server_name, NULL, 0, server_h2, &p->server),
+			 0);
+	assert_int_equal(ex_tls_connect(tls, p->fd[1], client_name, client_h2, &p->client), 0);
+	pair_handshake(p);
+}
+
+static void assert_moves(struct ex_tls_session *from, struct ex_tls_session *to, const char *text)
+{
+	char buf[64];
+	uint32_t want = 0;
+	ssize_t n = ex_tls_write(from, text, strlen(text), &want);
+
+	assert_int_equal(n, strlen(text));
+	n = ex_tls_read(to, buf, sizeof(buf), &want);
+	assert_int_equal(n, strlen(text));
+	assert_memory_equal(buf, text, (size_t)n);
+	assert_int_equal(ex_tls_read(to, buf, sizeof(buf), &want), -EAGAIN);
+	assert_int_equal(want, EPOLLIN);
+}
+
+/* ---- good ---- */
+
+static void test_handshake_and_data_both_ways(void **state)
+{
+	struct pair p;
+	char byte;
+	uint32_t want;
+
+	(void)state;
+	pair_connect(&p, NAME, NAME, false, false);
+	assert_int_equal(p.server_r, 0);
+	assert_int_equal(p.client_r, 0);
+	assert_false(ex_tls_is_h2(p.server));
+	assert_moves(p.client, p.server, "GET / HTTP/1.1\r\n\r\n");
+	assert_moves(p.server, p.client, "HTTP/1.1 200 OK\r\n\r\n");
+	ex_tls_shutdown(p.client);
+	assert_int_equal(ex_tls_read(p.server, &byte, 1, &want), 0);
+	ex_tls_shutdown(p.server);
+	pair_close(&p);
+}
+
+static void test_h2_is_chosen_only_when_both_allow_it(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 4; i++) {
+		struct pair p;
+
+		pair_connect(&p, NAME, NAME, i & 1, i & 2);
+		assert_int_equal(p.server_r, 0);
+		assert_int_equal(p.client_r, 0);
+		assert_int_equal(ex_tls_is_h2(p.server), i == 3);
+		assert_int_equal(ex_tls_is_h2(p.client), i == 3);
+		pair_close(&p);
+	}
+}
+
+static void test_early_bytes_come_before_the_socket(void **state)
+{
+	static uint8_t early[EX_HELLO_MAX];
+
+	(void)state;
+	for (size_t cut = 1; cut < 2048; cut = cut * 3 + 1) {
+		struct pair p;
+		struct ex_hello hello;
+		uint32_t want;
+		ssize_t n;
+
+		pair_open(&p);
+		assert_int_equal(ex_tls_connect(tls, p.fd[1], NAME, false, &p.client), 0);
+		assert_int_equal(ex_tls_handshake(p.client, &want), -EAGAIN);
+		n = recv(p.fd[0], early, sizeof(early), MSG_PEEK);
+		assert_int_equal(ex_hello_parse(early, (size_t)n, &hello), EX_HELLO_DONE);
+		assert_string_equal(hello.sni, "api.openai.com");
+		n = recv(p.fd[0], early, cut, 0);
+		assert_true(n > 0);
+		assert_int_equal(
+			ex_tls_accept(tls, p.fd[0], NAME, early, (size_t)n, false, &p.server), 0);
+		memset(early, 0, sizeof(early)); /* it was copied */
+		assert_int_equal(ex_tls_pending(p.server), n);
+		pair_handshake(&p);
+		assert_int_equal(p.server_r, 0);
+		assert_int_equal(p.client_r, 0);
+		assert_int_equal(ex_tls_pending(p.server), 0);
+		assert_moves(p.client, p.server, "x");
+		pair_close(&p);
+	}
+}
+
+/* Moves at most n bytes; false when nothing moved. */
+static bool relay(int from, int to, size_t n)
+{
+	char buf[64];
+	ssize_t got = recv(from, buf, n, MSG_DONTWAIT);
+
+	if (got <= 0)
+		return false;
+	assert_int_equal(send(to, buf, (size_t)got, 0), got);
+	return true;
+}
+
+static void test_transport_of_one_byte_at_a_time(void **state)
+{
+	int left[2], right[2];
+	struct pair p = { 0 };
+	uint32_t want;
+
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, left), 0);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, right), 0);
+	assert_int_equal(ex_tls_accept(tls, left[0], NAME, NULL, 0, false, &p.server), 0);
+	assert_int_equal(ex_tls_connect(tls, right[0], NAME, false, &p.client), 0);
+	p.server_r = p.client_r = -EAGAIN;
+	for (int i = 0; i < 20000 && (p.server_r || p.client_r); i++) {
+		if (p.client_r)
+			p.client_r = ex_tls_handshake(p.client, &want);
+		if (p.server_r)
+			p.server_r = ex_tls_handshake(p.server, &want);
+		assert_true(p.client_r == 0 || p.client_r == -EAGAIN);
+		assert_true(p.server_r == 0 || p.server_r == -EAGAIN);
+		relay(left[1], right[1], 1);
+		relay(right[1], left[1], 1);
+	}
+	assert_int_equal(p.server_r, 0);
+	assert_int_equal(p.client_r, 0);
+	ex_tls_session_free(p.server);
+	ex_tls_session_free(p.client);
+	for (int i = 0; i < 2; i++) {
+		close(left[i]);
+		close(right[i]);
+	}
+}
+
+static void test_full_socket_says_wait_for_room_and_nothing_is_lost(void **state)
+{
+	static uint8_t out[16384], in[16384];
+	size_t sent = 0, got = 0;
+	struct pair p;
+	uint32_t want = 0;
+	ssize_t n;
+
+	(void)state;
+	pair_connect(&p, NAME, NAME, false, false);
+	for (size_t i = 0; i < sizeof(out); i++)
+		out[i] = (uint8_t)(i * 7);
+	while ((n = ex_tls_write(p.server, out + sent % sizeof(out),
+				 sizeof(out) - sent % sizeof(out), &want)) > 0)
+		sent += (size_t)n;
+	assert_int_equal(n, -EAGAIN);
+	assert_int_equal(want, EPOLLOUT);
+	while (got < sent) {
+		n = ex_tls_read(p.client, in, sizeof(in), &want);
+		assert_true(n > 0);
+		for (ssize_t i = 0; i < n; i++)
+			assert_int_equal(in[i], out[(got + (size_t)i) % sizeof(out)]);
+		got += (size_t)n;
+	}
+	pair_close(&p);
+}
+
+/* ---- deny ---- */
+
+static void test_deny_client_that_wants_another_name(void **state)
+{
+	struct pair p;
+
+	(void)state;
+	pair_connect(&p, NAME, EX_SPAN("api.openai.co"), false, false);
+	assert_int_equal(p.server_r, -EPROTO);
+	assert_int_equal(p.client_r, -EPROTO);
+	assert_non_null(strstr(ex_tls_error(p.client), "unrecognized name"));
+	pair_close(&p);
+}
+
+static void test_deny_unknown_leaf_and_names_that_are_none(void **state)
+{
+	struct ex_tls_session *s;
+
+	(void)state;
+	assert_int_equal(ex_tls_accept(tls, 0, EX_SPAN("other.com"), NULL, 0, false, &s), -ENOENT);
+	assert_int_equal(ex_tls_connect(tls, 0, EX_SPAN("127.0.0.1"), false, &s), -EINVAL);
+	assert_int_equal(ex_tls_connect(tls, 0, EX_SPAN("API.openai.com"), false, &s), -EINVAL);
+	assert_int_equal(ex_tls_connect(tls, 0, EX_SPAN("a\0b"), false, &s), -EINVAL);
+	assert_int_equal(ex_tls_connect(tls, 0, EX_SPAN(""), false, &s), -EINVAL);
+}
+
+static void test_deny_leaf_of_other_name_or_key_or_with_a_tail(void **state)
+{
+	uint8_t der[EX_LEAF_MAX + 1], spki[128];
+	struct ex_span own = ex_tls_leaf_spki(tls);
+	EVP_PKEY *key = EVP_EC_gen("P-256");
+	unsigned char *p = spki;
+	int len;
+
+	(void)state;
+	assert_int_equal(add_leaf_of(ca, EX_SPAN("a.com"), EX_SPAN("b.com")), -EINVAL);
+	assert_int_equal(ex_tls_add_leaf(tls, EX_SPAN("a.com"), "junk", 4), -EINVAL);
+	len = ex_ca_sign(ca, EX_SPAN("a.com"), spki, (size_t)i2d_PUBKEY(key, &p), der);
+	assert_true(len > 0);
+	assert_int_equal(ex_tls_add_leaf(tls, EX_SPAN("a.com"), der, (size_t)len), -EINVAL);
+	len = ex_ca_sign(ca, EX_SPAN("a.com"), own.ptr, own.len, der);
+	assert_int_equal(ex_tls_add_leaf(tls, EX_SPAN("a.com"), der, (size_t)len + 1), -EINVAL);
+	assert_false(ex_tls_has_leaf(tls, EX_SPAN("a.com")));
+	assert_int_equal(ex_tls_add_leaf(tls, EX_SPAN("a.com"), der, (size_t)len), 0);
+	assert_true(ex_tls_has_leaf(tls, EX_SPAN("a.com")));
+	EVP_PKEY_free(key);
+}
+
+static void test_leaf_cache_is_bounded_and_forgets_the_unused(void **state)
+{
+	char name[32];
+
+	(void)state;
+	for (int i = 0; i < 520; i++) {
+		snprintf(name, sizeof(name), "n%d.example", i);
+		assert_int_equal(add_leaf_of(ca, ex_span_str(name), ex_span_str(name)), 0);
+		assert_true(ex_tls_has_leaf(tls, NAME)); /* a use */
+	}
+	assert_true(ex_tls_has_leaf(tls, EX_SPAN("n519.example")));
+	assert_false(ex_tls_has_leaf(tls, EX_SPAN("n0.example")));
+}
+
+static void test_deny_upstream_signed_by_a_stranger(void **state)
+{
+	struct ex_ca *stranger;
+	struct pair p;
+
+	(void)state;
+	assert_int_equal(ex_ca_new(2, &stranger), 0);
+	assert_int_equal(add_leaf_of(stranger, EX_SPAN("evil.com"), EX_SPAN("evil.com")), 0);
+	pair_connect(&p, EX_SPAN("evil.com"), EX_SPAN("evil.com"), false, false);
+	assert_int_equal(p.client_r, -EKEYREJECTED);
+	assert_non_null(strstr(ex_tls_error(p.client), "certificate"));
+	assert_true(p.server_r < 0);
+	/* and it stays broken */
+	assert_int_equal(ex_tls_handshake(p.client, &(uint32_t){ 0 }), -EPIPE);
+	assert_true(ex_tls_write(p.client, "x", 1, &(uint32_t){ 0 }) < 0);
+	pair_close(&p);
+	ex_ca_free(stranger);
+}
+
+/* ---- a foreign peer, bare OpenSSL, for what our own sides never do ---- */
+
+struct foreign {
+	SSL_CTX *ctx;
+	SSL *ssl;
+};
+
+static void foreign_open(struct foreign *f, bool server, int fd)
+{
+	f->ctx = SSL_CTX_new(TLS_method());
+	f->ssl = SSL_new(f->ctx);
+	SSL_set_fd(f->ssl, fd);
+	if (server)
+		SSL_set_accept_state(f->ssl);
+	else
+		SSL_set_connect_state(f->ssl);
+}
+
+static void foreign_close(struct foreign *f)
+{
+	SSL_free(f->ssl);
+	SSL_CTX_free(f->ctx);
+}
+
+static int foreign_handshake(struct foreign *f, struct ex_tls_session *s)
+{
+	uint32_t want;
+	int r = -EAGAIN;
+
+	for (int i = 0; i < 100 && r == -EAGAIN; i++) {
+		SSL_do_handshake(f->ssl);
+		r = ex_tls_handshake(s, &want);
+	}
+	SSL_do_handshake(f->ssl);
+	return r;
+}
+
+static int accept_from(struct pair *p, struct foreign *f, const char *sni, bool allow_h2)
+{
+	if (sni)
+		SSL_set_tlsext_host_name(f->ssl, sni);
+	assert_int_equal(ex_tls_accept(tls, p->fd[0], NAME, NULL, 0, allow_h2, &p->server), 0);
+	return foreign_handshake(f, p->server);
+}
+
+static void test_name_is_compared_without_case_and_its_absence_is_denied(void **state)
+{
+	static const char *const snis[] = { "API.OpenAI.com", NULL, "api.openai.com.",
+					    "localhost" };
+
+	(void)state;
+	for (size_t i = 0; i < EX_ARRAY_SIZE(snis); i++) {
+		struct foreign f;
+		struct pair p;
+
+		pair_open(&p);
+		foreign_open(&f, false, p.fd[1]);
+		assert_int_equal(accept_from(&p, &f, snis[i], false), i == 0 ? 0 : -EPROTO);
+		foreign_close(&f);
+		pair_close(&p);
+	}
+}
+
+static void test_deny_client_that_speaks_no_protocol_of_ours(void **state)
+{
+	static const struct {
+		struct ex_span alpn;
+		bool allow_h2, ok;
+	} cases[] = {
+		{ { "\2h2", 3 }, false, false },
+		{ { "\2h2", 3 }, true, true },
+		{ { "\3foo", 4 }, true, false },
+		{ { "\2h2\x08http/1.1", 12 }, false, true },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < EX_ARRAY_SIZE(cases); i++) {
+		struct foreign f;
+		struct pair p;
+
+		pair_open(&p);
+		foreign_open(&f, false, p.fd[1]);
+		SSL_set_alpn_protos(f.ssl, (const unsigned char *)cases[i].alpn.ptr,
+				    (unsigned int)cases[i].alpn.len);
+		assert_int_equal(accept_from(&p, &f, "api.openai.com", cases[i].allow_h2),
+				 cases[i].ok ? 0 : -EPROTO);
+		foreign_close(&f);
+		pair_close(&p);
+	}
+}
+
+static void test_deny_tls_1_1_and_allow_tls_1_2(void **state)
+{
+	static const int versions[] = { TLS1_1_VERSION, TLS1_2_VERSION };
+
+	(void)state;
+	for (size_t i = 0; i < EX_ARRAY_SIZE(versions); i++) {
+		struct foreign f;
+		struct pair p;
+
+		pair_open(&p);
+		foreign_open(&f, false, p.fd[1]);
+		SSL_set_security_level(f.ssl, 0);
+		SSL_set_min_proto_version(f.ssl, TLS1_VERSION);
+		SSL_set_max_proto_version(f.ssl, versions[i]);
+		assert_int_equal(accept_from(&p, &f, "api.openai.com", false), i ? 0 : -EPROTO);
+		foreign_close(&f);
+		pair_close(&p);
+	}
+}
+
+static void test_no_ticket_is_given(void **state)
+{
+	struct foreign f;
+	struct pair p;
+	char byte;
+
+	(void)state;
+	pair_open(&p);
+	foreign_open(&f, false, p.fd[1]);
+	assert_int_equal(accept_from(&p, &f, "api.openai.com", false), 0);
+	assert_int_equal(SSL_read(f.ssl, &byte, 1), -1);
+	assert_false(SSL_SESSION_has_ticket(SSL_get_session(f.ssl)));
+	foreign_close(&f);
+	pair_close(&p);
+}
+
+static void test_renegotiation_is_refused(void **state)
+{
+	struct foreign f;
+	struct pair p;
+	uint32_t want;
+	char byte;
+
+	(void)state;
+	pair_open(&p);
+	foreign_open(&f, false, p.fd[1]);
+	SSL_set_max_proto_version(f.ssl, TLS1_2_VERSION);
+	assert_int_equal(accept_from(&p, &f, "api.openai.com", false), 0);
+	assert_int_equal(SSL_renegotiate(f.ssl), 1);
+	SSL_do_handshake(f.ssl);
+	assert_int_equal(ex_tls_read(p.server, &byte, 1, &want), -EAGAIN); /* a warning goes back */
+	assert_int_not_equal(SSL_do_handshake(f.ssl), 1);
+	foreign_close(&f);
+	pair_close(&p);
+}
+
+static void test_end_without_close_notify_is_an_error(void **state)
+{
+	struct pair p;
+	char byte;
+	uint32_t want;
+
+	(void)state;
+	pair_connect(&p, NAME, NAME, false, false);
+	shutdown(p.fd[1], SHUT_WR);
+	assert_int_equal(ex_tls_read(p.server, &byte, 1, &want), -ECONNRESET);
+	assert_true(ex_tls_write(p.server, "x", 1, &want) < 0);
+	ex_tls_shutdown(p.server); /* harmless */
+	pair_close(&p);
+}
+
+/* A peer that sends endless key updates gets its share of the loop and no more. */
+static void test_flood_of_key_updates_does_not_hold_the_loop(void **state)
+{
+	int size = 8 << 20, before, after;
+	BIO *flood = BIO_new(BIO_s_mem());
+	struct foreign f;
+	struct pair p;
+	uint32_t want;
+	char byte, *bytes;
+	long len;
+
+	(void)state;
+	pair_open(&p);
+	foreign_open(&f, false, p.fd[1]);
+	assert_int_equal(accept_from(&p, &f, "api.openai.com", false), 0);
+	SSL_set0_wbio(f.ssl, flood);
+	for (int i = 0; i < 20000; i++) {
+		SSL_key_update(f.ssl, SSL_KEY_UPDATE_NOT_REQUESTED);
+		assert_int_equal(SSL_do_handshake(f.ssl), 1);
+	}
+	len = BIO_get_mem_data(flood, &bytes);
+	setsockopt(p.fd[1], SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size));
+	if (send(p.fd[1], bytes, (size_t)len, MSG_DONTWAIT) != len)
+		skip(); /* not root: no buffer of that size */
+	assert_int_equal(ioctl(p.fd[0], FIONREAD, &before), 0);
+	assert_int_equal(ex_tls_read(p.server, &byte, 1, &want), -EAGAIN);
+	assert_int_equal(want, EPOLLIN);
+	assert_int_equal(ioctl(p.fd[0], FIONREAD, &after), 0);
+	assert_int_equal(before - after, 256 * 1024);
+	foreign_close(&f);
+	pair_close(&p);
+}
+
+static void test_deny_roots_that_are_not_certificates(void **state)
+{
+	static const char broken[] =
+		"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+	struct ex_span pem = ex_ca_pem(ca);
+	EX_AUTO_FREE char *two = calloc(1, pem.len + sizeof(broken));
+	struct ex_tls *t;
+
+	(void)state;
+	assert_int_equal(ex_tls_new("", 0, &t), -EBADMSG);
+	assert_int_equal(ex_tls_new("hello", 5, &t), -EBADMSG);
+	assert_int_equal(ex_tls_new(broken, sizeof(broken) - 1, &t), -EBADMSG);
+	memcpy(two, pem.ptr, pem.len);
+	memcpy(two + pem.len, broken, sizeof(broken));
+	assert_int_equal(ex_tls_new(two, strlen(two), &t), -EBADMSG);
+	memcpy(two + pem.len, "# end", 6);
+	assert_int_equal(ex_tls_new(two, strlen(two), &t), 0);
+	ex_tls_free(t);
+}
+
+/* ---- no file once running ---- */
+
+static void forbid_files(void)
+{
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_openat, 2, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_open, 1, 0),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
+	};
+	struct sock_fprog prog = { .len = EX_ARRAY_SIZE(code), .filter = code };
+
+	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog) < 0)
+		_exit(2);
+}
+
+static void test_no_file_is_opened_once_running(void **state)
+{
+	pid_t pid = fork();
+	int status;
+
+	(void)state;
+	if (pid == 0) {
+		uint8_t der[EX_LEAF_MAX];
+		struct ex_span pem = ex_ca_pem(ca), spki;
+		struct pair p;
+		int len;
+
+		/* as the proxy does: a fresh ex_tls, then the filter, then work */
+		if (ex_tls_new(pem.ptr, pem.len, &tls) < 0)
+			_exit(3);
+		forbid_files();
+		spki = ex_tls_leaf_spki(tls);
+		len = ex_ca_sign(ca, NAME, spki.ptr, spki.len, der);
+		if (len < 0 || ex_tls_add_leaf(tls, NAME, der, (size_t)len) < 0)
+			_exit(4);
+		pair_connect(&p, NAME, NAME, true, true);
+		_exit(p.server_r || p.client_r ? 5 : 0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_no_file_is_opened_once_running),
+		cmocka_unit_test(test_handshake_and_data_both_ways),
+		cmocka_unit_test(test_h2_is_chosen_only_when_both_allow_it),
+		cmocka_unit_test(test_early_bytes_come_before_the_socket),
+		cmocka_unit_test(test_transport_of_one_byte_at_a_time),
+		cmocka_unit_test(test_full_socket_says_wait_for_room_and_nothing_is_lost),
+		cmocka_unit_test(test_deny_client_that_wants_another_name),
+		cmocka_unit_test(test_deny_unknown_leaf_and_names_that_are_none),
+		cmocka_unit_test(test_deny_leaf_of_other_name_or_key_or_with_a_tail),
+		cmocka_unit_test(test_leaf_cache_is_bounded_and_forgets_the_unused),
+		cmocka_unit_test(test_deny_upstream_signed_by_a_stranger),
+		cmocka_unit_test(test_name_is_compared_without_case_and_its_absence_is_denied),
+		cmocka_unit_test(test_deny_client_that_speaks_no_protocol_of_ours),
+		cmocka_unit_test(test_deny_tls_1_1_and_allow_tls_1_2),
+		cmocka_unit_test(test_no_ticket_is_given),
+		cmocka_unit_test(test_renegotiation_is_refused),
+		cmocka_unit_test(test_end_without_close_notify_is_an_error),
+		cmocka_unit_test(test_flood_of_key_updates_does_not_hold_the_loop),
+		cmocka_unit_test(test_deny_roots_that_are_not_certificates),
+	};
+
+	return cmocka_run_group_tests(tests, setup, teardown);
+}
