@@ -110,6 +110,72 @@ struct ex_rule {
 	__u32 rule;   /* rule id for counters and events; 0 = none (the default verdict) */
 };
 
+/*
+ * Map ex_flows: key ifindex, value a hash table of that endpoint's flows. One entry holds both
+ * directions. Remote is the far end whoever opened the flow; ICMP echo: local_port is the
+ * identifier, remote_port 0.
+ */
+struct ex_flow_key {
+	struct ex_ip remote;
+	__be16 local_port;
+	__be16 remote_port;
+	__u8 proto;
+	__u8 pad[3];
+};
+
+enum ex_flow_phase {
+	EX_FLOW_NONE = 0,     /* zeroed: not a flow */
+	EX_FLOW_OPENING = 1,  /* TCP: SYN seen; others: no answer yet */
+	EX_FLOW_ANSWERED = 2, /* TCP: SYN-ACK seen */
+	EX_FLOW_LIVE = 3,     /* both sides heard */
+	EX_FLOW_CLOSING = 4,  /* TCP: a FIN was seen */
+	EX_FLOW_CLOSED = 5,   /* TCP: RST, or FIN from both sides; late segments only */
+};
+
+struct ex_flow_state {
+	__u64 seen; /* CLOCK_MONOTONIC_COARSE nanoseconds of the last packet */
+	__u64 packets;
+	__u64 bytes;
+	__u32 generation; /* of the endpoint when it was judged last */
+	__u32 rule;
+	__u8 phase;   /* enum ex_flow_phase */
+	__u8 verdict; /* EX_V_ALLOW or EX_V_STEER */
+	__u8 kind;    /* enum ex_kind */
+	__u8 fins;    /* 1 = from the workload, 2 = from the far end */
+	__u32 pad;
+};
+
+/* Nanoseconds without a packet after which a flow is not one any more. */
+#define EX_SEC 1000000000ull
+static inline __u64 ex_flow_timeout(__u8 proto, __u8 phase)
+{
+	if (proto != 6 /* TCP */)
+		return (phase == EX_FLOW_LIVE ? 180 : 30) * EX_SEC;
+	switch (phase) {
+	case EX_FLOW_OPENING:
+	case EX_FLOW_ANSWERED:
+		return 60 * EX_SEC;
+	case EX_FLOW_LIVE:
+		return 9000 * EX_SEC; /* longer than the usual keep-alive of two hours */
+	case EX_FLOW_CLOSING:
+		return 120 * EX_SEC;
+	case EX_FLOW_CLOSED:
+		return 10 * EX_SEC;
+	}
+	return 0;
+}
+
+/* Per-CPU maps ex_reasons (key: reason) and ex_rule_counts (key below). */
+struct ex_count_key {
+	__u32 policy;
+	__u32 rule;
+};
+
+struct ex_count {
+	__u64 packets;
+	__u64 bytes;
+};
+
 enum ex_event_type {
 	EX_EV_NEW = 1,  /* first packet of an allowed or steered flow */
 	EX_EV_DENY = 2, /* a packet was denied */
@@ -141,6 +207,8 @@ _Static_assert(sizeof(struct ex_name_key) == 20, "ABI");
 _Static_assert(sizeof(struct ex_name) == 16, "ABI");
 _Static_assert(sizeof(struct ex_rule_key) == 12, "ABI");
 _Static_assert(sizeof(struct ex_rule) == 8, "ABI");
+_Static_assert(sizeof(struct ex_flow_key) == 24, "ABI");
+_Static_assert(sizeof(struct ex_flow_state) == 40, "ABI");
 _Static_assert(sizeof(struct ex_event) == 80, "ABI");
 
 #endif

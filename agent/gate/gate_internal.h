@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What gate.c and events.c share. */
+#ifndef EXEAT_AGENT_GATE_INTERNAL_H
+#define EXEAT_AGENT_GATE_INTERNAL_H
+
+#include "agent/gate/gate.h"
+
+struct gate_bpf;
+struct ring_buffer;
+
+/* The keys of one published ruleset, so that it can be taken away again. */
+struct gate_set {
+	uint32_t policy;
+	uint32_t base; /* class ids of this set are base + 1 .. base + classes */
+	uint32_t classes;
+	struct ex_dest_key *dests;
+	size_t n_dests;
+	struct ex_rule_key *rules;
+	size_t n_rules, cap_rules;
+};
+
+struct gate_port {
+	struct gate_port *next;
+	uint32_t ifindex;
+	int flows; /* map fd */
+	struct ex_endpoint ep;
+	struct gate_set set;
+};
+
+struct ex_gate {
+	struct gate_bpf *skel;
+	struct ring_buffer *ring;
+	struct gate_port *ports;
+	uint32_t flow_limit;
+	uint32_t last_policy, last_class, last_generation;
+	void (*event_fn)(void *arg, const struct ex_event *ev);
+	void *event_arg;
+};
+
+struct gate_port *gate_port_find(const struct ex_gate *gate, uint32_t ifindex);
+int gate_events_open(struct ex_gate *gate);
+
+#endif

@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The kernel gate: two TC programs on the host end of a workload's veth. What the workload sends
+ * comes in at the ingress hook; what is sent to it goes out through the egress hook.
+ *
+ * A packet of the workload is judged in this order, and the first "no" is the reason:
+ *
+ *   1. the interface has an endpoint with a policy
+ *   2. link layer: no VLAN tag, the workload's own MAC, to the next hop
+ *   3. ARP and neighbour discovery with the next hop: done here
+ *   4. IPv4 or IPv6 and its transport header parse to the last bit
+ *   5. the source is the workload's own address
+ *   6. the destination may be on the wire
+ *   7. a live flow: judged when it began, and again when the policy has changed
+ *   8. else the policy: CIDR deny, then allow, then steer, then default deny
+ *   9. steered (or carried by the proxy): the socket is there
+ *  10. the flow is remembered
+ *
+ * Towards the workload only members of its flows pass. All state is in maps; with all of user space
+ * dead the gate judges on.
+ */
+#include "neigh.bpf.h"
+#include "flow.bpf.h"
+#include "steer.bpf.h"
+#include "verdict.bpf.h"
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+INLINE enum ex_reason find_endpoint(struct pkt *p)
+{
+	void *flows;
+
+	p->ep = bpf_map_lookup_elem(&ex_endpoints, &p->ifindex);
+	if (!p->ep)
+		return EX_R_NO_ENDPOINT;
+	p->policy = p->ep->policy;
+	p->generation = p->ep->generation;
+	p->flags = p->ep->flags;
+	p->port = bpf_map_lookup_elem(&ex_ports, &p->ifindex);
+	flows = bpf_map_lookup_elem(&ex_flows, &p->ifindex);
+	if (!p->policy || !flows)
+		return EX_R_NO_ENDPOINT;
+	p->flows = flows;
+	return EX_R_ALLOWED;
+}
+
+/* Steps 2 to 4 down to the network header. Sets *ethertype for the caller. */
+INLINE enum ex_reason check_link(struct __sk_buff *skb, const struct pkt *p, __u16 *ethertype)
+{
+	struct ethhdr eth;
+
+	if (skb->vlan_present)
+		return EX_R_VLAN;
+	if (bpf_skb_load_bytes(skb, 0, &eth, sizeof(eth)))
+		return EX_R_MALFORMED;
+	*ethertype = bpf_ntohs(eth.h_proto);
+	if (*ethertype == ETH_P_8021Q || *ethertype == ETH_P_8021AD || *ethertype == ETH_P_QINQ1)
+		return EX_R_VLAN;
+	if (p->outbound && !mac_eq(eth.h_source, p->ep->mac))
+		return EX_R_SOURCE_MAC;
+	/* group addresses carry ARP requests and solicitations; these are checked for themselves */
+	if (p->outbound && !(eth.h_dest[0] & 1) && !mac_eq(eth.h_dest, p->ep->gw_mac))
+		return EX_R_NEIGHBOUR;
+	if (p->outbound && (eth.h_dest[0] & 1) && *ethertype == ETH_P_IP)
+		return EX_R_MARTIAN;
+	return EX_R_ALLOWED;
+}
+
+INLINE enum ex_reason check_addresses(struct pkt *p)
+{
+	const union addr *own = p->outbound ? &p->src : &p->dst;
+
+	if (!addr_eq(own, p->is6 ? &p->ep->ip6 : &p->ep->ip4))
+		return p->outbound ? EX_R_SOURCE_ADDRESS : EX_R_NO_FLOW;
+	if (!address_judge(p) || addr_eq(pkt_remote(p), &own->ip))
+		return EX_R_MARTIAN;
+	p->may_refuse = true;
+	return EX_R_ALLOWED;
+}
+
+/* Steps 7 to 10 for a packet of the workload. */
+INLINE enum ex_reason judge_outbound(struct __sk_buff *skb, struct pkt *p)
+{
+	struct ex_flow_key key = flow_key(p);
+	struct ex_flow_state *flow = flow_find(p, &key);
+	bool opens = packet_opens(p, flow);
+	enum ex_reason reason;
+
+	if (opens) {
+		if (proto_is_icmp(p->proto) && icmp_is_reply(p))
+			return EX_R_NO_FLOW;
+		p->rule = policy_judge(p, p->key_port);
+	} else {
+		if (!flow || (p->proto == IPPROTO_TCP && !tcp_may_leave(flow, p->tcp_flags)))
+			return EX_R_NO_FLOW;
+		reason = flow_rejudge(p, &key, flow);
+		if (reason != EX_R_ALLOWED)
+			return reason;
+	}
+	if (p->rule.verdict == EX_V_STEER) {
+		reason = steer(skb, p, opens);
+		if (reason != EX_R_ALLOWED)
+			return reason;
+	} else if (p->rule.verdict != EX_V_ALLOW) {
+		return p->rule.reason;
+	}
+	if (!opens) {
+		flow_touch(flow, p);
+		return EX_R_ALLOWED;
+	}
+	if (!flow_create(p, &key))
+		return EX_R_TABLE_FULL;
+	event_send(p, EX_EV_NEW, EX_R_ALLOWED, NULL);
+	return EX_R_ALLOWED;
+}
+
+INLINE enum ex_reason judge_inbound(struct pkt *p)
+{
+	struct ex_flow_key key = flow_key(p);
+	struct ex_flow_state *flow = flow_find(p, &key);
+	enum ex_reason reason;
+
+	if (!flow || (proto_is_icmp(p->proto) && !icmp_is_reply(p)))
+		return EX_R_NO_FLOW;
+	if (p->proto == IPPROTO_TCP && !tcp_may_enter(flow, p->tcp_flags))
+		return EX_R_NO_FLOW;
+	reason = flow_rejudge(p, &key, flow);
+	if (reason == EX_R_ALLOWED)
+		flow_touch(flow, p);
+	return reason;
+}
+
+INLINE enum ex_reason judge(struct __sk_buff *skb, struct pkt *p)
+{
+	enum ex_reason reason = find_endpoint(p);
+	__u16 ethertype = 0;
+
+	if (reason == EX_R_ALLOWED)
+		reason = check_link(skb, p, &ethertype);
+	if (reason != EX_R_ALLOWED)
+		return reason;
+	if (ethertype == ETH_P_ARP)
+		return neigh_arp(skb, p);
+	if (ethertype == ETH_P_IP)
+		reason = parse_ip4(skb, p);
+	else if (ethertype == ETH_P_IPV6)
+		reason = parse_ip6(skb, p);
+	else
+		return EX_R_ETHERTYPE;
+	if (reason == EX_R_ALLOWED)
+		reason = parse_transport(skb, p);
+	if (reason != EX_R_ALLOWED)
+		return reason;
+	if (nd_is(p))
+		return neigh_nd(skb, p);
+	reason = check_addresses(p);
+	if (reason != EX_R_ALLOWED)
+		return reason;
+	return p->outbound ? judge_outbound(skb, p) : judge_inbound(p);
+}
+
+INLINE int gate(struct __sk_buff *skb, bool outbound)
+{
+	struct pkt p = {};
+
+	p.now = bpf_ktime_get_coarse_ns();
+	p.ifindex = skb->ifindex;
+	p.len = skb->len;
+	p.outbound = outbound;
+	return verdict_exit(skb, &p, judge(skb, &p));
+}
+
+SEC("tc")
+int from_workload(struct __sk_buff *skb)
+{
+	return gate(skb, true);
+}
+
+SEC("tc")
+int to_workload(struct __sk_buff *skb)
+{
+	if (refuse_mark && skb->mark == refuse_mark) {
+		skb->mark = 0;
+		return TC_ACT_OK;
+	}
+	return gate(skb, false);
+}

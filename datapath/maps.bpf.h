@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Every map of the gate. Sizes are defaults: user space sets them before load. */
+#ifndef EXEAT_DATAPATH_MAPS_H
+#define EXEAT_DATAPATH_MAPS_H
+
+#include "pkt.bpf.h"
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1024);
+	__type(key, __u32);
+	__type(value, struct ex_endpoint);
+} ex_endpoints SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(max_entries, 262144);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct ex_dest_key);
+	__type(value, struct ex_dest);
+} ex_dests SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(max_entries, 131072);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct ex_rule_key);
+	__type(value, struct ex_rule);
+} ex_rules SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 65536);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct ex_name_key);
+	__type(value, struct ex_name);
+} ex_names SEC(".maps");
+
+/* One table an endpoint, so that none can use up the room of another. Key: ifindex. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH_OF_MAPS);
+	__uint(max_entries, 1024);
+	__type(key, __u32);
+	__array(
+		values, struct {
+			__uint(type, BPF_MAP_TYPE_HASH);
+			__uint(max_entries, 16384);
+			__uint(key_size, sizeof(struct ex_flow_key));
+			__uint(value_size, sizeof(struct ex_flow_state));
+		});
+} ex_flows SEC(".maps");
+
+/* Token buckets of one endpoint. Races lose a token now and then, no more. */
+struct bucket {
+	__u64 filled; /* time of the last refill */
+	__u64 tokens; /* in nanoseconds of refill time */
+};
+
+struct port_state {
+	struct bucket refusals;
+	struct bucket events;
+	__u64 suppressed; /* events not sent since the last one that was */
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1024);
+	__type(key, __u32);
+	__type(value, struct port_state);
+} ex_ports SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_SOCKMAP);
+	__uint(max_entries, EX_SOCK_MAX);
+	__type(key, __u32);
+	__type(value, __u64);
+} ex_socks SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, EX_R_MAX);
+	__type(key, __u32);
+	__type(value, struct ex_count);
+} ex_reasons SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
+	__uint(max_entries, 16384);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct ex_count_key);
+	__type(value, struct ex_count);
+} ex_rule_counts SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 256 * 1024);
+} ex_events SEC(".maps");
+
+#endif

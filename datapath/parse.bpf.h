@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * From bytes to struct pkt. What is not understood to the last bit is denied: every function
+ * returns EX_R_ALLOWED to go on, or the reason to stop.
+ *
+ * Bytes are copied with bpf_skb_load_bytes(): a frame crafted through AF_PACKET may hold no more
+ * than its Ethernet header in linear memory.
+ */
+#ifndef EXEAT_DATAPATH_PARSE_H
+#define EXEAT_DATAPATH_PARSE_H
+
+#include <linux/ip.h>
+#include <linux/ipv6.h>
+#include <linux/tcp.h>
+#include <linux/udp.h>
+
+#include "address.bpf.h"
+
+/* <linux/icmp.h> pulls in libc. Numbers of RFC 792 and RFC 4443. */
+#define ICMP_ECHOREPLY        0
+#define ICMP_DEST_UNREACH     3
+#define ICMP_ECHO             8
+#define ICMP_TIMESTAMP        13
+#define ICMP_PKT_FILTERED     13 /* code of DEST_UNREACH */
+#define ICMPV6_DEST_UNREACH   1
+#define ICMPV6_ADM_PROHIBITED 1 /* code of DEST_UNREACH */
+#define ICMPV6_ECHO_REQUEST   128
+#define ICMPV6_ECHO_REPLY     129
+
+#define ETH_FRAME_MIN 60 /* shorter frames are padded up to this (without FCS) */
+#define EXT_CHAIN_MAX 4  /* extension headers looked at; senders use one, two at most */
+#define EXT_BYTES_MAX 64 /* of one extension header; the options in use fit in 8 to 24 */
+
+#define IP_RESERVED 0x8000
+#define IP_MF       0x2000
+#define IP_OFFSET   0x1fff
+
+#define TCP_FIN     0x01
+#define TCP_SYN     0x02
+#define TCP_RST     0x04
+#define TCP_ACK     0x10
+#define TCP_CONTROL (TCP_FIN | TCP_SYN | TCP_RST | TCP_ACK)
+
+struct ports {
+	__be16 src, dst;
+};
+
+/* The IP packet must fill the frame, padding of a minimal frame aside. */
+INLINE bool frame_fits(const struct pkt *p)
+{
+	return p->end <= p->len && (p->end == p->len || p->len <= ETH_FRAME_MIN);
+}
+
+INLINE enum ex_reason parse_ip4(struct __sk_buff *skb, struct pkt *p)
+{
+	struct iphdr ip;
+	__u16 frag;
+
+	if (bpf_skb_load_bytes(skb, ETH_HLEN, &ip, sizeof(ip)))
+		return EX_R_MALFORMED;
+	if (ip.version != 4 || ip.ihl < 5)
+		return EX_R_MALFORMED;
+	addr_set4(&p->src, ip.saddr);
+	addr_set4(&p->dst, ip.daddr);
+	p->proto = ip.protocol;
+	p->l4 = ETH_HLEN + ip.ihl * 4;
+	p->end = ETH_HLEN + bpf_ntohs(ip.tot_len);
+	if (p->end < p->l4 || !frame_fits(p))
+		return EX_R_MALFORMED;
+	if (ip.ihl != 5)
+		return EX_R_IP_OPTIONS;
+	frag = bpf_ntohs(ip.frag_off);
+	if (frag & IP_RESERVED)
+		return EX_R_MALFORMED;
+	if (frag & (IP_MF | IP_OFFSET))
+		return EX_R_FRAGMENT;
+	return EX_R_ALLOWED;
+}
+
+/*
+ * Walks to the upper-layer header. Hop-by-hop stands first or nowhere (RFC 8200 4.1). Routing
+ * headers send a packet elsewhere than its destination says and are refused, as is everything that
+ * is not known here. AH and ESP end the walk: a rule may name them as protocols.
+ */
+INLINE enum ex_reason parse_ext(struct __sk_buff *skb, struct pkt *p, __u8 next)
+{
+	struct ipv6_opt_hdr ext;
+	__u32 size;
+	int i;
+
+#pragma unroll
+	for (i = 0; i < EXT_CHAIN_MAX; i++) {
+		if (next == IPPROTO_FRAGMENT)
+			return EX_R_FRAGMENT;
+		if (next == IPPROTO_ROUTING || next == IPPROTO_NONE || next == IPPROTO_MH ||
+		    (next == IPPROTO_HOPOPTS && i > 0))
+			return EX_R_EXT_HEADER;
+		if (next != IPPROTO_HOPOPTS && next != IPPROTO_DSTOPTS) {
+			p->proto = next;
+			return EX_R_ALLOWED;
+		}
+		if (bpf_skb_load_bytes(skb, p->l4, &ext, sizeof(ext)))
+			return EX_R_MALFORMED;
+		size = (ext.hdrlen + 1) * 8;
+		if (size > EXT_BYTES_MAX)
+			return EX_R_EXT_HEADER;
+		p->l4 += size;
+		if (p->l4 > p->end)
+			return EX_R_MALFORMED;
+		next = ext.nexthdr;
+	}
+	return EX_R_EXT_HEADER;
+}
+
+INLINE enum ex_reason parse_ip6(struct __sk_buff *skb, struct pkt *p)
+{
+	struct ipv6hdr ip;
+
+	p->is6 = true;
+	if (bpf_skb_load_bytes(skb, ETH_HLEN, &ip, sizeof(ip)))
+		return EX_R_MALFORMED;
+	if (ip.version != 6)
+		return EX_R_MALFORMED;
+	__builtin_memcpy(&p->src, &ip.saddr, sizeof(p->src));
+	__builtin_memcpy(&p->dst, &ip.daddr, sizeof(p->dst));
+	p->l4 = ETH_HLEN + sizeof(ip);
+	p->end = p->l4 + bpf_ntohs(ip.payload_len);
+	if (!frame_fits(p))
+		return EX_R_MALFORMED;
+	return parse_ext(skb, p, ip.nexthdr);
+}
+
+/* Opens (SYN), answers (SYN ACK), carries (ACK), ends (FIN ACK, RST, RST ACK); nothing else. */
+INLINE bool tcp_flags_valid(__u8 flags)
+{
+	switch (flags & TCP_CONTROL) {
+	case TCP_SYN:
+	case TCP_SYN | TCP_ACK:
+	case TCP_ACK:
+	case TCP_FIN | TCP_ACK:
+	case TCP_RST:
+	case TCP_RST | TCP_ACK:
+		return true;
+	}
+	return false;
+}
+
+INLINE enum ex_reason parse_tcp(struct __sk_buff *skb, struct pkt *p)
+{
+	struct {
+		struct ports ports;
+		__be32 seq, ack;
+		__u8 offset, flags;
+		__be16 window;
+	} tcp;
+	__u32 size;
+
+	if (bpf_skb_load_bytes(skb, p->l4, &tcp, sizeof(tcp)))
+		return EX_R_MALFORMED;
+	size = (tcp.offset >> 4) * 4;
+	if (size < sizeof(struct tcphdr) || p->l4 + size > p->end)
+		return EX_R_MALFORMED;
+	if (!tcp.ports.src || !tcp.ports.dst)
+		return EX_R_MALFORMED;
+	p->sport = tcp.ports.src;
+	p->dport = tcp.ports.dst;
+	p->key_port = bpf_ntohs(tcp.ports.dst);
+	p->tcp_flags = tcp.flags;
+	return tcp_flags_valid(tcp.flags) ? EX_R_ALLOWED : EX_R_TCP_FLAGS;
+}
+
+INLINE enum ex_reason parse_udp(struct __sk_buff *skb, struct pkt *p)
+{
+	struct udphdr udp;
+
+	if (p->l4 + sizeof(udp) > p->end || bpf_skb_load_bytes(skb, p->l4, &udp, sizeof(udp)))
+		return EX_R_MALFORMED;
+	if (!udp.source || !udp.dest || bpf_ntohs(udp.len) != p->end - p->l4)
+		return EX_R_MALFORMED;
+	p->sport = udp.source;
+	p->dport = udp.dest;
+	p->key_port = bpf_ntohs(udp.dest);
+	return EX_R_ALLOWED;
+}
+
+INLINE enum ex_reason parse_sctp(struct __sk_buff *skb, struct pkt *p)
+{
+	struct ports ports;
+
+	/* common header and one chunk header */
+	if (p->l4 + 16 > p->end || bpf_skb_load_bytes(skb, p->l4, &ports, sizeof(ports)))
+		return EX_R_MALFORMED;
+	if (!ports.src || !ports.dst)
+		return EX_R_MALFORMED;
+	p->sport = ports.src;
+	p->dport = ports.dst;
+	p->key_port = bpf_ntohs(ports.dst);
+	return EX_R_ALLOWED;
+}
+
+/* ICMP and ICMPv6 share the first eight bytes: type, code, checksum, identifier, sequence. */
+INLINE enum ex_reason parse_icmp(struct __sk_buff *skb, struct pkt *p)
+{
+	struct {
+		__u8 type, code;
+		__be16 sum, id, seq;
+	} icmp;
+
+	/* ICMP of the other family means nothing to a receiver, or something to a sloppy one */
+	if (p->is6 != (p->proto == IPPROTO_ICMPV6))
+		return EX_R_MALFORMED;
+	if (p->l4 + sizeof(icmp) > p->end || bpf_skb_load_bytes(skb, p->l4, &icmp, sizeof(icmp)))
+		return EX_R_MALFORMED;
+	p->key_port = icmp.type << 8 | icmp.code;
+	p->sport = icmp.id;
+	return EX_R_ALLOWED;
+}
+
+INLINE enum ex_reason parse_transport(struct __sk_buff *skb, struct pkt *p)
+{
+	switch (p->proto) {
+	case IPPROTO_TCP:
+		return parse_tcp(skb, p);
+	case IPPROTO_UDP:
+		return parse_udp(skb, p);
+	case IPPROTO_SCTP:
+		return parse_sctp(skb, p);
+	case IPPROTO_ICMP:
+	case IPPROTO_ICMPV6:
+		return parse_icmp(skb, p);
+	}
+	return EX_R_ALLOWED;
+}
+
+#endif

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* One packet as the gate understands it. Parsed once; every later phase reads this, not the bytes.
+ */
+#ifndef EXEAT_DATAPATH_PKT_H
+#define EXEAT_DATAPATH_PKT_H
+
+#include <linux/bpf.h>
+#include <linux/if_ether.h>
+#include <linux/in.h>
+#include <linux/pkt_cls.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+
+#include "exeat/abi.h"
+
+#define INLINE static __always_inline
+
+/* Aligned view of an address; the ABI's form is bytes only. */
+union addr {
+	struct ex_ip ip;
+	__u8 b[16];
+	__u32 w[4];
+	__u64 q[2];
+};
+
+/* What a rule said. Zeroed = EX_V_INVALID = denied. */
+struct judgement {
+	__u8 verdict; /* enum ex_verdict */
+	__u8 kind;    /* enum ex_kind */
+	__u16 reason; /* enum ex_reason; ALLOWED unless verdict is DENY */
+	__u32 rule;
+};
+
+struct port_state;
+
+struct pkt {
+	union addr src, dst;
+	union addr judged; /* the destination, or the IPv4 address that it embeds */
+	__u64 now;
+	const struct ex_endpoint *ep; /* NULL until looked up */
+	struct port_state *port;      /* limiters of the endpoint; may be NULL */
+	void *flows;                  /* its flow table */
+	__u32 ifindex;
+	__u32 policy, generation, flags; /* read once, so that one packet sees one ruleset */
+	__u32 len;                       /* of the frame */
+	__u32 l4;                        /* offset of the transport header */
+	__u32 end;                       /* offset behind the IP packet */
+	__be16 sport, dport;             /* ICMP: identifier / 0 */
+	__u16 key_port;                  /* host order, as rules are keyed: ICMP type << 8 | code */
+	__u8 proto;                      /* 0 = not read */
+	__u8 tcp_flags;
+	bool outbound; /* from the workload */
+	bool is6;
+	bool embeds;     /* judged differs from dst */
+	bool may_refuse; /* the source is proved and the destination is unicast */
+	struct judgement rule;
+};
+
+INLINE bool addr_eq(const union addr *a, const struct ex_ip *b)
+{
+	const __u64 *q = (const __u64 *)b;
+
+	return a->q[0] == q[0] && a->q[1] == q[1];
+}
+
+INLINE void addr_set4(union addr *a, __be32 four)
+{
+	a->q[0] = 0;
+	a->w[2] = bpf_htonl(0xffff);
+	a->w[3] = four;
+}
+
+INLINE const union addr *pkt_remote(const struct pkt *p)
+{
+	return p->outbound ? &p->dst : &p->src;
+}
+
+#endif

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * What the policy says about a packet: the class of the address, then the rule of the class. See
+ * the head of exeat/abi.h for why one lookup in each table is the whole answer.
+ */
+#ifndef EXEAT_DATAPATH_POLICY_H
+#define EXEAT_DATAPATH_POLICY_H
+
+#include "maps.bpf.h"
+
+/* An explicit deny, as against "no rule allows it". */
+INLINE bool judgement_denies(const struct judgement *j)
+{
+	return j->verdict == EX_V_DENY && j->reason != EX_R_DEFAULT_DENY;
+}
+
+/* Explicit deny, then allow, then steer, then default deny. */
+INLINE int judgement_weight(const struct judgement *j)
+{
+	if (j->verdict == EX_V_ALLOW)
+		return 2;
+	if (j->verdict == EX_V_STEER)
+		return 1;
+	return judgement_denies(j) ? 3 : 0;
+}
+
+INLINE struct judgement judge_class(__u32 klass, __u8 proto, __u16 port)
+{
+	struct judgement j = { .verdict = EX_V_DENY, .reason = EX_R_DEFAULT_DENY };
+	struct ex_rule_key key = {
+		.prefixlen = 64,
+		.klass = bpf_htonl(klass),
+		.proto = bpf_htons(proto),
+		.port = bpf_htons(port),
+	};
+	const struct ex_rule *rule;
+
+	if (!klass)
+		return j;
+	rule = bpf_map_lookup_elem(&ex_rules, &key);
+	if (!rule)
+		return j;
+	j.rule = rule->rule;
+	switch (rule->verdict) {
+	case EX_V_ALLOW:
+	case EX_V_STEER:
+		j.verdict = rule->verdict;
+		j.kind = rule->kind;
+		j.reason = EX_R_ALLOWED;
+		break;
+	case EX_V_DENY:
+		j.reason = rule->reason;
+		if (j.reason != EX_R_UNSPEC && j.reason != EX_R_ALLOWED)
+			break;
+		/* fallthrough */
+	default: /* a torn or zeroed entry */
+		j.reason = EX_R_INTERNAL;
+	}
+	return j;
+}
+
+INLINE struct judgement judge_prefix(__u32 policy, const union addr *ip, __u8 proto, __u16 port)
+{
+	struct ex_dest_key key = { .prefixlen = 32 + 128, .policy = policy, .ip = ip->ip };
+	const struct ex_dest *dest = bpf_map_lookup_elem(&ex_dests, &key);
+
+	return judge_class(dest ? dest->klass : 0, proto, port);
+}
+
+INLINE struct judgement judge_name(const struct pkt *p, const union addr *ip, __u16 port)
+{
+	struct ex_name_key key = { .policy = p->policy, .ip = ip->ip };
+	const struct ex_name *name = bpf_map_lookup_elem(&ex_names, &key);
+
+	return judge_class(name && p->now < name->expires ? name->klass : 0, p->proto, port);
+}
+
+INLINE void judgement_merge(struct judgement *to, struct judgement other)
+{
+	int weight = judgement_weight(to), more = judgement_weight(&other);
+
+	if (more > weight || (more == weight && !to->rule))
+		*to = other;
+}
+
+/* Where nothing is forwarded, the proxy carries what is allowed; it can carry TCP and UDP. */
+INLINE struct judgement judgement_carry(const struct pkt *p, struct judgement j)
+{
+	if (j.verdict != EX_V_ALLOW || !(p->flags & EX_EP_CARRY))
+		return j;
+	j.verdict = EX_V_STEER;
+	j.kind = p->proto == IPPROTO_TCP   ? EX_KIND_TCP
+		 : p->proto == IPPROTO_UDP ? EX_KIND_UDP
+					   : EX_KIND_NONE;
+	return j;
+}
+
+/*
+ * Judges p->judged (the IPv4 address when one is embedded), with the names known for the address as
+ * it was used; an explicit deny of the IPv6 form of an embedded address denies as well.
+ */
+INLINE struct judgement policy_judge(const struct pkt *p, __u16 port)
+{
+	struct judgement j = judge_prefix(p->policy, &p->judged, p->proto, port);
+	struct judgement other;
+
+	judgement_merge(&j, judge_name(p, pkt_remote(p), port));
+	if (p->embeds) {
+		other = judge_prefix(p->policy, pkt_remote(p), p->proto, port);
+		if (judgement_denies(&other))
+			judgement_merge(&j, other);
+	}
+	return judgement_carry(p, j);
+}
+
+#endif

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Hands a flow to the proxy: a TCP SYN, and every UDP datagram, is assigned to the listening socket
+ * of its kind. Later segments find the accepted socket in the stack by themselves; the gate only
+ * makes sure that there is one, because a segment without a socket must not wander on.
+ */
+#ifndef EXEAT_DATAPATH_STEER_H
+#define EXEAT_DATAPATH_STEER_H
+
+#include "maps.bpf.h"
+#include "parse.bpf.h"
+
+#define SOCK_NONE EX_SOCK_MAX
+
+INLINE __u32 steer_socket(const struct pkt *p)
+{
+	__u32 six = p->is6 ? 1 : 0;
+
+	if (p->proto == IPPROTO_TCP && p->rule.kind == EX_KIND_TCP)
+		return EX_SOCK_TCP4 + six;
+	if (p->proto == IPPROTO_TCP && p->rule.kind == EX_KIND_DNS)
+		return EX_SOCK_DNS_TCP4 + six;
+	if (p->proto == IPPROTO_UDP && p->rule.kind == EX_KIND_DNS)
+		return EX_SOCK_DNS_UDP4 + six;
+	if (p->proto == IPPROTO_UDP && p->rule.kind == EX_KIND_UDP)
+		return EX_SOCK_UDP4 + six;
+	return SOCK_NONE;
+}
+
+INLINE enum ex_reason steer_assign(struct __sk_buff *skb, __u32 which)
+{
+	struct bpf_sock *sk = bpf_map_lookup_elem(&ex_socks, &which);
+	long r;
+
+	if (!sk)
+		return EX_R_NO_PROXY;
+	r = bpf_sk_assign(skb, sk, 0);
+	bpf_sk_release(sk);
+	return r ? EX_R_NO_PROXY : EX_R_ALLOWED;
+}
+
+/* Does the stack have a socket of this very connection (not a listener that fits by port)? */
+INLINE bool steer_connected(struct __sk_buff *skb, const struct pkt *p)
+{
+	struct bpf_sock_tuple tuple = {};
+	struct bpf_sock *sk;
+	__u32 size, state;
+
+	if (p->is6) {
+		__builtin_memcpy(tuple.ipv6.saddr, &p->src, sizeof(tuple.ipv6.saddr));
+		__builtin_memcpy(tuple.ipv6.daddr, &p->dst, sizeof(tuple.ipv6.daddr));
+		tuple.ipv6.sport = p->sport;
+		tuple.ipv6.dport = p->dport;
+		size = sizeof(tuple.ipv6);
+	} else {
+		tuple.ipv4.saddr = p->src.w[3];
+		tuple.ipv4.daddr = p->dst.w[3];
+		tuple.ipv4.sport = p->sport;
+		tuple.ipv4.dport = p->dport;
+		size = sizeof(tuple.ipv4);
+	}
+	sk = bpf_skc_lookup_tcp(skb, &tuple, size, BPF_F_CURRENT_NETNS, 0);
+	if (!sk)
+		return false;
+	state = sk->state;
+	bpf_sk_release(sk);
+	return state != BPF_TCP_LISTEN && state != BPF_TCP_CLOSE;
+}
+
+/* opens: the first packet of a flow, or one that is sent again before there was an answer. */
+INLINE enum ex_reason steer(struct __sk_buff *skb, const struct pkt *p, bool opens)
+{
+	__u32 which = steer_socket(p);
+
+	if (which == SOCK_NONE)
+		return EX_R_UNSUPPORTED;
+	if (p->proto == IPPROTO_TCP) {
+		if (!opens && steer_connected(skb, p))
+			return EX_R_ALLOWED;
+		if ((p->tcp_flags & TCP_CONTROL) != TCP_SYN)
+			return EX_R_NO_FLOW;
+	}
+	return steer_assign(skb, which);
+}
+
+#endif
