@@ -20,7 +20,7 @@ enum ex_hello_status {
 
 struct ex_hello {
 	enum ex_reason reason; /* for BAD: TLS_MALFORMED or SNI_INVALID */
-	size_t need;           /* for MORE: len < need <= EX_HELLO_MAX; calling earlier is useless */
+	size_t need; /* for MORE: len < need <= EX_HELLO_MAX; calling earlier is useless */
 	bool has_sni;
 	char sni[EX_SNI_MAX + 1]; /* canonical; a valid DNS host name that is not an IP literal */
 	size_t sni_len;
@@ -29,8 +29,8 @@ struct ex_hello {
 	bool early_data; /* offers 0-RTT */
 	/*
 	 * Carries an encrypted ClientHello (or its ESNI forerunner). The caller decides:
-	 * - passed through, the true name may be the hidden one: refuse with EX_R_ECH. Browsers send
-	 *   a GREASE extension that nobody can tell from a real one (RFC 9849 6.2), so they are
+	 * - passed through, the true name may be the hidden one: refuse with EX_R_ECH. Browsers
+	 * send a GREASE extension that nobody can tell from a real one (RFC 9849 6.2), so they are
 	 *   refused too; that is the price of judging by name.
 	 * - intercepted, it may proceed: we are the server, do not know the extension, answer for
 	 *   the outer name, and the client sees that ECH was not accepted.

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What counts as a host name in TLS: one test, shared by the hello parser, the CA and the sessions. */
+/* What counts as a host name in TLS: one test, shared by the hello parser, the CA and the sessions.
+ */
 #ifndef EXEAT_AGENT_TLS_NAME_H
 #define EXEAT_AGENT_TLS_NAME_H
 

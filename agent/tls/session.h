@@ -21,16 +21,16 @@ struct ex_span ex_tls_leaf_spki(const struct ex_tls *tls);
 
 /* Leaf cache, bounded LRU by canonical name. */
 bool ex_tls_has_leaf(struct ex_tls *tls, struct ex_span name);
-EX_MUST_CHECK int ex_tls_add_leaf(struct ex_tls *tls, struct ex_span name, const void *der, size_t len);
+EX_MUST_CHECK int ex_tls_add_leaf(struct ex_tls *tls, struct ex_span name, const void *der,
+				  size_t len);
 
 /*
  * Server side. fd still holds the ClientHello unread, or `early` holds what was already read of the
  * stream (copied). The session aborts when OpenSSL reads another SNI than `name`. ALPN: h2 is
  * offered only when allow_h2. -ENOENT when there is no leaf for the name.
  */
-EX_MUST_CHECK int ex_tls_accept(struct ex_tls *tls, int fd, struct ex_span name,
-				const void *early, size_t early_len, bool allow_h2,
-				struct ex_tls_session **ret);
+EX_MUST_CHECK int ex_tls_accept(struct ex_tls *tls, int fd, struct ex_span name, const void *early,
+				size_t early_len, bool allow_h2, struct ex_tls_session **ret);
 
 /* Client side: SNI and verified host name are `name`. alpn_h2: offer h2 before http/1.1. */
 EX_MUST_CHECK int ex_tls_connect(struct ex_tls *tls, int fd, struct ex_span name, bool alpn_h2,
@@ -41,10 +41,11 @@ void ex_tls_session_free(struct ex_tls_session *s); /* does not close fd */
  * Names are canonical host names; anything else is -EINVAL. After ex_tls_new() no file is opened.
  *
  * 0 = done; -EAGAIN = wait for *want (EPOLLIN or EPOLLOUT); other negative errno = broken. For the
- * client side -EKEYREJECTED means the certificate was not accepted; ex_tls_error() says why. -EAGAIN may
- * also mean that this peer had its share of the loop: the socket stays readable. A write that was
- * told -EAGAIN is repeated with the same bytes (they may have moved, and more may follow). After an
- * error other than -EAGAIN the session is good for ex_tls_error() and ex_tls_session_free() only.
+ * client side -EKEYREJECTED means the certificate was not accepted; ex_tls_error() says why.
+ * -EAGAIN may also mean that this peer had its share of the loop: the socket stays readable. A
+ * write that was told -EAGAIN is repeated with the same bytes (they may have moved, and more may
+ * follow). After an error other than -EAGAIN the session is good for ex_tls_error() and
+ * ex_tls_session_free() only.
  */
 int ex_tls_handshake(struct ex_tls_session *s, uint32_t *want);
 /* 0 = close_notify; an end without it is -ECONNRESET. */
