@@ -2,6 +2,30 @@
 /*
  * The kernel gate from user space: load, fill, attach, swap, count. The only user of libbpf.
  * Privileged side only. Order is the caller's duty and is checked: publish a policy before attach.
+ *
+ * What a gateway namespace needs so that steered packets reach the proxy's sockets (GW is the host
+ * end of the veth; tests/datapath/netns.c does exactly this):
+ *
+ *   sysctl net.ipv4.conf.{all,default}.rp_filter=0   before GW is made: sources look foreign
+ *   sysctl net.ipv4.tcp_syncookies=0                 a cookie would hide the half-open connection
+ *   sysctl net.ipv4.tcp_max_tw_buckets=0             no TIME_WAIT: the 4-tuple may come back at once
+ *   ip link set lo up
+ *   ip addr add 192.0.0.1/30 dev GW; ip -6 addr add fd7e:a7c3:1b5d::1/64 dev GW nodad; link set up
+ *   ip [-6] route add local default dev lo table main
+ *       "table main" matters for IPv6: in the local table it would win over the route to the
+ *       workload, and answers would never leave
+ *   ip [-6] neigh add WORKLOAD lladdr ITS_MAC dev GW nud permanent
+ *   no other route, no other address, nothing listening but the proxy's sockets
+ *
+ * In the workload's namespace: its address, a permanent neighbour entry of the gateway, `nodad` on
+ * the IPv6 address, default routes via the gateway. Neighbour discovery also works without the
+ * permanent entries; duplicate address detection and multicast are denied.
+ *
+ * The sockets given to ex_gate_set_socket(): made in the gateway namespace with IP_TRANSPARENT (or
+ * IPV6_TRANSPARENT and IPV6_V6ONLY), bound to the wildcard address and port 0, TCP ones listening,
+ * UDP ones with IP_RECVORIGDSTADDR / IPV6_RECVORIGDSTADDR; without SO_REUSEPORT, which
+ * bpf_sk_assign() refuses before Linux 6.6. getsockname() of an accepted socket is the original
+ * destination. UDP answers leave through a transparent socket bound to the original destination.
  */
 #ifndef EXEAT_AGENT_GATE_H
 #define EXEAT_AGENT_GATE_H

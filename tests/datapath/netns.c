@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <fcntl.h>
+#include <net/if.h>
+#include <sched.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <sys/wait.h>
+#include <cmocka.h>
+
+#include "tests/datapath/netns.h"
+
+void netns_enter(int fd)
+{
+	assert_return_code(setns(fd, CLONE_NEWNET), 0);
+}
+
+static int netns_new(void)
+{
+	int fd;
+
+	assert_return_code(unshare(CLONE_NEWNET), 0);
+	fd = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+	assert_true(fd >= 0);
+	return fd;
+}
+
+void netns_ip(const char *command)
+{
+	char *argv[32] = { (char[]){ "ip" } };
+	char *words = strdup(command), *save = NULL, *word;
+	int n = 1, status = 0;
+	pid_t pid;
+
+	assert_non_null(words);
+	for (word = strtok_r(words, " ", &save); word && n < 31; word = strtok_r(NULL, " ", &save))
+		argv[n++] = word;
+	pid = fork();
+	if (pid == 0) {
+		execvp("ip", argv);
+		_exit(127);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	if (status)
+		fail_msg("ip %s: status %d", command, status);
+	free(words);
+}
+
+void netns_sysctl(const char *path, const char *value)
+{
+	char name[128];
+	int fd;
+
+	snprintf(name, sizeof(name), "/proc/sys/net/%s", path);
+	fd = open(name, O_WRONLY | O_CLOEXEC);
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, value, strlen(value)), strlen(value));
+	close(fd);
+}
+
+static void gateway_setup(void)
+{
+	netns_sysctl("ipv4/conf/all/rp_filter", "0");
+	netns_sysctl("ipv4/conf/default/rp_filter", "0");
+	netns_sysctl("ipv4/tcp_syncookies", "0");
+	netns_sysctl("ipv4/tcp_max_tw_buckets", "0");
+	netns_ip("link set lo up");
+	netns_ip("link add exg type veth peer name exw");
+	netns_ip("link set exg address " NET_GW_MAC);
+	netns_ip("addr add " NET_GW4 "/30 dev exg");
+	netns_ip("-6 addr add " NET_GW6 "/64 dev exg nodad");
+	netns_ip("link set exg up");
+	netns_ip("neigh add " NET_OWN4 " lladdr " NET_OWN_MAC " dev exg nud permanent");
+	netns_ip("-6 neigh add " NET_OWN6 " lladdr " NET_OWN_MAC " dev exg nud permanent");
+	netns_ip("route add local default dev lo table main");
+	netns_ip("-6 route add local default dev lo table main");
+}
+
+static void workload_setup(void)
+{
+	netns_ip("link set lo up");
+	netns_ip("link set exw address " NET_OWN_MAC);
+	netns_ip("addr add " NET_OWN4 "/30 dev exw");
+	netns_ip("-6 addr add " NET_OWN6 "/64 dev exw nodad");
+	netns_ip("link set exw up");
+	netns_ip("neigh add " NET_GW4 " lladdr " NET_GW_MAC " dev exw nud permanent");
+	netns_ip("-6 neigh add " NET_GW6 " lladdr " NET_GW_MAC " dev exw nud permanent");
+	netns_ip("route add default via " NET_GW4);
+	netns_ip("-6 route add default via " NET_GW6);
+}
+
+void netns_open(struct netns *ns)
+{
+	char command[64];
+
+	ns->workload = netns_new();
+	ns->gw = netns_new();
+	gateway_setup();
+	snprintf(command, sizeof(command), "link set exw netns /proc/%d/fd/%d", getpid(),
+		 ns->workload);
+	netns_ip(command);
+	netns_enter(ns->workload);
+	workload_setup();
+	netns_enter(ns->gw);
+	ns->ifindex = if_nametoindex("exg");
+	assert_true(ns->ifindex > 0);
+}
+
+void netns_close(struct netns *ns)
+{
+	ex_closep(&ns->gw);
+	ex_closep(&ns->workload);
+}
+
+void netns_endpoint(struct ex_endpoint *ep, uint32_t flags)
+{
+	*ep = (struct ex_endpoint){
+		.flags = flags,
+		.mac = { 2, 0x65, 0x78, 0, 0, 2 },
+		.gw_mac = { 2, 0x65, 0x78, 0, 0, 1 },
+	};
+	assert_true(ex_ip_parse(NET_OWN4, &ep->ip4));
+	assert_true(ex_ip_parse(NET_OWN6, &ep->ip6));
+	assert_true(ex_ip_parse(NET_GW4, &ep->gw4));
+	assert_true(ex_ip_parse(NET_GW6, &ep->gw6));
+}

@@ -1,0 +1,394 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The whole kernel path on a real veth: a client in the workload's namespace reaches transparent
+ * listeners of the gateway's namespace through the gate, and nothing else.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <cmocka.h>
+
+#include "agent/gate/gate.h"
+#include "tests/datapath/netns.h"
+
+#define WAIT_MS 2000
+
+static struct netns ns;
+static struct ex_gate *gate;
+static int listeners[EX_SOCK_MAX];
+
+/* Class 1: TCP 443 and UDP 8000 steered, TCP 80 allowed (and so carried), DNS on 53. */
+static struct ex_rule_entry rules[] = {
+	{ 1, 32, IPPROTO_TCP, 443, { EX_V_STEER, EX_KIND_TCP, EX_R_ALLOWED, 1 } },
+	{ 1, 32, IPPROTO_TCP, 80, { EX_V_ALLOW, EX_KIND_NONE, EX_R_ALLOWED, 2 } },
+	{ 1, 32, IPPROTO_UDP, 8000, { EX_V_ALLOW, EX_KIND_NONE, EX_R_ALLOWED, 3 } },
+	{ 1, 32, IPPROTO_UDP, 53, { EX_V_STEER, EX_KIND_DNS, EX_R_ALLOWED, 4 } },
+	{ 1, 32, IPPROTO_TCP, 53, { EX_V_STEER, EX_KIND_DNS, EX_R_ALLOWED, 4 } },
+	{ 1, 16, IPPROTO_ICMP, 0, { EX_V_ALLOW, EX_KIND_NONE, EX_R_ALLOWED, 5 } },
+};
+static struct ex_dest_entry dests[2];
+
+static struct ex_tables tables(void)
+{
+	assert_true(ex_ip_parse("198.51.100.7", &dests[0].ip));
+	assert_true(ex_ip_parse("2001:db8::7", &dests[1].ip));
+	dests[0].prefix = dests[1].prefix = 128;
+	dests[0].klass = dests[1].klass = 1;
+	return (struct ex_tables){ dests, EX_ARRAY_SIZE(dests), rules, EX_ARRAY_SIZE(rules), 1 };
+}
+
+static struct sockaddr_storage address(const char *text, uint16_t port, socklen_t *len)
+{
+	struct sockaddr_storage ss = { 0 };
+	struct sockaddr_in *in = (struct sockaddr_in *)&ss;
+	struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)&ss;
+
+	if (inet_pton(AF_INET, text, &in->sin_addr) == 1) {
+		in->sin_family = AF_INET;
+		in->sin_port = htons(port);
+		*len = sizeof(*in);
+	} else {
+		assert_int_equal(inet_pton(AF_INET6, text, &in6->sin6_addr), 1);
+		in6->sin6_family = AF_INET6;
+		in6->sin6_port = htons(port);
+		*len = sizeof(*in6);
+	}
+	return ss;
+}
+
+static int transparent(int type, const char *text, uint16_t port)
+{
+	socklen_t len;
+	struct sockaddr_storage ss = address(text, port, &len);
+	int fd = socket(ss.ss_family, type | SOCK_CLOEXEC, 0), one = 1;
+
+	assert_true(fd >= 0);
+	if (ss.ss_family == AF_INET) {
+		assert_return_code(setsockopt(fd, SOL_IP, IP_TRANSPARENT, &one, sizeof(one)), 0);
+		assert_return_code(setsockopt(fd, SOL_IP, IP_RECVORIGDSTADDR, &one, sizeof(one)),
+				   0);
+	} else {
+		assert_return_code(setsockopt(fd, SOL_IPV6, IPV6_TRANSPARENT, &one, sizeof(one)),
+				   0);
+		assert_return_code(setsockopt(fd, SOL_IPV6, IPV6_V6ONLY, &one, sizeof(one)), 0);
+		assert_return_code(
+			setsockopt(fd, SOL_IPV6, IPV6_RECVORIGDSTADDR, &one, sizeof(one)), 0);
+	}
+	assert_return_code(bind(fd, (struct sockaddr *)&ss, len), 0);
+	if (type == SOCK_STREAM)
+		assert_return_code(listen(fd, 16), 0);
+	return fd;
+}
+
+static int setup(void **state)
+{
+	struct ex_endpoint ep;
+	struct ex_tables t;
+	int i;
+
+	(void)state;
+	netns_open(&ns);
+	for (i = 0; i < EX_SOCK_MAX; i++)
+		listeners[i] = transparent(i < EX_SOCK_DNS_UDP4 ? SOCK_STREAM : SOCK_DGRAM,
+					   i % 2 ? "::" : "0.0.0.0", 0);
+	assert_int_equal(ex_gate_load(NULL, &gate), 0);
+	for (i = 0; i < EX_SOCK_MAX; i++)
+		assert_int_equal(ex_gate_set_socket(gate, (enum ex_sock)i, listeners[i]), 0);
+	netns_endpoint(&ep, EX_EP_CARRY);
+	t = tables();
+	assert_int_equal(ex_gate_publish(gate, ns.ifindex, &ep, &t), 0);
+	assert_int_equal(ex_gate_attach(gate, ns.ifindex), 0);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	int i;
+
+	(void)state;
+	for (i = 0; i < EX_SOCK_MAX; i++)
+		ex_closep(&listeners[i]);
+	ex_gate_free(gate);
+	netns_close(&ns);
+	return 0;
+}
+
+static uint64_t counted(enum ex_reason reason)
+{
+	struct ex_counter c;
+
+	assert_int_equal(ex_gate_count_reason(gate, reason, &c), 0);
+	return c.packets;
+}
+
+/* A socket of the workload; -errno when it is refused. */
+static int client(int type, const char *text, uint16_t port)
+{
+	socklen_t len;
+	struct sockaddr_storage ss = address(text, port, &len);
+	struct pollfd wait = { .events = POLLOUT };
+	int r, error = 0;
+	socklen_t size = sizeof(error);
+
+	netns_enter(ns.workload);
+	wait.fd = socket(ss.ss_family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	assert_true(wait.fd >= 0);
+	r = connect(wait.fd, (struct sockaddr *)&ss, len);
+	netns_enter(ns.gw);
+	if (r == 0)
+		return wait.fd;
+	if (errno != EINPROGRESS)
+		error = errno;
+	else if (poll(&wait, 1, WAIT_MS) == 0)
+		error = ETIMEDOUT;
+	else
+		assert_return_code(getsockopt(wait.fd, SOL_SOCKET, SO_ERROR, &error, &size), 0);
+	if (!error)
+		return wait.fd;
+	close(wait.fd);
+	return -error;
+}
+
+static void assert_readable(int fd)
+{
+	struct pollfd wait = { .fd = fd, .events = POLLIN };
+
+	assert_int_equal(poll(&wait, 1, WAIT_MS), 1);
+}
+
+static void assert_says(int fd, const char *expected)
+{
+	char buf[64];
+	ssize_t n;
+
+	assert_readable(fd);
+	n = recv(fd, buf, sizeof(buf), 0);
+	assert_int_equal(n, strlen(expected));
+	assert_memory_equal(buf, expected, (size_t)n);
+}
+
+static void say(int fd, const char *words)
+{
+	assert_int_equal(send(fd, words, strlen(words), MSG_NOSIGNAL), strlen(words));
+}
+
+static void assert_same_address(const struct sockaddr_storage *ss, const char *text, uint16_t port)
+{
+	socklen_t len;
+	struct sockaddr_storage expected = address(text, port, &len);
+
+	if (ss->ss_family == AF_INET6) /* scope and flow label are not of interest */
+		((struct sockaddr_in6 *)&expected)->sin6_scope_id =
+			((const struct sockaddr_in6 *)ss)->sin6_scope_id;
+	assert_memory_equal(ss, &expected, len);
+}
+
+/* Connects, and checks that `listener` got it, sees the original destination, and talks back. */
+static void assert_carried(enum ex_sock listener, const char *text, uint16_t port)
+{
+	struct sockaddr_storage ss = { 0 };
+	socklen_t len = sizeof(ss);
+	int fd = client(SOCK_STREAM, text, port), peer;
+
+	if (fd < 0)
+		fail_msg("%s port %u: %s", text, port, strerror(-fd));
+	assert_readable(listeners[listener]);
+	peer = accept(listeners[listener], NULL, NULL);
+	assert_true(peer >= 0);
+	assert_return_code(getsockname(peer, (struct sockaddr *)&ss, &len), 0);
+	assert_same_address(&ss, text, port);
+	say(fd, "ping");
+	assert_says(peer, "ping");
+	say(peer, "pong");
+	assert_says(fd, "pong");
+	close(peer);
+	assert_readable(fd);
+	assert_int_equal(recv(fd, &len, sizeof(len), 0), 0);
+	close(fd);
+}
+
+static void test_steered_tcp_reaches_its_listener(void **state)
+{
+	(void)state;
+	assert_carried(EX_SOCK_TCP4, "198.51.100.7", 443);
+	assert_carried(EX_SOCK_TCP6, "2001:db8::7", 443);
+	assert_carried(EX_SOCK_DNS_TCP4, "198.51.100.7", 53);
+	assert_carried(EX_SOCK_DNS_TCP6, "2001:db8::7", 53);
+}
+
+static void test_allowed_tcp_is_carried(void **state)
+{
+	(void)state;
+	assert_carried(EX_SOCK_TCP4, "198.51.100.7", 80);
+	assert_carried(EX_SOCK_TCP6, "2001:db8::7", 80);
+}
+
+static void test_port_can_be_used_again_at_once(void **state)
+{
+	int i;
+
+	(void)state;
+	for (i = 0; i < 20; i++)
+		assert_carried(EX_SOCK_TCP4, "198.51.100.7", 443);
+}
+
+static void test_denied_tcp_is_refused_at_once(void **state)
+{
+	uint64_t before = counted(EX_R_DEFAULT_DENY);
+
+	(void)state;
+	assert_int_equal(client(SOCK_STREAM, "198.51.100.7", 444), -ECONNREFUSED);
+	assert_int_equal(client(SOCK_STREAM, "198.51.100.8", 443), -ECONNREFUSED);
+	assert_int_equal(client(SOCK_STREAM, "2001:db8::7", 444), -ECONNREFUSED);
+	assert_int_equal(client(SOCK_STREAM, "2001:db8::8", 443), -ECONNREFUSED);
+	assert_int_equal(counted(EX_R_DEFAULT_DENY), before + 4);
+}
+
+/* A listener's own port on the gateway is an address like any other: denied. */
+static void test_listener_port_is_not_a_way_in(void **state)
+{
+	struct sockaddr_in in;
+	socklen_t len = sizeof(in);
+
+	(void)state;
+	assert_return_code(getsockname(listeners[EX_SOCK_TCP4], (struct sockaddr *)&in, &len), 0);
+	assert_int_equal(client(SOCK_STREAM, NET_GW4, ntohs(in.sin_port)), -ECONNREFUSED);
+	assert_int_equal(client(SOCK_STREAM, "198.51.100.7", ntohs(in.sin_port)), -ECONNREFUSED);
+}
+
+static struct sockaddr_storage datagram_target(int fd, struct sockaddr_storage *from)
+{
+	union {
+		struct cmsghdr head;
+		char room[256];
+	} control;
+	char buf[64];
+	struct iovec iov = { buf, sizeof(buf) };
+	struct msghdr msg = { .msg_name = from,
+			      .msg_namelen = sizeof(*from),
+			      .msg_iov = &iov,
+			      .msg_iovlen = 1,
+			      .msg_control = &control,
+			      .msg_controllen = sizeof(control) };
+	struct sockaddr_storage ss = { 0 };
+	struct cmsghdr *c;
+
+	assert_readable(fd);
+	assert_int_equal(recvmsg(fd, &msg, 0), 4);
+	for (c = CMSG_FIRSTHDR(&msg); c; c = CMSG_NXTHDR(&msg, c)) {
+		if ((c->cmsg_level == SOL_IP && c->cmsg_type == IP_ORIGDSTADDR) ||
+		    (c->cmsg_level == SOL_IPV6 && c->cmsg_type == IPV6_ORIGDSTADDR))
+			memcpy(&ss, CMSG_DATA(c), c->cmsg_len - CMSG_LEN(0));
+	}
+	return ss;
+}
+
+static void assert_datagrams(enum ex_sock listener, const char *text, uint16_t port)
+{
+	struct sockaddr_storage from = { 0 }, to;
+	int fd = client(SOCK_DGRAM, text, port), back, i;
+
+	for (i = 0; i < 3; i++) {
+		say(fd, "ping");
+		to = datagram_target(listeners[listener], &from);
+		assert_same_address(&to, text, port);
+	}
+	back = transparent(SOCK_DGRAM, text, port);
+	assert_int_equal(sendto(back, "pong", 4, 0, (struct sockaddr *)&from,
+				from.ss_family == AF_INET ? sizeof(struct sockaddr_in)
+							  : sizeof(struct sockaddr_in6)),
+			 4);
+	assert_says(fd, "pong");
+	close(back);
+	close(fd);
+}
+
+static void test_datagrams_reach_their_listener(void **state)
+{
+	(void)state;
+	assert_datagrams(EX_SOCK_DNS_UDP4, "198.51.100.7", 53);
+	assert_datagrams(EX_SOCK_DNS_UDP6, "2001:db8::7", 53);
+	assert_datagrams(EX_SOCK_UDP4, "198.51.100.7", 8000);
+	assert_datagrams(EX_SOCK_UDP6, "2001:db8::7", 8000);
+}
+
+static void assert_datagram_refused(const char *text, uint16_t port, int error)
+{
+	int fd = client(SOCK_DGRAM, text, port), pending = 0;
+	struct pollfd wait = { .fd = fd };
+	socklen_t len = sizeof(pending);
+
+	say(fd, "ping");
+	assert_int_equal(poll(&wait, 1, WAIT_MS), 1);
+	assert_return_code(getsockopt(fd, SOL_SOCKET, SO_ERROR, &pending, &len), 0);
+	assert_int_equal(pending, error);
+	close(fd);
+}
+
+static void test_denied_datagram_is_refused_at_once(void **state)
+{
+	(void)state;
+	assert_datagram_refused("198.51.100.7", 54, EHOSTUNREACH);
+	assert_datagram_refused("198.51.100.9", 53, EHOSTUNREACH);
+	assert_datagram_refused("2001:db8::7", 54, EACCES);
+	assert_datagram_refused("2001:db8::9", 53, EACCES);
+}
+
+/* A datagram to the workload that answers nothing: the far end's address alone is no pass. */
+static void test_unasked_datagram_does_not_enter(void **state)
+{
+	uint64_t before = counted(EX_R_NO_FLOW);
+	int fd = client(SOCK_DGRAM, "198.51.100.7", 53), back;
+	struct sockaddr_in own = { 0 };
+	socklen_t len = sizeof(own);
+	struct pollfd wait = { .fd = fd, .events = POLLIN };
+
+	(void)state;
+	assert_return_code(getsockname(fd, (struct sockaddr *)&own, &len), 0);
+	back = transparent(SOCK_DGRAM, "198.51.100.7", 53);
+	(void)sendto(back, "boo!", 4, 0, (struct sockaddr *)&own, sizeof(own));
+	assert_int_equal(poll(&wait, 1, 50), 0);
+	assert_int_equal(counted(EX_R_NO_FLOW), before + 1);
+	close(back);
+	close(fd);
+}
+
+static void test_dead_proxy_denies(void **state)
+{
+	uint64_t before = counted(EX_R_NO_PROXY);
+
+	(void)state;
+	close(listeners[EX_SOCK_TCP4]);
+	close(listeners[EX_SOCK_DNS_UDP6]);
+	assert_int_equal(client(SOCK_STREAM, "198.51.100.7", 443), -ECONNREFUSED);
+	assert_datagram_refused("2001:db8::7", 53, EACCES);
+	assert_int_equal(counted(EX_R_NO_PROXY), before + 2);
+	listeners[EX_SOCK_TCP4] = transparent(SOCK_STREAM, "0.0.0.0", 0);
+	listeners[EX_SOCK_DNS_UDP6] = transparent(SOCK_DGRAM, "::", 0);
+	assert_int_equal(ex_gate_set_socket(gate, EX_SOCK_TCP4, listeners[EX_SOCK_TCP4]), 0);
+	assert_int_equal(ex_gate_set_socket(gate, EX_SOCK_DNS_UDP6, listeners[EX_SOCK_DNS_UDP6]),
+			 0);
+	assert_carried(EX_SOCK_TCP4, "198.51.100.7", 443);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_steered_tcp_reaches_its_listener),
+		cmocka_unit_test(test_allowed_tcp_is_carried),
+		cmocka_unit_test(test_port_can_be_used_again_at_once),
+		cmocka_unit_test(test_denied_tcp_is_refused_at_once),
+		cmocka_unit_test(test_listener_port_is_not_a_way_in),
+		cmocka_unit_test(test_datagrams_reach_their_listener),
+		cmocka_unit_test(test_denied_datagram_is_refused_at_once),
+		cmocka_unit_test(test_unasked_datagram_does_not_enter),
+		cmocka_unit_test(test_dead_proxy_denies),
+	};
+
+	return cmocka_run_group_tests(tests, setup, teardown);
+}
