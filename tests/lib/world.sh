@@ -140,6 +140,16 @@ world_trust() {
 	mount --bind $certs /etc/ssl/certs
 }
 
+# FAMILY=4 or 6 makes a world whose names have addresses of that family only, so that clients which
+# cannot be told which to use are tested over both.
+world_family() {
+	case ${FAMILY-} in
+	4) grep -vE '[[:space:]](AAAA|HTTPS)[[:space:]]' ;;
+	6) grep -vE '^[^n].*[[:space:]](A|HTTPS)[[:space:]]' ;;
+	*) cat ;;
+	esac
+}
+
 world_zone() {
 	local i
 	cat <<-'END'
@@ -199,7 +209,7 @@ world_zone() {
 }
 
 world_resolver() {
-	world_zone >$WORLD/conf/root.zone
+	world_zone | world_family >$WORLD/conf/root.zone
 	cat >$WORLD/conf/unbound.conf <<-END
 		server:
 		  username: ""
