@@ -14,6 +14,7 @@
 
 #define BODY_MAX  3072
 #define PATH_SHOW 256
+#define HOST_SHOW 253
 #define WORD_SHOW 64
 
 static const char *status_phrase(unsigned status)
@@ -50,6 +51,15 @@ static struct ex_span shorten(struct ex_span s, size_t max)
 	return s;
 }
 
+/* What the client sent, printable: the client may show it on a terminal. */
+static struct ex_span show(struct ex_span s, char *out, size_t cap)
+{
+	s = shorten(s, cap);
+	for (size_t i = 0; i < s.len; i++)
+		out[i] = s.ptr[i] >= 0x20 && s.ptr[i] < 0x7f ? s.ptr[i] : '?';
+	return (struct ex_span){ out, s.len };
+}
+
 static struct ex_span without_query(struct ex_span path)
 {
 	const char *query = path.len ? memchr(path.ptr, '?', path.len) : NULL;
@@ -71,8 +81,10 @@ static void write_rule(struct ex_json *j, const struct ex_rule_info *rule)
 
 static ssize_t write_body(const struct ex_h1_denial *d, char *out, size_t cap)
 {
-	struct ex_span path = shorten(without_query(d->path), PATH_SHOW);
-	struct ex_span host = shorten(d->host, 253), method = shorten(d->method, WORD_SHOW);
+	char path_buf[PATH_SHOW], host_buf[HOST_SHOW], method_buf[WORD_SHOW];
+	struct ex_span path = show(without_query(d->path), path_buf, sizeof(path_buf));
+	struct ex_span host = show(d->host, host_buf, sizeof(host_buf));
+	struct ex_span method = show(d->method, method_buf, sizeof(method_buf));
 	struct ex_remedy how = { .reason = d->reason,
 				 .method = method,
 				 .name = host,
@@ -85,10 +97,9 @@ static ssize_t write_body(const struct ex_h1_denial *d, char *out, size_t cap)
 	int n;
 
 	n = snprintf(message, sizeof(message), "exeat denied %.*s%s%.*s%.*s: %s%s%s%s",
-		     (int)method.len, method.len ? method.ptr : "", method.len ? " " : "",
-		     (int)host.len, host.len ? host.ptr : "", (int)path.len,
-		     path.len ? path.ptr : "", ex_reason_text(d->reason), d->detail ? " (" : "",
-		     d->detail ? d->detail : "", d->detail ? ")" : "");
+		     (int)method.len, method.ptr, method.len ? " " : "", (int)host.len, host.ptr,
+		     (int)path.len, path.len ? path.ptr : "", ex_reason_text(d->reason),
+		     d->detail ? " (" : "", d->detail ? d->detail : "", d->detail ? ")" : "");
 	if (n < 0)
 		return -EINVAL;
 	ex_remedy_write(&how, remedy);

@@ -14,11 +14,8 @@
 #include "agent/http/chars.h"
 #include "agent/http/http1_priv.h"
 
-#define HEAD_FIRST    2048
-#define CHUNK_DIGITS  15  /* of a chunk size: keeps it below 2^60 */
-#define CHUNK_EXT_MAX 256 /* bytes of a chunk-size line in a response */
-#define TRAILERS_MAX  8192
-#define INTERIM_MAX   16
+#define HEAD_FIRST  2048
+#define INTERIM_MAX 16
 
 enum ex_h1_event ex_h1_break(struct ex_h1 *p, enum ex_reason reason, const char *error)
 {
@@ -33,136 +30,15 @@ enum ex_h1_event ex_h1_break_malformed(struct ex_h1 *p, const char *error)
 	return ex_h1_break(p, EX_R_HTTP_MALFORMED, error);
 }
 
-/* ---- llhttp's reports ---- */
-
-static int on_method(llhttp_t *ll, const char *at, size_t len)
-{
-	struct ex_h1 *p = ll->data;
-
-	p->ll_method = (struct ex_span){ at, len };
-	return 0;
-}
-
-static int on_url(llhttp_t *ll, const char *at, size_t len)
-{
-	struct ex_h1 *p = ll->data;
-
-	p->ll_url = (struct ex_span){ at, len };
-	return 0;
-}
-
-static int on_status(llhttp_t *ll, const char *at, size_t len)
-{
-	struct ex_h1 *p = ll->data;
-
-	p->ll_phrase = (struct ex_span){ at, len };
-	return 0;
-}
-
-static int on_field(llhttp_t *ll, const char *at, size_t len)
-{
-	struct ex_h1 *p = ll->data;
-
-	if (p->ll_head_done)
-		return 0; /* a trailer: read for its framing only */
-	if (p->ll_headers == EX_H1_HEADERS_MAX)
-		return HPE_USER;
-	p->headers[p->ll_headers++] = (struct ex_header){ .name = { at, len } };
-	return 0;
-}
-
-/* The head is parsed from one buffer, so a value that comes in pieces is contiguous or folded. */
-static int on_value(llhttp_t *ll, const char *at, size_t len)
-{
-	struct ex_h1 *p = ll->data;
-	struct ex_span *value;
-
-	if (p->ll_head_done)
-		return 0;
-	if (p->ll_headers == 0)
-		return HPE_USER;
-	value = &p->headers[p->ll_headers - 1].value;
-	if (!value->ptr)
-		*value = (struct ex_span){ at, len };
-	else if (value->ptr + value->len == at)
-		value->len += len;
-	else
-		return HPE_USER;
-	return 0;
-}
-
-static bool status_has_no_body(unsigned status)
-{
-	return status / 100 == 1 || status == 204 || status == 304;
-}
-
-static int on_head(llhttp_t *ll)
-{
-	struct ex_h1 *p = ll->data;
-
-	p->ll_head_done = true;
-	return !p->request && (p->to_head || status_has_no_body(ll->status_code));
-}
-
-static int on_body(llhttp_t *ll, const char *at, size_t len)
-{
-	struct ex_h1 *p = ll->data;
-
-	if (p->body.ptr)
-		return HPE_USER;
-	p->body = (struct ex_span){ at, len };
-	return 0;
-}
-
-static int on_chunk(llhttp_t *ll)
-{
-	struct ex_h1 *p = ll->data;
-
-	p->ll_chunk = true;
-	return 0;
-}
-
-static int on_done(llhttp_t *ll)
-{
-	struct ex_h1 *p = ll->data;
-
-	p->ll_done = true;
-	return 0;
-}
-
-static const llhttp_settings_t settings = {
-	.on_method = on_method,
-	.on_url = on_url,
-	.on_status = on_status,
-	.on_header_field = on_field,
-	.on_header_value = on_value,
-	.on_headers_complete = on_head,
-	.on_body = on_body,
-	.on_chunk_header = on_chunk,
-	.on_message_complete = on_done,
-};
-
-/* llhttp's turn on bytes our reader has passed. False when it disagrees. */
-static bool second_reader(struct ex_h1 *p, const char *bytes, size_t len)
-{
-	llhttp_errno_t err = llhttp_execute(&p->ll, bytes, len);
-
-	return err == HPE_OK || (err == HPE_PAUSED_UPGRADE && p->ll_done);
-}
-
 /* ---- life ---- */
 
 static void message_start(struct ex_h1 *p)
 {
-	llhttp_init(&p->ll, p->request ? HTTP_REQUEST : HTTP_RESPONSE, &settings);
-	p->ll.data = p;
+	ex_h1_second_start(p);
 	p->state = H1_IN_HEAD;
 	p->len = 0;
 	p->lines = (struct h1_lines){ 0 };
 	p->head = (struct ex_h1_head){ 0 };
-	p->ll_method = p->ll_url = p->ll_phrase = p->body = (struct ex_span){ 0 };
-	p->ll_headers = 0;
-	p->ll_head_done = p->ll_done = p->ll_chunk = false;
 	p->remaining = 0;
 	p->digits = 0;
 	p->extra_len = 0;
@@ -220,13 +96,7 @@ const char *ex_h1_error(const struct ex_h1 *p)
 	return p->error ? p->error : "";
 }
 
-/* ---- our reader: lines ---- */
-
-/*
- * One byte of a head or of trailers. NULL, or what is wrong with it. Every line ends in CR LF; a
- * field line is a token, a colon and a value without controls; nothing is folded.
- */
-static const char *line_byte(struct h1_lines *l, char byte, bool first_line, bool ascii)
+const char *ex_h1_line_byte(struct h1_lines *l, char byte, bool first_line, bool ascii)
 {
 	unsigned char c = (unsigned char)byte;
 	bool after_cr = l->prev == '\r';
@@ -281,54 +151,53 @@ static int head_reserve(struct ex_h1 *p, size_t need)
 	return 0;
 }
 
-/* The request line as soon as it is there: no need to wait for the rest to refuse. */
+static bool version_is_known(struct ex_span s)
+{
+	return ex_span_eq(s, EX_SPAN("HTTP/1.1")) || ex_span_eq(s, EX_SPAN("HTTP/1.0"));
+}
+
+/* METHOD SP target SP version */
+static const char *request_line_error(struct ex_h1 *p, struct ex_span line)
+{
+	const char *end = line.ptr + line.len, *sp = memchr(line.ptr, ' ', line.len), *sp2;
+
+	if (!sp)
+		return "not a request line";
+	if (ex_h1_method_refused(p, (struct ex_span){ line.ptr, (size_t)(sp - line.ptr) }))
+		return p->error;
+	sp2 = memchr(sp + 1, ' ', (size_t)(end - sp - 1));
+	if (!sp2)
+		return "request line without version";
+	if ((size_t)(sp2 - sp) > EX_H1_TARGET_MAX + 1) {
+		ex_h1_break(p, EX_R_HTTP_TOO_LARGE, "request target too long");
+		return p->error;
+	}
+	if (!version_is_known((struct ex_span){ sp2 + 1, (size_t)(end - sp2 - 1) }))
+		return "version is neither HTTP/1.1 nor HTTP/1.0";
+	return NULL;
+}
+
+/* version SP 3DIGIT [SP phrase] */
+static const char *status_line_error(struct ex_span line)
+{
+	if (line.len < 12 || !version_is_known((struct ex_span){ line.ptr, 8 }) ||
+	    line.ptr[8] != ' ' || (line.len > 12 && line.ptr[12] != ' '))
+		return "not a status line";
+	for (size_t i = 9; i < 12; i++)
+		if (!ex_is_digit((unsigned char)line.ptr[i]))
+			return "status is not three digits";
+	return line.ptr[9] == '0' ? "status below 100" : NULL;
+}
+
+/* As soon as the first line is there: no need to wait for the rest to refuse. */
 static bool first_line_refused(struct ex_h1 *p)
 {
 	struct ex_span line = { p->buf, p->len - 2 };
-	const char *sp = memchr(line.ptr, ' ', line.len), *sp2;
-	struct ex_span version;
+	const char *error = p->request ? request_line_error(p, line) : status_line_error(line);
 
-	if (!p->request) {
-		version = (struct ex_span){ line.ptr, sp ? (size_t)(sp - line.ptr) : 0 };
-	} else {
-		if (!sp) {
-			ex_h1_break_malformed(p, "not a request line");
-			return true;
-		}
-		if (ex_h1_method_refused(p, (struct ex_span){ line.ptr, (size_t)(sp - line.ptr) }))
-			return true;
-		sp++;
-		sp2 = memchr(sp, ' ', line.len - (size_t)(sp - line.ptr));
-		if (!sp2) {
-			ex_h1_break_malformed(p, "request line without version");
-			return true;
-		}
-		if ((size_t)(sp2 - sp) > EX_H1_TARGET_MAX) {
-			ex_h1_break(p, EX_R_HTTP_TOO_LARGE, "request target too long");
-			return true;
-		}
-		version.ptr = sp2 + 1;
-		version.len = line.len - (size_t)(version.ptr - line.ptr);
-	}
-	if (!ex_span_eq(version, EX_SPAN("HTTP/1.1")) &&
-	    !ex_span_eq(version, EX_SPAN("HTTP/1.0"))) {
-		ex_h1_break_malformed(p, "version is neither HTTP/1.1 nor HTTP/1.0");
-		return true;
-	}
-	return false;
-}
-
-static enum ex_h1_framing framing_of(struct ex_h1 *p)
-{
-	if (p->ll_done)
-		return p->head.framing == EX_H1_LENGTH && p->head.content_length == 0
-			       ? EX_H1_LENGTH
-			       : EX_H1_NO_BODY;
-	if (p->ll.flags & F_CHUNKED)
-		return EX_H1_CHUNKED;
-	if ((p->ll.flags & F_CONTENT_LENGTH) && p->ll.content_length == p->head.content_length)
-		return EX_H1_LENGTH;
-	return !p->request && llhttp_message_needs_eof(&p->ll) ? EX_H1_UNTIL_CLOSE : EX_H1_NO_BODY;
+	if (error && p->state != H1_BROKEN)
+		ex_h1_break_malformed(p, error);
+	return error != NULL;
 }
 
 static enum h1_state state_after_head(const struct ex_h1 *p)
@@ -350,13 +219,13 @@ static enum h1_state state_after_head(const struct ex_h1 *p)
 
 static enum ex_h1_event head_complete(struct ex_h1 *p)
 {
-	if (!second_reader(p, p->buf, p->len) || !p->ll_head_done ||
+	if (!ex_h1_second_reads(p, p->buf, p->len) || !p->ll_head_done ||
 	    p->ll_headers + 1 != p->lines.n)
 		return ex_h1_break_malformed(p, "malformed head");
 	if (ex_h1_head_read(p) < 0)
 		return p->state == H1_BROKEN ? EX_H1_BAD
 					     : ex_h1_break(p, EX_R_INTERNAL, "out of memory");
-	if (framing_of(p) != p->head.framing)
+	if (ex_h1_second_framing(p) != p->head.framing)
 		return ex_h1_break_malformed(p, "ambiguous framing");
 	if (!p->request && p->head.status / 100 == 1 && ++p->interim > INTERIM_MAX)
 		return ex_h1_break_malformed(p, "too many interim responses");
@@ -376,7 +245,7 @@ static enum ex_h1_event feed_head(struct ex_h1 *p, const char *bytes, size_t len
 			return ex_h1_break(p, EX_R_HTTP_TOO_LARGE, "head too large");
 		if (head_reserve(p, p->len + 1) < 0)
 			return ex_h1_break(p, EX_R_INTERNAL, "out of memory");
-		error = line_byte(&p->lines, c, first, p->request);
+		error = ex_h1_line_byte(&p->lines, c, first, p->request);
 		if (error)
 			return ex_h1_break_malformed(p, error);
 		p->buf[p->len++] = c;
@@ -393,149 +262,6 @@ static enum ex_h1_event feed_head(struct ex_h1 *p, const char *bytes, size_t len
 			return head_complete(p);
 		}
 	}
-	return EX_H1_MORE;
-}
-
-/* ---- bodies ---- */
-
-/* n bytes of body data, known to be that; both readers have to take all of them. */
-static enum ex_h1_event feed_data(struct ex_h1 *p, const char *bytes, size_t n)
-{
-	p->body = (struct ex_span){ 0 };
-	if (!second_reader(p, bytes, n) || p->body.ptr != bytes || p->body.len != n)
-		return ex_h1_break_malformed(p, "ambiguous body");
-	return EX_H1_BODY;
-}
-
-static enum ex_h1_event feed_length(struct ex_h1 *p, const char *bytes, size_t len, size_t *used)
-{
-	size_t n = len < p->remaining ? len : (size_t)p->remaining;
-	enum ex_h1_event ev;
-
-	ev = feed_data(p, bytes, n);
-	if (ev != EX_H1_BODY)
-		return ev;
-	*used = n;
-	p->remaining -= n;
-	if (p->ll_done != (p->remaining == 0))
-		return ex_h1_break_malformed(p, "ambiguous body length");
-	if (p->remaining == 0)
-		p->state = H1_END_DUE;
-	return EX_H1_BODY;
-}
-
-static enum ex_h1_event feed_until_close(struct ex_h1 *p, const char *bytes, size_t len,
-					 size_t *used)
-{
-	*used = len;
-	return feed_data(p, bytes, len);
-}
-
-/* "1f\r\n". Extensions are refused in requests, skipped in responses; nothing else is between. */
-static const char *chunk_size_byte(struct ex_h1 *p, char byte)
-{
-	unsigned char c = (unsigned char)byte;
-	int digit = ex_hex_value(c);
-	char prev = p->lines.prev;
-
-	p->lines.prev = byte;
-	if (prev == '\r')
-		return c == '\n' ? NULL : "CR without LF in a chunk size";
-	if (c == '\r')
-		return p->digits ? NULL : "chunk without size";
-	if (++p->extra_len > CHUNK_EXT_MAX)
-		return "chunk-size line too long";
-	if (p->extra_len > p->digits + 1 || c == ';') { /* within an extension */
-		if (p->request || p->digits == 0 || c < 0x20 || c >= 0x7f)
-			return "chunk extension";
-		return NULL;
-	}
-	if (digit < 0 || ++p->digits > CHUNK_DIGITS)
-		return "bad chunk size";
-	p->remaining = p->remaining << 4 | (unsigned)digit;
-	return NULL;
-}
-
-static enum ex_h1_event feed_chunk_size(struct ex_h1 *p, const char *bytes, size_t len,
-					size_t *used)
-{
-	size_t start = *used;
-	bool done = false;
-
-	while (*used < len && !done) {
-		char c = bytes[*used];
-		const char *error = chunk_size_byte(p, c);
-
-		if (error)
-			return ex_h1_break_malformed(p, error);
-		done = c == '\n';
-		(*used)++;
-	}
-	if (!second_reader(p, bytes + start, *used - start) || p->ll_chunk != done ||
-	    (done && p->ll.content_length != p->remaining))
-		return ex_h1_break_malformed(p, "ambiguous chunk size");
-	if (done) {
-		p->state = p->remaining ? H1_IN_CHUNK_DATA : H1_IN_TRAILERS;
-		p->ll_chunk = false;
-		p->lines = (struct h1_lines){ 0 };
-		p->digits = 0;
-		p->extra_len = 0;
-	}
-	return EX_H1_MORE;
-}
-
-static enum ex_h1_event feed_chunk_data(struct ex_h1 *p, const char *bytes, size_t len,
-					size_t *used)
-{
-	size_t n = len - *used < p->remaining ? len - *used : (size_t)p->remaining;
-	enum ex_h1_event ev = feed_data(p, bytes + *used, n);
-
-	if (ev != EX_H1_BODY)
-		return ev;
-	*used += n;
-	p->remaining -= n;
-	if (p->remaining == 0)
-		p->state = H1_IN_CHUNK_CRLF;
-	return EX_H1_BODY;
-}
-
-static enum ex_h1_event feed_chunk_crlf(struct ex_h1 *p, const char *bytes, size_t len,
-					size_t *used)
-{
-	static const char crlf[2] = { '\r', '\n' };
-
-	for (; *used < len && p->digits < 2; (*used)++, p->digits++)
-		if (bytes[*used] != crlf[p->digits] || !second_reader(p, bytes + *used, 1))
-			return ex_h1_break_malformed(p, "chunk not closed by CR LF");
-	if (p->digits == 2) {
-		p->digits = 0;
-		p->state = H1_IN_CHUNK_SIZE;
-	}
-	return EX_H1_MORE;
-}
-
-/* Trailers are bounded, checked like fields, and dropped. */
-static enum ex_h1_event feed_trailers(struct ex_h1 *p, const char *bytes, size_t len, size_t *used)
-{
-	size_t start = *used;
-	bool done = false;
-
-	while (*used < len && !done) {
-		bool was_empty = p->lines.line_len == 0;
-		char c = bytes[*used];
-		const char *error = line_byte(&p->lines, c, false, p->request);
-
-		if (error)
-			return ex_h1_break_malformed(p, error);
-		if (++p->extra_len > TRAILERS_MAX)
-			return ex_h1_break(p, EX_R_HTTP_TOO_LARGE, "trailers too large");
-		done = c == '\n' && was_empty;
-		(*used)++;
-	}
-	if (!second_reader(p, bytes + start, *used - start) || p->ll_done != done)
-		return ex_h1_break_malformed(p, "malformed trailers");
-	if (done)
-		p->state = H1_END_DUE;
 	return EX_H1_MORE;
 }
 
@@ -562,17 +288,12 @@ static enum ex_h1_event feed_step(struct ex_h1 *p, const char *bytes, size_t len
 			message_start(p);
 		return feed_head(p, bytes, len, used);
 	case H1_IN_LENGTH:
-		return feed_length(p, bytes, len, used);
 	case H1_IN_UNTIL_CLOSE:
-		return feed_until_close(p, bytes, len, used);
 	case H1_IN_CHUNK_SIZE:
-		return feed_chunk_size(p, bytes, len, used);
 	case H1_IN_CHUNK_DATA:
-		return feed_chunk_data(p, bytes, len, used);
 	case H1_IN_CHUNK_CRLF:
-		return feed_chunk_crlf(p, bytes, len, used);
 	case H1_IN_TRAILERS:
-		return feed_trailers(p, bytes, len, used);
+		return ex_h1_body_feed(p, bytes, len, used);
 	case H1_END_DUE:
 		return message_end(p);
 	case H1_UPGRADED:
@@ -604,9 +325,8 @@ enum ex_h1_event ex_h1_eof(struct ex_h1 *p)
 {
 	switch (p->state) {
 	case H1_IN_UNTIL_CLOSE:
-		return llhttp_finish(&p->ll) == HPE_OK && p->ll_done
-			       ? message_end(p)
-			       : ex_h1_break_malformed(p, "message cut off");
+		return ex_h1_second_finish(p) ? message_end(p)
+					      : ex_h1_break_malformed(p, "message cut off");
 	case H1_END_DUE:
 		return message_end(p);
 	case H1_IN_HEAD:

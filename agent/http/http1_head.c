@@ -224,7 +224,7 @@ static int upgrade_read(struct ex_h1 *p, const struct seen *s)
 	struct ex_h1_head *head = &p->head;
 	struct ex_span list = s->upgrade, one;
 
-	if (!s->has_upgrade && !s->option_upgrade)
+	if ((!p->request && head->status != 101) || (!s->has_upgrade && !s->option_upgrade))
 		return 0;
 	if (!s->has_upgrade || s->upgrade.len == 0)
 		return bad(p, "Connection: Upgrade without Upgrade");
@@ -290,8 +290,8 @@ int ex_h1_head_read(struct ex_h1 *p)
 
 	if (p->request && !request_line_agrees(p))
 		return bad(p, "ambiguous request line");
-	head->minor = llhttp_get_http_minor(&p->ll);
-	head->status = p->request ? 0 : (uint16_t)llhttp_get_status_code(&p->ll);
+	head->minor = (uint8_t)ex_h1_second_minor(p);
+	head->status = p->request ? 0 : (uint16_t)ex_h1_second_status(p);
 	head->phrase = p->request ? (struct ex_span){ 0 } : ex_span_trim(p->ll_phrase);
 	r = headers_check(p);
 	if (r < 0)

@@ -71,6 +71,24 @@ bool ex_h1_method_refused(struct ex_h1 *p, struct ex_span method);
 /* The complete head in p->buf -> p->head. 0, or -EINVAL after ex_h1_break(), or -ENOMEM. */
 EX_MUST_CHECK int ex_h1_head_read(struct ex_h1 *p);
 
+/*
+ * One byte of a head or of trailers. NULL, or what is wrong with it. Every line ends in CR LF; a
+ * field line is a token, a colon and a value without controls; nothing is folded.
+ */
+const char *ex_h1_line_byte(struct h1_lines *l, char byte, bool first_line, bool ascii);
+
+/* Bytes behind the head; some are left. */
+enum ex_h1_event ex_h1_body_feed(struct ex_h1 *p, const char *bytes, size_t len, size_t *used);
+
+/* llhttp, the second reader, on bytes that the first has passed. False when it disagrees. */
+void ex_h1_second_start(struct ex_h1 *p);
+bool ex_h1_second_reads(struct ex_h1 *p, const char *bytes, size_t len);
+bool ex_h1_second_finish(struct ex_h1 *p);
+unsigned ex_h1_second_minor(const struct ex_h1 *p);
+unsigned ex_h1_second_status(const struct ex_h1 *p);
+uint64_t ex_h1_second_chunk(const struct ex_h1 *p);
+enum ex_h1_framing ex_h1_second_framing(const struct ex_h1 *p);
+
 /* Same field name when case and "_" for "-" are ignored, as CGI-like servers do. */
 bool ex_h1_name_is(struct ex_span name, const char *lower_case);
 

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The forwarder in small: parses a stream, writes every message as it would go on, and checks that
+ * what was written parses to the same messages and is written again byte for byte.
+ */
+#ifndef EXEAT_TESTS_HTTP_REWRITE_H
+#define EXEAT_TESTS_HTTP_REWRITE_H
+
+#include <assert.h>
+
+#include "agent/http/http1.h"
+
+struct rewritten {
+	char *bytes;
+	size_t len, cap;
+	size_t messages;
+	bool bad;
+};
+
+static inline void rewrite_add(struct rewritten *w, const char *bytes, size_t len)
+{
+	while (w->cap - w->len < len) {
+		w->cap = w->cap ? w->cap * 2 : 4096;
+		w->bytes = realloc(w->bytes, w->cap);
+		assert(w->bytes);
+	}
+	if (len)
+		memcpy(w->bytes + w->len, bytes, len);
+	w->len += len;
+}
+
+static inline void rewrite_head(struct rewritten *w, const struct ex_h1_head *head, bool request)
+{
+	char *out = malloc(EX_H1_WRITE_MAX);
+	ssize_t n;
+
+	assert(out);
+	n = request ? ex_h1_write_request(head, head->close, head->upgrade.len > 0, out,
+					  EX_H1_WRITE_MAX)
+		    : ex_h1_write_response(head, head->close, out, EX_H1_WRITE_MAX);
+	assert(n > 0);
+	rewrite_add(w, out, (size_t)n);
+	free(out);
+}
+
+/* All complete messages of the stream, up to the first that is refused. */
+static inline void rewrite_run(struct rewritten *w, bool request, const char *bytes, size_t len)
+{
+	struct ex_h1 *p;
+	size_t at = 0, used, start = 0;
+	enum ex_h1_framing framing = EX_H1_NO_BODY;
+	enum ex_h1_event ev;
+	char line[20];
+	int r = ex_h1_new(request, &p);
+
+	assert(r == 0);
+	memset(w, 0, sizeof(*w));
+	do {
+		ev = ex_h1_feed(p, bytes + at, len - at, &used);
+		assert(used <= len - at);
+		at += used;
+		if (ev == EX_H1_MORE)
+			ev = ex_h1_eof(p);
+		if (ev == EX_H1_HEAD) {
+			start = w->len;
+			framing = ex_h1_head(p)->framing;
+			rewrite_head(w, ex_h1_head(p), request);
+		} else if (ev == EX_H1_BODY) {
+			if (framing == EX_H1_CHUNKED)
+				rewrite_add(w, line, ex_h1_chunk_head(ex_h1_body(p).len, line));
+			rewrite_add(w, ex_h1_body(p).ptr, ex_h1_body(p).len);
+			if (framing == EX_H1_CHUNKED)
+				rewrite_add(w, "\r\n", 2);
+		} else if (ev == EX_H1_END) {
+			if (framing == EX_H1_CHUNKED)
+				rewrite_add(w, "0\r\n\r\n", 5);
+			w->messages++;
+			start = w->len;
+		}
+	} while (ev == EX_H1_HEAD || ev == EX_H1_BODY || ev == EX_H1_END);
+	w->bad = ev == EX_H1_BAD;
+	w->len = start; /* without the message that did not end */
+	ex_h1_free(p);
+}
+
+/* Aborts when the second pass differs from the first. Returns the messages of the first. */
+static inline size_t rewrite_check(bool request, const char *bytes, size_t len)
+{
+	struct rewritten one, two;
+	size_t n;
+
+	rewrite_run(&one, request, bytes, len);
+	rewrite_run(&two, request, one.bytes ? one.bytes : "", one.len);
+	assert(!two.bad);
+	assert(one.messages == two.messages);
+	assert(one.len == two.len);
+	assert(one.len == 0 || memcmp(one.bytes, two.bytes, one.len) == 0);
+	n = one.messages;
+	free(one.bytes);
+	free(two.bytes);
+	return n;
+}
+
+#endif

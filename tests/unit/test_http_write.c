@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: Apache-2.0
+/* What is sent on: one spelling, hop-by-hop and override fields gone, stable when parsed again. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <cmocka.h>
+
+#include "tests/unit/http_rewrite.h"
+
+static void assert_rewrites(bool request, const char *in, const char *out)
+{
+	struct rewritten w;
+
+	rewrite_run(&w, request, in, strlen(in));
+	assert_false(w.bad);
+	rewrite_add(&w, "", 1);
+	assert_string_equal(w.bytes, out);
+	free(w.bytes);
+	assert_true(rewrite_check(request, in, strlen(in)) > 0);
+}
+
+static void test_request_is_written_from_what_was_parsed(void **state)
+{
+	(void)state;
+	assert_rewrites(
+		true,
+		"POST /v1/%63hat?x=%2f HTTP/1.0\r\nUser-Agent: a\r\nhost: API.Example.com.\r\n"
+		"Content-Length:5\r\naccept:\t*/* \r\n\r\nhello",
+		"POST /v1/chat?x=%2F HTTP/1.1\r\nHost: api.example.com\r\nUser-Agent: a\r\n"
+		"accept: */*\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello");
+}
+
+static void test_chunks_are_written_anew_and_trailers_dropped(void **state)
+{
+	(void)state;
+	assert_rewrites(true,
+			"POST / HTTP/1.1\r\nHost: a.b\r\nTransfer-Encoding: CHUNKED\r\n"
+			"Trailer: X\r\n\r\n0A\r\n0123456789\r\n000\r\nX: y\r\n\r\n",
+			"POST / HTTP/1.1\r\nHost: a.b\r\nTransfer-Encoding: chunked\r\n"
+			"Connection: keep-alive\r\n\r\na\r\n0123456789\r\n0\r\n\r\n");
+}
+
+static void test_hop_by_hop_fields_are_removed(void **state)
+{
+	(void)state;
+	assert_rewrites(
+		true,
+		"GET / HTTP/1.1\r\nHost: a.b:8080\r\nConnection: TE, keep-alive\r\nTE: trailers\r\n"
+		"Keep-Alive: 5\r\nProxy-Connection: x\r\nProxy-Authorization: Basic eDp5\r\n"
+		"Upgrade: websocket\r\nCookie: c\r\n\r\n",
+		"GET / HTTP/1.1\r\nHost: a.b:8080\r\nCookie: c\r\n"
+		"Connection: keep-alive\r\n\r\n");
+}
+
+static void test_attack_34_method_override_fields_are_removed(void **state)
+{
+	(void)state;
+	assert_rewrites(true,
+			"POST /ok HTTP/1.1\r\nHost: a.b\r\nX-HTTP-Method-Override: DELETE\r\n"
+			"x-http-method: PUT\r\nX-Method-Override: PUT\r\nX-Original-URL: /admin\r\n"
+			"X-Rewrite-URL: /admin\r\nX_Http_Method_Override: DELETE\r\n"
+			"X-Forwarded-Host: evil.example\r\nX-Forwarded-For: 1.2.3.4\r\n\r\n",
+			"POST /ok HTTP/1.1\r\nHost: a.b\r\nX-Forwarded-For: 1.2.3.4\r\n"
+			"Connection: keep-alive\r\n\r\n");
+}
+
+static void test_upgrade_goes_on_only_when_kept(void **state)
+{
+	static const char in[] =
+		"GET /ws HTTP/1.1\r\nHost: a.b\r\nConnection: keep-alive, Upgrade\r\n"
+		"Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\r\n";
+	char out[512];
+	struct ex_h1 *p;
+	size_t used;
+	ssize_t n;
+
+	(void)state;
+	assert_int_equal(ex_h1_new(true, &p), 0);
+	assert_int_equal(ex_h1_feed(p, in, strlen(in), &used), EX_H1_HEAD);
+	n = ex_h1_write_request(ex_h1_head(p), false, true, out, sizeof(out) - 1);
+	assert_true(n > 0);
+	out[n] = '\0';
+	assert_string_equal(out, "GET /ws HTTP/1.1\r\nHost: a.b\r\nSec-WebSocket-Version: 13\r\n"
+				 "Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+	n = ex_h1_write_request(ex_h1_head(p), false, false, out, sizeof(out) - 1);
+	assert_true(n > 0);
+	out[n] = '\0';
+	assert_null(strstr(out, "Upgrade"));
+	ex_h1_free(p);
+}
+
+static void test_expect_goes_on(void **state)
+{
+	(void)state;
+	assert_rewrites(true,
+			"PUT / HTTP/1.1\r\nHost: a.b\r\nexpect: 100-CONTINUE\r\n"
+			"Content-Length: 1\r\n\r\nx",
+			"PUT / HTTP/1.1\r\nHost: a.b\r\nExpect: 100-continue\r\n"
+			"Content-Length: 1\r\nConnection: keep-alive\r\n\r\nx");
+}
+
+static void test_ip6_host_keeps_its_brackets(void **state)
+{
+	(void)state;
+	assert_rewrites(
+		true, "GET / HTTP/1.1\r\nHost: [2001:DB8::0:1]:80\r\n\r\n",
+		"GET / HTTP/1.1\r\nHost: [2001:db8::1]:80\r\nConnection: keep-alive\r\n\r\n");
+}
+
+static void test_responses_are_written_from_what_was_parsed(void **state)
+{
+	(void)state;
+	assert_rewrites(false,
+			"HTTP/1.1 200 OK\r\nServer: x\r\nTransfer-Encoding: chunked\r\n"
+			"Connection: Keep-Alive\r\nTrailer: Y\r\nX: \xc3\xa4\r\n\r\n"
+			"3;ext=1\r\nabc\r\n0\r\n\r\nHTTP/1.0 204\r\nContent-Length: 7\r\n\r\n",
+			"HTTP/1.1 200 OK\r\nServer: x\r\nX: \xc3\xa4\r\n"
+			"Transfer-Encoding: chunked\r\nConnection: keep-alive\r\n\r\n"
+			"3\r\nabc\r\n0\r\n\r\nHTTP/1.1 204 \r\nConnection: close\r\n\r\n");
+	assert_rewrites(false, "HTTP/1.1 304 Not Modified\r\nContent-Length: 7\r\n\r\n",
+			"HTTP/1.1 304 Not Modified\r\nContent-Length: 7\r\n"
+			"Connection: keep-alive\r\n\r\n");
+	assert_rewrites(false, "HTTP/1.1 100 Continue\r\nX: y\r\n\r\nHTTP/1.1 200 OK\r\n\r\nrest",
+			"HTTP/1.1 100 Continue\r\nX: y\r\n\r\n"
+			"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nrest");
+}
+
+static void test_writers_never_exceed_the_buffer(void **state)
+{
+	static const char in[] = "GET /a HTTP/1.1\r\nHost: a.b\r\nX: y\r\n\r\n";
+	char out[256];
+	struct ex_h1 *p;
+	size_t used;
+	ssize_t full;
+
+	(void)state;
+	assert_int_equal(ex_h1_new(true, &p), 0);
+	assert_int_equal(ex_h1_feed(p, in, strlen(in), &used), EX_H1_HEAD);
+	full = ex_h1_write_request(ex_h1_head(p), true, false, out, sizeof(out));
+	assert_true(full > 0);
+	for (size_t cap = 0; cap < (size_t)full; cap++) {
+		char *small = malloc(cap + 1);
+
+		assert_int_equal(ex_h1_write_request(ex_h1_head(p), true, false, small, cap),
+				 -ENOSPC);
+		free(small);
+	}
+	ex_h1_free(p);
+}
+
+static ssize_t denial(const struct ex_h1_denial *d, char *out, size_t cap)
+{
+	ssize_t n = ex_h1_write_denial(d, true, out, cap - 1);
+
+	assert_true(n > 0);
+	out[n] = '\0';
+	return n;
+}
+
+static void test_denial_names_reason_rule_and_remedy(void **state)
+{
+	static const struct ex_rule_info rule = {
+		.policy = "p",
+		.ns = "n",
+		.where = "egress[1].toPorts[0].rules.http[0]",
+		.file = "f",
+		.line = 3,
+		.col = 1,
+	};
+	struct ex_h1_denial d = { .status = 403,
+				  .reason = EX_R_HTTP_DENIED,
+				  .rule = &rule,
+				  .method = EX_SPAN("GET"),
+				  .host = EX_SPAN("api.openai.com"),
+				  .path = EX_SPAN("/v1/models.x?key=sk-secret") };
+	char out[4096];
+	const char *body;
+	struct ex_h1 *p;
+	size_t used;
+
+	(void)state;
+	denial(&d, out, sizeof(out));
+	body = strstr(out, "\r\n\r\n");
+	assert_non_null(body);
+	assert_string_equal(
+		body + 4,
+		"{\"error\":{\"message\":\"exeat denied GET api.openai.com/v1/models.x: no rule allows "
+		"this method and path\",\"type\":\"exeat_denied\",\"code\":\"http-denied\","
+		"\"policy\":\"p\",\"namespace\":\"n\",\"rule\":\"egress[1].toPorts[0].rules.http[0]\","
+		"\"method\":\"GET\",\"host\":\"api.openai.com\",\"path\":\"/v1/models.x\","
+		"\"remedy\":\"under egress[1].toPorts[0].rules.http add: - {method: \\\"GET\\\", "
+		"path: '/v1/models\\\\.x(\\\\?.*)?'}\"}}\n");
+	assert_null(strstr(out, "sk-secret"));
+	assert_int_equal(ex_h1_new(false, &p), 0);
+	assert_int_equal(ex_h1_feed(p, out, strlen(out), &used), EX_H1_HEAD);
+	assert_int_equal(ex_h1_head(p)->status, 403);
+	assert_true(ex_h1_head(p)->close);
+	ex_h1_free(p);
+}
+
+static void test_denial_escapes_and_bounds_what_the_client_sent(void **state)
+{
+	char path[9000], out[4096];
+	struct ex_h1_denial d = { .status = 400,
+				  .reason = EX_R_HTTP_MALFORMED,
+				  .method = EX_SPAN("G\r\nX: y\"\x1b[31m"),
+				  .path = { path, sizeof(path) } };
+
+	(void)state;
+	memset(path, '\x1b', sizeof(path));
+	denial(&d, out, sizeof(out));
+	for (const char *c = strstr(out, "\r\n\r\n") + 4; *c; c++)
+		assert_true(*c >= 0x20 || (*c == '\n' && !c[1]));
+	assert_non_null(strstr(out, "G??X: y\\\"?[31m"));
+}
+
+static void test_denial_of_head_has_no_body(void **state)
+{
+	struct ex_h1_denial d = { .status = 403, .reason = EX_R_HTTP_DENIED, .head_only = true };
+	char out[4096];
+
+	(void)state;
+	denial(&d, out, sizeof(out));
+	assert_string_equal(strstr(out, "\r\n\r\n"), "\r\n\r\n");
+	assert_int_equal(ex_h1_write_denial(&d, true, out, 20), -ENOSPC);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_request_is_written_from_what_was_parsed),
+		cmocka_unit_test(test_chunks_are_written_anew_and_trailers_dropped),
+		cmocka_unit_test(test_hop_by_hop_fields_are_removed),
+		cmocka_unit_test(test_attack_34_method_override_fields_are_removed),
+		cmocka_unit_test(test_upgrade_goes_on_only_when_kept),
+		cmocka_unit_test(test_expect_goes_on),
+		cmocka_unit_test(test_ip6_host_keeps_its_brackets),
+		cmocka_unit_test(test_responses_are_written_from_what_was_parsed),
+		cmocka_unit_test(test_writers_never_exceed_the_buffer),
+		cmocka_unit_test(test_denial_names_reason_rule_and_remedy),
+		cmocka_unit_test(test_denial_escapes_and_bounds_what_the_client_sent),
+		cmocka_unit_test(test_denial_of_head_has_no_body),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
