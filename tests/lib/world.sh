@@ -280,7 +280,8 @@ world_nginx_conf() {
 	world_site evil.example evil $EVIL4 $EVIL6 'return 200 "evil\n";'
 	world_site ok.shared.test shared $SHARED4 $SHARED6 'return 200 "ok\n";'
 	world_site evil.shared.test shared $SHARED4 $SHARED6 'return 200 "evil\n";'
-	world_site '_ pass.example' site 203.0.113.70 2001:db8:113::70 'return 200 "pass\n";'
+	world_site '_ pass.example' site 203.0.113.70 2001:db8:113::70 'return 200 "pass\n";'"
+		$(seq -f 'listen 203.0.113.%g:443 ssl;' 200 239)"
 	cat <<-END
 		server {
 			listen $META4:80; listen [$META6]:80;

@@ -1,0 +1,108 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Messages that are not a proper DNS query, sent to the resolver of resolv.conf over UDP and TCP:
+whatever comes back, it is no address, and the gate still answers afterwards. Prints TAP points."""
+import os
+import re
+import socket
+import struct
+
+SERVERS = re.findall(r"^nameserver\s+(\S+)", open("/etc/resolv.conf").read(), re.M)
+
+
+def name(text):
+    return b"".join(bytes([len(p)]) + p for p in text.split(b".")) + b"\0"
+
+
+def query(qname, qtype=1, qclass=1, flags=0x0100, counts=(1, 0, 0, 0), extra=b""):
+    return struct.pack(">HHHHHH", 0x1234, flags, *counts) + qname + struct.pack(">HH", qtype, qclass) + extra
+
+
+GOOD = name(b"api.openai.com")
+CASES = [
+    ("an empty datagram", b""),
+    ("half a header", b"\x12\x34\x01"),
+    ("a header alone", struct.pack(">HHHHHH", 1, 0x0100, 0, 0, 0, 0)),
+    ("a question that is not there", struct.pack(">HHHHHH", 1, 0x0100, 1, 0, 0, 0)),
+    ("a response", query(GOOD, flags=0x8180)),
+    ("two questions", query(GOOD, counts=(2, 0, 0, 0), extra=name(b"evil.example") + b"\0\1\0\1")),
+    ("65535 questions", query(GOOD, counts=(65535, 0, 0, 0))),
+    ("a label that is too long", query(b"\x40" + b"a" * 64 + b"\0")),
+    ("a name that is too long", query(b"".join(b"\x3f" + b"a" * 63 for _ in range(5)) + b"\0")),
+    ("a name without end", query(b"\x03api\x3f")[:20]),
+    ("a pointer to itself", query(b"\xc0\x0c")),
+    ("a pointer beyond the message", query(b"\xc3\xff")),
+    ("a pointer loop", query(b"\x01a\xc0\x0c")),
+    ("a NUL inside a label", query(name(b"api\0.openai.com"))),
+    ("a dot inside a label", query(b"\x0eapi.openai.com\0")),
+    ("bytes above 127", query(name(b"\xe4pi.openai.com"))),
+    ("bytes behind the question", query(GOOD, extra=b"secret" * 20)),
+    ("an answer in the query", query(GOOD, counts=(1, 1, 0, 0), extra=GOOD + struct.pack(">HHIH4s", 1, 1, 60, 4, b"\1\2\3\4"))),
+    ("a lying EDNS length", query(GOOD, counts=(1, 0, 0, 1), extra=b"\0" + struct.pack(">HHIH", 41, 1232, 0, 999))),
+    ("two EDNS records", query(GOOD, counts=(1, 0, 0, 2), extra=(b"\0" + struct.pack(">HHIH", 41, 1232, 0, 0)) * 2)),
+    ("a zone transfer", query(GOOD, qtype=252)),
+    ("a notify", query(GOOD, flags=0x2400)),
+]
+
+
+def has_address(message, good_question):
+    return len(message) > 8 and struct.unpack(">H", message[6:8])[0] > 0 and not good_question
+
+
+def ask_udp(server, data):
+    family = socket.AF_INET6 if ":" in server else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as s:
+        s.settimeout(0.4)
+        s.connect((server, 53))
+        s.send(data)
+        try:
+            return s.recv(65535)
+        except OSError:
+            return b""
+
+
+def ask_tcp(server, data, lie=0):
+    with socket.create_connection((server, 53), timeout=3) as s:
+        s.sendall(struct.pack(">H", len(data) + lie) + data)
+        s.settimeout(0.4)
+        try:
+            got = s.recv(65535)
+        except OSError:
+            got = b""
+        return got[2:]
+
+
+def point(good, text):
+    print("%s - %s" % ("ok" if good else "not ok", text))
+
+
+def main():
+    point(len(SERVERS) >= 1, "resolv.conf names a resolver")
+    for server in SERVERS:
+        alive = query(GOOD)
+        for what, data in CASES:
+            # trailing bytes and odd EDNS may be answered: by the gate's own reading of the question
+            lenient = what in ("bytes behind the question", "two EDNS records", "a lying EDNS length")
+            for how, ask in (("UDP", ask_udp), ("TCP", ask_tcp)):
+                point(not has_address(ask(server, data), lenient), "%s over %s to %s" % (what, how, server))
+        ask_tcp(server, alive, lie=500)
+        point(True, "a lying TCP length to %s" % server)
+        ids = []
+        with socket.create_connection((server, 53), timeout=3) as s:
+            for i in range(20):  # pipelined, each byte on its own for the first
+                q = struct.pack(">H", i) + alive[2:]
+                data = struct.pack(">H", len(q)) + q
+                for b in (data if i == 0 else [data]):
+                    s.send(bytes([b]) if i == 0 else b)
+            f = s.makefile("rb")
+            for _ in range(20):
+                size = f.read(2)
+                if len(size) < 2:
+                    break
+                ids.append(f.read(struct.unpack(">H", size)[0])[:2])
+        point(sorted(ids) == [struct.pack(">H", i) for i in range(20)], "20 pipelined TCP queries to %s" % server)
+        point(has_address(ask_udp(server, os.urandom(2) + alive[2:]), False), "%s still answers over UDP" % server)
+        point(has_address(ask_tcp(server, alive), False), "%s still answers over TCP" % server)
+
+
+main()

