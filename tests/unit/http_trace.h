@@ -72,9 +72,7 @@ static inline void trace_event(struct trace *t, struct ex_h1 *p, enum ex_h1_even
 		t->bad = true;
 		t->reason = ex_h1_reason(p);
 		t->error = ex_h1_error(p);
-		trace_add(t, "BAD ", 4);
-		trace_add(t, t->error, strlen(t->error));
-		trace_add(t, "\n", 1);
+		trace_add(t, "BAD\n", 4); /* which reader complained first depends on the cut */
 		return;
 	case EX_H1_UPGRADED:
 		trace_add(t, "UPGRADED\n", 9);
