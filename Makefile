@@ -102,6 +102,8 @@ $(O)/third_party/%.o: /usr/share/llhttp/%.c
 	$(Q)$(CC) $(OPT) $(HARDEN) -w -I/usr/share/include/llhttp -c $< -o $@
 
 $(AGENT_OBJ) $(O)/agent/main.o: | $(BPF_SKEL)
+# -MMD leaves out what comes in with -isystem
+$(filter $(O)/agent/gate/%,$(AGENT_OBJ)): $(BPF_SKEL)
 
 $(O)/libpolicy.a: $(POLICY_OBJ)
 	$(call msg,AR,$@)
