@@ -181,7 +181,7 @@ static _Noreturn void init_main(const struct ex_child_spec *spec, int control)
 		exec_command(spec);
 	}
 	install_handlers();
-	if (command_pid < 0 || ex_confine_drop_caps() < 0)
+	if (command_pid < 0 || ex_confine_drop_bounding() < 0 || ex_confine_drop_caps() < 0)
 		_exit(125);
 	status = reap_until_done();
 	(void)write_all(control, &status, sizeof(status));

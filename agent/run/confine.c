@@ -140,11 +140,14 @@ static int set_caps(bool keep_some)
 	return r;
 }
 
+int ex_confine_drop_bounding(void)
+{
+	return drop_bounding(false);
+}
+
 int ex_confine_drop_caps(void)
 {
-	int r = drop_bounding(false);
-
-	return r < 0 ? r : set_caps(false);
+	return set_caps(false);
 }
 
 /* ---- system calls ---- */

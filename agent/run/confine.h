@@ -37,7 +37,10 @@ void ex_identity_done(struct ex_identity *id);
  */
 EX_MUST_CHECK int ex_confine_self(const struct ex_identity *id);
 
-/* Drops every capability and the identity stays: for helpers that only wait. */
+/* For exeat's own helpers: no capability can be gained any more (needs CAP_SETPCAP) ... */
+EX_MUST_CHECK int ex_confine_drop_bounding(void);
+
+/* ... and none is held. The identity stays. */
 EX_MUST_CHECK int ex_confine_drop_caps(void);
 
 #endif

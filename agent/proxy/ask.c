@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <sys/epoll.h>
+
+#include "agent/core/log.h"
+#include "agent/proxy/ask.h"
+
+#define WAITING_MAX 1024 /* asked or queued; each is bounded by a connection or a DNS question */
+
+struct question {
+	struct question *next;
+	uint32_t id;
+	ex_ask_fn fn; /* NULL when cancelled */
+	void *arg;
+	bool sent;
+	size_t len;
+	union ex_ipc_message msg[];
+};
+
+struct ex_ask {
+	struct ex_loop *loop;
+	struct ex_watch watch;
+	int fd;
+	uint32_t last_id;
+	size_t n_waiting, n_sent;
+	struct question *first, **last;
+};
+
+/* Sends what the parent has room for. A send that fails means the parent is gone. */
+static void send_queued(struct ex_ask *a)
+{
+	for (struct question *q = a->first; q && a->n_sent < EX_IPC_WAITING_MAX; q = q->next) {
+		if (q->sent)
+			continue;
+		if (ex_ipc_send(a->fd, q->msg, q->len, -1) < 0) {
+			ex_loop_quit(a->loop);
+			return;
+		}
+		q->sent = true;
+		a->n_sent++;
+	}
+}
+
+static struct question *take_question(struct ex_ask *a, uint32_t id)
+{
+	for (struct question **p = &a->first; *p; p = &(*p)->next) {
+		struct question *q = *p;
+
+		if (q->id != id || !q->sent)
+			continue;
+		*p = q->next;
+		if (a->last == &q->next)
+			a->last = p;
+		a->n_waiting--;
+		a->n_sent--;
+		return q;
+	}
+	return NULL;
+}
+
+static void on_answer(struct ex_watch *w, uint32_t events)
+{
+	struct ex_ask *a = ex_container_of(w, struct ex_ask, watch);
+	union ex_ipc_message msg;
+	struct question *q;
+	ssize_t n;
+	int fd = -1;
+
+	(void)events;
+	n = ex_ipc_receive(a->fd, &msg, &fd);
+	if (n == -EAGAIN)
+		return;
+	if (n <= 0) {
+		ex_loop_quit(a->loop);
+		return;
+	}
+	q = take_question(a, msg.head.id);
+	if (q && q->fn)
+		q->fn(q->arg, &msg, fd);
+	else if (fd >= 0)
+		close(fd);
+	free(q);
+	send_queued(a);
+}
+
+int ex_ask_new(struct ex_loop *loop, int fd, struct ex_ask **ret)
+{
+	struct ex_ask *a = calloc(1, sizeof(*a));
+	int r;
+
+	if (!a)
+		return -ENOMEM;
+	a->loop = loop;
+	a->fd = fd;
+	a->last = &a->first;
+	a->watch.fn = on_answer;
+	r = ex_watch_start(loop, &a->watch, fd, EPOLLIN);
+	if (r < 0) {
+		free(a);
+		return r;
+	}
+	*ret = a;
+	return 0;
+}
+
+void ex_ask_free(struct ex_ask *a)
+{
+	if (!a)
+		return;
+	ex_watch_stop(a->loop, &a->watch);
+	while (a->first) {
+		struct question *q = a->first;
+
+		a->first = q->next;
+		free(q);
+	}
+	free(a);
+}
+
+int ex_ask_send(struct ex_ask *a, union ex_ipc_message *msg, ex_ask_fn fn, void *arg)
+{
+	size_t len = ex_ipc_size(msg->head.type);
+	struct question *q;
+
+	if (a->n_waiting == WAITING_MAX)
+		return -EBUSY;
+	q = malloc(sizeof(*q) + len);
+	if (!q)
+		return -ENOMEM;
+	*q = (struct question){ .id = ++a->last_id, .fn = fn, .arg = arg, .len = len };
+	msg->head.id = q->id;
+	memcpy(q->msg, msg, len);
+	*a->last = q;
+	a->last = &q->next;
+	a->n_waiting++;
+	send_queued(a);
+	return 0;
+}
+
+void ex_ask_cancel(struct ex_ask *a, const void *arg)
+{
+	for (struct question *q = a->first; q; q = q->next)
+		if (q->arg == arg)
+			q->fn = NULL;
+}
+
+int ex_ask_ready(struct ex_ask *a, struct ex_span spki)
+{
+	struct ex_ipc_ready msg = { .head.type = EX_IPC_READY, .spki_len = (uint32_t)spki.len };
+
+	if (spki.len > sizeof(msg.spki))
+		return -EMSGSIZE;
+	memcpy(msg.spki, spki.ptr, spki.len);
+	return ex_ipc_send(a->fd, &msg, sizeof(msg), -1);
+}
+
+void ex_ask_audit(struct ex_ask *a, const struct ex_audit_record *rec)
+{
+	struct ex_ipc_audit msg = { .head.type = EX_IPC_AUDIT, .record = *rec };
+
+	if (ex_ipc_send(a->fd, &msg, sizeof(msg), -1) < 0)
+		ex_loop_quit(a->loop);
+}

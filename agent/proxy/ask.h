@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the proxy asks its privileged parent for. Bounded; more wait here in order. */
+#ifndef EXEAT_AGENT_PROXY_ASK_H
+#define EXEAT_AGENT_PROXY_ASK_H
+
+#include "agent/audit/audit.h"
+#include "agent/core/ipc.h"
+#include "agent/core/loop.h"
+
+struct ex_ask;
+
+/* fd: the proxy's end. When the parent is gone, the process ends: there is nobody to serve. */
+EX_MUST_CHECK int ex_ask_new(struct ex_loop *loop, int fd, struct ex_ask **ret);
+void ex_ask_free(struct ex_ask *a);
+
+/*
+ * Sends msg, whose head.type is set; fn gets the answer once, later. fd: a descriptor that came
+ * with it, owned by fn; else -1. -ENOMEM, or -EBUSY when too many wait.
+ */
+typedef void (*ex_ask_fn)(void *arg, const union ex_ipc_message *answer, int fd);
+EX_MUST_CHECK int ex_ask_send(struct ex_ask *a, union ex_ipc_message *msg, ex_ask_fn fn, void *arg);
+
+/* fn(arg) of everything asked with this arg will not be called any more. */
+void ex_ask_cancel(struct ex_ask *a, const void *arg);
+
+/* No answer is expected to these. */
+EX_MUST_CHECK int ex_ask_ready(struct ex_ask *a, struct ex_span spki);
+void ex_ask_audit(struct ex_ask *a, const struct ex_audit_record *rec);
+
+#endif

@@ -1,0 +1,382 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The life of a connection: accept, events, timers, end. What happens between is in sniff.c, http.c
+ * and stream.c. */
+#include <assert.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+#include "agent/proxy/ask.h"
+#include "agent/proxy/conn.h"
+#include "agent/proxy/datagram.h"
+#include "agent/tls/session.h"
+
+#define ROUNDS_MAX 16 /* steps of one connection before others get their turn */
+
+#define SNIFF_PROBE_MS 300           /* after this silence the server may be meant to speak first */
+#define HANDSHAKE_MS   10000         /* certificate and TLS handshake with the client */
+#define DIAL_MS        10000         /* connect and TLS handshake with the server */
+#define HEAD_MS        120000        /* idle time and the whole of a request head */
+#define IDLE_MS        (3600 * 1000) /* a request under way, or a stream, without a byte */
+#define LINGER_MS      30000
+
+static void conn_free(struct ex_defer *d)
+{
+	struct ex_conn *c = ex_container_of(d, struct ex_conn, free_later);
+
+	free(c->names_text);
+	free(c);
+}
+
+/* Legal moves; everything may end. */
+static bool may_follow(enum ex_conn_state from, enum ex_conn_state to)
+{
+	static const uint8_t next[] = {
+		[EX_CONN_SNIFF] = 1 << EX_CONN_MINT | 1 << EX_CONN_HANDSHAKE | 1 << EX_CONN_HTTP |
+				  1 << EX_CONN_STREAM | 1 << EX_CONN_LINGER,
+		[EX_CONN_MINT] = 1 << EX_CONN_HANDSHAKE | 1 << EX_CONN_LINGER,
+		[EX_CONN_HANDSHAKE] = 1 << EX_CONN_HTTP,
+		[EX_CONN_HTTP] = 1 << EX_CONN_STREAM | 1 << EX_CONN_LINGER,
+		[EX_CONN_STREAM] = 0,
+		[EX_CONN_LINGER] = 0,
+		[EX_CONN_CLOSED] = 0,
+	};
+
+	return to == EX_CONN_CLOSED || (next[from] & 1 << to);
+}
+
+void ex_conn_set_state(struct ex_conn *c, enum ex_conn_state state)
+{
+	static const uint64_t timeout[] = {
+		[EX_CONN_MINT] = HANDSHAKE_MS, [EX_CONN_HANDSHAKE] = HANDSHAKE_MS,
+		[EX_CONN_HTTP] = HEAD_MS,      [EX_CONN_STREAM] = IDLE_MS,
+		[EX_CONN_LINGER] = LINGER_MS,  [EX_CONN_CLOSED] = 0,
+	};
+
+	assert(may_follow(c->state, state));
+	c->state = state;
+	if (timeout[state])
+		ex_conn_set_timeout(c, timeout[state]);
+}
+
+void ex_conn_set_timeout(struct ex_conn *c, uint64_t ms)
+{
+	/* Without a timer a connection could stay for ever: end it instead. */
+	if (ex_timer_start(c->px->loop, &c->timer, ms) < 0)
+		ex_conn_close(c);
+}
+
+void ex_conn_close(struct ex_conn *c)
+{
+	struct ex_loop *loop = c->px->loop;
+
+	if (c->state == EX_CONN_CLOSED)
+		return;
+	ex_conn_set_state(c, EX_CONN_CLOSED);
+	ex_ask_cancel(c->px->ask, c);
+	ex_timer_stop(loop, &c->timer);
+	ex_timer_stop(loop, &c->again);
+	ex_side_close(&c->client, loop);
+	ex_side_close(&c->server, loop);
+	ex_conn_http_done(c);
+	c->px->n_conns--;
+	ex_defer(loop, &c->free_later);
+}
+
+void ex_conn_reset(struct ex_conn *c)
+{
+	struct linger off = { .l_onoff = 1, .l_linger = 0 };
+
+	if (c->state != EX_CONN_CLOSED && c->client.fd >= 0)
+		(void)setsockopt(c->client.fd, SOL_SOCKET, SO_LINGER, &off, sizeof(off));
+	ex_conn_close(c);
+}
+
+void ex_conn_linger(struct ex_conn *c)
+{
+	ex_side_close(&c->server, c->px->loop);
+	ex_conn_set_state(c, EX_CONN_LINGER);
+}
+
+/* Throws away what the client still sends, so that its system does not answer with a reset that
+ * overtakes our last bytes. */
+static bool step_linger(struct ex_conn *c)
+{
+	bool moved = ex_buf_len(&c->client.in) > 0;
+
+	ex_buf_consume(&c->client.in, ex_buf_len(&c->client.in));
+	if (!ex_buf_len(&c->client.out))
+		ex_side_finish(&c->client);
+	if (c->client.eof && c->client.finished) {
+		ex_conn_close(c);
+		return false;
+	}
+	return moved;
+}
+
+/* ---- events ---- */
+
+static bool step_handshake(struct ex_conn *c)
+{
+	static const struct ex_decision broken = { EX_V_DENY, EX_R_TLS_HANDSHAKE, 0 };
+	int r = ex_side_handshake(&c->client);
+
+	if (r < 0) {
+		ex_conn_audit(c, EX_AUDIT_TLS, &broken, NULL, 0, ex_tls_error(c->client.tls));
+		ex_conn_close(c);
+		return false;
+	}
+	if (r == 0)
+		return false;
+	if (ex_conn_http_begin(c) < 0)
+		ex_conn_reset(c);
+	return true;
+}
+
+static bool step(struct ex_conn *c)
+{
+	switch (c->state) {
+	case EX_CONN_SNIFF:
+		return ex_conn_sniff(c);
+	case EX_CONN_MINT:
+		return false;
+	case EX_CONN_HANDSHAKE:
+		return step_handshake(c);
+	case EX_CONN_HTTP:
+		return ex_conn_http(c);
+	case EX_CONN_STREAM:
+		return ex_conn_stream(c);
+	case EX_CONN_LINGER:
+		return step_linger(c);
+	case EX_CONN_CLOSED:
+		break;
+	}
+	return false;
+}
+
+/* Connect, then TLS: 0 or negative errno. */
+static int advance_dial(struct ex_conn *c)
+{
+	int r;
+
+	if (!c->server.handshaking)
+		return 0;
+	r = ex_side_handshake(&c->server);
+	if (r == 1)
+		ex_conn_set_timeout(c, IDLE_MS);
+	return r < 0 ? r : 0;
+}
+
+/* Fill, step, flush: true when something moved. */
+static bool run_round(struct ex_conn *c)
+{
+	int in, up, r = advance_dial(c);
+	bool moved;
+
+	if (r < 0) {
+		ex_conn_dial_failed(c, r);
+		return true;
+	}
+	in = ex_side_fill(&c->client);
+	up = ex_side_fill(&c->server);
+	/* A peer that broke off has ended; what it sent before is still dealt with. */
+	if (in < 0)
+		c->client.eof = c->client.hup = c->client.broken = true;
+	if (up < 0)
+		c->server.eof = c->server.hup = c->server.broken = true;
+	moved = in > 0 || up > 0;
+	moved |= step(c);
+	if (c->state == EX_CONN_CLOSED)
+		return false;
+	in = ex_side_flush(&c->client);
+	up = ex_side_flush(&c->server);
+	if (in < 0 || (up < 0 && c->state == EX_CONN_STREAM)) {
+		ex_conn_reset(c);
+		return false;
+	}
+	if (up < 0) /* the server may have answered before it stopped reading */
+		ex_buf_consume(&c->server.out, ex_buf_len(&c->server.out));
+	return moved || in > 0 || up != 0;
+}
+
+void ex_conn_run(struct ex_conn *c)
+{
+	int rounds = 0;
+
+	while (c->state != EX_CONN_CLOSED && run_round(c)) {
+		if (++rounds < ROUNDS_MAX)
+			continue;
+		/* TLS may hold bytes that epoll does not see: come back without waiting for it. */
+		if (ex_timer_start(c->px->loop, &c->again, 0) < 0)
+			ex_conn_reset(c);
+		break;
+	}
+	if (c->state == EX_CONN_CLOSED)
+		return;
+	if (c->state == EX_CONN_STREAM && rounds)
+		ex_conn_set_timeout(c, IDLE_MS);
+	ex_side_update(&c->client, c->px->loop);
+	ex_side_update(&c->server, c->px->loop);
+}
+
+static void on_client(struct ex_watch *w, uint32_t events)
+{
+	struct ex_conn *c = ex_container_of(w, struct ex_conn, client.watch);
+
+	if (events & (EPOLLHUP | EPOLLERR))
+		c->client.hup = true;
+	ex_conn_run(c);
+}
+
+static void on_server(struct ex_watch *w, uint32_t events)
+{
+	struct ex_conn *c = ex_container_of(w, struct ex_conn, server.watch);
+	int r;
+
+	if (c->server.connecting) {
+		r = ex_side_connected(&c->server);
+		if (r == 0 && c->tls) {
+			struct ex_span name = { c->hello.sni, c->hello.sni_len };
+
+			r = ex_tls_connect(c->px->tls, c->server.fd, name, false, &c->server.tls);
+			c->server.handshaking = r == 0;
+		} else if (r == 0) {
+			ex_conn_set_timeout(c, IDLE_MS);
+		}
+		if (r < 0) {
+			ex_conn_dial_failed(c, r);
+			events = 0;
+		}
+	}
+	if (events & (EPOLLHUP | EPOLLERR))
+		c->server.hup = true;
+	ex_conn_run(c);
+}
+
+static void on_again(struct ex_timer *t)
+{
+	ex_conn_run(ex_container_of(t, struct ex_conn, again));
+}
+
+static void on_timeout(struct ex_timer *t)
+{
+	static const struct ex_decision late = { EX_V_DENY, EX_R_TIMEOUT, 0 };
+	struct ex_conn *c = ex_container_of(t, struct ex_conn, timer);
+
+	if (c->server.connecting || c->server.handshaking) {
+		ex_conn_dial_failed(c, -ETIMEDOUT);
+		ex_conn_run(c);
+	} else if (c->state == EX_CONN_SNIFF) {
+		ex_conn_sniff_timeout(c);
+		ex_conn_run(c);
+	} else if (c->state == EX_CONN_LINGER || c->state == EX_CONN_STREAM ||
+		   (c->state == EX_CONN_HTTP && !c->x.active)) {
+		ex_conn_close(c);
+	} else {
+		ex_conn_audit(c, c->state == EX_CONN_HTTP ? EX_AUDIT_HTTP : EX_AUDIT_TLS, &late,
+			      NULL, 0, NULL);
+		ex_conn_reset(c);
+	}
+}
+
+int ex_conn_dial(struct ex_conn *c)
+{
+	int r = ex_side_connect(&c->server, c->px->loop, &c->flow.dst, c->flow.port);
+
+	if (r == 0)
+		ex_conn_set_timeout(c, DIAL_MS);
+	return r;
+}
+
+/* ---- accept ---- */
+
+/* The flow as it was dialled: a steered socket's own name is the original destination. */
+static bool read_flow(struct ex_conn *c, int fd)
+{
+	struct sockaddr_storage own, peer;
+	socklen_t own_len = sizeof(own), peer_len = sizeof(peer);
+
+	c->flow.proto = IPPROTO_TCP;
+	return getsockname(fd, (struct sockaddr *)&own, &own_len) == 0 &&
+	       getpeername(fd, (struct sockaddr *)&peer, &peer_len) == 0 &&
+	       ex_sockaddr_read(&own, &c->flow.dst, &c->flow.port) &&
+	       ex_sockaddr_read(&peer, &c->src, &c->sport);
+}
+
+/*
+ * The names are copied: the binding of name and address is the one that held when the workload
+ * connected, for as long as the connection lives.
+ */
+static int copy_names(struct ex_conn *c)
+{
+	size_t n = ex_names_of(c->px->names, &c->flow.dst, ex_loop_now(c->px->loop), c->names,
+			       EX_NAMES_PER_ADDR_MAX);
+	size_t total = 0;
+	char *at;
+
+	for (size_t i = 0; i < n; i++)
+		total += c->names[i].len;
+	c->names_text = at = malloc(total + 1);
+	if (!at)
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++) {
+		memcpy(at, c->names[i].ptr, c->names[i].len);
+		c->names[i].ptr = at;
+		at += c->names[i].len;
+	}
+	c->flow.names = c->names;
+	c->flow.n_names = n;
+	return 0;
+}
+
+static struct ex_conn *conn_new(struct ex_proxy *px, int fd)
+{
+	struct ex_conn *c = calloc(1, sizeof(*c));
+
+	if (!c)
+		return NULL;
+	c->px = px;
+	c->timer.fn = on_timeout;
+	c->again.fn = on_again;
+	c->free_later.fn = conn_free;
+	ex_side_init(&c->client, on_client);
+	ex_side_init(&c->server, on_server);
+	if (!read_flow(c, fd) || copy_names(c) < 0) {
+		free(c->names_text);
+		free(c);
+		return NULL;
+	}
+	return c;
+}
+
+void ex_conn_accept(struct ex_proxy *px, int fd)
+{
+	struct ex_conn *c = conn_new(px, fd);
+	struct ex_decision d;
+
+	if (!c) {
+		close(fd);
+		return;
+	}
+	px->n_conns++;
+	if (ex_side_open(&c->client, px->loop, fd) < 0) {
+		ex_conn_close(c);
+		return;
+	}
+	d = ex_judge_l4(px->rs, &c->flow);
+	if (d.verdict == EX_V_STEER) {
+		ex_conn_set_timeout(c, SNIFF_PROBE_MS);
+	} else if (d.verdict == EX_V_ALLOW) {
+		ex_conn_audit(c, EX_AUDIT_L4, &d, NULL, 0, NULL);
+		ex_conn_set_state(c, EX_CONN_STREAM);
+		if (ex_conn_dial(c) < 0)
+			ex_conn_dial_failed(c, -ENETUNREACH);
+	} else {
+		ex_conn_audit(c, EX_AUDIT_L4, &d, NULL, 0, NULL);
+		ex_conn_reset(c);
+	}
+	if (c->state != EX_CONN_CLOSED)
+		ex_conn_run(c);
+}

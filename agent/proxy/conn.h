@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One steered TCP connection: the client side is the workload's, the server side is opened by us,
+ * after a verdict, to the address the workload dialled.
+ *
+ *   SNIFF --> STREAM                   carried unread: an L4 rule, or a TLS name that is allowed
+ *     |  \--> MINT -> HANDSHAKE --\    TLS to be read: a leaf for the name, TLS with the client
+ *     |---------------------------+--> HTTP    requests judged one by one
+ *     \--> LINGER                      the last bytes are being sent, what still comes is thrown
+ * away any --> CLOSED
+ *
+ * step() advances as far as the bytes at hand allow, then interest is recomputed from state and
+ * buffers; nothing else touches epoll. Memory is bounded: BUF_MAX per buffer, plus the parsers.
+ */
+#ifndef EXEAT_AGENT_PROXY_CONN_H
+#define EXEAT_AGENT_PROXY_CONN_H
+
+#include "agent/audit/audit.h"
+#include "agent/core/buf.h"
+#include "agent/dns/names.h"
+#include "agent/http/http1.h"
+#include "agent/proxy/proxy.h"
+#include "agent/proxy/side.h"
+#include "agent/tls/hello.h"
+
+enum ex_conn_state {
+	EX_CONN_SNIFF = 0,
+	EX_CONN_MINT,
+	EX_CONN_HANDSHAKE,
+	EX_CONN_HTTP,
+	EX_CONN_STREAM,
+	EX_CONN_LINGER,
+	EX_CONN_CLOSED,
+};
+
+/* One request and its response. */
+struct ex_exchange {
+	struct ex_h1 *req, *res;
+	bool active;   /* a request was allowed and is under way */
+	bool req_done; /* all of it was passed on */
+	bool res_head; /* the final response head was passed on */
+	bool interim;  /* a 1xx response is being passed on */
+	bool res_done;
+	bool close;   /* the connection ends after this exchange */
+	bool upgrade; /* the request asked for WebSocket, and may */
+	bool http10;  /* the client speaks HTTP/1.0 */
+	bool req_chunked, res_chunked;
+};
+
+struct ex_conn {
+	struct ex_proxy *px;
+	enum ex_conn_state state;
+	struct ex_side client, server;
+	struct ex_timer timer;
+	struct ex_timer again; /* more can be done at once, but others come first */
+	struct ex_defer free_later;
+	struct ex_flow flow;
+	struct ex_ip src;
+	uint16_t sport;
+	struct ex_span names[EX_NAMES_PER_ADDR_MAX]; /* flow.names points here */
+	char *names_text;
+	struct ex_hello hello;
+	bool tls;    /* the client speaks TLS and we read inside it */
+	bool probed; /* SNIFF: the silence at the start was dealt with */
+	struct ex_exchange x;
+};
+
+/* A connection was accepted; takes fd. */
+void ex_conn_accept(struct ex_proxy *px, int fd);
+
+void ex_conn_close(struct ex_conn *c);
+
+/* Closes so that the client sees a reset, not an orderly end. */
+void ex_conn_reset(struct ex_conn *c);
+
+void ex_conn_set_state(struct ex_conn *c, enum ex_conn_state state);
+
+/* (Re)starts the one timer of the connection: what it means depends on the state. */
+void ex_conn_set_timeout(struct ex_conn *c, uint64_t ms);
+
+/* ---- between the files of the connection ---- */
+
+/* Do what can be done now in the state; false when nothing moved. The connection may be CLOSED. */
+bool ex_conn_sniff(struct ex_conn *c);
+bool ex_conn_http(struct ex_conn *c);
+bool ex_conn_stream(struct ex_conn *c);
+
+/* Enters HTTP: 0 or -ENOMEM. */
+EX_MUST_CHECK int ex_conn_http_begin(struct ex_conn *c);
+void ex_conn_http_done(struct ex_conn *c);
+
+/* A request cannot be answered by the server: sends the denial (once no response head was sent). */
+void ex_conn_refuse(struct ex_conn *c, const struct ex_decision *d, const char *detail);
+
+/* Starts the server side to the address the workload dialled. 0 or negative errno. */
+EX_MUST_CHECK int ex_conn_dial(struct ex_conn *c);
+
+/* The server side could not be had: err is negative errno. */
+void ex_conn_dial_failed(struct ex_conn *c, int err);
+
+/* The timer of a SNIFF connection fired. */
+void ex_conn_sniff_timeout(struct ex_conn *c);
+
+/* Flushes what is written, then waits a little for the client to end. */
+void ex_conn_linger(struct ex_conn *c);
+
+/* Runs the connection: for whoever changed it outside its own events (an answer came). */
+void ex_conn_run(struct ex_conn *c);
+
+/* Writes the audit record of a verdict about this connection. */
+void ex_conn_audit(struct ex_conn *c, enum ex_audit_app app, const struct ex_decision *d,
+		   const struct ex_h1_head *head, uint16_t status, const char *detail);
+
+#endif

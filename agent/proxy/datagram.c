@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+
+#include "agent/proxy/datagram.h"
+
+union control {
+	char buf[128];
+	struct cmsghdr align;
+};
+
+bool ex_sockaddr_read(const struct sockaddr_storage *ss, struct ex_ip *ip, uint16_t *port)
+{
+	const struct sockaddr_in *a4 = (const void *)ss;
+	const struct sockaddr_in6 *a6 = (const void *)ss;
+
+	if (ss->ss_family == AF_INET) {
+		*ip = ex_ip_from4(&a4->sin_addr);
+		*port = ntohs(a4->sin_port);
+		return true;
+	}
+	if (ss->ss_family != AF_INET6)
+		return false;
+	memcpy(ip->b, &a6->sin6_addr, 16);
+	*port = ntohs(a6->sin6_port);
+	return true;
+}
+
+socklen_t ex_sockaddr_write(const struct ex_ip *ip, uint16_t port, struct sockaddr_storage *ss)
+{
+	struct sockaddr_in *a4 = (void *)ss;
+	struct sockaddr_in6 *a6 = (void *)ss;
+
+	memset(ss, 0, sizeof(*ss));
+	if (ex_ip_is4(ip)) {
+		a4->sin_family = AF_INET;
+		a4->sin_port = htons(port);
+		memcpy(&a4->sin_addr, ip->b + 12, 4);
+		return sizeof(*a4);
+	}
+	a6->sin6_family = AF_INET6;
+	a6->sin6_port = htons(port);
+	memcpy(&a6->sin6_addr, ip->b, 16);
+	return sizeof(*a6);
+}
+
+static bool find_destination(struct msghdr *mh, struct ex_datagram *d)
+{
+	struct sockaddr_storage ss;
+
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(mh); c; c = CMSG_NXTHDR(mh, c)) {
+		bool v4 = c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_ORIGDSTADDR;
+		bool v6 = c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_ORIGDSTADDR;
+
+		if (!v4 && !v6)
+			continue;
+		memset(&ss, 0, sizeof(ss));
+		memcpy(&ss, CMSG_DATA(c),
+		       v4 ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6));
+		return ex_sockaddr_read(&ss, &d->dst, &d->dport);
+	}
+	return false;
+}
+
+ssize_t ex_datagram_receive(int fd, void *buf, size_t cap, struct ex_datagram *ret)
+{
+	struct iovec iov = { .iov_base = buf, .iov_len = cap };
+	union control control;
+	struct msghdr mh = { .msg_name = &ret->from,
+			     .msg_namelen = sizeof(ret->from),
+			     .msg_iov = &iov,
+			     .msg_iovlen = 1,
+			     .msg_control = control.buf,
+			     .msg_controllen = sizeof(control.buf) };
+	ssize_t n = recvmsg(fd, &mh, MSG_DONTWAIT);
+
+	if (n < 0)
+		return -errno;
+	ret->from_len = mh.msg_namelen;
+	if ((mh.msg_flags & MSG_TRUNC) || !ex_sockaddr_read(&ret->from, &ret->src, &ret->sport) ||
+	    !find_destination(&mh, ret))
+		return -EBADMSG;
+	return n;
+}
+
+void ex_datagram_reply(int fd, const struct ex_datagram *d, const void *buf, size_t len)
+{
+	struct sockaddr_storage to = d->from;
+	struct iovec iov = { .iov_len = len };
+	union control control = { 0 };
+	struct msghdr mh = { .msg_name = &to,
+			     .msg_namelen = d->from_len,
+			     .msg_iov = &iov,
+			     .msg_iovlen = 1,
+			     .msg_control = control.buf };
+	struct in_pktinfo p4 = { 0 };
+	struct in6_pktinfo p6 = { 0 };
+	bool v4 = ex_ip_is4(&d->dst);
+	size_t size = v4 ? sizeof(p4) : sizeof(p6);
+	struct cmsghdr *c;
+
+	memcpy(&iov.iov_base, &buf, sizeof(buf)); /* sendmsg() does not write through it */
+	memcpy(&p4.ipi_spec_dst, d->dst.b + 12, 4);
+	memcpy(&p6.ipi6_addr, d->dst.b, 16);
+	mh.msg_controllen = CMSG_SPACE(size);
+	c = CMSG_FIRSTHDR(&mh);
+	c->cmsg_level = v4 ? IPPROTO_IP : IPPROTO_IPV6;
+	c->cmsg_type = v4 ? IP_PKTINFO : IPV6_PKTINFO;
+	c->cmsg_len = CMSG_LEN(size);
+	if (v4)
+		memcpy(CMSG_DATA(c), &p4, size);
+	else
+		memcpy(CMSG_DATA(c), &p6, size);
+	(void)sendmsg(fd, &mh, MSG_DONTWAIT | MSG_NOSIGNAL);
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Steered datagrams: received with the address they were sent to, answered from that address. */
+#ifndef EXEAT_AGENT_PROXY_DATAGRAM_H
+#define EXEAT_AGENT_PROXY_DATAGRAM_H
+
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include "exeat/util.h"
+
+struct ex_datagram {
+	struct sockaddr_storage from;
+	socklen_t from_len;
+	struct ex_ip src, dst;
+	uint16_t sport, dport; /* host order */
+};
+
+/* Bytes received, or negative errno; -EBADMSG when the kernel did not say where it was sent to. */
+ssize_t ex_datagram_receive(int fd, void *buf, size_t cap, struct ex_datagram *ret);
+
+/* Answers from the address d was sent to (the port is the socket's). Losing it is not an error. */
+void ex_datagram_reply(int fd, const struct ex_datagram *d, const void *buf, size_t len);
+
+/* The address and port of a socket address; false for other families. */
+bool ex_sockaddr_read(const struct sockaddr_storage *ss, struct ex_ip *ip, uint16_t *port);
+
+/* Fills ss; returns its length. */
+socklen_t ex_sockaddr_write(const struct ex_ip *ip, uint16_t port, struct sockaddr_storage *ss);
+
+#endif

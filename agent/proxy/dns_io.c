@@ -1,0 +1,370 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <sys/epoll.h>
+
+#include "agent/core/buf.h"
+#include "agent/dns/message.h"
+#include "agent/proxy/ask.h"
+#include "agent/proxy/datagram.h"
+#include "agent/proxy/dns_io.h"
+
+#define UDP_BATCH   64    /* datagrams per wake-up */
+#define QUERY_MAX   4096  /* bytes of one question; no honest one is near it */
+#define STREAMS_MAX 64    /* TCP connections at once */
+#define STREAM_MS   10000 /* without a whole question */
+
+struct ex_dns_io {
+	struct ex_proxy *px;
+	struct ex_watch udp[2], tcp[2]; /* IPv4, IPv6 */
+	size_t n_streams;
+};
+
+/* ---- what the gate calls ---- */
+
+struct learning {
+	void (*done)(void *done_arg, int err);
+	void *done_arg;
+};
+
+static void on_learned(void *arg, const union ex_ipc_message *answer, int fd)
+{
+	struct learning *l = arg;
+	int err = answer->head.type == EX_IPC_LEARNED ? answer->done.err : -EPROTO;
+
+	if (fd >= 0)
+		close(fd);
+	l->done(l->done_arg, err);
+	free(l);
+}
+
+static int ask_to_learn(struct ex_proxy *px, const struct ex_dns_learn *what, struct learning *l)
+{
+	union ex_ipc_message msg = { .learn = { .head.type = EX_IPC_LEARN, .ttl = what->ttl } };
+
+	if (what->n_addrs > EX_IPC_ADDRS_MAX || !ex_ipc_name_set(&msg.learn.name, what->name))
+		return -EINVAL;
+	msg.learn.n_addrs = (uint32_t)what->n_addrs;
+	memcpy(msg.learn.addrs, what->addrs, what->n_addrs * sizeof(what->addrs[0]));
+	return ex_ask_send(px->ask, &msg, on_learned, l);
+}
+
+static void learn(void *arg, const struct ex_dns_learn *what, void (*done)(void *done_arg, int err),
+		  void *done_arg)
+{
+	struct learning *l = malloc(sizeof(*l));
+	int r = -ENOMEM;
+
+	if (l) {
+		*l = (struct learning){ done, done_arg };
+		r = ask_to_learn(arg, what, l);
+	}
+	if (r < 0) {
+		free(l);
+		done(done_arg, r);
+	}
+}
+
+static void audit(void *arg, const void *client, const struct ex_dns_verdict *v)
+{
+	const struct ex_dns_client *from = client;
+	struct ex_proxy *px = arg;
+	struct ex_audit_record rec = { .app = EX_AUDIT_DNS,
+				       .gate = EX_AUDIT_PROXY,
+				       .verdict = (uint8_t)v->decision.verdict,
+				       .reason = (uint16_t)v->decision.reason,
+				       .rule = v->decision.rule,
+				       .proto = from->proto,
+				       .src = from->src,
+				       .dst = from->dst,
+				       .sport = from->sport,
+				       .dport = from->dport };
+
+	if (v->question)
+		ex_audit_set(rec.name, sizeof(rec.name),
+			     (struct ex_span){ v->question->name, v->question->name_len });
+	if (v->answer)
+		rec.status = (uint16_t)(v->answer->rcode + 1);
+	ex_ask_audit(px->ask, &rec);
+}
+
+const struct ex_dns_gate_ops ex_dns_io_ops = { .learn = learn, .audit = audit };
+
+/* ---- UDP: one waiting record a question ---- */
+
+struct query {
+	struct ex_dns_client client;
+	struct ex_datagram from;
+	int fd;
+};
+
+static void on_udp_reply(void *arg, const void *reply, size_t len)
+{
+	struct query *q = arg;
+
+	if (len)
+		ex_datagram_reply(q->fd, &q->from, reply, len);
+	free(q);
+}
+
+static void set_client(struct ex_dns_client *c, const struct ex_datagram *d)
+{
+	*c = (struct ex_dns_client){ d->src, d->dst, d->sport, d->dport, IPPROTO_UDP };
+}
+
+static void on_udp(struct ex_dns_io *io, int fd)
+{
+	char msg[QUERY_MAX];
+
+	for (int i = 0; i < UDP_BATCH; i++) {
+		struct query *q = malloc(sizeof(*q));
+		ssize_t n = q ? ex_datagram_receive(fd, msg, sizeof(msg), &q->from) : -ENOMEM;
+
+		if (n < 0) {
+			free(q);
+			if (n == -EBADMSG)
+				continue;
+			return;
+		}
+		q->fd = fd;
+		set_client(&q->client, &q->from);
+		ex_dns_gate_query(io->px->dns, &q->client, msg, (size_t)n, false, on_udp_reply, q);
+	}
+}
+
+static void on_udp4(struct ex_watch *w, uint32_t events)
+{
+	(void)events;
+	on_udp(ex_container_of(w, struct ex_dns_io, udp[0]), w->fd);
+}
+
+static void on_udp6(struct ex_watch *w, uint32_t events)
+{
+	(void)events;
+	on_udp(ex_container_of(w, struct ex_dns_io, udp[1]), w->fd);
+}
+
+/* ---- TCP (RFC 7766): one question at a time on a connection ---- */
+
+struct stream {
+	struct ex_dns_io *io;
+	struct ex_watch watch;
+	struct ex_timer timer;
+	struct ex_defer free_later;
+	struct ex_dns_client client;
+	struct ex_buf in, out;
+	int fd;
+	bool asking; /* a question is with the gate */
+};
+
+static void stream_free(struct ex_defer *d)
+{
+	free(ex_container_of(d, struct stream, free_later));
+}
+
+static void stream_close(struct stream *s)
+{
+	struct ex_loop *loop = s->io->px->loop;
+
+	if (s->fd < 0)
+		return;
+	if (s->asking)
+		ex_dns_gate_cancel(s->io->px->dns, s);
+	ex_watch_stop(loop, &s->watch);
+	ex_timer_stop(loop, &s->timer);
+	close(s->fd);
+	s->fd = -1;
+	ex_buf_done(&s->in);
+	ex_buf_done(&s->out);
+	s->io->n_streams--;
+	ex_defer(loop, &s->free_later);
+}
+
+static void stream_update(struct stream *s)
+{
+	uint32_t events = ex_buf_len(&s->out) ? EPOLLOUT : 0;
+
+	if (!s->asking && !events)
+		events = EPOLLIN;
+	ex_watch_set(s->io->px->loop, &s->watch, events);
+	if (ex_timer_start(s->io->px->loop, &s->timer, STREAM_MS) < 0)
+		stream_close(s);
+}
+
+static void stream_flush(struct stream *s)
+{
+	while (ex_buf_len(&s->out)) {
+		ssize_t n = send(s->fd, ex_buf_ptr(&s->out), ex_buf_len(&s->out), MSG_NOSIGNAL);
+
+		if (n < 0 && (errno == EAGAIN || errno == EINTR))
+			break;
+		if (n < 0) {
+			stream_close(s);
+			return;
+		}
+		ex_buf_consume(&s->out, (size_t)n);
+	}
+	stream_update(s);
+}
+
+static void stream_next(struct stream *s);
+
+static void on_stream_reply(void *arg, const void *reply, size_t len)
+{
+	struct stream *s = arg;
+	uint8_t head[2] = { (uint8_t)(len >> 8), (uint8_t)len };
+
+	s->asking = false;
+	if (!len || len > 65535 || ex_buf_append(&s->out, head, 2) < 0 ||
+	    ex_buf_append(&s->out, reply, len) < 0)
+		stream_close(s);
+	else
+		stream_flush(s);
+	if (s->fd >= 0)
+		stream_next(s);
+}
+
+/* Gives the next whole question to the gate, when none is there yet. */
+static void stream_next(struct stream *s)
+{
+	const uint8_t *p = (const uint8_t *)ex_buf_ptr(&s->in);
+	char msg[QUERY_MAX];
+	size_t len;
+
+	if (s->asking || ex_buf_len(&s->out) || ex_buf_len(&s->in) < 2)
+		return;
+	len = (size_t)p[0] << 8 | p[1];
+	if (len > QUERY_MAX) {
+		stream_close(s);
+		return;
+	}
+	if (ex_buf_len(&s->in) < 2 + len)
+		return;
+	memcpy(msg, p + 2, len);
+	ex_buf_consume(&s->in, 2 + len);
+	s->asking = true;
+	ex_dns_gate_query(s->io->px->dns, &s->client, msg, len, true, on_stream_reply, s);
+	if (s->fd >= 0)
+		stream_update(s);
+}
+
+static void stream_read(struct stream *s)
+{
+	char *to = ex_buf_reserve(&s->in, 2 + QUERY_MAX);
+	ssize_t n = to ? recv(s->fd, to, 2 + QUERY_MAX, 0) : 0;
+
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n <= 0) {
+		stream_close(s);
+		return;
+	}
+	ex_buf_commit(&s->in, (size_t)n);
+	stream_next(s);
+}
+
+static void on_stream(struct ex_watch *w, uint32_t events)
+{
+	struct stream *s = ex_container_of(w, struct stream, watch);
+
+	if (events & (EPOLLERR | EPOLLHUP)) {
+		stream_close(s);
+	} else if (events & EPOLLOUT) {
+		stream_flush(s);
+		if (s->fd >= 0)
+			stream_next(s);
+	} else {
+		stream_read(s);
+	}
+}
+
+static void on_stream_timeout(struct ex_timer *t)
+{
+	stream_close(ex_container_of(t, struct stream, timer));
+}
+
+static bool stream_addresses(struct stream *s)
+{
+	struct sockaddr_storage own, peer;
+	socklen_t own_len = sizeof(own), peer_len = sizeof(peer);
+
+	s->client.proto = IPPROTO_TCP;
+	return getsockname(s->fd, (struct sockaddr *)&own, &own_len) == 0 &&
+	       getpeername(s->fd, (struct sockaddr *)&peer, &peer_len) == 0 &&
+	       ex_sockaddr_read(&own, &s->client.dst, &s->client.dport) &&
+	       ex_sockaddr_read(&peer, &s->client.src, &s->client.sport);
+}
+
+static int stream_new(struct ex_dns_io *io, int fd)
+{
+	struct stream *s;
+
+	if (io->n_streams >= STREAMS_MAX)
+		return -EBUSY;
+	s = calloc(1, sizeof(*s));
+	if (!s)
+		return -ENOMEM;
+	s->io = io;
+	s->fd = fd;
+	s->watch.fn = on_stream;
+	s->timer.fn = on_stream_timeout;
+	s->free_later.fn = stream_free;
+	if (!stream_addresses(s) || ex_watch_start(io->px->loop, &s->watch, fd, EPOLLIN) < 0) {
+		free(s);
+		return -EIO;
+	}
+	io->n_streams++;
+	stream_update(s);
+	return 0;
+}
+
+static void on_accept(struct ex_dns_io *io, int listener)
+{
+	int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+	if (fd >= 0 && stream_new(io, fd) < 0)
+		close(fd);
+}
+
+static void on_accept4(struct ex_watch *w, uint32_t events)
+{
+	(void)events;
+	on_accept(ex_container_of(w, struct ex_dns_io, tcp[0]), w->fd);
+}
+
+static void on_accept6(struct ex_watch *w, uint32_t events)
+{
+	(void)events;
+	on_accept(ex_container_of(w, struct ex_dns_io, tcp[1]), w->fd);
+}
+
+int ex_dns_io_new(struct ex_proxy *px, const int sockets[static EX_SOCK_MAX],
+		  struct ex_dns_io **ret)
+{
+	struct ex_dns_io *io = calloc(1, sizeof(*io));
+	const struct {
+		struct ex_watch *watch;
+		int fd;
+		void (*fn)(struct ex_watch *w, uint32_t events);
+	} all[] = {
+		{ &io->udp[0], sockets[EX_SOCK_DNS_UDP4], on_udp4 },
+		{ &io->udp[1], sockets[EX_SOCK_DNS_UDP6], on_udp6 },
+		{ &io->tcp[0], sockets[EX_SOCK_DNS_TCP4], on_accept4 },
+		{ &io->tcp[1], sockets[EX_SOCK_DNS_TCP6], on_accept6 },
+	};
+	int r = 0;
+
+	if (!io)
+		return -ENOMEM;
+	io->px = px;
+	for (size_t i = 0; i < EX_ARRAY_SIZE(all) && r == 0; i++) {
+		all[i].watch->fn = all[i].fn;
+		if (all[i].fd >= 0)
+			r = ex_watch_start(px->loop, all[i].watch, all[i].fd, EPOLLIN);
+	}
+	if (r < 0) {
+		free(io); /* only at start: the process ends */
+		return r;
+	}
+	*ret = io;
+	return 0;
+}

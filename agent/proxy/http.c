@@ -1,0 +1,357 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * HTTP/1.1 on a connection: one request at a time is read, judged, written anew to the server, and
+ * its response passed back as it comes. The next request, pipelined or not, is looked at when the
+ * exchange before it is over. The server side is dialled for the first request that is allowed.
+ */
+#include <errno.h>
+
+#include "agent/proxy/conn.h"
+
+#define HEAD_MS    120000
+#define REQUEST_MS (3600 * 1000)
+
+int ex_conn_http_begin(struct ex_conn *c)
+{
+	int r = ex_h1_new(true, &c->x.req);
+
+	if (r == 0)
+		r = ex_h1_new(false, &c->x.res);
+	if (r == 0)
+		ex_conn_set_state(c, EX_CONN_HTTP);
+	return r;
+}
+
+void ex_conn_http_done(struct ex_conn *c)
+{
+	ex_h1_free(c->x.req);
+	ex_h1_free(c->x.res);
+	c->x = (struct ex_exchange){ 0 };
+}
+
+/* ---- body framing ---- */
+
+static int put_body(struct ex_buf *out, struct ex_span body, bool chunked)
+{
+	char head[20];
+	int r = 0;
+
+	if (!body.len)
+		return 0;
+	if (chunked)
+		r = ex_buf_append(out, head, ex_h1_chunk_head(body.len, head));
+	if (r == 0)
+		r = ex_buf_append(out, body.ptr, body.len);
+	if (r == 0 && chunked)
+		r = ex_buf_append(out, "\r\n", 2);
+	return r;
+}
+
+static int put_end(struct ex_buf *out, bool chunked)
+{
+	return chunked ? ex_buf_append(out, "0\r\n\r\n", 5) : 0;
+}
+
+/* ---- the request ---- */
+
+static struct ex_decision judge_request(struct ex_conn *c, const struct ex_h1_head *head)
+{
+	struct ex_http_request req = {
+		.tls = c->tls,
+		.sni = { c->hello.sni, c->hello.sni_len },
+		.method = head->method,
+		.path = head->path,
+		.host = head->host,
+		.authority = head->authority,
+		.headers = head->headers,
+		.n_headers = head->n_headers,
+	};
+	struct ex_decision d;
+
+	/* A port in Host that is not the one dialled speaks of another server. */
+	if (head->host_port && head->host_port != c->flow.port)
+		return (struct ex_decision){ EX_V_DENY, EX_R_HOST_MISMATCH, 0 };
+	d = ex_judge_http(c->px->rs, &c->flow, &req);
+	if (d.verdict != EX_V_ALLOW && d.verdict != EX_V_DENY)
+		d = (struct ex_decision){ EX_V_DENY, EX_R_INTERNAL, d.rule };
+	return d;
+}
+
+/* Only WebSocket: it starts as a request that a rule allowed, on a connection of its own. */
+static bool upgrade_allowed(const struct ex_h1_head *head)
+{
+	static const char websocket[] = "websocket";
+
+	if (!head->upgrade.len)
+		return false;
+	return head->upgrade.len == sizeof(websocket) - 1 &&
+	       strncasecmp(head->upgrade.ptr, websocket, sizeof(websocket) - 1) == 0 &&
+	       ex_span_eq(head->method, EX_SPAN("GET")) && head->framing == EX_H1_NO_BODY;
+}
+
+static void begin_exchange(struct ex_conn *c, const struct ex_h1_head *head)
+{
+	struct ex_decision failed = { EX_V_DENY, EX_R_INTERNAL, 0 };
+	char *room = ex_buf_reserve(&c->server.out, EX_H1_WRITE_MAX);
+	ssize_t n;
+	int r = 0;
+
+	c->x.upgrade = head->upgrade.len > 0;
+	n = room ? ex_h1_write_request(head, false, c->x.upgrade, room, EX_H1_WRITE_MAX) : -ENOMEM;
+	if (n < 0) {
+		ex_conn_refuse(c, &failed, NULL);
+		return;
+	}
+	ex_buf_commit(&c->server.out, (size_t)n);
+	c->x.active = true;
+	c->x.close = head->close;
+	c->x.req_chunked = head->framing == EX_H1_CHUNKED;
+	c->x.http10 = head->minor == 0;
+	ex_h1_expect_response_to(c->x.res, head->method);
+	if (c->x.upgrade)
+		ex_h1_expect_upgrade(c->x.res);
+	ex_conn_set_timeout(c, REQUEST_MS);
+	if (c->server.fd < 0)
+		r = ex_conn_dial(c);
+	if (r < 0)
+		ex_conn_dial_failed(c, r);
+}
+
+static void on_request(struct ex_conn *c)
+{
+	const struct ex_h1_head *head = ex_h1_head(c->x.req);
+	struct ex_decision d = judge_request(c, head);
+
+	if (d.verdict == EX_V_ALLOW && head->upgrade.len && !upgrade_allowed(head))
+		d = (struct ex_decision){ EX_V_DENY, EX_R_UPGRADE_DENIED, d.rule };
+	if (d.verdict != EX_V_ALLOW) {
+		ex_conn_refuse(c, &d, NULL);
+		return;
+	}
+	ex_conn_audit(c, EX_AUDIT_HTTP, &d, head, 0, NULL);
+	begin_exchange(c, head);
+}
+
+static void refuse_malformed(struct ex_conn *c)
+{
+	struct ex_decision d = { EX_V_DENY, ex_h1_reason(c->x.req), 0 };
+
+	ex_conn_refuse(c, &d, ex_h1_error(c->x.req));
+}
+
+/* The event may point into the buffer: the caller consumes when it has dealt with it. */
+static enum ex_h1_event feed(struct ex_h1 *parser, const struct ex_buf *in, size_t *used)
+{
+	return ex_h1_feed(parser, ex_buf_ptr(in), ex_buf_len(in), used);
+}
+
+static bool read_request(struct ex_conn *c)
+{
+	struct ex_buf *in = &c->client.in;
+	size_t used = 0;
+
+	if (!ex_buf_len(in)) {
+		if (c->client.eof)
+			ex_conn_close(c);
+		return false;
+	}
+	switch (feed(c->x.req, in, &used)) {
+	case EX_H1_MORE:
+		ex_buf_consume(in, used);
+		return used > 0;
+	case EX_H1_HEAD:
+		ex_buf_consume(in, used);
+		on_request(c);
+		return true;
+	case EX_H1_BAD:
+		refuse_malformed(c);
+		return true;
+	case EX_H1_BODY:
+	case EX_H1_END:
+	case EX_H1_UPGRADED:
+		break;
+	}
+	ex_conn_reset(c); /* no head before it: cannot be */
+	return false;
+}
+
+static void request_broke(struct ex_conn *c)
+{
+	if (c->x.res_head)
+		ex_conn_reset(c);
+	else
+		refuse_malformed(c);
+}
+
+/* Passes on what there is of the request's body, while the server side has room. */
+static bool pass_request(struct ex_conn *c)
+{
+	struct ex_buf *in = &c->client.in, *out = &c->server.out;
+	enum ex_h1_event ev;
+	bool moved = false;
+	size_t used;
+	int r;
+
+	while (!c->x.req_done && ex_buf_len(out) < EX_SIDE_BUF_MAX) {
+		used = 0;
+		ev = feed(c->x.req, in, &used);
+		if (ev == EX_H1_BAD || ev == EX_H1_HEAD || ev == EX_H1_UPGRADED) {
+			request_broke(c);
+			return true;
+		}
+		r = ev == EX_H1_BODY  ? put_body(out, ex_h1_body(c->x.req), c->x.req_chunked)
+		    : ev == EX_H1_END ? put_end(out, c->x.req_chunked)
+				      : 0;
+		ex_buf_consume(in, used);
+		c->x.req_done = ev == EX_H1_END;
+		if (r < 0 || (ev == EX_H1_MORE && c->client.eof)) {
+			ex_conn_reset(c); /* half a request must not look whole to the server */
+			return true;
+		}
+		if (ev == EX_H1_MORE)
+			return moved || used;
+		moved = true;
+	}
+	return moved;
+}
+
+/* ---- the response ---- */
+
+static int on_response_head(struct ex_conn *c)
+{
+	const struct ex_h1_head *head = ex_h1_head(c->x.res);
+	char *room = ex_buf_reserve(&c->client.out, EX_H1_WRITE_MAX);
+	ssize_t n;
+
+	c->x.interim = head->status < 200 && head->status != 101;
+	if (!c->x.interim) {
+		c->x.res_head = true;
+		c->x.close |= head->close || head->framing == EX_H1_UNTIL_CLOSE;
+		c->x.res_chunked = head->framing == EX_H1_CHUNKED;
+	}
+	n = room ? ex_h1_write_response(head, c->x.close && !c->x.interim, room, EX_H1_WRITE_MAX)
+		 : -ENOMEM;
+	if (n < 0)
+		return (int)n;
+	ex_buf_commit(&c->client.out, (size_t)n);
+	return 0;
+}
+
+/* 101: what follows on both sides is not HTTP, and was allowed as a whole. */
+static void begin_upgraded(struct ex_conn *c)
+{
+	if (c->x.upgrade && c->x.req_done)
+		ex_conn_set_state(c, EX_CONN_STREAM);
+	else
+		ex_conn_reset(c);
+}
+
+static void response_broke(struct ex_conn *c, const char *detail)
+{
+	struct ex_decision d = { EX_V_DENY, EX_R_UPSTREAM_PROTOCOL, 0 };
+
+	if (c->x.res_head)
+		ex_conn_reset(c); /* the client must not take half a response for a whole */
+	else
+		ex_conn_refuse(c, &d, detail);
+}
+
+static enum ex_h1_event next_response_event(struct ex_conn *c, size_t *used)
+{
+	struct ex_buf *in = &c->server.in;
+	enum ex_h1_event ev = ex_buf_len(in) ? feed(c->x.res, in, used) : EX_H1_MORE;
+
+	if (ev == EX_H1_MORE && c->server.eof && *used == ex_buf_len(in)) {
+		/* Broken off is not closed: an until-close body may be cut short. */
+		ev = c->server.broken ? EX_H1_BAD : ex_h1_eof(c->x.res);
+		if (ev == EX_H1_MORE)
+			ev = EX_H1_BAD;
+	}
+	return ev;
+}
+
+static int take_response_event(struct ex_conn *c, enum ex_h1_event ev)
+{
+	switch (ev) {
+	case EX_H1_HEAD:
+		return on_response_head(c);
+	case EX_H1_BODY:
+		return put_body(&c->client.out, ex_h1_body(c->x.res), c->x.res_chunked);
+	case EX_H1_END:
+		c->x.res_done = !c->x.interim;
+		c->x.interim = false;
+		return c->x.res_done ? put_end(&c->client.out, c->x.res_chunked) : 0;
+	case EX_H1_MORE:
+	case EX_H1_BAD:
+	case EX_H1_UPGRADED:
+		break;
+	}
+	return 0;
+}
+
+static bool pass_response(struct ex_conn *c)
+{
+	bool moved = false;
+
+	while (!c->x.res_done && ex_buf_len(&c->client.out) < EX_SIDE_BUF_MAX) {
+		size_t used = 0;
+		enum ex_h1_event ev = next_response_event(c, &used);
+		int r = take_response_event(c, ev);
+
+		ex_buf_consume(&c->server.in, used);
+		if (ev == EX_H1_BAD) {
+			response_broke(c, "the server closed or did not speak HTTP/1.1");
+			return true;
+		}
+		if (ev == EX_H1_UPGRADED) {
+			begin_upgraded(c);
+			return true;
+		}
+		if (r < 0) {
+			ex_conn_reset(c);
+			return true;
+		}
+		if (ev == EX_H1_MORE)
+			return moved || used;
+		moved = true;
+	}
+	return moved;
+}
+
+/* ---- one exchange after the other ---- */
+
+static void end_exchange(struct ex_conn *c)
+{
+	bool leftover = ex_buf_len(&c->server.in) > 0 || c->server.eof;
+
+	/* A server that says more than it was asked would answer the next request with it. */
+	if (c->x.close || leftover || !c->x.req_done) {
+		ex_conn_linger(c);
+		return;
+	}
+	c->x = (struct ex_exchange){ .req = c->x.req, .res = c->x.res };
+	ex_conn_set_timeout(c, HEAD_MS);
+}
+
+bool ex_conn_http(struct ex_conn *c)
+{
+	bool moved = false;
+
+	if (!c->x.active) {
+		if (c->server.eof || ex_buf_len(&c->server.in)) {
+			/* The server ended, or spoke unasked, between two requests. */
+			ex_conn_linger(c);
+			return true;
+		}
+		return read_request(c);
+	}
+	if (!c->x.req_done)
+		moved = pass_request(c);
+	if (c->state == EX_CONN_HTTP && ex_side_ready(&c->server))
+		moved |= pass_response(c);
+	if (c->state == EX_CONN_HTTP && c->x.res_done) {
+		end_exchange(c);
+		moved = true;
+	}
+	return moved;
+}

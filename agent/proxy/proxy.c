@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/close_range.h>
+#include <signal.h>
+#include <sys/epoll.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+
+#include "agent/core/log.h"
+#include "agent/dns/gate.h"
+#include "agent/dns/names.h"
+#include "agent/proxy/ask.h"
+#include "agent/proxy/conn.h"
+#include "agent/proxy/dns_io.h"
+#include "agent/proxy/sandbox.h"
+#include "agent/proxy/udp.h"
+#include "agent/tls/session.h"
+
+#define NAMES_MAX    16384 /* addresses one workload may have learned */
+#define ACCEPT_BATCH 32
+#define IPC_BUFFER   (1024 * 1024)
+
+/* ---- accepting ---- */
+
+/* Out of descriptors: take the connection with the spare one and end it, or it would wait for ever.
+ */
+static void refuse_one(struct ex_proxy *px, int listener)
+{
+	int fd;
+
+	close(px->spare_fd);
+	fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	if (fd >= 0)
+		close(fd);
+	px->spare_fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+}
+
+static void on_accept(struct ex_proxy *px, int listener)
+{
+	for (int i = 0; i < ACCEPT_BATCH; i++) {
+		int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+		if (fd < 0) {
+			if (errno == EMFILE || errno == ENFILE)
+				refuse_one(px, listener);
+			return;
+		}
+		if (px->n_conns >= EX_CONNS_MAX)
+			close(fd);
+		else
+			ex_conn_accept(px, fd);
+	}
+}
+
+static void on_accept4(struct ex_watch *w, uint32_t events)
+{
+	(void)events;
+	on_accept(ex_container_of(w, struct ex_proxy, tcp[0]), w->fd);
+}
+
+static void on_accept6(struct ex_watch *w, uint32_t events)
+{
+	(void)events;
+	on_accept(ex_container_of(w, struct ex_proxy, tcp[1]), w->fd);
+}
+
+static int listen_tcp(struct ex_proxy *px, const struct ex_proxy_config *config)
+{
+	int r = 0;
+
+	px->tcp[0].fn = on_accept4;
+	px->tcp[1].fn = on_accept6;
+	px->spare_fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (px->spare_fd < 0)
+		return -errno;
+	if (config->sockets[EX_SOCK_TCP4] >= 0)
+		r = ex_watch_start(px->loop, &px->tcp[0], config->sockets[EX_SOCK_TCP4], EPOLLIN);
+	if (r == 0 && config->sockets[EX_SOCK_TCP6] >= 0)
+		r = ex_watch_start(px->loop, &px->tcp[1], config->sockets[EX_SOCK_TCP6], EPOLLIN);
+	return r;
+}
+
+/* ---- the process ---- */
+
+static int build_dns(struct ex_proxy *px, const struct ex_proxy_config *config)
+{
+	struct ex_dns_gate_ops ops = ex_dns_io_ops;
+	int r = ex_names_new(NAMES_MAX, &px->names);
+
+	ops.arg = px;
+	if (r == 0)
+		r = ex_resolver_new(px->loop, config->servers, config->n_servers, &px->resolver);
+	if (r == 0)
+		r = ex_dns_gate_new(px->loop, px->rs, px->resolver, px->names, &ops, &px->dns);
+	return r;
+}
+
+/* Everything that needs a file or privilege comes before the sandbox; nothing is accepted yet. */
+static int build(struct ex_proxy *px, const struct ex_proxy_config *config)
+{
+	int r;
+
+	px->rs = config->rs;
+	r = ex_loop_new(&px->loop);
+	if (r == 0)
+		r = ex_ask_new(px->loop, config->parent, &px->ask);
+	if (r == 0)
+		r = ex_tls_new(config->roots.ptr, config->roots.len, &px->tls);
+	if (r == 0)
+		r = build_dns(px, config);
+	return r;
+}
+
+static int serve(struct ex_proxy *px, const struct ex_proxy_config *config)
+{
+	int r = listen_tcp(px, config);
+
+	if (r == 0)
+		r = ex_dns_io_new(px, config->sockets, &px->dns_io);
+	if (r == 0)
+		r = ex_udp_new(px, config->sockets, &px->udp);
+	if (r == 0)
+		r = ex_ask_ready(px->ask, ex_tls_leaf_spki(px->tls));
+	return r < 0 ? r : ex_loop_run(px->loop);
+}
+
+static void raise_fd_limit(void)
+{
+	struct rlimit lim;
+
+	if (getrlimit(RLIMIT_NOFILE, &lim) < 0)
+		return;
+	lim.rlim_cur = lim.rlim_max;
+	(void)setrlimit(RLIMIT_NOFILE, &lim);
+}
+
+static _Noreturn void proxy_main(const struct ex_proxy_config *config)
+{
+	struct ex_proxy px = { 0 };
+	int r;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	prctl(PR_SET_NAME, "exeat-proxy");
+	/* The terminal's signals are for the command; the proxy ends with its parent. */
+	(void)signal(SIGINT, SIG_IGN);
+	(void)signal(SIGQUIT, SIG_IGN);
+	(void)signal(SIGTSTP, SIG_IGN);
+	(void)signal(SIGHUP, SIG_IGN);
+	(void)signal(SIGPIPE, SIG_IGN);
+	raise_fd_limit();
+	r = build(&px, config);
+	if (r == 0)
+		r = ex_sandbox_enter(config->uid);
+	if (r == 0)
+		r = serve(&px, config);
+	if (r < 0)
+		ex_error("proxy: %s", strerror(-r));
+	_exit(r < 0 ? 1 : 0);
+}
+
+/* Closes every descriptor but the standard ones and those of the configuration. */
+static int keep_only(const struct ex_proxy_config *config)
+{
+	int keep[EX_SOCK_MAX + 1], n = 0, from = 3;
+
+	for (size_t i = 0; i < EX_SOCK_MAX; i++)
+		if (config->sockets[i] >= 0)
+			keep[n++] = config->sockets[i];
+	keep[n++] = config->parent;
+	/* A handful: pick the smallest one left, close up to it, go on behind it. */
+	for (int left = n; left > 0; left--) {
+		int least = -1;
+
+		for (int i = 0; i < n; i++)
+			if (keep[i] >= from && (least < 0 || keep[i] < least))
+				least = keep[i];
+		if (least > from && syscall(SYS_close_range, from, least - 1, 0) < 0)
+			return -errno;
+		from = least + 1;
+	}
+	return syscall(SYS_close_range, from, ~0U, 0) < 0 ? -errno : 0;
+}
+
+static int make_pair(int pair[2])
+{
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		return -errno;
+	for (int i = 0; i < 2; i++) {
+		(void)setsockopt(pair[i], SOL_SOCKET, SO_SNDBUFFORCE, &(int){ IPC_BUFFER },
+				 sizeof(int));
+		(void)setsockopt(pair[i], SOL_SOCKET, SO_RCVBUFFORCE, &(int){ IPC_BUFFER },
+				 sizeof(int));
+	}
+	return 0;
+}
+
+pid_t ex_proxy_start(struct ex_proxy_config *config, int *ret_ipc)
+{
+	int pair[2], r = make_pair(pair);
+	pid_t pid;
+
+	if (r < 0)
+		return r;
+	pid = fork();
+	if (pid == 0) {
+		config->parent = pair[1];
+		if (keep_only(config) < 0)
+			_exit(1);
+		proxy_main(config);
+	}
+	close(pair[1]);
+	if (pid < 0) {
+		r = -errno;
+		close(pair[0]);
+		return r;
+	}
+	*ret_ipc = pair[0];
+	return pid;
+}

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The unprivileged proxy process: it alone reads the workload's bytes. It was forked before the
+ * privileged parent held a secret, has its own uid, no capability, a system call filter and no
+ * file; what needs privilege it asks for (ask.h).
+ */
+#ifndef EXEAT_AGENT_PROXY_PROXY_H
+#define EXEAT_AGENT_PROXY_PROXY_H
+
+#include "agent/core/loop.h"
+#include "agent/dns/resolver.h"
+#include "policy/ruleset.h"
+
+struct ex_proxy_config {
+	struct ex_ruleset *rs;
+	int sockets[EX_SOCK_MAX]; /* listening, in the gateway namespace; -1 = none */
+	int parent;               /* seqpacket socket */
+	const struct ex_resolver_server *servers;
+	size_t n_servers;
+	struct ex_span roots; /* PEM: what upstream certificates are verified against */
+	uid_t uid;
+};
+
+/*
+ * Forks the proxy. In the parent: its pid, and *ret_ipc the other end of its socket. The parent
+ * should close its copies of the listening sockets once the kernel gate has them, so that they die
+ * with the proxy. Negative errno on failure.
+ */
+EX_MUST_CHECK pid_t ex_proxy_start(struct ex_proxy_config *config, int *ret_ipc);
+
+/* ---- inside the process ---- */
+
+struct ex_ask;
+struct ex_conn;
+struct ex_dns_gate;
+struct ex_dns_io;
+struct ex_names;
+struct ex_tls;
+struct ex_udp;
+
+struct ex_proxy {
+	struct ex_loop *loop;
+	struct ex_ruleset *rs;
+	struct ex_ask *ask;
+	struct ex_names *names;
+	struct ex_resolver *resolver;
+	struct ex_dns_gate *dns;
+	struct ex_dns_io *dns_io;
+	struct ex_tls *tls;
+	struct ex_udp *udp;
+	struct ex_watch tcp[2]; /* accept: IPv4, IPv6 */
+	size_t n_conns;
+	int spare_fd; /* given up to accept and refuse when descriptors run out */
+};
+
+/* Connections one workload may have open at once: two descriptors each. */
+#define EX_CONNS_MAX 4096
+
+#endif

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <sched.h>
+#include <seccomp.h>
+#include <signal.h>
+#include <sys/mount.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+
+#include "agent/core/log.h"
+#include "agent/proxy/sandbox.h"
+#include "agent/run/confine.h"
+
+#if defined(__SANITIZE_ADDRESS__)
+#define WITH_SANITIZER 1
+#else
+#define WITH_SANITIZER 0
+#endif
+
+/* What an event loop over sockets, OpenSSL and malloc use. Everything else kills the process. */
+static const int allowed[] = {
+	SCMP_SYS(read),         SCMP_SYS(readv),
+	SCMP_SYS(write),        SCMP_SYS(writev),
+	SCMP_SYS(recvfrom),     SCMP_SYS(recvmsg),
+	SCMP_SYS(sendto),       SCMP_SYS(sendmsg),
+	SCMP_SYS(accept4),      SCMP_SYS(connect),
+	SCMP_SYS(bind),         SCMP_SYS(shutdown),
+	SCMP_SYS(getsockname),  SCMP_SYS(getpeername),
+	SCMP_SYS(getsockopt),   SCMP_SYS(setsockopt),
+	SCMP_SYS(close),        SCMP_SYS(splice),
+	SCMP_SYS(pipe2),        SCMP_SYS(fcntl),
+	SCMP_SYS(epoll_wait),   SCMP_SYS(epoll_pwait),
+	SCMP_SYS(epoll_ctl),    SCMP_SYS(poll),
+	SCMP_SYS(brk),          SCMP_SYS(mmap),
+	SCMP_SYS(munmap),       SCMP_SYS(mremap),
+	SCMP_SYS(madvise),      SCMP_SYS(futex),
+	SCMP_SYS(getrandom),    SCMP_SYS(clock_gettime),
+	SCMP_SYS(gettimeofday), SCMP_SYS(getpid),
+	SCMP_SYS(gettid),       SCMP_SYS(tgkill),
+	SCMP_SYS(rt_sigaction), SCMP_SYS(rt_sigprocmask),
+	SCMP_SYS(rt_sigreturn), SCMP_SYS(restart_syscall),
+	SCMP_SYS(exit),         SCMP_SYS(exit_group),
+	SCMP_SYS(getuid),       SCMP_SYS(geteuid),
+	SCMP_SYS(getgid),       SCMP_SYS(getegid),
+	SCMP_SYS(sched_yield),
+};
+
+static int allow_sockets(scmp_filter_ctx ctx)
+{
+	static const int families[] = { AF_INET, AF_INET6 };
+	int r = 0;
+
+	for (size_t i = 0; i < EX_ARRAY_SIZE(families) && r == 0; i++)
+		r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
+				     SCMP_A0_32(SCMP_CMP_EQ, (unsigned)families[i]));
+	return r;
+}
+
+/* Memory may change its protection, but never become code. */
+static int allow_mprotect(scmp_filter_ctx ctx)
+{
+	return seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(mprotect), 1,
+				SCMP_A2_32(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
+}
+
+static int load_filter(void)
+{
+	scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_KILL_PROCESS);
+	int r = 0;
+
+	if (!ctx)
+		return -ENOMEM;
+	for (size_t i = 0; i < EX_ARRAY_SIZE(allowed) && r == 0; i++)
+		r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, allowed[i], 0);
+	if (r == 0)
+		r = allow_sockets(ctx);
+	if (r == 0)
+		r = allow_mprotect(ctx);
+	/* Opening a file is refused, not fatal: libraries try it where they can do without. */
+	if (r == 0)
+		r = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EACCES), SCMP_SYS(openat), 0);
+	if (r == 0)
+		r = seccomp_load(ctx);
+	seccomp_release(ctx);
+	return r;
+}
+
+/* An empty, read-only root: there is no path left to name a file by. */
+static int leave_file_system(void)
+{
+	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+		return -errno;
+	if (mount("none", "/proc", "tmpfs", MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC,
+		  "size=0") < 0)
+		return -errno;
+	if (chdir("/proc") < 0 || chroot(".") < 0 || chdir("/") < 0)
+		return -errno;
+	return 0;
+}
+
+static int become(uid_t uid)
+{
+	if (setgroups(0, NULL) == 0 && setresgid(uid, uid, uid) == 0 &&
+	    setresuid(uid, uid, uid) == 0)
+		return 0;
+	return -errno;
+}
+
+int ex_sandbox_enter(uid_t uid)
+{
+	struct rlimit none = { 0, 0 };
+	int r = leave_file_system();
+
+	if (r < 0)
+		return r;
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		return -errno;
+	r = ex_confine_drop_bounding();
+	if (r == 0)
+		r = become(uid);
+	if (r == 0)
+		r = ex_confine_drop_caps();
+	if (r < 0)
+		return r;
+	/* Changing the uid cleared this: the proxy dies with its parent. */
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || prctl(PR_SET_DUMPABLE, 0) < 0)
+		return -errno;
+	(void)setrlimit(RLIMIT_CORE, &none);
+	(void)setrlimit(RLIMIT_NPROC, &none);
+	if (WITH_SANITIZER) {
+		ex_debug("built with a sanitizer: no system call filter");
+		return 0;
+	}
+	return load_filter();
+}

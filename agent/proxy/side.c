@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+#include "agent/proxy/side.h"
+#include "agent/tls/session.h"
+
+void ex_side_init(struct ex_side *s, void (*fn)(struct ex_watch *w, uint32_t events))
+{
+	*s = (struct ex_side){ .fd = -1, .watch = { .fd = -1, .fn = fn } };
+}
+
+int ex_side_open(struct ex_side *s, struct ex_loop *loop, int fd)
+{
+	int r = ex_watch_start(loop, &s->watch, fd, 0);
+
+	if (r < 0) {
+		close(fd);
+		return r;
+	}
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){ 1 }, sizeof(int));
+	s->fd = fd;
+	return 0;
+}
+
+static int dial(int fd, const struct ex_ip *ip, uint16_t port)
+{
+	struct sockaddr_in6 a6 = { .sin6_family = AF_INET6, .sin6_port = htons(port) };
+	struct sockaddr_in a4 = { .sin_family = AF_INET, .sin_port = htons(port) };
+	int r;
+
+	memcpy(&a4.sin_addr, ip->b + 12, 4);
+	memcpy(&a6.sin6_addr, ip->b, 16);
+	r = ex_ip_is4(ip) ? connect(fd, (struct sockaddr *)&a4, sizeof(a4))
+			  : connect(fd, (struct sockaddr *)&a6, sizeof(a6));
+	return r < 0 && errno != EINPROGRESS ? -errno : 0;
+}
+
+int ex_side_connect(struct ex_side *s, struct ex_loop *loop, const struct ex_ip *ip, uint16_t port)
+{
+	int fd = socket(ex_ip_is4(ip) ? AF_INET : AF_INET6,
+			SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	int r;
+
+	if (fd < 0)
+		return -errno;
+	r = dial(fd, ip, port);
+	if (r < 0) {
+		close(fd);
+		return r;
+	}
+	r = ex_side_open(s, loop, fd);
+	if (r == 0)
+		s->connecting = true;
+	return r;
+}
+
+int ex_side_connected(struct ex_side *s)
+{
+	socklen_t len = sizeof(int);
+	int err = 0;
+
+	if (getsockopt(s->fd, SOL_SOCKET, SO_ERROR, &err, &len) < 0)
+		err = errno;
+	s->connecting = false;
+	return -err;
+}
+
+void ex_side_close(struct ex_side *s, struct ex_loop *loop)
+{
+	void (*fn)(struct ex_watch *, uint32_t) = s->watch.fn;
+
+	if (s->fd >= 0) {
+		ex_watch_stop(loop, &s->watch);
+		if (s->tls)
+			ex_tls_session_free(s->tls);
+		close(s->fd);
+	}
+	ex_buf_done(&s->in);
+	ex_buf_done(&s->out);
+	ex_side_init(s, fn);
+}
+
+static ssize_t read_some(struct ex_side *s, char *to, size_t cap)
+{
+	ssize_t n;
+
+	if (s->tls)
+		return ex_tls_read(s->tls, to, cap, &s->tls_want);
+	n = recv(s->fd, to, cap, 0);
+	return n < 0 ? -errno : n;
+}
+
+int ex_side_fill(struct ex_side *s)
+{
+	size_t have = ex_buf_len(&s->in), room;
+	ssize_t n;
+	char *to;
+
+	if (!ex_side_ready(s) || s->eof || have >= EX_SIDE_BUF_MAX)
+		return 0;
+	room = EX_SIDE_BUF_MAX - have;
+	to = ex_buf_reserve(&s->in, room);
+	if (!to)
+		return -ENOMEM;
+	n = read_some(s, to, room);
+	if (n == -EAGAIN || n == -EINTR)
+		return 0;
+	if (n < 0)
+		return (int)n;
+	if (n == 0)
+		s->eof = true;
+	ex_buf_commit(&s->in, (size_t)n);
+	return 1;
+}
+
+static ssize_t write_some(struct ex_side *s)
+{
+	size_t len = ex_buf_len(&s->out);
+	ssize_t n;
+
+	if (s->tls)
+		return ex_tls_write(s->tls, ex_buf_ptr(&s->out), len, &s->tls_want);
+	n = send(s->fd, ex_buf_ptr(&s->out), len, MSG_NOSIGNAL);
+	return n < 0 ? -errno : n;
+}
+
+int ex_side_flush(struct ex_side *s)
+{
+	int moved = 0;
+
+	while (ex_side_ready(s) && ex_buf_len(&s->out)) {
+		ssize_t n = write_some(s);
+
+		if (n == -EAGAIN || n == -EINTR)
+			return moved;
+		if (n < 0)
+			return (int)n;
+		ex_buf_consume(&s->out, (size_t)n);
+		moved = 1;
+	}
+	return moved;
+}
+
+int ex_side_handshake(struct ex_side *s)
+{
+	int r = ex_tls_handshake(s->tls, &s->tls_want);
+
+	if (r == -EAGAIN)
+		return 0;
+	if (r < 0)
+		return r;
+	s->handshaking = false;
+	s->tls_want = 0;
+	return 1;
+}
+
+void ex_side_finish(struct ex_side *s)
+{
+	if (s->finished || s->fd < 0)
+		return;
+	s->finished = true;
+	if (s->tls)
+		ex_tls_shutdown(s->tls);
+	(void)shutdown(s->fd, SHUT_WR);
+}
+
+static uint32_t interest(const struct ex_side *s)
+{
+	uint32_t events = 0;
+
+	if (s->connecting)
+		return EPOLLOUT;
+	if (s->handshaking)
+		return s->tls_want;
+	if (!s->eof && ex_buf_len(&s->in) < EX_SIDE_BUF_MAX)
+		events |= EPOLLIN;
+	if (ex_buf_len(&s->out))
+		events |= EPOLLOUT;
+	return events;
+}
+
+void ex_side_update(struct ex_side *s, struct ex_loop *loop)
+{
+	if (!ex_buf_len(&s->in))
+		ex_buf_done(&s->in);
+	if (!ex_buf_len(&s->out))
+		ex_buf_done(&s->out);
+	if (s->fd < 0)
+		return;
+	if (s->hup)
+		ex_watch_stop(loop, &s->watch);
+	else
+		ex_watch_set(loop, &s->watch, interest(s));
+}

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One side of a connection: a socket, TLS over it or not, and what was read and is to be written.
+ */
+#ifndef EXEAT_AGENT_PROXY_SIDE_H
+#define EXEAT_AGENT_PROXY_SIDE_H
+
+#include "agent/core/buf.h"
+#include "agent/core/loop.h"
+
+#define EX_SIDE_BUF_MAX (64 * 1024) /* per buffer; reading stops there */
+
+struct ex_tls_session;
+
+struct ex_side {
+	struct ex_watch watch;
+	int fd; /* -1 = not open */
+	struct ex_tls_session *tls;
+	uint32_t tls_want; /* what the session waits for beyond plain reading and writing */
+	struct ex_buf in;  /* read, not yet dealt with */
+	struct ex_buf out; /* to be written */
+	bool connecting;   /* TCP connect under way */
+	bool handshaking;  /* TLS handshake under way */
+	bool eof;          /* the peer will send no more */
+	bool hup;      /* all that will come is in the socket already; epoll has nothing to add */
+	bool broken;   /* it ended by an error, not orderly */
+	bool finished; /* we told the peer that we will send no more */
+};
+
+/* A fresh side without a socket. */
+void ex_side_init(struct ex_side *s, void (*fn)(struct ex_watch *w, uint32_t events));
+
+/* Takes fd, which is non-blocking. 0 or negative errno (fd is closed). */
+EX_MUST_CHECK int ex_side_open(struct ex_side *s, struct ex_loop *loop, int fd);
+
+/* Starts connecting to ip:port from the network namespace of the process. */
+EX_MUST_CHECK int ex_side_connect(struct ex_side *s, struct ex_loop *loop, const struct ex_ip *ip,
+				  uint16_t port);
+
+/* The result of connecting, when the socket says it is over: 0 or negative errno. */
+int ex_side_connected(struct ex_side *s);
+void ex_side_close(struct ex_side *s, struct ex_loop *loop);
+
+/* Reads what there is, up to the bound. 1 = something happened, 0 = nothing, negative errno. */
+int ex_side_fill(struct ex_side *s);
+
+/* Writes what is waiting. As above. */
+int ex_side_flush(struct ex_side *s);
+
+/* Goes on with the TLS handshake. 1 = done, 0 = waiting, negative errno. */
+int ex_side_handshake(struct ex_side *s);
+
+/* Tells the peer that no more will come, once. */
+void ex_side_finish(struct ex_side *s);
+
+/* Sets epoll interest from the state of the side. */
+void ex_side_update(struct ex_side *s, struct ex_loop *loop);
+
+static inline bool ex_side_ready(const struct ex_side *s)
+{
+	return s->fd >= 0 && !s->connecting && !s->handshaking;
+}
+
+#endif

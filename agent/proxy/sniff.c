@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The first bytes of a steered connection: which protocol, which name, and what is to become of it.
+ * Nothing the client sent reaches the server before the verdict.
+ */
+#include <errno.h>
+
+#include "agent/proxy/ask.h"
+#include "agent/proxy/conn.h"
+#include "agent/tls/session.h"
+
+#define SNIFF_MS      10000 /* for the whole ClientHello, or the first bytes of whatever it is */
+#define METHOD_MAX    20    /* no method we know is longer */
+#define TLS_HANDSHAKE 0x16  /* content type of the first record */
+
+/* ---- saying no ---- */
+
+static void deny_stream(struct ex_conn *c, enum ex_audit_app app, const struct ex_decision *d,
+			const char *detail)
+{
+	ex_conn_audit(c, app, d, NULL, 0, detail);
+	ex_conn_reset(c);
+}
+
+static uint8_t alert_of(enum ex_reason reason)
+{
+	if (reason == EX_R_TLS_MALFORMED)
+		return EX_ALERT_DECODE_ERROR;
+	if (reason == EX_R_SNI_MISSING || reason == EX_R_SNI_INVALID || reason == EX_R_SNI_DENIED)
+		return EX_ALERT_UNRECOGNIZED_NAME;
+	return EX_ALERT_ACCESS_DENIED;
+}
+
+/* An alert is shown by the client at once, where a reset would be tried again. */
+static void deny_tls(struct ex_conn *c, const struct ex_decision *d, const char *detail)
+{
+	uint8_t alert[7];
+
+	ex_conn_audit(c, EX_AUDIT_TLS, d, NULL, 0, detail);
+	ex_hello_alert(alert_of(d->reason), alert);
+	if (ex_buf_append(&c->client.out, alert, sizeof(alert)) < 0)
+		ex_conn_reset(c);
+	else
+		ex_conn_linger(c);
+}
+
+static void deny_tls_reason(struct ex_conn *c, enum ex_reason reason, const char *detail)
+{
+	deny_tls(c, &(struct ex_decision){ .verdict = EX_V_DENY, .reason = reason }, detail);
+}
+
+/* ---- saying yes ---- */
+
+static void start_stream(struct ex_conn *c, enum ex_audit_app app, const struct ex_decision *d)
+{
+	int r = 0;
+
+	ex_conn_audit(c, app, d, NULL, 0, NULL);
+	ex_conn_set_state(c, EX_CONN_STREAM);
+	if (c->server.fd < 0)
+		r = ex_conn_dial(c);
+	if (r < 0)
+		ex_conn_dial_failed(c, r);
+}
+
+/* ---- interception: a leaf for the name, then TLS with the client ---- */
+
+static void start_handshake(struct ex_conn *c)
+{
+	struct ex_span name = { c->hello.sni, c->hello.sni_len };
+	int r = ex_tls_accept(c->px->tls, c->client.fd, name, ex_buf_ptr(&c->client.in),
+			      ex_buf_len(&c->client.in), false, &c->client.tls);
+
+	if (r < 0) {
+		deny_tls_reason(c, EX_R_INTERNAL, strerror(-r));
+		return;
+	}
+	ex_buf_consume(&c->client.in, ex_buf_len(&c->client.in));
+	c->client.handshaking = true;
+	c->tls = true;
+	ex_conn_set_state(c, EX_CONN_HANDSHAKE);
+}
+
+static void on_minted(void *arg, const union ex_ipc_message *answer, int fd)
+{
+	struct ex_conn *c = arg;
+	struct ex_span name = { c->hello.sni, c->hello.sni_len };
+	int r = answer->head.type == EX_IPC_MINTED ? answer->minted.err : -EPROTO;
+
+	if (fd >= 0)
+		close(fd);
+	if (r == 0 && answer->minted.len > sizeof(answer->minted.der))
+		r = -EPROTO;
+	if (r == 0)
+		r = ex_tls_add_leaf(c->px->tls, name, answer->minted.der, answer->minted.len);
+	if (r < 0)
+		deny_tls_reason(c, EX_R_INTERNAL, strerror(-r));
+	else
+		start_handshake(c);
+	ex_conn_run(c);
+}
+
+static void start_intercept(struct ex_conn *c)
+{
+	struct ex_span name = { c->hello.sni, c->hello.sni_len };
+	union ex_ipc_message msg = { .mint = { .head.type = EX_IPC_MINT } };
+
+	if (ex_tls_has_leaf(c->px->tls, name)) {
+		start_handshake(c);
+		return;
+	}
+	if (!ex_ipc_name_set(&msg.mint.name, name) ||
+	    ex_ask_send(c->px->ask, &msg, on_minted, c) < 0) {
+		deny_tls_reason(c, EX_R_LIMIT, NULL);
+		return;
+	}
+	ex_conn_set_state(c, EX_CONN_MINT);
+}
+
+/* ---- judging ---- */
+
+static void judge_tls(struct ex_conn *c)
+{
+	struct ex_span sni = { c->hello.has_sni ? c->hello.sni : NULL, c->hello.sni_len };
+	struct ex_decision d = ex_judge_app(c->px->rs, &c->flow, EX_APP_TLS, sni);
+
+	if (d.verdict == EX_V_ALLOW && c->hello.ech) {
+		/* The name we read may not be the one the server will see. */
+		d.verdict = EX_V_DENY;
+		d.reason = EX_R_ECH;
+	}
+	if (d.verdict == EX_V_ALLOW)
+		start_stream(c, EX_AUDIT_TLS, &d);
+	else if (d.verdict == EX_V_STEER && c->hello.has_sni)
+		start_intercept(c);
+	else if (d.verdict == EX_V_STEER)
+		deny_tls_reason(c, EX_R_SNI_MISSING, NULL);
+	else
+		deny_tls(c, &d, NULL);
+}
+
+static void judge_other(struct ex_conn *c)
+{
+	static const struct ex_span none = { 0 };
+	struct ex_decision d = ex_judge_app(c->px->rs, &c->flow, EX_APP_OTHER, none);
+
+	if (d.verdict == EX_V_ALLOW) {
+		start_stream(c, EX_AUDIT_L4, &d);
+		return;
+	}
+	if (d.verdict == EX_V_STEER)
+		d = (struct ex_decision){ EX_V_DENY, EX_R_UNKNOWN_PROTOCOL, d.rule };
+	deny_stream(c, EX_AUDIT_L4, &d, NULL);
+}
+
+static void judge_http(struct ex_conn *c)
+{
+	static const struct ex_span none = { 0 };
+	struct ex_decision d = ex_judge_app(c->px->rs, &c->flow, EX_APP_HTTP, none);
+
+	if (d.verdict == EX_V_ALLOW)
+		start_stream(c, EX_AUDIT_L4, &d);
+	else if (ex_conn_http_begin(c) < 0) /* a denial is told request by request */
+		ex_conn_reset(c);
+}
+
+/* ---- recognising ---- */
+
+enum sniffed { SNIFF_MORE, SNIFF_TLS, SNIFF_BAD_TLS, SNIFF_HTTP, SNIFF_OTHER };
+
+static enum sniffed sniff_tls(struct ex_conn *c, const char *p, size_t len)
+{
+	switch (ex_hello_parse(p, len, &c->hello)) {
+	case EX_HELLO_MORE:
+		return SNIFF_MORE;
+	case EX_HELLO_DONE:
+		return SNIFF_TLS;
+	case EX_HELLO_BAD:
+		return SNIFF_BAD_TLS;
+	case EX_HELLO_NOT_TLS:
+		break;
+	}
+	return SNIFF_OTHER;
+}
+
+/* A method is upper-case letters (and a dash: M-SEARCH), then a space. */
+static enum sniffed sniff_http(const char *p, size_t len)
+{
+	for (size_t i = 0; i < len && i <= METHOD_MAX; i++) {
+		if (p[i] == ' ')
+			return i > 0 ? SNIFF_HTTP : SNIFF_OTHER;
+		if ((p[i] < 'A' || p[i] > 'Z') && p[i] != '-')
+			return SNIFF_OTHER;
+	}
+	return len > METHOD_MAX ? SNIFF_OTHER : SNIFF_MORE;
+}
+
+static enum sniffed sniff(struct ex_conn *c)
+{
+	const char *p = ex_buf_ptr(&c->client.in);
+	size_t len = ex_buf_len(&c->client.in);
+
+	if (len == 0)
+		return SNIFF_MORE;
+	return p[0] == TLS_HANDSHAKE ? sniff_tls(c, p, len) : sniff_http(p, len);
+}
+
+/* A server that was meant to speak first has spoken: that way is free before the verdict. */
+static bool pass_greeting(struct ex_conn *c)
+{
+	size_t len = ex_buf_len(&c->server.in);
+
+	if (c->server.eof && !len && !ex_buf_len(&c->client.out)) {
+		ex_conn_reset(c);
+		return false;
+	}
+	if (!len || ex_buf_len(&c->client.out))
+		return false;
+	if (ex_buf_append(&c->client.out, ex_buf_ptr(&c->server.in), len) < 0)
+		ex_conn_reset(c);
+	else
+		ex_buf_consume(&c->server.in, len);
+	return true;
+}
+
+/* What came is whole, or as whole as it will get. */
+static void conclude(struct ex_conn *c, enum sniffed what)
+{
+	/* Reading TLS or HTTP starts with a server of its own, dialled after the request's verdict.
+	 */
+	if (what != SNIFF_OTHER && c->server.fd >= 0)
+		ex_side_close(&c->server, c->px->loop);
+	switch (what) {
+	case SNIFF_TLS:
+		judge_tls(c);
+		break;
+	case SNIFF_BAD_TLS:
+		deny_tls_reason(c, c->hello.reason, NULL);
+		break;
+	case SNIFF_HTTP:
+		judge_http(c);
+		break;
+	case SNIFF_OTHER:
+	case SNIFF_MORE:
+		judge_other(c);
+		break;
+	}
+}
+
+bool ex_conn_sniff(struct ex_conn *c)
+{
+	enum sniffed what = sniff(c);
+
+	if (what == SNIFF_MORE && !c->client.eof && ex_buf_len(&c->client.in) < EX_SIDE_BUF_MAX)
+		return pass_greeting(c);
+	if (what == SNIFF_MORE && !ex_buf_len(&c->client.in)) {
+		ex_conn_close(c); /* opened and closed without a word */
+		return false;
+	}
+	conclude(c, what);
+	return true;
+}
+
+/*
+ * The client is silent. When the rule would carry bytes that are neither TLS nor HTTP, the protocol
+ * may be one in which the server speaks first: dial, but go on holding back what the client sends
+ * until it is recognised.
+ */
+void ex_conn_sniff_timeout(struct ex_conn *c)
+{
+	static const struct ex_span none = { 0 };
+	static const struct ex_decision late = { EX_V_DENY, EX_R_TIMEOUT, 0 };
+	struct ex_decision d = ex_judge_app(c->px->rs, &c->flow, EX_APP_OTHER, none);
+	int r;
+
+	if (c->probed) {
+		deny_stream(c, EX_AUDIT_L4, &late, NULL);
+		return;
+	}
+	c->probed = true;
+	if (d.verdict == EX_V_ALLOW && !ex_buf_len(&c->client.in)) {
+		r = ex_conn_dial(c);
+		if (r < 0)
+			ex_conn_dial_failed(c, r);
+	} else {
+		ex_conn_set_timeout(c, SNIFF_MS);
+	}
+}

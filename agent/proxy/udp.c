@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <sys/epoll.h>
+
+#include "agent/dns/names.h"
+#include "agent/proxy/ask.h"
+#include "agent/proxy/datagram.h"
+#include "agent/proxy/udp.h"
+
+#define FLOWS_MAX 1024
+#define BUCKETS   1024
+#define BATCH     64
+#define IDLE_MS   60000
+#define BYTES_MAX 65535
+
+struct flow {
+	struct ex_udp *udp;
+	struct flow *next;
+	struct ex_ip src, dst;
+	uint16_t sport, dport;
+	struct ex_watch up;   /* to the server, in the outer namespace */
+	struct ex_watch down; /* to the workload, speaking as the server */
+	struct ex_timer timer;
+	struct ex_defer free_later;
+	bool closed;
+};
+
+struct ex_udp {
+	struct ex_proxy *px;
+	struct ex_watch listen[2]; /* IPv4, IPv6 */
+	struct flow *buckets[BUCKETS];
+	size_t n_flows;
+};
+
+static size_t bucket_of(const struct ex_ip *src, uint16_t sport, const struct ex_ip *dst,
+			uint16_t dport)
+{
+	uint32_t h = (uint32_t)sport << 16 | dport;
+
+	for (size_t i = 0; i < 16; i++)
+		h = (h ^ src->b[i] ^ (uint32_t)dst->b[i] << 8) * 0x01000193u;
+	return (h ^ h >> 16) % BUCKETS;
+}
+
+static struct flow **find(struct ex_udp *u, const struct ex_datagram *d)
+{
+	struct flow **p = &u->buckets[bucket_of(&d->src, d->sport, &d->dst, d->dport)];
+
+	while (*p && !((*p)->sport == d->sport && (*p)->dport == d->dport &&
+		       ex_ip_eq(&(*p)->src, &d->src) && ex_ip_eq(&(*p)->dst, &d->dst)))
+		p = &(*p)->next;
+	return p;
+}
+
+static void flow_free(struct ex_defer *d)
+{
+	free(ex_container_of(d, struct flow, free_later));
+}
+
+static void close_watch(struct ex_loop *loop, struct ex_watch *w)
+{
+	int fd = w->fd;
+
+	ex_watch_stop(loop, w);
+	if (fd >= 0)
+		close(fd);
+}
+
+static void flow_close(struct flow *f)
+{
+	struct ex_datagram key = {
+		.src = f->src, .dst = f->dst, .sport = f->sport, .dport = f->dport
+	};
+	struct ex_loop *loop = f->udp->px->loop;
+	struct flow **p;
+
+	if (f->closed)
+		return;
+	f->closed = true;
+	p = find(f->udp, &key);
+	if (*p == f)
+		*p = f->next;
+	f->udp->n_flows--;
+	ex_ask_cancel(f->udp->px->ask, f);
+	ex_timer_stop(loop, &f->timer);
+	close_watch(loop, &f->up);
+	close_watch(loop, &f->down);
+	ex_defer(loop, &f->free_later);
+}
+
+static void on_idle(struct ex_timer *t)
+{
+	flow_close(ex_container_of(t, struct flow, timer));
+}
+
+static void touch(struct flow *f)
+{
+	if (ex_timer_start(f->udp->px->loop, &f->timer, IDLE_MS) < 0)
+		flow_close(f);
+}
+
+/* From one connected socket to the other, some datagrams at a time. */
+static void carry(struct flow *f, int from, int to)
+{
+	char buf[BYTES_MAX];
+
+	for (int i = 0; i < BATCH; i++) {
+		ssize_t n = recv(from, buf, sizeof(buf), MSG_DONTWAIT);
+
+		if (n < 0 && (errno == EAGAIN || errno == EINTR))
+			break;
+		if (n < 0) {
+			flow_close(f); /* the server refused: say nothing more */
+			return;
+		}
+		(void)send(to, buf, (size_t)n, MSG_DONTWAIT | MSG_NOSIGNAL);
+	}
+	touch(f);
+}
+
+static void on_up(struct ex_watch *w, uint32_t events)
+{
+	struct flow *f = ex_container_of(w, struct flow, up);
+
+	(void)events;
+	carry(f, f->up.fd, f->down.fd);
+}
+
+static void on_down(struct ex_watch *w, uint32_t events)
+{
+	struct flow *f = ex_container_of(w, struct flow, down);
+
+	(void)events;
+	carry(f, f->down.fd, f->up.fd);
+}
+
+static void on_socket(void *arg, const union ex_ipc_message *answer, int fd)
+{
+	struct flow *f = arg;
+
+	if (answer->head.type != EX_IPC_UDP_READY || answer->done.err || fd < 0 ||
+	    ex_watch_start(f->udp->px->loop, &f->down, fd, EPOLLIN) < 0) {
+		if (fd >= 0)
+			close(fd);
+		flow_close(f);
+		return;
+	}
+	/* Only now can answers be passed on: they waited in the socket. */
+	ex_watch_set(f->udp->px->loop, &f->up, EPOLLIN);
+}
+
+static int open_up(struct flow *f)
+{
+	struct sockaddr_storage to;
+	socklen_t len = ex_sockaddr_write(&f->dst, f->dport, &to);
+	int fd = socket(to.ss_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		return -errno;
+	if (connect(fd, (struct sockaddr *)&to, len) < 0 ||
+	    ex_watch_start(f->udp->px->loop, &f->up, fd, 0) < 0) {
+		close(fd);
+		return -ENETUNREACH;
+	}
+	return 0;
+}
+
+static int flow_start(struct flow *f)
+{
+	union ex_ipc_message msg = { .udp = { .head.type = EX_IPC_UDP,
+					      .src = f->src,
+					      .dst = f->dst,
+					      .sport = f->sport,
+					      .dport = f->dport } };
+	int r = open_up(f);
+
+	return r < 0 ? r : ex_ask_send(f->udp->px->ask, &msg, on_socket, f);
+}
+
+static struct ex_decision judge(struct ex_proxy *px, const struct ex_datagram *d)
+{
+	struct ex_span names[EX_NAMES_PER_ADDR_MAX];
+	struct ex_flow flow = {
+		.dst = d->dst, .port = d->dport, .proto = IPPROTO_UDP, .names = names
+	};
+
+	flow.n_names = ex_names_of(px->names, &d->dst, ex_loop_now(px->loop), names,
+				   EX_NAMES_PER_ADDR_MAX);
+	return ex_judge_l4(px->rs, &flow);
+}
+
+static void audit(struct ex_proxy *px, const struct ex_datagram *d,
+		  const struct ex_decision *decision)
+{
+	struct ex_audit_record rec = { .app = EX_AUDIT_L4,
+				       .gate = EX_AUDIT_PROXY,
+				       .verdict = (uint8_t)decision->verdict,
+				       .reason = (uint16_t)decision->reason,
+				       .rule = decision->rule,
+				       .proto = IPPROTO_UDP,
+				       .src = d->src,
+				       .dst = d->dst,
+				       .sport = d->sport,
+				       .dport = d->dport };
+
+	ex_ask_audit(px->ask, &rec);
+}
+
+static struct flow *flow_new(struct ex_udp *u, const struct ex_datagram *d, struct flow **place)
+{
+	struct ex_decision decision = judge(u->px, d);
+	struct flow *f = NULL;
+
+	if (decision.verdict == EX_V_STEER)
+		decision = (struct ex_decision){ EX_V_DENY, EX_R_UNSUPPORTED, decision.rule };
+	if (decision.verdict == EX_V_ALLOW && u->n_flows >= FLOWS_MAX)
+		decision = (struct ex_decision){ EX_V_DENY, EX_R_LIMIT, decision.rule };
+	audit(u->px, d, &decision);
+	if (decision.verdict != EX_V_ALLOW)
+		return NULL;
+	f = calloc(1, sizeof(*f));
+	if (!f)
+		return NULL;
+	*f = (struct flow){ .udp = u,
+			    .src = d->src,
+			    .dst = d->dst,
+			    .sport = d->sport,
+			    .dport = d->dport,
+			    .up = { .fd = -1, .fn = on_up },
+			    .down = { .fd = -1, .fn = on_down },
+			    .timer.fn = on_idle,
+			    .free_later.fn = flow_free };
+	*place = f;
+	u->n_flows++;
+	if (flow_start(f) < 0) {
+		flow_close(f);
+		return NULL;
+	}
+	return f;
+}
+
+static void on_datagrams(struct ex_udp *u, int listener)
+{
+	char buf[BYTES_MAX];
+
+	for (int i = 0; i < BATCH; i++) {
+		struct ex_datagram d;
+		struct flow **place, *f;
+		ssize_t n = ex_datagram_receive(listener, buf, sizeof(buf), &d);
+
+		if (n == -EBADMSG)
+			continue;
+		if (n < 0)
+			return;
+		place = find(u, &d);
+		f = *place ? *place : flow_new(u, &d, place);
+		if (!f)
+			continue;
+		(void)send(f->up.fd, buf, (size_t)n, MSG_DONTWAIT | MSG_NOSIGNAL);
+		touch(f);
+	}
+}
+
+static void on_listen4(struct ex_watch *w, uint32_t events)
+{
+	(void)events;
+	on_datagrams(ex_container_of(w, struct ex_udp, listen[0]), w->fd);
+}
+
+static void on_listen6(struct ex_watch *w, uint32_t events)
+{
+	(void)events;
+	on_datagrams(ex_container_of(w, struct ex_udp, listen[1]), w->fd);
+}
+
+int ex_udp_new(struct ex_proxy *px, const int sockets[static EX_SOCK_MAX], struct ex_udp **ret)
+{
+	struct ex_udp *u = calloc(1, sizeof(*u));
+	int r = 0;
+
+	if (!u)
+		return -ENOMEM;
+	u->px = px;
+	u->listen[0].fn = on_listen4;
+	u->listen[1].fn = on_listen6;
+	if (sockets[EX_SOCK_UDP4] >= 0)
+		r = ex_watch_start(px->loop, &u->listen[0], sockets[EX_SOCK_UDP4], EPOLLIN);
+	if (r == 0 && sockets[EX_SOCK_UDP6] >= 0)
+		r = ex_watch_start(px->loop, &u->listen[1], sockets[EX_SOCK_UDP6], EPOLLIN);
+	if (r < 0) {
+		free(u); /* only at start: the process ends */
+		return r;
+	}
+	*ret = u;
+	return 0;
+}

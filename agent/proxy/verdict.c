@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Verdicts about connections, written down; and the ways a connection is told no. */
+#include <errno.h>
+#include <netinet/in.h>
+
+#include "agent/proxy/ask.h"
+#include "agent/proxy/conn.h"
+#include "agent/tls/session.h"
+
+void ex_conn_audit(struct ex_conn *c, enum ex_audit_app app, const struct ex_decision *d,
+		   const struct ex_h1_head *head, uint16_t status, const char *detail)
+{
+	struct ex_audit_record rec = {
+		.app = (uint8_t)app,
+		.gate = EX_AUDIT_PROXY,
+		.verdict = (uint8_t)d->verdict,
+		.proto = IPPROTO_TCP,
+		.reason = (uint16_t)d->reason,
+		.status = status,
+		.rule = d->rule,
+		.src = c->src,
+		.dst = c->flow.dst,
+		.sport = c->sport,
+		.dport = c->flow.port,
+	};
+
+	if (c->flow.n_names)
+		ex_audit_set(rec.name, sizeof(rec.name), c->names[0]);
+	ex_audit_set(rec.sni, sizeof(rec.sni), (struct ex_span){ c->hello.sni, c->hello.sni_len });
+	ex_audit_set(rec.detail, sizeof(rec.detail), ex_span_str(detail));
+	if (head) {
+		ex_audit_set(rec.method, sizeof(rec.method), head->method);
+		ex_audit_set(rec.host, sizeof(rec.host), head->host);
+		ex_audit_set_path(rec.path, sizeof(rec.path), head->path);
+	}
+	ex_ask_audit(c->px->ask, &rec);
+}
+
+static uint16_t status_of(enum ex_reason reason)
+{
+	if (reason == EX_R_HOST_MISMATCH)
+		return 421;
+	if (reason == EX_R_HTTP_MALFORMED || reason == EX_R_H2_UNSUPPORTED)
+		return 400;
+	if (reason == EX_R_HTTP_TOO_LARGE)
+		return 431;
+	if (reason == EX_R_TIMEOUT)
+		return 504;
+	if (reason == EX_R_UPSTREAM_UNREACHABLE || reason == EX_R_UPSTREAM_TLS ||
+	    reason == EX_R_UPSTREAM_PROTOCOL)
+		return 502;
+	if (reason == EX_R_LIMIT || reason == EX_R_INTERNAL)
+		return 503;
+	return 403;
+}
+
+void ex_conn_refuse(struct ex_conn *c, const struct ex_decision *d, const char *detail)
+{
+	const struct ex_h1_head *head = d->reason == EX_R_HTTP_MALFORMED ||
+							d->reason == EX_R_HTTP_TOO_LARGE ||
+							d->reason == EX_R_H2_UNSUPPORTED
+						? NULL
+						: ex_h1_head(c->x.req);
+	struct ex_h1_denial denial = { .status = status_of(d->reason),
+				       .reason = d->reason,
+				       .rule = ex_ruleset_rule(c->px->rs, d->rule),
+				       .detail = detail };
+	char *room = ex_buf_reserve(&c->client.out, 4096);
+	ssize_t n;
+
+	if (head) {
+		denial.method = head->method;
+		denial.host = head->host;
+		denial.path = head->path;
+		denial.head_only = ex_span_eq(head->method, EX_SPAN("HEAD"));
+	}
+	ex_conn_audit(c, EX_AUDIT_HTTP, d, head, denial.status, detail);
+	n = room ? ex_h1_write_denial(&denial, true, room, 4096) : -ENOMEM;
+	if (n < 0) {
+		ex_conn_reset(c);
+		return;
+	}
+	ex_buf_commit(&c->client.out, (size_t)n);
+	ex_conn_linger(c);
+}
+
+static enum ex_reason dial_reason(int err)
+{
+	if (err == -EKEYREJECTED)
+		return EX_R_UPSTREAM_TLS;
+	return err == -ETIMEDOUT ? EX_R_TIMEOUT : EX_R_UPSTREAM_UNREACHABLE;
+}
+
+void ex_conn_dial_failed(struct ex_conn *c, int err)
+{
+	struct ex_decision d = { .verdict = EX_V_DENY, .reason = dial_reason(err) };
+	char why[96] = "";
+
+	if (c->server.handshaking && err != -ETIMEDOUT) {
+		d.reason = EX_R_UPSTREAM_TLS;
+		ex_audit_set(why, sizeof(why), ex_span_str(ex_tls_error(c->server.tls)));
+	} else {
+		ex_audit_set(why, sizeof(why), ex_span_str(strerror(-err)));
+	}
+	if (c->state == EX_CONN_HTTP && c->x.active && !c->x.res_head) {
+		ex_conn_refuse(c, &d, why);
+		return;
+	}
+	ex_conn_audit(c, EX_AUDIT_L4, &d, NULL, 0, why);
+	ex_conn_reset(c);
+}
