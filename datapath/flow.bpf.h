@@ -14,16 +14,12 @@
 
 INLINE bool icmp_is_query(const struct pkt *p)
 {
-	__u8 type = p->key_port >> 8;
-
-	return p->is6 ? type == ICMPV6_ECHO_REQUEST : type == ICMP_ECHO;
+	return p->key_port == (p->is6 ? ICMPV6_ECHO_REQUEST : ICMP_ECHO) << 8;
 }
 
 INLINE bool icmp_is_reply(const struct pkt *p)
 {
-	__u8 type = p->key_port >> 8;
-
-	return p->is6 ? type == ICMPV6_ECHO_REPLY : type == ICMP_ECHOREPLY;
+	return p->key_port == (p->is6 ? ICMPV6_ECHO_REPLY : ICMP_ECHOREPLY) << 8;
 }
 
 INLINE bool proto_is_icmp(__u8 proto)
@@ -145,6 +141,8 @@ INLINE bool flow_create(const struct pkt *p, const struct ex_flow_key *key)
 /* Does this packet open a flow, rather than continue one? */
 INLINE bool packet_opens(const struct pkt *p, const struct ex_flow_state *flow)
 {
+	if (proto_is_icmp(p->proto)) /* type and code are judged each time: no flow covers them */
+		return true;
 	if (p->proto != IPPROTO_TCP)
 		return !flow;
 	if ((p->tcp_flags & TCP_CONTROL) != TCP_SYN)

@@ -87,8 +87,6 @@ INLINE enum ex_reason judge_outbound(struct __sk_buff *skb, struct pkt *p)
 	enum ex_reason reason;
 
 	if (opens) {
-		if (proto_is_icmp(p->proto) && icmp_is_reply(p))
-			return EX_R_NO_FLOW;
 		p->rule = policy_judge(p, p->key_port);
 	} else {
 		if (!flow || (p->proto == IPPROTO_TCP && !tcp_may_leave(flow, p->tcp_flags)))
@@ -104,7 +102,9 @@ INLINE enum ex_reason judge_outbound(struct __sk_buff *skb, struct pkt *p)
 	} else if (p->rule.verdict != EX_V_ALLOW) {
 		return p->rule.reason;
 	}
-	if (!opens) {
+	if (proto_is_icmp(p->proto) && !icmp_is_query(p))
+		return EX_R_ALLOWED; /* nothing answers it */
+	if (flow && (!opens || proto_is_icmp(p->proto))) {
 		flow_touch(flow, p);
 		return EX_R_ALLOWED;
 	}

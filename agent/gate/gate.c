@@ -407,3 +407,14 @@ int ex_gate_attach(struct ex_gate *gate, uint32_t ifindex)
 				bpf_program__fd(gate->skel->progs.to_workload));
 	return r;
 }
+
+int gate_prog_fd(const struct ex_gate *gate, bool outbound)
+{
+	return bpf_program__fd(outbound ? gate->skel->progs.from_workload
+					: gate->skel->progs.to_workload);
+}
+
+int gate_map_fd(const struct ex_gate *gate, const char *name)
+{
+	return bpf_object__find_map_fd_by_name(gate->skel->obj, name);
+}

@@ -8,14 +8,12 @@
  *
  *   sysctl net.ipv4.conf.{all,default}.rp_filter=0   before GW is made: sources look foreign
  *   sysctl net.ipv4.tcp_syncookies=0                 a cookie would hide the half-open connection
- *   sysctl net.ipv4.tcp_max_tw_buckets=0             no TIME_WAIT: the 4-tuple may come back at once
- *   ip link set lo up
- *   ip addr add 192.0.0.1/30 dev GW; ip -6 addr add fd7e:a7c3:1b5d::1/64 dev GW nodad; link set up
- *   ip [-6] route add local default dev lo table main
- *       "table main" matters for IPv6: in the local table it would win over the route to the
- *       workload, and answers would never leave
- *   ip [-6] neigh add WORKLOAD lladdr ITS_MAC dev GW nud permanent
- *   no other route, no other address, nothing listening but the proxy's sockets
+ *   sysctl net.ipv4.tcp_max_tw_buckets=0             no TIME_WAIT: the 4-tuple may come back at
+ * once ip link set lo up ip addr add 192.0.0.1/30 dev GW; ip -6 addr add fd7e:a7c3:1b5d::1/64 dev
+ * GW nodad; link set up ip [-6] route add local default dev lo table main "table main" matters for
+ * IPv6: in the local table it would win over the route to the workload, and answers would never
+ * leave ip [-6] neigh add WORKLOAD lladdr ITS_MAC dev GW nud permanent no other route, no other
+ * address, nothing listening but the proxy's sockets
  *
  * In the workload's namespace: its address, a permanent neighbour entry of the gateway, `nodad` on
  * the IPv6 address, default routes via the gateway. Neighbour discovery also works without the

@@ -40,4 +40,8 @@ struct ex_gate {
 struct gate_port *gate_port_find(const struct ex_gate *gate, uint32_t ifindex);
 int gate_events_open(struct ex_gate *gate);
 
+/* For tests and benchmarks. */
+int gate_prog_fd(const struct ex_gate *gate, bool outbound);
+int gate_map_fd(const struct ex_gate *gate, const char *name);
+
 #endif
