@@ -305,7 +305,7 @@ world_servers() {
 	world_daemon quic4 socat -u UDP4-RECV:443,bind=$OPENAI4 OPEN:$WORLD/log/quic.seen,creat,append
 	world_daemon quic6 socat -u UDP6-RECV:443,bind="[$OPENAI6]" OPEN:$WORLD/log/quic.seen,creat,append
 	# something of the host itself, which no workload may reach
-	socat TCP6-LISTEN:9009,fork,reuseaddr,ipv6only=0 SYSTEM:"echo HOST-SERVICE" \
+	socat TCP6-LISTEN:9009,fork,reuseaddr,ipv6only=0 SYSTEM:"printf 'HTTP/1.0 200 OK\\r\\n\\r\\nHOST-SERVICE\\n'" \
 		>$WORLD/log/host.out 2>&1 </dev/null &
 	echo $! >$WORLD/pid/host
 }

@@ -1,0 +1,125 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# SIGKILL to the command, to exeat and to its proxy: nothing opens, nothing is left.
+# shellcheck disable=SC2016,SC2009,SC2012,SC2317 # single quotes run inside; ps and ls are for people
+
+# shellcheck source=tests/lib/e2e.sh
+. "$(dirname "$0")/../lib/e2e.sh"
+world_enter "$@"
+world_up
+
+footprint() {
+	ip -o link | sed 's/^[0-9]*: //; s/ .*//'
+	ip netns list
+	ip rule; ip -6 rule
+	nft list ruleset
+	mount | wc -l
+	find /run /tmp /dev/shm /var/tmp "$TMPDIR" /sys/fs/bpf -maxdepth 2 -iname '*exeat*' 2>/dev/null
+	ps -eo args= | grep -E '[e]xeat|[h]eartbeat' | grep -v -e "$0" -e tests/run
+	lsns -n -o NS,TYPE 2>/dev/null | sort
+}
+
+# A workload that tries the allowed and the forbidden, over and over, and notes what it got.
+worker='echo $$ >"$0.pid"; : heartbeat
+while :; do
+	curl -sSm2 -o /dev/null -w "allowed %{http_code}\n" "$CHAT" -d "{}" 2>/dev/null
+	curl -sSm2 http://169.254.169.254/ 2>/dev/null
+	curl -sSkm2 --resolve evil.example:443:203.0.113.66 https://evil.example/ 2>/dev/null
+	sleep 0.05
+done >>"$0" 2>&1'
+
+start() { # NAME: starts a worker; $top is exeat, waits until it works
+	log=$WORLD/tmp/$1
+	: >"$log"
+	agent bash -c "$worker" "$log" &
+	job=$!
+	world_wait 15 grep -q 'allowed 200' "$log" || tap_not_ok "$1: the worker works" "$(cat "$log")"
+	top=$(pgrep -x exeat -P $job | head -n1)
+	[ -n "$top" ] || top=$job
+}
+
+descendants() { # PID
+	local child
+	for child in $(pgrep -P "$1"); do
+		echo "$child"
+		descendants "$child"
+	done
+}
+
+# Since the world's own namespaces and daemons are there before, only what a run adds counts.
+before=$(footprint)
+gone() { [ "$(footprint)" = "$before" ]; }
+nothing_left() { # NAME
+	world_wait 5 gone
+	same "$1: nothing is left" "$(diff <(echo "$before") <(footprint))" ""
+	hasnt "$1: nothing opened" "$(cat "$log")" 'SECRET|evil'
+	unseen "$1: nothing denied arrived" '^203\.0\.113\.66|^169\.254'
+}
+
+start command
+victims=$(descendants "$top")
+inner=$(for p in $victims; do tr '\0' ' ' <"/proc/$p/cmdline" 2>/dev/null | grep -q '^bash -c echo' && echo "$p"; done | tail -n1)
+kill -KILL "${inner:-0}"
+wait $job
+same "the command killed: exeat says 137" $? 137
+nothing_left "command killed"
+
+start exeat
+sniff_start exeat
+kill -KILL "$top"
+wait $job 2>/dev/null
+sleep 0.5
+world_wait 5 gone
+lines=$(wc -l <"$log")
+sleep 1
+same "exeat killed: the command does not live on" "$(wc -l <"$log")" "$lines"
+sniff_stop exeat
+same "exeat killed: nothing to a denied address" \
+	"$(sniff_print exeat "host $EVIL4 or host $EVIL6 or host $META4 or host $META6")" ""
+nothing_left "exeat killed"
+
+# Each process of the run in turn: whichever dies, nothing opens.
+n=$(start count; descendants "$top" | wc -l; kill -KILL "$top"; wait $job 2>/dev/null)
+world_wait 5 gone
+for i in $(seq 1 "${n:-0}"); do
+	start "process$i"
+	victim=$(descendants "$top" | sed -n "${i}p")
+	what=$(tr '\0' ' ' <"/proc/$victim/cmdline" 2>/dev/null | cut -c1-40)
+	kill -KILL "$victim" 2>/dev/null
+	: >"$log"
+	sleep 1.5
+	hasnt "process $i of a run killed ($what): nothing opens" "$(cat "$log")" 'SECRET|evil'
+	kill -KILL "$top" 2>/dev/null
+	wait $job 2>/dev/null
+	nothing_left "process $i killed"
+done
+
+# The proxy dies while an answer is being streamed: the client sees an end, not a bypass.
+log=$WORLD/tmp/stream
+: >"$log"
+agent bash -c 'curl -sSN "$CHAT" -d "{\"stream\":true}"; echo "curl $?"
+	curl -sSm3 -o /dev/null -w "again %{http_code}\n" "$CHAT" -d "{}"; echo "curl $?"' >"$log" 2>&1 &
+job=$!
+world_wait 10 grep -q 'data:' "$log"
+top=$(pgrep -x exeat -P $job | head -n1)
+top=${top:-$job}
+proxy=$(for p in $(descendants "$top") "$top"; do
+	[ "$(sed -n 's/^Uid:\s*\([0-9]*\).*/\1/p' "/proc/$p/status" 2>/dev/null)" != 0 ] && echo "$p"
+done | head -n1)
+if [ -n "$proxy" ]; then
+	same "the proxy has no capability" "$(sed -n 's/^Cap\(Eff\|Prm\|Inh\|Bnd\|Amb\):\s*//p' "/proc/$proxy/status" | sort -u)" 0000000000000000
+	same "and can get none" "$(sed -n 's/^NoNewPrivs:\s*//p' "/proc/$proxy/status")" 1
+	same "and is under seccomp" "$(sed -n 's/^Seccomp:\s*//p' "/proc/$proxy/status")" 2
+	hasnt "and holds no file" "$(ls -l "/proc/$proxy/fd" | sed 's/.*-> //')" '^/(etc|home|root|mnt|usr|srv|opt|tmp)'
+	hasnt "and no BPF map or program" "$(ls -l "/proc/$proxy/fd")" 'bpf-map|bpf-prog'
+	kill -KILL "$proxy"
+else
+	tap_not_ok "a process of the run is the unprivileged proxy" "$(ps -ef)"
+fi
+world_wait 10 sh -c "! kill -0 $job"
+hasnt "the stream does not go on" "$(cat "$log")" 'DONE'
+hasnt "and no new request is let through unjudged" "$(cat "$log")" 'again 200'
+wait $job 2>/dev/null
+nothing_left "proxy killed"
+
+tap_done

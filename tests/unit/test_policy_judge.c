@@ -1,0 +1,367 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Whole policies and what they decide; each allow has a deny twin. */
+#include "policy_helper.h"
+
+static const char seed[] =
+	"apiVersion: \"cilium.io/v2\"\n"
+	"kind: CiliumNetworkPolicy\n"
+	"metadata: {name: agent-l7, namespace: ns}\n"
+	"spec:\n"
+	"  endpointSelector: {matchLabels: {app: agent}}\n"
+	"  egress:\n"
+	"  - toEndpoints: [{matchLabels: {app: gw}}]\n"
+	"    toPorts:\n"
+	"    - ports: [{port: \"8080\", protocol: TCP}]\n"
+	"      rules: {http: [{method: \"POST\", path: \"/v1/chat/completions\"}]}\n"
+	"  - toFQDNs: [{matchName: \"api.openai.com\"}]\n"
+	"    toPorts:\n"
+	"    - ports: [{port: \"443\", protocol: TCP}]\n"
+	"      rules: {http: [{method: \"POST\", path: \"/v1/chat/completions\"}]}\n"
+	"  egressDeny:\n"
+	"  - toCIDRSet: [{cidr: \"169.254.169.254/32\"}]\n";
+
+#define ASK(d, v, why)                                                                             \
+	do {                                                                                       \
+		struct ex_decision d_ = (d);                                                       \
+		assert_int_equal(d_.verdict, (v));                                                 \
+		assert_string_equal(ex_reason_word(d_.reason), ex_reason_word(why));               \
+	} while (0)
+
+static const struct ex_span openai = { "api.openai.com", 14 };
+static const struct ex_span evil = { "evil.example", 12 };
+
+static struct ex_http_request request(const char *method, const char *path, struct ex_span host)
+{
+	return (struct ex_http_request){ .tls = true,
+					 .sni = host,
+					 .method = ex_span_str(method),
+					 .path = ex_span_str(path),
+					 .host = host,
+					 .authority = host };
+}
+
+static void test_seed_l4(void **state)
+{
+	struct ex_ruleset *rs = test_compile(seed);
+	struct ex_flow f = test_flow("198.51.100.7", IPPROTO_TCP, 443);
+
+	(void)state;
+	ASK(test_l4(rs, "10.9.0.1", IPPROTO_TCP, 8080), EX_V_STEER, EX_R_ALLOWED);
+	ASK(test_l4(rs, "fd09::1", IPPROTO_TCP, 8080), EX_V_STEER, EX_R_ALLOWED);
+	ASK(test_l4(rs, "10.9.0.1", IPPROTO_TCP, 8081), EX_V_DENY, EX_R_DEFAULT_DENY);
+	ASK(test_l4(rs, "10.9.0.1", IPPROTO_UDP, 8080), EX_V_DENY, EX_R_DEFAULT_DENY);
+	ASK(test_l4(rs, "10.9.0.2", IPPROTO_TCP, 8080), EX_V_DENY, EX_R_DEFAULT_DENY);
+	ASK(ex_judge_l4(rs, &f), EX_V_DENY, EX_R_DEFAULT_DENY);
+	f.names = &openai;
+	f.n_names = 1;
+	ASK(ex_judge_l4(rs, &f), EX_V_STEER, EX_R_ALLOWED);
+	f.names = &evil;
+	ASK(ex_judge_l4(rs, &f), EX_V_DENY, EX_R_DEFAULT_DENY);
+	ASK(test_l4(rs, "169.254.169.254", IPPROTO_TCP, 80), EX_V_DENY, EX_R_RESERVED_DENY);
+	ASK(test_l4(rs, "64:ff9b::a9fe:a9fe", IPPROTO_TCP, 80), EX_V_DENY, EX_R_RESERVED_DENY);
+	ASK(test_l4(rs, "2002:a9fe:a9fe::1", IPPROTO_TCP, 80), EX_V_DENY, EX_R_RESERVED_DENY);
+	ex_ruleset_unref(rs);
+}
+
+static void test_names_add_nothing_to_endpoints_and_host(void **state)
+{
+	struct ex_ruleset *rs = test_compile(seed);
+	const char *addrs[] = { "10.9.0.1", "192.168.7.7", "192.0.0.1" };
+
+	(void)state;
+	for (size_t i = 0; i < EX_ARRAY_SIZE(addrs); i++) {
+		struct ex_flow f = test_flow(addrs[i], IPPROTO_TCP, 443);
+
+		f.names = &openai;
+		f.n_names = 1;
+		ASK(ex_judge_l4(rs, &f), EX_V_DENY, EX_R_DEFAULT_DENY);
+	}
+	ex_ruleset_unref(rs);
+}
+
+static void test_dns_gate(void **state)
+{
+	struct ex_ruleset *rs = test_compile(seed);
+
+	(void)state;
+	ASK(test_l4(rs, "192.0.0.1", IPPROTO_UDP, 53), EX_V_STEER, EX_R_ALLOWED);
+	ASK(test_l4(rs, "fd7e:a7c3:1b5d::1", IPPROTO_TCP, 53), EX_V_STEER, EX_R_ALLOWED);
+	ASK(test_l4(rs, "192.0.0.1", IPPROTO_UDP, 54), EX_V_DENY, EX_R_DEFAULT_DENY);
+	ASK(test_l4(rs, "8.8.8.8", IPPROTO_UDP, 53), EX_V_DENY, EX_R_DEFAULT_DENY);
+	ASK(ex_judge_dns(rs, openai), EX_V_ALLOW, EX_R_ALLOWED);
+	ASK(ex_judge_dns(rs, evil), EX_V_DENY, EX_R_DNS_NAME_DENIED);
+	ASK(ex_judge_dns(rs, ex_span_str("")), EX_V_DENY, EX_R_DNS_NAME_DENIED);
+	assert_true(ex_ruleset_uses_dns(rs));
+	ex_ruleset_unref(rs);
+}
+
+static void test_seed_app(void **state)
+{
+	struct ex_ruleset *rs = test_compile(seed);
+	struct ex_flow f = test_flow("198.51.100.7", IPPROTO_TCP, 443);
+	struct ex_span none = { 0 };
+
+	(void)state;
+	f.names = &openai;
+	f.n_names = 1;
+	ASK(ex_judge_app(rs, &f, EX_APP_TLS, openai), EX_V_STEER, EX_R_ALLOWED);
+	ASK(ex_judge_app(rs, &f, EX_APP_TLS, evil), EX_V_DENY, EX_R_SNI_DENIED);
+	ASK(ex_judge_app(rs, &f, EX_APP_TLS, none), EX_V_DENY, EX_R_SNI_MISSING);
+	ASK(ex_judge_app(rs, &f, EX_APP_OTHER, none), EX_V_DENY, EX_R_UNKNOWN_PROTOCOL);
+	ASK(ex_judge_app(rs, &f, EX_APP_HTTP, none), EX_V_STEER, EX_R_ALLOWED);
+	assert_true(ex_ruleset_intercepts(rs, openai));
+	ex_ruleset_unref(rs);
+}
+
+static void test_seed_http(void **state)
+{
+	struct ex_ruleset *rs = test_compile(seed);
+	struct ex_flow f = test_flow("198.51.100.7", IPPROTO_TCP, 443);
+	struct ex_http_request q = request("POST", "/v1/chat/completions", openai);
+
+	(void)state;
+	f.names = &openai;
+	f.n_names = 1;
+	ASK(ex_judge_http(rs, &f, &q), EX_V_ALLOW, EX_R_ALLOWED);
+	q.method = ex_span_str("GET");
+	ASK(ex_judge_http(rs, &f, &q), EX_V_DENY, EX_R_HTTP_DENIED);
+	q = request("POST", "/v1/chat/completions?x=1", openai);
+	ASK(ex_judge_http(rs, &f, &q), EX_V_DENY, EX_R_HTTP_DENIED);
+	q = request("POST", "/v1/chat/completions", openai);
+	q.host = evil;
+	ASK(ex_judge_http(rs, &f, &q), EX_V_DENY, EX_R_HOST_MISMATCH);
+	q = request("POST", "/v1/chat/completions", evil);
+	ASK(ex_judge_http(rs, &f, &q), EX_V_DENY, EX_R_HOST_DENIED);
+	ex_ruleset_unref(rs);
+}
+
+static void test_miss_names_the_http_rule(void **state)
+{
+	struct ex_ruleset *rs = test_compile(seed);
+	struct ex_flow f = test_flow("10.9.0.1", IPPROTO_TCP, 8080);
+	struct ex_http_request q = request("GET", "/v1/chat/completions", ex_span_str("gw:8080"));
+	struct ex_decision d;
+
+	(void)state;
+	q.tls = false;
+	d = ex_judge_http(rs, &f, &q);
+	ASK(d, EX_V_DENY, EX_R_HTTP_DENIED);
+	assert_string_equal(ex_ruleset_rule(rs, d.rule)->where,
+			    "egress[0].toPorts[0].rules.http[0]");
+	assert_int_equal(ex_ruleset_rule(rs, d.rule)->line, 10);
+	ex_ruleset_unref(rs);
+}
+
+static void test_name_of_another_rule_does_not_help(void **state)
+{
+	struct ex_ruleset *rs = test_compile(
+		HEAD "  egress:\n"
+		     "  - toFQDNs: [{matchName: a.example}]\n"
+		     "    toPorts: [{ports: [{port: '443', protocol: TCP}],"
+		     " rules: {http: [{method: GET}]}}]\n"
+		     "  - toFQDNs: [{matchName: b.example}]\n"
+		     "    toPorts: [{ports: [{port: '443', protocol: TCP}],"
+		     " rules: {http: [{method: PUT}]}}]\n");
+	struct ex_span a = ex_span_str("a.example"), b = ex_span_str("b.example");
+	struct ex_flow f = test_flow("198.51.100.7", IPPROTO_TCP, 443);
+	struct ex_http_request q = request("PUT", "/", b);
+	struct ex_span both[] = { a, b };
+
+	(void)state;
+	f.names = &a;
+	f.n_names = 1;
+	/* resolved a, asks for b */
+	ASK(ex_judge_http(rs, &f, &q), EX_V_DENY, EX_R_HOST_DENIED);
+	ASK(ex_judge_app(rs, &f, EX_APP_TLS, b), EX_V_DENY, EX_R_SNI_DENIED);
+	f.names = both;
+	f.n_names = 2;
+	ASK(ex_judge_http(rs, &f, &q), EX_V_ALLOW, EX_R_ALLOWED);
+	q = request("PUT", "/", a); /* method of b's rule, name of a's */
+	ASK(ex_judge_http(rs, &f, &q), EX_V_DENY, EX_R_HTTP_DENIED);
+	q = request("PUT", "/", b);
+	q.sni = a;
+	ASK(ex_judge_http(rs, &f, &q), EX_V_DENY, EX_R_HOST_MISMATCH);
+	ex_ruleset_unref(rs);
+}
+
+static void test_wildcard_names_are_bound_to_the_address(void **state)
+{
+	struct ex_ruleset *rs = test_compile(HEAD "  egress:\n"
+						  "  - toFQDNs: [{matchPattern: '*.example'}]\n");
+	struct ex_span a = ex_span_str("a.example"), b = ex_span_str("b.example");
+	struct ex_flow f = test_flow("198.51.100.7", IPPROTO_TCP, 443);
+
+	(void)state;
+	f.names = &a;
+	f.n_names = 1;
+	ASK(ex_judge_l4(rs, &f), EX_V_STEER, EX_R_ALLOWED);
+	ASK(ex_judge_app(rs, &f, EX_APP_TLS, a), EX_V_ALLOW, EX_R_ALLOWED);
+	ASK(ex_judge_app(rs, &f, EX_APP_TLS, b), EX_V_DENY, EX_R_ADDRESS_NOT_OF_NAME);
+	ASK(ex_judge_app(rs, &f, EX_APP_OTHER, (struct ex_span){ 0 }), EX_V_ALLOW, EX_R_ALLOWED);
+	f.proto = IPPROTO_UDP;
+	ASK(ex_judge_l4(rs, &f), EX_V_ALLOW, EX_R_ALLOWED);
+	ex_ruleset_unref(rs);
+}
+
+static void test_cidr_except_and_deny(void **state)
+{
+	struct ex_ruleset *rs = test_compile(
+		HEAD "  egress:\n"
+		     "  - toCIDRSet: [{cidr: 10.0.0.0/8, except: [10.1.0.0/16, 10.1.2.0/24]}]\n"
+		     "  - toCIDR: [10.1.3.0/24, '2001:db8::/32', 192.168.0.0/16]\n"
+		     "    toPorts: [{ports: [{port: '80', endPort: 90, protocol: TCP}]}]\n"
+		     "  egressDeny:\n"
+		     "  - toCIDR: [10.2.0.0/16]\n"
+		     "    toPorts: [{ports: [{port: '22', protocol: TCP}]}]\n");
+
+	(void)state;
+	ASK(test_l4(rs, "10.0.0.1", IPPROTO_TCP, 1), EX_V_ALLOW, EX_R_ALLOWED);
+	ASK(test_l4(rs, "10.0.0.1", IPPROTO_ICMP, 0x800), EX_V_ALLOW, EX_R_ALLOWED);
+	ASK(test_l4(rs, "10.1.0.1", IPPROTO_TCP, 1), EX_V_DENY, EX_R_DEFAULT_DENY);
+	ASK(test_l4(rs, "10.1.2.1", IPPROTO_TCP, 1), EX_V_DENY, EX_R_DEFAULT_DENY);
+	ASK(test_l4(rs, "10.1.3.1", IPPROTO_TCP, 90), EX_V_ALLOW, EX_R_ALLOWED);
+	ASK(test_l4(rs, "10.1.3.1", IPPROTO_TCP, 91), EX_V_DENY, EX_R_DEFAULT_DENY);
+	ASK(test_l4(rs, "10.2.0.1", IPPROTO_TCP, 22), EX_V_DENY, EX_R_POLICY_DENY);
+	ASK(test_l4(rs, "10.2.0.1", IPPROTO_TCP, 23), EX_V_ALLOW, EX_R_ALLOWED);
+	ASK(test_l4(rs, "2001:db8::1", IPPROTO_TCP, 80), EX_V_ALLOW, EX_R_ALLOWED);
+	ASK(test_l4(rs, "2001:db9::1", IPPROTO_TCP, 80), EX_V_DENY, EX_R_DEFAULT_DENY);
+	/* in an allowed CIDR, but the host's own, and an endpoint's */
+	ASK(test_l4(rs, "192.168.7.8", IPPROTO_TCP, 80), EX_V_ALLOW, EX_R_ALLOWED);
+	ASK(test_l4(rs, "192.168.7.7", IPPROTO_TCP, 80), EX_V_DENY, EX_R_DEFAULT_DENY);
+	ASK(test_l4(rs, "10.9.0.1", IPPROTO_TCP, 80), EX_V_DENY, EX_R_DEFAULT_DENY);
+	ex_ruleset_unref(rs);
+}
+
+static void test_world_entity(void **state)
+{
+	struct ex_ruleset *rs = test_compile(HEAD "  egress: [{toEntities: [world]}]\n");
+
+	(void)state;
+	ASK(test_l4(rs, "8.8.8.8", IPPROTO_TCP, 1), EX_V_ALLOW, EX_R_ALLOWED);
+	ASK(test_l4(rs, "2001:db8::1", IPPROTO_UDP, 1), EX_V_ALLOW, EX_R_ALLOWED);
+	ASK(test_l4(rs, "10.9.0.1", IPPROTO_TCP, 1), EX_V_DENY, EX_R_DEFAULT_DENY);
+	ASK(test_l4(rs, "192.168.7.7", IPPROTO_TCP, 1), EX_V_DENY, EX_R_DEFAULT_DENY);
+	ASK(test_l4(rs, "127.0.0.1", IPPROTO_TCP, 1), EX_V_DENY, EX_R_RESERVED_DENY);
+	ASK(test_l4(rs, "::1", IPPROTO_TCP, 1), EX_V_DENY, EX_R_RESERVED_DENY);
+	ASK(test_l4(rs, "64:ff9b::7f00:1", IPPROTO_TCP, 1), EX_V_DENY, EX_R_RESERVED_DENY);
+	ASK(test_l4(rs, "64:ff9b::808:808", IPPROTO_TCP, 1), EX_V_ALLOW, EX_R_ALLOWED);
+	ASK(test_l4(rs, "fd00:ec2::254", IPPROTO_TCP, 80), EX_V_DENY, EX_R_RESERVED_DENY);
+	ASK(ex_judge_dns(rs, evil), EX_V_ALLOW, EX_R_ALLOWED);
+	ex_ruleset_unref(rs);
+}
+
+static void test_l4_allow_voids_the_l7_list(void **state)
+{
+	struct ex_ruleset *rs = test_compile(
+		HEAD "  egress:\n"
+		     "  - toCIDR: [10.0.0.0/8]\n"
+		     "    toPorts: [{ports: [{port: '80', protocol: TCP}],"
+		     " rules: {http: [{method: GET}]}}]\n"
+		     "  - toCIDR: [10.0.0.0/9]\n"
+		     "    toPorts: [{ports: [{port: '80', protocol: TCP}]}]\n");
+
+	(void)state;
+	ASK(test_l4(rs, "10.0.0.1", IPPROTO_TCP, 80), EX_V_ALLOW, EX_R_ALLOWED);
+	ASK(test_l4(rs, "10.200.0.1", IPPROTO_TCP, 80), EX_V_STEER, EX_R_ALLOWED);
+	ex_ruleset_unref(rs);
+}
+
+static void test_server_names(void **state)
+{
+	struct ex_ruleset *rs =
+		test_compile(HEAD "  egress:\n"
+				  "  - toPorts: [{ports: [{port: '443', protocol: TCP}],"
+				  " serverNames: ['*.example.com']}]\n");
+	struct ex_flow f = test_flow("198.51.100.7", IPPROTO_TCP, 443);
+
+	(void)state;
+	ASK(ex_judge_l4(rs, &f), EX_V_STEER, EX_R_ALLOWED);
+	ASK(ex_judge_app(rs, &f, EX_APP_TLS, ex_span_str("a.example.com")), EX_V_ALLOW,
+	    EX_R_ALLOWED);
+	ASK(ex_judge_app(rs, &f, EX_APP_TLS, ex_span_str("a.b.example.com")), EX_V_DENY,
+	    EX_R_SNI_DENIED);
+	ASK(ex_judge_app(rs, &f, EX_APP_TLS, (struct ex_span){ 0 }), EX_V_DENY, EX_R_SNI_MISSING);
+	ASK(ex_judge_app(rs, &f, EX_APP_HTTP, (struct ex_span){ 0 }), EX_V_DENY,
+	    EX_R_UNKNOWN_PROTOCOL);
+	ex_ruleset_unref(rs);
+}
+
+static void test_rules_dns(void **state)
+{
+	struct ex_ruleset *rs = test_compile(
+		HEAD "  egress:\n"
+		     "  - toCIDR: [10.0.0.53/32]\n"
+		     "    toPorts: [{ports: [{port: '53', protocol: ANY}],"
+		     " rules: {dns: [{matchPattern: '*.corp.example'}]}}]\n");
+
+	(void)state;
+	ASK(test_l4(rs, "10.0.0.53", IPPROTO_UDP, 53), EX_V_STEER, EX_R_ALLOWED);
+	ASK(test_l4(rs, "10.0.0.53", IPPROTO_TCP, 53), EX_V_STEER, EX_R_ALLOWED);
+	ASK(test_l4(rs, "10.0.0.53", IPPROTO_SCTP, 53), EX_V_DENY, EX_R_DEFAULT_DENY);
+	ASK(ex_judge_dns(rs, ex_span_str("a.corp.example")), EX_V_ALLOW, EX_R_ALLOWED);
+	ASK(ex_judge_dns(rs, ex_span_str("corp.example")), EX_V_DENY, EX_R_DNS_NAME_DENIED);
+	ex_ruleset_unref(rs);
+}
+
+static void test_answers(void **state)
+{
+	static const char *const denied[] = {
+		"127.0.0.1",	   "0.0.0.0",	 "169.254.169.254", "::ffff:169.254.169.254",
+		"224.0.0.1",	   "fe80::1",	 "::1",		    "::",
+		"192.168.7.7",	   "192.0.0.1",	 "10.66.0.1",	    "64:ff9b::a9fe:a9fe",
+		"2002:7f00:1::",   "ff02::1",	 "fd00:ec2::254",   "100.100.100.200",
+		"::169.254.169.254",
+	};
+	static const char *const fine[] = { "8.8.8.8", "2001:db8::1", "10.9.0.1", "10.67.0.1" };
+	struct ex_ruleset *rs = test_compile(HEAD "  egressDeny:\n"
+						  "  - toCIDR: [10.66.0.0/16]\n"
+						  "  - toCIDR: [10.67.0.0/16]\n"
+						  "    toPorts: [{ports: [{port: '22'}]}]\n");
+
+	(void)state;
+	for (size_t i = 0; i < EX_ARRAY_SIZE(denied); i++) {
+		struct ex_ip ip = test_ip(denied[i]);
+
+		ASK(ex_judge_answer(rs, &ip), EX_V_DENY, EX_R_DNS_ANSWER_DENIED);
+	}
+	for (size_t i = 0; i < EX_ARRAY_SIZE(fine); i++) {
+		struct ex_ip ip = test_ip(fine[i]);
+
+		ASK(ex_judge_answer(rs, &ip), EX_V_ALLOW, EX_R_ALLOWED);
+	}
+	ex_ruleset_unref(rs);
+}
+
+static void test_empty_rule_denies_all(void **state)
+{
+	struct ex_ruleset *rs = test_compile(HEAD "  egress: [{}]\n");
+
+	(void)state;
+	ASK(test_l4(rs, "8.8.8.8", IPPROTO_TCP, 80), EX_V_DENY, EX_R_DEFAULT_DENY);
+	ASK(ex_judge_dns(rs, openai), EX_V_DENY, EX_R_DNS_NAME_DENIED);
+	assert_false(ex_ruleset_uses_dns(rs));
+	ex_ruleset_unref(rs);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_seed_l4),
+		cmocka_unit_test(test_names_add_nothing_to_endpoints_and_host),
+		cmocka_unit_test(test_dns_gate),
+		cmocka_unit_test(test_seed_app),
+		cmocka_unit_test(test_seed_http),
+		cmocka_unit_test(test_miss_names_the_http_rule),
+		cmocka_unit_test(test_name_of_another_rule_does_not_help),
+		cmocka_unit_test(test_wildcard_names_are_bound_to_the_address),
+		cmocka_unit_test(test_cidr_except_and_deny),
+		cmocka_unit_test(test_world_entity),
+		cmocka_unit_test(test_l4_allow_voids_the_l7_list),
+		cmocka_unit_test(test_server_names),
+		cmocka_unit_test(test_rules_dns),
+		cmocka_unit_test(test_answers),
+		cmocka_unit_test(test_empty_rule_denies_all),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
