@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Policies as written, typed: what the decoder makes of the YAML and what the compiler reads. All
+ * memory is in the set's arena, except compiled regexes, which the set owns until they are taken.
+ */
+#ifndef EXEAT_POLICY_CNP_H
+#define EXEAT_POLICY_CNP_H
+
+#include "policy/decode.h"
+#include "policy/label.h"
+#include "policy/name.h"
+#include "policy/prefix.h"
+#include "policy/regex.h"
+
+#define EX_PORTS_MAX 40 /* upstream's limit of ports in one toPorts item */
+#define EX_LIST_MAX  100000
+
+enum ex_peer_kind {
+	EX_PEER_NONE = 0, /* selects nothing */
+	EX_PEER_ANY,      /* no L3 member, but toPorts: any destination */
+	EX_PEER_ENDPOINTS,
+	EX_PEER_CIDR,
+	EX_PEER_ENTITIES,
+	EX_PEER_FQDN,
+};
+
+struct ex_cidr_item {
+	struct ex_prefix prefix;
+	struct ex_prefix *except;
+	size_t n_except;
+	const struct ex_node *node;
+};
+
+/* Bits of ex_peer.entities. */
+enum {
+	EX_ENTITY_ALL = 1u << 0,
+	EX_ENTITY_WORLD4 = 1u << 1,
+	EX_ENTITY_WORLD6 = 1u << 2,
+	EX_ENTITY_HOST = 1u << 3,
+	EX_ENTITY_CLUSTER = 1u << 4, /* endpoints and host */
+};
+
+struct ex_peer {
+	enum ex_peer_kind kind;
+	struct ex_selector *selectors;
+	size_t n_selectors;
+	struct ex_cidr_item *cidrs;
+	size_t n_cidrs;
+	uint32_t entities;
+	struct ex_name_pattern *names;
+	size_t n_names;
+};
+
+/* One protocol and an inclusive range of ports. */
+struct ex_portset {
+	bool any_proto; /* every protocol; the rest is unread */
+	uint8_t proto;  /* IPPROTO_* */
+	uint16_t lo, hi;
+};
+
+enum ex_l7_kind {
+	EX_L7_NONE = 0,
+	EX_L7_HTTP,
+	EX_L7_DNS,
+	EX_L7_SNI,
+};
+
+struct ex_header_match {
+	const char *name;
+	const char *value; /* NULL: it must be there */
+	size_t value_len;
+};
+
+struct ex_http_match {
+	struct ex_regex *method, *path, *host; /* NULL: anything */
+	struct ex_header_match *headers;
+	size_t n_headers;
+	uint32_t rule; /* id, set by the compiler */
+	struct ex_pos pos;
+};
+
+/* One item of toPorts (or icmps). */
+struct ex_ports {
+	struct ex_portset *v;
+	size_t n;
+	enum ex_l7_kind l7;
+	struct ex_http_match *http;
+	size_t n_http;
+	struct ex_name_pattern *names; /* of rules.dns or serverNames */
+	size_t n_names;
+	const char *where; /* "toPorts[0]", "icmps[1]" */
+	struct ex_pos pos;
+};
+
+/* One item of egress or egressDeny. */
+struct ex_egress {
+	struct ex_peer peer;
+	struct ex_ports *ports;
+	size_t n_ports;
+	bool limits_ports; /* false: every protocol and port */
+	bool deny;
+	const char *where; /* "egress[0]", "specs[1].egressDeny[0]" */
+	struct ex_pos pos;
+};
+
+/* spec, or one of specs. */
+struct ex_spec {
+	const char *policy, *ns; /* of its document; ns "" = cluster-wide */
+	bool clusterwide;
+	struct ex_selector *endpoints;
+	struct ex_egress *egress; /* deny items last */
+	size_t n_egress;
+	bool default_deny;
+	struct ex_pos pos;
+};
+
+struct ex_policy_set {
+	struct ex_arena *arena;
+	EX_VEC(struct ex_spec) specs;
+	EX_VEC(struct ex_regex *) regexes;
+};
+
+void ex_policy_set_done(struct ex_policy_set *set); /* not the arena */
+
+/* Decodes every document; errors in d->diags, counted in d->n_errors. */
+void ex_policy_read(struct ex_decoder *d, const struct ex_docs *docs, struct ex_policy_set *set);
+
+/* ---- parts of the decoder, one file each ---- */
+
+struct ex_rule_reader {
+	struct ex_policy_set *set;
+	const struct ex_spec *spec;
+	struct ex_egress *egress;
+	const struct ex_node *l3; /* the L3 member seen, to refuse a second one */
+	bool has_ports, has_icmps;
+};
+
+/* cnp_select.c */
+void ex_read_selector(struct ex_decoder *d, const struct ex_node *n, struct ex_selector *ret);
+
+/* cnp_peer.c: read functions of ex_field; out is a struct ex_rule_reader. */
+void ex_read_to_endpoints(struct ex_decoder *d, const struct ex_node *n, void *out);
+void ex_read_to_cidr(struct ex_decoder *d, const struct ex_node *n, void *out);
+void ex_read_to_cidrset(struct ex_decoder *d, const struct ex_node *n, void *out);
+void ex_read_to_entities(struct ex_decoder *d, const struct ex_node *n, void *out);
+void ex_read_to_fqdns(struct ex_decoder *d, const struct ex_node *n, void *out);
+/* A list of {matchName} or {matchPattern}. */
+struct ex_name_pattern *ex_read_name_selectors(struct ex_decoder *d, const struct ex_node *n,
+					       size_t *ret_n);
+
+/* cnp_port.c */
+void ex_read_to_ports(struct ex_decoder *d, const struct ex_node *n, void *out);
+
+/* cnp_l7.c: rules of one toPorts item. */
+struct ex_ports_reader {
+	struct ex_rule_reader *rule;
+	struct ex_ports *ports;
+	bool proto_missing, proto_any, wild_port, range; /* what the ports said */
+};
+void ex_read_l7_rules(struct ex_decoder *d, const struct ex_node *n, void *out);
+void ex_read_server_names(struct ex_decoder *d, const struct ex_node *n, void *out);
+
+#endif

@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* rules.http, rules.dns and serverNames of one toPorts item. */
+#include "policy/cnp.h"
+
+#include <errno.h>
+
+#define HEADERS_MAX 64
+
+struct http_reader {
+	struct ex_policy_set *set;
+	struct ex_http_match match;
+};
+
+static struct ex_regex *read_regex(struct ex_decoder *d, const struct ex_node *n,
+				   struct http_reader *hr)
+{
+	const char *text = ex_decode_text(d, n);
+	char err[160], quoted[EX_QUOTE_TEXT];
+	struct ex_regex **slot, *re;
+	int r;
+
+	if (!text)
+		return NULL;
+	/* upstream: an empty expression is the same as none */
+	if (n->len == 0)
+		return NULL;
+	slot = EX_VEC_ADD(&hr->set->regexes);
+	if (!slot) {
+		d->arena->oom = true;
+		return NULL;
+	}
+	r = ex_regex_new(text, n->len, &re, err, sizeof(err));
+	if (r == 0)
+		return *slot = re;
+	if (r == -ENOMEM)
+		d->arena->oom = true;
+	else
+		ex_decode_error(d, n,
+				"write an RE2 regular expression that matches the whole text, such "
+				"as /v1/.*",
+				"%s is not a regular expression: %s",
+				ex_quote(text, n->len, quoted), err);
+	return NULL;
+}
+
+static void read_method(struct ex_decoder *d, const struct ex_node *n, void *out)
+{
+	struct http_reader *hr = out;
+
+	hr->match.method = read_regex(d, n, hr);
+}
+
+static void read_path(struct ex_decoder *d, const struct ex_node *n, void *out)
+{
+	struct http_reader *hr = out;
+
+	hr->match.path = read_regex(d, n, hr);
+}
+
+static void read_host(struct ex_decoder *d, const struct ex_node *n, void *out)
+{
+	struct http_reader *hr = out;
+
+	hr->match.host = read_regex(d, n, hr);
+}
+
+static bool is_token(const char *s, size_t len)
+{
+	for (size_t i = 0; i < len; i++) {
+		unsigned char c = (unsigned char)s[i];
+
+		if (c <= 0x20 || c >= 0x7f || strchr("\"(),/:;<=>?@[\\]{}", c))
+			return false;
+	}
+	return len > 0;
+}
+
+/* "Name" or "Name: value", split at the first blank. */
+static void read_header(struct ex_decoder *d, const struct ex_node *n, struct ex_header_match *ret)
+{
+	const char *text = ex_decode_text(d, n);
+	char quoted[EX_QUOTE_TEXT];
+	const char *blank;
+	size_t len;
+
+	if (!text)
+		return;
+	blank = strchr(text, ' ');
+	len = blank ? (size_t)(blank - text) : n->len;
+	if (len && text[len - 1] == ':')
+		len--;
+	if (!is_token(text, len)) {
+		ex_decode_error(d, n, "write \"Name\" or \"Name: value\"", "%s has no header name",
+				ex_quote(text, n->len, quoted));
+		return;
+	}
+	ret->name = ex_arena_strndup(d->arena, text, len);
+	if (blank) {
+		ret->value_len = strlen(blank + 1);
+		ret->value = ex_arena_strndup(d->arena, blank + 1, ret->value_len);
+	}
+}
+
+static void read_headers(struct ex_decoder *d, const struct ex_node *n, void *out)
+{
+	struct http_reader *hr = out;
+	struct ex_http_match *m = &hr->match;
+	size_t i = 0;
+
+	if (ex_node_is_null(n) || !ex_decode_list(d, n, HEADERS_MAX, true))
+		return;
+	m->headers = ex_arena_alloc(d->arena, n->n, sizeof(*m->headers));
+	if (!m->headers)
+		return;
+	for (const struct ex_node *c = n->first; c; c = c->next) {
+		size_t mark = ex_decode_push_index(d, i);
+
+		read_header(d, c, &m->headers[i++]);
+		ex_decode_pop(d, mark);
+	}
+	m->n_headers = i;
+}
+
+static void read_http(struct ex_decoder *d, const struct ex_node *n, void *out)
+{
+	static const struct ex_field fields[] = {
+		{ "method", read_method, NULL, NULL },
+		{ "path", read_path, NULL, NULL },
+		{ "host", read_host, NULL, NULL },
+		{ "headers", read_headers, NULL, NULL },
+		{ "headerMatches", NULL, "header rewriting is not implemented",
+		  "use headers: [\"Name: value\"]" },
+	};
+	struct ex_ports_reader *r = out;
+	struct ex_ports *p = r->ports;
+
+	if (!ex_decode_list(d, n, EX_LIST_MAX, true) || n->n == 0)
+		return;
+	p->l7 = EX_L7_HTTP;
+	p->http = ex_arena_alloc(d->arena, n->n, sizeof(*p->http));
+	if (!p->http)
+		return;
+	for (const struct ex_node *c = n->first; c; c = c->next) {
+		struct http_reader hr = { .set = r->rule->set, .match.pos = c->pos };
+		size_t mark = ex_decode_push_index(d, p->n_http);
+
+		(void)ex_decode_map(d, c, fields, EX_ARRAY_SIZE(fields), &hr);
+		p->http[p->n_http++] = hr.match;
+		ex_decode_pop(d, mark);
+	}
+}
+
+static void read_dns(struct ex_decoder *d, const struct ex_node *n, void *out)
+{
+	struct ex_ports_reader *r = out;
+
+	if (!ex_decode_list(d, n, EX_LIST_MAX, true) || n->n == 0)
+		return;
+	r->ports->l7 = EX_L7_DNS;
+	r->ports->names = ex_read_name_selectors(d, n, &r->ports->n_names);
+}
+
+void ex_read_l7_rules(struct ex_decoder *d, const struct ex_node *n, void *out)
+{
+	static const char gone[] = "it was removed from CiliumNetworkPolicy";
+	static const struct ex_field fields[] = {
+		{ "http", read_http, NULL, NULL },
+		{ "dns", read_dns, NULL, NULL },
+		{ "kafka", NULL, gone, "allow the broker's address and port instead" },
+		{ "l7proto", NULL, gone, "use http or dns" },
+		{ "l7", NULL, gone, "use http or dns" },
+	};
+	const struct ex_node *http, *dns;
+
+	if (ex_node_is_null(n))
+		return; /* as {}: no L7 enforcement */
+	http = ex_node_get(n, "http");
+	dns = ex_node_get(n, "dns");
+	if (http && dns) {
+		ex_decode_error(d, n, "write one toPorts item for each",
+				"http and dns exclude one another");
+		return;
+	}
+	(void)ex_decode_map(d, n, fields, EX_ARRAY_SIZE(fields), out);
+}
+
+void ex_read_server_names(struct ex_decoder *d, const struct ex_node *n, void *out)
+{
+	struct ex_ports_reader *r = out;
+	struct ex_ports *p = r->ports;
+	struct ex_name_pattern *v;
+	char quoted[EX_QUOTE_TEXT];
+	size_t i = 0;
+
+	if (!ex_decode_list(d, n, EX_LIST_MAX, false))
+		return;
+	if (p->l7 != EX_L7_NONE) {
+		ex_decode_key_error(d, n, "use rules.http alone: it checks the server name too",
+				    "serverNames and rules exclude one another");
+		return;
+	}
+	v = ex_arena_alloc(d->arena, n->n, sizeof(*v));
+	if (!v)
+		return;
+	for (const struct ex_node *c = n->first; c; c = c->next) {
+		size_t mark = ex_decode_push_index(d, i);
+		const char *text = ex_decode_text(d, c);
+		const char *wrong =
+			text ? ex_sni_pattern_parse(text, c->len, d->arena, &v[i++]) : NULL;
+
+		if (wrong)
+			ex_decode_error(d, c, "write a name such as api.example.com", "%s %s",
+					ex_quote(text, c->len, quoted), wrong);
+		ex_decode_pop(d, mark);
+	}
+	p->l7 = EX_L7_SNI;
+	p->names = v;
+	p->n_names = i;
+}

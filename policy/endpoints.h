@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The endpoints file: which addresses carry which labels, where there is no Kubernetes to ask.
+ *
+ *   endpoints:
+ *   - name: llm-gateway
+ *     namespace: agents            # "default" when missing
+ *     labels: {app: llm-gateway}
+ *     addresses: [10.1.2.3, "fd00::3"]
+ */
+#ifndef EXEAT_POLICY_ENDPOINTS_H
+#define EXEAT_POLICY_ENDPOINTS_H
+
+#include "policy/decode.h"
+#include "policy/label.h"
+
+struct ex_known_endpoint {
+	const char *name, *ns;
+	struct ex_label_set labels; /* with the namespace and cluster labels added */
+	struct ex_ip *ips;
+	size_t n_ips;
+};
+
+struct ex_known_endpoints {
+	struct ex_known_endpoint *v; /* in the decoder's arena */
+	size_t n;
+};
+
+/* Errors in d->diags, counted in d->n_errors. */
+void ex_endpoints_read(struct ex_decoder *d, const struct ex_docs *docs,
+		       struct ex_known_endpoints *ret);
+
+#endif

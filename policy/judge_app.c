@@ -1,0 +1,350 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a steered flow asks for, judged term by term. Every condition of an allow is checked within
+ * one term: its peer has the address (by class, or by a name that is both resolved to it and
+ * allowed by this very peer), its ports have the port, and its own L7 part has the request.
+ *
+ * Of the terms that do not match, the nearest miss is kept for the message: the further a term
+ * came, the nearer it was.
+ */
+#include "policy/model.h"
+
+#include <strings.h>
+
+struct ask {
+	const struct ex_ruleset *rs;
+	const struct ex_flow *flow;
+	enum ex_app app;
+	struct ex_span sni;                /* ptr NULL: none */
+	const struct ex_http_request *req; /* NULL: not there yet */
+
+	struct ex_decision best; /* so far */
+	int nearness;            /* of a miss in best */
+	bool seen;               /* some term has the address and the port */
+};
+
+static void ask_allow(struct ask *a, enum ex_verdict verdict, uint32_t rule)
+{
+	if (a->best.verdict == EX_V_ALLOW ||
+	    (a->best.verdict == EX_V_STEER && verdict == EX_V_STEER))
+		return;
+	a->best = (struct ex_decision){ verdict, EX_R_ALLOWED, rule };
+}
+
+static void ask_miss(struct ask *a, int nearness, enum ex_reason reason, uint32_t rule)
+{
+	if (a->best.verdict != EX_V_DENY || nearness <= a->nearness)
+		return;
+	a->nearness = nearness;
+	a->best = (struct ex_decision){ EX_V_DENY, reason, rule };
+}
+
+static bool flow_has_name(const struct ex_flow *flow, struct ex_span name)
+{
+	for (size_t i = 0; i < flow->n_names; i++) {
+		if (ex_span_eq(flow->names[i], name))
+			return true;
+	}
+	return false;
+}
+
+static bool is_missing(struct ex_span s)
+{
+	return !s.ptr || s.len == 0;
+}
+
+/* The name belongs to the address and to this peer. Peers without names have nothing to bind. */
+static bool check_binding(struct ask *a, const struct ex_rpeer *peer, const struct ex_term *t,
+			  struct ex_span name, enum ex_reason foreign)
+{
+	if (!t->fqdn)
+		return true;
+	if (!ex_peer_has_name(peer, name)) {
+		ask_miss(a, 2, foreign, t->rule);
+		return false;
+	}
+	if (!flow_has_name(a->flow, name)) {
+		ask_miss(a, 3, EX_R_ADDRESS_NOT_OF_NAME, t->rule);
+		return false;
+	}
+	return true;
+}
+
+static bool check_sni(struct ask *a, const struct ex_rpeer *peer, const struct ex_term *t)
+{
+	if (is_missing(a->sni)) {
+		ask_miss(a, 2, EX_R_SNI_MISSING, t->rule);
+		return false;
+	}
+	return check_binding(a, peer, t, a->sni, EX_R_SNI_DENIED);
+}
+
+static bool check_server_names(struct ask *a, const struct ex_term *t)
+{
+	for (size_t i = 0; i < t->ports->n_names; i++) {
+		if (ex_name_match(&t->ports->names[i], a->sni))
+			return true;
+	}
+	ask_miss(a, 4, EX_R_SNI_DENIED, t->rule);
+	return false;
+}
+
+/* ---- after the first bytes ---- */
+
+static void app_without_l7(struct ask *a, const struct ex_rpeer *peer, const struct ex_term *t)
+{
+	if (!t->fqdn) {
+		ask_allow(a, EX_V_ALLOW, t->rule);
+		return;
+	}
+	switch (a->app) {
+	case EX_APP_OTHER:
+		ask_allow(a, EX_V_ALLOW, t->rule);
+		return;
+	case EX_APP_TLS:
+		if (check_sni(a, peer, t))
+			ask_allow(a, EX_V_ALLOW, t->rule);
+		return;
+	case EX_APP_HTTP:
+		ask_allow(a, EX_V_STEER, t->rule);
+		return;
+	}
+}
+
+static void app_with_http(struct ask *a, const struct ex_rpeer *peer, const struct ex_term *t)
+{
+	switch (a->app) {
+	case EX_APP_OTHER:
+		ask_miss(a, 1, EX_R_UNKNOWN_PROTOCOL, t->rule);
+		return;
+	case EX_APP_TLS:
+		if (check_sni(a, peer, t))
+			ask_allow(a, EX_V_STEER, t->rule);
+		return;
+	case EX_APP_HTTP:
+		ask_allow(a, EX_V_STEER, t->rule);
+		return;
+	}
+}
+
+static void app_with_sni(struct ask *a, const struct ex_rpeer *peer, const struct ex_term *t)
+{
+	if (a->app != EX_APP_TLS) {
+		ask_miss(a, 1, EX_R_UNKNOWN_PROTOCOL, t->rule);
+		return;
+	}
+	if (check_sni(a, peer, t) && check_server_names(a, t))
+		ask_allow(a, EX_V_ALLOW, t->rule);
+}
+
+static void judge_app_term(struct ask *a, const struct ex_rpeer *peer, const struct ex_term *t)
+{
+	switch (t->ports ? t->ports->l7 : EX_L7_NONE) {
+	case EX_L7_NONE:
+		app_without_l7(a, peer, t);
+		return;
+	case EX_L7_HTTP:
+		app_with_http(a, peer, t);
+		return;
+	case EX_L7_SNI:
+		app_with_sni(a, peer, t);
+		return;
+	case EX_L7_DNS:
+		ask_miss(a, 1, EX_R_UNKNOWN_PROTOCOL, t->rule);
+		return;
+	}
+}
+
+/* ---- one request ---- */
+
+static bool match_regex(const struct ex_regex *re, struct ex_span s)
+{
+	return !re || ex_regex_match(re, s.ptr ? s.ptr : "", s.len);
+}
+
+static bool name_is(struct ex_span name, const char *want)
+{
+	return name.len == strlen(want) && strncasecmp(name.ptr, want, name.len) == 0;
+}
+
+/* A header that is there twice has no one value: only a presence test can be met by it. */
+static bool match_header(const struct ex_header_match *m, const struct ex_http_request *req)
+{
+	const struct ex_header *found = NULL;
+	size_t n = 0;
+
+	for (size_t i = 0; i < req->n_headers; i++) {
+		if (!name_is(req->headers[i].name, m->name))
+			continue;
+		found = &req->headers[i];
+		n++;
+	}
+	if (!m->value)
+		return n > 0;
+	return n == 1 && ex_span_eq(found->value, (struct ex_span){ m->value, m->value_len });
+}
+
+static bool match_headers(const struct ex_http_match *m, const struct ex_http_request *req)
+{
+	for (size_t i = 0; i < m->n_headers; i++) {
+		if (!match_header(&m->headers[i], req))
+			return false;
+	}
+	return true;
+}
+
+static void judge_request(struct ask *a, const struct ex_ports *p)
+{
+	const struct ex_http_request *req = a->req;
+
+	for (size_t i = 0; i < p->n_http; i++) {
+		const struct ex_http_match *m = &p->http[i];
+		bool method = match_regex(m->method, req->method);
+		bool path = match_regex(m->path, req->path);
+
+		if (!match_regex(m->host, req->authority)) {
+			ask_miss(a, 5, EX_R_HOST_DENIED, m->rule);
+			continue;
+		}
+		if (method && path && match_headers(m, req)) {
+			ask_allow(a, EX_V_ALLOW, m->rule);
+			return;
+		}
+		ask_miss(a, 6 + 2 * path + method, EX_R_HTTP_DENIED, m->rule);
+	}
+}
+
+/* Inside TLS the server name, which the certificate is checked for, and Host are one name. */
+static bool check_host(struct ask *a, const struct ex_rpeer *peer, const struct ex_term *t)
+{
+	const struct ex_http_request *req = a->req;
+
+	if (is_missing(req->host)) {
+		ask_miss(a, 2, EX_R_HOST_DENIED, t->rule);
+		return false;
+	}
+	if (req->tls && is_missing(req->sni)) {
+		ask_miss(a, 2, EX_R_SNI_MISSING, t->rule);
+		return false;
+	}
+	if (req->tls && !ex_span_eq(req->sni, req->host)) {
+		ask_miss(a, 4, EX_R_HOST_MISMATCH, t->rule);
+		return false;
+	}
+	return check_binding(a, peer, t, req->host, EX_R_HOST_DENIED);
+}
+
+static void judge_http_term(struct ask *a, const struct ex_rpeer *peer, const struct ex_term *t)
+{
+	enum ex_l7_kind l7 = t->ports ? t->ports->l7 : EX_L7_NONE;
+
+	if (l7 == EX_L7_NONE && !t->fqdn) {
+		ask_allow(a, EX_V_ALLOW, t->rule);
+		return;
+	}
+	if (l7 == EX_L7_DNS) {
+		ask_miss(a, 1, EX_R_UNKNOWN_PROTOCOL, t->rule);
+		return;
+	}
+	if (l7 == EX_L7_SNI && !a->req->tls) {
+		ask_miss(a, 1, EX_R_UNKNOWN_PROTOCOL, t->rule);
+		return;
+	}
+	if (!check_host(a, peer, t))
+		return;
+	if (l7 == EX_L7_HTTP)
+		judge_request(a, t->ports);
+	else if (l7 == EX_L7_NONE || check_server_names(a, t))
+		ask_allow(a, EX_V_ALLOW, t->rule);
+}
+
+/* ---- every term ---- */
+
+/* False: a deny term ended it. */
+static bool ask_peer(struct ask *a, const struct ex_rpeer *peer)
+{
+	for (size_t i = 0; i < peer->n_terms; i++) {
+		const struct ex_term *t = &peer->terms[i];
+
+		if (!ex_ports_has(t->ports, a->flow->proto, a->flow->port))
+			continue;
+		a->seen = true;
+		if (t->deny) {
+			enum ex_reason why = t->reserved ? EX_R_RESERVED_DENY : EX_R_POLICY_DENY;
+
+			a->best = (struct ex_decision){ EX_V_DENY, why, t->rule };
+			return false;
+		}
+		if (a->req)
+			judge_http_term(a, peer, t);
+		else
+			judge_app_term(a, peer, t);
+	}
+	return true;
+}
+
+static bool has_any_name(const struct ex_flow *flow, const struct ex_rpeer *peer)
+{
+	for (size_t i = 0; i < flow->n_names; i++) {
+		if (ex_peer_has_name(peer, flow->names[i]))
+			return true;
+	}
+	return false;
+}
+
+static struct ex_decision ask_all(struct ask *a)
+{
+	const struct ex_class *c = ex_ruleset_class(a->rs, &a->flow->dst);
+
+	a->best = (struct ex_decision){ EX_V_DENY, EX_R_DEFAULT_DENY, 0 };
+	for (size_t i = 0; i < c->n_peers; i++) {
+		if (!ask_peer(a, &a->rs->peers[c->peers[i]]))
+			return a->best;
+	}
+	for (size_t i = 0; !c->closed && i < a->rs->n_name_peers; i++) {
+		const struct ex_rpeer *peer = &a->rs->peers[a->rs->name_peers[i]];
+
+		if (has_any_name(a->flow, peer) && !ask_peer(a, peer))
+			return a->best;
+	}
+	if (!a->seen && a->rs->default_allow && !c->closed)
+		return (struct ex_decision){ EX_V_ALLOW, EX_R_ALLOWED, 0 };
+	return a->best;
+}
+
+struct ex_decision ex_judge_app(const struct ex_ruleset *rs, const struct ex_flow *flow,
+				enum ex_app app, struct ex_span sni)
+{
+	struct ask a = { .rs = rs, .flow = flow, .app = app, .sni = sni };
+
+	return ask_all(&a);
+}
+
+struct ex_decision ex_judge_http(const struct ex_ruleset *rs, const struct ex_flow *flow,
+				 const struct ex_http_request *req)
+{
+	struct ask a = { .rs = rs, .flow = flow, .app = EX_APP_HTTP, .sni = req->sni, .req = req };
+
+	if (!req->tls)
+		a.sni = (struct ex_span){ 0 };
+	return ask_all(&a);
+}
+
+bool ex_ruleset_intercepts(const struct ex_ruleset *rs, struct ex_span name)
+{
+	if (is_missing(name))
+		return false;
+	for (size_t i = 0; i < rs->n_peers; i++) {
+		const struct ex_rpeer *peer = &rs->peers[i];
+
+		if (peer->names && !ex_peer_has_name(peer, name))
+			continue;
+		for (size_t k = 0; k < peer->n_terms; k++) {
+			const struct ex_term *t = &peer->terms[k];
+
+			if (!t->deny && t->ports && t->ports->l7 == EX_L7_HTTP)
+				return true;
+		}
+	}
+	return false;
+}

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Inside a compiled ruleset. A peer is the L3 part of one rule, a term one tuple of it: peer,
+ * ports, L7 part, verdict. Every judgement looks at whole terms, so parts of two rules cannot
+ * combine.
+ *
+ * The address space is cut into prefixes; each has a class, the set of peers that contain it. Both
+ * gates take their answer from merge.c over the terms of a class: the kernel tables are that
+ * function evaluated beforehand.
+ */
+#ifndef EXEAT_POLICY_MODEL_H
+#define EXEAT_POLICY_MODEL_H
+
+#include <stdatomic.h>
+
+#include "policy/cnp.h"
+#include "policy/ruleset.h"
+
+struct ex_term {
+	const struct ex_ports *ports; /* NULL: every protocol and port, no L7 */
+	uint32_t rule;
+	bool deny, reserved, fqdn;
+};
+
+struct ex_rpeer {
+	struct ex_term *terms;
+	size_t n_terms;
+	const struct ex_name_pattern *names; /* toFQDNs, else NULL */
+	size_t n_names;
+};
+
+struct ex_class {
+	const uint32_t *peers; /* ascending */
+	size_t n_peers;
+	bool closed; /* endpoint, host or DNS gate: names add nothing, no default allow */
+	bool host;   /* host or DNS gate: no DNS answer may point here */
+};
+
+/* Prefixes of one family, outer before inner; up = index of the next outer one. */
+struct ex_dest_node {
+	struct ex_prefix prefix;
+	uint32_t klass, up;
+};
+
+struct ex_dest_tree {
+	struct ex_dest_node *v;
+	size_t n;
+};
+
+struct ex_ruleset {
+	atomic_uint refs;
+	struct ex_arena arena;
+	struct ex_rule_info *infos;
+	uint32_t n_rules;
+	struct ex_rpeer *peers;
+	size_t n_peers;
+	const uint32_t *name_peers; /* those with toFQDNs */
+	size_t n_name_peers;
+	struct ex_class *classes; /* [0] is unused */
+	size_t n_classes;
+	struct ex_dest_tree tree4, tree6; /* never empty: [0] is the whole family */
+	struct ex_regex **regexes;
+	size_t n_regexes;
+	bool default_allow; /* enableDefaultDeny: false in every policy */
+};
+
+#define EX_NO_NODE UINT32_MAX
+
+/* What the L4 terms of a set of peers say about (protocol, port). */
+struct ex_merge {
+	enum ex_verdict verdict; /* INVALID: nothing matches */
+	enum ex_kind kind;
+	enum ex_reason reason;
+	uint32_t rule;
+	uint32_t miss; /* an allow rule of these peers that the port missed */
+};
+
+/* merge.c */
+bool ex_ports_has(const struct ex_ports *p, uint8_t proto, uint16_t port);
+bool ex_peer_has_name(const struct ex_rpeer *peer, struct ex_span name);
+void ex_merge_peer(struct ex_merge *m, const struct ex_rpeer *peer, uint8_t proto, uint16_t port);
+void ex_merge_class(struct ex_merge *m, const struct ex_ruleset *rs, const struct ex_class *c,
+		    uint8_t proto, uint16_t port);
+/* The class of an address; embedded IPv4 is judged as what it hides. Never NULL. */
+const struct ex_class *ex_ruleset_class(const struct ex_ruleset *rs, const struct ex_ip *ip);
+
+/* ---- compile.c and its parts ---- */
+
+/* What an address is; bits of a mark say for which kinds of addresses its peer is meant. */
+enum {
+	EX_ADDR_WORLD = 1u << 0,
+	EX_ADDR_ENDPOINT = 1u << 1,
+	EX_ADDR_HOST = 1u << 2,
+	EX_ADDR_DNS = 1u << 3,
+	EX_ADDR_KINDS = 4,
+};
+
+/* "From this prefix on, the peer is in (+1) or out (-1)", or the kind of an address. */
+struct ex_mark {
+	struct ex_prefix prefix;
+	uint32_t peer; /* EX_NO_PEER: kinds is what the address is */
+	uint8_t kinds; /* EX_ADDR_* bits */
+	int8_t delta;
+};
+
+#define EX_NO_PEER UINT32_MAX
+
+struct ex_marks {
+	struct ex_mark *v;
+	size_t n, cap;
+};
+
+EX_MUST_CHECK int ex_marks_add(struct ex_marks *m, const struct ex_prefix *prefix, uint32_t peer,
+			       unsigned kinds, int delta);
+
+/* classes.c: fills trees and classes from the marks (which it sorts). */
+EX_MUST_CHECK int ex_classes_build(struct ex_ruleset *rs, struct ex_marks *marks);
+
+/* reserved.c: prefixes that are denied whatever the policy says. */
+struct ex_reserved {
+	const char *cidr;
+	bool metadata; /* only with deny_metadata */
+	const char *what;
+};
+extern const struct ex_reserved ex_reserved_prefixes[];
+extern const size_t ex_n_reserved_prefixes;
+
+#endif

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Classes of addresses learned from DNS: the set of toFQDNs peers that their names match. */
+#include "policy/emit_class.h"
+
+#include <errno.h>
+
+/* A workload that collects odd sets of names must not fill the kernel's tables. */
+#define NAME_CLASSES_MAX 1024
+
+struct ex_name_classes {
+	struct ex_ruleset *rs;
+	EX_VEC(struct ex_class) classes; /* peers on the heap */
+	uint32_t base;                   /* id of the first one */
+	uint32_t *scratch;
+	struct ex_rule_sink last; /* entries of the newest */
+};
+
+int ex_name_classes_new(struct ex_ruleset *rs, struct ex_name_classes **ret)
+{
+	struct ex_name_classes *nc = calloc(1, sizeof(*nc));
+
+	if (!nc)
+		return -ENOMEM;
+	nc->scratch = calloc(rs->n_name_peers + 1, sizeof(*nc->scratch));
+	if (!nc->scratch) {
+		free(nc);
+		return -ENOMEM;
+	}
+	nc->rs = ex_ruleset_ref(rs);
+	nc->base = (uint32_t)rs->n_classes + 1; /* after ex_tables.n_classes */
+	nc->last.names = true;
+	*ret = nc;
+	return 0;
+}
+
+void ex_name_classes_free(struct ex_name_classes *nc)
+{
+	if (!nc)
+		return;
+	for (size_t i = 0; i < nc->classes.n; i++)
+		free((void *)(uintptr_t)nc->classes.v[i].peers);
+	free(nc->classes.v);
+	free(nc->last.rules.v);
+	free(nc->scratch);
+	ex_ruleset_unref(nc->rs);
+	free(nc);
+}
+
+static size_t match_peers(struct ex_name_classes *nc, const struct ex_span *names, size_t n)
+{
+	const struct ex_ruleset *rs = nc->rs;
+	size_t found = 0;
+
+	for (size_t i = 0; i < rs->n_name_peers; i++) {
+		const struct ex_rpeer *peer = &rs->peers[rs->name_peers[i]];
+		bool match = false;
+
+		for (size_t k = 0; k < n && !match; k++)
+			match = ex_peer_has_name(peer, names[k]);
+		if (match)
+			nc->scratch[found++] = rs->name_peers[i];
+	}
+	return found;
+}
+
+static uint32_t find_class(const struct ex_name_classes *nc, size_t n)
+{
+	for (size_t i = 0; i < nc->classes.n; i++) {
+		const struct ex_class *c = &nc->classes.v[i];
+
+		if (c->n_peers == n && memcmp(c->peers, nc->scratch, n * sizeof(*c->peers)) == 0)
+			return nc->base + (uint32_t)i;
+	}
+	return 0;
+}
+
+static int add_class(struct ex_name_classes *nc, size_t n, uint32_t *ret)
+{
+	uint32_t klass = nc->base + (uint32_t)nc->classes.n, *peers;
+	struct ex_class *c;
+	int r;
+
+	if (nc->classes.n >= NAME_CLASSES_MAX)
+		return -ENOSPC;
+	peers = calloc(n, sizeof(*peers));
+	if (!peers)
+		return -ENOMEM;
+	memcpy(peers, nc->scratch, n * sizeof(*peers));
+	c = EX_VEC_ADD(&nc->classes);
+	if (!c) {
+		free(peers);
+		return -ENOMEM;
+	}
+	c->peers = peers;
+	c->n_peers = n;
+	r = ex_emit_class(nc->rs, c, klass, &nc->last);
+	if (r < 0) {
+		free(peers);
+		nc->classes.n--;
+		return r;
+	}
+	*ret = klass;
+	return 0;
+}
+
+int ex_name_class(struct ex_name_classes *nc, const struct ex_span *names, size_t n,
+		  uint32_t *ret_class, struct ex_tables *ret_new)
+{
+	size_t found = match_peers(nc, names, n);
+	uint32_t klass = 0;
+	int r;
+
+	nc->last.rules.n = 0;
+	if (found) {
+		klass = find_class(nc, found);
+		if (!klass) {
+			r = add_class(nc, found, &klass);
+			if (r < 0)
+				return r;
+		}
+	}
+	*ret_class = klass;
+	*ret_new = (struct ex_tables){ .rules = nc->last.rules.v, .n_rules = nc->last.rules.n };
+	return 0;
+}
