@@ -45,7 +45,7 @@ INLINE enum ex_reason find_endpoint(struct pkt *p)
 }
 
 /* Steps 2 to 4 down to the network header. Sets *ethertype for the caller. */
-INLINE enum ex_reason check_link(struct __sk_buff *skb, const struct pkt *p, __u16 *ethertype)
+INLINE enum ex_reason check_link(struct __sk_buff *skb, struct pkt *p, __u16 *ethertype)
 {
 	struct ethhdr eth;
 
@@ -58,11 +58,9 @@ INLINE enum ex_reason check_link(struct __sk_buff *skb, const struct pkt *p, __u
 		return EX_R_VLAN;
 	if (p->outbound && !mac_eq(eth.h_source, p->ep->mac))
 		return EX_R_SOURCE_MAC;
-	/* group addresses carry ARP requests and solicitations; these are checked for themselves */
-	if (p->outbound && !(eth.h_dest[0] & 1) && !mac_eq(eth.h_dest, p->ep->gw_mac))
+	p->group = eth.h_dest[0] & 1;
+	if (p->outbound && !p->group && !mac_eq(eth.h_dest, p->ep->gw_mac))
 		return EX_R_NEIGHBOUR;
-	if (p->outbound && (eth.h_dest[0] & 1) && *ethertype == ETH_P_IP)
-		return EX_R_MARTIAN;
 	return EX_R_ALLOWED;
 }
 
@@ -72,7 +70,8 @@ INLINE enum ex_reason check_addresses(struct pkt *p)
 
 	if (!addr_eq(own, p->is6 ? &p->ep->ip6 : &p->ep->ip4))
 		return p->outbound ? EX_R_SOURCE_ADDRESS : EX_R_NO_FLOW;
-	if (!address_judge(p) || addr_eq(pkt_remote(p), &own->ip))
+	/* only ARP and solicitations have any business at a group address */
+	if (p->group || !address_judge(p) || addr_eq(pkt_remote(p), &own->ip))
 		return EX_R_MARTIAN;
 	p->may_refuse = true;
 	return EX_R_ALLOWED;

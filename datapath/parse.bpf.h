@@ -27,6 +27,12 @@
 #define ICMPV6_ECHO_REQUEST   128
 #define ICMPV6_ECHO_REPLY     129
 
+#define EXT_MOBILITY 135
+#define EXT_HIP      139
+#define EXT_SHIM6    140
+#define EXT_TEST1    253
+#define EXT_TEST2    254
+
 #define ETH_FRAME_MIN 60 /* shorter frames are padded up to this (without FCS) */
 #define EXT_CHAIN_MAX 4  /* extension headers looked at; senders use one, two at most */
 #define EXT_BYTES_MAX 64 /* of one extension header; the options in use fit in 8 to 24 */
@@ -77,6 +83,13 @@ INLINE enum ex_reason parse_ip4(struct __sk_buff *skb, struct pkt *p)
 	return EX_R_ALLOWED;
 }
 
+/* The rest of IANA's list of extension headers; AH and ESP aside. */
+INLINE bool ext_refused(__u8 next)
+{
+	return next == IPPROTO_ROUTING || next == IPPROTO_NONE || next == EXT_MOBILITY ||
+	       next == EXT_HIP || next == EXT_SHIM6 || next == EXT_TEST1 || next == EXT_TEST2;
+}
+
 /*
  * Walks to the upper-layer header. Hop-by-hop stands first or nowhere (RFC 8200 4.1). Routing
  * headers send a packet elsewhere than its destination says and are refused, as is everything that
@@ -92,8 +105,7 @@ INLINE enum ex_reason parse_ext(struct __sk_buff *skb, struct pkt *p, __u8 next)
 	for (i = 0; i < EXT_CHAIN_MAX; i++) {
 		if (next == IPPROTO_FRAGMENT)
 			return EX_R_FRAGMENT;
-		if (next == IPPROTO_ROUTING || next == IPPROTO_NONE || next == IPPROTO_MH ||
-		    (next == IPPROTO_HOPOPTS && i > 0))
+		if (ext_refused(next) || (next == IPPROTO_HOPOPTS && i > 0))
 			return EX_R_EXT_HEADER;
 		if (next != IPPROTO_HOPOPTS && next != IPPROTO_DSTOPTS) {
 			p->proto = next;

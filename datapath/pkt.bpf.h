@@ -54,6 +54,7 @@ struct pkt {
 	__u8 tcp_flags;
 	bool outbound; /* from the workload */
 	bool is6;
+	bool group;      /* the frame went to a group address */
 	bool embeds;     /* judged differs from dst */
 	bool may_refuse; /* the source is proved and the destination is unicast */
 	struct judgement rule;
