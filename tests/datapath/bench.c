@@ -92,21 +92,27 @@ static enum ex_reason counted(size_t bytes)
 	return (enum ex_reason)found;
 }
 
-static struct bench_result run(bool outbound, const struct pkt_frame *f)
+static void run(bool outbound, const struct pkt_frame *f, uint32_t mark, struct bench_result *ret)
 {
-	struct __sk_buff in = { .ifindex = BENCH_IF }, out = { 0 };
-	struct bench_result result = { 0 };
+	struct __sk_buff in = { .ifindex = BENCH_IF, .mark = mark }, out = { 0 };
 	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = f->b, .data_size_in = (uint32_t)f->len,
-		    .data_out = result.out, .data_size_out = sizeof(result.out), .ctx_in = &in,
+		    .data_out = ret->out, .data_size_out = sizeof(ret->out), .ctx_in = &in,
 		    .ctx_size_in = sizeof(in), .ctx_out = &out, .ctx_size_out = sizeof(out),
 		    .repeat = 1);
 
-	counters_read(counters[0]);
 	assert_int_equal(bpf_prog_test_run_opts(gate_prog_fd(bench_gate, outbound), &opts), 0);
+	ret->action = (int)opts.retval;
+	ret->mark = out.mark;
+	ret->len = opts.data_size_out;
+}
+
+static struct bench_result run_counted(bool outbound, const struct pkt_frame *f)
+{
+	struct bench_result result = { 0 };
+
+	counters_read(counters[0]);
+	run(outbound, f, 0, &result);
 	counters_read(counters[1]);
-	result.action = (int)opts.retval;
-	result.mark = out.mark;
-	result.len = opts.data_size_out;
 	result.reason = counted(f->len);
 	assert_int_equal(result.action == TC_ACT_OK, result.reason == EX_R_ALLOWED);
 	return result;
@@ -114,12 +120,20 @@ static struct bench_result run(bool outbound, const struct pkt_frame *f)
 
 struct bench_result bench_send(const struct pkt_frame *f)
 {
-	return run(true, f);
+	return run_counted(true, f);
 }
 
 struct bench_result bench_receive(const struct pkt_frame *f)
 {
-	return run(false, f);
+	return run_counted(false, f);
+}
+
+int bench_receive_marked(const struct pkt_frame *f, uint32_t mark)
+{
+	struct bench_result result = { 0 };
+
+	run(false, f, mark, &result);
+	return result.action;
 }
 
 enum ex_reason bench_out(const struct pkt_spec *spec)

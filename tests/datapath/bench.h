@@ -25,20 +25,18 @@ struct bench_result {
 
 extern struct ex_gate *bench_gate;
 
-/* Rules of class 1, which 198.51.100.0/24 and 2001:db8::/32 belong to. */
-struct bench_rules {
-	const struct ex_rule_entry *rules;
-	size_t n;
-};
-
 void bench_open(const struct ex_gate_limits *limits);
 void bench_close(void);
 void bench_publish(const struct ex_tables *tables, uint32_t flags);
+/* rules are of class 1, which 198.51.100.0/24 and 2001:db8::/32 belong to. */
 void bench_publish_rules(const struct ex_rule_entry *rules, size_t n, uint32_t flags);
 
 /* Runs a frame through a program; checks that exactly one reason counted it, with its bytes. */
 struct bench_result bench_send(const struct pkt_frame *f);
 struct bench_result bench_receive(const struct pkt_frame *f);
+
+/* TC_ACT_* of the program towards the workload for a packet with this mark. */
+int bench_receive_marked(const struct pkt_frame *f, uint32_t mark);
 
 /* The reason for a frame from the workload / to it. */
 enum ex_reason bench_out(const struct pkt_spec *spec);

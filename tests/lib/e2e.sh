@@ -59,8 +59,8 @@ audited() {
 	fi
 }
 
-reason() { # WORD: as a pattern for audited
-	printf '"reason": ?"%s"' "$1"
+reason() { # WORD: as a pattern, for the audit log and for the body of a refusal
+	printf '"(reason|code)": ?"%s"' "$1"
 }
 
 # Nothing reached a server: nginx' log has no line that matches.

@@ -7,7 +7,6 @@ usage: http_cases.py HOST PORT tls|plain
 A case: (name, bytes sent, what is expected of each answer in turn). An expectation is a status, or
 (statuses, reasons); "closed" is a connection that ends without an answer. Prints TAP points.
 """
-import json
 import re
 import socket
 import ssl
@@ -166,11 +165,8 @@ def answer(f, head):
             body = f.read(int(headers.get("content-length", 0)))
     except (EOFError, ConnectionError, ssl.SSLError, TimeoutError, ValueError, IndexError) as e:
         return ("timeout" if isinstance(e, TimeoutError) else CLOSED, None, repr(e))
-    try:
-        reason = json.loads(body).get("reason")
-    except (ValueError, AttributeError):
-        found = re.search(rb'"reason":\s*"([^"]+)"', body)
-        reason = found.group(1).decode() if found else None
+    found = re.search(rb'"code":\s*"([^"]+)"', body)
+    reason = found.group(1).decode() if found else None
     return (status, reason, body[:200])
 
 
