@@ -71,7 +71,7 @@ struct ex_ipc_minted {
 struct ex_ipc_udp {
 	struct ex_ipc_head head;
 	struct ex_ip src, dst; /* the workload's address; the address it sent to */
-	uint16_t sport, dport; /* host order */
+	uint16_t sport, dport; /* host order, not 0 */
 };
 
 struct ex_ipc_done { /* LEARNED, UDP_READY */

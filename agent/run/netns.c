@@ -2,8 +2,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <net/if.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <sched.h>
 #include <stdio.h>
 #include <sys/socket.h>
@@ -20,10 +18,6 @@
 #define GATEWAY4  "192.0.0.1"
 #define WORKLOAD6 "fd7e:a7c3:1b5d::2"
 #define GATEWAY6  "fd7e:a7c3:1b5d::1"
-
-#define PORT_TCP 15001 /* nothing connects to these ports; steering picks the socket itself */
-#define PORT_UDP 15002
-#define PORT_DNS 53 /* replies leave from the port of the socket */
 
 static const uint8_t workload_mac[6] = { 0x02, 0x65, 0x78, 0x00, 0x00, 0x02 };
 static const uint8_t gateway_mac[6] = { 0x02, 0x65, 0x78, 0x00, 0x00, 0x01 };
@@ -241,80 +235,6 @@ int ex_netns_open(struct ex_netns *ns, pid_t pid)
 		r = ex_netns_enter(workload);
 	if (r == 0)
 		r = open_workload(ns);
-	back = ex_netns_enter(ns->outer);
-	return r < 0 ? r : back;
-}
-
-/* ---- listening sockets ---- */
-
-struct listener {
-	bool v6, udp;
-	uint16_t port;
-};
-
-static const struct listener listeners[EX_SOCK_MAX] = {
-	[EX_SOCK_TCP4] = { false, false, PORT_TCP },
-	[EX_SOCK_TCP6] = { true, false, PORT_TCP },
-	[EX_SOCK_DNS_TCP4] = { false, false, PORT_DNS },
-	[EX_SOCK_DNS_TCP6] = { true, false, PORT_DNS },
-	[EX_SOCK_DNS_UDP4] = { false, true, PORT_DNS },
-	[EX_SOCK_DNS_UDP6] = { true, true, PORT_DNS },
-	[EX_SOCK_UDP4] = { false, true, PORT_UDP },
-	[EX_SOCK_UDP6] = { true, true, PORT_UDP },
-};
-
-static int set_on(int fd, int level, int option)
-{
-	return setsockopt(fd, level, option, &(int){ 1 }, sizeof(int)) < 0 ? -errno : 0;
-}
-
-static int set_options(int fd, const struct listener *l)
-{
-	int r = set_on(fd, SOL_SOCKET, SO_REUSEADDR);
-
-	if (r == 0 && l->v6)
-		r = set_on(fd, IPPROTO_IPV6, IPV6_V6ONLY);
-	if (r == 0)
-		r = l->v6 ? set_on(fd, IPPROTO_IPV6, IPV6_TRANSPARENT)
-			  : set_on(fd, IPPROTO_IP, IP_TRANSPARENT);
-	if (r == 0 && l->udp)
-		r = l->v6 ? set_on(fd, IPPROTO_IPV6, IPV6_RECVORIGDSTADDR)
-			  : set_on(fd, IPPROTO_IP, IP_RECVORIGDSTADDR);
-	return r;
-}
-
-static int listener_open(const struct listener *l)
-{
-	struct sockaddr_in6 a6 = { .sin6_family = AF_INET6, .sin6_port = htons(l->port) };
-	struct sockaddr_in a4 = { .sin_family = AF_INET, .sin_port = htons(l->port) };
-	int type = (l->udp ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC | SOCK_NONBLOCK;
-	EX_AUTO_CLOSE int fd = socket(l->v6 ? AF_INET6 : AF_INET, type, 0);
-	int r;
-
-	if (fd < 0)
-		return -errno;
-	r = set_options(fd, l);
-	if (r < 0)
-		return r;
-	r = l->v6 ? bind(fd, (struct sockaddr *)&a6, sizeof(a6))
-		  : bind(fd, (struct sockaddr *)&a4, sizeof(a4));
-	if (r < 0 || (!l->udp && listen(fd, 1024) < 0))
-		return -errno;
-	return EX_TAKE_FD(fd);
-}
-
-int ex_netns_listen(const struct ex_netns *ns, int ret[static EX_SOCK_MAX])
-{
-	int r = ex_netns_enter(ns->gateway), back;
-
-	for (size_t i = 0; i < EX_SOCK_MAX; i++)
-		ret[i] = -1;
-	for (size_t i = 0; i < EX_SOCK_MAX && r == 0; i++) {
-		if (listeners[i].v6 && !ns->v6)
-			continue;
-		ret[i] = listener_open(&listeners[i]);
-		r = ret[i] < 0 ? ret[i] : 0;
-	}
 	back = ex_netns_enter(ns->outer);
 	return r < 0 ? r : back;
 }

@@ -43,4 +43,11 @@ EX_MUST_CHECK int ex_netns_open(struct ex_netns *ns, pid_t pid);
  */
 EX_MUST_CHECK int ex_netns_listen(const struct ex_netns *ns, int ret[static EX_SOCK_MAX]);
 
+/*
+ * A socket of the gateway namespace that speaks as dst:dport and only to src:sport, the workload.
+ * fd or negative errno.
+ */
+EX_MUST_CHECK int ex_netns_udp(const struct ex_netns *ns, const struct ex_ip *src, uint16_t sport,
+			       const struct ex_ip *dst, uint16_t dport);
+
 #endif

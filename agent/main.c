@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+#include <string.h>
+
+#include "agent/run/run.h"
+#include "exeat/util.h"
+
+struct command {
+	const char *name;
+	int (*fn)(int argc, char **argv);
+	const char *help;
+};
+
+static int cmd_version(int argc, char **argv);
+
+static const struct command commands[] = {
+	{ "run", ex_cmd_run, "run a command behind both gates" },
+	{ "version", cmd_version, "print the version" },
+};
+
+static int cmd_version(int argc, char **argv)
+{
+	(void)argc;
+	(void)argv;
+	puts("exeat " EX_VERSION);
+	return 0;
+}
+
+static void print_usage(FILE *out)
+{
+	fputs("Usage: exeat COMMAND [OPTION...]\n\n"
+	      "Decides what may leave a Linux workload, and proves it.\n\n",
+	      out);
+	for (size_t i = 0; i < EX_ARRAY_SIZE(commands); i++)
+		fprintf(out, "  %-10s %s\n", commands[i].name, commands[i].help);
+	fputs("\n'exeat COMMAND --help' says more; so does exeat(8).\n", out);
+}
+
+int main(int argc, char **argv)
+{
+	if (argc < 2) {
+		print_usage(stderr);
+		return 125;
+	}
+	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
+	    strcmp(argv[1], "help") == 0) {
+		print_usage(stdout);
+		return 0;
+	}
+	if (strcmp(argv[1], "--version") == 0)
+		return cmd_version(argc, argv);
+	for (size_t i = 0; i < EX_ARRAY_SIZE(commands); i++)
+		if (strcmp(argv[1], commands[i].name) == 0)
+			return commands[i].fn(argc - 1, argv + 1);
+	fprintf(stderr, "exeat: no such command: %s\n", argv[1]);
+	print_usage(stderr);
+	return 125;
+}

@@ -1,0 +1,349 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <signal.h>
+#include <sys/epoll.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+
+#include "agent/core/ipc.h"
+#include "agent/core/log.h"
+#include "agent/core/loop.h"
+#include "agent/dns/names.h"
+#include "agent/gate/gate.h"
+#include "agent/run/parent.h"
+
+#define NAMES_MAX 16384
+#define TTL_MAX   86400 /* seconds an address may be known for, whatever is asked */
+#define IPC_BATCH 64    /* messages dealt with per wake-up */
+
+struct ex_parent {
+	struct ex_parent_config cfg;
+	struct ex_loop *loop;
+	struct ex_watch ipc, events, signals;
+	int signal_fd;
+	struct ex_names *names;
+	struct ex_name_classes *classes;
+	uint8_t spki[EX_IPC_SPKI_MAX];
+	size_t spki_len;
+	bool ready;
+	bool proxy_gone;
+	bool child_gone;
+};
+
+/* ---- requests of the proxy: nothing in them is trusted ---- */
+
+/* The class of one address under all its names, in the kernel before anyone hears of it. */
+static int learn_address(struct ex_parent *p, const struct ex_ip *ip, struct ex_span name,
+			 uint64_t ttl_ms)
+{
+	struct ex_span names[EX_NAMES_PER_ADDR_MAX];
+	uint64_t now = ex_loop_now(p->loop);
+	struct ex_tables fresh = { 0 };
+	uint32_t klass = 0;
+	size_t n;
+	int r;
+
+	if (ex_judge_answer(p->cfg.rs, ip).verdict != EX_V_ALLOW)
+		return -EACCES;
+	r = ex_names_add(p->names, ip, name, now, ttl_ms);
+	if (r < 0)
+		return r;
+	n = ex_names_of(p->names, ip, now, names, EX_NAMES_PER_ADDR_MAX);
+	r = ex_name_class(p->classes, names, n, &klass, &fresh);
+	if (r < 0 || klass == 0) /* 0: the name may be asked for, but no rule leads to it */
+		return r;
+	if (fresh.n_rules)
+		r = ex_gate_add_class(p->cfg.gate, p->cfg.ns->ifindex, &fresh);
+	return r < 0 ? r : ex_gate_learn(p->cfg.gate, p->cfg.ns->ifindex, ip, klass, ttl_ms);
+}
+
+static int learn(struct ex_parent *p, const struct ex_ipc_learn *msg)
+{
+	struct ex_span name = ex_ipc_name_get(&msg->name);
+	uint32_t ttl = msg->ttl < TTL_MAX ? msg->ttl : TTL_MAX;
+	int r = 0;
+
+	if (!name.len || msg->n_addrs > EX_IPC_ADDRS_MAX)
+		return -EINVAL;
+	if (ex_judge_dns(p->cfg.rs, name).verdict != EX_V_ALLOW)
+		return -EACCES;
+	for (uint32_t i = 0; i < msg->n_addrs && r == 0; i++)
+		r = learn_address(p, &msg->addrs[i], name, (uint64_t)ttl * 1000);
+	return r;
+}
+
+static void answer(struct ex_parent *p, const void *msg, size_t len, int fd)
+{
+	/* The proxy may have only so many requests waiting that every answer has room. */
+	if (ex_ipc_send(p->cfg.ipc, msg, len, fd) < 0)
+		ex_debug("the proxy does not take its answer");
+}
+
+static void answer_done(struct ex_parent *p, uint32_t type, uint32_t id, int err, int fd)
+{
+	struct ex_ipc_done done = { .head = { type, id }, .err = err };
+
+	answer(p, &done, sizeof(done), fd);
+}
+
+static void mint(struct ex_parent *p, const struct ex_ipc_mint *msg)
+{
+	struct ex_ipc_minted minted = { .head = { EX_IPC_MINTED, msg->head.id }, .err = -EACCES };
+	struct ex_span name = ex_ipc_name_get(&msg->name);
+	int n;
+
+	if (name.len && ex_ruleset_intercepts(p->cfg.rs, name)) {
+		n = ex_ca_sign(p->cfg.ca, name, p->spki, p->spki_len, minted.der);
+		minted.err = n < 0 ? n : 0;
+		minted.len = n < 0 ? 0 : (uint32_t)n;
+	}
+	answer(p, &minted, sizeof(minted), -1);
+}
+
+static void open_udp(struct ex_parent *p, const struct ex_ipc_udp *msg)
+{
+	const struct ex_netns *ns = p->cfg.ns;
+	int fd = -EINVAL;
+
+	/* Only towards the workload's own address: the socket can speak to nobody else. */
+	if ((ex_ip_eq(&msg->src, &ns->ip4) || (ns->v6 && ex_ip_eq(&msg->src, &ns->ip6))) &&
+	    ex_ip_is4(&msg->src) == ex_ip_is4(&msg->dst) && msg->sport && msg->dport)
+		fd = ex_netns_udp(ns, &msg->src, msg->sport, &msg->dst, msg->dport);
+	answer_done(p, EX_IPC_UDP_READY, msg->head.id, fd < 0 ? fd : 0, fd);
+	if (fd >= 0)
+		close(fd);
+}
+
+static int take_ready(struct ex_parent *p, const struct ex_ipc_ready *msg)
+{
+	if (p->ready || msg->spki_len == 0 || msg->spki_len > sizeof(msg->spki))
+		return -EBADMSG;
+	memcpy(p->spki, msg->spki, msg->spki_len);
+	p->spki_len = msg->spki_len;
+	p->ready = true;
+	return 0;
+}
+
+/* Negative: the proxy broke the protocol. */
+static int take_message(struct ex_parent *p, const union ex_ipc_message *msg)
+{
+	enum ex_ipc_type type = msg->head.type;
+
+	if (!p->ready && type != EX_IPC_READY)
+		return -EBADMSG;
+	switch (type) {
+	case EX_IPC_READY:
+		return take_ready(p, &msg->ready);
+	case EX_IPC_LEARN:
+		answer_done(p, EX_IPC_LEARNED, msg->head.id, learn(p, &msg->learn), -1);
+		return 0;
+	case EX_IPC_MINT:
+		mint(p, &msg->mint);
+		return 0;
+	case EX_IPC_UDP:
+		open_udp(p, &msg->udp);
+		return 0;
+	case EX_IPC_AUDIT:
+		ex_audit_write(p->cfg.audit, &msg->audit.record);
+		return 0;
+	case EX_IPC_LEARNED:
+	case EX_IPC_MINTED:
+	case EX_IPC_UDP_READY:
+	case EX_IPC_INVALID:
+		break;
+	}
+	return -EBADMSG;
+}
+
+/* Nothing opens: its sockets are closed, so the kernel gate finds none to steer to and denies. */
+static void lose_proxy(struct ex_parent *p, const char *why)
+{
+	if (p->proxy_gone)
+		return;
+	p->proxy_gone = true;
+	ex_watch_stop(p->loop, &p->ipc);
+	kill(p->cfg.proxy, SIGKILL);
+	ex_error("the proxy %s: everything that needs it is refused from now on", why);
+	if (!p->ready)
+		ex_loop_quit(p->loop);
+}
+
+static void on_ipc(struct ex_watch *w, uint32_t events)
+{
+	struct ex_parent *p = ex_container_of(w, struct ex_parent, ipc);
+	union ex_ipc_message msg;
+
+	(void)events;
+	for (int i = 0; i < IPC_BATCH; i++) {
+		ssize_t n = ex_ipc_receive(p->cfg.ipc, &msg, NULL);
+
+		if (n == -EAGAIN)
+			return;
+		if (n == 0) {
+			lose_proxy(p, "ended");
+			return;
+		}
+		if (n < 0 || take_message(p, &msg) < 0) {
+			lose_proxy(p, "sent what it must not and was ended");
+			return;
+		}
+		if (!p->child_gone && p->ready && msg.head.type == EX_IPC_READY)
+			ex_loop_quit(p->loop); /* ex_parent_wait_ready() waits for this */
+	}
+}
+
+/* ---- events of the kernel gate ---- */
+
+static uint16_t host_order(__be16 port)
+{
+	return ntohs(port);
+}
+
+static void take_event(void *arg, const struct ex_event *ev)
+{
+	struct ex_parent *p = arg;
+	struct ex_audit_record rec = { .app = EX_AUDIT_L4,
+				       .gate = EX_AUDIT_KERNEL,
+				       .verdict = ev->verdict,
+				       .proto = ev->proto,
+				       .reason = ev->reason,
+				       .rule = ev->rule,
+				       .count = ev->suppressed + 1,
+				       .src = ev->src,
+				       .dst = ev->dst,
+				       .sport = host_order(ev->sport),
+				       .dport = host_order(ev->dport) };
+
+	/* What is steered is judged, and recorded, by the proxy. */
+	if (ev->type == EX_EV_DENY)
+		ex_audit_write(p->cfg.audit, &rec);
+}
+
+static void on_events(struct ex_watch *w, uint32_t events)
+{
+	struct ex_parent *p = ex_container_of(w, struct ex_parent, events);
+
+	(void)events;
+	if (ex_gate_events_drain(p->cfg.gate, take_event, p) < 0)
+		ex_debug("cannot read the events of the kernel gate");
+}
+
+/* ---- signals ---- */
+
+static void reap(struct ex_parent *p)
+{
+	int status;
+	pid_t pid;
+
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+		if (pid == p->cfg.proxy)
+			lose_proxy(p, "ended");
+		if (pid == p->cfg.child->pid) {
+			p->child_gone = true;
+			ex_loop_quit(p->loop);
+		}
+	}
+}
+
+static void on_signal(struct ex_watch *w, uint32_t events)
+{
+	struct ex_parent *p = ex_container_of(w, struct ex_parent, signals);
+	struct signalfd_siginfo si;
+
+	(void)events;
+	while (read(p->signal_fd, &si, sizeof(si)) == (ssize_t)sizeof(si)) {
+		if (si.ssi_signo == SIGCHLD)
+			reap(p);
+		else
+			kill(p->cfg.child->pid, (int)si.ssi_signo); /* its init passes it on */
+	}
+}
+
+static int watch_signals(struct ex_parent *p)
+{
+	static const int taken[] = { SIGCHLD, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2 };
+	sigset_t set;
+
+	sigemptyset(&set);
+	for (size_t i = 0; i < EX_ARRAY_SIZE(taken); i++)
+		sigaddset(&set, taken[i]);
+	/* From the terminal these go to the command as well, whose matter they are. */
+	(void)signal(SIGINT, SIG_IGN);
+	(void)signal(SIGQUIT, SIG_IGN);
+	(void)signal(SIGPIPE, SIG_IGN);
+	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
+		return -errno;
+	p->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (p->signal_fd < 0)
+		return -errno;
+	return ex_watch_start(p->loop, &p->signals, p->signal_fd, EPOLLIN);
+}
+
+/* ---- life ---- */
+
+int ex_parent_new(const struct ex_parent_config *config, struct ex_parent **ret)
+{
+	struct ex_parent *p = calloc(1, sizeof(*p));
+	int r;
+
+	if (!p)
+		return -ENOMEM;
+	p->cfg = *config;
+	p->signal_fd = -1;
+	p->ipc.fn = on_ipc;
+	p->events.fn = on_events;
+	p->signals.fn = on_signal;
+	r = ex_loop_new(&p->loop);
+	if (r == 0)
+		r = ex_names_new(NAMES_MAX, &p->names);
+	if (r == 0)
+		r = ex_name_classes_new(config->rs, &p->classes);
+	if (r == 0)
+		r = watch_signals(p);
+	if (r == 0)
+		r = ex_watch_start(p->loop, &p->ipc, config->ipc, EPOLLIN);
+	if (r == 0)
+		r = ex_watch_start(p->loop, &p->events, ex_gate_events_fd(config->gate), EPOLLIN);
+	if (r < 0) {
+		ex_parent_free(p);
+		return r;
+	}
+	*ret = p;
+	return 0;
+}
+
+void ex_parent_free(struct ex_parent *p)
+{
+	if (!p)
+		return;
+	ex_name_classes_free(p->classes);
+	ex_names_free(p->names);
+	ex_loop_free(p->loop);
+	if (p->signal_fd >= 0)
+		close(p->signal_fd);
+	free(p);
+}
+
+int ex_parent_wait_ready(struct ex_parent *p)
+{
+	int r = p->ready || p->child_gone ? 0 : ex_loop_run(p->loop);
+
+	if (r < 0)
+		return r;
+	return p->ready && !p->proxy_gone && !p->child_gone ? 0 : -EPIPE;
+}
+
+int ex_parent_run(struct ex_parent *p)
+{
+	int r = 0;
+
+	while (!p->child_gone && r == 0)
+		r = ex_loop_run(p->loop);
+	if (r < 0)
+		return r;
+	/* What was judged before the command ended has been sent already. */
+	if (!p->proxy_gone)
+		on_ipc(&p->ipc, 0);
+	on_events(&p->events, 0);
+	return ex_child_exit_status(p->cfg.child);
+}

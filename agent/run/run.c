@@ -1,0 +1,372 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * `exeat run`, in order. What is made first is what must not see what comes later: the proxy and
+ * the command's init are forked before there is a CA key or a map; the command starts last, when
+ * both gates stand and only then has a route.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <ifaddrs.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/wait.h>
+
+#include "agent/core/log.h"
+#include "agent/gate/gate.h"
+#include "agent/proxy/datagram.h"
+#include "agent/proxy/proxy.h"
+#include "agent/run/mounts.h"
+#include "agent/run/options.h"
+#include "agent/run/parent.h"
+#include "agent/run/run.h"
+#include "agent/run/trust.h"
+#include "agent/tls/ca.h"
+
+#define HOST_IPS_MAX   256
+#define PROXY_UID_BASE 0x7e000000u /* above every user and service id; one per run, by its pid */
+
+struct run {
+	struct ex_run_options opt;
+	struct ex_identity id;
+	struct ex_netns ns;
+	struct ex_ruleset *rs;
+	struct ex_proxy_config proxy;
+	pid_t proxy_pid;
+	int ipc;
+	char *sockets;
+	struct ex_child child;
+	char *roots;
+	size_t roots_len;
+	struct ex_gate *gate;
+	struct ex_ca *ca;
+	struct ex_audit *audit;
+	struct ex_parent *parent;
+	int log_fd;
+};
+
+static int fail(const char *what, int r)
+{
+	ex_error("%s: %s", what, strerror(-r));
+	return r;
+}
+
+/* ---- policy ---- */
+
+/* The host's own addresses, which are nobody's "world". */
+static int find_host_ips(struct ex_ip *out, size_t *ret_n)
+{
+	struct ifaddrs *list, *ifa;
+	size_t n = 0;
+
+	if (getifaddrs(&list) < 0)
+		return -errno;
+	for (ifa = list; ifa && n < HOST_IPS_MAX; ifa = ifa->ifa_next) {
+		struct sockaddr_storage ss = { 0 };
+		uint16_t port;
+
+		if (!ifa->ifa_addr ||
+		    (ifa->ifa_addr->sa_family != AF_INET && ifa->ifa_addr->sa_family != AF_INET6))
+			continue;
+		memcpy(&ss, ifa->ifa_addr,
+		       ifa->ifa_addr->sa_family == AF_INET ? sizeof(struct sockaddr_in)
+							   : sizeof(struct sockaddr_in6));
+		n += ex_sockaddr_read(&ss, &out[n], &port);
+	}
+	freeifaddrs(list);
+	*ret_n = n;
+	/* Not knowing all of them could let "world" mean the host. */
+	return ifa ? -E2BIG : 0;
+}
+
+static int compile(struct run *run)
+{
+	struct ex_ip host[HOST_IPS_MAX], dns[2] = { run->ns.gw4, run->ns.gw6 };
+	struct ex_compile_input in = {
+		.files = run->opt.policies,
+		.n_files = run->opt.n_policies,
+		.endpoints_file = run->opt.endpoints,
+		.labels = run->opt.labels,
+		.n_labels = run->opt.n_labels,
+		.host_ips = host,
+		.dns_ips = dns,
+		.n_dns_ips = run->ns.v6 ? 2 : 1,
+		.deny_metadata = !run->opt.allow_metadata,
+	};
+	struct ex_diags diags = { 0 };
+	int r = find_host_ips(host, &in.n_host_ips);
+
+	if (r < 0)
+		return fail("cannot list the host's addresses", r);
+	r = ex_compile(&in, &run->rs, &diags);
+	if (r < 0 || !run->opt.quiet)
+		ex_diags_print(&diags, stderr);
+	ex_diags_done(&diags);
+	if (r < 0)
+		ex_error("the policy is not valid: nothing was run");
+	return r;
+}
+
+static int find_resolvers(struct run *run)
+{
+	struct ex_run_options *o = &run->opt;
+
+	if (!o->n_dns)
+		o->n_dns = ex_resolver_servers_read("/etc/resolv.conf", o->dns, EX_RUN_SERVERS_MAX);
+	if (o->n_dns)
+		return 0;
+	if (ex_ruleset_uses_dns(run->rs)) {
+		ex_error(
+			"the policy names hosts, but /etc/resolv.conf has no nameserver: add --dns ADDR");
+		return -EINVAL;
+	}
+	(void)ex_resolver_server_parse("127.0.0.1", &o->dns[o->n_dns++]); /* never asked */
+	return 0;
+}
+
+/* ---- the two helpers, forked early ---- */
+
+static int start_proxy(struct run *run)
+{
+	int r = ex_netns_listen(&run->ns, run->proxy.sockets);
+
+	if (r < 0)
+		return fail("cannot listen in the gateway namespace", r);
+	run->proxy.rs = run->rs;
+	run->proxy.servers = run->opt.dns;
+	run->proxy.n_servers = run->opt.n_dns;
+	run->proxy.roots = (struct ex_span){ run->roots, run->roots_len };
+	run->proxy.uid = PROXY_UID_BASE + (uid_t)getpid();
+	run->proxy_pid = ex_proxy_start(&run->proxy, &run->ipc);
+	return run->proxy_pid < 0 ? fail("cannot start the proxy", run->proxy_pid) : 0;
+}
+
+static int start_child(struct run *run)
+{
+	struct ex_child_spec spec = { .command = run->opt.command, .id = &run->id };
+	int r = ex_mounts_find_sockets(&run->sockets);
+
+	if (r < 0)
+		return fail("cannot list unix sockets", r);
+	spec.sockets = run->sockets;
+	r = ex_child_start(&spec, &run->child);
+	if (r < 0)
+		return fail("cannot make the command's namespaces", r);
+	r = ex_netns_wire(&run->ns, run->child.pid);
+	return r < 0 ? fail("cannot connect the command's namespace", r) : 0;
+}
+
+/* ---- the gates ---- */
+
+static int fill_gate(struct run *run)
+{
+	struct ex_endpoint ep = { .flags = EX_EP_CARRY,
+				  .ip4 = run->ns.ip4,
+				  .ip6 = run->ns.ip6,
+				  .gw4 = run->ns.gw4,
+				  .gw6 = run->ns.gw6 };
+	struct ex_tables tables = { 0 };
+	int r = ex_emit(run->rs, &tables);
+
+	memcpy(ep.mac, run->ns.mac, 6);
+	memcpy(ep.gw_mac, run->ns.gw_mac, 6);
+	for (size_t i = 0; i < EX_SOCK_MAX && r == 0; i++)
+		if (run->proxy.sockets[i] >= 0)
+			r = ex_gate_set_socket(run->gate, (enum ex_sock)i, run->proxy.sockets[i]);
+	if (r == 0)
+		r = ex_gate_publish(run->gate, run->ns.ifindex, &ep, &tables);
+	ex_tables_done(&tables);
+	return r;
+}
+
+static int attach_gate(struct run *run)
+{
+	int r = ex_netns_enter(run->ns.gateway), back;
+
+	if (r == 0)
+		r = ex_gate_attach(run->gate, run->ns.ifindex);
+	back = ex_netns_enter(run->ns.outer);
+	return r < 0 ? r : back;
+}
+
+static int start_gate(struct run *run)
+{
+	int r = ex_gate_load(NULL, &run->gate);
+
+	if (r == 0)
+		r = fill_gate(run);
+	if (r == 0)
+		r = attach_gate(run);
+	/* The proxy has its own: when it dies, the sockets are gone and the gate denies. */
+	for (size_t i = 0; i < EX_SOCK_MAX; i++)
+		if (run->proxy.sockets[i] >= 0)
+			close(EX_TAKE_FD(run->proxy.sockets[i]));
+	return r < 0 ? fail("cannot set up the kernel gate", r) : 0;
+}
+
+/* ---- what the command sees ---- */
+
+static int equip_child(struct run *run)
+{
+	char resolv[160], v4[EX_IP_TEXT], v6[EX_IP_TEXT];
+	EX_AUTO_FREE char *bundle = NULL;
+	size_t bundle_len;
+	int n, r;
+
+	r = ex_ca_new(30, &run->ca);
+	if (r < 0)
+		return fail("cannot make a certificate authority", r);
+	r = ex_trust_bundle((struct ex_span){ run->roots, run->roots_len }, ex_ca_pem(run->ca),
+			    &bundle, &bundle_len);
+	if (r < 0)
+		return r;
+	n = snprintf(resolv, sizeof(resolv), "# exeat run\nnameserver %s\n",
+		     ex_ip_text(&run->ns.gw4, v4));
+	if (run->ns.v6)
+		n += snprintf(resolv + n, sizeof(resolv) - (size_t)n, "nameserver %s\n",
+			      ex_ip_text(&run->ns.gw6, v6));
+	r = ex_child_equip(&run->child, ex_ca_pem(run->ca), (struct ex_span){ bundle, bundle_len },
+			   (struct ex_span){ resolv, (size_t)n });
+	if (r == 0)
+		r = ex_child_wait_ready(&run->child);
+	return r < 0 ? fail("cannot prepare the command's files", r) : 0;
+}
+
+/* ---- audit ---- */
+
+static int open_log(struct run *run)
+{
+	if (!run->opt.log)
+		return 0;
+	run->log_fd =
+		open(run->opt.log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY, 0600);
+	if (run->log_fd < 0) {
+		int r = -errno;
+
+		ex_error("--log %s: %s", run->opt.log, strerror(-r));
+		return r;
+	}
+	return 0;
+}
+
+static int start_audit(struct run *run)
+{
+	char name[32];
+	struct ex_audit_options o = { .fd = run->log_fd,
+				      .json = run->opt.log_json,
+				      .terminal = run->opt.quiet ? -1 : STDERR_FILENO,
+				      .run = name,
+				      .rs = run->rs };
+
+	snprintf(name, sizeof(name), "run-%d", (int)getpid());
+	return ex_audit_new(&o, &run->audit);
+}
+
+static int start_parent(struct run *run)
+{
+	struct ex_parent_config cfg = { .rs = run->rs,
+					.gate = run->gate,
+					.ca = run->ca,
+					.audit = run->audit,
+					.ns = &run->ns,
+					.child = &run->child,
+					.proxy = run->proxy_pid,
+					.ipc = run->ipc };
+	int r = ex_parent_new(&cfg, &run->parent);
+
+	if (r == 0)
+		r = ex_parent_wait_ready(run->parent);
+	return r < 0 ? fail("the proxy did not start", r) : 0;
+}
+
+/* ---- in order ---- */
+
+static int prepare(struct run *run)
+{
+	int r;
+
+	if (geteuid() != 0) {
+		ex_error(
+			"needs root to make namespaces and load the kernel gate: sudo exeat run ...");
+		return -EPERM;
+	}
+	r = ex_identity_find(run->opt.user, &run->id);
+	if (r == 0)
+		r = open_log(run);
+	if (r == 0)
+		r = ex_netns_init(&run->ns);
+	if (r < 0)
+		return r;
+	r = compile(run);
+	if (r == 0)
+		r = find_resolvers(run);
+	if (r == 0)
+		r = ex_trust_roots(run->opt.upstream_ca, &run->roots, &run->roots_len);
+	return r;
+}
+
+static int set_up(struct run *run)
+{
+	int r = prepare(run);
+
+	if (r == 0)
+		r = start_proxy(run);
+	if (r == 0)
+		r = start_child(run);
+	if (r == 0)
+		r = start_gate(run);
+	if (r == 0)
+		r = equip_child(run);
+	if (r == 0)
+		r = start_audit(run);
+	if (r == 0)
+		r = start_parent(run);
+	if (r < 0)
+		return r;
+	r = ex_netns_open(&run->ns, run->child.pid);
+	if (r == 0)
+		r = ex_child_go(&run->child);
+	return r < 0 ? fail("cannot start the command", r) : 0;
+}
+
+/* Everything in the system goes with descriptors and processes; this is for the memory checkers. */
+static void tear_down(struct run *run)
+{
+	if (run->child.pid > 0)
+		kill(run->child.pid, SIGKILL);
+	if (run->proxy_pid > 0)
+		kill(run->proxy_pid, SIGKILL);
+	while (wait(NULL) > 0)
+		;
+	ex_parent_free(run->parent);
+	ex_audit_free(run->audit);
+	ex_gate_free(run->gate);
+	ex_ca_free(run->ca);
+	ex_netns_done(&run->ns);
+	ex_ruleset_unref(run->rs);
+	ex_identity_done(&run->id);
+	free(run->roots);
+	free(run->sockets);
+}
+
+int ex_cmd_run(int argc, char **argv)
+{
+	struct run run = { .ns = { .outer = -1, .gateway = -1 }, .log_fd = -1, .ipc = -1 };
+	int r = ex_run_options_parse(argc, argv, &run.opt);
+	int status = 125;
+
+	if (r != 0)
+		return r > 0 ? 0 : 125;
+	if (run.opt.verbose)
+		ex_log_set_level(EX_LOG_INFO);
+	r = set_up(&run);
+	if (r == 0) {
+		status = ex_parent_run(run.parent);
+		if (status < 0)
+			status = 125;
+		if (!run.opt.quiet)
+			ex_audit_summary(run.audit);
+	}
+	tear_down(&run);
+	return status;
+}

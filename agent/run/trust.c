@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <stdio.h>
+
+#include "agent/core/log.h"
+#include "agent/run/trust.h"
+#include "agent/tls/ca.h"
+
+#define EXTRA_MAX (1024 * 1024)
+
+int ex_trust_bundle(struct ex_span roots, struct ex_span ca, char **ret, size_t *ret_len)
+{
+	char *pem = malloc(roots.len + ca.len + 2);
+
+	if (!pem)
+		return -ENOMEM;
+	memcpy(pem, roots.ptr, roots.len);
+	pem[roots.len] = '\n';
+	memcpy(pem + roots.len + 1, ca.ptr, ca.len);
+	pem[roots.len + 1 + ca.len] = '\0';
+	*ret = pem;
+	*ret_len = roots.len + 1 + ca.len;
+	return 0;
+}
+
+static int read_extra(const char *path, char **ret, size_t *ret_len)
+{
+	EX_AUTO_FREE char *pem = malloc(EXTRA_MAX);
+	FILE *f = fopen(path, "re");
+	size_t n;
+
+	if (!f || !pem) {
+		int r = f ? -ENOMEM : -errno;
+
+		ex_error("--upstream-ca %s: %s", path, strerror(-r));
+		if (f)
+			fclose(f);
+		return r;
+	}
+	n = fread(pem, 1, EXTRA_MAX - 1, f);
+	fclose(f);
+	pem[n] = '\0';
+	if (n == EXTRA_MAX - 1 || !strstr(pem, "-----BEGIN CERTIFICATE-----")) {
+		ex_error("--upstream-ca %s: not a PEM file of certificates", path);
+		return -EINVAL;
+	}
+	*ret = EX_TAKE_PTR(pem);
+	*ret_len = n;
+	return 0;
+}
+
+int ex_trust_roots(const char *extra_file, char **ret, size_t *ret_len)
+{
+	EX_AUTO_FREE char *system = NULL;
+	EX_AUTO_FREE char *extra = NULL;
+	size_t system_len = 0, extra_len = 0;
+	int r = ex_trust_read_system(&system, &system_len);
+
+	if (r < 0 && !extra_file) {
+		ex_error("no system trust store found (install ca-certificates, or name one with "
+			 "--upstream-ca)");
+		return r;
+	}
+	if (!extra_file) {
+		*ret = EX_TAKE_PTR(system);
+		*ret_len = system_len;
+		return 0;
+	}
+	r = read_extra(extra_file, &extra, &extra_len);
+	if (r < 0)
+		return r;
+	return ex_trust_bundle((struct ex_span){ system ? system : "", system_len },
+			       (struct ex_span){ extra, extra_len }, ret, ret_len);
+}
