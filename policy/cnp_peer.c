@@ -79,13 +79,12 @@ void ex_read_to_cidr(struct ex_decoder *d, const struct ex_node *n, void *out)
 	if (!peer->cidrs)
 		return;
 	for (const struct ex_node *c = n->first; c; c = c->next) {
-		size_t mark = ex_decode_push_index(d, i);
+		size_t mark = ex_decode_push_index(d, i++);
 
-		if (read_prefix(d, c, &peer->cidrs[i].prefix))
-			i++;
+		if (read_prefix(d, c, &peer->cidrs[peer->n_cidrs].prefix))
+			peer->n_cidrs++;
 		ex_decode_pop(d, mark);
 	}
-	peer->n_cidrs = i;
 }
 
 struct cidr_reader {
@@ -154,7 +153,7 @@ void ex_read_to_cidrset(struct ex_decoder *d, const struct ex_node *n, void *out
 	if (!peer->cidrs)
 		return;
 	for (const struct ex_node *c = n->first; c; c = c->next) {
-		size_t mark = ex_decode_push_index(d, peer->n_cidrs), before = d->n_errors;
+		size_t mark = ex_decode_push_index(d, i++), before = d->n_errors;
 		struct cidr_reader cr = { .item.node = c };
 
 		if (ex_decode_map(d, c, fields, EX_ARRAY_SIZE(fields), &cr) &&
@@ -162,12 +161,12 @@ void ex_read_to_cidrset(struct ex_decoder *d, const struct ex_node *n, void *out
 			if (!cr.have_cidr)
 				ex_decode_error(d, c, "write cidr: ADDRESS/LENGTH",
 						"needs the field cidr");
-			check_except(d, &cr);
-			peer->cidrs[i++] = cr.item;
+			else
+				check_except(d, &cr);
+			peer->cidrs[peer->n_cidrs++] = cr.item;
 		}
 		ex_decode_pop(d, mark);
 	}
-	peer->n_cidrs = i;
 }
 
 static const struct {

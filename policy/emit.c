@@ -25,7 +25,7 @@ struct emitter {
 	int err;
 };
 
-static struct ex_rule to_value(const struct emitter *e, const struct ex_merge *m)
+static struct ex_rule to_value(const struct ex_merge *m)
 {
 	struct ex_rule v = { .verdict = (uint8_t)m->verdict, .rule = m->rule };
 
@@ -33,16 +33,7 @@ static struct ex_rule to_value(const struct emitter *e, const struct ex_merge *m
 		v.kind = (uint8_t)m->kind;
 	if (m->verdict == EX_V_DENY)
 		v.reason = (uint16_t)m->reason;
-	if (m->verdict != EX_V_INVALID)
-		return v;
-	/* Nothing said: a closed class says deny aloud, so that no name can add to it. */
-	if (e->c->closed)
-		return (struct ex_rule){ .verdict = EX_V_DENY,
-					 .reason = EX_R_DEFAULT_DENY,
-					 .rule = m->miss };
-	if (e->rs->default_allow && !e->out->names)
-		return (struct ex_rule){ .verdict = EX_V_ALLOW };
-	return (struct ex_rule){ 0 };
+	return v;
 }
 
 static struct ex_rule value_at(const struct emitter *e, uint8_t proto, uint16_t port)
@@ -50,7 +41,15 @@ static struct ex_rule value_at(const struct emitter *e, uint8_t proto, uint16_t 
 	struct ex_merge m = { 0 };
 
 	ex_merge_class(&m, e->rs, e->c, proto, port);
-	return to_value(e, &m);
+	if (m.verdict != EX_V_INVALID)
+		return to_value(&m);
+	if (e->out->names)
+		return (struct ex_rule){ 0 };
+	m = ex_merge_default(e->rs, e->c->closed, proto, port);
+	/* Default deny is silence, so that a name may add to it; a closed class says it aloud. */
+	if (m.verdict == EX_V_DENY && !e->c->closed)
+		return (struct ex_rule){ 0 };
+	return to_value(&m);
 }
 
 static bool same_value(const struct ex_rule *a, const struct ex_rule *b)
@@ -134,29 +133,39 @@ static int add_cut(struct cuts *cuts, uint32_t at)
 	return 0;
 }
 
-/* Where the answer may change; also whether the protocol is named at all. */
-static int collect_cuts(const struct emitter *e, struct cuts *cuts, bool *named)
+/* Where the answer may change for this protocol because of one peer; is it named at all? */
+static int collect_peer_cuts(const struct emitter *e, const struct ex_rpeer *peer,
+			     struct cuts *cuts, bool *named)
 {
-	int r = add_cut(cuts, 0);
+	int r = 0;
 
-	for (size_t i = 0; i < e->c->n_peers; i++) {
-		const struct ex_rpeer *peer = &e->rs->peers[e->c->peers[i]];
+	for (size_t k = 0; k < peer->n_terms; k++) {
+		const struct ex_ports *p = peer->terms[k].ports;
 
-		for (size_t k = 0; k < peer->n_terms; k++) {
-			const struct ex_ports *p = peer->terms[k].ports;
-
-			/* toFQDNs without ports steers TCP and allows the rest */
-			*named |= !p && peer->terms[k].fqdn && e->proto == IPPROTO_TCP;
-			for (size_t j = 0; r == 0 && p && j < p->n; j++) {
-				if (p->v[j].any_proto || p->v[j].proto != e->proto)
-					continue;
-				*named = true;
-				r = add_cut(cuts, p->v[j].lo);
-				if (r == 0)
-					r = add_cut(cuts, p->v[j].hi + 1u);
-			}
+		/* toFQDNs without ports steers TCP and allows the rest */
+		*named |= !p && peer->terms[k].fqdn && e->proto == IPPROTO_TCP;
+		for (size_t j = 0; r == 0 && p && j < p->n; j++) {
+			if (p->v[j].any_proto || p->v[j].proto != e->proto)
+				continue;
+			*named = true;
+			r = add_cut(cuts, p->v[j].lo);
+			if (r == 0)
+				r = add_cut(cuts, p->v[j].hi + 1u);
 		}
 	}
+	return r;
+}
+
+static int collect_cuts(const struct emitter *e, struct cuts *cuts, bool *named)
+{
+	const struct ex_ruleset *rs = e->rs;
+	int r = add_cut(cuts, 0);
+
+	for (size_t i = 0; r == 0 && i < e->c->n_peers; i++)
+		r = collect_peer_cuts(e, &rs->peers[e->c->peers[i]], cuts, named);
+	/* see ex_merge_default() */
+	for (size_t i = 0; r == 0 && rs->default_allow && i < rs->n_name_peers; i++)
+		r = collect_peer_cuts(e, &rs->peers[rs->name_peers[i]], cuts, named);
 	return r;
 }
 
@@ -195,6 +204,10 @@ static int emit_proto(struct emitter *e, uint8_t proto, struct ex_rule outer)
 	return r < 0 ? r : e->err;
 }
 
+/* Every protocol that a policy can name. */
+static const uint8_t port_protos[] = { IPPROTO_TCP, IPPROTO_UDP, IPPROTO_SCTP, IPPROTO_ICMP,
+				       IPPROTO_ICMPV6 };
+
 int ex_emit_class(const struct ex_ruleset *rs, const struct ex_class *c, uint32_t klass,
 		  struct ex_rule_sink *out)
 {
@@ -205,30 +218,9 @@ int ex_emit_class(const struct ex_ruleset *rs, const struct ex_class *c, uint32_
 
 	if (base.verdict != EX_V_INVALID)
 		put(&e, 0, 0, base);
-	for (unsigned proto = 0; r == 0 && proto < 255; proto++) {
-		if (e.err == 0 && ex_class_names_proto(rs, c, (uint8_t)proto))
-			r = emit_proto(&e, (uint8_t)proto, base);
-	}
+	for (size_t i = 0; r == 0 && e.err == 0 && i < EX_ARRAY_SIZE(port_protos); i++)
+		r = emit_proto(&e, port_protos[i], base);
 	return r < 0 ? r : e.err;
-}
-
-bool ex_class_names_proto(const struct ex_ruleset *rs, const struct ex_class *c, uint8_t proto)
-{
-	for (size_t i = 0; i < c->n_peers; i++) {
-		const struct ex_rpeer *peer = &rs->peers[c->peers[i]];
-
-		for (size_t k = 0; k < peer->n_terms; k++) {
-			const struct ex_ports *p = peer->terms[k].ports;
-
-			if (!p && peer->terms[k].fqdn && proto == IPPROTO_TCP)
-				return true;
-			for (size_t j = 0; p && j < p->n; j++) {
-				if (!p->v[j].any_proto && p->v[j].proto == proto)
-					return true;
-			}
-		}
-	}
-	return false;
 }
 
 /* ---- the whole ruleset ---- */

@@ -14,7 +14,4 @@ struct ex_rule_sink {
 EX_MUST_CHECK int ex_emit_class(const struct ex_ruleset *rs, const struct ex_class *c,
 				uint32_t klass, struct ex_rule_sink *out);
 
-/* Does any term of the class treat this protocol differently from protocols in general? */
-bool ex_class_names_proto(const struct ex_ruleset *rs, const struct ex_class *c, uint8_t proto);
-
 #endif

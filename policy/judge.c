@@ -52,13 +52,15 @@ struct ex_decision ex_judge_l4(const struct ex_ruleset *rs, const struct ex_flow
 		const struct ex_rpeer *peer = &rs->peers[rs->name_peers[i]];
 
 		if (flow_has_peer(flow, peer))
-			ex_merge_peer(&m, peer, flow->proto, flow->port);
+			ex_merge_peer(&m, rs, peer, flow->proto, flow->port);
 	}
-	if (m.verdict != EX_V_INVALID)
-		return (struct ex_decision){ m.verdict, m.reason, m.rule };
-	if (rs->default_allow && !c->closed)
-		return (struct ex_decision){ EX_V_ALLOW, EX_R_ALLOWED, 0 };
-	return (struct ex_decision){ EX_V_DENY, EX_R_DEFAULT_DENY, m.miss };
+	if (m.verdict == EX_V_INVALID) {
+		uint32_t miss = m.miss;
+
+		m = ex_merge_default(rs, c->closed, flow->proto, flow->port);
+		m.rule = m.verdict == EX_V_DENY ? miss : 0;
+	}
+	return (struct ex_decision){ m.verdict, m.reason, m.rule };
 }
 
 /* ---- DNS ---- */

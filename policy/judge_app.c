@@ -93,7 +93,7 @@ static bool check_server_names(struct ask *a, const struct ex_term *t)
 
 static void app_without_l7(struct ask *a, const struct ex_rpeer *peer, const struct ex_term *t)
 {
-	if (!t->fqdn) {
+	if (!t->fqdn || a->rs->default_allow) {
 		ask_allow(a, EX_V_ALLOW, t->rule);
 		return;
 	}
@@ -238,7 +238,7 @@ static void judge_http_term(struct ask *a, const struct ex_rpeer *peer, const st
 {
 	enum ex_l7_kind l7 = t->ports ? t->ports->l7 : EX_L7_NONE;
 
-	if (l7 == EX_L7_NONE && !t->fqdn) {
+	if (l7 == EX_L7_NONE && (!t->fqdn || a->rs->default_allow)) {
 		ask_allow(a, EX_V_ALLOW, t->rule);
 		return;
 	}

@@ -34,7 +34,8 @@ bool ex_peer_has_name(const struct ex_rpeer *peer, struct ex_span name)
 	return false;
 }
 
-static struct ex_merge judge_term(const struct ex_term *t, uint8_t proto)
+static struct ex_merge judge_term(const struct ex_ruleset *rs, const struct ex_term *t,
+				  uint8_t proto)
 {
 	enum ex_l7_kind l7 = t->ports ? t->ports->l7 : EX_L7_NONE;
 	struct ex_merge m = { .verdict = EX_V_DENY, .rule = t->rule };
@@ -46,8 +47,10 @@ static struct ex_merge judge_term(const struct ex_term *t, uint8_t proto)
 	m.reason = EX_R_ALLOWED;
 	switch (l7) {
 	case EX_L7_NONE:
-		/* TCP can be bound to the name (SNI, Host); the rest cannot */
-		m.verdict = t->fqdn && proto == IPPROTO_TCP ? EX_V_STEER : EX_V_ALLOW;
+		/* TCP can be bound to the name (SNI, Host); the rest cannot, nor what is open
+		 * anyway */
+		m.verdict = t->fqdn && proto == IPPROTO_TCP && !rs->default_allow ? EX_V_STEER
+										  : EX_V_ALLOW;
 		m.kind = m.verdict == EX_V_STEER ? EX_KIND_TCP : EX_KIND_NONE;
 		return m;
 	case EX_L7_HTTP:
@@ -79,7 +82,8 @@ static int rank(const struct ex_merge *m)
 	return 6;
 }
 
-void ex_merge_peer(struct ex_merge *m, const struct ex_rpeer *peer, uint8_t proto, uint16_t port)
+void ex_merge_peer(struct ex_merge *m, const struct ex_ruleset *rs, const struct ex_rpeer *peer,
+		   uint8_t proto, uint16_t port)
 {
 	for (size_t i = 0; i < peer->n_terms; i++) {
 		const struct ex_term *t = &peer->terms[i];
@@ -91,7 +95,7 @@ void ex_merge_peer(struct ex_merge *m, const struct ex_rpeer *peer, uint8_t prot
 				m->miss = t->rule;
 			continue;
 		}
-		one = judge_term(t, proto);
+		one = judge_term(rs, t, proto);
 		if (rank(&one) > rank(m)) {
 			*m = one;
 			m->miss = miss;
@@ -103,7 +107,25 @@ void ex_merge_class(struct ex_merge *m, const struct ex_ruleset *rs, const struc
 		    uint8_t proto, uint16_t port)
 {
 	for (size_t i = 0; i < c->n_peers; i++)
-		ex_merge_peer(m, &rs->peers[c->peers[i]], proto, port);
+		ex_merge_peer(m, rs, &rs->peers[c->peers[i]], proto, port);
+}
+
+struct ex_merge ex_merge_default(const struct ex_ruleset *rs, bool closed, uint8_t proto,
+				 uint16_t port)
+{
+	struct ex_merge m = { .verdict = EX_V_DENY, .reason = EX_R_DEFAULT_DENY };
+	struct ex_merge named = { 0 };
+
+	if (!rs->default_allow || closed)
+		return m;
+	for (size_t i = 0; i < rs->n_name_peers; i++)
+		ex_merge_peer(&named, rs, &rs->peers[rs->name_peers[i]], proto, port);
+	m = (struct ex_merge){ .verdict = EX_V_ALLOW, .reason = EX_R_ALLOWED };
+	if (named.verdict == EX_V_STEER) {
+		m.verdict = EX_V_STEER;
+		m.kind = named.kind;
+	}
+	return m;
 }
 
 static const struct ex_class *find_class(const struct ex_ruleset *rs,

@@ -78,9 +78,16 @@ struct ex_merge {
 /* merge.c */
 bool ex_ports_has(const struct ex_ports *p, uint8_t proto, uint16_t port);
 bool ex_peer_has_name(const struct ex_rpeer *peer, struct ex_span name);
-void ex_merge_peer(struct ex_merge *m, const struct ex_rpeer *peer, uint8_t proto, uint16_t port);
+void ex_merge_peer(struct ex_merge *m, const struct ex_ruleset *rs, const struct ex_rpeer *peer,
+		   uint8_t proto, uint16_t port);
 void ex_merge_class(struct ex_merge *m, const struct ex_ruleset *rs, const struct ex_class *c,
 		    uint8_t proto, uint16_t port);
+/*
+ * What holds where no term matches. With default allow a flow still goes to the proxy when some
+ * toFQDNs rule with an L7 part has its port: only there is it known whether that rule is meant.
+ */
+struct ex_merge ex_merge_default(const struct ex_ruleset *rs, bool closed, uint8_t proto,
+				 uint16_t port);
 /* The class of an address; embedded IPv4 is judged as what it hides. Never NULL. */
 const struct ex_class *ex_ruleset_class(const struct ex_ruleset *rs, const struct ex_ip *ip);
 

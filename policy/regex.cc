@@ -53,6 +53,16 @@ static RE2 *compile(const char *pattern, size_t len)
 	return new (std::nothrow) RE2(re2::StringPiece(pattern, len), opt);
 }
 
+/* RE2 quotes the pattern in its messages: foreign bytes. */
+static void copy_error(const std::string &from, char *err, size_t err_size)
+{
+	snprintf(err, err_size, "%s", from.c_str());
+	for (char *p = err; *p; p++) {
+		if ((unsigned char)*p < 0x20 || (unsigned char)*p >= 0x7f)
+			*p = '?';
+	}
+}
+
 int ex_regex_new(const char *pattern, size_t len, struct ex_regex **ret, char *err, size_t err_size)
 {
 	struct ex_regex *re;
@@ -73,7 +83,7 @@ int ex_regex_new(const char *pattern, size_t len, struct ex_regex **ret, char *e
 		int r = re->re ? -EINVAL : -ENOMEM;
 
 		if (re->re)
-			snprintf(err, err_size, "%s", re->re->error().c_str());
+			copy_error(re->re->error(), err, err_size);
 		ex_regex_free(re);
 		return r;
 	}

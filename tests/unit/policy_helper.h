@@ -35,8 +35,7 @@ static inline struct ex_ip test_ip(const char *text)
 	return ip;
 }
 
-static inline int test_try_compile(const char *text, struct ex_ruleset **rs,
-				   struct ex_diags *diags)
+static inline int test_try_compile(const char *text, struct ex_ruleset **rs, struct ex_diags *diags)
 {
 	struct ex_ip host[2] = { test_ip("192.168.7.7"), test_ip("2001:db8:77::7") };
 	struct ex_ip dns[2] = { test_ip("192.0.0.1"), test_ip("fd7e:a7c3:1b5d::1") };

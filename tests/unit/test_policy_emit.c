@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The kernel tables against ex_judge_l4(): a naive longest-prefix reader of the one, random probes. */
+/* The kernel tables against ex_judge_l4(): a naive longest-prefix reader of the one, random probes.
+ */
 #include "policy_helper.h"
 
 #include <stdio.h>
@@ -12,20 +13,23 @@ static uint32_t rnd(uint32_t n)
 	return (uint32_t)(seed >> 33) % n;
 }
 
-static const char *const nets[] = { "10.0.0.0/8",   "10.1.0.0/16",     "10.1.2.0/24", "10.1.2.3/32",
-				    "0.0.0.0/0",    "192.168.0.0/16",  "::/0",	      "2001:db8::/32",
-				    "fd09::/16",    "2001:db8:1::/48", "64:ff9b::/96", "2002:a01::/32",
-				    "169.254.0.0/16" };
-static const char *const addrs[] = { "10.0.0.1",    "10.1.0.1",	   "10.1.2.9",	    "10.1.2.3",
-				     "8.8.8.8",	    "192.168.1.1", "192.168.7.7",   "10.9.0.1",
-				     "10.9.0.2",    "fd09::1",	   "fd09::2",	    "2001:db8::1",
-				     "2001:db8:1::", "2001:db8:77::7", "169.254.1.1", "192.0.0.1",
-				     "2002:a01:203::1", "64:ff9b::a01:203", "::1", "2001:db9::1",
-				     "fd7e:a7c3:1b5d::1", "::a01:203" };
+static const char *const nets[] = {
+	"10.0.0.0/8",     "10.1.0.0/16",   "10.1.2.0/24",   "10.1.2.3/32", "0.0.0.0/0",
+	"192.168.0.0/16", "::/0",          "2001:db8::/32", "fd09::/16",   "2001:db8:1::/48",
+	"64:ff9b::/96",   "2002:a01::/32", "169.254.0.0/16"
+};
+static const char *const addrs[] = { "10.0.0.1",     "10.1.0.1",        "10.1.2.9",
+				     "10.1.2.3",     "8.8.8.8",         "192.168.1.1",
+				     "192.168.7.7",  "10.9.0.1",        "10.9.0.2",
+				     "fd09::1",      "fd09::2",         "2001:db8::1",
+				     "2001:db8:1::", "2001:db8:77::7",  "169.254.1.1",
+				     "192.0.0.1",    "2002:a01:203::1", "64:ff9b::a01:203",
+				     "::1",          "2001:db9::1",     "fd7e:a7c3:1b5d::1",
+				     "::a01:203" };
 static const char *const names[] = { "a.example", "b.example", "c.test", "d.c.test" };
 static const uint16_t ports[] = { 0, 1, 22, 53, 79, 80, 81, 90, 91, 443, 1024, 8080, 65535 };
-static const uint8_t protos[] = { IPPROTO_TCP, IPPROTO_UDP, IPPROTO_SCTP, IPPROTO_ICMP,
-				  IPPROTO_ICMPV6, 47, 255 };
+static const uint8_t protos[] = { IPPROTO_TCP,    IPPROTO_UDP, IPPROTO_SCTP, IPPROTO_ICMP,
+				  IPPROTO_ICMPV6, 47,          255 };
 
 static void add_peer(FILE *f, bool deny)
 {
@@ -127,8 +131,8 @@ static uint32_t find_dest(const struct ex_tables *t, const struct ex_ip *ip)
 	int best = -1;
 
 	for (size_t i = 0; i < t->n_dests; i++) {
-		if (t->dests[i].prefix <= best || !same_bits(t->dests[i].ip.b, ip->b,
-							     t->dests[i].prefix))
+		if (t->dests[i].prefix <= best ||
+		    !same_bits(t->dests[i].ip.b, ip->b, t->dests[i].prefix))
 			continue;
 		best = t->dests[i].prefix;
 		klass = t->dests[i].klass;
@@ -174,9 +178,9 @@ static void check_probe(const struct ex_ruleset *rs, const struct ex_tables *t,
 {
 	const char *addr = addrs[rnd(EX_ARRAY_SIZE(addrs))];
 	struct ex_span known = ex_span_str(names[rnd(4)]);
-	struct ex_flow f = test_flow(addr, protos[rnd(EX_ARRAY_SIZE(protos))],
-				     rnd(4) ? ports[rnd(EX_ARRAY_SIZE(ports))] :
-					      (uint16_t)rnd(65536));
+	struct ex_flow f =
+		test_flow(addr, protos[rnd(EX_ARRAY_SIZE(protos))],
+			  rnd(4) ? ports[rnd(EX_ARRAY_SIZE(ports))] : (uint16_t)rnd(65536));
 	struct ex_rule got, named = { 0 };
 	struct ex_decision want;
 	struct ex_tables fresh;
@@ -203,9 +207,10 @@ static void check_probe(const struct ex_ruleset *rs, const struct ex_tables *t,
 	}
 	if (got.verdict != want.verdict ||
 	    (got.verdict == EX_V_DENY && got.reason != (unsigned)want.reason))
-		fail_msg("%s proto %u port %u name %.*s: tables say %u/%u, judge %u/%u (rule %u)\n%s",
-			 addr, f.proto, f.port, (int)f.n_names * 9, known.ptr, got.verdict,
-			 got.reason, want.verdict, want.reason, want.rule, policy);
+		fail_msg(
+			"%s proto %u port %u name %.*s: tables say %u/%u, judge %u/%u (rule %u)\n%s",
+			addr, f.proto, f.port, (int)f.n_names * 9, known.ptr, got.verdict,
+			got.reason, want.verdict, want.reason, want.rule, policy);
 }
 
 static void test_tables_agree_with_judge(void **state)

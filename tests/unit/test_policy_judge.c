@@ -154,14 +154,14 @@ static void test_miss_names_the_http_rule(void **state)
 
 static void test_name_of_another_rule_does_not_help(void **state)
 {
-	struct ex_ruleset *rs = test_compile(
-		HEAD "  egress:\n"
-		     "  - toFQDNs: [{matchName: a.example}]\n"
-		     "    toPorts: [{ports: [{port: '443', protocol: TCP}],"
-		     " rules: {http: [{method: GET}]}}]\n"
-		     "  - toFQDNs: [{matchName: b.example}]\n"
-		     "    toPorts: [{ports: [{port: '443', protocol: TCP}],"
-		     " rules: {http: [{method: PUT}]}}]\n");
+	struct ex_ruleset *rs =
+		test_compile(HEAD "  egress:\n"
+				  "  - toFQDNs: [{matchName: a.example}]\n"
+				  "    toPorts: [{ports: [{port: '443', protocol: TCP}],"
+				  " rules: {http: [{method: GET}]}}]\n"
+				  "  - toFQDNs: [{matchName: b.example}]\n"
+				  "    toPorts: [{ports: [{port: '443', protocol: TCP}],"
+				  " rules: {http: [{method: PUT}]}}]\n");
 	struct ex_span a = ex_span_str("a.example"), b = ex_span_str("b.example");
 	struct ex_flow f = test_flow("198.51.100.7", IPPROTO_TCP, 443);
 	struct ex_http_request q = request("PUT", "/", b);
@@ -252,13 +252,13 @@ static void test_world_entity(void **state)
 
 static void test_l4_allow_voids_the_l7_list(void **state)
 {
-	struct ex_ruleset *rs = test_compile(
-		HEAD "  egress:\n"
-		     "  - toCIDR: [10.0.0.0/8]\n"
-		     "    toPorts: [{ports: [{port: '80', protocol: TCP}],"
-		     " rules: {http: [{method: GET}]}}]\n"
-		     "  - toCIDR: [10.0.0.0/9]\n"
-		     "    toPorts: [{ports: [{port: '80', protocol: TCP}]}]\n");
+	struct ex_ruleset *rs =
+		test_compile(HEAD "  egress:\n"
+				  "  - toCIDR: [10.0.0.0/8]\n"
+				  "    toPorts: [{ports: [{port: '80', protocol: TCP}],"
+				  " rules: {http: [{method: GET}]}}]\n"
+				  "  - toCIDR: [10.0.0.0/9]\n"
+				  "    toPorts: [{ports: [{port: '80', protocol: TCP}]}]\n");
 
 	(void)state;
 	ASK(test_l4(rs, "10.0.0.1", IPPROTO_TCP, 80), EX_V_ALLOW, EX_R_ALLOWED);
@@ -288,11 +288,11 @@ static void test_server_names(void **state)
 
 static void test_rules_dns(void **state)
 {
-	struct ex_ruleset *rs = test_compile(
-		HEAD "  egress:\n"
-		     "  - toCIDR: [10.0.0.53/32]\n"
-		     "    toPorts: [{ports: [{port: '53', protocol: ANY}],"
-		     " rules: {dns: [{matchPattern: '*.corp.example'}]}}]\n");
+	struct ex_ruleset *rs =
+		test_compile(HEAD "  egress:\n"
+				  "  - toCIDR: [10.0.0.53/32]\n"
+				  "    toPorts: [{ports: [{port: '53', protocol: ANY}],"
+				  " rules: {dns: [{matchPattern: '*.corp.example'}]}}]\n");
 
 	(void)state;
 	ASK(test_l4(rs, "10.0.0.53", IPPROTO_UDP, 53), EX_V_STEER, EX_R_ALLOWED);
@@ -306,10 +306,22 @@ static void test_rules_dns(void **state)
 static void test_answers(void **state)
 {
 	static const char *const denied[] = {
-		"127.0.0.1",	   "0.0.0.0",	 "169.254.169.254", "::ffff:169.254.169.254",
-		"224.0.0.1",	   "fe80::1",	 "::1",		    "::",
-		"192.168.7.7",	   "192.0.0.1",	 "10.66.0.1",	    "64:ff9b::a9fe:a9fe",
-		"2002:7f00:1::",   "ff02::1",	 "fd00:ec2::254",   "100.100.100.200",
+		"127.0.0.1",
+		"0.0.0.0",
+		"169.254.169.254",
+		"::ffff:169.254.169.254",
+		"224.0.0.1",
+		"fe80::1",
+		"::1",
+		"::",
+		"192.168.7.7",
+		"192.0.0.1",
+		"10.66.0.1",
+		"64:ff9b::a9fe:a9fe",
+		"2002:7f00:1::",
+		"ff02::1",
+		"fd00:ec2::254",
+		"100.100.100.200",
 		"::169.254.169.254",
 	};
 	static const char *const fine[] = { "8.8.8.8", "2001:db8::1", "10.9.0.1", "10.67.0.1" };
