@@ -169,7 +169,7 @@ $(O)/fuzz/lib.a: $(FUZZ_LIB) $(patsubst $(O)/%,$(O)/fuzz/%,$(LLHTTP_OBJ))
 $(O)/tests/fuzz/%: $(O)/fuzz/tests/fuzz/%.o $(O)/fuzz/lib.a
 	@mkdir -p $(@D)
 	$(call msg,LD,$@)
-	$(Q)$(CLANG) $(FUZZ_FLAGS) -fsanitize=fuzzer -o $@ $^ $(LIBS) -lm
+	$(Q)$(CLANG)++ $(FUZZ_FLAGS) -fsanitize=fuzzer -o $@ $^ $(LIBS) -lm
 
 # ---- around the code ----
 lint:
