@@ -21,6 +21,7 @@ enum ex_audit_app {
 
 enum ex_audit_gate { EX_AUDIT_KERNEL = 0, EX_AUDIT_PROXY = 1 };
 
+/* Fits one message of 4 KiB; the size is checked below. */
 struct ex_audit_record {
 	uint8_t app;     /* enum ex_audit_app */
 	uint8_t gate;    /* enum ex_audit_gate */
@@ -40,10 +41,16 @@ struct ex_audit_record {
 	char detail[96]; /* our words */
 };
 
+_Static_assert(sizeof(struct ex_audit_record) < 4096 - 64, "one message");
+
 /* Cuts at size - 1, always terminates. */
 void ex_audit_set(char *dst, size_t size, struct ex_span text);
 
-/* The path as it may be written down: "?key=value&x" becomes "?key=…&x", at most cap - 1 bytes. */
+/*
+ * The path as it may be written down, at most size - 1 bytes: "?key=value&x" becomes "?key=*&x",
+ * and whatever does not look like a parameter's name becomes "*" too. Redacting twice changes
+ * nothing.
+ */
 void ex_audit_set_path(char *dst, size_t size, struct ex_span path);
 
 struct ex_audit;
@@ -59,10 +66,16 @@ struct ex_audit_options {
 EX_MUST_CHECK int ex_audit_new(const struct ex_audit_options *options, struct ex_audit **ret);
 void ex_audit_free(struct ex_audit *a);
 
-/* Writes the record; never fails the caller: what cannot be written is counted as lost. */
+/*
+ * Writes the record; never blocks and never fails the caller: what cannot be written is counted as
+ * lost, and the loss is recorded as soon as a line can be written again. rec may come from the
+ * unprivileged side: nothing in it is trusted.
+ */
 void ex_audit_write(struct ex_audit *a, const struct ex_audit_record *rec);
 
-/* At exit: counts by verdict, the most frequent denials with reason and what to add to allow them.
+/*
+ * At exit: counts by verdict, the most frequent denials with reason and what to add to allow them,
+ * on the terminal; and the closing record of the log.
  */
 void ex_audit_summary(struct ex_audit *a);
 

@@ -80,10 +80,10 @@ static void put_unit(struct ex_json *j, uint32_t unit)
 	put(j, text, 6);
 }
 
-/* Also < > & so that a record pasted into a page is text there. */
+/* Without < and >, so that a record pasted into a page is text there. */
 static bool is_plain(unsigned char c)
 {
-	return c >= 0x20 && c < 0x7f && c != '"' && c != '\\' && c != '<' && c != '>' && c != '&';
+	return c >= 0x20 && c < 0x7f && c != '"' && c != '\\' && c != '<' && c != '>';
 }
 
 void ex_json_string(struct ex_json *j, const char *key, struct ex_span value)

@@ -16,7 +16,7 @@ static bool path_quote(struct ex_span path, char *out, size_t cap)
 	for (size_t i = 0; i < len; i++) {
 		char c = path.ptr[i];
 
-		if (c <= 0x20 || c == 0x7f || n + 2 + sizeof(any_query) >= cap)
+		if (c <= 0x20 || c >= 0x7f || n + 2 + sizeof(any_query) >= cap)
 			return false;
 		if (strchr(".+*?()[]{}|^$\\", c))
 			out[n++] = '\\';

@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Verdicts written down: every one to the log, denials also to the terminal. The log is complete or
+ * says what it lacks: each verdict takes the next sequence number, whether or not its line could be
+ * written, and losses are counted in a record of their own. The terminal is a courtesy,
+ * rate-limited.
+ */
+#include "agent/audit/audit.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <time.h>
+
+#include "agent/audit/json.h"
+#include "agent/audit/line.h"
+#include "agent/audit/sink.h"
+#include "agent/audit/tally.h"
+
+#define TERMINAL_BURST  20 /* lines at once */
+#define TERMINAL_REFILL 4  /* lines a second */
+#define SUMMARY_DENIALS 10
+
+struct ex_audit {
+	struct ex_audit_sink log, terminal;
+	bool json, colour;
+	char run[64];
+	struct ex_ruleset *rs;
+	uint64_t seq, allowed, denied;
+	uint64_t lost, lost_told; /* in all; of these already in a loss record */
+	uint64_t hidden;          /* terminal lines left out since the last one */
+	uint64_t tokens_at, tokens;
+	struct ex_tally tally;
+};
+
+static uint64_t now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+int ex_audit_new(const struct ex_audit_options *options, struct ex_audit **ret)
+{
+	const char *no_colour = getenv("NO_COLOR");
+	struct ex_audit *a = calloc(1, sizeof(*a));
+
+	if (!a)
+		return -ENOMEM;
+	a->log.fd = options->fd;
+	a->terminal.fd = options->terminal;
+	a->json = options->json;
+	a->colour =
+		options->terminal >= 0 && isatty(options->terminal) && !(no_colour && no_colour[0]);
+	ex_audit_set(a->run, sizeof(a->run), ex_span_str(options->run));
+	a->rs = options->rs ? ex_ruleset_ref(options->rs) : NULL;
+	a->tokens = TERMINAL_BURST;
+	a->tokens_at = now_ms();
+	*ret = a;
+	return 0;
+}
+
+void ex_audit_free(struct ex_audit *a)
+{
+	if (!a)
+		return;
+	ex_ruleset_unref(a->rs);
+	free(a);
+}
+
+/* ---- the log ---- */
+
+/* A record about the log itself. */
+static ssize_t note_line(const struct ex_audit *a, const char *type, char *out, size_t cap)
+{
+	uint64_t missing = a->lost - a->lost_told;
+	char time[EX_AUDIT_TIME];
+	struct ex_json j;
+	ssize_t n;
+
+	ex_audit_now(time);
+	if (!a->json) {
+		int len = snprintf(
+			out, cap, "%s %s allowed=%" PRIu64 " denied=%" PRIu64 " lost=%" PRIu64 "\n",
+			time, type, a->allowed, a->denied, missing);
+		return len < 0 || (size_t)len >= cap ? -ENOSPC : len;
+	}
+	ex_json_init(&j, out, cap - 1);
+	ex_json_open(&j, NULL, '{');
+	ex_json_string(&j, "time", ex_span_str(time));
+	ex_json_string(&j, "type", ex_span_str(type));
+	if (a->run[0])
+		ex_json_string(&j, "run", ex_span_str(a->run));
+	ex_json_number(&j, "seq", a->seq);
+	ex_json_number(&j, "allowed", a->allowed);
+	ex_json_number(&j, "denied", a->denied);
+	ex_json_number(&j, "lost", missing);
+	ex_json_close(&j, '}');
+	n = ex_json_done(&j);
+	if (n < 0)
+		return n;
+	out[n] = '\n';
+	return n + 1;
+}
+
+/* Tells about lines lost before, now that something may be written again. */
+static int tell_losses(struct ex_audit *a)
+{
+	char line[512];
+	ssize_t n;
+	int r;
+
+	if (a->lost == a->lost_told)
+		return 0;
+	n = note_line(a, "lost", line, sizeof(line));
+	if (n < 0)
+		return (int)n;
+	r = ex_audit_sink_line(&a->log, line, (size_t)n);
+	if (r == 0)
+		a->lost_told = a->lost;
+	return r;
+}
+
+static void log_record(struct ex_audit *a, const struct ex_audit_record *rec,
+		       const struct ex_rule_info *rule)
+{
+	char line[EX_AUDIT_LINE_MAX], time[EX_AUDIT_TIME];
+	struct ex_audit_stamp stamp = { .time = time, .run = a->run, .seq = a->seq, .rule = rule };
+	ssize_t n;
+
+	if (a->log.fd < 0)
+		return;
+	ex_audit_now(time);
+	n = a->json ? ex_audit_line_json(rec, &stamp, line, sizeof(line))
+		    : ex_audit_line_text(rec, &stamp, line, sizeof(line));
+	if (n < 0 || tell_losses(a) < 0 || ex_audit_sink_line(&a->log, line, (size_t)n) < 0)
+		a->lost++;
+}
+
+/* ---- the terminal ---- */
+
+static bool take_token(struct ex_audit *a)
+{
+	uint64_t now = now_ms(), more = (now - a->tokens_at) * TERMINAL_REFILL / 1000;
+
+	if (more) {
+		a->tokens = a->tokens + more > TERMINAL_BURST ? TERMINAL_BURST : a->tokens + more;
+		a->tokens_at = now;
+	}
+	if (a->tokens == 0)
+		return false;
+	a->tokens--;
+	return true;
+}
+
+/* A line that cannot be shown is not worth more trouble: the log has it. */
+static void show(struct ex_audit *a, const char *line, int len, size_t cap)
+{
+	if (len < 0)
+		return;
+	if ((size_t)len >= cap)
+		len = (int)cap - 1;
+	if (ex_audit_sink_line(&a->terminal, line, (size_t)len) < 0)
+		a->hidden++;
+}
+
+static void show_denial(struct ex_audit *a, const struct ex_audit_record *rec,
+			const struct ex_rule_info *rule)
+{
+	char line[2048], subject[768], detail[4 * sizeof(rec->detail) + 1], where[512] = "";
+	int n;
+
+	if (a->terminal.fd < 0)
+		return;
+	if (!take_token(a)) {
+		a->hidden++;
+		return;
+	}
+	if (a->hidden) {
+		n = snprintf(line, sizeof(line), "exeat: %" PRIu64 " more denials not shown\n",
+			     a->hidden);
+		a->hidden = 0;
+		show(a, line, n, sizeof(line));
+	}
+	ex_audit_subject(rec, subject, sizeof(subject));
+	ex_audit_escape(EX_AUDIT_FIELD(rec->detail), detail, sizeof(detail));
+	if (rule)
+		ex_audit_escape(ex_span_str(rule->where), where, sizeof(where));
+	n = snprintf(line, sizeof(line), "exeat: %sdenied%s %s: %s: %s%s%s%s%s%s%s\n",
+		     a->colour ? "\x1b[31m" : "", a->colour ? "\x1b[0m" : "", subject,
+		     ex_reason_word(rec->reason), ex_reason_text(rec->reason),
+		     detail[0] ? " (" : "", detail, detail[0] ? ")" : "", where[0] ? " [" : "",
+		     where, where[0] ? "]" : "");
+	show(a, line, n, sizeof(line));
+}
+
+void ex_audit_write(struct ex_audit *a, const struct ex_audit_record *rec)
+{
+	const struct ex_rule_info *rule = a->rs ? ex_ruleset_rule(a->rs, rec->rule) : NULL;
+	uint64_t count = rec->count ? rec->count : 1;
+
+	a->seq++;
+	if (rec->verdict == EX_V_ALLOW)
+		a->allowed += count;
+	else
+		a->denied += count;
+	log_record(a, rec, rule);
+	if (rec->verdict == EX_V_ALLOW)
+		return;
+	ex_tally_add(&a->tally, rec, rule, count);
+	show_denial(a, rec, rule);
+}
+
+void ex_audit_summary(struct ex_audit *a)
+{
+	char line[2048];
+	ssize_t end = note_line(a, "summary", line, sizeof(line));
+	int n;
+
+	if (a->log.fd >= 0 && end > 0 && ex_audit_sink_line(&a->log, line, (size_t)end) < 0)
+		a->lost++;
+	if (a->terminal.fd < 0 || a->seq == 0)
+		return;
+	n = snprintf(line, sizeof(line), "exeat: %" PRIu64 " allowed, %" PRIu64 " denied",
+		     a->allowed, a->denied);
+	if (a->lost)
+		n += snprintf(line + n, sizeof(line) - (size_t)n,
+			      "; %" PRIu64 " records could not be written", a->lost);
+	line[n++] = '\n';
+	show(a, line, n, sizeof(line));
+	ex_tally_sort(&a->tally);
+	for (size_t i = 0; i < a->tally.n && i < SUMMARY_DENIALS; i++) {
+		const struct ex_tally_slot *s = &a->tally.slots[i];
+
+		n = snprintf(line, sizeof(line), "%8" PRIu64 "x %s %s%s%s%s%s%s\n", s->count,
+			     ex_reason_word(s->reason), s->subject, s->where[0] ? " [" : "",
+			     s->where, s->where[0] ? "]" : "",
+			     s->remedy[0] ? "\n          -> " : "", s->remedy);
+		show(a, line, n, sizeof(line));
+	}
+}
