@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Every reason that the kernel gate can give is given to a packet here; a new one must come along.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <cmocka.h>
+
+#include "tests/datapath/bench.h"
+
+#define FAR "198.51.100.7"
+#define TCP_TO(port)                                                                               \
+	{                                                                                          \
+		.dst = FAR, .proto = IPPROTO_TCP, .sport = 40000, .dport = (port)                  \
+	}
+
+enum { LAST_KERNEL = 49 }; /* the proxy has the numbers behind it */
+
+static const struct ex_rule_entry rules[] = {
+	{ 1, 32, IPPROTO_TCP, 443, { EX_V_ALLOW, EX_KIND_NONE, EX_R_ALLOWED, 1 } },
+	{ 1, 32, IPPROTO_TCP, 22, { EX_V_DENY, EX_KIND_NONE, EX_R_POLICY_DENY, 2 } },
+	{ 1, 32, IPPROTO_TCP, 23, { EX_V_DENY, EX_KIND_NONE, EX_R_RESERVED_DENY, 3 } },
+	{ 1, 32, IPPROTO_TCP, 80, { EX_V_STEER, EX_KIND_TCP, EX_R_ALLOWED, 4 } },
+	{ 1, 32, IPPROTO_TCP, 81, { EX_V_STEER, EX_KIND_UDP, EX_R_ALLOWED, 5 } },
+	{ 1, 32, IPPROTO_TCP, 82, { EX_V_INVALID, EX_KIND_NONE, EX_R_UNSPEC, 6 } },
+};
+
+static enum ex_reason spoiled(size_t at, uint8_t value)
+{
+	const struct pkt_spec s = TCP_TO(443);
+	struct pkt_frame f;
+
+	pkt_build(&f, &s);
+	f.b[at] = value;
+	pkt_checksums(&f);
+	return bench_send(&f).reason;
+}
+
+static enum ex_reason with_flows(uint16_t n)
+{
+	struct pkt_spec s = TCP_TO(443);
+
+	while (n--) {
+		s.sport++;
+		(void)bench_out(&s);
+	}
+	s.sport++;
+	return bench_out(&s);
+}
+
+static enum ex_reason after_change(void)
+{
+	struct pkt_spec s = TCP_TO(443);
+
+	(void)bench_out(&s);
+	bench_publish_rules(rules + 1, EX_ARRAY_SIZE(rules) - 1, 0);
+	s.flags = PKT_RST;
+	return bench_out(&s);
+}
+
+static enum ex_reason without_endpoint(void)
+{
+	const struct pkt_spec s = TCP_TO(443);
+
+	ex_gate_forget(bench_gate, BENCH_IF);
+	return bench_out(&s);
+}
+
+static enum ex_reason produce(enum ex_reason reason)
+{
+	struct pkt_spec s = TCP_TO(443);
+
+	switch ((int)reason) {
+	case EX_R_ALLOWED:
+		break;
+	case EX_R_DEFAULT_DENY:
+		s.dport = 444;
+		break;
+	case EX_R_POLICY_DENY:
+		s.dport = 22;
+		break;
+	case EX_R_RESERVED_DENY:
+		s.dport = 23;
+		break;
+	case EX_R_MALFORMED:
+		s.sport = 0;
+		break;
+	case EX_R_ETHERTYPE:
+		return spoiled(12, 0x09);
+	case EX_R_VLAN:
+		return spoiled(12, 0x81);
+	case EX_R_IP_OPTIONS:
+		return spoiled(PKT_L3, 0x46);
+	case EX_R_FRAGMENT:
+		s.frag = 0x2000;
+		break;
+	case EX_R_EXT_HEADER:
+		s.dst = "2001:db8::7";
+		s.ext = (const uint8_t[8]){ IPPROTO_TCP };
+		s.ext_len = 8;
+		s.ext_type = IPPROTO_ROUTING;
+		break;
+	case EX_R_SOURCE_ADDRESS:
+		s.src = "192.0.0.3";
+		break;
+	case EX_R_SOURCE_MAC:
+		s.src_mac = "02:65:78:00:00:03";
+		break;
+	case EX_R_MARTIAN:
+		s.dst = "127.0.0.1";
+		break;
+	case EX_R_NEIGHBOUR:
+		s.dst_mac = "02:65:78:00:00:03";
+		break;
+	case EX_R_TCP_FLAGS:
+		s.flags = PKT_SYN | PKT_FIN;
+		break;
+	case EX_R_NO_ENDPOINT:
+		return without_endpoint();
+	case EX_R_NO_FLOW:
+		s.flags = PKT_ACK;
+		break;
+	case EX_R_NO_PROXY:
+		s.dport = 80;
+		break;
+	case EX_R_TABLE_FULL:
+		return with_flows(4);
+	case EX_R_UNSUPPORTED:
+		s.dport = 81;
+		break;
+	case EX_R_INTERNAL:
+		s.dport = 82;
+		break;
+	case EX_R_POLICY_CHANGED:
+		return after_change();
+	default:
+		return EX_R_UNSPEC;
+	}
+	return bench_out(&s);
+}
+
+static void assert_produced(enum ex_reason reason, const char *word)
+{
+	enum ex_reason got;
+
+	ex_gate_forget(bench_gate, BENCH_IF);
+	bench_publish_rules(rules, EX_ARRAY_SIZE(rules), 0);
+	got = produce(reason);
+	if (got != reason)
+		fail_msg("no packet here is denied as %s: got %s", word, ex_reason_word(got));
+}
+
+static void test_every_reason_of_the_kernel_is_given(void **state)
+{
+	(void)state;
+#define X(num, sym, word, text)                                                                    \
+	if ((num) != EX_R_UNSPEC && (num) <= LAST_KERNEL)                                          \
+		assert_produced(EX_R_##sym, word);
+	EX_REASONS(X)
+#undef X
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	bench_open(&(struct ex_gate_limits){ .flows = 4 });
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	bench_close();
+	return 0;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_every_reason_of_the_kernel_is_given),
+	};
+
+	return cmocka_run_group_tests(tests, setup, teardown);
+}
