@@ -141,17 +141,27 @@ static inline void dns_server_stop(struct dns_server *s)
 /* Runs the loop for ms, or until ex_loop_quit(). */
 struct dns_stop {
 	struct ex_timer timer;
+	struct ex_defer defer;
 	struct ex_loop *loop;
 };
 
+static inline void dns_stop_now(struct ex_defer *d)
+{
+	ex_loop_quit(ex_container_of(d, struct dns_stop, defer)->loop);
+}
+
 static inline void dns_stop_fired(struct ex_timer *t)
 {
-	ex_loop_quit(ex_container_of(t, struct dns_stop, timer)->loop);
+	struct dns_stop *stop = ex_container_of(t, struct dns_stop, timer);
+
+	ex_defer(stop->loop, &stop->defer);
 }
 
 static inline void dns_run(struct ex_loop *loop, uint64_t ms)
 {
-	struct dns_stop stop = { .timer.fn = dns_stop_fired, .loop = loop };
+	struct dns_stop stop = { .timer.fn = dns_stop_fired,
+				 .defer.fn = dns_stop_now,
+				 .loop = loop };
 
 	if (ex_timer_start(loop, &stop.timer, ms) < 0 || ex_loop_run(loop) < 0)
 		abort();

@@ -219,8 +219,10 @@ static void wait_replies(unsigned n)
 /* Asks and waits for the reply; returns its RCODE. */
 static unsigned ask(const char *name, uint16_t type)
 {
+	unsigned n = f->n_replies;
+
 	send_query(name, type, false, NULL);
-	wait_replies(f->n_replies + 1);
+	wait_replies(n + 1);
 	assert_true(f->reply_len >= 12);
 	return f->reply[3] & 15;
 }
@@ -569,8 +571,14 @@ static void test_60_dense_label_under_a_wildcard_is_refused(void **state)
 {
 	(void)state;
 	/* base32 of random bytes */
-	assert_int_equal(ask("nzxw6zdxovzgk5dfojzxi3tjonxgs43jm5xhi4dp.example.com", EX_DNS_A),
+	assert_int_equal(ask("q4u7zxkpa2mvhw5tcj3ynd6grsbofe7l2ixq4kzm.example.com", EX_DNS_A),
+			 EX_DNS_REFUSED);
+	assert_int_equal(f->decision.reason, EX_R_LIMIT);
+	assert_int_equal(f->server.n_udp, 0);
+	/* as long, but only a hash in hexadecimal */
+	assert_int_equal(ask("da39a3ee5e6b4b0d3255bfef95601890afd80709.example.com", EX_DNS_A),
 			 EX_DNS_NXDOMAIN);
+	assert_int_equal(f->server.n_udp, 1);
 }
 
 static void test_60_letters_under_a_wildcard_are_bounded(void **state)
