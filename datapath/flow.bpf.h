@@ -12,21 +12,6 @@
 #define FIN_LOCAL  1
 #define FIN_REMOTE 2
 
-INLINE bool icmp_is_query(const struct pkt *p)
-{
-	return p->key_port == (p->is6 ? ICMPV6_ECHO_REQUEST : ICMP_ECHO) << 8;
-}
-
-INLINE bool icmp_is_reply(const struct pkt *p)
-{
-	return p->key_port == (p->is6 ? ICMPV6_ECHO_REPLY : ICMP_ECHOREPLY) << 8;
-}
-
-INLINE bool proto_is_icmp(__u8 proto)
-{
-	return proto == IPPROTO_ICMP || proto == IPPROTO_ICMPV6;
-}
-
 /* The port that rules of this flow are keyed by, seen from the workload. */
 INLINE __u16 flow_rule_port(const struct pkt *p)
 {
@@ -90,15 +75,16 @@ INLINE bool tcp_may_enter(const struct ex_flow_state *flow, __u8 flags)
 	return false;
 }
 
-INLINE void tcp_advance(struct ex_flow_state *flow, const struct pkt *p)
+/* True when this packet closes the flow. */
+INLINE bool tcp_advance(struct ex_flow_state *flow, const struct pkt *p)
 {
 	__u8 flags = p->tcp_flags & TCP_CONTROL;
 
 	if (flow->phase == EX_FLOW_CLOSED)
-		return;
+		return false;
 	if (flags & TCP_RST) {
 		flow->phase = EX_FLOW_CLOSED;
-		return;
+		return true;
 	}
 	if (!p->outbound && flow->phase == EX_FLOW_OPENING)
 		flow->phase = EX_FLOW_ANSWERED;
@@ -109,17 +95,20 @@ INLINE void tcp_advance(struct ex_flow_state *flow, const struct pkt *p)
 		flow->phase =
 			flow->fins == (FIN_LOCAL | FIN_REMOTE) ? EX_FLOW_CLOSED : EX_FLOW_CLOSING;
 	}
+	return flow->phase == EX_FLOW_CLOSED;
 }
 
-INLINE void flow_touch(struct ex_flow_state *flow, const struct pkt *p)
+/* Books the packet; true when it closes the flow. */
+INLINE bool flow_touch(struct ex_flow_state *flow, const struct pkt *p)
 {
 	flow->seen = p->now;
 	__sync_fetch_and_add(&flow->packets, 1);
 	__sync_fetch_and_add(&flow->bytes, p->len);
 	if (p->proto == IPPROTO_TCP)
-		tcp_advance(flow, p);
-	else if (!p->outbound)
+		return tcp_advance(flow, p);
+	if (!p->outbound)
 		flow->phase = EX_FLOW_LIVE;
+	return false;
 }
 
 INLINE bool flow_create(const struct pkt *p, const struct ex_flow_key *key)

@@ -20,7 +20,7 @@
  * dead the gate judges on.
  */
 #include "neigh.bpf.h"
-#include "flow.bpf.h"
+#include "related.bpf.h"
 #include "steer.bpf.h"
 #include "verdict.bpf.h"
 
@@ -85,6 +85,10 @@ INLINE enum ex_reason judge_outbound(struct __sk_buff *skb, struct pkt *p)
 	bool opens = packet_opens(p, flow);
 	enum ex_reason reason;
 
+	if (p->fragment == FRAGMENT_LATER)
+		return fragment_later(p);
+	if (proto_is_icmp(p->proto) && icmp_is_error(p) && error_related(skb, p))
+		return EX_R_ALLOWED;
 	if (opens) {
 		p->rule = policy_judge(p, p->key_port);
 	} else {
@@ -95,16 +99,24 @@ INLINE enum ex_reason judge_outbound(struct __sk_buff *skb, struct pkt *p)
 			return reason;
 	}
 	if (p->rule.verdict == EX_V_STEER) {
+		if (p->fragment) /* the socket would be lost when the stack puts it together */
+			return EX_R_FRAGMENT;
 		reason = steer(skb, p, opens);
 		if (reason != EX_R_ALLOWED)
 			return reason;
 	} else if (p->rule.verdict != EX_V_ALLOW) {
 		return p->rule.reason;
 	}
+	if (p->fragment) {
+		reason = fragment_first(p);
+		if (reason != EX_R_ALLOWED)
+			return reason;
+	}
 	if (proto_is_icmp(p->proto) && !icmp_is_query(p))
 		return EX_R_ALLOWED; /* nothing answers it */
 	if (flow && (!opens || proto_is_icmp(p->proto))) {
-		flow_touch(flow, p);
+		if (flow_touch(flow, p))
+			event_send(p, EX_EV_END, EX_R_ALLOWED, flow);
 		return EX_R_ALLOWED;
 	}
 	if (!flow_create(p, &key))
@@ -113,19 +125,26 @@ INLINE enum ex_reason judge_outbound(struct __sk_buff *skb, struct pkt *p)
 	return EX_R_ALLOWED;
 }
 
-INLINE enum ex_reason judge_inbound(struct pkt *p)
+INLINE enum ex_reason judge_inbound(struct __sk_buff *skb, struct pkt *p)
 {
 	struct ex_flow_key key = flow_key(p);
-	struct ex_flow_state *flow = flow_find(p, &key);
+	struct ex_flow_state *flow;
 	enum ex_reason reason;
 
+	if (p->fragment == FRAGMENT_LATER)
+		return fragment_later(p);
+	if (proto_is_icmp(p->proto) && icmp_is_error(p))
+		return error_related(skb, p) ? EX_R_ALLOWED : EX_R_NO_FLOW;
+	flow = flow_find(p, &key);
 	if (!flow || (proto_is_icmp(p->proto) && !icmp_is_reply(p)))
 		return EX_R_NO_FLOW;
 	if (p->proto == IPPROTO_TCP && !tcp_may_enter(flow, p->tcp_flags))
 		return EX_R_NO_FLOW;
 	reason = flow_rejudge(p, &key, flow);
-	if (reason == EX_R_ALLOWED)
-		flow_touch(flow, p);
+	if (reason == EX_R_ALLOWED && p->fragment)
+		reason = fragment_first(p);
+	if (reason == EX_R_ALLOWED && flow_touch(flow, p))
+		event_send(p, EX_EV_END, EX_R_ALLOWED, flow);
 	return reason;
 }
 
@@ -155,7 +174,7 @@ INLINE enum ex_reason judge(struct __sk_buff *skb, struct pkt *p)
 	reason = check_addresses(p);
 	if (reason != EX_R_ALLOWED)
 		return reason;
-	return p->outbound ? judge_outbound(skb, p) : judge_inbound(p);
+	return p->outbound ? judge_outbound(skb, p) : judge_inbound(skb, p);
 }
 
 INLINE int gate(struct __sk_buff *skb, bool outbound)

@@ -20,9 +20,12 @@
 #define ICMP_ECHOREPLY        0
 #define ICMP_DEST_UNREACH     3
 #define ICMP_ECHO             8
+#define ICMP_TIME_EXCEEDED    11
+#define ICMP_PARAMETERPROB    12
 #define ICMP_TIMESTAMP        13
 #define ICMP_PKT_FILTERED     13 /* code of DEST_UNREACH */
 #define ICMPV6_DEST_UNREACH   1
+#define ICMPV6_PARAMPROB      4
 #define ICMPV6_ADM_PROHIBITED 1 /* code of DEST_UNREACH */
 #define ICMPV6_ECHO_REQUEST   128
 #define ICMPV6_ECHO_REPLY     129
@@ -57,6 +60,26 @@ INLINE bool frame_fits(const struct pkt *p)
 	return p->end <= p->len && (p->end == p->len || p->len <= ETH_FRAME_MIN);
 }
 
+/*
+ * Fragments of UDP and ICMP, whose eight bytes of header no later fragment can overlap. TCP needs
+ * none (path MTU discovery), and a TCP header cut in two is an attack (RFC 3128). A packet of one
+ * fragment is a whole packet in disguise.
+ */
+INLINE enum ex_reason parse_fragment(struct pkt *p, __u16 offset, bool more, __u32 id)
+{
+	__u32 size = p->end - p->l4;
+
+	if (p->proto != IPPROTO_UDP && p->proto != IPPROTO_ICMP && p->proto != IPPROTO_ICMPV6)
+		return EX_R_FRAGMENT;
+	if (!offset && !more)
+		return EX_R_FRAGMENT;
+	if (!size || (more && size % 8) || offset * 8 + size > 65535)
+		return EX_R_MALFORMED;
+	p->fragment = offset ? FRAGMENT_LATER : FRAGMENT_FIRST;
+	p->frag_id = id;
+	return EX_R_ALLOWED;
+}
+
 INLINE enum ex_reason parse_ip4(struct __sk_buff *skb, struct pkt *p)
 {
 	struct iphdr ip;
@@ -79,7 +102,7 @@ INLINE enum ex_reason parse_ip4(struct __sk_buff *skb, struct pkt *p)
 	if (frag & IP_RESERVED)
 		return EX_R_MALFORMED;
 	if (frag & (IP_MF | IP_OFFSET))
-		return EX_R_FRAGMENT;
+		return parse_fragment(p, frag & IP_OFFSET, frag & IP_MF, bpf_ntohs(ip.id));
 	return EX_R_ALLOWED;
 }
 
@@ -88,6 +111,25 @@ INLINE bool ext_refused(__u8 next)
 {
 	return next == IPPROTO_ROUTING || next == IPPROTO_NONE || next == EXT_MOBILITY ||
 	       next == EXT_HIP || next == EXT_SHIM6 || next == EXT_TEST1 || next == EXT_TEST2;
+}
+
+INLINE enum ex_reason parse_fragment6(struct __sk_buff *skb, struct pkt *p)
+{
+	struct {
+		__u8 next, reserved;
+		__be16 offset;
+		__be32 id;
+	} frag;
+	__u16 offset;
+
+	if (bpf_skb_load_bytes(skb, p->l4, &frag, sizeof(frag)))
+		return EX_R_MALFORMED;
+	p->l4 += sizeof(frag);
+	if (p->l4 > p->end)
+		return EX_R_MALFORMED;
+	p->proto = frag.next;
+	offset = bpf_ntohs(frag.offset);
+	return parse_fragment(p, offset >> 3, offset & 1, bpf_ntohl(frag.id));
 }
 
 /*
@@ -104,7 +146,7 @@ INLINE enum ex_reason parse_ext(struct __sk_buff *skb, struct pkt *p, __u8 next)
 #pragma unroll
 	for (i = 0; i < EXT_CHAIN_MAX; i++) {
 		if (next == IPPROTO_FRAGMENT)
-			return EX_R_FRAGMENT;
+			return parse_fragment6(skb, p);
 		if (ext_refused(next) || (next == IPPROTO_HOPOPTS && i > 0))
 			return EX_R_EXT_HEADER;
 		if (next != IPPROTO_HOPOPTS && next != IPPROTO_DSTOPTS) {
@@ -184,10 +226,14 @@ INLINE enum ex_reason parse_tcp(struct __sk_buff *skb, struct pkt *p)
 INLINE enum ex_reason parse_udp(struct __sk_buff *skb, struct pkt *p)
 {
 	struct udphdr udp;
+	__u32 size;
 
 	if (p->l4 + sizeof(udp) > p->end || bpf_skb_load_bytes(skb, p->l4, &udp, sizeof(udp)))
 		return EX_R_MALFORMED;
-	if (!udp.source || !udp.dest || bpf_ntohs(udp.len) != p->end - p->l4)
+	size = bpf_ntohs(udp.len);
+	if (!udp.source || !udp.dest)
+		return EX_R_MALFORMED;
+	if (p->fragment ? size <= p->end - p->l4 : size != p->end - p->l4)
 		return EX_R_MALFORMED;
 	p->sport = udp.source;
 	p->dport = udp.dest;
@@ -210,6 +256,31 @@ INLINE enum ex_reason parse_sctp(struct __sk_buff *skb, struct pkt *p)
 	return EX_R_ALLOWED;
 }
 
+INLINE bool proto_is_icmp(__u8 proto)
+{
+	return proto == IPPROTO_ICMP || proto == IPPROTO_ICMPV6;
+}
+
+INLINE bool icmp_is_query(const struct pkt *p)
+{
+	return p->key_port == (p->is6 ? ICMPV6_ECHO_REQUEST : ICMP_ECHO) << 8;
+}
+
+INLINE bool icmp_is_reply(const struct pkt *p)
+{
+	return p->key_port == (p->is6 ? ICMPV6_ECHO_REPLY : ICMP_ECHOREPLY) << 8;
+}
+
+INLINE bool icmp_is_error(const struct pkt *p)
+{
+	__u8 type = p->key_port >> 8;
+
+	if (p->is6)
+		return type >= ICMPV6_DEST_UNREACH && type <= ICMPV6_PARAMPROB;
+	return type == ICMP_DEST_UNREACH || type == ICMP_TIME_EXCEEDED ||
+	       type == ICMP_PARAMETERPROB;
+}
+
 /* ICMP and ICMPv6 share the first eight bytes: type, code, checksum, identifier, sequence. */
 INLINE enum ex_reason parse_icmp(struct __sk_buff *skb, struct pkt *p)
 {
@@ -225,11 +296,15 @@ INLINE enum ex_reason parse_icmp(struct __sk_buff *skb, struct pkt *p)
 		return EX_R_MALFORMED;
 	p->key_port = icmp.type << 8 | icmp.code;
 	p->sport = icmp.id;
+	if (p->fragment && !icmp_is_query(p) && !icmp_is_reply(p))
+		return EX_R_FRAGMENT;
 	return EX_R_ALLOWED;
 }
 
 INLINE enum ex_reason parse_transport(struct __sk_buff *skb, struct pkt *p)
 {
+	if (p->fragment == FRAGMENT_LATER)
+		return EX_R_ALLOWED; /* nothing here to read: its first fragment decides */
 	switch (p->proto) {
 	case IPPROTO_TCP:
 		return parse_tcp(skb, p);

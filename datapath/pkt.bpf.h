@@ -34,6 +34,12 @@ struct judgement {
 	__u32 rule;
 };
 
+enum fragment {
+	FRAGMENT_NONE = 0, /* a whole packet */
+	FRAGMENT_FIRST,    /* has the transport header */
+	FRAGMENT_LATER,
+};
+
 struct port_state;
 
 struct pkt {
@@ -54,8 +60,10 @@ struct pkt {
 	__u8 tcp_flags;
 	bool outbound; /* from the workload */
 	bool is6;
-	bool group;      /* the frame went to a group address */
-	bool embeds;     /* judged differs from dst */
+	bool group;    /* the frame went to a group address */
+	bool embeds;   /* judged differs from dst */
+	__u8 fragment; /* enum fragment */
+	__u32 frag_id;
 	bool may_refuse; /* the source is proved and the destination is unicast */
 	struct judgement rule;
 };

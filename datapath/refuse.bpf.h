@@ -172,7 +172,8 @@ INLINE bool refuse_wanted(const struct pkt *p)
 {
 	__u8 type = p->key_port >> 8;
 
-	if (!p->outbound || !p->may_refuse || !p->ep || !p->port || (p->flags & EX_EP_SILENT))
+	if (!p->outbound || !p->may_refuse || !p->ep || !p->port || (p->flags & EX_EP_SILENT) ||
+	    p->fragment == FRAGMENT_LATER)
 		return false;
 	if (p->proto == IPPROTO_TCP)
 		return !(p->tcp_flags & TCP_RST);

@@ -70,7 +70,13 @@ INLINE void event_send(const struct pkt *p, enum ex_event_type type, enum ex_rea
 	ev->verdict = type == EX_EV_DENY ? EX_V_DENY : p->rule.verdict;
 	ev->type = type;
 	ev->suppressed = __sync_lock_test_and_set(&p->port->suppressed, 0);
-	if (flow) {
+	if (flow) { /* of the whole flow: told from the workload's end */
+		if (!p->outbound) {
+			ev->src = p->dst.ip;
+			ev->dst = p->src.ip;
+			ev->sport = p->dport;
+			ev->dport = p->sport;
+		}
 		ev->packets = flow->packets;
 		ev->bytes = flow->bytes;
 	}

@@ -8,6 +8,12 @@
 #include "gate.skel.h"
 #include "agent/gate/gate_internal.h"
 
+/*
+ * Tables are swept when events are read: a table that runs full denies, a denial is an event. So
+ * nobody needs to keep a timer for it.
+ */
+#define SWEEP_PERIOD (5 * EX_SEC)
+
 static int event_read(void *arg, void *data, size_t size)
 {
 	const struct ex_gate *gate = arg;
@@ -37,6 +43,8 @@ int ex_gate_events_drain(struct ex_gate *gate, void (*fn)(void *arg, const struc
 	gate->event_fn = fn;
 	gate->event_arg = arg;
 	r = ring_buffer__consume(gate->ring);
+	if (gate_now() - gate->swept >= SWEEP_PERIOD)
+		gate_sweep(gate);
 	gate->event_fn = NULL;
 	return r < 0 ? r : 0;
 }

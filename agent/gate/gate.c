@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <sys/random.h>
 #include <sys/resource.h>
-#include <time.h>
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -214,6 +213,20 @@ static void names_remove(struct ex_gate *gate, uint32_t policy)
 	}
 }
 
+static void counts_remove(struct ex_gate *gate, uint32_t policy)
+{
+	int fd = bpf_map__fd(gate->skel->maps.ex_rule_counts);
+	struct ex_count_key key, next;
+	bool more = bpf_map_get_next_key(fd, NULL, &next) == 0;
+
+	while (more) {
+		key = next;
+		more = bpf_map_get_next_key(fd, &key, &next) == 0;
+		if (key.policy == policy)
+			bpf_map_delete_elem(fd, &key);
+	}
+}
+
 static void set_remove(struct ex_gate *gate, struct gate_set *set)
 {
 	size_t i;
@@ -222,8 +235,10 @@ static void set_remove(struct ex_gate *gate, struct gate_set *set)
 		bpf_map_delete_elem(bpf_map__fd(gate->skel->maps.ex_dests), &set->dests[i]);
 	for (i = 0; i < set->n_rules; i++)
 		bpf_map_delete_elem(bpf_map__fd(gate->skel->maps.ex_rules), &set->rules[i]);
-	if (set->policy)
+	if (set->policy) {
 		names_remove(gate, set->policy);
+		counts_remove(gate, set->policy);
+	}
 	set_done(set);
 }
 
@@ -346,7 +361,6 @@ int ex_gate_learn(struct ex_gate *gate, uint32_t ifindex, const struct ex_ip *ip
 	int fd = bpf_map__fd(gate->skel->maps.ex_names), r;
 	struct ex_name_key key;
 	struct ex_name name = { 0 };
-	struct timespec now;
 
 	if (!port)
 		return -ENOENT;
@@ -357,9 +371,12 @@ int ex_gate_learn(struct ex_gate *gate, uint32_t ifindex, const struct ex_ip *ip
 	}
 	if (klass > port->set.classes || ttl_ms > UINT32_MAX * 1000ull)
 		return -EINVAL;
-	clock_gettime(CLOCK_MONOTONIC, &now);
 	name.klass = port->set.base + klass;
-	name.expires = (uint64_t)now.tv_sec * EX_SEC + (uint64_t)now.tv_nsec + ttl_ms * 1000000ull;
+	name.expires = gate_now() + ttl_ms * 1000000ull;
+	r = bpf_map_update_elem(fd, &key, &name, BPF_ANY);
+	if (r != -E2BIG)
+		return r;
+	gate_sweep(gate);
 	return bpf_map_update_elem(fd, &key, &name, BPF_ANY);
 }
 

@@ -73,7 +73,10 @@ EX_MUST_CHECK int ex_gate_count_reason(struct ex_gate *gate, enum ex_reason reas
 EX_MUST_CHECK int ex_gate_count_rule(struct ex_gate *gate, uint32_t ifindex, uint32_t rule,
 				     struct ex_counter *ret);
 
-/* Events: poll this fd for reading, then drain. The event is valid during the call only. */
+/*
+ * Events: poll this fd for reading, then drain. The event is valid during the call only. Draining
+ * also takes out expired flows and names now and then (EX_EV_END of flows that ended in silence).
+ */
 int ex_gate_events_fd(const struct ex_gate *gate);
 EX_MUST_CHECK int ex_gate_events_drain(struct ex_gate *gate,
 				       void (*fn)(void *arg, const struct ex_event *ev), void *arg);

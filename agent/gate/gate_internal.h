@@ -35,10 +35,17 @@ struct ex_gate {
 	uint32_t last_policy, last_class, last_generation;
 	void (*event_fn)(void *arg, const struct ex_event *ev);
 	void *event_arg;
+	uint64_t swept; /* when the tables were swept last, ns */
 };
 
 struct gate_port *gate_port_find(const struct ex_gate *gate, uint32_t ifindex);
 int gate_events_open(struct ex_gate *gate);
+
+/* CLOCK_MONOTONIC in nanoseconds, the clock of flows and names. */
+uint64_t gate_now(void);
+
+/* Takes out flows and names whose time is over; ended flows go to event_fn, if there is one. */
+void gate_sweep(struct ex_gate *gate);
 
 /* For tests and benchmarks. */
 int gate_prog_fd(const struct ex_gate *gate, bool outbound);

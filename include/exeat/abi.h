@@ -120,8 +120,12 @@ struct ex_flow_key {
 	__be16 local_port;
 	__be16 remote_port;
 	__u8 proto;
-	__u8 pad[3];
+	__u8 part; /* 0 = a flow; EX_PART_* = a datagram in fragments, its id in place of the ports */
+	__u8 pad[2];
 };
+
+#define EX_PART_OUT 1
+#define EX_PART_IN  2
 
 enum ex_flow_phase {
 	EX_FLOW_NONE = 0,     /* zeroed: not a flow */

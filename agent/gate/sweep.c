@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Takes out what has expired. The programs themselves heed the time of every entry; sweeping only
+ * makes room, and tells of flows that ended in silence.
+ */
+#include <errno.h>
+#include <time.h>
+
+#include <bpf/bpf.h>
+
+#include "agent/gate/gate_internal.h"
+
+#define BATCH 1024
+
+/* Past its time by more than this: no program that looked it up earlier still uses the entry. */
+#define GRACE (2 * EX_SEC)
+
+uint64_t gate_now(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * EX_SEC + (uint64_t)now.tv_nsec;
+}
+
+static void flow_tell(const struct ex_gate *gate, const struct gate_port *port,
+		      const struct ex_flow_key *key, const struct ex_flow_state *flow)
+{
+	const struct ex_event ev = {
+		.time = flow->seen,
+		.ifindex = port->ifindex,
+		.rule = flow->rule,
+		.src = ex_ip_is4(&key->remote) ? port->ep.ip4 : port->ep.ip6,
+		.dst = key->remote,
+		.sport = key->local_port,
+		.dport = key->remote_port,
+		.reason = EX_R_ALLOWED,
+		.proto = key->proto,
+		.verdict = flow->verdict,
+		.type = EX_EV_END,
+		.packets = flow->packets,
+		.bytes = flow->bytes,
+	};
+
+	/* a closed TCP flow was told by the program that saw it close */
+	if (gate->event_fn && !key->part && flow->phase != EX_FLOW_CLOSED)
+		gate->event_fn(gate->event_arg, &ev);
+}
+
+static bool flow_over(const struct ex_flow_key *key, const struct ex_flow_state *flow, uint64_t now)
+{
+	uint64_t end = flow->seen + ex_flow_timeout(key->proto, flow->phase) + GRACE;
+
+	return now > end;
+}
+
+struct batch {
+	struct ex_flow_key keys[BATCH];
+	struct ex_flow_state flows[BATCH];
+};
+
+static void port_sweep(struct ex_gate *gate, const struct gate_port *port, struct batch *b,
+		       uint64_t now)
+{
+	uint32_t at, n, i;
+	bool first = true;
+	int r;
+
+	do {
+		n = BATCH;
+		r = bpf_map_lookup_batch(port->flows, first ? NULL : &at, &at, b->keys, b->flows,
+					 &n, NULL);
+		if (r && r != -ENOENT)
+			return;
+		first = false;
+		for (i = 0; i < n; i++) {
+			if (!flow_over(&b->keys[i], &b->flows[i], now))
+				continue;
+			if (bpf_map_delete_elem(port->flows, &b->keys[i]) == 0)
+				flow_tell(gate, port, &b->keys[i], &b->flows[i]);
+		}
+	} while (!r);
+}
+
+static void names_sweep(int fd, uint64_t now)
+{
+	struct ex_name_key key, next;
+	struct ex_name name;
+	bool more = bpf_map_get_next_key(fd, NULL, &next) == 0;
+
+	while (more) {
+		key = next;
+		more = bpf_map_get_next_key(fd, &key, &next) == 0;
+		if (bpf_map_lookup_elem(fd, &key, &name) == 0 && now > name.expires)
+			bpf_map_delete_elem(fd, &key);
+	}
+}
+
+void gate_sweep(struct ex_gate *gate)
+{
+	EX_AUTO_FREE struct batch *b = malloc(sizeof(*b));
+	const struct gate_port *port;
+	uint64_t now = gate_now();
+
+	gate->swept = now;
+	for (port = gate->ports; b && port; port = port->next)
+		port_sweep(gate, port, b, now);
+	names_sweep(gate_map_fd(gate, "ex_names"), now);
+}
