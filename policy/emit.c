@@ -46,8 +46,8 @@ static struct ex_rule value_at(const struct emitter *e, uint8_t proto, uint16_t 
 	if (e->out->names)
 		return (struct ex_rule){ 0 };
 	m = ex_merge_default(e->rs, e->c->closed, proto, port);
-	/* Default deny is silence, so that a name may add to it; a closed class says it aloud. */
-	if (m.verdict == EX_V_DENY && !e->c->closed)
+	/* Default deny is silence, so that a name may add to it. */
+	if (m.verdict == EX_V_DENY)
 		return (struct ex_rule){ 0 };
 	return to_value(&m);
 }
@@ -240,27 +240,13 @@ static int put_dest(struct dest_vec *d, const struct ex_prefix *p, uint32_t klas
 	return 0;
 }
 
-/* Addresses that hide an IPv4 one are looked up as that; see emit.h. :: and ::1 hide nothing. */
-static bool is_embedding(const struct ex_prefix *p)
-{
-	struct ex_ip hidden;
-
-	for (size_t i = 0; i < ex_n_embedding_prefixes; i++) {
-		if (ex_prefix_covers(&ex_embedding_prefixes[i], p))
-			return p->len != 128 || ex_ip_embedded(&p->ip, &hidden);
-	}
-	return false;
-}
-
 /* A prefix of the same class as the one around it says nothing new. */
-static int emit_tree(const struct ex_dest_tree *tree, bool six, struct dest_vec *out)
+static int emit_tree(const struct ex_dest_tree *tree, struct dest_vec *out)
 {
 	for (size_t i = 0; i < tree->n; i++) {
 		const struct ex_dest_node *n = &tree->v[i];
 		int r;
 
-		if (six && is_embedding(&n->prefix))
-			continue;
 		if (n->up != EX_NO_NODE && tree->v[n->up].klass == n->klass)
 			continue;
 		r = put_dest(out, &n->prefix, n->klass);
@@ -270,38 +256,25 @@ static int emit_tree(const struct ex_dest_tree *tree, bool six, struct dest_vec 
 	return 0;
 }
 
-static int emit_embedding(const struct ex_ruleset *rs, uint32_t klass, struct dest_vec *dests,
-			  struct ex_rule_sink *rules)
-{
-	static const struct ex_class none = { .closed = true };
-	int r = ex_emit_class(rs, &none, klass, rules);
-
-	for (size_t i = 0; r == 0 && i < ex_n_embedding_prefixes; i++)
-		r = put_dest(dests, &ex_embedding_prefixes[i], klass);
-	return r;
-}
-
 int ex_emit(const struct ex_ruleset *rs, struct ex_tables *ret)
 {
 	struct ex_rule_sink rules = { .names = false };
 	struct dest_vec dests = { 0 };
-	uint32_t n_classes = (uint32_t)rs->n_classes; /* 1..n-1 are the ruleset's, n is ours */
 	int r = 0;
 
 	for (uint32_t k = 1; r == 0 && k < rs->n_classes; k++)
 		r = ex_emit_class(rs, &rs->classes[k], k, &rules);
 	if (r == 0)
-		r = emit_tree(&rs->tree4, false, &dests);
+		r = emit_tree(&rs->tree4, &dests);
 	if (r == 0)
-		r = emit_tree(&rs->tree6, true, &dests);
-	if (r == 0)
-		r = emit_embedding(rs, n_classes, &dests, &rules);
+		r = emit_tree(&rs->tree6, &dests);
 	if (r < 0) {
 		free(rules.rules.v);
 		free(dests.v);
 		return r;
 	}
-	*ret = (struct ex_tables){ dests.v, dests.n, rules.rules.v, rules.rules.n, n_classes };
+	*ret = (struct ex_tables){ dests.v, dests.n, rules.rules.v, rules.rules.n,
+				   (uint32_t)rs->n_classes - 1 };
 	return 0;
 }
 

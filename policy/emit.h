@@ -2,6 +2,9 @@
 /*
  * A ruleset as kernel map entries. Pure: the gate writes them. Class ids are relative to the
  * ruleset (1..n); the gate adds its own base so that two rulesets never share a class.
+ *
+ * An IPv6 address that hides an IPv4 one (NAT64 64:ff9b::/96, 6to4, IPv4-compatible) has to be
+ * looked up as that IPv4 address; an explicit deny of its IPv6 form counts as well.
  */
 #ifndef EXEAT_POLICY_EMIT_H
 #define EXEAT_POLICY_EMIT_H
@@ -43,6 +46,12 @@ struct ex_name_classes;
 
 EX_MUST_CHECK int ex_name_classes_new(struct ex_ruleset *rs, struct ex_name_classes **ret);
 void ex_name_classes_free(struct ex_name_classes *nc);
+
+/*
+ * May names say anything about this address? False for the host's own, for endpoints and for the
+ * DNS gate: those are selected by what they are only, and must never be written to the name table.
+ */
+bool ex_name_selects(const struct ex_ruleset *rs, const struct ex_ip *ip);
 
 /*
  * The class of an address known under these canonical names: *ret_class, 0 = no selector matches.

@@ -45,8 +45,13 @@ static bool flow_has_peer(const struct ex_flow *flow, const struct ex_rpeer *pee
 struct ex_decision ex_judge_l4(const struct ex_ruleset *rs, const struct ex_flow *flow)
 {
 	const struct ex_class *c = ex_ruleset_class(rs, &flow->dst);
+	const struct ex_class *shell = ex_ruleset_shell(rs, &flow->dst);
 	struct ex_merge m = { 0 };
 
+	if (shell)
+		ex_merge_class(&m, rs, shell, flow->proto, flow->port);
+	if (m.verdict != EX_V_DENY)
+		m = (struct ex_merge){ 0 };
 	ex_merge_class(&m, rs, c, flow->proto, flow->port);
 	for (size_t i = 0; !c->closed && i < rs->n_name_peers; i++) {
 		const struct ex_rpeer *peer = &rs->peers[rs->name_peers[i]];
@@ -133,7 +138,7 @@ static bool is_never_an_answer(const struct ex_ip *ip)
 	return false;
 }
 
-/* Is the class the host's own (closed without being an endpoint), or denied on every port? */
+/* The term that denies the class on every port. */
 static const struct ex_term *find_full_deny(const struct ex_ruleset *rs, const struct ex_class *c)
 {
 	for (size_t i = 0; i < c->n_peers; i++) {
@@ -149,7 +154,7 @@ static const struct ex_term *find_full_deny(const struct ex_ruleset *rs, const s
 
 struct ex_decision ex_judge_answer(const struct ex_ruleset *rs, const struct ex_ip *ip)
 {
-	const struct ex_class *c = ex_ruleset_class(rs, ip);
+	const struct ex_class *c = ex_ruleset_class(rs, ip), *shell = ex_ruleset_shell(rs, ip);
 	struct ex_decision deny = { EX_V_DENY, EX_R_DNS_ANSWER_DENIED, 0 };
 	const struct ex_term *t;
 	struct ex_ip hidden;
@@ -159,6 +164,8 @@ struct ex_decision ex_judge_answer(const struct ex_ruleset *rs, const struct ex_
 	if (c->host)
 		return deny;
 	t = find_full_deny(rs, c);
+	if (!t && shell)
+		t = find_full_deny(rs, shell);
 	if (t) {
 		deny.rule = t->rule;
 		return deny;

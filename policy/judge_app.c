@@ -292,11 +292,26 @@ static bool has_any_name(const struct ex_flow *flow, const struct ex_rpeer *peer
 	return false;
 }
 
+/* The IPv6 form of an address that hides another counts for its denies only. */
+static bool is_shell_denied(struct ask *a)
+{
+	const struct ex_class *shell = ex_ruleset_shell(a->rs, &a->flow->dst);
+	struct ex_merge m = { 0 };
+
+	if (shell)
+		ex_merge_class(&m, a->rs, shell, a->flow->proto, a->flow->port);
+	if (m.verdict == EX_V_DENY)
+		a->best = (struct ex_decision){ EX_V_DENY, m.reason, m.rule };
+	return m.verdict == EX_V_DENY;
+}
+
 static struct ex_decision ask_all(struct ask *a)
 {
 	const struct ex_class *c = ex_ruleset_class(a->rs, &a->flow->dst);
 
 	a->best = (struct ex_decision){ EX_V_DENY, EX_R_DEFAULT_DENY, 0 };
+	if (is_shell_denied(a))
+		return a->best;
 	for (size_t i = 0; i < c->n_peers; i++) {
 		if (!ask_peer(a, &a->rs->peers[c->peers[i]]))
 			return a->best;

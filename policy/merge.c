@@ -161,3 +161,10 @@ const struct ex_class *ex_ruleset_class(const struct ex_ruleset *rs, const struc
 		return find_class(rs, &rs->tree4, &hidden);
 	return find_class(rs, &rs->tree6, ip);
 }
+
+const struct ex_class *ex_ruleset_shell(const struct ex_ruleset *rs, const struct ex_ip *ip)
+{
+	struct ex_ip hidden;
+
+	return ex_ip_embedded(ip, &hidden) ? find_class(rs, &rs->tree6, ip) : NULL;
+}

@@ -90,6 +90,8 @@ struct ex_merge ex_merge_default(const struct ex_ruleset *rs, bool closed, uint8
 				 uint16_t port);
 /* The class of an address; embedded IPv4 is judged as what it hides. Never NULL. */
 const struct ex_class *ex_ruleset_class(const struct ex_ruleset *rs, const struct ex_ip *ip);
+/* Of an address that hides another: the class of its IPv6 form, whose denies count too. Or NULL. */
+const struct ex_class *ex_ruleset_shell(const struct ex_ruleset *rs, const struct ex_ip *ip);
 
 /* ---- compile.c and its parts ---- */
 

@@ -27,7 +27,7 @@ int ex_name_classes_new(struct ex_ruleset *rs, struct ex_name_classes **ret)
 		return -ENOMEM;
 	}
 	nc->rs = ex_ruleset_ref(rs);
-	nc->base = (uint32_t)rs->n_classes + 1; /* after ex_tables.n_classes */
+	nc->base = (uint32_t)rs->n_classes; /* after ex_tables.n_classes */
 	nc->last.names = true;
 	*ret = nc;
 	return 0;
@@ -44,6 +44,11 @@ void ex_name_classes_free(struct ex_name_classes *nc)
 	free(nc->scratch);
 	ex_ruleset_unref(nc->rs);
 	free(nc);
+}
+
+bool ex_name_selects(const struct ex_ruleset *rs, const struct ex_ip *ip)
+{
+	return !ex_ruleset_class(rs, ip)->closed;
 }
 
 static size_t match_peers(struct ex_name_classes *nc, const struct ex_span *names, size_t n)

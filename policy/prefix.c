@@ -98,24 +98,21 @@ const char *ex_prefix_text(const struct ex_prefix *p, char buf[static EX_PREFIX_
 	return buf;
 }
 
-const struct ex_prefix ex_embedding_prefixes[] = {
-	{ { { 0 } }, 96 },                      /* ::a.b.c.d, compatible */
-	{ { { 0x00, 0x64, 0xff, 0x9b } }, 96 }, /* 64:ff9b::a.b.c.d, NAT64 */
-	{ { { 0x20, 0x02 } }, 16 },             /* 2002:aabb:ccdd::/48, 6to4 */
-};
-const size_t ex_n_embedding_prefixes = EX_ARRAY_SIZE(ex_embedding_prefixes);
-
 bool ex_ip_embedded(const struct ex_ip *ip, struct ex_ip *ret)
 {
-	for (size_t i = 0; i < ex_n_embedding_prefixes; i++) {
-		const struct ex_prefix *p = &ex_embedding_prefixes[i];
+	static const struct ex_prefix embedding[] = {
+		{ { { 0 } }, 96 },                      /* ::a.b.c.d, compatible */
+		{ { { 0x00, 0x64, 0xff, 0x9b } }, 96 }, /* 64:ff9b::a.b.c.d, NAT64 */
+		{ { { 0x20, 0x02 } }, 16 },             /* 2002:aabb:ccdd::/48, 6to4 */
+	};
 
-		if (!ex_prefix_has(p, ip))
+	for (size_t i = 0; i < EX_ARRAY_SIZE(embedding); i++) {
+		if (!ex_prefix_has(&embedding[i], ip))
 			continue;
 		/* :: and ::1 are addresses of their own */
 		if (i == 0 && memcmp(ip->b + 12, "\0\0\0", 3) == 0 && ip->b[15] <= 1)
 			return false;
-		*ret = ex_ip_from4(ip->b + p->len / 8);
+		*ret = ex_ip_from4(ip->b + embedding[i].len / 8);
 		return true;
 	}
 	return false;

@@ -28,8 +28,4 @@ const char *ex_prefix_text(const struct ex_prefix *p, char buf[static EX_PREFIX_
  */
 bool ex_ip_embedded(const struct ex_ip *ip, struct ex_ip *ret);
 
-/* The prefixes ex_ip_embedded() looks into. */
-extern const struct ex_prefix ex_embedding_prefixes[];
-extern const size_t ex_n_embedding_prefixes;
-
 #endif
