@@ -13,6 +13,7 @@
 #include "tests/datapath/bench.h"
 
 struct ex_gate *bench_gate;
+uint32_t bench_ifindex = BENCH_IF;
 
 static int cpus;
 static struct ex_count *counters[2];
@@ -41,7 +42,7 @@ void bench_publish(const struct ex_tables *tables, uint32_t flags)
 	struct ex_endpoint ep;
 
 	netns_endpoint(&ep, flags);
-	assert_int_equal(ex_gate_publish(bench_gate, BENCH_IF, &ep, tables), 0);
+	assert_int_equal(ex_gate_publish(bench_gate, bench_ifindex, &ep, tables), 0);
 }
 
 void bench_publish_rules(const struct ex_rule_entry *rules, size_t n, uint32_t flags)
@@ -94,7 +95,7 @@ static enum ex_reason counted(size_t bytes)
 
 static void run(bool outbound, const struct pkt_frame *f, uint32_t mark, struct bench_result *ret)
 {
-	struct __sk_buff in = { .ifindex = BENCH_IF, .mark = mark }, out = { 0 };
+	struct __sk_buff in = { .ifindex = bench_ifindex, .mark = mark }, out = { 0 };
 	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = f->b, .data_size_in = (uint32_t)f->len,
 		    .data_out = ret->out, .data_size_out = sizeof(ret->out), .ctx_in = &in,
 		    .ctx_size_in = sizeof(in), .ctx_out = &out, .ctx_size_out = sizeof(out),
@@ -133,6 +134,14 @@ int bench_receive_marked(const struct pkt_frame *f, uint32_t mark)
 	struct bench_result result = { 0 };
 
 	run(false, f, mark, &result);
+	return result.action;
+}
+
+int bench_action(const struct pkt_frame *f)
+{
+	struct bench_result result;
+
+	run(true, f, 0, &result);
 	return result.action;
 }
 

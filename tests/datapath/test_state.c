@@ -1,0 +1,400 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Time, room and change: what the gate remembers, for how long, how much, and across a swap. */
+#include <net/if.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <time.h>
+#include <cmocka.h>
+#include <bpf/bpf.h>
+
+#include "agent/gate/gate_internal.h"
+#include "tests/datapath/bench.h"
+
+#define FAR   "198.51.100.7"
+#define FLOWS 64
+
+static const struct ex_rule_entry rules[] = {
+	{ 1, 32, IPPROTO_TCP, 443, { EX_V_ALLOW, EX_KIND_NONE, EX_R_ALLOWED, 1 } },
+	{ 1, 32, IPPROTO_UDP, 123, { EX_V_ALLOW, EX_KIND_NONE, EX_R_ALLOWED, 2 } },
+};
+
+static int setup(void **state)
+{
+	(void)state;
+	bench_open(&(struct ex_gate_limits){ .flows = FLOWS });
+	netns_ip("link add second type veth peer name third");
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	bench_close();
+	return 0;
+}
+
+static int publish(void **state)
+{
+	(void)state;
+	bench_ifindex = BENCH_IF;
+	ex_gate_forget(bench_gate, BENCH_IF);
+	bench_publish_rules(rules, EX_ARRAY_SIZE(rules), 0);
+	return 0;
+}
+
+static enum ex_reason tcp_out(uint16_t sport, uint8_t flags)
+{
+	return bench_out(&(struct pkt_spec){
+		.dst = FAR, .proto = IPPROTO_TCP, .sport = sport, .dport = 443, .flags = flags });
+}
+
+static enum ex_reason tcp_in(uint16_t dport, uint8_t flags)
+{
+	return bench_in(&(struct pkt_spec){ .src = FAR,
+					    .dst = NET_OWN4,
+					    .proto = IPPROTO_TCP,
+					    .sport = 443,
+					    .dport = dport,
+					    .flags = flags });
+}
+
+static enum ex_reason udp_out(uint16_t sport)
+{
+	return bench_out(&(struct pkt_spec){
+		.dst = FAR, .proto = IPPROTO_UDP, .sport = sport, .dport = 123 });
+}
+
+static enum ex_reason udp_in(uint16_t dport)
+{
+	return bench_in(&(struct pkt_spec){
+		.src = FAR, .dst = NET_OWN4, .proto = IPPROTO_UDP, .sport = 123, .dport = dport });
+}
+
+/* Makes every flow look `seconds` older. Returns how many there are. */
+static int age_flows(uint64_t seconds)
+{
+	int fd = gate_port_find(bench_gate, BENCH_IF)->flows, n = 0;
+	struct ex_flow_key key, *last = NULL;
+	struct ex_flow_state flow;
+
+	while (bpf_map_get_next_key(fd, last, &key) == 0) {
+		assert_int_equal(bpf_map_lookup_elem(fd, &key, &flow), 0);
+		flow.seen -= seconds * EX_SEC;
+		assert_int_equal(bpf_map_update_elem(fd, &key, &flow, BPF_EXIST), 0);
+		last = &key;
+		n++;
+	}
+	return n;
+}
+
+static void test_unanswered_syn_expires_after_a_minute(void **state)
+{
+	(void)state;
+	assert_int_equal(tcp_out(1000, PKT_SYN), EX_R_ALLOWED);
+	age_flows(59);
+	assert_int_equal(tcp_in(1000, PKT_SYN | PKT_ACK), EX_R_ALLOWED);
+	assert_int_equal(tcp_out(1001, PKT_SYN), EX_R_ALLOWED);
+	age_flows(61);
+	assert_int_equal(tcp_in(1001, PKT_SYN | PKT_ACK), EX_R_NO_FLOW);
+}
+
+static void open_tcp(uint16_t port)
+{
+	assert_int_equal(tcp_out(port, PKT_SYN), EX_R_ALLOWED);
+	assert_int_equal(tcp_in(port, PKT_SYN | PKT_ACK), EX_R_ALLOWED);
+	assert_int_equal(tcp_out(port, PKT_ACK), EX_R_ALLOWED);
+}
+
+static void test_established_outlives_keepalive_but_not_for_ever(void **state)
+{
+	(void)state;
+	open_tcp(1000);
+	age_flows(7300);
+	assert_int_equal(tcp_in(1000, PKT_ACK), EX_R_ALLOWED);
+	age_flows(9001);
+	assert_int_equal(tcp_in(1000, PKT_ACK), EX_R_NO_FLOW);
+	assert_int_equal(tcp_out(1000, PKT_ACK), EX_R_NO_FLOW);
+}
+
+static void test_closing_and_closed_expire_soon(void **state)
+{
+	(void)state;
+	open_tcp(1000);
+	assert_int_equal(tcp_in(1000, PKT_FIN | PKT_ACK), EX_R_ALLOWED);
+	age_flows(119);
+	assert_int_equal(tcp_out(1000, PKT_ACK), EX_R_ALLOWED);
+	age_flows(121);
+	assert_int_equal(tcp_out(1000, PKT_ACK), EX_R_NO_FLOW);
+	open_tcp(1001);
+	assert_int_equal(tcp_out(1001, PKT_RST), EX_R_ALLOWED);
+	age_flows(9);
+	assert_int_equal(tcp_in(1001, PKT_ACK), EX_R_ALLOWED);
+	age_flows(11);
+	assert_int_equal(tcp_in(1001, PKT_ACK), EX_R_NO_FLOW);
+}
+
+static void test_datagram_flow_lives_longer_when_answered(void **state)
+{
+	(void)state;
+	assert_int_equal(udp_out(1000), EX_R_ALLOWED);
+	age_flows(31);
+	assert_int_equal(udp_in(1000), EX_R_NO_FLOW);
+	assert_int_equal(udp_out(1001), EX_R_ALLOWED);
+	assert_int_equal(udp_in(1001), EX_R_ALLOWED);
+	age_flows(179);
+	assert_int_equal(udp_in(1001), EX_R_ALLOWED);
+	age_flows(181);
+	assert_int_equal(udp_in(1001), EX_R_NO_FLOW);
+}
+
+/* ---- events ---- */
+
+struct seen {
+	int news, denials, ends;
+	uint64_t suppressed;
+	struct ex_event last;
+};
+
+static void event_note(void *arg, const struct ex_event *ev)
+{
+	struct seen *seen = arg;
+
+	seen->news += ev->type == EX_EV_NEW;
+	seen->denials += ev->type == EX_EV_DENY;
+	seen->ends += ev->type == EX_EV_END;
+	seen->suppressed += ev->suppressed;
+	seen->last = *ev;
+}
+
+static struct seen drain(void)
+{
+	struct seen seen = { 0 };
+
+	assert_int_equal(ex_gate_events_drain(bench_gate, event_note, &seen), 0);
+	return seen;
+}
+
+static void test_events_tell_a_flow_from_begin_to_end(void **state)
+{
+	struct seen seen;
+
+	(void)state;
+	(void)drain();
+	open_tcp(1000);
+	seen = drain();
+	assert_int_equal(seen.news, 1);
+	assert_int_equal(seen.denials + seen.ends, 0);
+	assert_int_equal(seen.last.rule, 1);
+	assert_int_equal(seen.last.ifindex, BENCH_IF);
+	assert_int_equal(seen.last.proto, IPPROTO_TCP);
+	assert_int_equal(ntohs(seen.last.dport), 443);
+	assert_int_equal(ntohs(seen.last.sport), 1000);
+	assert_int_equal(tcp_out(1000, PKT_FIN | PKT_ACK), EX_R_ALLOWED);
+	assert_int_equal(tcp_in(1000, PKT_FIN | PKT_ACK), EX_R_ALLOWED);
+	seen = drain();
+	assert_int_equal(seen.ends, 1);
+	assert_int_equal(ntohs(seen.last.dport), 443); /* told from the workload's end */
+	assert_int_equal(seen.last.packets, 5);
+	assert_int_equal(seen.last.bytes, 5 * 54);
+	assert_int_equal(tcp_out(1000, PKT_ACK), EX_R_ALLOWED);
+	assert_int_equal(tcp_out(2000, PKT_ACK), EX_R_NO_FLOW);
+	seen = drain();
+	assert_int_equal(seen.ends + seen.news, 0);
+	assert_int_equal(seen.denials, 1);
+	assert_int_equal(seen.last.reason, EX_R_NO_FLOW);
+}
+
+static void test_sweep_makes_room_and_tells(void **state)
+{
+	struct seen seen = { 0 };
+
+	(void)state;
+	assert_int_equal(udp_out(1000), EX_R_ALLOWED);
+	open_tcp(1001);
+	(void)drain();
+	age_flows(600);
+	bench_gate->event_fn = event_note;
+	bench_gate->event_arg = &seen;
+	gate_sweep(bench_gate);
+	bench_gate->event_fn = NULL;
+	assert_int_equal(seen.ends, 1);
+	assert_int_equal(seen.last.proto, IPPROTO_UDP);
+	assert_int_equal(seen.last.packets, 1);
+	assert_int_equal(age_flows(0), 1);
+	assert_int_equal(tcp_in(1001, PKT_ACK), EX_R_ALLOWED);
+}
+
+static void test_events_are_limited_and_say_how_many_are_missing(void **state)
+{
+	const int sent = 5000;
+	struct seen seen, rest;
+	int i;
+
+	(void)state;
+	(void)drain();
+	for (i = 0; i < sent; i++)
+		(void)tcp_out(2000, PKT_ACK);
+	seen = drain();
+	assert_true(seen.denials < sent);
+	usleep(5000);
+	(void)tcp_out(2000, PKT_ACK);
+	rest = drain();
+	assert_int_equal(rest.denials, 1);
+	assert_int_equal((uint64_t)seen.denials + seen.suppressed + 1 + rest.suppressed, sent + 1);
+}
+
+/* ---- room ---- */
+
+static void test_full_table_denies_new_flows_and_keeps_old_ones(void **state)
+{
+	uint16_t i;
+
+	(void)state;
+	open_tcp(999);
+	for (i = 1; i < FLOWS; i++)
+		assert_int_equal(udp_out((uint16_t)(1000 + i)), EX_R_ALLOWED);
+	assert_int_equal(udp_out(5000), EX_R_TABLE_FULL);
+	assert_int_equal(tcp_out(5000, PKT_SYN), EX_R_TABLE_FULL);
+	assert_int_equal(tcp_in(999, PKT_ACK), EX_R_ALLOWED);
+	assert_int_equal(udp_in(1001), EX_R_ALLOWED);
+	age_flows(600); /* all but the TCP flow is over */
+	gate_sweep(bench_gate);
+	assert_int_equal(udp_out(5000), EX_R_ALLOWED);
+}
+
+static void test_full_table_of_one_endpoint_does_not_touch_another(void **state)
+{
+	uint16_t i;
+
+	(void)state;
+	for (i = 0; i < FLOWS + 10; i++)
+		(void)udp_out((uint16_t)(1000 + i));
+	assert_int_equal(udp_out(5000), EX_R_TABLE_FULL);
+	bench_ifindex = if_nametoindex("second");
+	bench_publish_rules(rules, EX_ARRAY_SIZE(rules), 0);
+	for (i = 0; i < FLOWS; i++)
+		assert_int_equal(udp_out((uint16_t)(1000 + i)), EX_R_ALLOWED);
+	ex_gate_forget(bench_gate, bench_ifindex);
+}
+
+static void test_flow_of_one_endpoint_is_none_of_another(void **state)
+{
+	(void)state;
+	assert_int_equal(udp_out(1000), EX_R_ALLOWED);
+	bench_ifindex = if_nametoindex("second");
+	bench_publish_rules(rules, EX_ARRAY_SIZE(rules), 0);
+	assert_int_equal(udp_in(1000), EX_R_NO_FLOW);
+	ex_gate_forget(bench_gate, bench_ifindex);
+}
+
+static void test_ruleset_that_does_not_fit_leaves_the_old_one(void **state)
+{
+	static struct ex_dest_entry many[70000];
+	struct ex_rule_entry one[1];
+	struct ex_tables t = { many, EX_ARRAY_SIZE(many), one, 1, 1 };
+	struct ex_gate_limits small = { .dests = 1000 };
+	struct ex_gate *big = bench_gate;
+	struct ex_endpoint ep;
+	uint32_t i;
+
+	(void)state;
+	assert_int_equal(ex_gate_load(&small, &bench_gate), 0);
+	bench_publish_rules(rules, EX_ARRAY_SIZE(rules), 0);
+	memcpy(one, rules, sizeof(one));
+	for (i = 0; i < EX_ARRAY_SIZE(many); i++) {
+		many[i] = (struct ex_dest_entry){ .prefix = 128, .klass = 1 };
+		i = htonl(i);
+		many[ntohl(i)].ip = ex_ip_from4(&i);
+		i = ntohl(i);
+	}
+	netns_endpoint(&ep, 0);
+	assert_int_not_equal(ex_gate_publish(bench_gate, BENCH_IF, &ep, &t), 0);
+	assert_int_equal(udp_out(1000), EX_R_ALLOWED);
+	/* what was written of it is gone again: the room is free */
+	for (i = 0; i < 20; i++)
+		assert_int_not_equal(ex_gate_publish(bench_gate, BENCH_IF, &ep, &t), 0);
+	bench_publish_rules(rules, EX_ARRAY_SIZE(rules), 0);
+	ex_gate_free(bench_gate);
+	bench_gate = big;
+}
+
+/* ---- change ---- */
+
+static atomic_bool stop;
+
+/*
+ * Two rulesets that both allow 443 and both deny 22, for opposite reasons and in entries of
+ * different places. A packet judged by a half of each would see neither, or the wrong one.
+ */
+static void *swap_for_ever(void *arg)
+{
+	struct ex_rule_entry narrow[] = {
+		{ 1, 32, IPPROTO_TCP, 443, { EX_V_ALLOW, EX_KIND_NONE, EX_R_ALLOWED, 1 } },
+	};
+	struct ex_rule_entry wide[] = {
+		{ 1, 16, IPPROTO_TCP, 0, { EX_V_ALLOW, EX_KIND_NONE, EX_R_ALLOWED, 1 } },
+		{ 1, 32, IPPROTO_TCP, 22, { EX_V_DENY, EX_KIND_NONE, EX_R_POLICY_DENY, 2 } },
+	};
+	struct ex_dest_entry host = { .prefix = 128, .klass = 1 }, all = { .klass = 1 };
+	struct ex_tables a = { &host, 1, narrow, 1, 1 }, b = { &all, 1, wide, 2, 1 };
+	struct ex_endpoint ep;
+	long n = 0;
+
+	(void)arg;
+	netns_endpoint(&ep, EX_EP_SILENT);
+	assert_true(ex_ip_parse(FAR, &host.ip));
+	while (!stop) {
+		assert_int_equal(ex_gate_publish(bench_gate, BENCH_IF, &ep, n % 2 ? &a : &b), 0);
+		n++;
+	}
+	return (void *)n;
+}
+
+static void test_swap_is_atomic(void **state)
+{
+	struct pkt_frame allowed, denied;
+	pthread_t thread;
+	void *swaps = NULL;
+	int i;
+
+	(void)state;
+	pkt_build(&allowed,
+		  &(struct pkt_spec){ .dst = FAR, .proto = IPPROTO_TCP, .sport = 1, .dport = 443 });
+	pkt_build(&denied,
+		  &(struct pkt_spec){ .dst = FAR, .proto = IPPROTO_TCP, .sport = 1, .dport = 22 });
+	assert_int_equal(pthread_create(&thread, NULL, swap_for_ever, NULL), 0);
+	for (i = 0; i < 40000; i++) {
+		pkt_put16(allowed.b + allowed.l4,
+			  (uint16_t)(1 + i % 32)); /* few flows, many tries */
+		assert_int_equal(bench_action(&allowed), TC_ACT_OK);
+		assert_int_equal(bench_action(&denied), TC_ACT_SHOT);
+	}
+	stop = true;
+	pthread_join(thread, &swaps);
+	assert_true((long)swaps > 10);
+}
+
+#define state_test(f) cmocka_unit_test_setup(f, publish)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		state_test(test_unanswered_syn_expires_after_a_minute),
+		state_test(test_established_outlives_keepalive_but_not_for_ever),
+		state_test(test_closing_and_closed_expire_soon),
+		state_test(test_datagram_flow_lives_longer_when_answered),
+		state_test(test_events_tell_a_flow_from_begin_to_end),
+		state_test(test_sweep_makes_room_and_tells),
+		state_test(test_events_are_limited_and_say_how_many_are_missing),
+		state_test(test_full_table_denies_new_flows_and_keeps_old_ones),
+		state_test(test_full_table_of_one_endpoint_does_not_touch_another),
+		state_test(test_flow_of_one_endpoint_is_none_of_another),
+		state_test(test_ruleset_that_does_not_fit_leaves_the_old_one),
+		state_test(test_swap_is_atomic),
+	};
+
+	return cmocka_run_group_tests(tests, setup, teardown);
+}

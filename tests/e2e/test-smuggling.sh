@@ -1,0 +1,49 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Differential: ambiguous requests through exeat to three origins that read HTTP differently. Each
+# must have seen exactly the requests that exeat judged (attacks 6, 7, 9, 19, 20, 29, 30, 34, 38).
+
+# shellcheck source=tests/lib/e2e.sh
+. "$(dirname "$0")/../lib/e2e.sh"
+world_enter "$@"
+world_up
+
+PLAIN=203.0.113.81 NODE=203.0.113.82 NGINX=203.0.113.83
+
+cat >"$WORLD/conf/smuggle.conf" <<-END
+	pid $WORLD/pid/smuggle.pid; daemon off; worker_processes 1; user root;
+	error_log $WORLD/log/smuggle.error warn;
+	events { worker_connections 1024; }
+	http {
+	log_format seen escape=json '{"method":"\$request_method","target":"\$request_uri",'
+		'"host":"\$http_host","length":\$request_length,"status":\$status}';
+	client_body_temp_path $WORLD/tmp/smuggle; proxy_temp_path $WORLD/tmp/smuggle-proxy;
+	fastcgi_temp_path $WORLD/tmp/sf; uwsgi_temp_path $WORLD/tmp/su; scgi_temp_path $WORLD/tmp/ss;
+	merge_slashes off; server_tokens off; keepalive_requests 1000000;
+	ignore_invalid_headers off; underscores_in_headers on;
+	server {
+		listen $NGINX:8080;
+		access_log $WORLD/log/nginx-smuggle.jsonl seen;
+		location / { add_header X-Seen "\$request_method \$request_uri" always; return 200 "ok"; }
+	}
+	}
+END
+world_daemon smuggle-nginx nginx -c "$WORLD/conf/smuggle.conf"
+world_daemon smuggle-plain python3 "$TOP/tests/lib/plain_origin.py" "$WORLD/log/plain.jsonl" $PLAIN:8080
+world_daemon smuggle-node node --insecure-http-parser "$TOP/tests/lib/node_origin.js" \
+	"$WORLD/log/node.jsonl" $NODE 8080
+for address in $PLAIN $NODE $NGINX; do
+	world_wait 10 ip netns exec net bash -c "exec 3<>/dev/tcp/$address/8080"
+done
+touch "$WORLD"/log/{plain,node}.jsonl
+: >"$WORLD/log/nginx-smuggle.jsonl"
+
+: >"$WORLD/log/all"
+for address in $PLAIN $NODE $NGINX; do
+	tap_import "$(confined smuggling python3 "$CLIENTS/smuggle.py" send $address 8080 2>&1)"
+	cat "$WORLD/log/audit" >>"$WORLD/log/all"
+done
+tap_import "$(python3 "$CLIENTS/smuggle.py" check "$WORLD/log/all" "$WORLD/log/plain.jsonl" \
+	"$WORLD/log/node.jsonl" "$WORLD/log/nginx-smuggle.jsonl" 2>&1)"
+
+tap_done

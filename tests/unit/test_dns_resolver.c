@@ -1,0 +1,451 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The resolver against a name server on loopback that lies, hides and stutters. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <cmocka.h>
+
+#include "dns_server.h"
+
+static const struct dns_record zone[] = {
+	{ "api.openai.com", 0, 30, NULL, { "93.184.216.34", "2001:db8::34" } },
+	{ NULL, 0, 0, NULL, { NULL } },
+};
+
+struct fixture {
+	struct ex_loop *loop;
+	struct dns_server server, second;
+	struct ex_resolver_server at[2];
+	struct ex_resolver *resolver;
+	unsigned n_replies, want;
+	int err;
+	struct ex_dns_answer answer;
+	bool free_in_reply;
+};
+
+static struct fixture *f;
+
+static void on_reply(void *arg, int err, const void *msg, size_t len)
+{
+	(void)arg;
+	f->n_replies++;
+	f->err = err;
+	if (err == 0)
+		f->err = ex_dns_parse_answer(msg, len, EX_SPAN("api.openai.com"), EX_DNS_A,
+					     &f->answer);
+	if (f->free_in_reply) {
+		ex_resolver_free(f->resolver);
+		f->resolver = NULL;
+	}
+	if (f->n_replies >= f->want)
+		ex_loop_quit(f->loop);
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	f = calloc(1, sizeof(*f));
+	assert_non_null(f);
+	assert_int_equal(ex_loop_new(&f->loop), 0);
+	assert_true(dns_server_start(&f->server, f->loop, &f->at[0]));
+	assert_true(dns_server_start(&f->second, f->loop, &f->at[1]));
+	f->server.zone = f->second.zone = zone;
+	assert_int_equal(ex_resolver_new(f->loop, f->at, 1, &f->resolver), 0);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	ex_resolver_free(f->resolver);
+	dns_server_stop(&f->server);
+	dns_server_stop(&f->second);
+	ex_loop_free(f->loop);
+	free(f);
+	return 0;
+}
+
+static struct ex_resolve *query(void)
+{
+	struct ex_resolve *q = NULL;
+
+	assert_int_equal(
+		ex_resolver_query(f->resolver, "api.openai.com", EX_DNS_A, on_reply, f, &q), 0);
+	return q;
+}
+
+static int ask(void)
+{
+	f->want = f->n_replies + 1;
+	(void)query();
+	dns_run(f->loop, 8000);
+	assert_int_equal(f->n_replies, f->want);
+	return f->err;
+}
+
+/* ---- servers that misbehave; the hook sees one reply at a time ---- */
+
+static size_t drop_udp(struct dns_server *s, bool tcp, uint8_t *buf, size_t len)
+{
+	(void)s;
+	(void)buf;
+	return tcp ? len : 0;
+}
+
+static size_t drop_first(struct dns_server *s, bool tcp, uint8_t *buf, size_t len)
+{
+	(void)tcp;
+	(void)buf;
+	return s->n_udp == 1 ? 0 : len;
+}
+
+static size_t truncate_udp(struct dns_server *s, bool tcp, uint8_t *buf, size_t len)
+{
+	(void)s;
+	if (!tcp)
+		buf[2] |= 2;
+	return len;
+}
+
+static size_t wrong_id(struct dns_server *s, bool tcp, uint8_t *buf, size_t len)
+{
+	(void)s;
+	(void)tcp;
+	buf[0] ^= 1;
+	return len;
+}
+
+static size_t wrong_name(struct dns_server *s, bool tcp, uint8_t *buf, size_t len)
+{
+	(void)s;
+	(void)tcp;
+	buf[13] = 'b';
+	return len;
+}
+
+static size_t servfail(struct dns_server *s, bool tcp, uint8_t *buf, size_t len)
+{
+	(void)s;
+	(void)tcp;
+	(void)len;
+	buf[3] = 0x82;
+	memset(buf + 6, 0, 6);
+	return 32;
+}
+
+/* Does not know EDNS: FORMERR and no OPT record as long as the query has one. */
+static size_t no_edns(struct dns_server *s, bool tcp, uint8_t *buf, size_t len)
+{
+	(void)tcp;
+	if (!s->last.edns)
+		return len;
+	buf[3] = 0x81;
+	memset(buf + 6, 0, 6);
+	return 32;
+}
+
+static size_t garbage(struct dns_server *s, bool tcp, uint8_t *buf, size_t len)
+{
+	(void)s;
+	(void)tcp;
+	memset(buf + 2, 0xff, len - 2);
+	return len;
+}
+
+/* ---- tests ---- */
+
+static void test_reply_arrives(void **state)
+{
+	(void)state;
+	assert_int_equal(ask(), 0);
+	assert_int_equal(f->answer.n_addrs, 1);
+	assert_true(f->server.last.rd);
+	assert_true(f->server.last.edns);
+}
+
+static void test_nxdomain_is_a_reply(void **state)
+{
+	(void)state;
+	f->server.zone = NULL;
+	assert_int_equal(ask(), 0);
+	assert_int_equal(f->answer.rcode, EX_DNS_NXDOMAIN);
+}
+
+static void test_lost_packet_is_sent_again(void **state)
+{
+	(void)state;
+	f->server.hook = drop_first;
+	assert_int_equal(ask(), 0);
+	assert_int_equal(f->server.n_udp, 2);
+}
+
+static void test_silence_is_a_timeout(void **state)
+{
+	(void)state;
+	f->server.hook = drop_udp;
+	assert_int_equal(ask(), -ETIMEDOUT);
+}
+
+static void test_truncated_reply_is_asked_for_by_tcp(void **state)
+{
+	(void)state;
+	f->server.hook = truncate_udp;
+	assert_int_equal(ask(), 0);
+	assert_int_equal(f->answer.n_addrs, 1);
+	assert_int_equal(f->server.n_tcp, 1);
+}
+
+static void test_66_reply_with_wrong_id_is_ignored(void **state)
+{
+	(void)state;
+	f->server.hook = wrong_id;
+	assert_int_equal(ask(), -ETIMEDOUT);
+}
+
+static void test_66_reply_with_wrong_name_is_ignored(void **state)
+{
+	(void)state;
+	f->server.hook = wrong_name;
+	assert_int_equal(ask(), -ETIMEDOUT);
+}
+
+static void test_garbage_is_ignored(void **state)
+{
+	(void)state;
+	f->server.hook = garbage;
+	assert_int_equal(ask(), -ETIMEDOUT);
+}
+
+static void test_servfail_of_the_only_server_is_an_error(void **state)
+{
+	(void)state;
+	f->server.hook = servfail;
+	assert_int_equal(ask(), -EIO);
+}
+
+static void test_second_server_is_asked_when_the_first_fails(void **state)
+{
+	(void)state;
+	ex_resolver_free(f->resolver);
+	assert_int_equal(ex_resolver_new(f->loop, f->at, 2, &f->resolver), 0);
+	f->server.hook = servfail;
+	assert_int_equal(ask(), 0);
+	assert_int_equal(f->second.n_udp, 1);
+}
+
+static void test_second_server_is_asked_when_the_first_is_gone(void **state)
+{
+	(void)state;
+	ex_resolver_free(f->resolver);
+	f->at[0].port = 1; /* nobody there: ICMP port unreachable */
+	assert_int_equal(ex_resolver_new(f->loop, f->at, 2, &f->resolver), 0);
+	assert_int_equal(ask(), 0);
+	assert_int_equal(f->second.n_udp, 1);
+}
+
+static void test_server_without_edns(void **state)
+{
+	(void)state;
+	f->server.hook = no_edns;
+	for (int i = 0; i < 4; i++) { /* c-ares helps the first time on a channel only */
+		assert_int_equal(ask(), 0);
+		assert_int_equal(f->answer.n_addrs, 1);
+		assert_false(f->server.last.edns);
+	}
+}
+
+static void test_66_ids_and_ports_differ(void **state)
+{
+	unsigned ids[32], ports[32], n_ids = 0, n_ports = 0;
+
+	(void)state;
+	for (unsigned i = 0; i < 32; i++) {
+		bool id_seen = false, port_seen = false;
+
+		assert_int_equal(ask(), 0);
+		for (unsigned j = 0; j < i; j++) {
+			id_seen |= ids[j] == f->server.last_id;
+			port_seen |= ports[j] == f->server.last_port;
+		}
+		ids[i] = f->server.last_id;
+		ports[i] = f->server.last_port;
+		n_ids += !id_seen;
+		n_ports += !port_seen;
+	}
+	assert_true(n_ids >= 31);
+	assert_true(n_ports >= 28);
+}
+
+/* Under load the port changes as well, though queries never cease to wait. */
+static void test_66_ports_differ_under_load(void **state)
+{
+	unsigned ports = 0;
+	uint16_t last = 0;
+
+	(void)state;
+	f->server.hook = drop_udp;
+	for (int i = 0; i < 256; i++) {
+		(void)query();
+		dns_run(f->loop, 1);
+		ports += f->server.last_port != last;
+		last = f->server.last_port;
+	}
+	assert_int_equal(ports, 256 / 32);
+}
+
+static void test_waiting_queries_are_bounded(void **state)
+{
+	struct ex_resolve *q;
+
+	(void)state;
+	f->server.hook = drop_udp;
+	for (int i = 0; i < 512; i++)
+		(void)query();
+	assert_int_equal(
+		ex_resolver_query(f->resolver, "api.openai.com", EX_DNS_A, on_reply, f, &q),
+		-EBUSY);
+}
+
+static void test_cancelled_query_says_nothing(void **state)
+{
+	struct ex_resolve *a, *b;
+
+	(void)state;
+	a = query();
+	b = query();
+	ex_resolver_cancel(a);
+	f->want = 2;
+	dns_run(f->loop, 100);
+	assert_int_equal(f->n_replies, 1);
+	(void)b;
+}
+
+static void test_freed_while_waiting(void **state)
+{
+	(void)state;
+	(void)query();
+	ex_resolver_free(f->resolver);
+	f->resolver = NULL;
+	dns_run(f->loop, 50);
+	assert_int_equal(f->n_replies, 0);
+}
+
+static void test_freed_in_a_reply(void **state)
+{
+	(void)state;
+	f->free_in_reply = true;
+	f->want = 99;
+	for (int i = 0; i < 5; i++)
+		(void)query();
+	dns_run(f->loop, 100);
+	assert_int_equal(f->n_replies, 1);
+}
+
+static void test_names_that_are_none_are_refused(void **state)
+{
+	struct ex_resolve *q;
+
+	(void)state;
+	assert_int_equal(ex_resolver_query(f->resolver, "", EX_DNS_A, on_reply, f, &q), -EINVAL);
+	assert_int_equal(ex_resolver_query(f->resolver, "a..b", EX_DNS_A, on_reply, f, &q),
+			 -EINVAL);
+	assert_int_equal(ex_resolver_new(f->loop, f->at, 0, &f->resolver), -EINVAL);
+}
+
+/* ---- how people write servers ---- */
+
+static void test_server_texts(void **state)
+{
+	static const struct {
+		const char *text, *ip;
+		uint16_t port; /* 0: not a server */
+	} cases[] = {
+		{ "192.0.2.1", "192.0.2.1", 53 },
+		{ "192.0.2.1:5353", "192.0.2.1", 5353 },
+		{ "2001:db8::1", "2001:db8::1", 53 },
+		{ "[2001:db8::1]", "2001:db8::1", 53 },
+		{ "[2001:db8::1]:54", "2001:db8::1", 54 },
+		{ "fe80::1%lo", "fe80::1", 53 },
+		{ "", NULL, 0 },
+		{ "dns.example", NULL, 0 },
+		{ "192.0.2.1:", NULL, 0 },
+		{ "192.0.2.1:0", NULL, 0 },
+		{ "192.0.2.1:65536", NULL, 0 },
+		{ "192.0.2.1:53x", NULL, 0 },
+		{ "192.0.2.1:+53", NULL, 0 },
+		{ "192.0.2.256", NULL, 0 },
+		{ "[192.0.2.1]:53", NULL, 0 },
+		{ "[2001:db8::1]53", NULL, 0 },
+		{ "[2001:db8::1", NULL, 0 },
+		{ "fe80::1", NULL, 0 },
+		{ "fe80::1%nothing-there", NULL, 0 },
+		{ "2001:db8::1%lo", NULL, 0 },
+		{ "192.0.2.1 ", NULL, 0 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < EX_ARRAY_SIZE(cases); i++) {
+		struct ex_resolver_server s = { 0 };
+		struct ex_ip ip;
+		bool ok = ex_resolver_server_parse(cases[i].text, &s);
+
+		if (ok != (cases[i].port != 0) || s.port != cases[i].port)
+			fail_msg("%s", cases[i].text);
+		if (ok && (!ex_ip_parse(cases[i].ip, &ip) || !ex_ip_eq(&ip, &s.ip)))
+			fail_msg("%s: other address", cases[i].text);
+	}
+}
+
+static void test_servers_of_a_resolv_conf(void **state)
+{
+	char path[] = "/tmp/exeat-resolv-XXXXXX";
+	static const char text[] = "# nameserver 192.0.2.9\nsearch lan\nnameserver 192.0.2.1\n"
+				   "nameserver\t2001:db8::1 # comment\nnameserver nonsense\n"
+				   "nameserver 192.0.2.2\nnameserver 192.0.2.3";
+	struct ex_resolver_server s[3];
+	int fd = mkstemp(path);
+
+	(void)state;
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, text, sizeof(text) - 1), sizeof(text) - 1);
+	close(fd);
+	assert_int_equal(ex_resolver_servers_read(path, s, 3), 3);
+	assert_int_equal(s[0].ip.b[15], 1);
+	assert_int_equal(s[1].ip.b[0], 0x20);
+	assert_int_equal(s[2].ip.b[15], 2);
+	assert_int_equal(s[2].port, 53);
+	unlink(path);
+	assert_int_equal(ex_resolver_servers_read(path, s, 3), 0);
+}
+
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(test_reply_arrives),
+		T(test_nxdomain_is_a_reply),
+		T(test_lost_packet_is_sent_again),
+		T(test_silence_is_a_timeout),
+		T(test_truncated_reply_is_asked_for_by_tcp),
+		T(test_66_reply_with_wrong_id_is_ignored),
+		T(test_66_reply_with_wrong_name_is_ignored),
+		T(test_garbage_is_ignored),
+		T(test_servfail_of_the_only_server_is_an_error),
+		T(test_second_server_is_asked_when_the_first_fails),
+		T(test_second_server_is_asked_when_the_first_is_gone),
+		T(test_server_without_edns),
+		T(test_66_ids_and_ports_differ),
+		T(test_66_ports_differ_under_load),
+		T(test_waiting_queries_are_bounded),
+		T(test_cancelled_query_says_nothing),
+		T(test_freed_while_waiting),
+		T(test_freed_in_a_reply),
+		T(test_names_that_are_none_are_refused),
+		cmocka_unit_test(test_server_texts),
+		cmocka_unit_test(test_servers_of_a_resolv_conf),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
