@@ -53,8 +53,8 @@ row() {
 		mark='!'
 		wrong=$((wrong + 1))
 	fi
-	why=$(field reason)
-	[ "$(field rule)" = '' ] || why+="  ${dim}$(field policy) $(field rule)${off}"
+	why=$([ $got = allow ] || field reason)
+	[ "$(field rule)" = '' ] || why+="${why:+  }${dim}$(field policy) $(field rule)${off}"
 	printf '%s %-52s %s%-8s%s %s\n' "$mark" "$what" "$colour" "$([ $got = allow ] && echo allowed || echo DENIED)" "$off" "$why"
 	[ "$mark" = ' ' ] || head -n 15 <<<"$out" | sed 's/^/    | /'
 }
