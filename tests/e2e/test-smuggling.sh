@@ -24,8 +24,10 @@ cat >"$WORLD/conf/smuggle.conf" <<-END
 	server {
 		listen $NGINX:8080;
 		access_log $WORLD/log/nginx-smuggle.jsonl seen;
-		location / { add_header X-Seen "\$request_method \$request_uri" always; return 200 "ok"; }
+		# passed on, so that bodies are read to their end before the line is written
+		location / { proxy_pass http://unix:$WORLD/tmp/ok.sock; add_header X-Seen "\$request_method \$request_uri" always; }
 	}
+	server { listen unix:$WORLD/tmp/ok.sock; access_log off; location / { return 200 "ok"; } }
 	}
 END
 world_daemon smuggle-nginx nginx -c "$WORLD/conf/smuggle.conf"
@@ -40,7 +42,7 @@ touch "$WORLD"/log/{plain,node}.jsonl
 
 : >"$WORLD/log/all"
 for address in $PLAIN $NODE $NGINX; do
-	tap_import "$(confined smuggling python3 "$CLIENTS/smuggle.py" send $address 8080 2>&1)"
+	tap_import "$(confined smuggling python3 "$CLIENTS/smuggle.py" send "$address" 8080 2>&1)"
 	cat "$WORLD/log/audit" >>"$WORLD/log/all"
 done
 tap_import "$(python3 "$CLIENTS/smuggle.py" check "$WORLD/log/all" "$WORLD/log/plain.jsonl" \

@@ -29,7 +29,9 @@ server.on('clientError', (err, socket) => {
 	socket.destroy();
 });
 server.on('upgrade', (req, socket) => {
-	log({ method: req.method, target: req.url, host: req.headers.host, part: 'head', upgrade: true });
+	const entry = { method: req.method, target: req.url, host: req.headers.host };
+	log({ ...entry, part: 'head', raw: req.rawHeaders });
+	log({ ...entry, part: 'whole', body: crypto.createHash('sha256').digest('hex') });
 	socket.end('HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\nX-Seen: upgrade\r\n\r\nok');
 });
 server.listen(Number(port), addr);

@@ -90,7 +90,8 @@ def read_request(reader, log):
         body = read_chunks(reader)
     else:
         body = reader.take(int(fields.get("content-length", "0")))
-    log(dict(entry, part="whole", length=reader.at, body=hashlib.sha256(body).hexdigest()))
+    log(dict(entry, part="whole", length=reader.at, chunked="transfer-encoding" in fields,
+             body=hashlib.sha256(body).hexdigest()))
     return entry
 
 

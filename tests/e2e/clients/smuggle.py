@@ -18,7 +18,7 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
 H = "@HOST@"
-INNER = b"GET /smuggled HTTP/1.1\r\nHost: " + H.encode() + b"\r\n\r\n"
+INNER = b"GET /smuggled HTTP/1.1\r\nHost: 203.0.113.8x:8080\r\n\r\n"
 
 
 def head(target, fields=(), method="POST", version="HTTP/1.1", host=H):
@@ -242,22 +242,24 @@ def point(good, what, *details):
             print("# " + str(detail)[:600])
 
 
+def bare(host):
+    return host.rsplit(":", 1)[0] if ":" in host else host
+
+
 def redacted(target):
     return re.sub(r"=[^&;]*", "=*", target)
 
 
 def check_origin(name, address, judged, entries):
     heads_seen = [e for e in entries if e.get("part", "head") == "head" and "method" in e]
-    seen = Counter((e["method"], redacted(e["target"])) for e in heads_seen)
+    seen = Counter((e["method"], redacted(e["target"]), bare(e["host"])) for e in heads_seen)
     unjudged = seen - judged[address]
-    point(not unjudged, "%s saw only requests that exeat had judged and allowed (%d of them)" % (
+    point(not unjudged, "%s saw only requests that exeat had judged and allowed, Host included (%d)" % (
         name, sum(seen.values())), *unjudged.items())
     point(sum(seen.values()) > 50, "%s was really asked" % name)
-    hosts = {e["host"] for e in heads_seen}
-    point(hosts == {address + ":8080"}, "%s saw one Host only" % name, hosts)
     odd = [e for e in entries if "odd" in e]
     point(not odd, "%s understood everything it was sent" % name, *odd)
-    missing = [g[1] for g in GOOD if seen[(g[0], redacted(g[1]))] < 2]
+    missing = [g[1] for g in GOOD if seen[(g[0], redacted(g[1]), address)] < 2]
     point(not missing, "%s got every request that has one meaning" % name, *missing)
 
 
@@ -266,7 +268,7 @@ def check(audit_file, plain_file, node_file, nginx_file):
     judged = {"203.0.113.%d" % i: Counter() for i in (81, 82, 83)}
     for r in load(audit_file):
         if r.get("verdict") == "allow" and r.get("app") == "http":
-            judged[r["dst"]][(r["method"], r["path"])] += 1
+            judged[r["dst"]][(r["method"], r["path"], r["host"])] += 1
     plain, node, nginx = load(plain_file), load(node_file), load(nginx_file)
     check_origin("the plain origin", "203.0.113.81", judged, plain)
     check_origin("node", "203.0.113.82", judged, node)
@@ -276,7 +278,9 @@ def check(audit_file, plain_file, node_file, nginx_file):
           *((bodies(plain) - bodies(node)) + (bodies(node) - bodies(plain))).items())
     wrong = [g[1] for g in GOOD if bodies(node)[(g[0], g[1], hashlib.sha256(g[2]).hexdigest())] < 2]
     point(not wrong, "bodies arrive as they were sent", *wrong)
-    whole = Counter((e["method"], e["target"], e["length"]) for e in plain if e.get("part") == "whole")
+    # Chunks are cut as they come in, so only other framings have one length.
+    whole = Counter((e["method"], e["target"], e["length"]) for e in plain
+                    if e.get("part") == "whole" and not e["chunked"])
     sizes = Counter((e["method"], e["target"], e["length"]) for e in nginx)
     point(not whole - sizes, "nginx saw requests of the same length, byte for byte", *(whole - sizes).items())
     overrides = [e for e in node if any(re.match(r"(?i)x[-_](http[-_]method|original|rewrite)", f)
