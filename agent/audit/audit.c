@@ -168,7 +168,7 @@ static void show(struct ex_audit *a, const char *line, int len, size_t cap)
 static void show_denial(struct ex_audit *a, const struct ex_audit_record *rec,
 			const struct ex_rule_info *rule)
 {
-	char line[2048], subject[768], detail[4 * sizeof(rec->detail) + 1], where[512] = "";
+	char line[2048], subject[768], detail[4 * sizeof(rec->detail) + 1] = "", where[512] = "";
 	int n;
 
 	if (a->terminal.fd < 0)

@@ -277,7 +277,7 @@ void ex_audit_subject(const struct ex_audit_record *rec, char *out, size_t cap)
 ssize_t ex_audit_line_text(const struct ex_audit_record *rec, const struct ex_audit_stamp *stamp,
 			   char *out, size_t cap)
 {
-	char subject[2048], detail[4 * sizeof(rec->detail) + 1], rule[1024] = "";
+	char subject[2048], detail[4 * sizeof(rec->detail) + 1] = "", rule[1024] = "";
 	const struct ex_rule_info *info = stamp->rule;
 	char raw[512];
 	int n;

@@ -33,7 +33,7 @@ static int write_all(int fd, const char *bytes, size_t len, size_t *ret_done)
 
 int ex_audit_sink_line(struct ex_audit_sink *s, const char *line, size_t len)
 {
-	size_t done;
+	size_t done = 0;
 	int r;
 
 	if (s->fd < 0)

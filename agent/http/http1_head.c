@@ -74,7 +74,7 @@ static int note_connection(struct ex_h1 *p, struct ex_span list, struct seen *s)
 {
 	static const char *const harmless[] = { "keep-alive", "te", "trailer", "trailers",
 						"proxy-connection" };
-	struct ex_span option;
+	struct ex_span option = { 0 };
 
 	while (ex_span_next(&list, &option)) {
 		bool known = option.len == 0;
@@ -222,7 +222,7 @@ static int host_read(struct ex_h1 *p, const struct seen *s)
 static int upgrade_read(struct ex_h1 *p, const struct seen *s)
 {
 	struct ex_h1_head *head = &p->head;
-	struct ex_span list = s->upgrade, one;
+	struct ex_span list = s->upgrade, one = { 0 };
 
 	if ((!p->request && head->status != 101) || (!s->has_upgrade && !s->option_upgrade))
 		return 0;
@@ -292,7 +292,7 @@ int ex_h1_head_read(struct ex_h1 *p)
 		return bad(p, "ambiguous request line");
 	head->minor = (uint8_t)ex_h1_second_minor(p);
 	head->status = p->request ? 0 : (uint16_t)ex_h1_second_status(p);
-	head->phrase = p->request ? (struct ex_span){ 0 } : ex_span_trim(p->ll_phrase);
+	head->phrase = ex_span_trim(p->ll_phrase); /* empty in a request */
 	r = headers_check(p);
 	if (r < 0)
 		return r;

@@ -71,7 +71,7 @@ static int put_escape(struct writer *w, unsigned char c)
 /* One or, for UTF-8 in a path, several escapes. Returns the input bytes used or -EINVAL. */
 static ssize_t escape_copy(struct ex_span in, size_t at, bool query, struct writer *w)
 {
-	char b[4];
+	char b[4] = { 0 };
 	size_t n = escapes_read(in, at, b, sizeof(b)), use = 1;
 	unsigned char first = (unsigned char)b[0];
 	uint32_t cp;
