@@ -7,7 +7,6 @@
 #define BACKLOG_MAX   256  /* frames waiting to be sent; nothing is read meanwhile */
 #define ACKS_MAX      64   /* answers owed to PING and SETTINGS */
 #define INTERIM_MAX   8
-#define FAULTS_MAX    64 /* malformed streams a connection may have */
 #define RESET_BURST   200
 #define RESET_PER_SEC 20
 
@@ -18,6 +17,7 @@
 #define CREDIT_MAX     4096
 #define CREDIT_PER_SEC 100
 #define CREDIT_PER_OUT 4
+#define FAULT_COST     16 /* of a malformed message: it makes more work than a frame */
 
 /* The workload is near and read by us at once; the origin is far and should be kept sending. */
 #define SERVER_STREAM_WINDOW 65535
@@ -103,7 +103,8 @@ static int on_invalid_header(nghttp2_session *session, const nghttp2_frame *fram
 static void head_bad(struct ex_h2 *h, struct ex_h2_stream *st, enum ex_reason reason,
 		     const char *detail)
 {
-	if (++h->faults > FAULTS_MAX)
+	h->credit -= FAULT_COST;
+	if (h->credit < 0)
 		h->flooding = true;
 	h->ev->bad(h->arg, st, &h->block.head, reason, detail);
 }
@@ -195,8 +196,9 @@ static int on_invalid_frame(nghttp2_session *session, const nghttp2_frame *frame
 	struct ex_h2 *h = arg;
 
 	(void)session;
-	(void)error;
-	if (frame->hd.type != NGHTTP2_HEADERS)
+	/* One stream too many is no fault: the client may not know our bound yet, and tries again.
+	 */
+	if (frame->hd.type != NGHTTP2_HEADERS || error == NGHTTP2_ERR_REFUSED_STREAM)
 		return 0;
 	memset(&h->block.head, 0, sizeof(h->block.head));
 	head_bad(h, NULL, h->server ? EX_R_HTTP_MALFORMED : EX_R_UPSTREAM_PROTOCOL,

@@ -28,7 +28,6 @@ struct ex_h2 {
 
 	int64_t credit;
 	uint64_t credited_ms;
-	unsigned faults;
 };
 
 struct ex_h2_stream *ex_h2_stream_new(struct ex_h2 *h, void *user);
