@@ -22,9 +22,15 @@ struct dns_record {
 	const char *addrs[4]; /* of both families */
 };
 
+struct dns_stream {
+	struct ex_watch watch;
+	struct dns_server *server;
+};
+
 struct dns_server {
 	struct ex_loop *loop;
 	struct ex_watch udp, tcp;
+	struct dns_stream streams[8];
 	const struct dns_record *zone; /* ends with a name of NULL: everything else is NXDOMAIN */
 	unsigned n_udp, n_tcp;         /* queries seen */
 	uint16_t last_id, last_port;
@@ -83,23 +89,45 @@ static inline void dns_server_on_udp(struct ex_watch *w, uint32_t events)
 		sendto(w->fd, buf, len, 0, (struct sockaddr *)&from, from_len);
 }
 
-/* One query per connection, read and answered in one go. */
-static inline void dns_server_on_tcp(struct ex_watch *w, uint32_t events)
+/* One query per connection, which comes in one piece; then it is closed. */
+static inline void dns_server_on_stream(struct ex_watch *w, uint32_t events)
 {
-	struct dns_server *s = ex_container_of(w, struct dns_server, tcp);
+	struct dns_stream *c = ex_container_of(w, struct dns_stream, watch);
+	struct dns_server *s = c->server;
 	uint8_t msg[1024], buf[2 + EX_DNS_SERVER_MAX];
-	int fd = accept(w->fd, NULL, NULL);
-	ssize_t n = recv(fd, msg, sizeof(msg), 0);
-	size_t len;
+	ssize_t n = recv(w->fd, msg, sizeof(msg), MSG_DONTWAIT);
+	int fd = w->fd;
 
 	(void)events;
 	if (n > 2) {
+		size_t len;
+
 		s->n_tcp++;
 		len = dns_server_answer(s, true, msg + 2, (size_t)n - 2, buf + 2);
 		buf[0] = (uint8_t)(len >> 8);
 		buf[1] = (uint8_t)len;
 		if (len > 0)
 			send(fd, buf, len + 2, MSG_NOSIGNAL);
+	}
+	ex_watch_stop(s->loop, w);
+	close(fd);
+}
+
+static inline void dns_server_on_tcp(struct ex_watch *w, uint32_t events)
+{
+	struct dns_server *s = ex_container_of(w, struct dns_server, tcp);
+	int fd = accept(w->fd, NULL, NULL);
+
+	(void)events;
+	for (size_t i = 0; i < EX_ARRAY_SIZE(s->streams); i++) {
+		struct dns_stream *c = &s->streams[i];
+
+		if (c->watch.slot)
+			continue;
+		c->server = s;
+		c->watch.fn = dns_server_on_stream;
+		if (ex_watch_start(s->loop, &c->watch, fd, EPOLLIN) == 0)
+			return;
 	}
 	close(fd);
 }

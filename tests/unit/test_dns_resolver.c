@@ -84,6 +84,16 @@ static int ask(void)
 	return f->err;
 }
 
+/* For replies that must not count: c-ares goes on waiting. */
+static void ask_in_vain(void)
+{
+	(void)query();
+	f->want = 1;
+	dns_run(f->loop, 100);
+	assert_true(f->server.n_udp > 0);
+	assert_int_equal(f->n_replies, 0);
+}
+
 /* ---- servers that misbehave; the hook sees one reply at a time ---- */
 
 static size_t drop_udp(struct dns_server *s, bool tcp, uint8_t *buf, size_t len)
@@ -200,21 +210,21 @@ static void test_66_reply_with_wrong_id_is_ignored(void **state)
 {
 	(void)state;
 	f->server.hook = wrong_id;
-	assert_int_equal(ask(), -ETIMEDOUT);
+	ask_in_vain();
 }
 
 static void test_66_reply_with_wrong_name_is_ignored(void **state)
 {
 	(void)state;
 	f->server.hook = wrong_name;
-	assert_int_equal(ask(), -ETIMEDOUT);
+	ask_in_vain();
 }
 
 static void test_garbage_is_ignored(void **state)
 {
 	(void)state;
 	f->server.hook = garbage;
-	assert_int_equal(ask(), -ETIMEDOUT);
+	ask_in_vain();
 }
 
 static void test_servfail_of_the_only_server_is_an_error(void **state)
