@@ -3,19 +3,24 @@
 
 #include "agent/http/chars.h"
 
+static char fold(char c)
+{
+	return c == '_' ? '-' : ex_lower(c);
+}
+
+bool ex_field_same(struct ex_span a, struct ex_span b)
+{
+	if (a.len != b.len)
+		return false;
+	for (size_t i = 0; i < a.len; i++)
+		if (fold(a.ptr[i]) != fold(b.ptr[i]))
+			return false;
+	return true;
+}
+
 bool ex_field_is(struct ex_span name, const char *lower_case)
 {
-	size_t len = strlen(lower_case);
-
-	if (name.len != len)
-		return false;
-	for (size_t i = 0; i < len; i++) {
-		char c = name.ptr[i] == '_' ? '-' : ex_lower(name.ptr[i]);
-
-		if (c != lower_case[i])
-			return false;
-	}
-	return true;
+	return ex_field_same(name, ex_span_str(lower_case));
 }
 
 static bool is_one_of(struct ex_span name, const char *const *list, size_t n)

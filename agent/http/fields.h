@@ -8,6 +8,9 @@
 /* Same field name when case and "_" for "-" are ignored, as CGI-like servers do. */
 bool ex_field_is(struct ex_span name, const char *lower_case);
 
+/* The same for two names as sent. */
+bool ex_field_same(struct ex_span a, struct ex_span b);
+
 /* This hop's own business (RFC 9110 7.6.1). */
 bool ex_field_is_hop_by_hop(struct ex_span name);
 

@@ -4,22 +4,8 @@
 #include <errno.h>
 
 #include "agent/http/chars.h"
+#include "agent/http/fields.h"
 #include "agent/http/http1_priv.h"
-
-bool ex_h1_name_is(struct ex_span name, const char *lower_case)
-{
-	size_t len = strlen(lower_case);
-
-	if (name.len != len)
-		return false;
-	for (size_t i = 0; i < len; i++) {
-		char c = name.ptr[i] == '_' ? '-' : ex_lower(name.ptr[i]);
-
-		if (c != lower_case[i])
-			return false;
-	}
-	return true;
-}
 
 bool ex_h1_method_refused(struct ex_h1 *p, struct ex_span method)
 {
@@ -120,7 +106,7 @@ static int note_header(struct ex_h1 *p, const struct ex_header *h, struct seen *
 		return -EINVAL;
 	}
 	for (size_t i = 0; i < EX_ARRAY_SIZE(framing); i++)
-		if (ex_h1_name_is(h->name, framing[i]))
+		if (ex_field_is(h->name, framing[i]))
 			return bad(p, "field name that some servers read as another");
 	return 0;
 }
@@ -150,6 +136,22 @@ static int headers_check(struct ex_h1 *p)
 	}
 	p->head.headers = p->headers;
 	p->head.n_headers = p->ll_headers;
+	return 0;
+}
+
+/* "X_Tenant" beside "X-Tenant": CGI-like servers take them for one, a rule judges only the other.
+ */
+static int twins_check(struct ex_h1 *p)
+{
+	for (size_t i = 0; i < p->ll_headers; i++) {
+		struct ex_span name = p->headers[i].name;
+
+		if (!memchr(name.ptr, '_', name.len))
+			continue;
+		for (size_t j = 0; j < p->ll_headers; j++)
+			if (j != i && ex_field_same(name, p->headers[j].name))
+				return bad(p, "field names that some servers read as one");
+	}
 	return 0;
 }
 
@@ -301,6 +303,9 @@ int ex_h1_head_read(struct ex_h1 *p)
 		if (r < 0)
 			return r;
 	}
+	r = p->request ? twins_check(p) : 0;
+	if (r < 0)
+		return r;
 	r = framing_read(p, &seen);
 	if (r < 0)
 		return r;

@@ -89,7 +89,4 @@ unsigned ex_h1_second_status(const struct ex_h1 *p);
 uint64_t ex_h1_second_chunk(const struct ex_h1 *p);
 enum ex_h1_framing ex_h1_second_framing(const struct ex_h1 *p);
 
-/* Same field name when case and "_" for "-" are ignored, as CGI-like servers do. */
-bool ex_h1_name_is(struct ex_span name, const char *lower_case);
-
 #endif

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <sys/types.h>
 
-#include "agent/http/chars.h"
+#include "agent/http/fields.h"
 #include "agent/http/http1_priv.h"
 
 struct writer {
@@ -59,50 +59,15 @@ static ssize_t done(const struct writer *w)
 	return w->full ? -ENOSPC : (ssize_t)w->len;
 }
 
-static bool name_in(struct ex_span name, const char *const *list, size_t n)
+/* Left out of what is copied: this hop's own business, or written anew below. */
+static bool is_ours(struct ex_span name)
 {
-	for (size_t i = 0; i < n; i++)
-		if (ex_h1_name_is(name, list[i]))
+	static const char *const names[] = { "te", "trailer", "content-length", "host", "expect" };
+
+	for (size_t i = 0; i < EX_ARRAY_SIZE(names); i++)
+		if (ex_field_is(name, names[i]))
 			return true;
-	return false;
-}
-
-/* This hop's own business (RFC 9110 7.6.1), or written anew below. */
-static bool is_hop_by_hop(struct ex_span name)
-{
-	static const char *const names[] = {
-		"connection",
-		"keep-alive",
-		"proxy-connection",
-		"proxy-authorization",
-		"proxy-authenticate",
-		"te",
-		"trailer",
-		"transfer-encoding",
-		"content-length",
-		"upgrade",
-		"http2-settings",
-		"host",
-		"expect",
-	};
-	return name_in(name, names, EX_ARRAY_SIZE(names));
-}
-
-/* Would make some servers act on another method, path or host than the one judged. */
-static bool is_override(struct ex_span name)
-{
-	static const char *const names[] = {
-		"x-http-method-override", "x-http-method",
-		"x-method-override",      "x-original-method",
-		"x-original-url",         "x-rewrite-url",
-		"x-original-uri",         "x-request-uri",
-		"x-forwarded-uri",        "x-forwarded-path",
-		"x-forwarded-prefix",     "x-original-host",
-		"x-forwarded-host",       "x-forwarded-server",
-		"x-http-host-override",   "x-host",
-		"x-forwarded-method",     "forwarded",
-	};
-	return name_in(name, names, EX_ARRAY_SIZE(names));
+	return ex_field_is_hop_by_hop(name);
 }
 
 static void put_framing(struct writer *w, const struct ex_h1_head *head)
@@ -148,7 +113,7 @@ ssize_t ex_h1_write_request(const struct ex_h1_head *head, bool close, bool keep
 	for (size_t i = 0; i < head->n_headers; i++) {
 		const struct ex_header *h = &head->headers[i];
 
-		if (!is_hop_by_hop(h->name) && !is_override(h->name))
+		if (!is_ours(h->name) && !ex_field_is_override(h->name))
 			put_header(&w, h->name, h->value);
 	}
 	if (head->expect_continue)
@@ -170,7 +135,7 @@ ssize_t ex_h1_write_response(const struct ex_h1_head *head, bool close, char *ou
 	put_span(&w, head->phrase);
 	put_text(&w, "\r\n");
 	for (size_t i = 0; i < head->n_headers; i++)
-		if (!is_hop_by_hop(head->headers[i].name))
+		if (!is_ours(head->headers[i].name))
 			put_header(&w, head->headers[i].name, head->headers[i].value);
 	put_framing(&w, head);
 	if (!interim)

@@ -396,6 +396,17 @@ static void test_connection_may_not_name_a_field(void **state)
 	assert_all_bad(bad, EX_ARRAY_SIZE(bad));
 }
 
+static void test_field_names_that_servers_confuse_are_refused_together(void **state)
+{
+	(void)state;
+	assert_good((struct bytes)B(GET("/", "X_Tenant: a\r\nX-Other: b\r\n")));
+	assert_good((struct bytes)B(GET("/", "X-Tenant: a\r\nX-Tenant: b\r\n")));
+	assert_bad((struct bytes)B(GET("/", "X-Tenant: a\r\nx_tenant: b\r\n")),
+		   EX_R_HTTP_MALFORMED);
+	assert_bad((struct bytes)B(GET("/", "X_Tenant: a\r\nX_Tenant: b\r\n")),
+		   EX_R_HTTP_MALFORMED);
+}
+
 static void test_attack_38_expectations_are_known_or_refused(void **state)
 {
 	(void)state;
@@ -497,6 +508,7 @@ int main(void)
 		cmocka_unit_test(test_upgrade_is_plain_or_refused),
 		cmocka_unit_test(test_attack_31_35_connect_and_trace_are_refused),
 		cmocka_unit_test(test_connection_may_not_name_a_field),
+		cmocka_unit_test(test_field_names_that_servers_confuse_are_refused_together),
 		cmocka_unit_test(test_attack_38_expectations_are_known_or_refused),
 		cmocka_unit_test(test_attack_38_heads_are_bounded),
 		cmocka_unit_test(test_broken_parser_stays_broken),
