@@ -259,7 +259,7 @@ static void response_broke(struct ex_conn *c, const char *detail)
 static enum ex_h1_event next_response_event(struct ex_conn *c, size_t *used)
 {
 	struct ex_buf *in = &c->server.in;
-	enum ex_h1_event ev = ex_buf_len(in) ? feed(c->x.res, in, used) : EX_H1_MORE;
+	enum ex_h1_event ev = feed(c->x.res, in, used); /* an END may be due without a byte */
 
 	if (ev == EX_H1_MORE && c->server.eof && *used == ex_buf_len(in)) {
 		/* Broken off is not closed: an until-close body may be cut short. */

@@ -23,6 +23,13 @@
 #define ACCEPT_BATCH 32
 #define IPC_BUFFER   (1024 * 1024)
 
+/* The reports of a sanitizer have to reach the terminal. */
+#if defined(__SANITIZE_ADDRESS__)
+#define LAST_STANDARD_FD STDOUT_FILENO
+#else
+#define LAST_STANDARD_FD STDERR_FILENO
+#endif
+
 /* ---- accepting ---- */
 
 /* Out of descriptors: take the connection with the spare one and end it, or it would wait for ever.
@@ -137,6 +144,19 @@ static void raise_fd_limit(void)
 	(void)setrlimit(RLIMIT_NOFILE, &lim);
 }
 
+/* The standard descriptors are the command's; the proxy has said by now what it had to say. */
+static int leave_terminal(void)
+{
+	int fd = open("/dev/null", O_RDWR | O_CLOEXEC), r = 0;
+
+	if (fd < 0)
+		return -errno;
+	for (int i = 0; i <= LAST_STANDARD_FD && r == 0; i++)
+		r = dup2(fd, i) < 0 ? -errno : 0;
+	close(fd);
+	return r;
+}
+
 static _Noreturn void proxy_main(const struct ex_proxy_config *config)
 {
 	struct ex_proxy px = { 0 };
@@ -152,6 +172,8 @@ static _Noreturn void proxy_main(const struct ex_proxy_config *config)
 	(void)signal(SIGPIPE, SIG_IGN);
 	raise_fd_limit();
 	r = build(&px, config);
+	if (r == 0)
+		r = leave_terminal();
 	if (r == 0)
 		r = ex_sandbox_enter(config->uid);
 	if (r == 0)

@@ -9,9 +9,10 @@
 #include "agent/proxy/conn.h"
 #include "agent/tls/session.h"
 
-#define SNIFF_MS      10000 /* for the whole ClientHello, or the first bytes of whatever it is */
-#define METHOD_MAX    20    /* no method we know is longer */
-#define TLS_HANDSHAKE 0x16  /* content type of the first record */
+#define SNIFF_MS         10000 /* for the whole ClientHello, or the first bytes of whatever it is */
+#define METHOD_MAX       20    /* no method is longer */
+#define LINE_MAX_SNIFFED 4096  /* a first line longer than this is not HTTP */
+#define TLS_HANDSHAKE    0x16  /* content type of the first record */
 
 /* ---- saying no ---- */
 
@@ -183,16 +184,49 @@ static enum sniffed sniff_tls(struct ex_conn *c, const char *p, size_t len)
 	return SNIFF_OTHER;
 }
 
-/* A method is upper-case letters (and a dash: M-SEARCH), then a space. */
+static bool is_method_char(char ch)
+{
+	return (ch >= 'A' && ch <= 'Z') || (ch >= 'a' && ch <= 'z') || ch == '-';
+}
+
+/* Methods a server may take for HTTP whatever stands behind them. */
+static bool is_known_method(struct ex_span word)
+{
+	static const char *const known[] = { "GET",     "HEAD",    "POST",  "PUT",   "DELETE",
+					     "OPTIONS", "CONNECT", "TRACE", "PATCH", "PRI" };
+
+	for (size_t i = 0; i < EX_ARRAY_SIZE(known); i++)
+		if (word.len == strlen(known[i]) && strncasecmp(word.ptr, known[i], word.len) == 0)
+			return true;
+	return false;
+}
+
+/*
+ * A known method and a space, or a first line with a method-like word and a version: other text
+ * protocols (SMTP, FTP, IRC) begin with a word and a space, too. White space in front and the wrong
+ * case are HTTP to some servers, so they are to us; the parser then refuses them.
+ */
 static enum sniffed sniff_http(const char *p, size_t len)
 {
-	for (size_t i = 0; i < len && i <= METHOD_MAX; i++) {
-		if (p[i] == ' ')
-			return i > 0 ? SNIFF_HTTP : SNIFF_OTHER;
-		if ((p[i] < 'A' || p[i] > 'Z') && p[i] != '-')
-			return SNIFF_OTHER;
+	struct ex_span word = { 0 };
+	const char *end = p + len;
+
+	while (p < end && (*p == '\r' || *p == '\n' || *p == ' ' || *p == '\t'))
+		p++;
+	word.ptr = p;
+	while (p < end && is_method_char(*p) && word.len <= METHOD_MAX) {
+		p++;
+		word.len++;
 	}
-	return len > METHOD_MAX ? SNIFF_OTHER : SNIFF_MORE;
+	if (p == end)
+		return len < LINE_MAX_SNIFFED ? SNIFF_MORE : SNIFF_OTHER;
+	if (word.len == 0 || (*p != ' ' && *p != '\t'))
+		return SNIFF_OTHER;
+	if (is_known_method(word) || memmem(p, (size_t)(end - p), " HTTP/", 6))
+		return SNIFF_HTTP;
+	if (memchr(p, '\n', (size_t)(end - p)) || len >= LINE_MAX_SNIFFED)
+		return SNIFF_OTHER;
+	return SNIFF_MORE;
 }
 
 static enum sniffed sniff(struct ex_conn *c)
