@@ -392,8 +392,10 @@ void ex_h2_relay_free(struct ex_h2_relay *r)
 		return;
 	ex_h2_free(r->end[EX_H2_WORKLOAD]);
 	ex_h2_free(r->end[EX_H2_ORIGIN]);
-	while (r->exchanges)
-		exchange_free(r->exchanges);
+	for (struct exchange *x = r->exchanges, *next; x; x = next) {
+		next = x->next;
+		free(x);
+	}
 	free(r);
 }
 

@@ -119,26 +119,27 @@ int ex_h2_write(struct ex_h2_stream *st, const void *bytes, size_t len)
 /* One block: the struct, its fields, their text. */
 static struct ex_h2_trailers *trailers_copy(const struct ex_h2_head *head)
 {
-	nghttp2_nv nv[EX_H2_NV_MAX];
-	size_t n = nv_fields(nv, 0, head, false), text = 0;
+	size_t text = 0, max = head->h.n_headers;
 	struct ex_h2_trailers *t;
-	uint8_t *p;
+	char *p;
 
-	for (size_t i = 0; i < n; i++)
-		text += nv[i].namelen + nv[i].valuelen;
-	t = malloc(sizeof(*t) + n * sizeof(t->nv[0]) + text);
+	for (size_t i = 0; i < max; i++)
+		text += head->h.headers[i].name.len + head->h.headers[i].value.len;
+	t = calloc(1, sizeof(*t) + max * sizeof(t->nv[0]) + text);
 	if (!t)
 		return NULL;
-	t->n = n;
-	p = (uint8_t *)&t->nv[n];
-	for (size_t i = 0; i < n; i++) {
-		t->nv[i] = nv[i];
-		t->nv[i].name = memcpy(p, nv[i].name, nv[i].namelen);
-		p += nv[i].namelen;
-		t->nv[i].value = p;
-		if (nv[i].valuelen)
-			memcpy(p, nv[i].value, nv[i].valuelen);
-		p += nv[i].valuelen;
+	p = (char *)&t->nv[max];
+	for (size_t i = 0; i < max; i++) {
+		struct ex_header f = head->h.headers[i];
+
+		if (!ex_h2_forwards(f.name, false))
+			continue;
+		f.name.ptr = memcpy(p, f.name.ptr, f.name.len);
+		p += f.name.len;
+		if (f.value.len)
+			f.value.ptr = memcpy(p, f.value.ptr, f.value.len);
+		p += f.value.len;
+		t->nv[t->n++] = nv_make(f.name, f.value, head->secret && head->secret[i]);
 	}
 	return t;
 }

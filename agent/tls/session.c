@@ -45,17 +45,15 @@ int ex_tls_on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_len,
 
 /* ---- making ---- */
 
-static int session_new(struct ex_tls *tls, SSL_CTX *ctx, int fd, struct ex_span name,
-		       const void *early, size_t early_len, struct ex_tls_session **ret)
+/* NULL when out of memory. name is canonical. */
+static struct ex_tls_session *session_new(struct ex_tls *tls, SSL_CTX *ctx, int fd,
+					  struct ex_span name, const void *early, size_t early_len)
 {
-	struct ex_tls_session *s;
+	struct ex_tls_session *s = calloc(1, sizeof(*s));
 	BIO *bio;
 
-	if (!ex_tls_name_is_canonical(name))
-		return -EINVAL;
-	s = calloc(1, sizeof(*s));
 	if (!s)
-		return -ENOMEM;
+		return NULL;
 	s->name_len = name.len;
 	memcpy(s->name, name.ptr, name.len);
 	s->error = "no error";
@@ -63,26 +61,24 @@ static int session_new(struct ex_tls *tls, SSL_CTX *ctx, int fd, struct ex_span 
 	bio = s->ssl ? ex_tls_bio_new(tls->bio, fd, early, early_len) : NULL;
 	if (!bio) {
 		ex_tls_session_free(s);
-		return -ENOMEM;
+		return NULL;
 	}
 	SSL_set_bio(s->ssl, bio, bio); /* one reference serves both directions */
 	SSL_set_app_data(s->ssl, s);
-	*ret = s;
-	return 0;
+	return s;
 }
 
 int ex_tls_accept(struct ex_tls *tls, int fd, struct ex_span name, const void *early,
 		  size_t early_len, bool allow_h2, struct ex_tls_session **ret)
 {
-	X509 *leaf = ex_tls_leaf_find(tls, name);
+	X509 *leaf = ex_tls_leaf_find(tls, name); /* only canonical names have one */
 	struct ex_tls_session *s;
-	int r;
 
 	if (!leaf)
 		return -ENOENT;
-	r = session_new(tls, tls->server, fd, name, early, early_len, &s);
-	if (r < 0)
-		return r;
+	s = session_new(tls, tls->server, fd, name, early, early_len);
+	if (!s)
+		return -ENOMEM;
 	s->server = true;
 	s->allow_h2 = allow_h2;
 	SSL_set_accept_state(s->ssl);
@@ -98,10 +94,13 @@ int ex_tls_connect(struct ex_tls *tls, int fd, struct ex_span name, bool alpn_h2
 		   struct ex_tls_session **ret)
 {
 	struct ex_tls_session *s;
-	int r = session_new(tls, tls->client, fd, name, NULL, 0, &s);
+	int r;
 
-	if (r < 0)
-		return r;
+	if (!ex_tls_name_is_canonical(name))
+		return -EINVAL;
+	s = session_new(tls, tls->client, fd, name, NULL, 0);
+	if (!s)
+		return -ENOMEM;
 	s->allow_h2 = alpn_h2;
 	SSL_set_connect_state(s->ssl);
 	/* SSL_set_alpn_protos() alone returns 0 for success. */
