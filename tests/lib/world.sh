@@ -131,7 +131,7 @@ world_trust() {
 	world_cert openai api.openai.com
 	world_cert shared ok.shared.test evil.shared.test
 	world_cert evil evil.example
-	world_cert site pass.example many.example '*.rebind.test' '*.cname.test'
+	world_cert site pass.example registry.npmjs.org many.example '*.rebind.test' '*.cname.test'
 	cp -a /etc/ssl/certs $certs
 	cp --remove-destination $WORLD/tls/root.pem \
 		$certs/"$(openssl x509 -hash -noout -in $WORLD/tls/root.pem)".0
@@ -175,6 +175,8 @@ world_zone() {
 		llm-gateway      AAAA 2001:db8:113::30
 		echo.example     A   203.0.113.50
 		echo.example     AAAA 2001:db8:113::50
+		registry.npmjs.org A 203.0.113.70
+		registry.npmjs.org AAAA 2001:db8:113::70
 		pass.example     A   203.0.113.70
 		pass.example     AAAA 2001:db8:113::70
 		one.cname.test   CNAME two.cname.test
