@@ -24,11 +24,22 @@ enum ex_peer_kind {
 	EX_PEER_FQDN,
 };
 
+/* A CIDR, or the CIDRs of groups, less the excepted ones. */
 struct ex_cidr_item {
-	struct ex_prefix prefix;
+	struct ex_prefix prefix; /* unread when group or group_labels is set */
+	const char *group;
+	struct ex_selector *group_labels;
 	struct ex_prefix *except;
 	size_t n_except;
-	const struct ex_node *node;
+	struct ex_pos pos;
+};
+
+struct ex_cidr_group {
+	const char *name;
+	struct ex_label *labels;
+	size_t n_labels;
+	struct ex_prefix *cidrs;
+	size_t n_cidrs;
 };
 
 /* Bits of ex_peer.entities. */
@@ -38,6 +49,7 @@ enum {
 	EX_ENTITY_WORLD6 = 1u << 2,
 	EX_ENTITY_HOST = 1u << 3,
 	EX_ENTITY_CLUSTER = 1u << 4, /* endpoints and host */
+	EX_ENTITY_NAMED = 1u << 5,   /* kube-apiserver, remote-node, ...: see named */
 };
 
 struct ex_peer {
@@ -47,8 +59,12 @@ struct ex_peer {
 	struct ex_cidr_item *cidrs;
 	size_t n_cidrs;
 	uint32_t entities;
+	/* Entities that the endpoints file knows by the label reserved:NAME, as selectors. */
+	struct ex_selector *named;
+	size_t n_named;
 	struct ex_name_pattern *names;
 	size_t n_names;
+	struct ex_pos pos;
 };
 
 /* One protocol and an inclusive range of ports. */
@@ -56,6 +72,18 @@ struct ex_portset {
 	bool any_proto; /* every protocol; the rest is unread */
 	uint8_t proto;  /* IPPROTO_* */
 	uint16_t lo, hi;
+};
+
+/* A port of the destination endpoint, by the name it has there. */
+struct ex_named_port {
+	const char *name;
+	uint32_t protos; /* EX_PROTO_* bits */
+};
+
+enum {
+	EX_PROTO_TCP = 1u << 0,
+	EX_PROTO_UDP = 1u << 1,
+	EX_PROTO_SCTP = 1u << 2,
 };
 
 enum ex_l7_kind {
@@ -73,8 +101,10 @@ struct ex_header_match {
 
 struct ex_http_match {
 	struct ex_regex *method, *path, *host; /* NULL: anything */
-	struct ex_header_match *headers;
+	struct ex_header_match *headers;       /* of headers */
 	size_t n_headers;
+	struct ex_header_match *matches; /* of headerMatches */
+	size_t n_matches;
 	uint32_t rule; /* id, set by the compiler */
 	struct ex_pos pos;
 };
@@ -83,10 +113,12 @@ struct ex_http_match {
 struct ex_ports {
 	struct ex_portset *v;
 	size_t n;
+	struct ex_named_port *named;
+	size_t n_named;
 	enum ex_l7_kind l7;
 	struct ex_http_match *http;
 	size_t n_http;
-	struct ex_name_pattern *names; /* of rules.dns or serverNames */
+	struct ex_name_pattern *names; /* of rules.dns or serverNames; HTTP may have the latter */
 	size_t n_names;
 	const char *where; /* "toPorts[0]", "icmps[1]" */
 	struct ex_pos pos;
@@ -110,13 +142,16 @@ struct ex_spec {
 	struct ex_selector *endpoints;
 	struct ex_egress *egress; /* deny items last */
 	size_t n_egress;
+	bool about_egress; /* has egress rules, or says something about their absence */
 	bool default_deny;
+	const char *log; /* log.value, or NULL */
 	struct ex_pos pos;
 };
 
 struct ex_policy_set {
 	struct ex_arena *arena;
 	EX_VEC(struct ex_spec) specs;
+	EX_VEC(struct ex_cidr_group) groups;
 	EX_VEC(struct ex_regex *) regexes;
 };
 
@@ -125,39 +160,74 @@ void ex_policy_set_done(struct ex_policy_set *set); /* not the arena */
 /* Decodes every document; errors in d->diags, counted in d->n_errors. */
 void ex_policy_read(struct ex_decoder *d, const struct ex_docs *docs, struct ex_policy_set *set);
 
-/* ---- parts of the decoder, one file each ---- */
+/* ---- parts of the decoder, one file each; read functions of ex_field ---- */
 
+/* cnp_spec.c */
+void ex_read_cnp_spec(struct ex_decoder *d, const struct ex_node *n, struct ex_policy_set *set,
+		      const struct ex_spec *proto, const char *prefix);
+/* Free text and bookkeeping: no part of the policy. */
+void ex_read_nothing(struct ex_decoder *d, const struct ex_node *n, void *out);
+
+/* cnp_k8s.c: the spec of a Kubernetes NetworkPolicy. */
+void ex_read_k8s_spec(struct ex_decoder *d, const struct ex_node *n, struct ex_policy_set *set,
+		      const struct ex_spec *proto);
+
+/* What the fields of one rule write to. */
 struct ex_rule_reader {
 	struct ex_policy_set *set;
 	const struct ex_spec *spec;
 	struct ex_egress *egress;
-	const struct ex_node *l3; /* the L3 member seen, to refuse a second one */
-	bool has_ports, has_icmps;
+	const struct ex_node *l3;    /* the L3 member seen, to refuse a second one */
+	const struct ex_node *ports; /* toPorts or icmps, likewise */
+	bool ingress;
 };
 
 /* cnp_select.c */
 void ex_read_selector(struct ex_decoder *d, const struct ex_node *n, struct ex_selector *ret);
 
-/* cnp_peer.c: read functions of ex_field; out is a struct ex_rule_reader. */
+/* cnp_peer.c; out is a struct ex_rule_reader. */
 void ex_read_to_endpoints(struct ex_decoder *d, const struct ex_node *n, void *out);
-void ex_read_to_cidr(struct ex_decoder *d, const struct ex_node *n, void *out);
-void ex_read_to_cidrset(struct ex_decoder *d, const struct ex_node *n, void *out);
 void ex_read_to_entities(struct ex_decoder *d, const struct ex_node *n, void *out);
 void ex_read_to_fqdns(struct ex_decoder *d, const struct ex_node *n, void *out);
+/* True when this is the rule's first L3 member and a list; reports otherwise. */
+bool ex_rule_take_member(struct ex_decoder *d, const struct ex_node *n, struct ex_rule_reader *rr,
+			 enum ex_peer_kind kind);
 /* A list of {matchName} or {matchPattern}. */
 struct ex_name_pattern *ex_read_name_selectors(struct ex_decoder *d, const struct ex_node *n,
 					       size_t *ret_n);
 
+/* cnp_cidr.c */
+void ex_read_to_cidr(struct ex_decoder *d, const struct ex_node *n, void *out);
+void ex_read_to_cidrset(struct ex_decoder *d, const struct ex_node *n, void *out);
+/* A map of cidr and except only; false when it was not understood. */
+bool ex_read_ip_block(struct ex_decoder *d, const struct ex_node *n, struct ex_cidr_item *ret);
+void ex_read_cidr_group(struct ex_decoder *d, const struct ex_node *n, const char *name,
+			const struct ex_node *labels, struct ex_cidr_group *ret);
+
 /* cnp_port.c */
 void ex_read_to_ports(struct ex_decoder *d, const struct ex_node *n, void *out);
+/* True when the rule may have this list of ports or icmps; egress->ports is made. */
+bool ex_rule_take_ports(struct ex_decoder *d, const struct ex_node *n, struct ex_rule_reader *rr);
+/* One {port, endPort, protocol} appended to what out has; default_proto: when it is missing. */
+struct ex_ports_reader;
+void ex_read_port(struct ex_decoder *d, const struct ex_node *n, const char *default_proto,
+		  struct ex_ports_reader *out);
+/* {protocol} alone: every port of it. */
+void ex_read_all_ports(struct ex_decoder *d, const struct ex_node *n, const char *default_proto,
+		       struct ex_ports_reader *out);
+bool ex_ports_alloc(struct ex_decoder *d, size_t n_items, struct ex_ports *p);
+
+/* cnp_icmp.c */
+void ex_read_icmps(struct ex_decoder *d, const struct ex_node *n, void *out);
 
 /* cnp_l7.c: rules of one toPorts item. */
 struct ex_ports_reader {
 	struct ex_rule_reader *rule;
 	struct ex_ports *ports;
-	bool proto_missing, proto_any, wild_port, range; /* what the ports said */
+	bool proto_any, wild_port, range; /* what the ports said */
+	const struct ex_node *rules, *server_names, *terminating;
 };
-void ex_read_l7_rules(struct ex_decoder *d, const struct ex_node *n, void *out);
-void ex_read_server_names(struct ex_decoder *d, const struct ex_node *n, void *out);
+void ex_read_l7_rules(struct ex_decoder *d, const struct ex_node *n, struct ex_ports_reader *r);
+void ex_read_server_names(struct ex_decoder *d, const struct ex_node *n, struct ex_ports_reader *r);
 
 #endif

@@ -121,6 +121,70 @@ static void read_headers(struct ex_decoder *d, const struct ex_node *n, void *ou
 	m->n_headers = i;
 }
 
+struct match_reader {
+	struct ex_header_match match;
+	const struct ex_node *name;
+};
+
+static void read_match_name(struct ex_decoder *d, const struct ex_node *n, void *out)
+{
+	struct match_reader *mr = out;
+	const char *text = ex_decode_text(d, n);
+	char quoted[EX_QUOTE_TEXT];
+
+	mr->name = n;
+	if (!text)
+		return;
+	if (!is_token(text, n->len))
+		ex_decode_error(d, n, NULL, "%s is not a header name",
+				ex_quote(text, n->len, quoted));
+	mr->match.name = ex_arena_strndup(d->arena, text, n->len);
+}
+
+/* An empty value is none: then the header only has to be there. */
+static void read_match_value(struct ex_decoder *d, const struct ex_node *n, void *out)
+{
+	struct match_reader *mr = out;
+	const char *text = n->kind == EX_NODE_SCALAR && n->len == 0 ? "" : ex_decode_text(d, n);
+
+	if (!text || n->len == 0)
+		return;
+	mr->match.value = ex_arena_strndup(d->arena, text, n->len);
+	mr->match.value_len = n->len;
+}
+
+static void read_header_matches(struct ex_decoder *d, const struct ex_node *n, void *out)
+{
+	static const struct ex_field fields[] = {
+		{ "name", read_match_name, NULL, NULL },
+		{ "value", read_match_value, NULL, NULL },
+		{ "secret", NULL, "exeat does not read Kubernetes secrets",
+		  "write value, or only name" },
+		{ "mismatch", NULL, "exeat does not rewrite headers",
+		  "remove mismatch: a header that does not match fails the rule" },
+	};
+	struct http_reader *hr = out;
+	struct ex_http_match *m = &hr->match;
+	size_t i = 0;
+
+	if (ex_node_is_null(n) || !ex_decode_list(d, n, HEADERS_MAX, true))
+		return;
+	m->matches = ex_arena_alloc(d->arena, n->n, sizeof(*m->matches));
+	if (!m->matches)
+		return;
+	for (const struct ex_node *c = n->first; c; c = c->next) {
+		size_t mark = ex_decode_push_index(d, i++);
+		struct match_reader mr = { .name = NULL };
+
+		if (ex_decode_map(d, c, fields, EX_ARRAY_SIZE(fields), &mr)) {
+			if (!mr.name)
+				ex_decode_error(d, c, "write name: HEADER", "needs the field name");
+			m->matches[m->n_matches++] = mr.match;
+		}
+		ex_decode_pop(d, mark);
+	}
+}
+
 static void read_http(struct ex_decoder *d, const struct ex_node *n, void *out)
 {
 	static const struct ex_field fields[] = {
@@ -128,8 +192,7 @@ static void read_http(struct ex_decoder *d, const struct ex_node *n, void *out)
 		{ "path", read_path, NULL, NULL },
 		{ "host", read_host, NULL, NULL },
 		{ "headers", read_headers, NULL, NULL },
-		{ "headerMatches", NULL, "header rewriting is not implemented",
-		  "use headers: [\"Name: value\"]" },
+		{ "headerMatches", read_header_matches, NULL, NULL },
 	};
 	struct ex_ports_reader *r = out;
 	struct ex_ports *p = r->ports;
@@ -160,7 +223,7 @@ static void read_dns(struct ex_decoder *d, const struct ex_node *n, void *out)
 	r->ports->names = ex_read_name_selectors(d, n, &r->ports->n_names);
 }
 
-void ex_read_l7_rules(struct ex_decoder *d, const struct ex_node *n, void *out)
+void ex_read_l7_rules(struct ex_decoder *d, const struct ex_node *n, struct ex_ports_reader *r)
 {
 	static const char gone[] = "it was removed from CiliumNetworkPolicy";
 	static const struct ex_field fields[] = {
@@ -181,12 +244,12 @@ void ex_read_l7_rules(struct ex_decoder *d, const struct ex_node *n, void *out)
 				"http and dns exclude one another");
 		return;
 	}
-	(void)ex_decode_map(d, n, fields, EX_ARRAY_SIZE(fields), out);
+	(void)ex_decode_map(d, n, fields, EX_ARRAY_SIZE(fields), r);
 }
 
-void ex_read_server_names(struct ex_decoder *d, const struct ex_node *n, void *out)
+/* With rules.http they go together only where TLS is opened: upstream asks for terminatingTLS. */
+void ex_read_server_names(struct ex_decoder *d, const struct ex_node *n, struct ex_ports_reader *r)
 {
-	struct ex_ports_reader *r = out;
 	struct ex_ports *p = r->ports;
 	struct ex_name_pattern *v;
 	char quoted[EX_QUOTE_TEXT];
@@ -194,7 +257,7 @@ void ex_read_server_names(struct ex_decoder *d, const struct ex_node *n, void *o
 
 	if (!ex_decode_list(d, n, EX_LIST_MAX, false))
 		return;
-	if (p->l7 != EX_L7_NONE) {
+	if (p->l7 != EX_L7_NONE && !(p->l7 == EX_L7_HTTP && r->terminating)) {
 		ex_decode_key_error(d, n, "use rules.http alone: it checks the server name too",
 				    "serverNames and rules exclude one another");
 		return;
@@ -213,7 +276,8 @@ void ex_read_server_names(struct ex_decoder *d, const struct ex_node *n, void *o
 					ex_quote(text, c->len, quoted), wrong);
 		ex_decode_pop(d, mark);
 	}
-	p->l7 = EX_L7_SNI;
+	if (p->l7 == EX_L7_NONE)
+		p->l7 = EX_L7_SNI;
 	p->names = v;
 	p->n_names = i;
 }

@@ -2,7 +2,6 @@
 /* toPorts: ports, ranges and protocols. */
 #include "policy/cnp.h"
 
-#include <errno.h>
 #include <netinet/in.h>
 
 struct port_reader {
@@ -12,11 +11,16 @@ struct port_reader {
 	const char *proto;
 };
 
+/* A number is text here too: the API takes int-or-string. */
 static void read_port(struct ex_decoder *d, const struct ex_node *n, void *out)
 {
 	struct port_reader *pr = out;
 
-	pr->port = ex_decode_text(d, n);
+	if (n->kind != EX_NODE_SCALAR || ex_node_is_null(n))
+		ex_decode_error(d, n, "write port: \"443\"", "must be a port, but is %s",
+				ex_node_kind_name(n));
+	else
+		pr->port = n->text;
 	pr->port_node = n;
 }
 
@@ -64,6 +68,22 @@ static void read_protocol(struct ex_decoder *d, const struct ex_node *n, void *o
 			ex_quote(word, n->len, quoted));
 }
 
+/* An IANA service name: at most 15 of a-z 0-9 -, at least one letter. 0x50 is a name, too. */
+static bool is_port_name(const char *s, size_t len)
+{
+	bool letter = false;
+
+	for (size_t i = 0; i < len; i++) {
+		char c = s[i];
+
+		if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'))
+			letter = true;
+		else if (!(c >= '0' && c <= '9') && !(c == '-' && i > 0 && i + 1 < len))
+			return false;
+	}
+	return letter && len <= 15;
+}
+
 /*
  * Numbers as upstream reads them: base 0, so that a leading zero means octal, which nobody means.
  * We refuse those by name instead of opening port 8 for "010".
@@ -76,9 +96,9 @@ static bool parse_port(struct ex_decoder *d, const struct port_reader *pr, uint1
 	long v;
 
 	if (len == 0 || len > 15 || strspn(s, "0123456789") != len) {
-		ex_decode_error(d, pr->port_node, "write the number of the port",
-				"port %s is not a number%s", ex_quote(s, len, quoted),
-				len && len <= 15 ? "; port names are not supported" : "");
+		ex_decode_error(d, pr->port_node, "write a number, or the name of a container port",
+				"port %s is neither a number nor a service name",
+				ex_quote(s, len, quoted));
 		return false;
 	}
 	if (s[0] == '0' && len > 1) {
@@ -86,9 +106,8 @@ static bool parse_port(struct ex_decoder *d, const struct port_reader *pr, uint1
 				"port %s would be read as octal", ex_quote(s, len, quoted));
 		return false;
 	}
-	errno = 0;
 	v = strtol(s, NULL, 10);
-	if (errno || v > 65535) {
+	if (v > 65535) {
 		ex_decode_error(d, pr->port_node, NULL, "port %s is larger than 65535",
 				ex_quote(s, len, quoted));
 		return false;
@@ -97,19 +116,60 @@ static bool parse_port(struct ex_decoder *d, const struct port_reader *pr, uint1
 	return true;
 }
 
-static void add_port(struct ex_ports_reader *out, uint8_t proto, uint16_t lo, uint16_t hi)
+static uint32_t proto_bits(const char *proto)
 {
-	out->ports->v[out->ports->n++] = (struct ex_portset){ .proto = proto, .lo = lo, .hi = hi };
+	if (strcmp(proto, "TCP") == 0)
+		return EX_PROTO_TCP;
+	if (strcmp(proto, "UDP") == 0)
+		return EX_PROTO_UDP;
+	if (strcmp(proto, "SCTP") == 0)
+		return EX_PROTO_SCTP;
+	return EX_PROTO_TCP | EX_PROTO_UDP | EX_PROTO_SCTP;
+}
+
+static void add_ports(struct ex_ports *p, uint32_t protos, uint16_t lo, uint16_t hi)
+{
+	static const uint8_t numbers[] = { IPPROTO_TCP, IPPROTO_UDP, IPPROTO_SCTP };
+
+	for (size_t i = 0; i < EX_ARRAY_SIZE(numbers); i++) {
+		if (protos & (1u << i))
+			p->v[p->n++] =
+				(struct ex_portset){ .proto = numbers[i], .lo = lo, .hi = hi };
+	}
+}
+
+/* Upstream lowers the name, and ignores endPort beside it. */
+static void take_named_port(struct ex_decoder *d, const struct port_reader *pr, uint32_t protos,
+			    struct ex_ports *p)
+{
+	char *name = ex_arena_strndup(d->arena, pr->port, strlen(pr->port));
+
+	if (!name)
+		return;
+	for (char *c = name; *c; c++) {
+		if (*c >= 'A' && *c <= 'Z')
+			*c = (char)(*c - 'A' + 'a');
+	}
+	if (pr->end_node)
+		ex_decode_warning(d, pr->end_node, "remove endPort",
+				  "endPort means nothing beside a port name");
+	p->named[p->n_named++] = (struct ex_named_port){ name, protos };
 }
 
 static void take_port(struct ex_decoder *d, const struct ex_node *n, const struct port_reader *pr,
-		      struct ex_ports_reader *out)
+		      const char *default_proto, struct ex_ports_reader *out)
 {
-	bool any = !pr->proto || strcmp(pr->proto, "ANY") == 0;
+	const char *proto = pr->proto ? pr->proto : default_proto;
+	uint32_t protos = proto_bits(proto);
 	uint16_t lo = 0, hi;
 
+	out->proto_any |= strcmp(proto, "ANY") == 0;
 	if (!pr->port) {
 		ex_decode_error(d, n, "write port: \"443\"", "needs the field port");
+		return;
+	}
+	if (is_port_name(pr->port, strlen(pr->port))) {
+		take_named_port(d, pr, protos, out->ports);
 		return;
 	}
 	if (!parse_port(d, pr, &lo))
@@ -128,38 +188,53 @@ static void take_port(struct ex_decoder *d, const struct ex_node *n, const struc
 		out->wild_port = true;
 		hi = 65535;
 	}
-	out->proto_missing |= !pr->proto;
-	out->proto_any |= any;
-	if (any || strcmp(pr->proto, "TCP") == 0)
-		add_port(out, IPPROTO_TCP, lo, hi);
-	if (any || strcmp(pr->proto, "UDP") == 0)
-		add_port(out, IPPROTO_UDP, lo, hi);
-	if (any || strcmp(pr->proto, "SCTP") == 0)
-		add_port(out, IPPROTO_SCTP, lo, hi);
+	add_ports(out->ports, protos, lo, hi);
 }
 
-static void read_ports(struct ex_decoder *d, const struct ex_node *n, void *out)
+void ex_read_port(struct ex_decoder *d, const struct ex_node *n, const char *default_proto,
+		  struct ex_ports_reader *out)
 {
 	static const struct ex_field fields[] = {
 		{ "port", read_port, NULL, NULL },
 		{ "endPort", read_end_port, NULL, NULL },
 		{ "protocol", read_protocol, NULL, NULL },
 	};
+	size_t before = d->n_errors;
+	struct port_reader pr = { 0 };
+
+	if (ex_decode_map(d, n, fields, EX_ARRAY_SIZE(fields), &pr) && d->n_errors == before)
+		take_port(d, n, &pr, default_proto, out);
+}
+
+void ex_read_all_ports(struct ex_decoder *d, const struct ex_node *n, const char *default_proto,
+		       struct ex_ports_reader *out)
+{
+	static const struct ex_field fields[] = { { "protocol", read_protocol, NULL, NULL } };
+	size_t before = d->n_errors;
+	struct port_reader pr = { 0 };
+
+	if (ex_decode_map(d, n, fields, EX_ARRAY_SIZE(fields), &pr) && d->n_errors == before)
+		add_ports(out->ports, proto_bits(pr.proto ? pr.proto : default_proto), 0, 65535);
+}
+
+bool ex_ports_alloc(struct ex_decoder *d, size_t n_items, struct ex_ports *p)
+{
+	p->v = ex_arena_alloc(d->arena, n_items * 3, sizeof(*p->v));
+	p->named = ex_arena_alloc(d->arena, n_items, sizeof(*p->named));
+	return p->v && p->named;
+}
+
+static void read_ports(struct ex_decoder *d, const struct ex_node *n, void *out)
+{
 	struct ex_ports_reader *r = out;
 	size_t i = 0;
 
-	if (!ex_decode_list(d, n, EX_PORTS_MAX, false))
-		return;
-	r->ports->v = ex_arena_alloc(d->arena, n->n * 3, sizeof(*r->ports->v));
-	if (!r->ports->v)
+	if (!ex_decode_list(d, n, EX_PORTS_MAX, false) || !ex_ports_alloc(d, n->n, r->ports))
 		return;
 	for (const struct ex_node *c = n->first; c; c = c->next) {
-		size_t mark = ex_decode_push_index(d, i++), before = d->n_errors;
-		struct port_reader pr = { 0 };
+		size_t mark = ex_decode_push_index(d, i++);
 
-		if (ex_decode_map(d, c, fields, EX_ARRAY_SIZE(fields), &pr) &&
-		    d->n_errors == before)
-			take_port(d, c, &pr, r);
+		ex_read_port(d, c, "ANY", r);
 		ex_decode_pop(d, mark);
 	}
 }
@@ -171,7 +246,7 @@ static void check_l7(struct ex_decoder *d, const struct ex_node *n, const struct
 
 	if (p->l7 == EX_L7_NONE)
 		return;
-	if (p->n == 0 && p->l7 != EX_L7_SNI) {
+	if (p->n + p->n_named == 0 && p->l7 != EX_L7_SNI) {
 		ex_decode_error(d, n, "list the ports", "rules need ports");
 		return;
 	}
@@ -180,6 +255,13 @@ static void check_l7(struct ex_decoder *d, const struct ex_node *n, const struct
 	if (r->range && p->l7 == EX_L7_DNS)
 		ex_decode_error(d, n, "list the ports one by one",
 				"rules.dns does not go with endPort");
+	for (size_t i = 0; i < p->n_named; i++) {
+		if (p->l7 == EX_L7_HTTP && p->named[i].protos != EX_PROTO_TCP) {
+			ex_decode_error(d, n, "write protocol: TCP",
+					"rules.http needs protocol TCP spelled out");
+			return;
+		}
+	}
 	for (size_t i = 0; i < p->n; i++) {
 		if (p->l7 == EX_L7_HTTP && (r->proto_any || p->v[i].proto != IPPROTO_TCP)) {
 			ex_decode_error(d, n, "write protocol: TCP",
@@ -204,7 +286,11 @@ static void narrow_protocols(struct ex_decoder *d, struct ex_ports *p)
 {
 	size_t n = 0;
 
-	if (p->l7 == EX_L7_SNI && p->n == 0) {
+	uint32_t seen = p->l7 == EX_L7_DNS ? EX_PROTO_TCP | EX_PROTO_UDP : EX_PROTO_TCP;
+
+	for (size_t i = 0; p->l7 != EX_L7_NONE && i < p->n_named; i++)
+		p->named[i].protos &= seen;
+	if (p->l7 == EX_L7_SNI && p->n + p->n_named == 0) {
 		p->v = ex_arena_alloc(d->arena, 1, sizeof(*p->v));
 		if (!p->v)
 			return;
@@ -221,14 +307,73 @@ static void narrow_protocols(struct ex_decoder *d, struct ex_ports *p)
 	p->n = n;
 }
 
+static void read_rules_node(struct ex_decoder *d, const struct ex_node *n, void *out)
+{
+	(void)d;
+	((struct ex_ports_reader *)out)->rules = n;
+}
+
+static void read_server_names_node(struct ex_decoder *d, const struct ex_node *n, void *out)
+{
+	(void)d;
+	((struct ex_ports_reader *)out)->server_names = n;
+}
+
+static void read_secret_text(struct ex_decoder *d, const struct ex_node *n, void *out)
+{
+	(void)out;
+	(void)ex_decode_text(d, n);
+}
+
+static void read_secret(struct ex_decoder *d, const struct ex_node *n, void *out)
+{
+	static const struct ex_field fields[] = {
+		{ "namespace", read_secret_text, NULL, NULL },
+		{ "name", read_secret_text, NULL, NULL },
+	};
+
+	(void)ex_decode_map(d, n, fields, EX_ARRAY_SIZE(fields), out);
+}
+
+static void read_tls_context(struct ex_decoder *d, const struct ex_node *n, const char *instead)
+{
+	static const struct ex_field fields[] = {
+		{ "secret", read_secret, NULL, NULL },
+		{ "trustedCA", read_secret_text, NULL, NULL },
+		{ "certificate", read_secret_text, NULL, NULL },
+		{ "privateKey", read_secret_text, NULL, NULL },
+	};
+
+	if (!ex_decode_map(d, n, fields, EX_ARRAY_SIZE(fields), NULL))
+		return;
+	if (!ex_node_get(n, "secret"))
+		ex_decode_error(d, n, "write secret: {namespace: NS, name: NAME}",
+				"needs the field secret");
+	ex_decode_warning(d, n, "remove it: exeat needs no hand-made certificates", "%s", instead);
+}
+
+static void read_terminating(struct ex_decoder *d, const struct ex_node *n, void *out)
+{
+	((struct ex_ports_reader *)out)->terminating = n;
+	read_tls_context(d, n,
+			 "the secret is not read: certificates are made per name, from a CA "
+			 "that the workload trusts");
+}
+
+static void read_originating(struct ex_decoder *d, const struct ex_node *n, void *out)
+{
+	(void)out;
+	read_tls_context(d, n,
+			 "the secret is not read: the server is verified against the "
+			 "host's trust store, or --upstream-ca");
+}
+
 static const struct ex_field allow_fields[] = {
 	{ "ports", read_ports, NULL, NULL },
-	{ "rules", ex_read_l7_rules, NULL, NULL },
-	{ "serverNames", ex_read_server_names, NULL, NULL },
-	{ "terminatingTLS", NULL, "exeat makes its own certificates, per name",
-	  "remove it: a rule with http on TLS is intercepted by itself" },
-	{ "originatingTLS", NULL, "exeat verifies the server against the host's trust store",
-	  "remove it; use --upstream-ca for a private CA" },
+	{ "rules", read_rules_node, NULL, NULL },
+	{ "serverNames", read_server_names_node, NULL, NULL },
+	{ "terminatingTLS", read_terminating, NULL, NULL },
+	{ "originatingTLS", read_originating, NULL, NULL },
 	{ "listener", NULL, "there is no custom Envoy listener here",
 	  "remove it, or use rules.http or serverNames" },
 };
@@ -238,39 +383,73 @@ static const struct ex_field deny_fields[] = {
 	{ "rules", NULL, "a deny rule has no L7 rules", "remove rules, or allow less instead" },
 	{ "serverNames", NULL, "a deny rule has no server names",
 	  "remove serverNames, or allow less instead" },
+	{ "terminatingTLS", NULL, "a deny rule reads no TLS", "remove it" },
+	{ "originatingTLS", NULL, "a deny rule reads no TLS", "remove it" },
+	{ "listener", NULL, "a deny rule has no listener", "remove it" },
 };
+
+static void read_l7(struct ex_decoder *d, const struct ex_node *n, struct ex_ports_reader *r)
+{
+	size_t mark;
+
+	if (r->rules) {
+		mark = ex_decode_push(d, "rules");
+		ex_read_l7_rules(d, r->rules, r);
+		ex_decode_pop(d, mark);
+	}
+	if (r->server_names) {
+		mark = ex_decode_push(d, "serverNames");
+		ex_read_server_names(d, r->server_names, r);
+		ex_decode_pop(d, mark);
+	}
+	/* terminating TLS without rules only looks into it, which allows no less and no more */
+	if (r->terminating && r->ports->l7 == EX_L7_NONE)
+		ex_decode_warning(d, n, "add rules.http",
+				  "TLS is not opened where no rule needs it");
+}
+
+bool ex_rule_take_ports(struct ex_decoder *d, const struct ex_node *n, struct ex_rule_reader *rr)
+{
+	struct ex_egress *e = rr->egress;
+
+	if (rr->ports) {
+		ex_decode_key_error(d, n, "write one rule for each of them",
+				    "combining %s and %s in one rule is not supported",
+				    rr->ports->key, n->key);
+		return false;
+	}
+	rr->ports = n;
+	if (!ex_decode_list(d, n, EX_LIST_MAX, false))
+		return false;
+	e->limits_ports = true;
+	e->ports = ex_arena_alloc(d->arena, n->n, sizeof(*e->ports));
+	return e->ports != NULL;
+}
 
 void ex_read_to_ports(struct ex_decoder *d, const struct ex_node *n, void *out)
 {
 	struct ex_rule_reader *rr = out;
 	struct ex_egress *e = rr->egress;
-	size_t i = 0;
+	const struct ex_field *fields = e->deny ? deny_fields : allow_fields;
+	size_t n_fields = e->deny ? EX_ARRAY_SIZE(deny_fields) : EX_ARRAY_SIZE(allow_fields);
 
-	rr->has_ports = true;
-	if (!ex_decode_list(d, n, EX_LIST_MAX, false))
-		return;
-	e->limits_ports = true;
-	e->ports = ex_arena_alloc(d->arena, n->n, sizeof(*e->ports));
-	if (!e->ports)
+	if (!ex_rule_take_ports(d, n, rr))
 		return;
 	for (const struct ex_node *c = n->first; c; c = c->next) {
-		struct ex_ports *p = &e->ports[i];
+		struct ex_ports *p = &e->ports[e->n_ports];
 		struct ex_ports_reader r = { .rule = rr, .ports = p };
-		size_t mark = ex_decode_push_index(d, i), before = d->n_errors;
+		size_t mark = ex_decode_push_index(d, e->n_ports), before = d->n_errors;
 
 		p->pos = c->pos;
-		p->where = ex_arena_printf(d->arena, "toPorts[%zu]", i++);
-		if (ex_decode_map(d, c, e->deny ? deny_fields : allow_fields,
-				  e->deny ? EX_ARRAY_SIZE(deny_fields)
-					  : EX_ARRAY_SIZE(allow_fields),
-				  &r) &&
-		    d->n_errors == before) {
-			if (p->n == 0 && p->l7 != EX_L7_SNI)
+		p->where = ex_arena_printf(d->arena, "toPorts[%zu]", e->n_ports++);
+		if (ex_decode_map(d, c, fields, n_fields, &r))
+			read_l7(d, c, &r);
+		if (d->n_errors == before) {
+			if (p->n + p->n_named == 0 && p->l7 != EX_L7_SNI)
 				ex_decode_error(d, c, "list the ports", "needs the field ports");
 			check_l7(d, c, &r);
 			narrow_protocols(d, p);
 		}
 		ex_decode_pop(d, mark);
 	}
-	e->n_ports = i;
 }

@@ -84,8 +84,7 @@ static int build(struct compiler *c)
 		.diags = c->diags,
 		.known = &c->known,
 		.marks = &c->marks,
-		.specs = c->set.specs.v,
-		.n_specs = c->set.specs.n,
+		.set = &c->set,
 	};
 	int r = ex_lower(&l);
 

@@ -187,11 +187,40 @@ bool ex_decode_list(struct ex_decoder *d, const struct ex_node *n, size_t max, b
 	return true;
 }
 
+/* What a plain scalar is when the API server reads it: a text only if it looks like nothing else.
+ */
+static bool looks_like_text(const char *s)
+{
+	static const char *const words[] = { "true", "false", "yes",   "no",    "on",
+					     "off",  ".inf",  "-.inf", "+.inf", ".nan" };
+	char *end;
+
+	for (size_t i = 0; i < EX_ARRAY_SIZE(words); i++) {
+		if (strcasecmp(s, words[i]) == 0)
+			return false;
+	}
+	if (!strchr("0123456789+-.", s[0]) ||
+	    strspn(s, "0123456789+-._xXoOeEabcdefABCDEF") != strlen(s))
+		return true;
+	(void)strtod(s, &end);
+	if (end != s && *end == '\0')
+		return false;
+	return strspn(s, "0123456789_") != strlen(s) && strncmp(s, "0o", 2) != 0;
+}
+
 const char *ex_decode_text(struct ex_decoder *d, const struct ex_node *n)
 {
+	char quoted[EX_QUOTE_TEXT];
+
 	if (n->kind != EX_NODE_SCALAR || ex_node_is_null(n)) {
 		ex_decode_error(d, n, "write a text", "must be a text, but is %s",
 				ex_node_kind_name(n));
+		return NULL;
+	}
+	if (n->plain && !looks_like_text(n->text)) {
+		ex_decode_error(d, n, "put it in quotes",
+				"%s without quotes is a number or a truth value, not a text",
+				ex_quote(n->text, n->len, quoted));
 		return NULL;
 	}
 	return n->text;

@@ -40,7 +40,7 @@ bool ex_decode_map(struct ex_decoder *d, const struct ex_node *n, const struct e
 /* False, with an error, when n is no list, is empty although !may_be_empty, or is over max. */
 bool ex_decode_list(struct ex_decoder *d, const struct ex_node *n, size_t max, bool may_be_empty);
 
-/* NULL, with an error, when n is no text. A bare number or word is text too. */
+/* NULL, with an error, when n is no text: a bare number or truth value needs quotes to be one. */
 const char *ex_decode_text(struct ex_decoder *d, const struct ex_node *n);
 bool ex_decode_bool(struct ex_decoder *d, const struct ex_node *n, bool *ret);
 

@@ -5,6 +5,7 @@
 #define LABELS_MAX    256
 #define ADDRS_MAX     1024
 #define CLUSTER_LABEL "io.cilium.k8s.policy.cluster"
+#define NS_NAME_LABEL "io.cilium.k8s.namespace.labels.kubernetes.io/metadata.name"
 
 struct endpoint_reader {
 	struct ex_known_endpoint ep;
@@ -59,6 +60,31 @@ static void read_addresses(struct ex_decoder *d, const struct ex_node *n, void *
 	}
 }
 
+static void read_ports(struct ex_decoder *d, const struct ex_node *n, void *out)
+{
+	struct ex_known_endpoint *ep = &((struct endpoint_reader *)out)->ep;
+
+	if (n->kind != EX_NODE_MAP) {
+		ex_decode_error(d, n, "write ports: {name: number}", "must be a map");
+		return;
+	}
+	ep->ports = ex_arena_alloc(d->arena, n->n, sizeof(*ep->ports));
+	for (const struct ex_node *c = n->first; ep->ports && c; c = c->next) {
+		unsigned long port = 0;
+
+		if (c->kind == EX_NODE_SCALAR && c->len && c->len <= 5 &&
+		    strspn(c->text, "0123456789") == c->len)
+			port = strtoul(c->text, NULL, 10);
+		if (port == 0 || port > 65535) {
+			ex_decode_error(d, c, "write a number from 1 to 65535",
+					"must be a port number");
+			continue;
+		}
+		ep->ports[ep->n_ports++] =
+			(struct ex_known_port){ keep(d, c->key), (uint16_t)port };
+	}
+}
+
 static void add_label(struct ex_label *v, size_t *n, const char *key, const char *value)
 {
 	struct ex_label_set set = { v, *n };
@@ -71,7 +97,7 @@ static void add_label(struct ex_label *v, size_t *n, const char *key, const char
 static void finish_labels(struct ex_decoder *d, struct endpoint_reader *er)
 {
 	size_t given = er->labels ? er->labels->n : 0, n = 0;
-	struct ex_label *v = ex_arena_alloc(d->arena, given + 2, sizeof(*v));
+	struct ex_label *v = ex_arena_alloc(d->arena, given + 3, sizeof(*v));
 
 	if (!v)
 		return;
@@ -84,9 +110,15 @@ static void finish_labels(struct ex_decoder *d, struct endpoint_reader *er)
 		v[n++] = (struct ex_label){ keep(d, c->key), keep(d, value) };
 		if (!v[n - 1].key || !v[n - 1].value)
 			return;
+		er->ep.entity |= strncmp(c->key, "reserved:", 9) == 0;
 	}
-	add_label(v, &n, EX_LABEL_NAMESPACE, er->ep.ns);
-	add_label(v, &n, CLUSTER_LABEL, "default");
+	if (er->ep.entity) {
+		er->ep.ns = "";
+	} else {
+		add_label(v, &n, EX_LABEL_NAMESPACE, er->ep.ns);
+		add_label(v, &n, NS_NAME_LABEL, er->ep.ns);
+		add_label(v, &n, CLUSTER_LABEL, "default");
+	}
 	er->ep.labels = (struct ex_label_set){ v, n };
 }
 
@@ -94,10 +126,9 @@ static void read_endpoint(struct ex_decoder *d, const struct ex_node *n,
 			  struct ex_known_endpoint *ret)
 {
 	static const struct ex_field fields[] = {
-		{ "name", read_name, NULL, NULL },
-		{ "namespace", read_namespace, NULL, NULL },
-		{ "labels", read_labels, NULL, NULL },
-		{ "addresses", read_addresses, NULL, NULL },
+		{ "name", read_name, NULL, NULL },     { "namespace", read_namespace, NULL, NULL },
+		{ "labels", read_labels, NULL, NULL }, { "addresses", read_addresses, NULL, NULL },
+		{ "ports", read_ports, NULL, NULL },
 	};
 	struct endpoint_reader er = { .ep.name = "", .ep.ns = "default" };
 	size_t before = d->n_errors;

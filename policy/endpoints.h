@@ -7,6 +7,10 @@
  *     namespace: agents            # "default" when missing
  *     labels: {app: llm-gateway}
  *     addresses: [10.1.2.3, "fd00::3"]
+ *     ports: {http: 8080}          # names that policies may use for this endpoint's ports
+ *   - name: api                    # an entity: kube-apiserver, remote-node, ...
+ *     labels: {"reserved:kube-apiserver": ""}
+ *     addresses: [10.1.0.1]
  */
 #ifndef EXEAT_POLICY_ENDPOINTS_H
 #define EXEAT_POLICY_ENDPOINTS_H
@@ -14,11 +18,20 @@
 #include "policy/decode.h"
 #include "policy/label.h"
 
+struct ex_known_port {
+	const char *name;
+	uint16_t port;
+};
+
 struct ex_known_endpoint {
-	const char *name, *ns;
+	const char *name;
+	const char *ns; /* "" for an entity */
+	bool entity;
 	struct ex_label_set labels; /* with the namespace and cluster labels added */
 	struct ex_ip *ips;
 	size_t n_ips;
+	struct ex_known_port *ports;
+	size_t n_ports;
 };
 
 struct ex_known_endpoints {

@@ -113,16 +113,21 @@ static void app_without_l7(struct ask *a, const struct ex_rpeer *peer, const str
 
 static void app_with_http(struct ask *a, const struct ex_rpeer *peer, const struct ex_term *t)
 {
+	bool needs_tls = t->ports->n_names > 0; /* serverNames beside the HTTP rules */
+
 	switch (a->app) {
 	case EX_APP_OTHER:
 		ask_miss(a, 1, EX_R_UNKNOWN_PROTOCOL, t->rule);
 		return;
 	case EX_APP_TLS:
-		if (check_sni(a, peer, t))
+		if (check_sni(a, peer, t) && (!needs_tls || check_server_names(a, t)))
 			ask_allow(a, EX_V_STEER, t->rule);
 		return;
 	case EX_APP_HTTP:
-		ask_allow(a, EX_V_STEER, t->rule);
+		if (needs_tls)
+			ask_miss(a, 1, EX_R_UNKNOWN_PROTOCOL, t->rule);
+		else
+			ask_allow(a, EX_V_STEER, t->rule);
 		return;
 	}
 }
@@ -186,6 +191,10 @@ static bool match_header(const struct ex_header_match *m, const struct ex_http_r
 
 static bool match_headers(const struct ex_http_match *m, const struct ex_http_request *req)
 {
+	for (size_t i = 0; i < m->n_matches; i++) {
+		if (!match_header(&m->matches[i], req))
+			return false;
+	}
 	for (size_t i = 0; i < m->n_headers; i++) {
 		if (!match_header(&m->headers[i], req))
 			return false;
@@ -246,15 +255,17 @@ static void judge_http_term(struct ask *a, const struct ex_rpeer *peer, const st
 		ask_miss(a, 1, EX_R_UNKNOWN_PROTOCOL, t->rule);
 		return;
 	}
-	if (l7 == EX_L7_SNI && !a->req->tls) {
+	if (t->ports && t->ports->n_names && !a->req->tls) {
 		ask_miss(a, 1, EX_R_UNKNOWN_PROTOCOL, t->rule);
 		return;
 	}
 	if (!check_host(a, peer, t))
 		return;
+	if (t->ports && t->ports->n_names && !check_server_names(a, t))
+		return;
 	if (l7 == EX_L7_HTTP)
 		judge_request(a, t->ports);
-	else if (l7 == EX_L7_NONE || check_server_names(a, t))
+	else
 		ask_allow(a, EX_V_ALLOW, t->rule);
 }
 

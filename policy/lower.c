@@ -25,141 +25,6 @@ static bool spec_selects(const struct ex_spec *spec, const struct ex_compile_inp
 	return ex_selector_match(spec->endpoints, &labels);
 }
 
-/* ---- L3 ---- */
-
-/* A toEndpoints selector without a namespace is about the policy's own (cluster-wide: about any).
- */
-static bool selects_endpoint(const struct ex_spec *spec, const struct ex_selector *s,
-			     const struct ex_known_endpoint *ep)
-{
-	if (!s->names_namespace && !spec->clusterwide && strcmp(ep->ns, spec->ns) != 0)
-		return false;
-	return ex_selector_match(s, &ep->labels);
-}
-
-static int mark_ip(struct ex_lowering *l, const struct ex_ip *ip, uint32_t peer, unsigned kinds)
-{
-	struct ex_prefix p = ex_prefix_make(ip, 128);
-
-	return ex_marks_add(l->marks, &p, peer, kinds, 1);
-}
-
-static int lower_endpoints(struct ex_lowering *l, const struct ex_spec *spec,
-			   const struct ex_peer *p, uint32_t peer)
-{
-	for (size_t i = 0; i < l->known->n; i++) {
-		const struct ex_known_endpoint *ep = &l->known->v[i];
-		bool selected = false;
-
-		for (size_t s = 0; s < p->n_selectors && !selected; s++)
-			selected = selects_endpoint(spec, &p->selectors[s], ep);
-		for (size_t k = 0; selected && k < ep->n_ips; k++) {
-			int r = mark_ip(l, &ep->ips[k], peer, EX_ADDR_ENDPOINT);
-
-			if (r < 0)
-				return r;
-		}
-	}
-	return 0;
-}
-
-static int prefix_order(const void *a, const void *b)
-{
-	return ex_prefix_cmp(a, b);
-}
-
-/* Marks "out" at every excepted prefix, once: those inside of another one add nothing. */
-static int lower_excepts(struct ex_lowering *l, const struct ex_cidr_item *item, uint32_t peer,
-			 unsigned kinds)
-{
-	const struct ex_prefix *last = NULL;
-
-	if (item->n_except == 0)
-		return 0;
-	qsort(item->except, item->n_except, sizeof(*item->except), prefix_order);
-	for (size_t i = 0; i < item->n_except; i++) {
-		int r;
-
-		if (last && ex_prefix_covers(last, &item->except[i]))
-			continue;
-		last = &item->except[i];
-		r = ex_marks_add(l->marks, last, peer, kinds, -1);
-		if (r < 0)
-			return r;
-	}
-	return 0;
-}
-
-static int lower_cidrs(struct ex_lowering *l, const struct ex_peer *p, uint32_t peer, bool deny)
-{
-	/* An allowed CIDR is never about the host itself; a denied one is: closed on both sides. */
-	unsigned kinds = deny ? EX_ADDR_WORLD | EX_ADDR_HOST : EX_ADDR_WORLD;
-
-	for (size_t i = 0; i < p->n_cidrs; i++) {
-		int r = ex_marks_add(l->marks, &p->cidrs[i].prefix, peer, kinds, 1);
-
-		if (r == 0)
-			r = lower_excepts(l, &p->cidrs[i], peer, kinds);
-		if (r < 0)
-			return r;
-	}
-	return 0;
-}
-
-static int mark_family(struct ex_lowering *l, uint32_t peer, bool four, unsigned kinds)
-{
-	static const struct ex_prefix v4 = { { { [10] = 0xff, [11] = 0xff } }, 96 };
-	static const struct ex_prefix v6 = { { { 0 } }, 0 };
-
-	return ex_marks_add(l->marks, four ? &v4 : &v6, peer, kinds, 1);
-}
-
-static int mark_both(struct ex_lowering *l, uint32_t peer, unsigned kinds)
-{
-	int r = mark_family(l, peer, true, kinds);
-
-	return r < 0 ? r : mark_family(l, peer, false, kinds);
-}
-
-static int lower_entities(struct ex_lowering *l, uint32_t entities, uint32_t peer)
-{
-	unsigned both = 0;
-	int r = 0;
-
-	if (entities & EX_ENTITY_ALL)
-		both |= EX_ADDR_WORLD | EX_ADDR_ENDPOINT | EX_ADDR_HOST;
-	if (entities & EX_ENTITY_CLUSTER)
-		both |= EX_ADDR_ENDPOINT | EX_ADDR_HOST;
-	if (entities & EX_ENTITY_HOST)
-		both |= EX_ADDR_HOST;
-	if (both)
-		r = mark_both(l, peer, both);
-	if (r == 0 && (entities & EX_ENTITY_WORLD4))
-		r = mark_family(l, peer, true, EX_ADDR_WORLD);
-	if (r == 0 && (entities & EX_ENTITY_WORLD6))
-		r = mark_family(l, peer, false, EX_ADDR_WORLD);
-	return r;
-}
-
-static int lower_peer(struct ex_lowering *l, const struct ex_spec *spec, const struct ex_egress *e,
-		      uint32_t peer)
-{
-	switch (e->peer.kind) {
-	case EX_PEER_NONE:
-	case EX_PEER_FQDN:
-		return 0;
-	case EX_PEER_ANY:
-		return mark_both(l, peer, EX_ADDR_WORLD | EX_ADDR_ENDPOINT | EX_ADDR_HOST);
-	case EX_PEER_ENDPOINTS:
-		return lower_endpoints(l, spec, &e->peer, peer);
-	case EX_PEER_CIDR:
-		return lower_cidrs(l, &e->peer, peer, e->deny);
-	case EX_PEER_ENTITIES:
-		return lower_entities(l, e->peer.entities, peer);
-	}
-	return -EINVAL;
-}
-
 /* ---- terms and rule ids ---- */
 
 static uint32_t add_info(struct ex_lowering *l, const struct ex_spec *spec, const char *where,
@@ -167,9 +32,15 @@ static uint32_t add_info(struct ex_lowering *l, const struct ex_spec *spec, cons
 {
 	struct ex_rule_info *info = &l->rs->infos[l->rs->n_rules++];
 
-	*info = (struct ex_rule_info){ spec->policy, spec->clusterwide ? "" : spec->ns,
-				       where,        pos.file,
-				       pos.line,     pos.col };
+	*info = (struct ex_rule_info){
+		.policy = spec->policy,
+		.ns = spec->clusterwide ? "" : spec->ns,
+		.where = where,
+		.file = pos.file,
+		.line = pos.line,
+		.col = pos.col,
+		.log = spec->log,
+	};
 	return l->rs->n_rules;
 }
 
@@ -184,6 +55,84 @@ static void lower_ports(struct ex_lowering *l, const struct ex_spec *spec,
 		p->http[i].rule = add_info(
 			l, spec, ex_arena_printf(a, "%s.%s.rules.http[%zu]", e->where, p->where, i),
 			p->http[i].pos);
+}
+
+/*
+ * Port names stand for what each selected endpoint calls so: every such endpoint gets a peer of its
+ * own, with the numbers that the names have there.
+ */
+static int lower_named_port(struct ex_lowering *l, const struct ex_term *from,
+			    const struct ex_known_endpoint *ep, bool *found)
+{
+	static const uint8_t numbers[] = { IPPROTO_TCP, IPPROTO_UDP, IPPROTO_SCTP };
+	struct ex_arena *a = &l->rs->arena;
+	struct ex_ports *p = ex_arena_alloc(a, 1, sizeof(*p));
+	struct ex_rpeer *peer;
+	uint32_t id;
+
+	if (!p)
+		return -ENOMEM;
+	*p = *from->ports;
+	p->n = p->n_named = 0;
+	p->v = ex_arena_alloc(a, from->ports->n_named * 3, sizeof(*p->v));
+	if (!p->v)
+		return -ENOMEM;
+	for (size_t i = 0; i < from->ports->n_named; i++) {
+		const struct ex_named_port *np = &from->ports->named[i];
+
+		for (size_t k = 0; k < ep->n_ports; k++) {
+			for (size_t j = 0; j < EX_ARRAY_SIZE(numbers); j++) {
+				if (strcmp(ep->ports[k].name, np->name) != 0 ||
+				    !(np->protos & (1u << j)))
+					continue;
+				p->v[p->n++] = (struct ex_portset){ .proto = numbers[j],
+								    .lo = ep->ports[k].port,
+								    .hi = ep->ports[k].port };
+			}
+		}
+	}
+	if (p->n == 0)
+		return 0;
+	*found = true;
+	if (l->rs->n_peers >= l->n_peers_max)
+		return -E2BIG;
+	id = (uint32_t)l->rs->n_peers++;
+	peer = &l->rs->peers[id];
+	peer->terms = ex_arena_alloc(a, 1, sizeof(*peer->terms));
+	if (!peer->terms)
+		return -ENOMEM;
+	peer->terms[0] = *from;
+	peer->terms[0].ports = p;
+	peer->n_terms = 1;
+	for (size_t i = 0; i < ep->n_ips; i++) {
+		int r = ex_mark_ip(l, &ep->ips[i], id, EX_ADDR_ENDPOINT);
+
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int lower_named_ports(struct ex_lowering *l, const struct ex_spec *spec,
+			     const struct ex_egress *e, const struct ex_term *from)
+{
+	const struct ex_ports *p = from->ports;
+	bool found = false;
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < l->known->n; i++) {
+		if (ex_lower_selects(spec, &e->peer, &l->known->v[i]))
+			r = lower_named_port(l, from, &l->known->v[i], &found);
+	}
+	if (r < 0 || found)
+		return r;
+	/* an allow of nothing is safe, a deny of nothing is not */
+	ex_diag_add(l->diags, p->pos, !e->deny,
+		    "write the number, or give the endpoint ports: {NAME: NUMBER} in the endpoints "
+		    "file",
+		    "%s.%s: no endpoint that the rule selects has a port named \"%s\"", e->where,
+		    p->where, p->named[0].name);
+	return e->deny ? -EINVAL : 0;
 }
 
 static int lower_rule(struct ex_lowering *l, const struct ex_spec *spec, struct ex_egress *e)
@@ -210,7 +159,14 @@ static int lower_rule(struct ex_lowering *l, const struct ex_spec *spec, struct 
 		peer->names = e->peer.names;
 		peer->n_names = e->peer.n_names;
 	}
-	return lower_peer(l, spec, e, id);
+	for (size_t i = 0; i < n; i++) {
+		const struct ex_term t = peer->terms[i];
+		int r = t.ports && t.ports->n_named ? lower_named_ports(l, spec, e, &t) : 0;
+
+		if (r < 0)
+			return r;
+	}
+	return ex_lower_peer(l, spec, e, id);
 }
 
 /* ---- what the policy does not say ---- */
@@ -225,7 +181,7 @@ static int lower_dns_gate(struct ex_lowering *l)
 	static const struct ex_ports dns = { .v = ports, .n = 2, .l7 = EX_L7_DNS };
 	uint32_t id = (uint32_t)l->rs->n_peers++;
 	struct ex_rpeer *peer = &l->rs->peers[id];
-	int r = mark_both(l, id, EX_ADDR_DNS);
+	int r = ex_mark_both(l, id, EX_ADDR_DNS);
 
 	peer->terms = ex_arena_alloc(&l->rs->arena, 1, sizeof(*peer->terms));
 	if (!peer->terms)
@@ -233,7 +189,7 @@ static int lower_dns_gate(struct ex_lowering *l)
 	peer->terms[0].ports = &dns;
 	peer->n_terms = 1;
 	for (size_t i = 0; r == 0 && i < l->in->n_dns_ips; i++)
-		r = mark_ip(l, &l->in->dns_ips[i], EX_NO_PEER, EX_ADDR_DNS);
+		r = ex_mark_ip(l, &l->in->dns_ips[i], EX_NO_PEER, EX_ADDR_DNS);
 	return r;
 }
 
@@ -267,63 +223,86 @@ static int lower_reserved(struct ex_lowering *l)
 
 static int mark_addresses(struct ex_lowering *l)
 {
-	int r = mark_both(l, EX_NO_PEER, EX_ADDR_WORLD);
+	int r = ex_mark_both(l, EX_NO_PEER, EX_ADDR_WORLD);
 
 	for (size_t i = 0; r == 0 && i < l->in->n_host_ips; i++)
-		r = mark_ip(l, &l->in->host_ips[i], EX_NO_PEER, EX_ADDR_HOST);
+		r = ex_mark_ip(l, &l->in->host_ips[i], EX_NO_PEER, EX_ADDR_HOST);
 	for (size_t i = 0; r == 0 && i < l->known->n; i++) {
 		for (size_t k = 0; r == 0 && k < l->known->v[i].n_ips; k++)
-			r = mark_ip(l, &l->known->v[i].ips[k], EX_NO_PEER, EX_ADDR_ENDPOINT);
+			r = ex_mark_ip(l, &l->known->v[i].ips[k], EX_NO_PEER, EX_ADDR_ENDPOINT);
 	}
 	return r;
 }
 
 /* ---- all of it ---- */
 
-static void count_rules(const struct ex_spec *spec, size_t *peers, size_t *infos)
+static void count_rules(const struct ex_spec *spec, size_t n_known, size_t *peers, size_t *infos)
 {
-	*peers += spec->n_egress;
 	for (size_t i = 0; i < spec->n_egress; i++) {
 		const struct ex_egress *e = &spec->egress[i];
 
+		*peers += 1;
 		*infos += 1 + e->n_ports;
-		for (size_t k = 0; k < e->n_ports; k++)
+		for (size_t k = 0; k < e->n_ports; k++) {
+			*peers += e->ports[k].n_named ? n_known : 0;
 			*infos += e->ports[k].n_http;
+		}
 	}
+}
+
+static int alloc_rules(struct ex_lowering *l)
+{
+	struct ex_ruleset *rs = l->rs;
+	size_t n_peers = 2, n_infos = 0; /* two: the DNS gate and the reserved prefixes */
+
+	for (size_t i = 0; i < l->set->specs.n; i++)
+		count_rules(&l->set->specs.v[i], l->known->n, &n_peers, &n_infos);
+	if (n_infos > RULES_MAX || n_peers > RULES_MAX)
+		return -E2BIG;
+	rs->peers = ex_arena_alloc(&rs->arena, n_peers, sizeof(*rs->peers));
+	rs->infos = ex_arena_alloc(&rs->arena, n_infos, sizeof(*rs->infos));
+	l->n_peers_max = (uint32_t)n_peers;
+	return rs->peers && rs->infos ? 0 : -ENOMEM;
+}
+
+/* Zero policies about egress would mean "everything": never by silence. */
+static int check_selected(struct ex_lowering *l, size_t selected, size_t about_egress)
+{
+	struct ex_pos pos = { l->set->specs.n ? l->set->specs.v[0].pos.file : "policy", 0, 0 };
+
+	if (about_egress)
+		return 0;
+	if (l->set->specs.n == 0)
+		ex_diag_add(l->diags, pos, false, "write a CiliumNetworkPolicy",
+			    "there is no policy");
+	else if (selected == 0)
+		ex_diag_add(l->diags, pos, false,
+			    "give the labels of its endpointSelector: -l KEY=VALUE",
+			    "no policy selects this workload by its labels");
+	else
+		ex_diag_add(l->diags, pos, false, "add \"egress: [{}]\" to deny everything",
+			    "no policy for this workload says anything about egress");
+	return -EINVAL;
 }
 
 static int lower_specs(struct ex_lowering *l)
 {
-	struct ex_ruleset *rs = l->rs;
-	size_t n_peers = 2, n_infos = 0, selected = 0;
-	int r = 0;
+	size_t selected = 0, about_egress = 0;
+	int r = alloc_rules(l);
 
-	for (size_t i = 0; i < l->n_specs; i++)
-		count_rules(&l->specs[i], &n_peers, &n_infos);
-	if (n_infos > RULES_MAX)
-		return -E2BIG;
-	rs->peers = ex_arena_alloc(&rs->arena, n_peers, sizeof(*rs->peers));
-	rs->infos = ex_arena_alloc(&rs->arena, n_infos, sizeof(*rs->infos));
-	if (!rs->peers || !rs->infos)
-		return -ENOMEM;
-	rs->default_allow = true;
-	for (size_t i = 0; i < l->n_specs; i++) {
-		const struct ex_spec *spec = &l->specs[i];
+	l->rs->default_allow = true;
+	for (size_t i = 0; r == 0 && i < l->set->specs.n; i++) {
+		const struct ex_spec *spec = &l->set->specs.v[i];
 
 		if (!spec_selects(spec, l->in))
 			continue;
 		selected++;
-		rs->default_allow &= !spec->default_deny;
+		about_egress += spec->about_egress;
+		l->rs->default_allow &= !spec->default_deny;
 		for (size_t k = 0; r == 0 && k < spec->n_egress; k++)
 			r = lower_rule(l, spec, &spec->egress[k]);
 	}
-	if (r == 0 && selected == 0) {
-		ex_diag_add(l->diags, (struct ex_pos){ "policy", 0, 0 }, false,
-			    "give the labels of its endpointSelector: -l KEY=VALUE",
-			    "no policy selects this workload by its labels");
-		r = -EINVAL;
-	}
-	return r;
+	return r < 0 ? r : check_selected(l, selected, about_egress);
 }
 
 static int list_name_peers(struct ex_ruleset *rs)

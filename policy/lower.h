@@ -12,9 +12,19 @@ struct ex_lowering {
 	struct ex_diags *diags;
 	const struct ex_known_endpoints *known;
 	struct ex_marks *marks;
-	const struct ex_spec *specs;
-	size_t n_specs;
+	const struct ex_policy_set *set;
+	uint32_t n_peers_max; /* room in rs->peers */
 };
+
+/* lower_peer.c: the marks of one peer. */
+EX_MUST_CHECK int ex_lower_peer(struct ex_lowering *l, const struct ex_spec *spec,
+				const struct ex_egress *e, uint32_t peer);
+/* Does a toEndpoints rule (or one without L3 part) of this policy select the endpoint? */
+bool ex_lower_selects(const struct ex_spec *spec, const struct ex_peer *p,
+		      const struct ex_known_endpoint *ep);
+EX_MUST_CHECK int ex_mark_ip(struct ex_lowering *l, const struct ex_ip *ip, uint32_t peer,
+			     unsigned kinds);
+EX_MUST_CHECK int ex_mark_both(struct ex_lowering *l, uint32_t peer, unsigned kinds);
 
 /*
  * Fills rs (infos, peers, terms) from the specs that select the workload, and marks. 0, -ENOMEM, or

@@ -23,6 +23,7 @@ struct ex_rule_info {
 	const char *where;     /* "egress[1]", "egress[1].toPorts[0].rules.http[2]", "egressDeny[0]" */
 	const char *file;
 	int line, col;
+	const char *log; /* log.value of the policy, or NULL */
 };
 
 /* NULL when there is no such rule. */

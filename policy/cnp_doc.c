@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Documents: what kinds there are, metadata, and the way to their specs. */
+#include "policy/cnp.h"
+
+#define SPECS_MAX 10000
+
+struct doc_reader {
+	struct ex_policy_set *set;
+	const char *name, *ns;
+	const struct ex_node *labels, *spec, *specs;
+};
+
+static void read_object_name(struct ex_decoder *d, const struct ex_node *n, const char **ret)
+{
+	const char *text = ex_decode_text(d, n);
+	char quoted[EX_QUOTE_TEXT];
+
+	if (!text)
+		return;
+	*ret = ex_arena_strndup(d->arena, text, n->len);
+	if (n->len == 0 || n->len > 253 ||
+	    strspn(n->text, "abcdefghijklmnopqrstuvwxyz0123456789-.") != n->len)
+		ex_decode_error(d, n, "use lower-case letters, digits, - and .",
+				"%s is not an object name", ex_quote(n->text, n->len, quoted));
+}
+
+static void read_name(struct ex_decoder *d, const struct ex_node *n, void *out)
+{
+	read_object_name(d, n, &((struct doc_reader *)out)->name);
+}
+
+static void read_namespace(struct ex_decoder *d, const struct ex_node *n, void *out)
+{
+	read_object_name(d, n, &((struct doc_reader *)out)->ns);
+}
+
+static void read_labels(struct ex_decoder *d, const struct ex_node *n, void *out)
+{
+	if (n->kind == EX_NODE_MAP)
+		((struct doc_reader *)out)->labels = n;
+	else if (!ex_node_is_null(n))
+		ex_decode_error(d, n, "write labels: {key: value}", "must be a map");
+}
+
+static void read_metadata(struct ex_decoder *d, const struct ex_node *n, void *out)
+{
+	static const struct ex_field fields[] = {
+		{ "name", read_name, NULL, NULL },
+		{ "namespace", read_namespace, NULL, NULL },
+		{ "labels", read_labels, NULL, NULL },
+		/* bookkeeping of the API server and of those who use it: no part of the policy */
+		{ "annotations", ex_read_nothing, NULL, NULL },
+		{ "uid", ex_read_nothing, NULL, NULL },
+		{ "resourceVersion", ex_read_nothing, NULL, NULL },
+		{ "generation", ex_read_nothing, NULL, NULL },
+		{ "creationTimestamp", ex_read_nothing, NULL, NULL },
+		{ "managedFields", ex_read_nothing, NULL, NULL },
+		{ "ownerReferences", ex_read_nothing, NULL, NULL },
+		{ "finalizers", ex_read_nothing, NULL, NULL },
+		{ "selfLink", ex_read_nothing, NULL, NULL },
+	};
+
+	(void)ex_decode_map(d, n, fields, EX_ARRAY_SIZE(fields), out);
+}
+
+static void read_spec_node(struct ex_decoder *d, const struct ex_node *n, void *out)
+{
+	(void)d;
+	((struct doc_reader *)out)->spec = n;
+}
+
+static void read_specs_node(struct ex_decoder *d, const struct ex_node *n, void *out)
+{
+	(void)d;
+	((struct doc_reader *)out)->specs = n;
+}
+
+static void read_lost_description(struct ex_decoder *d, const struct ex_node *n, void *out)
+{
+	(void)out;
+	ex_decode_warning(d, n, "move it under spec", "is no field of the object; it says nothing");
+}
+
+static const struct ex_field doc_fields[] = {
+	{ "apiVersion", ex_read_nothing, NULL, NULL }, /* read by find_kind() */
+	{ "kind", ex_read_nothing, NULL, NULL },
+	{ "metadata", read_metadata, NULL, NULL },
+	{ "spec", read_spec_node, NULL, NULL },
+	{ "specs", read_specs_node, NULL, NULL },
+	{ "status", ex_read_nothing, NULL, NULL },
+	{ "description", read_lost_description, NULL, NULL },
+};
+
+/* ---- kinds ---- */
+
+static void read_cnp(struct ex_decoder *d, const struct doc_reader *dr, const struct ex_spec *proto)
+{
+	size_t mark, i = 0;
+
+	if (dr->spec) {
+		mark = ex_decode_push(d, "spec");
+		ex_read_cnp_spec(d, dr->spec, dr->set, proto, "");
+		ex_decode_pop(d, mark);
+	}
+	if (!dr->specs)
+		return;
+	mark = ex_decode_push(d, "specs");
+	if (ex_decode_list(d, dr->specs, SPECS_MAX, false)) {
+		for (const struct ex_node *c = dr->specs->first; c; c = c->next) {
+			const char *prefix = ex_arena_printf(d->arena, "specs[%zu].", i);
+			size_t item = ex_decode_push_index(d, i++);
+
+			ex_read_cnp_spec(d, c, dr->set, proto, prefix ? prefix : "");
+			ex_decode_pop(d, item);
+		}
+	}
+	ex_decode_pop(d, mark);
+}
+
+static void read_k8s(struct ex_decoder *d, const struct doc_reader *dr, const struct ex_spec *proto)
+{
+	size_t mark = ex_decode_push(d, "spec");
+
+	ex_read_k8s_spec(d, dr->spec, dr->set, proto);
+	ex_decode_pop(d, mark);
+}
+
+static void read_cidr_group(struct ex_decoder *d, const struct doc_reader *dr,
+			    const struct ex_spec *proto)
+{
+	struct ex_cidr_group *group = EX_VEC_ADD(&dr->set->groups);
+	size_t mark = ex_decode_push(d, "spec");
+
+	if (group)
+		ex_read_cidr_group(d, dr->spec, proto->policy, dr->labels, group);
+	else
+		d->arena->oom = true;
+	ex_decode_pop(d, mark);
+}
+
+struct doc_kind {
+	const char *api, *kind;
+	bool clusterwide, has_specs;
+	void (*read)(struct ex_decoder *d, const struct doc_reader *dr,
+		     const struct ex_spec *proto);
+};
+
+static const struct doc_kind doc_kinds[] = {
+	{ "cilium.io/v2", "CiliumNetworkPolicy", false, true, read_cnp },
+	{ "cilium.io/v2", "CiliumClusterwideNetworkPolicy", true, true, read_cnp },
+	{ "cilium.io/v2", "CiliumCIDRGroup", true, false, read_cidr_group },
+	{ "cilium.io/v2alpha1", "CiliumCIDRGroup", true, false, read_cidr_group },
+	{ "networking.k8s.io/v1", "NetworkPolicy", false, false, read_k8s },
+};
+
+static const struct doc_kind *find_kind(struct ex_decoder *d, const struct ex_node *n)
+{
+	const struct ex_node *api = ex_node_get(n, "apiVersion"), *kind = ex_node_get(n, "kind");
+	const char *known_api = NULL;
+	char quoted[EX_QUOTE_TEXT], remedy[80];
+
+	if (n->kind != EX_NODE_MAP || !api || !kind || api->kind != EX_NODE_SCALAR ||
+	    kind->kind != EX_NODE_SCALAR) {
+		ex_decode_error(d, n,
+				"begin with \"apiVersion: cilium.io/v2\" and \"kind: "
+				"CiliumNetworkPolicy\"",
+				"is not a policy: apiVersion and kind are missing");
+		return NULL;
+	}
+	for (size_t i = 0; i < EX_ARRAY_SIZE(doc_kinds); i++) {
+		if (strcmp(kind->text, doc_kinds[i].kind) != 0)
+			continue;
+		if (strcmp(api->text, doc_kinds[i].api) == 0)
+			return &doc_kinds[i];
+		known_api = doc_kinds[i].api;
+	}
+	if (known_api) {
+		(void)snprintf(remedy, sizeof(remedy), "use %s", known_api);
+		ex_decode_error(d, api, remedy, "apiVersion %s is not supported",
+				ex_quote(api->text, api->len, quoted));
+	} else {
+		ex_decode_error(d, kind,
+				"use CiliumNetworkPolicy, CiliumClusterwideNetworkPolicy, "
+				"CiliumCIDRGroup or NetworkPolicy",
+				"kind %s is not supported",
+				ex_quote(kind->text, kind->len, quoted));
+	}
+	return NULL;
+}
+
+static bool check_document(struct ex_decoder *d, const struct ex_node *n,
+			   const struct doc_kind *kind, const struct doc_reader *dr)
+{
+	const struct ex_node *meta = ex_node_get(n, "metadata");
+
+	if (!dr->name)
+		ex_decode_error(d, meta ? meta : n, "write metadata: {name: NAME}",
+				"the object has no metadata.name");
+	if (kind->clusterwide && dr->ns)
+		ex_decode_error(d, meta, "remove metadata.namespace",
+				"%s is cluster-wide: it has no namespace", kind->kind);
+	if (dr->specs && !kind->has_specs) {
+		ex_decode_key_error(d, dr->specs, "write spec", "%s has no specs", kind->kind);
+		return false;
+	}
+	if (dr->spec || dr->specs)
+		return true;
+	ex_decode_error(d, n, "write spec", "the object has no spec");
+	return false;
+}
+
+static void read_document(struct ex_decoder *d, const struct ex_node *n, struct ex_policy_set *set)
+{
+	const struct doc_kind *kind = find_kind(d, n);
+	struct doc_reader dr = { .set = set };
+	struct ex_spec proto = { 0 };
+
+	if (!kind || !ex_decode_map(d, n, doc_fields, EX_ARRAY_SIZE(doc_fields), &dr) ||
+	    !check_document(d, n, kind, &dr))
+		return;
+	proto.policy = dr.name ? dr.name : "";
+	proto.ns = dr.ns ? dr.ns : "default";
+	proto.clusterwide = kind->clusterwide;
+	kind->read(d, &dr, &proto);
+}
+
+void ex_policy_read(struct ex_decoder *d, const struct ex_docs *docs, struct ex_policy_set *set)
+{
+	for (size_t i = 0; i < docs->n; i++) {
+		d->path_len = 0;
+		d->path[0] = '\0';
+		read_document(d, docs->v[i], set);
+	}
+}
+
+void ex_policy_set_done(struct ex_policy_set *set)
+{
+	for (size_t i = 0; i < set->regexes.n; i++)
+		ex_regex_free(set->regexes.v[i]);
+	free(set->regexes.v);
+	free(set->specs.v);
+	free(set->groups.v);
+	memset(&set->regexes, 0, sizeof(set->regexes));
+	memset(&set->specs, 0, sizeof(set->specs));
+	memset(&set->groups, 0, sizeof(set->groups));
+}

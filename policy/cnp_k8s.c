@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Kubernetes NetworkPolicy, egress side. An egress item is (to: any of these) and (ports: any of
+ * these); a missing or empty list does not limit. Every peer becomes a rule of its own with the
+ * same ports, which is the same union.
+ */
+#include "policy/cnp.h"
+
+#define NAMESPACE_LABELS "io.cilium.k8s.namespace.labels."
+
+struct k8s_reader {
+	struct ex_policy_set *set;
+	struct ex_spec spec;
+	const struct ex_node *egress, *ingress;
+	bool type_egress, type_ingress, types;
+};
+
+struct item_reader {
+	const struct ex_node *to;
+	struct ex_ports *ports;
+};
+
+struct peer_reader {
+	struct ex_peer *peer;
+	struct ex_selector *pods, *namespaces;
+	const struct ex_node *block;
+};
+
+static void read_pod_selector(struct ex_decoder *d, const struct ex_node *n, void *out)
+{
+	struct k8s_reader *kr = out;
+
+	kr->spec.endpoints = ex_arena_alloc(d->arena, 1, sizeof(*kr->spec.endpoints));
+	if (kr->spec.endpoints)
+		ex_read_selector(d, n, kr->spec.endpoints);
+}
+
+static void read_policy_types(struct ex_decoder *d, const struct ex_node *n, void *out)
+{
+	struct k8s_reader *kr = out;
+	char quoted[EX_QUOTE_TEXT];
+
+	kr->types = true;
+	if (!ex_decode_list(d, n, 2, true))
+		return;
+	for (const struct ex_node *c = n->first; c; c = c->next) {
+		const char *word = ex_decode_text(d, c);
+
+		if (word && strcmp(word, "Egress") == 0)
+			kr->type_egress = true;
+		else if (word && strcmp(word, "Ingress") == 0)
+			kr->type_ingress = true;
+		else if (word)
+			ex_decode_error(d, c, "write Egress or Ingress", "unknown policy type %s",
+					ex_quote(word, c->len, quoted));
+	}
+}
+
+static void read_egress(struct ex_decoder *d, const struct ex_node *n, void *out)
+{
+	(void)d;
+	((struct k8s_reader *)out)->egress = n;
+}
+
+static void read_ingress(struct ex_decoder *d, const struct ex_node *n, void *out)
+{
+	((struct k8s_reader *)out)->ingress = n;
+	ex_decode_warning(d, n, "keep ingress rules in a policy of their own",
+			  "exeat decides what leaves: no rule here lets anything in");
+}
+
+/* ---- one egress item ---- */
+
+static void read_pods(struct ex_decoder *d, const struct ex_node *n, void *out)
+{
+	struct peer_reader *pr = out;
+
+	pr->pods = ex_arena_alloc(d->arena, 1, sizeof(*pr->pods));
+	if (pr->pods)
+		ex_read_selector(d, n, pr->pods);
+}
+
+static void read_namespaces(struct ex_decoder *d, const struct ex_node *n, void *out)
+{
+	struct peer_reader *pr = out;
+
+	pr->namespaces = ex_arena_alloc(d->arena, 1, sizeof(*pr->namespaces));
+	if (pr->namespaces)
+		ex_read_selector(d, n, pr->namespaces);
+}
+
+static void read_ip_block(struct ex_decoder *d, const struct ex_node *n, void *out)
+{
+	struct peer_reader *pr = out;
+
+	pr->block = n;
+	pr->peer->cidrs = ex_arena_alloc(d->arena, 1, sizeof(*pr->peer->cidrs));
+	if (pr->peer->cidrs && ex_read_ip_block(d, n, &pr->peer->cidrs[0]))
+		pr->peer->n_cidrs = 1;
+}
+
+/* The terms about namespaces become terms about the namespace labels of the endpoint. */
+static void join_selectors(struct ex_decoder *d, const struct peer_reader *pr,
+			   struct ex_selector *ret)
+{
+	size_t n_pods = pr->pods ? pr->pods->n_terms : 0;
+	size_t n_ns = pr->namespaces ? pr->namespaces->n_terms : 0;
+	struct ex_label_term *v = ex_arena_alloc(d->arena, n_pods + n_ns + 1, sizeof(*v));
+
+	if (!v)
+		return;
+	if (n_pods)
+		memcpy(v, pr->pods->terms, n_pods * sizeof(*v));
+	for (size_t i = 0; i < n_ns; i++) {
+		struct ex_label_term *t = &v[n_pods + i];
+
+		*t = pr->namespaces->terms[i];
+		t->key = ex_arena_printf(d->arena, NAMESPACE_LABELS "%s", t->key);
+		if (!t->key)
+			return;
+	}
+	/* pods of any namespace are still pods: they have one */
+	if (pr->namespaces)
+		v[n_pods + n_ns++] =
+			(struct ex_label_term){ .op = EX_LABEL_EXISTS, .key = EX_LABEL_NAMESPACE };
+	*ret = (struct ex_selector){ v, n_pods + n_ns, pr->namespaces != NULL };
+}
+
+static void read_peer(struct ex_decoder *d, const struct ex_node *n, struct ex_peer *peer)
+{
+	static const struct ex_field fields[] = {
+		{ "podSelector", read_pods, NULL, NULL },
+		{ "namespaceSelector", read_namespaces, NULL, NULL },
+		{ "ipBlock", read_ip_block, NULL, NULL },
+	};
+	struct peer_reader pr = { .peer = peer };
+
+	peer->pos = n->pos;
+	if (!ex_decode_map(d, n, fields, EX_ARRAY_SIZE(fields), &pr))
+		return;
+	if (pr.block && (pr.pods || pr.namespaces)) {
+		ex_decode_error(d, n, "write one item for each of them",
+				"ipBlock excludes podSelector and namespaceSelector");
+		return;
+	}
+	if (pr.block) {
+		peer->kind = EX_PEER_CIDR;
+		return;
+	}
+	if (!pr.pods && !pr.namespaces) {
+		ex_decode_error(d, n, "write podSelector, namespaceSelector or ipBlock",
+				"selects nothing");
+		return;
+	}
+	peer->selectors = ex_arena_alloc(d->arena, 1, sizeof(*peer->selectors));
+	if (!peer->selectors)
+		return;
+	join_selectors(d, &pr, &peer->selectors[0]);
+	peer->n_selectors = 1;
+	peer->kind = EX_PEER_ENDPOINTS;
+}
+
+static void read_to(struct ex_decoder *d, const struct ex_node *n, void *out)
+{
+	if (!ex_node_is_null(n) && ex_decode_list(d, n, EX_LIST_MAX, true) && n->n)
+		((struct item_reader *)out)->to = n;
+}
+
+static void read_ports(struct ex_decoder *d, const struct ex_node *n, void *out)
+{
+	struct item_reader *ir = out;
+	struct ex_ports_reader r = { 0 };
+	size_t i = 0;
+
+	if (ex_node_is_null(n) || !ex_decode_list(d, n, EX_LIST_MAX, true) || n->n == 0)
+		return;
+	ir->ports = ex_arena_alloc(d->arena, 1, sizeof(*ir->ports));
+	if (!ir->ports || !ex_ports_alloc(d, n->n, ir->ports))
+		return;
+	ir->ports->where = "ports";
+	ir->ports->pos = n->pos;
+	r.ports = ir->ports;
+	for (const struct ex_node *c = n->first; c; c = c->next) {
+		size_t mark = ex_decode_push_index(d, i++);
+
+		/* here, unlike in CiliumNetworkPolicy, the port may be missing: all of a protocol
+		 */
+		if (c->kind == EX_NODE_MAP && !ex_node_get(c, "port"))
+			ex_read_all_ports(d, c, "TCP", &r);
+		else
+			ex_read_port(d, c, "TCP", &r);
+		ex_decode_pop(d, mark);
+	}
+}
+
+static void finish_rule(struct ex_egress *e, const struct item_reader *ir, struct ex_pos pos,
+			const char *where)
+{
+	e->pos = pos;
+	e->where = where;
+	if (ir->ports) {
+		e->ports = ir->ports;
+		e->n_ports = 1;
+		e->limits_ports = true;
+	}
+}
+
+static void read_item(struct ex_decoder *d, const struct ex_node *n, struct k8s_reader *kr,
+		      size_t index)
+{
+	static const struct ex_field fields[] = {
+		{ "to", read_to, NULL, NULL },
+		{ "ports", read_ports, NULL, NULL },
+	};
+	struct item_reader ir = { 0 };
+	struct ex_egress *e;
+	size_t i = 0;
+
+	if (!ex_decode_map(d, n, fields, EX_ARRAY_SIZE(fields), &ir))
+		return;
+	if (!ir.to) {
+		e = &kr->spec.egress[kr->spec.n_egress++];
+		e->peer.kind = EX_PEER_ANY;
+		finish_rule(e, &ir, n->pos, ex_arena_printf(d->arena, "egress[%zu]", index));
+		return;
+	}
+	for (const struct ex_node *c = ir.to->first; c; c = c->next) {
+		size_t mark = ex_decode_push(d, "to"), item = ex_decode_push_index(d, i);
+
+		(void)item;
+		e = &kr->spec.egress[kr->spec.n_egress++];
+		read_peer(d, c, &e->peer);
+		finish_rule(e, &ir, c->pos,
+			    ex_arena_printf(d->arena, "egress[%zu].to[%zu]", index, i++));
+		ex_decode_pop(d, mark);
+	}
+}
+
+static size_t count_rules(const struct ex_node *egress)
+{
+	size_t n = 0;
+
+	for (const struct ex_node *c = egress->first; c; c = c->next) {
+		const struct ex_node *to = ex_node_get(c, "to");
+
+		n += to && to->kind == EX_NODE_LIST && to->n ? to->n : 1;
+	}
+	return n;
+}
+
+static void read_items(struct ex_decoder *d, struct k8s_reader *kr)
+{
+	size_t mark, i = 0;
+
+	if (!kr->egress || ex_node_is_null(kr->egress))
+		return;
+	mark = ex_decode_push(d, "egress");
+	if (ex_decode_list(d, kr->egress, EX_LIST_MAX, true)) {
+		kr->spec.egress =
+			ex_arena_alloc(d->arena, count_rules(kr->egress), sizeof(*kr->spec.egress));
+		for (const struct ex_node *c = kr->egress->first; kr->spec.egress && c;
+		     c = c->next) {
+			size_t item = ex_decode_push_index(d, i);
+
+			read_item(d, c, kr, i++);
+			ex_decode_pop(d, item);
+		}
+	}
+	ex_decode_pop(d, mark);
+}
+
+void ex_read_k8s_spec(struct ex_decoder *d, const struct ex_node *n, struct ex_policy_set *set,
+		      const struct ex_spec *proto)
+{
+	static const struct ex_field fields[] = {
+		{ "podSelector", read_pod_selector, NULL, NULL },
+		{ "policyTypes", read_policy_types, NULL, NULL },
+		{ "egress", read_egress, NULL, NULL },
+		{ "ingress", read_ingress, NULL, NULL },
+	};
+	struct k8s_reader kr = { .set = set, .spec = *proto };
+	struct ex_spec *slot;
+
+	kr.spec.pos = n->pos;
+	if (!ex_decode_map(d, n, fields, EX_ARRAY_SIZE(fields), &kr))
+		return;
+	if (!kr.spec.endpoints)
+		ex_decode_error(d, n, "write \"podSelector: {}\" for every pod",
+				"needs the field podSelector");
+	if (kr.types && !kr.type_egress && kr.egress)
+		ex_decode_key_error(d, kr.egress, "add Egress to policyTypes",
+				    "policyTypes lacks Egress: the egress rules would be ignored");
+	/* without policyTypes, egress is isolated when there are egress rules */
+	kr.spec.about_egress =
+		kr.types ? kr.type_egress
+			 : kr.egress && kr.egress->kind == EX_NODE_LIST && kr.egress->n > 0;
+	kr.spec.default_deny = kr.spec.about_egress;
+	read_items(d, &kr);
+	slot = EX_VEC_ADD(&set->specs);
+	if (slot)
+		*slot = kr.spec;
+	else
+		d->arena->oom = true;
+}

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Real policies of other projects, in the folder that EXEAT_CORPUS names: every file is accepted,
+ * except those below, which are refused for the reason given. Skipped when there is no folder.
+ */
+#include "policy_helper.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+
+static const struct {
+	const char *file, *message;
+} refused[] = {
+	{ "cilium-conn-client-egress-l7-http-matchheader-secret.yaml", "does not rewrite headers" },
+	{ "cilium-conn-client-egress-to-fqdns-and-ccec-listener.yaml",
+	  "kind \"CiliumClusterwideEnvoyConfig\" is not supported" },
+	{ "cilium-conn-host-firewall-egress.yaml", "nodeSelector: not supported" },
+	{ "cilium-l3-egress-default-deny-null.yaml", "is empty" },
+	{ "cilium-l7-http-uppercase-key.yaml", "unknown field \"HTTP\"" },
+	{ "cilium-l7-kafka-legacy.yaml", "kafka: not supported" },
+	{ "kubearmor-cnp-egress-deny-panchan.yaml", "nodeSelector: not supported" },
+};
+
+static const char *expected_message(const char *file)
+{
+	for (size_t i = 0; i < EX_ARRAY_SIZE(refused); i++) {
+		if (strcmp(refused[i].file, file) == 0)
+			return refused[i].message;
+	}
+	return NULL;
+}
+
+static bool has_message(const struct ex_diags *diags, const char *part)
+{
+	for (size_t i = 0; i < diags->n; i++) {
+		if (!diags->items[i].warning && strstr(diags->items[i].message, part))
+			return true;
+	}
+	return false;
+}
+
+static bool check_file(const char *dir, const char *name)
+{
+	const char *want = expected_message(name);
+	struct ex_ruleset *rs = NULL;
+	struct ex_diags diags = { 0 };
+	char path[4096];
+	const char *files[] = { path };
+	struct ex_compile_input in = { .files = files, .n_files = 1, .deny_metadata = true };
+	bool ok;
+	int r;
+
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	r = ex_compile(&in, &rs, &diags);
+	ok = want ? r == -EINVAL && has_message(&diags, want) : r == 0;
+	if (!ok) {
+		print_error("%s: %s\n", name, r == 0 ? "accepted" : "refused");
+		ex_diags_print(&diags, stderr);
+	}
+	ex_diags_done(&diags);
+	ex_ruleset_unref(rs);
+	return ok;
+}
+
+static void test_corpus(void **state)
+{
+	const char *dir = getenv("EXEAT_CORPUS");
+	struct dirent **list;
+	bool ok = true;
+	int n;
+
+	(void)state;
+	if (!dir)
+		skip();
+	n = scandir(dir, &list, NULL, alphasort);
+	assert_true(n > 0);
+	for (int i = 0; i < n; i++) {
+		const char *dot = strrchr(list[i]->d_name, '.');
+
+		if (dot && strcmp(dot, ".yaml") == 0)
+			ok &= check_file(dir, list[i]->d_name);
+		free(list[i]);
+	}
+	free(list);
+	assert_true(ok);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_corpus) };
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
