@@ -51,8 +51,10 @@ struct ex_h2_stream {
 	int32_t id;
 	struct ex_buf out; /* body still to be sent */
 	struct ex_h2_trailers *trailers;
-	bool out_end;  /* nothing will be added to out */
-	bool out_idle; /* nghttp2 was told that there is nothing to send just now */
+	bool out_end;   /* nothing will be added to out */
+	bool out_idle;  /* nghttp2 was told that there is nothing to send just now */
+	bool reset_due; /* once out is empty: with reset_error */
+	enum ex_h2_error reset_error;
 	bool head_sent, head_got, in_end;
 	uint8_t interim; /* 1xx responses received */
 };
@@ -101,7 +103,9 @@ EX_MUST_CHECK int ex_h2_respond(struct ex_h2_stream *st, const struct ex_h2_head
 /* Body bytes are copied; the windows bound how many can wait. */
 EX_MUST_CHECK int ex_h2_write(struct ex_h2_stream *st, const void *bytes, size_t len);
 EX_MUST_CHECK int ex_h2_finish(struct ex_h2_stream *st, const struct ex_h2_head *trailers);
+/* At once, dropping what waits; or behind the body bytes written so far. */
 void ex_h2_reset(struct ex_h2_stream *st, enum ex_h2_error error);
+void ex_h2_reset_after(struct ex_h2_stream *st, enum ex_h2_error error);
 /* n received bytes of st (NULL: of a stream that is over) are out of our hands. */
 void ex_h2_consume(struct ex_h2 *h, const struct ex_h2_stream *st, size_t n);
 /* Takes no new streams; the open ones go on (NO_ERROR) or end now. */

@@ -333,11 +333,15 @@ static void up_closed(void *arg, struct ex_h2_stream *st, enum ex_h2_error error
 
 	(void)arg;
 	x->up = NULL;
+	/*
+	 * REFUSED_STREAM tells the client that it may try again. Some servers end a response with
+	 * NO_ERROR instead of END_STREAM; that is passed on as it is, behind what they sent.
+	 */
 	if (x->down && !x->res_done) {
-		if (error == EX_H2_PROTOCOL_ERROR)
-			exchange_fail(x, EX_R_UPSTREAM_PROTOCOL, "the answer was malformed");
-		else /* REFUSED_STREAM tells the client that it may try again */
-			ex_h2_reset(x->down, error == EX_H2_NO_ERROR ? EX_H2_CANCEL : error);
+		if (error == EX_H2_PROTOCOL_ERROR || (error == EX_H2_NO_ERROR && !x->res_head))
+			exchange_fail(x, EX_R_UPSTREAM_PROTOCOL, "the stream had no proper answer");
+		else
+			ex_h2_reset_after(x->down, error);
 	}
 	exchange_settle(x);
 }

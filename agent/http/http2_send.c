@@ -83,7 +83,9 @@ static ssize_t on_read(nghttp2_session *session, int32_t id, uint8_t *buf, size_
 	}
 	if (n < have)
 		return (ssize_t)n;
-	if (!st->out_end) {
+	if (st->reset_due)
+		ex_h2_reset(st, st->reset_error);
+	if (st->reset_due || !st->out_end) {
 		st->out_idle = n == 0;
 		return n ? (ssize_t)n : NGHTTP2_ERR_DEFERRED;
 	}
@@ -210,6 +212,16 @@ void ex_h2_reset(struct ex_h2_stream *st, enum ex_h2_error error)
 {
 	st->out_end = true;
 	(void)nghttp2_submit_rst_stream(st->h->session, NGHTTP2_FLAG_NONE, st->id, error);
+}
+
+void ex_h2_reset_after(struct ex_h2_stream *st, enum ex_h2_error error)
+{
+	if (ex_buf_len(&st->out) == 0) {
+		ex_h2_reset(st, error);
+		return;
+	}
+	st->out_end = st->reset_due = true;
+	st->reset_error = error;
 }
 
 void ex_h2_consume(struct ex_h2 *h, const struct ex_h2_stream *st, size_t n)

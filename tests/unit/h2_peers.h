@@ -39,6 +39,7 @@ struct peer {
 	const char *status;
 	size_t body, trailers;
 	bool silent;
+	bool never_ends; /* bodies come whole and END_STREAM does not */
 	/* what is still to be sent, by stream */
 	size_t to_send[IDS];
 	bool with_trailers[IDS];
@@ -125,7 +126,9 @@ static ssize_t peer_body(nghttp2_session *s, int32_t id, uint8_t *buf, size_t le
 		n = len;
 	memset(buf, 'x', n);
 	p->to_send[id % IDS] -= n;
-	if (p->to_send[id % IDS])
+	if (p->never_ends && !n)
+		return NGHTTP2_ERR_DEFERRED;
+	if (p->to_send[id % IDS] || p->never_ends)
 		return (ssize_t)n;
 	*flags |= NGHTTP2_DATA_FLAG_EOF;
 	if (p->with_trailers[id % IDS]) {

@@ -413,7 +413,7 @@ static void test_reset_of_the_origin_reaches_the_workload(void **state)
 	static const uint32_t codes[][2] = {
 		{ NGHTTP2_REFUSED_STREAM, NGHTTP2_REFUSED_STREAM },
 		{ NGHTTP2_CANCEL, NGHTTP2_CANCEL },
-		{ NGHTTP2_NO_ERROR, NGHTTP2_CANCEL },
+		{ NGHTTP2_NO_ERROR, NGHTTP2_NO_ERROR }, /* behind a 502 */
 		{ 0x12345678, NGHTTP2_INTERNAL_ERROR },
 	};
 
@@ -428,6 +428,35 @@ static void test_reset_of_the_origin_reaches_the_workload(void **state)
 		assert_true(w.workload.seen[id].closed);
 		assert_int_equal(w.workload.seen[id].error, codes[i][1]);
 	}
+}
+
+/* node's server, under load: all of the body, then RST_STREAM(NO_ERROR) and no END_STREAM */
+static void test_body_before_a_reset_still_arrives(void **state)
+{
+	static const uint32_t codes[] = { NGHTTP2_NO_ERROR, NGHTTP2_CANCEL };
+
+	(void)state;
+	w.origin.never_ends = w.workload.hold_windows = true;
+	w.origin.body = 60000;
+	for (int i = 0; i < 2; i++)
+		ask(&(struct request){ 0 });
+	pump();
+	for (int i = 0; i < 2; i++)
+		nghttp2_submit_rst_stream(w.origin.s, 0, 2 * i + 1, codes[i]);
+	pump();
+	/* one stream is through, the other waits for the window of the connection */
+	assert_true(w.workload.seen[1].closed != w.workload.seen[3].closed);
+	nghttp2_session_consume_connection(w.workload.s, 65535);
+	pump();
+	for (int i = 0; i < 2; i++) {
+		const struct seen *a = &w.workload.seen[2 * i + 1];
+
+		assert_int_equal(a->body_len, 60000);
+		assert_false(a->end);
+		assert_true(a->closed);
+		assert_int_equal(a->error, codes[i]);
+	}
+	assert_int_equal(ex_h2_relay_streams(w.relay), 0);
 }
 
 static void test_goaway_of_the_origin_is_passed_on_and_open_streams_end(void **state)
@@ -580,6 +609,7 @@ int main(void)
 		T(test_cancelled_downloads_do_not_eat_the_window),
 		T(test_early_answer_ends_the_upload),
 		T(test_reset_of_the_origin_reaches_the_workload),
+		T(test_body_before_a_reset_still_arrives),
 		T(test_goaway_of_the_origin_is_passed_on_and_open_streams_end),
 		T(test_lost_origin_is_told_as_502_or_reset),
 		T(test_lost_workload_cancels_at_the_origin),
