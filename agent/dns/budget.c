@@ -1,7 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <errno.h>
-#include <sys/random.h>
-
 #include "agent/dns/budget.h"
 
 enum {
@@ -34,24 +31,12 @@ int ex_dns_budget_init(struct ex_dns_budget *b, uint64_t now_ms)
 	memset(b, 0, sizeof(*b));
 	b->questions = (struct ex_dns_bucket){ QUESTIONS_BURST * 1000, now_ms };
 	b->letters = (struct ex_dns_bucket){ LETTERS_BURST * 1000, now_ms };
-	return getrandom(b->key, sizeof(b->key), 0) == sizeof(b->key) ? 0 : -EIO;
+	return ex_dns_key_init(&b->key);
 }
 
 bool ex_dns_budget_question(struct ex_dns_budget *b, uint64_t now_ms)
 {
 	return take(&b->questions, now_ms, 1, QUESTIONS_BURST, QUESTIONS_PER_S);
-}
-
-static uint64_t hash_name(const struct ex_dns_budget *b, struct ex_span name)
-{
-	uint64_t h = b->key[0];
-
-	for (size_t i = 0; i < name.len; i++) {
-		__uint128_t m = (__uint128_t)(h ^ (uint8_t)name.ptr[i]) * (b->key[1] | 1);
-
-		h = (uint64_t)m ^ (uint64_t)(m >> 64);
-	}
-	return h ? h : 1; /* 0 marks an empty place */
 }
 
 /* A letter is free when the name would be allowed as well with another one in its place. */
@@ -106,7 +91,7 @@ static bool has_dense_label(struct ex_span name)
 bool ex_dns_budget_name(struct ex_dns_budget *b, const struct ex_ruleset *rs, struct ex_span name,
 			uint64_t now_ms)
 {
-	uint64_t hash = hash_name(b, name), *place = &b->seen[hash % EX_DNS_SEEN];
+	uint64_t hash = ex_dns_hash(&b->key, name), *place = &b->seen[hash % EX_DNS_SEEN];
 	size_t letters;
 
 	if (*place == hash)

@@ -7,6 +7,7 @@
 #ifndef EXEAT_AGENT_DNS_BUDGET_H
 #define EXEAT_AGENT_DNS_BUDGET_H
 
+#include "agent/dns/hash.h"
 #include "agent/dns/message.h"
 #include "policy/ruleset.h"
 
@@ -20,7 +21,7 @@ struct ex_dns_bucket {
 struct ex_dns_budget {
 	struct ex_dns_bucket questions; /* of any kind */
 	struct ex_dns_bucket letters;   /* free letters in names not asked before */
-	uint64_t key[2];
+	struct ex_dns_key key;
 	uint64_t seen[EX_DNS_SEEN]; /* keyed hashes of names already paid for */
 };
 

@@ -47,6 +47,12 @@ EX_MUST_CHECK int ex_dns_gate_new(struct ex_loop *loop, struct ex_ruleset *rs,
 void ex_dns_gate_free(struct ex_dns_gate *g);
 
 /*
+ * Another policy from now on, also for questions in flight: their answers are judged by it. What was
+ * learned stays in ex_names, which says what is, not what is allowed.
+ */
+void ex_dns_gate_swap(struct ex_dns_gate *g, struct ex_ruleset *rs);
+
+/*
  * One question. fn is called exactly once, now or later, with the reply (len 0: say nothing) unless
  * the gate is freed first. A UDP reply is at most as long as the client's EDNS size allows, and
  * never longer than EX_DNS_UDP_MAX. Bounded: beyond the bound the reply is SERVFAIL. client is only

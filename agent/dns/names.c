@@ -8,9 +8,7 @@
  * Nothing is removed except by sweep(), which only ex_names_add() calls: spans handed out by
  * ex_names_of() stay good until then.
  */
-#include <errno.h>
-#include <sys/random.h>
-
+#include "agent/dns/hash.h"
 #include "agent/dns/message.h"
 #include "agent/dns/names.h"
 
@@ -37,36 +35,22 @@ struct addr {
 struct ex_names {
 	size_t max_addrs, n_addrs, n_names, n_buckets; /* n_buckets: power of two */
 	uint64_t next_sweep;                           /* not before, when a bound is hit */
-	uint64_t seed[2];
+	struct ex_dns_key key;
 	struct addr **addrs;
 	struct name **names;
 };
 
 enum { SWEEP_EVERY_MS = 1000 };
 
-/* Keyed, since whoever serves a zone chooses addresses and labels: collisions cannot be prepared.
- */
-static uint64_t hash_bytes(const struct ex_names *t, const void *p, size_t n)
+static uint64_t hash_ip(const struct ex_names *t, const struct ex_ip *ip)
 {
-	uint64_t h = t->seed[0] ^ n;
-
-	while (n > 0) {
-		uint64_t word = 0;
-		size_t take = n < sizeof(word) ? n : sizeof(word);
-		__uint128_t mul;
-
-		memcpy(&word, p, take);
-		mul = (__uint128_t)(h ^ word) * (t->seed[1] | 1);
-		h = (uint64_t)mul ^ (uint64_t)(mul >> 64) ^ t->seed[0];
-		p = (const char *)p + take;
-		n -= take;
-	}
-	return h ^ h >> 32;
+	return ex_dns_hash(&t->key, (struct ex_span){ (const char *)ip->b, sizeof(ip->b) });
 }
 
 int ex_names_new(size_t max_addrs, struct ex_names **ret)
 {
 	struct ex_names *t;
+	int r;
 
 	if (max_addrs == 0 || max_addrs > 1u << 24)
 		return -EINVAL;
@@ -79,13 +63,10 @@ int ex_names_new(size_t max_addrs, struct ex_names **ret)
 		t->n_buckets *= 2;
 	t->addrs = calloc(t->n_buckets, sizeof(struct addr *));
 	t->names = calloc(t->n_buckets, sizeof(struct name *));
-	if (!t->addrs || !t->names) {
+	r = t->addrs && t->names ? ex_dns_key_init(&t->key) : -ENOMEM;
+	if (r < 0) {
 		ex_names_free(t);
-		return -ENOMEM;
-	}
-	if (getrandom(t->seed, sizeof(t->seed), 0) != sizeof(t->seed)) {
-		ex_names_free(t);
-		return -EIO;
+		return r;
 	}
 	*ret = t;
 	return 0;
@@ -173,7 +154,7 @@ static bool sweep(struct ex_names *t, uint64_t now)
 
 static struct addr *find_addr(const struct ex_names *t, const struct ex_ip *ip)
 {
-	struct addr *a = t->addrs[hash_bytes(t, ip->b, sizeof(ip->b)) & (t->n_buckets - 1)];
+	struct addr *a = t->addrs[hash_ip(t, ip) & (t->n_buckets - 1)];
 
 	while (a && !ex_ip_eq(&a->ip, ip))
 		a = a->next;
@@ -208,7 +189,7 @@ static struct name *make_name(struct ex_names *t, struct ex_span text, uint64_t 
 
 static struct addr *make_addr(struct ex_names *t, const struct ex_ip *ip)
 {
-	struct addr **bucket = &t->addrs[hash_bytes(t, ip->b, sizeof(ip->b)) & (t->n_buckets - 1)];
+	struct addr **bucket = &t->addrs[hash_ip(t, ip) & (t->n_buckets - 1)];
 	struct addr *a = calloc(1, sizeof(*a));
 
 	if (!a)
@@ -247,7 +228,7 @@ static int add_link(struct ex_names *t, struct addr *a, const struct ex_ip *ip, 
 		    struct ex_span text, uint64_t expires)
 {
 	if (!n)
-		n = make_name(t, text, hash_bytes(t, text.ptr, text.len));
+		n = make_name(t, text, ex_dns_hash(&t->key, text));
 	if (!n)
 		return -ENOMEM;
 	if (!a)
@@ -272,7 +253,7 @@ int ex_names_add(struct ex_names *t, const struct ex_ip *ip, struct ex_span name
 		return -EINVAL;
 	if (__builtin_add_overflow(now_ms, ttl_ms, &expires))
 		expires = UINT64_MAX;
-	hash = hash_bytes(t, name.ptr, name.len);
+	hash = ex_dns_hash(&t->key, name);
 	a = find_addr(t, ip);
 	for (size_t i = 0; a && i < a->n_links; i++) {
 		struct link *l = &a->links[i];

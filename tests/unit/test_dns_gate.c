@@ -27,11 +27,15 @@ struct ex_ruleset *ex_ruleset_unref(struct ex_ruleset *rs)
 	return NULL;
 }
 
+static bool nothing_is_allowed; /* as if the policy had changed */
+
 struct ex_decision ex_judge_dns(const struct ex_ruleset *rs, struct ex_span name)
 {
 	struct ex_span below = EX_SPAN(".example.com");
 
 	(void)rs;
+	if (nothing_is_allowed)
+		return (struct ex_decision){ EX_V_DENY, EX_R_DNS_NAME_DENIED, 0 };
 	if (ex_span_eq(name, EX_SPAN("api.openai.com")) ||
 	    (name.len > below.len &&
 	     memcmp(name.ptr + name.len - below.len, below.ptr, below.len) == 0))
@@ -145,6 +149,7 @@ static int setup(void **state)
 	struct ex_resolver_server at;
 
 	(void)state;
+	nothing_is_allowed = false;
 	f = calloc(1, sizeof(*f));
 	assert_non_null(f);
 	assert_int_equal(ex_loop_new(&f->loop), 0);
@@ -614,6 +619,100 @@ static void test_udp_reply_fits_the_client_and_tcp_has_all(void **state)
 	assert_int_equal(f->reply_len, len + 32);
 }
 
+static void test_57_verdict_over_tcp_is_the_same(void **state)
+{
+	(void)state;
+	send_query("evil.com", EX_DNS_A, true, NULL);
+	assert_int_equal(f->reply[3] & 15, EX_DNS_REFUSED);
+	send_query("meta.example.com", EX_DNS_A, true, NULL);
+	wait_replies(2);
+	assert_int_equal(f->reply[3] & 15, EX_DNS_REFUSED);
+	send_query("api.openai.com", EX_DNS_A, true, NULL);
+	wait_replies(3);
+	assert_int_equal(n_answers(), 2);
+}
+
+/* The server gives other addresses at each question, to open many. */
+static size_t rotate_addresses(struct dns_server *s, bool tcp, uint8_t *buf, size_t len)
+{
+	(void)tcp;
+	for (size_t at = 12 + 16 + 4; at + 16 <= len; at += 16) {
+		buf[at + 14] = (uint8_t)(s->n_udp >> 8);
+		buf[at + 15] = (uint8_t)(s->n_udp * 2 + (at >> 4 & 1));
+	}
+	return len;
+}
+
+static void test_65_a_name_gathers_only_so_many_addresses(void **state)
+{
+	unsigned refused = 0, total = 0;
+
+	(void)state;
+	f->server.hook = rotate_addresses;
+	for (int i = 0; i < 200; i++) {
+		f->n_replies = 0;
+		if (ask("api.openai.com", EX_DNS_A) == EX_DNS_NOERROR)
+			total += n_answers();
+		else
+			refused++;
+		ex_dns_gate_swap(f->gate, NULL); /* empties the cache */
+	}
+	assert_int_equal(total, EX_ADDRS_PER_NAME_MAX);
+	assert_int_equal(refused, 200 - EX_ADDRS_PER_NAME_MAX / 2);
+	assert_int_equal(f->decision.reason, EX_R_LIMIT);
+}
+
+static void test_66_answers_are_cached_for_this_workload_only(void **state)
+{
+	struct ex_dns_gate *mine = f->gate;
+
+	(void)state;
+	for (int i = 0; i < 5; i++)
+		assert_int_equal(ask("api.openai.com", EX_DNS_A), EX_DNS_NOERROR);
+	assert_int_equal(n_answers(), 2);
+	assert_int_equal(f->server.n_udp, 1);
+	assert_int_equal(f->n_learned, 1);
+	assert_int_equal(f->n_audits, 5);
+	new_gate();
+	assert_int_equal(ask("api.openai.com", EX_DNS_A), EX_DNS_NOERROR);
+	assert_int_equal(f->server.n_udp, 2);
+	assert_int_equal(f->n_learned, 2);
+	ex_dns_gate_free(mine);
+}
+
+static void test_83_policy_change_judges_what_is_cached(void **state)
+{
+	(void)state;
+	assert_int_equal(ask("api.openai.com", EX_DNS_A), EX_DNS_NOERROR);
+	nothing_is_allowed = true;
+	ex_dns_gate_swap(f->gate, NULL);
+	assert_int_equal(ask("api.openai.com", EX_DNS_A), EX_DNS_REFUSED);
+	nothing_is_allowed = false;
+	assert_int_equal(ask("api.openai.com", EX_DNS_A), EX_DNS_NOERROR);
+	assert_int_equal(f->server.n_udp, 2);
+}
+
+static void test_83_policy_change_judges_what_is_in_flight(void **state)
+{
+	(void)state;
+	send_query("api.openai.com", EX_DNS_A, false, NULL);
+	nothing_is_allowed = true;
+	ex_dns_gate_swap(f->gate, NULL);
+	wait_replies(1);
+	assert_int_equal(f->reply[3] & 15, EX_DNS_REFUSED);
+	assert_int_equal(f->decision.reason, EX_R_POLICY_CHANGED);
+	assert_int_equal(f->n_learned, 0);
+	nothing_is_allowed = false;
+
+	f->hold = true;
+	send_query("api.openai.com", EX_DNS_A, false, NULL);
+	dns_run(f->loop, 2000);
+	nothing_is_allowed = true;
+	f->done(f->done_arg, 0);
+	assert_int_equal(f->n_replies, 2);
+	assert_int_equal(n_answers(), 0);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -649,6 +748,11 @@ int main(void)
 		T(test_60_dense_label_under_a_wildcard_is_refused),
 		T(test_60_letters_under_a_wildcard_are_bounded),
 		T(test_udp_reply_fits_the_client_and_tcp_has_all),
+		T(test_57_verdict_over_tcp_is_the_same),
+		T(test_65_a_name_gathers_only_so_many_addresses),
+		T(test_66_answers_are_cached_for_this_workload_only),
+		T(test_83_policy_change_judges_what_is_cached),
+		T(test_83_policy_change_judges_what_is_in_flight),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

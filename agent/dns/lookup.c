@@ -1,0 +1,309 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Lookups: one per question in flight, however many wait for it. The answer is parsed and judged,
+ * its addresses are learned by both gates, and only then does anybody hear of it.
+ *
+ * A lookup lives until its last waiter has been served and, if it was given to learn(), until
+ * done() has come: it outlives its gate if it must.
+ */
+#include "agent/dns/gate_priv.h"
+
+enum {
+	LOOKUPS_MAX = 128,
+	WAITERS_MAX = 512,
+	TTL_MIN = 5,
+	TTL_MAX = 300,
+	TTL_GRACE = 60, /* a client may use an answer a little longer than it should */
+	LEARN_MS = 3000,
+};
+
+enum lookup_state {
+	LOOKUP_RESOLVING,
+	LOOKUP_LEARNING,
+	LOOKUP_SERVING, /* its waiters get their replies */
+	LOOKUP_DONE,    /* stays only until done() comes: then its memory is ours again */
+};
+
+struct ex_dns_lookup {
+	struct ex_dns_lookup *next;
+	struct ex_dns_gate *gate; /* NULL: the gate is gone */
+	enum lookup_state state;
+	bool learn_called; /* done() is still to come: the memory is not ours alone */
+	struct ex_resolve *resolve;
+	struct ex_timer timer;
+	struct ex_dns_waiter *waiters, **last;
+	struct ex_dns_question question; /* of the first who asked: its name and type count */
+	struct ex_decision decision;
+	struct ex_dns_answer answer;
+};
+
+/* ---- life ---- */
+
+static void drop_waiters(struct ex_dns_lookup *l)
+{
+	while (l->waiters) {
+		struct ex_dns_waiter *w = l->waiters;
+
+		l->waiters = w->next;
+		l->gate->n_waiters--;
+		free(w);
+	}
+	l->last = &l->waiters;
+}
+
+static void free_lookup(struct ex_dns_lookup *l)
+{
+	struct ex_dns_lookup **p = &l->gate->lookups;
+
+	while (*p != l)
+		p = &(*p)->next;
+	*p = l->next;
+	if (l->resolve)
+		ex_resolver_cancel(l->resolve);
+	ex_timer_stop(l->gate->loop, &l->timer);
+	drop_waiters(l);
+	l->gate->n_lookups--;
+	l->gate = NULL;
+	if (!l->learn_called)
+		free(l);
+}
+
+void ex_dns_lookup_free_all(struct ex_dns_gate *g)
+{
+	while (g->lookups)
+		free_lookup(g->lookups);
+}
+
+/* Everybody who waits gets the same verdict, each in a reply to their own question. */
+static void finish(struct ex_dns_lookup *l, struct ex_decision d, uint8_t rcode)
+{
+	struct ex_dns_gate *g = l->gate;
+	struct ex_dns_waiter *w;
+
+	l->state = LOOKUP_SERVING;
+	ex_timer_stop(g->loop, &l->timer);
+	if (d.verdict != EX_V_ALLOW)
+		l->answer = (struct ex_dns_answer){ .rcode = rcode };
+	ex_dns_gate_hold(g);
+	while (!g->dead && (w = l->waiters) != NULL) {
+		l->waiters = w->next;
+		g->n_waiters--;
+		ex_dns_gate_reply(g, w, d, &l->answer);
+		free(w);
+	}
+	l->last = &l->waiters;
+	l->state = LOOKUP_DONE;
+	if (!l->learn_called)
+		free_lookup(l);
+	ex_dns_gate_let_go(g);
+}
+
+static void fail(struct ex_dns_lookup *l, enum ex_reason reason)
+{
+	finish(l, ex_dns_deny(reason, l->decision.rule),
+	       reason == EX_R_DNS_ANSWER_DENIED || reason == EX_R_POLICY_CHANGED ? EX_DNS_REFUSED
+										 : EX_DNS_SERVFAIL);
+}
+
+/* The policy may have changed since the question. */
+static bool is_still_allowed(const struct ex_dns_lookup *l)
+{
+	return ex_judge_dns(l->gate->rs, ex_dns_name_of(&l->question)).verdict == EX_V_ALLOW;
+}
+
+static void succeed(struct ex_dns_lookup *l)
+{
+	struct ex_dns_gate *g = l->gate;
+
+	if (!is_still_allowed(l)) {
+		fail(l, EX_R_POLICY_CHANGED);
+		return;
+	}
+	ex_dns_cache_put(&g->cache, &l->question, &l->answer, ex_loop_now(g->loop));
+	finish(l, l->decision, l->answer.rcode);
+}
+
+/* ---- learning ---- */
+
+static void on_learned(void *arg, int err)
+{
+	struct ex_dns_lookup *l = arg;
+
+	l->learn_called = false;
+	if (!l->gate)
+		free(l);
+	else if (l->state == LOOKUP_DONE) /* too late: the timer has answered */
+		free_lookup(l);
+	else if (l->state != LOOKUP_LEARNING)
+		return; /* too late, and finish() is still at it */
+	else if (err)
+		fail(l, EX_R_INTERNAL);
+	else
+		succeed(l);
+}
+
+static void on_learn_timeout(struct ex_timer *t)
+{
+	fail(ex_container_of(t, struct ex_dns_lookup, timer), EX_R_INTERNAL);
+}
+
+/*
+ * Leaves in the answer only what the workload may have and the name table has taken: an address
+ * that could not be used later is not handed out. Returns why nothing is left, or EX_R_ALLOWED.
+ */
+static enum ex_reason filter_addresses(struct ex_dns_lookup *l, uint32_t ttl)
+{
+	const struct ex_dns_gate *g = l->gate;
+	struct ex_dns_answer *a = &l->answer;
+	enum ex_reason why = EX_R_ALLOWED;
+	size_t kept = 0;
+
+	for (size_t i = 0; i < a->n_addrs; i++) {
+		const struct ex_ip *ip = &a->addrs[i];
+
+		/* IPv4 in an AAAA record has no honest use */
+		if ((l->question.type == EX_DNS_AAAA && ex_ip_is4(ip)) ||
+		    ex_judge_answer(g->rs, ip).verdict != EX_V_ALLOW) {
+			why = EX_R_DNS_ANSWER_DENIED;
+			continue;
+		}
+		if (ex_names_add(g->names, ip, ex_dns_name_of(&l->question), ex_loop_now(g->loop),
+				 ttl * 1000ull) < 0) {
+			why = why == EX_R_ALLOWED ? EX_R_LIMIT : why;
+			continue;
+		}
+		a->addrs[kept++] = *ip;
+	}
+	a->n_addrs = kept;
+	return kept > 0 ? EX_R_ALLOWED : why;
+}
+
+static void learn(struct ex_dns_lookup *l, uint32_t ttl)
+{
+	struct ex_dns_gate *g = l->gate;
+	struct ex_dns_learn what = { .name = ex_dns_name_of(&l->question),
+				     .ttl = ttl,
+				     .addrs = l->answer.addrs,
+				     .n_addrs = l->answer.n_addrs };
+
+	l->timer.fn = on_learn_timeout;
+	if (ex_timer_start(g->loop, &l->timer, LEARN_MS) < 0) {
+		fail(l, EX_R_INTERNAL);
+		return;
+	}
+	l->state = LOOKUP_LEARNING;
+	l->learn_called = true;
+	g->ops.learn(g->ops.arg, &what, on_learned, l); /* l may be gone from here on */
+}
+
+/* ---- resolving ---- */
+
+static void on_answer(void *arg, int err, const void *msg, size_t len)
+{
+	struct ex_dns_lookup *l = arg;
+	struct ex_dns_answer *a = &l->answer;
+	enum ex_reason why;
+
+	l->resolve = NULL;
+	if (err == 0)
+		err = ex_dns_parse_answer(msg, len, ex_dns_name_of(&l->question), l->question.type,
+					  a);
+	if (err < 0 || (a->rcode != EX_DNS_NOERROR && a->rcode != EX_DNS_NXDOMAIN)) {
+		fail(l, EX_R_DNS_UPSTREAM);
+		return;
+	}
+	if (!is_still_allowed(l)) {
+		fail(l, EX_R_POLICY_CHANGED);
+		return;
+	}
+	a->ttl = a->ttl < TTL_MIN ? TTL_MIN : a->ttl > TTL_MAX ? TTL_MAX : a->ttl;
+	why = filter_addresses(l, a->ttl + TTL_GRACE);
+	if (why != EX_R_ALLOWED)
+		fail(l, why);
+	else if (a->n_addrs > 0)
+		learn(l, a->ttl + TTL_GRACE);
+	else
+		succeed(l);
+}
+
+static struct ex_dns_lookup *find_lookup(const struct ex_dns_gate *g,
+					 const struct ex_dns_question *q)
+{
+	for (struct ex_dns_lookup *l = g->lookups; l; l = l->next)
+		if (l->state <= LOOKUP_LEARNING && l->question.type == q->type &&
+		    ex_span_eq(ex_dns_name_of(&l->question), ex_dns_name_of(q)))
+			return l;
+	return NULL;
+}
+
+static int start_lookup(struct ex_dns_gate *g, const struct ex_dns_question *q,
+			struct ex_decision d, struct ex_dns_lookup **ret)
+{
+	struct ex_dns_lookup *l;
+	int r;
+
+	if (g->n_lookups >= LOOKUPS_MAX)
+		return -EBUSY;
+	l = calloc(1, sizeof(*l));
+	if (!l)
+		return -ENOMEM;
+	l->gate = g;
+	l->last = &l->waiters;
+	l->question = *q;
+	l->decision = d;
+	r = ex_resolver_query(g->resolver, q->name, q->type, on_answer, l, &l->resolve);
+	if (r < 0) {
+		free(l);
+		return r;
+	}
+	l->next = g->lookups;
+	g->lookups = l;
+	g->n_lookups++;
+	*ret = l;
+	return 0;
+}
+
+int ex_dns_lookup_join(struct ex_dns_gate *g, const struct ex_dns_waiter *w, struct ex_decision d)
+{
+	struct ex_dns_lookup *l = find_lookup(g, &w->question);
+	struct ex_dns_waiter *mine;
+	int r = 0;
+
+	if (g->n_waiters >= WAITERS_MAX)
+		return -EBUSY;
+	mine = malloc(sizeof(*mine));
+	if (!mine)
+		return -ENOMEM;
+	if (!l)
+		r = start_lookup(g, &w->question, d, &l);
+	if (r < 0) {
+		free(mine);
+		return r;
+	}
+	*mine = *w;
+	mine->next = NULL;
+	*l->last = mine;
+	l->last = &mine->next;
+	g->n_waiters++;
+	return 0;
+}
+
+/* The lookup goes on without them: its answer is wanted by the next who asks. */
+void ex_dns_lookup_cancel(struct ex_dns_gate *g, const void *arg)
+{
+	for (struct ex_dns_lookup *l = g->lookups; l; l = l->next) {
+		for (struct ex_dns_waiter **p = &l->waiters; *p;) {
+			struct ex_dns_waiter *w = *p;
+
+			if (w->arg != arg) {
+				p = &w->next;
+				continue;
+			}
+			*p = w->next;
+			if (!*p)
+				l->last = p;
+			g->n_waiters--;
+			free(w);
+		}
+	}
+}
