@@ -637,7 +637,7 @@ static size_t rotate_addresses(struct dns_server *s, bool tcp, uint8_t *buf, siz
 {
 	(void)tcp;
 	for (size_t at = 12 + 16 + 4; at + 16 <= len; at += 16) {
-		buf[at + 14] = (uint8_t)(s->n_udp >> 8);
+		buf[at + 14] = (uint8_t)(s->n_udp * 2 >> 8);
 		buf[at + 15] = (uint8_t)(s->n_udp * 2 + (at >> 4 & 1));
 	}
 	return len;
