@@ -4,12 +4,14 @@
 
 #include <errno.h>
 
-/* A toEndpoints selector without a namespace is about the policy's own (cluster-wide: about any).
+/*
+ * A toEndpoints selector without a namespace is about the policy's own; in a cluster-wide policy
+ * about every endpoint that has a namespace.
  */
 static bool selects_endpoint(const struct ex_spec *spec, const struct ex_selector *s,
 			     const struct ex_known_endpoint *ep)
 {
-	if (!s->names_namespace && !spec->clusterwide && strcmp(ep->ns, spec->ns) != 0)
+	if (!s->names_namespace && (spec->clusterwide ? ep->entity : strcmp(ep->ns, spec->ns) != 0))
 		return false;
 	return ex_selector_match(s, &ep->labels);
 }
