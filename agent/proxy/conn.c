@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The life of a connection: accept, events, timers, end. What happens between is in sniff.c, http.c
- * and stream.c. */
+/* The life of a connection: accept, events, timers, end. What happens between is in sniff.c,
+ * http.c, h2.c and stream.c. */
 #include <assert.h>
 #include <errno.h>
 #include <netinet/in.h>
@@ -33,11 +33,13 @@ static void conn_free(struct ex_defer *d)
 /* Legal moves; everything may end. */
 static bool may_follow(enum ex_conn_state from, enum ex_conn_state to)
 {
-	static const uint8_t next[] = {
-		[EX_CONN_SNIFF] = 1 << EX_CONN_MINT | 1 << EX_CONN_HANDSHAKE | 1 << EX_CONN_HTTP |
-				  1 << EX_CONN_STREAM | 1 << EX_CONN_LINGER,
-		[EX_CONN_MINT] = 1 << EX_CONN_HANDSHAKE | 1 << EX_CONN_LINGER,
-		[EX_CONN_HANDSHAKE] = 1 << EX_CONN_HTTP,
+	static const uint16_t next[] = {
+		[EX_CONN_SNIFF] = 1 << EX_CONN_MINT | 1 << EX_CONN_ALPN | 1 << EX_CONN_HANDSHAKE |
+				  1 << EX_CONN_HTTP | 1 << EX_CONN_STREAM | 1 << EX_CONN_LINGER,
+		[EX_CONN_MINT] = 1 << EX_CONN_ALPN | 1 << EX_CONN_HANDSHAKE | 1 << EX_CONN_LINGER,
+		[EX_CONN_ALPN] = 1 << EX_CONN_HANDSHAKE | 1 << EX_CONN_LINGER,
+		[EX_CONN_HANDSHAKE] = 1 << EX_CONN_HTTP | 1 << EX_CONN_H2,
+		[EX_CONN_H2] = 1 << EX_CONN_LINGER,
 		[EX_CONN_HTTP] = 1 << EX_CONN_STREAM | 1 << EX_CONN_LINGER,
 		[EX_CONN_STREAM] = 0,
 		[EX_CONN_LINGER] = 0,
@@ -50,7 +52,8 @@ static bool may_follow(enum ex_conn_state from, enum ex_conn_state to)
 void ex_conn_set_state(struct ex_conn *c, enum ex_conn_state state)
 {
 	static const uint64_t timeout[] = {
-		[EX_CONN_MINT] = HANDSHAKE_MS, [EX_CONN_HANDSHAKE] = HANDSHAKE_MS,
+		[EX_CONN_MINT] = HANDSHAKE_MS, [EX_CONN_ALPN] = DIAL_MS,
+		[EX_CONN_H2] = IDLE_MS,        [EX_CONN_HANDSHAKE] = HANDSHAKE_MS,
 		[EX_CONN_HTTP] = HEAD_MS,      [EX_CONN_STREAM] = IDLE_MS,
 		[EX_CONN_LINGER] = LINGER_MS,  [EX_CONN_CLOSED] = 0,
 	};
@@ -130,7 +133,8 @@ static bool step_handshake(struct ex_conn *c)
 	}
 	if (r == 0)
 		return false;
-	if (ex_conn_http_begin(c) < 0)
+	r = ex_tls_is_h2(c->client.tls) ? ex_conn_h2_begin(c) : ex_conn_http_begin(c);
+	if (r < 0)
 		ex_conn_reset(c);
 	return true;
 }
@@ -141,11 +145,14 @@ static bool step(struct ex_conn *c)
 	case EX_CONN_SNIFF:
 		return ex_conn_sniff(c);
 	case EX_CONN_MINT:
+	case EX_CONN_ALPN:
 		return false;
 	case EX_CONN_HANDSHAKE:
 		return step_handshake(c);
 	case EX_CONN_HTTP:
 		return ex_conn_http(c);
+	case EX_CONN_H2:
+		return ex_conn_h2(c);
 	case EX_CONN_STREAM:
 		return ex_conn_stream(c);
 	case EX_CONN_LINGER:
@@ -164,7 +171,9 @@ static int advance_dial(struct ex_conn *c)
 	if (!c->server.handshaking)
 		return 0;
 	r = ex_side_handshake(&c->server);
-	if (r == 1)
+	if (r == 1 && c->state == EX_CONN_ALPN)
+		ex_conn_alpn_known(c);
+	else if (r == 1)
 		ex_conn_set_timeout(c, IDLE_MS);
 	return r < 0 ? r : 0;
 }
@@ -215,7 +224,7 @@ void ex_conn_run(struct ex_conn *c)
 	}
 	if (c->state == EX_CONN_CLOSED)
 		return;
-	if (c->state == EX_CONN_STREAM && rounds)
+	if ((c->state == EX_CONN_STREAM || c->state == EX_CONN_H2) && rounds)
 		ex_conn_set_timeout(c, IDLE_MS);
 	ex_side_update(&c->client, c->px->loop);
 	ex_side_update(&c->server, c->px->loop);
@@ -240,7 +249,8 @@ static void on_server(struct ex_watch *w, uint32_t events)
 		if (r == 0 && c->tls) {
 			struct ex_span name = { c->hello.sni, c->hello.sni_len };
 
-			r = ex_tls_connect(c->px->tls, c->server.fd, name, false, &c->server.tls);
+			r = ex_tls_connect(c->px->tls, c->server.fd, name, c->state == EX_CONN_ALPN,
+					   &c->server.tls);
 			c->server.handshaking = r == 0;
 		} else if (r == 0) {
 			ex_conn_set_timeout(c, IDLE_MS);
@@ -272,7 +282,7 @@ static void on_timeout(struct ex_timer *t)
 		ex_conn_sniff_timeout(c);
 		ex_conn_run(c);
 	} else if (c->state == EX_CONN_LINGER || c->state == EX_CONN_STREAM ||
-		   (c->state == EX_CONN_HTTP && !c->x.active)) {
+		   c->state == EX_CONN_H2 || (c->state == EX_CONN_HTTP && !c->x.active)) {
 		ex_conn_close(c);
 	} else {
 		ex_conn_audit(c, c->state == EX_CONN_HTTP ? EX_AUDIT_HTTP : EX_AUDIT_TLS, &late,

@@ -4,8 +4,11 @@
  * after a verdict, to the address the workload dialled.
  *
  *   SNIFF --> STREAM                   carried unread: an L4 rule, or a TLS name that is allowed
- *     |  \--> MINT -> HANDSHAKE --\    TLS to be read: a leaf for the name, TLS with the client
- *     |---------------------------+--> HTTP    requests judged one by one
+ *     |  \--> MINT -> ALPN -> HANDSHAKE TLS to be read: a leaf for the name; when the client offers
+ *     |                      |   |      HTTP/2, TLS with the server, to know whether it does too;
+ *     |                      |   |      then TLS with the client
+ *     |----------------------+---|-> HTTP    requests judged one by one
+ *     |                          \-> H2      streams judged one by one
  *     \--> LINGER                      the last bytes are being sent, what still comes is thrown
  * away any --> CLOSED
  *
@@ -19,6 +22,7 @@
 #include "agent/core/buf.h"
 #include "agent/dns/names.h"
 #include "agent/http/http1.h"
+#include "agent/http/http2_relay.h"
 #include "agent/proxy/proxy.h"
 #include "agent/proxy/side.h"
 #include "agent/tls/hello.h"
@@ -26,8 +30,10 @@
 enum ex_conn_state {
 	EX_CONN_SNIFF = 0,
 	EX_CONN_MINT,
+	EX_CONN_ALPN,
 	EX_CONN_HANDSHAKE,
 	EX_CONN_HTTP,
+	EX_CONN_H2,
 	EX_CONN_STREAM,
 	EX_CONN_LINGER,
 	EX_CONN_CLOSED,
@@ -42,6 +48,7 @@ struct ex_exchange {
 	bool interim;  /* a 1xx response is being passed on */
 	bool res_done;
 	bool close;   /* the connection ends after this exchange */
+	bool used;    /* the server side has carried an exchange */
 	bool upgrade; /* the request asked for WebSocket, and may */
 	bool http10;  /* the client speaks HTTP/1.0 */
 	bool req_chunked, res_chunked;
@@ -63,6 +70,7 @@ struct ex_conn {
 	bool tls;    /* the client speaks TLS and we read inside it */
 	bool probed; /* SNIFF: the silence at the start was dealt with */
 	struct ex_exchange x;
+	struct ex_h2_relay *h2;
 };
 
 /* A connection was accepted; takes fd. */
@@ -84,10 +92,23 @@ void ex_conn_set_timeout(struct ex_conn *c, uint64_t ms);
 bool ex_conn_sniff(struct ex_conn *c);
 bool ex_conn_http(struct ex_conn *c);
 bool ex_conn_stream(struct ex_conn *c);
+bool ex_conn_h2(struct ex_conn *c);
 
 /* Enters HTTP: 0 or -ENOMEM. */
 EX_MUST_CHECK int ex_conn_http_begin(struct ex_conn *c);
 void ex_conn_http_done(struct ex_conn *c);
+
+/* Enters H2, both sides having agreed on it: 0 or -ENOMEM. */
+EX_MUST_CHECK int ex_conn_h2_begin(struct ex_conn *c);
+
+/* ALPN: the server side is ready, or could not be had. */
+void ex_conn_alpn_known(struct ex_conn *c);
+
+/* The verdict of one request, of either version of HTTP; never anything but ALLOW and DENY. */
+struct ex_decision ex_conn_judge(struct ex_conn *c, const struct ex_h1_head *head);
+
+/* The HTTP status a denial is told with. */
+uint16_t ex_conn_status(enum ex_reason reason);
 
 /* A request cannot be answered by the server: sends the denial (once no response head was sent). */
 void ex_conn_refuse(struct ex_conn *c, const struct ex_decision *d, const char *detail);

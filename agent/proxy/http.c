@@ -26,6 +26,8 @@ void ex_conn_http_done(struct ex_conn *c)
 {
 	ex_h1_free(c->x.req);
 	ex_h1_free(c->x.res);
+	ex_h2_relay_free(c->h2);
+	c->h2 = NULL;
 	c->x = (struct ex_exchange){ 0 };
 }
 
@@ -54,7 +56,7 @@ static int put_end(struct ex_buf *out, bool chunked)
 
 /* ---- the request ---- */
 
-static struct ex_decision judge_request(struct ex_conn *c, const struct ex_h1_head *head)
+struct ex_decision ex_conn_judge(struct ex_conn *c, const struct ex_h1_head *head)
 {
 	struct ex_http_request req = {
 		.tls = c->tls,
@@ -120,7 +122,7 @@ static void begin_exchange(struct ex_conn *c, const struct ex_h1_head *head)
 static void on_request(struct ex_conn *c)
 {
 	const struct ex_h1_head *head = ex_h1_head(c->x.req);
-	struct ex_decision d = judge_request(c, head);
+	struct ex_decision d = ex_conn_judge(c, head);
 
 	if (d.verdict == EX_V_ALLOW && head->upgrade.len && !upgrade_allowed(head))
 		d = (struct ex_decision){ EX_V_DENY, EX_R_UPGRADE_DENIED, d.rule };
@@ -329,7 +331,7 @@ static void end_exchange(struct ex_conn *c)
 		ex_conn_linger(c);
 		return;
 	}
-	c->x = (struct ex_exchange){ .req = c->x.req, .res = c->x.res };
+	c->x = (struct ex_exchange){ .req = c->x.req, .res = c->x.res, .used = true };
 	ex_conn_set_timeout(c, HEAD_MS);
 }
 
@@ -338,7 +340,11 @@ bool ex_conn_http(struct ex_conn *c)
 	bool moved = false;
 
 	if (!c->x.active) {
-		if (c->server.eof || ex_buf_len(&c->server.in)) {
+		if (!c->x.used && c->server.eof) {
+			/* It did not wait for the first request; the next one is dialled when that
+			 * comes. */
+			ex_side_close(&c->server, c->px->loop);
+		} else if (c->server.eof || ex_buf_len(&c->server.in)) {
 			/* The server ended, or spoke unasked, between two requests. */
 			ex_conn_linger(c);
 			return true;

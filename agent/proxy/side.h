@@ -23,6 +23,7 @@ struct ex_side {
 	bool eof;          /* the peer will send no more */
 	bool hup;      /* all that will come is in the socket already; epoll has nothing to add */
 	bool broken;   /* it ended by an error, not orderly */
+	bool told;     /* H2: the relay knows that it ended */
 	bool finished; /* we told the peer that we will send no more */
 };
 

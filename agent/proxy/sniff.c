@@ -66,11 +66,11 @@ static void start_stream(struct ex_conn *c, enum ex_audit_app app, const struct 
 
 /* ---- interception: a leaf for the name, then TLS with the client ---- */
 
-static void start_handshake(struct ex_conn *c)
+static void start_handshake(struct ex_conn *c, bool h2)
 {
 	struct ex_span name = { c->hello.sni, c->hello.sni_len };
 	int r = ex_tls_accept(c->px->tls, c->client.fd, name, ex_buf_ptr(&c->client.in),
-			      ex_buf_len(&c->client.in), false, &c->client.tls);
+			      ex_buf_len(&c->client.in), h2, &c->client.tls);
 
 	if (r < 0) {
 		deny_tls_reason(c, EX_R_INTERNAL, strerror(-r));
@@ -78,8 +78,29 @@ static void start_handshake(struct ex_conn *c)
 	}
 	ex_buf_consume(&c->client.in, ex_buf_len(&c->client.in));
 	c->client.handshaking = true;
-	c->tls = true;
 	ex_conn_set_state(c, EX_CONN_HANDSHAKE);
+}
+
+/*
+ * A leaf is there. HTTP/2 is offered to the client only when the server speaks it, so that no
+ * request has to be translated; for that the server is asked first. Nothing of the client's goes
+ * there: the name and the address are allowed, the requests are judged when they come.
+ */
+static void start_tls(struct ex_conn *c)
+{
+	c->tls = true;
+	if (!c->hello.offers_h2) {
+		start_handshake(c, false);
+		return;
+	}
+	ex_conn_set_state(c, EX_CONN_ALPN);
+	if (ex_conn_dial(c) < 0)
+		ex_conn_alpn_known(c);
+}
+
+void ex_conn_alpn_known(struct ex_conn *c)
+{
+	start_handshake(c, ex_side_ready(&c->server) && ex_tls_is_h2(c->server.tls));
 }
 
 static void on_minted(void *arg, const union ex_ipc_message *answer, int fd)
@@ -97,7 +118,7 @@ static void on_minted(void *arg, const union ex_ipc_message *answer, int fd)
 	if (r < 0)
 		deny_tls_reason(c, EX_R_INTERNAL, strerror(-r));
 	else
-		start_handshake(c);
+		start_tls(c);
 	ex_conn_run(c);
 }
 
@@ -107,7 +128,7 @@ static void start_intercept(struct ex_conn *c)
 	union ex_ipc_message msg = { .mint = { .head.type = EX_IPC_MINT } };
 
 	if (ex_tls_has_leaf(c->px->tls, name)) {
-		start_handshake(c);
+		start_tls(c);
 		return;
 	}
 	if (!ex_ipc_name_set(&msg.mint.name, name) ||

@@ -36,7 +36,7 @@ void ex_conn_audit(struct ex_conn *c, enum ex_audit_app app, const struct ex_dec
 	ex_ask_audit(c->px->ask, &rec);
 }
 
-static uint16_t status_of(enum ex_reason reason)
+uint16_t ex_conn_status(enum ex_reason reason)
 {
 	if (reason == EX_R_HOST_MISMATCH)
 		return 421;
@@ -61,7 +61,7 @@ void ex_conn_refuse(struct ex_conn *c, const struct ex_decision *d, const char *
 							d->reason == EX_R_H2_UNSUPPORTED
 						? NULL
 						: ex_h1_head(c->x.req);
-	struct ex_h1_denial denial = { .status = status_of(d->reason),
+	struct ex_h1_denial denial = { .status = ex_conn_status(d->reason),
 				       .reason = d->reason,
 				       .rule = ex_ruleset_rule(c->px->rs, d->rule),
 				       .detail = detail };
@@ -91,7 +91,7 @@ static enum ex_reason dial_reason(int err)
 	return err == -ETIMEDOUT ? EX_R_TIMEOUT : EX_R_UPSTREAM_UNREACHABLE;
 }
 
-void ex_conn_dial_failed(struct ex_conn *c, int err)
+static void dial_broke(struct ex_conn *c, int err)
 {
 	struct ex_decision d = { .verdict = EX_V_DENY, .reason = dial_reason(err) };
 	char why[96] = "";
@@ -108,4 +108,15 @@ void ex_conn_dial_failed(struct ex_conn *c, int err)
 	}
 	ex_conn_audit(c, EX_AUDIT_L4, &d, NULL, 0, why);
 	ex_conn_reset(c);
+}
+
+void ex_conn_dial_failed(struct ex_conn *c, int err)
+{
+	if (c->state == EX_CONN_ALPN) {
+		/* The first request will try again, and can be told why it failed. */
+		ex_side_close(&c->server, c->px->loop);
+		ex_conn_alpn_known(c);
+		return;
+	}
+	dial_broke(c, err);
 }
