@@ -12,6 +12,8 @@
 #include <stdio.h>
 #include <time.h>
 
+#include "agent/audit/chain.h"
+#include "agent/audit/file.h"
 #include "agent/audit/json.h"
 #include "agent/audit/line.h"
 #include "agent/audit/sink.h"
@@ -23,6 +25,7 @@
 
 struct ex_audit {
 	struct ex_audit_sink log, terminal;
+	struct ex_audit_file *file; /* instead of log */
 	bool json, colour;
 	char run[64];
 	struct ex_ruleset *rs;
@@ -48,9 +51,10 @@ int ex_audit_new(const struct ex_audit_options *options, struct ex_audit **ret)
 
 	if (!a)
 		return -ENOMEM;
-	a->log.fd = options->fd;
+	a->log.fd = options->file ? -1 : options->fd;
+	a->file = options->file;
 	a->terminal.fd = options->terminal;
-	a->json = options->json;
+	a->json = options->json || options->file;
 	a->colour =
 		options->terminal >= 0 && isatty(options->terminal) && !(no_colour && no_colour[0]);
 	ex_audit_set(a->run, sizeof(a->run), ex_span_str(options->run));
@@ -70,6 +74,18 @@ void ex_audit_free(struct ex_audit *a)
 }
 
 /* ---- the log ---- */
+
+static bool has_log(const struct ex_audit *a)
+{
+	return a->file || a->log.fd >= 0;
+}
+
+/* line has EX_CHAIN_TAIL_MAX bytes of room behind it. */
+static int log_line(struct ex_audit *a, char *line, size_t len)
+{
+	return a->file ? ex_audit_file_append(a->file, line, len)
+		       : ex_audit_sink_line(&a->log, line, len);
+}
 
 /* A record about the log itself. */
 static ssize_t note_line(const struct ex_audit *a, const char *type, char *out, size_t cap)
@@ -107,16 +123,16 @@ static ssize_t note_line(const struct ex_audit *a, const char *type, char *out, 
 /* Tells about lines lost before, now that something may be written again. */
 static int tell_losses(struct ex_audit *a)
 {
-	char line[512];
+	char line[512 + EX_CHAIN_TAIL_MAX];
 	ssize_t n;
 	int r;
 
 	if (a->lost == a->lost_told)
 		return 0;
-	n = note_line(a, "lost", line, sizeof(line));
+	n = note_line(a, "lost", line, 512);
 	if (n < 0)
 		return (int)n;
-	r = ex_audit_sink_line(&a->log, line, (size_t)n);
+	r = log_line(a, line, (size_t)n);
 	if (r == 0)
 		a->lost_told = a->lost;
 	return r;
@@ -125,16 +141,16 @@ static int tell_losses(struct ex_audit *a)
 static void log_record(struct ex_audit *a, const struct ex_audit_record *rec,
 		       const struct ex_rule_info *rule)
 {
-	char line[EX_AUDIT_LINE_MAX], time[EX_AUDIT_TIME];
+	char line[EX_AUDIT_LINE_MAX + EX_CHAIN_TAIL_MAX], time[EX_AUDIT_TIME];
 	struct ex_audit_stamp stamp = { .time = time, .run = a->run, .seq = a->seq, .rule = rule };
 	ssize_t n;
 
-	if (a->log.fd < 0)
+	if (!has_log(a))
 		return;
 	ex_audit_now(time);
-	n = a->json ? ex_audit_line_json(rec, &stamp, line, sizeof(line))
-		    : ex_audit_line_text(rec, &stamp, line, sizeof(line));
-	if (n < 0 || tell_losses(a) < 0 || ex_audit_sink_line(&a->log, line, (size_t)n) < 0)
+	n = a->json ? ex_audit_line_json(rec, &stamp, line, EX_AUDIT_LINE_MAX)
+		    : ex_audit_line_text(rec, &stamp, line, EX_AUDIT_LINE_MAX);
+	if (n < 0 || tell_losses(a) < 0 || log_line(a, line, (size_t)n) < 0)
 		a->lost++;
 }
 
@@ -215,10 +231,10 @@ void ex_audit_write(struct ex_audit *a, const struct ex_audit_record *rec)
 void ex_audit_summary(struct ex_audit *a)
 {
 	char line[2048];
-	ssize_t end = note_line(a, "summary", line, sizeof(line));
+	ssize_t end = note_line(a, "summary", line, 512);
 	int n;
 
-	if (a->log.fd >= 0 && end > 0 && ex_audit_sink_line(&a->log, line, (size_t)end) < 0)
+	if (has_log(a) && end > 0 && log_line(a, line, (size_t)end) < 0)
 		a->lost++;
 	if (a->terminal.fd < 0 || a->seq == 0)
 		return;

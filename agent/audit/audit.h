@@ -54,10 +54,12 @@ void ex_audit_set(char *dst, size_t size, struct ex_span text);
 void ex_audit_set_path(char *dst, size_t size, struct ex_span path);
 
 struct ex_audit;
+struct ex_audit_file;
 
 struct ex_audit_options {
-	int fd;                /* log file opened O_APPEND; -1 = none */
-	bool json;             /* format of fd: JSON lines, else text lines */
+	int fd; /* log file opened O_APPEND; -1 = none. The process ignores SIGPIPE */
+	struct ex_audit_file *file; /* instead of fd: a chained log (file.h), shared, not owned */
+	bool json;                  /* format of fd: JSON lines, else text lines */
 	int terminal;          /* where short lines about denials go, usually 2; -1 = nowhere */
 	const char *run;       /* identifies this run or endpoint in every record */
 	struct ex_ruleset *rs; /* names rules; a reference is taken */

@@ -1,0 +1,318 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/audit/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "agent/audit/head.h"
+#include "agent/audit/line.h"
+#include "agent/audit/sink.h"
+#include "agent/core/log.h"
+
+#define ROTATE_BYTES (64u << 20)
+#define KEEP         8
+#define HEAD_MS      1000
+#define TAIL_BYTES   (2 * (EX_AUDIT_LINE_MAX + EX_CHAIN_TAIL_MAX)) /* holds a whole last line */
+
+struct ex_audit_file {
+	char path[PATH_MAX - 16], key_file[PATH_MAX];
+	struct ex_audit_sink sink;
+	struct ex_audit_keys keys;
+	struct ex_chain chain;
+	uint64_t size, rotate_bytes, rotate_at;
+	unsigned keep;
+	uint64_t head_n, head_at; /* the record the head tells of; when it was written */
+};
+
+static uint64_t now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+void ex_audit_file_sync_head(struct ex_audit_file *f)
+{
+	char path[PATH_MAX];
+
+	f->head_at = now_ms();
+	if (f->head_n == f->chain.n)
+		return;
+	snprintf(path, sizeof(path), "%s.head", f->path);
+	if (ex_audit_head_write(path, &f->chain, ex_audit_keys_current(&f->keys)) == 0)
+		f->head_n = f->chain.n;
+}
+
+/* ---- where the chain goes on ---- */
+
+/* The last authentic record among the bytes; false when there is none. */
+static bool tail_search(struct ex_span bytes, const struct ex_audit_keys *keys,
+			struct ex_chain *ret)
+{
+	while (bytes.len) {
+		const char *nl = memrchr(bytes.ptr, '\n', bytes.len);
+		struct ex_span line = bytes;
+		struct ex_chain_link link;
+
+		if (nl) {
+			line.ptr = nl + 1;
+			line.len = bytes.len - (size_t)(line.ptr - bytes.ptr);
+		}
+		bytes.len = nl ? (size_t)(nl - bytes.ptr) : 0;
+		if (ex_chain_parse(line, &link) && ex_chain_authentic(&link, keys) &&
+		    !ex_span_eq(link.type, EX_SPAN("head"))) {
+			ret->n = link.n;
+			memcpy(ret->mac, link.mac, sizeof(ret->mac));
+			return true;
+		}
+	}
+	return false;
+}
+
+/* 1: found; 0: the file is empty; -EBADMSG: nothing in it can be trusted; other negative errno. */
+static int chain_recover(struct ex_audit_file *f, int fd, bool *ret_torn)
+{
+	struct stat st;
+	EX_AUTO_FREE char *tail = NULL;
+	size_t len;
+	ssize_t n;
+
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	if (st.st_size == 0)
+		return 0;
+	len = (uint64_t)st.st_size < TAIL_BYTES ? (size_t)st.st_size : TAIL_BYTES;
+	tail = malloc(len);
+	if (!tail)
+		return -ENOMEM;
+	n = pread(fd, tail, len, st.st_size - (off_t)len);
+	if (n != (ssize_t)len)
+		return n < 0 ? -errno : -EIO;
+	*ret_torn = tail[len - 1] != '\n';
+	return tail_search((struct ex_span){ tail, len }, &f->keys, &f->chain) ? 1 : -EBADMSG;
+}
+
+/* An empty log goes on where the file before it ended. */
+static int chain_recover_rotated(struct ex_audit_file *f)
+{
+	char path[PATH_MAX];
+	EX_AUTO_CLOSE int fd = -1;
+	bool torn;
+
+	snprintf(path, sizeof(path), "%s.1", f->path);
+	fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return errno == ENOENT ? 0 : -errno;
+	return chain_recover(f, fd, &torn);
+}
+
+/*
+ * A log that ends before its head was cut. The chain goes on from the head, so that what is missing
+ * stays missing for everyone who verifies.
+ */
+static int chain_recover_head(struct ex_audit_file *f)
+{
+	char path[PATH_MAX];
+	struct ex_chain head;
+	int r;
+
+	snprintf(path, sizeof(path), "%s.head", f->path);
+	r = ex_audit_head_read(path, &f->keys, &head);
+	if (r == -ENOENT || r == -EBADMSG)
+		return 0;
+	if (r < 0)
+		return r;
+	if (head.n > f->chain.n) {
+		ex_warning("%s: records up to %llu were written, but it ends at %llu", f->path,
+			   (unsigned long long)head.n, (unsigned long long)f->chain.n);
+		f->chain = head;
+	}
+	return 0;
+}
+
+/* ---- files ---- */
+
+/* The file at path, locked; it is still the file at path then. */
+static int log_open(const char *path, int *ret)
+{
+	EX_AUTO_CLOSE int fd =
+		open(path, O_RDWR | O_CREAT | O_APPEND | O_NOFOLLOW | O_NOCTTY | O_CLOEXEC, 0600);
+	struct stat a, b;
+
+	if (fd < 0)
+		return -errno;
+	if (flock(fd, LOCK_EX | LOCK_NB) < 0)
+		return errno == EWOULDBLOCK ? -EBUSY : -errno;
+	if (fstat(fd, &a) < 0 || stat(path, &b) < 0)
+		return -errno;
+	if (!S_ISREG(a.st_mode))
+		return -EINVAL;
+	if (a.st_dev != b.st_dev || a.st_ino != b.st_ino)
+		return -EBUSY;
+	*ret = EX_TAKE_FD(fd);
+	return 0;
+}
+
+static int start_append(struct ex_audit_file *f)
+{
+	char line[512];
+	struct ex_chain next;
+	ssize_t n = ex_audit_note_seal(&f->chain, ex_audit_keys_current(&f->keys), "start", line,
+				       sizeof(line), &next);
+	int r;
+
+	if (n < 0)
+		return (int)n;
+	r = ex_audit_sink_line(&f->sink, line, (size_t)n);
+	if (r < 0)
+		return r;
+	f->chain = next;
+	f->size += (size_t)n;
+	return 0;
+}
+
+static void shift_names(const struct ex_audit_file *f)
+{
+	char from[PATH_MAX], to[PATH_MAX];
+
+	for (unsigned i = f->keep; i > 1; i--) {
+		snprintf(from, sizeof(from), "%s.%u", f->path, i - 1);
+		snprintf(to, sizeof(to), "%s.%u", f->path, i);
+		(void)!rename(from, to); /* the first times there is none */
+	}
+}
+
+/* On failure the old file goes on, and rotation is tried again a good while later. */
+static void rotate(struct ex_audit_file *f)
+{
+	char to[PATH_MAX];
+	int fd, r = 0;
+
+	f->rotate_at = f->size + f->rotate_bytes;
+	shift_names(f);
+	snprintf(to, sizeof(to), "%s.1", f->path);
+	if (rename(f->path, to) < 0)
+		r = -errno;
+	if (r == 0)
+		r = log_open(f->path, &fd);
+	if (r < 0) {
+		ex_warning("%s cannot be rotated: %s", f->path, strerror(-r));
+		return;
+	}
+	close(f->sink.fd);
+	f->sink = (struct ex_audit_sink){ .fd = fd };
+	f->size = 0;
+	f->rotate_at = f->rotate_bytes;
+	r = start_append(f);
+	if (r < 0)
+		ex_warning("%s: %s", f->path, strerror(-r));
+}
+
+static int file_start(struct ex_audit_file *f)
+{
+	struct stat st;
+	int r = log_open(f->path, &f->sink.fd);
+
+	if (r < 0)
+		return r;
+	if (fstat(f->sink.fd, &st) < 0)
+		return -errno;
+	f->size = (uint64_t)st.st_size;
+	r = chain_recover(f, f->sink.fd, &f->sink.torn);
+	if (r == 0)
+		r = chain_recover_rotated(f);
+	if (r == -EBADMSG)
+		ex_warning("%s: nothing to chain on to; a new chain begins (see audit verify)",
+			   f->path);
+	else if (r < 0)
+		return r;
+	r = chain_recover_head(f);
+	return r < 0 ? r : start_append(f);
+}
+
+int ex_audit_file_open(const struct ex_audit_file_options *options, struct ex_audit_file **ret)
+{
+	struct ex_audit_file *f = calloc(1, sizeof(*f));
+	int r = 0;
+
+	if (!f)
+		return -ENOMEM;
+	f->sink.fd = -1;
+	f->rotate_bytes = options->rotate_bytes ? options->rotate_bytes : ROTATE_BYTES;
+	f->rotate_at = f->rotate_bytes;
+	f->keep = options->keep ? options->keep : KEEP;
+	if (strlen(options->path) >= sizeof(f->path) ||
+	    (options->key_file && strlen(options->key_file) >= sizeof(f->key_file)))
+		r = -ENAMETOOLONG;
+	if (r == 0) {
+		memcpy(f->path, options->path, strlen(options->path) + 1);
+		if (options->key_file)
+			memcpy(f->key_file, options->key_file, strlen(options->key_file) + 1);
+		r = f->key_file[0] ? ex_audit_keys_load(f->key_file, &f->keys) : 0;
+	}
+	if (r == 0)
+		r = file_start(f);
+	if (r < 0) {
+		ex_error("audit log %s: %s", options->path,
+			 r == -EBUSY ? "another process writes it" : strerror(-r));
+		ex_audit_file_close(f);
+		return r;
+	}
+	ex_audit_file_sync_head(f);
+	*ret = f;
+	return 0;
+}
+
+void ex_audit_file_close(struct ex_audit_file *f)
+{
+	if (!f)
+		return;
+	if (f->sink.fd >= 0) {
+		ex_audit_file_sync_head(f);
+		close(f->sink.fd);
+	}
+	ex_audit_keys_wipe(&f->keys);
+	free(f);
+}
+
+int ex_audit_file_append(struct ex_audit_file *f, char *line, size_t len)
+{
+	struct ex_chain next;
+	ssize_t n;
+	int r;
+
+	if (f->size >= f->rotate_at)
+		rotate(f);
+	n = ex_chain_seal(&f->chain, ex_audit_keys_current(&f->keys), line, len, &next);
+	if (n < 0)
+		return (int)n;
+	r = ex_audit_sink_line(&f->sink, line, (size_t)n);
+	if (r < 0)
+		return r;
+	f->chain = next;
+	f->size += (size_t)n;
+	if (now_ms() - f->head_at >= HEAD_MS)
+		ex_audit_file_sync_head(f);
+	return 0;
+}
+
+int ex_audit_file_reload_keys(struct ex_audit_file *f)
+{
+	struct ex_audit_keys keys;
+	int r;
+
+	if (!f->key_file[0])
+		return 0;
+	r = ex_audit_keys_load(f->key_file, &keys);
+	if (r < 0)
+		return r;
+	f->keys = keys;
+	ex_audit_keys_wipe(&keys);
+	return 0;
+}
