@@ -1,0 +1,49 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# HTTP/2 through the gates: real clients, each stream judged, over IPv4 and IPv6.
+
+# shellcheck source=tests/lib/e2e.sh
+. "$(dirname "$0")/../lib/e2e.sh"
+world_enter "$@"
+world_up
+
+MODELS=https://api.openai.com/v1/models
+BODY=$WORLD/tmp/ask.json
+printf '%s' "$ASK" >"$BODY"
+VERSION='%{http_version} %{http_code}\n'
+
+for family in 4 6; do
+	out=$(agent curl -$family -sS -m 10 --http2 -o /dev/null -w "$VERSION" -d "$ASK" $CHAT)
+	same "IPv$family: an allowed request over h2" "$out" "2 200"
+	audited "IPv$family: is in the audit log" '"method": ?"POST"' '"verdict": ?"allow"' '"path": ?"/v1/chat/completions"'
+	out=$(agent curl -$family -sS -m 10 --http2 -w "$VERSION" $MODELS)
+	has "IPv$family: a denied one is 403 over h2" "$out" '^2 403'
+	has "IPv$family: and says why" "$out" '"http-denied"'
+	audited "IPv$family: the denial is in the audit log" '"verdict": ?"deny"' "$(reason http-denied)"
+done
+unseen "nothing denied reached the server" ' GET /v1/models'
+
+# Both on one connection: attacks.md 20 and 21.
+out=$(agent nghttp -v --no-dep -d "$BODY" $CHAT $MODELS 2>&1)
+has "two streams of one connection: the allowed one" "$out" ':status: 200'
+has "two streams of one connection: the denied one" "$out" ':status: 403'
+
+out=$(agent curl -sS -m 10 --http2 -H 'Host: evil.example' -o /dev/null -w "$VERSION" -d "$ASK" $CHAT)
+same "another :authority is 421 (14, 19)" "$out" "2 421"
+out=$(agent nghttp -v -H 'host: evil.example' -d "$BODY" $CHAT 2>&1)
+hasnt "another Host beside :authority never passes (19)" "$out" ':status: 200'
+unseen "and none of it arrived" 'evil\.example'
+
+refuse "dot segments are refused (7)" \
+	agent curl -sS -f -m 10 --http2 --path-as-is -o /dev/null -d "$ASK" "$CHAT/../../models"
+audited "with their reason" "$(reason http-malformed)"
+
+# 26: the preface without TLS, and by upgrade
+out=$(agent curl -sS -m 10 --http2-prior-knowledge -w "$VERSION" -d "$ASK" http://$GATEWAY4:8080/v1/chat/completions 2>&1)
+hasnt "prior knowledge without TLS is refused (26)" "$out" '^2 200'
+audited "with its reason" "$(reason h2-unsupported)"
+
+out=$(agent h2load -n 200 -c 4 -m 20 -d "$BODY" $CHAT 2>&1)
+has "200 requests, 20 at a time on 4 connections" "$out" '200 succeeded, 0 failed'
+
+tap_done
