@@ -149,6 +149,7 @@ static int server_new(struct ex_tls *tls)
 	SSL_CTX *ctx = tls->server = SSL_CTX_new(TLS_server_method());
 
 	if (!ctx || !context_harden(ctx, "ECDHE+ECDSA+AESGCM:ECDHE+ECDSA+CHACHA20") ||
+	    SSL_CTX_set1_groups_list(ctx, "X25519:P-256:P-384") != 1 ||
 	    SSL_CTX_set_num_tickets(ctx, 0) != 1 || SSL_CTX_set_max_early_data(ctx, 0) != 1)
 		return -EIO;
 	SSL_CTX_set_tlsext_servername_callback(ctx, ex_tls_on_servername);

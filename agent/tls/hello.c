@@ -97,8 +97,10 @@ static enum ex_hello_status records_walk(struct records *r, struct ex_hello *ret
 			return EX_HELLO_BAD;
 		if (have < size)
 			return records_more(r, off, ret);
-		if (r->head == HANDSHAKE_HEAD && r->body == r->hello)
+		if (r->head == HANDSHAKE_HEAD && r->body == r->hello) {
+			ret->size = off;
 			return off <= EX_HELLO_MAX ? EX_HELLO_DONE : EX_HELLO_BAD;
+		}
 	}
 }
 

@@ -20,6 +20,7 @@ enum ex_hello_status {
 
 struct ex_hello {
 	enum ex_reason reason; /* for BAD: TLS_MALFORMED or SNI_INVALID */
+	size_t size;           /* for DONE: the bytes that are the hello; others may follow */
 	size_t need; /* for MORE: len < need <= EX_HELLO_MAX; calling earlier is useless */
 	bool has_sni;
 	char sni[EX_SNI_MAX + 1]; /* canonical; a valid DNS host name that is not an IP literal */
@@ -40,6 +41,31 @@ struct ex_hello {
 
 /* Pure: gives the same answer for the same bytes, and for more bytes of the same stream. */
 enum ex_hello_status ex_hello_parse(const void *bytes, size_t len, struct ex_hello *ret);
+
+/*
+ * A server may ask for a second ClientHello (HelloRetryRequest, RFC 8446 4.1.4), and some servers
+ * then go by the name in the second. So whoever passes TLS through by name forwards hello.size
+ * bytes, holds the rest back, and looks at the first bytes of the answer:
+ *
+ *	FINAL	the client says no more in clear: everything may pass both ways
+ *	RETRY	hold on until ex_hello_parse_again() is DONE; its size bytes, and all behind, may
+ *pass ODD	not an answer of TLS: it may pass to the client, but nothing more to the server
+ */
+enum ex_hello_answer {
+	EX_ANSWER_MORE = 0, /* EX_ANSWER_MAX bytes are always enough */
+	EX_ANSWER_FINAL,
+	EX_ANSWER_RETRY,
+	EX_ANSWER_ODD,
+};
+#define EX_ANSWER_MAX 43
+enum ex_hello_answer ex_hello_answer(const void *bytes, size_t len);
+
+/*
+ * The client's bytes behind its first hello, after RETRY. BAD with SNI_DENIED when the second hello
+ * does not name the same server, or ECH when it newly hides one.
+ */
+enum ex_hello_status ex_hello_parse_again(const void *bytes, size_t len,
+					  const struct ex_hello *first, struct ex_hello *ret);
 
 /* A fatal alert record (RFC 8446 6) a client shows as an error at once: 7 bytes. */
 enum {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * ClientHello: no crash; a name that is given out is canonical; need is honest; the same hello cut
- * into other records reads the same.
+ * into other records reads the same; a second hello passes only with the name of the first.
  */
 #include "agent/tls/hello.h"
 
@@ -47,20 +47,25 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	static uint8_t other[4 * EX_HELLO_MAX];
 	struct ex_hello h, h2;
 	enum ex_hello_status status = ex_hello_parse(data, size, &h);
+	struct ex_hello first = { .early_data = size & 1, .ech = size & 2 };
 	size_t n;
 
+	(void)ex_hello_answer(data, size);
+	if (ex_hello_parse_again(data, size, &first, &h2) == EX_HELLO_DONE)
+		CHECK(!h2.has_sni && h2.size <= size && (first.ech || !h2.ech));
 	if (status == EX_HELLO_MORE)
 		CHECK(h.need > size && h.need <= EX_HELLO_MAX);
 	if (status == EX_HELLO_BAD)
 		CHECK(h.reason == EX_R_TLS_MALFORMED || h.reason == EX_R_SNI_INVALID);
 	if (status != EX_HELLO_DONE)
 		return 0;
+	CHECK(h.size <= size);
 	if (h.has_sni)
 		CHECK(ex_tls_name_is_canonical((struct ex_span){ h.sni, h.sni_len }));
 	n = rewrap(data, size, other);
 	if (n > EX_HELLO_MAX)
 		return 0;
-	CHECK(ex_hello_parse(other, n, &h2) == EX_HELLO_DONE);
+	CHECK(ex_hello_parse(other, n, &h2) == EX_HELLO_DONE && h2.size == n);
 	CHECK(h2.has_sni == h.has_sni && strcmp(h2.sni, h.sni) == 0 && h2.ech == h.ech);
 	CHECK(ex_hello_parse(other, n - 1, &h2) == EX_HELLO_MORE && h2.need == n);
 	return 0;

@@ -404,6 +404,33 @@ static void test_name_is_compared_without_case_and_its_absence_is_denied(void **
 	}
 }
 
+/* A second ClientHello, asked for by HelloRetryRequest, is held to the name as the first is. */
+static void test_deny_client_that_changes_its_name_behind_a_retry(void **state)
+{
+	static const char *const second[] = { "api.openai.com", "evil.com" };
+
+	(void)state;
+	for (size_t i = 0; i < EX_ARRAY_SIZE(second); i++) {
+		struct foreign f;
+		struct pair p;
+		uint32_t want;
+
+		pair_open(&p);
+		foreign_open(&f, false, p.fd[1]);
+		SSL_set1_groups_list(f.ssl,
+				     "P-521:P-256"); /* a key share for a group we do not take */
+		SSL_set_tlsext_host_name(f.ssl, "api.openai.com");
+		assert_int_equal(ex_tls_accept(tls, p.fd[0], NAME, NULL, 0, false, &p.server), 0);
+		SSL_do_handshake(f.ssl);
+		assert_int_equal(ex_tls_handshake(p.server, &want), -EAGAIN);
+		SSL_set_tlsext_host_name(f.ssl, second[i]);
+		SSL_do_handshake(f.ssl);
+		assert_int_equal(foreign_handshake(&f, p.server), i == 0 ? 0 : -EPROTO);
+		foreign_close(&f);
+		pair_close(&p);
+	}
+}
+
 static void test_deny_client_that_speaks_no_protocol_of_ours(void **state)
 {
 	static const struct {
@@ -616,6 +643,7 @@ int main(void)
 		cmocka_unit_test(test_leaf_cache_is_bounded_and_forgets_the_unused),
 		cmocka_unit_test(test_deny_upstream_signed_by_a_stranger),
 		cmocka_unit_test(test_name_is_compared_without_case_and_its_absence_is_denied),
+		cmocka_unit_test(test_deny_client_that_changes_its_name_behind_a_retry),
 		cmocka_unit_test(test_deny_client_that_speaks_no_protocol_of_ours),
 		cmocka_unit_test(test_deny_tls_1_1_and_allow_tls_1_2),
 		cmocka_unit_test(test_no_ticket_is_given),
