@@ -1,0 +1,177 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""What HTTP/1.1 promises a client, through exeat: interim and bodiless answers, early ends, streaming,
+reuse. Each on a connection of its own, against tests/lib/scripted_origin.py. Prints TAP points.
+
+usage: http1_cases.py HOST PORT
+"""
+import re
+import socket
+import sys
+import time
+
+HOST, PORT = sys.argv[1], int(sys.argv[2])
+
+
+def request(target, fields=(), method="GET", version="HTTP/1.1", body=b""):
+    lines = ["%s /case/%s %s" % (method, target, version), "Host: %s:%d" % (HOST, PORT)]
+    return "\r\n".join(lines + list(fields)).encode() + b"\r\n\r\n" + body
+
+
+def point(good, what, *details):
+    print(("ok - " if good else "not ok - ") + what)
+    if not good:
+        for detail in details:
+            print("# %.500r" % (detail,))
+
+
+class Client:
+    def __init__(self):
+        self.sock = socket.create_connection((HOST, PORT), 5)
+        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.data = b""
+
+    def send(self, data):
+        try:
+            self.sock.sendall(data)
+        except OSError:
+            pass
+        return self
+
+    def until(self, what, seconds=3):
+        """Reads until what is there (or the end of the stream); the bytes up to and with it."""
+        end = time.monotonic() + seconds
+        while what not in self.data and (left := end - time.monotonic()) > 0:
+            self.sock.settimeout(left)
+            try:
+                piece = self.sock.recv(65536)
+            except OSError:
+                break
+            if not piece:
+                break
+            self.data += piece
+        at = self.data.find(what)
+        at = len(self.data) if at < 0 else at + len(what)
+        got, self.data = self.data[:at], self.data[at:]
+        return got
+
+    def rest(self, seconds=3):
+        """Everything until the end of the stream; None in the place of an end that did not come."""
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            self.sock.settimeout(left)
+            try:
+                piece = self.sock.recv(65536)
+            except socket.timeout:
+                return self.data, "open"
+            except OSError:
+                return self.data, "reset"
+            if not piece:
+                return self.data, "closed"
+            self.data += piece
+        return self.data, "open"
+
+
+def once(target, *fields, seconds=1, **kw):
+    return Client().send(request(target, fields, **kw)).rest(seconds)
+
+
+def interim():
+    c = Client().send(request("continue", ["Expect: 100-continue", "Content-Length: 3"], "POST"))
+    got = c.until(b"\r\n\r\n")
+    point(got.startswith(b"HTTP/1.1 100 "), "100 Continue comes before the body is sent", got)
+    got = c.send(b"abc").until(b"ok")
+    point(got.startswith(b"HTTP/1.1 200 ") and got.endswith(b"ok"), "and the answer after it", got)
+    got = c.send(request("next")).until(b" 1")
+    point(got.startswith(b"HTTP/1.1 200 "), "and the connection goes on", got)
+    got, _ = once("no-continue", "Expect: 100-continue", "Content-Length: 3", method="POST")
+    point(got.startswith(b"HTTP/1.1 417 ") and got.endswith(b"no"), "a refused expectation is told", got)
+    got, _ = once("hints")
+    point(got.startswith(b"HTTP/1.1 103 ") and b"Link: </x>" in got and got.endswith(b"ok"),
+          "103 Early Hints pass", got)
+    got, end = once("many-hints", seconds=3)
+    point(end != "open" and not got.endswith(b"ok"), "a flood of interim answers is cut off", got[-200:], end)
+
+
+def bodiless():
+    for target, status in (("204", 204), ("204-length", 204), ("304", 304)):
+        c = Client().send(request(target) + request("next"))
+        got = c.until(b"GET 0 1")
+        point(got.startswith(b"HTTP/1.1 %d " % status) and b"\r\n\r\nHTTP/1.1 200 " in got,
+              "%s has no body, and the next answer follows" % target, got)
+        point(status == 204 and b"Content-Length" not in got.split(b"\r\n\r\n")[0] or
+              status == 304 and b"Content-Length: 5" in got, "%s tells its length only when it may" % target, got)
+    for target in ("head", "head-chunked"):
+        c = Client().send(request(target, method="HEAD") + request("next"))
+        got = c.until(b"GET 0 1")
+        point(b"\r\n\r\nHTTP/1.1 200 " in got, "an answer to HEAD has no body (%s)" % target, got)
+
+
+def streaming():
+    c, start = Client().send(request("chunks")), time.monotonic()
+    c.until(b"one")
+    first = time.monotonic() - start
+    rest = c.until(b"0\r\n\r\n")
+    last = time.monotonic() - start
+    point(first < 0.25 < 0.5 < last, "chunks arrive as they are sent", first, last)
+    point(re.search(rb"two\r\n.*three\r\n0\r\n\r\n$", rest, re.S), "and end as they should", rest)
+    got, end = once("trailers")
+    point(b"X-Sum" not in got and b"ext" not in got and got.endswith(b"2\r\nok\r\n0\r\n\r\n"),
+          "trailers and chunk extensions are dropped", got)
+    got, end = once("until-close")
+    point(got.endswith(b"all of it") and end == "closed" and b"Connection: close" in got,
+          "a body until the close is passed and closed", got, end)
+    body = b"x" * 3000000
+    got = Client().send(request("echo", ["Transfer-Encoding: chunked"], "POST", body=b"%x\r\n%s\r\n0\r\n\r\n" % (
+        len(body), body))).until(b"POST 3000000 0", 10)
+    point(got.endswith(b"POST 3000000 0"), "a large chunked body arrives whole", got)
+
+
+def early_and_half():
+    c = Client().send(request("early", ["Content-Length: 50000000"], "POST", body=b"y" * 300000))
+    got, end = c.rest()
+    point(got.startswith(b"HTTP/1.1 413 ") and got.endswith(b"big") and end in ("closed", "reset"),
+          "an early answer reaches a client that still sends", got, end)
+    c = Client().send(request("echo", ["Content-Length: 2"], "POST", body=b"ab"))
+    c.sock.shutdown(socket.SHUT_WR)
+    got, end = c.rest()
+    point(got.endswith(b"POST 2 0") and end == "closed", "a client that has closed its half gets its answer", got)
+    c = Client().send(request("echo", ["Content-Length: 9"], "POST", body=b"ab"))
+    c.sock.shutdown(socket.SHUT_WR)
+    got, end = c.rest()
+    point(b"200 OK" not in got, "half a request is not answered as a whole one", got)
+
+
+def reuse():
+    c = Client().send(b"".join(request("n%d" % i) for i in range(50)))
+    got = c.until(b"GET 0 49")
+    order = [int(n) for n in re.findall(rb"GET 0 (\d+)", got)]
+    point(order == list(range(50)), "50 pipelined requests are answered in order on one connection", order)
+    got, end = once("http10")
+    point(got.endswith(b"ok"), "an answer of HTTP/1.0 passes", got, end)
+    got, end = once("next", "Connection: close")
+    point(b"Connection: close" in got and end == "closed", "close is answered with close", got, end)
+    got, end = Client().send(request("unasked") + request("next")).rest(1)
+    point(b"POISONED" not in got, "an answer nobody asked for is not given to the next request", got)
+
+
+def broken_answers():
+    for target in ("cl-te", "two-lengths", "bare-lf", "fold", "big-head", "not-http", "nothing", "cut-head",
+                   "unasked-101"):
+        got, end = once(target)
+        point(got.startswith(b"HTTP/1.1 502 ") and b"upstream-protocol" in got,
+              "%s is a 502 that says why" % target, got, end)
+    for target in ("cut-length", "cut-chunk"):
+        got, end = once(target)
+        whole = got.endswith(b"0\r\n\r\n") or len(got.split(b"\r\n\r\n", 1)[-1]) >= 10
+        point(not whole and end != "open", "%s does not look whole" % target, got, end)
+    got, _ = once("hop")
+    point(b"Keep-Alive:" not in got and b"Proxy-Auth" not in got and got.endswith(b"ok"),
+          "hop-by-hop fields of an answer stay behind", got)
+
+
+for group in (interim, bodiless, streaming, early_and_half, reuse, broken_answers):
+    try:
+        group()
+    except OSError as error:
+        point(False, "%s: %s" % (group.__name__, error))
