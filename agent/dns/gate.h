@@ -22,7 +22,7 @@ struct ex_dns_learn {
 	size_t n_addrs;
 };
 
-struct ex_dns_verdict { /* for the audit record */
+struct ex_dns_verdict {                         /* for the audit record */
 	const struct ex_dns_question *question; /* NULL when it could not be parsed */
 	struct ex_decision decision;
 	const struct ex_dns_answer *answer; /* NULL when none was given */
@@ -47,8 +47,8 @@ EX_MUST_CHECK int ex_dns_gate_new(struct ex_loop *loop, struct ex_ruleset *rs,
 void ex_dns_gate_free(struct ex_dns_gate *g);
 
 /*
- * Another policy from now on, also for questions in flight: their answers are judged by it. What was
- * learned stays in ex_names, which says what is, not what is allowed.
+ * Another policy from now on, also for questions in flight: their answers are judged by it. What
+ * was learned stays in ex_names, which says what is, not what is allowed.
  */
 void ex_dns_gate_swap(struct ex_dns_gate *g, struct ex_ruleset *rs);
 

@@ -15,12 +15,20 @@
 #define EX_DNS_UDP_MAX   1232
 
 enum {
-	EX_DNS_A = 1, EX_DNS_CNAME = 5, EX_DNS_PTR = 12, EX_DNS_AAAA = 28, EX_DNS_HTTPS = 65,
+	EX_DNS_A = 1,
+	EX_DNS_CNAME = 5,
+	EX_DNS_PTR = 12,
+	EX_DNS_AAAA = 28,
+	EX_DNS_HTTPS = 65,
 };
 
 enum {
-	EX_DNS_NOERROR = 0, EX_DNS_FORMERR = 1, EX_DNS_SERVFAIL = 2, EX_DNS_NXDOMAIN = 3,
-	EX_DNS_NOTIMP = 4, EX_DNS_REFUSED = 5,
+	EX_DNS_NOERROR = 0,
+	EX_DNS_FORMERR = 1,
+	EX_DNS_SERVFAIL = 2,
+	EX_DNS_NXDOMAIN = 3,
+	EX_DNS_NOTIMP = 4,
+	EX_DNS_REFUSED = 5,
 };
 
 struct ex_dns_question {
@@ -28,7 +36,7 @@ struct ex_dns_question {
 	bool rd, edns;
 	uint16_t udp_size; /* EDNS size, or 512 */
 	size_t name_len;
-	char name[EX_DNS_NAME_MAX + 1];      /* canonical: lower case, no trailing dot, LDH and '_' */
+	char name[EX_DNS_NAME_MAX + 1]; /* canonical: lower case, no trailing dot, LDH and '_' */
 	char name_sent[EX_DNS_NAME_MAX + 1]; /* as sent (0x20 bits), echoed in the reply */
 };
 
@@ -48,8 +56,8 @@ struct ex_dns_answer {
 };
 
 /*
- * Reads the resolver's reply to (name, type), type A or AAAA: the CNAME chain must start at name and
- * be consistent; addresses must belong to its end. 0 or -EBADMSG.
+ * Reads the resolver's reply to (name, type), type A or AAAA: the CNAME chain must start at name
+ * and be consistent; addresses must belong to its end. 0 or -EBADMSG.
  */
 int ex_dns_parse_answer(const void *msg, size_t len, struct ex_span name, uint16_t type,
 			struct ex_dns_answer *ret);

@@ -22,7 +22,7 @@ EX_MUST_CHECK int ex_names_add(struct ex_names *t, const struct ex_ip *ip, struc
 			       uint64_t now_ms, uint64_t ttl_ms);
 
 /* Valid names of ip, at most cap; spans live until the next ex_names_add(). Returns how many. */
-size_t ex_names_of(struct ex_names *t, const struct ex_ip *ip, uint64_t now_ms,
-		   struct ex_span *out, size_t cap);
+size_t ex_names_of(struct ex_names *t, const struct ex_ip *ip, uint64_t now_ms, struct ex_span *out,
+		   size_t cap);
 
 #endif

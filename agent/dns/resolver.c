@@ -5,294 +5,117 @@
  * c-ares 1.18 keeps one UDP socket per server open as long as any query waits, so under load one
  * source port would serve for hours. A resolver therefore has a pool of channels: one channel takes
  * PER_PORT queries, then the next idle one is used; an idle channel has no socket, so that its next
- * query leaves from a fresh port. Query ids come from getrandom(), not from c-ares' generator.
- *
- * c-ares reads resolv.conf, nsswitch.conf, LOCALDOMAIN and RES_OPTIONS only for what it was not
- * told; channel_open() tells it everything. It reads /dev/urandom once, in ares_init_options().
+ * query leaves from a fresh port. Query ids come from getrandom(), not from c-ares' generator, and
+ * so does the case of the name's letters (draft-vixie-dnsext-dns0x20): a reply that does not repeat
+ * it may be forged, so the query is made again over TCP, by the one channel that has nothing else.
+ * A server that changes the case time and again is one that does so, and is then asked in lower
+ * case.
  */
-#include <ares.h>
 #include <errno.h>
-#include <sys/epoll.h>
 #include <sys/random.h>
-#include <sys/socket.h>
 
-#include "agent/dns/resolver.h"
+#include "agent/dns/resolver_channel.h"
 #include "agent/dns/wire.h"
 
 enum {
-	CHANNELS = 8,
-	SERVERS_MAX = 3, /* as resolv.conf(5) */
-	SOCKETS_MAX = 2 * SERVERS_MAX,
+	UDP_CHANNELS = 8,
+	TCP_CHANNEL = UDP_CHANNELS, /* the last one */
+	CHANNELS,
 	PER_PORT = 32,
-	PENDING_MAX = 512,
-	TRIES = 2,
-	ROUND_MS = 1500, /* first round over all servers; the second takes twice as long */
+	PENDING_MAX = 4096, /* of all workloads */
+	CASE_CHANGES_MAX = 16,
 	TICK_MS = 50,
-	NO_FD = ARES_SOCKET_BAD,
 };
 
-struct channel;
-
-struct sock {
-	struct ex_watch watch;
-	struct channel *channel;
-};
-
-struct channel {
+struct lane { /* a channel and what is under way on it */
+	struct ex_channel channel;
 	struct ex_resolver *r;
-	ares_channel ares;
 	unsigned pending; /* queries not answered yet */
 	unsigned used;    /* queries since it was idle */
-	struct sock socks[SOCKETS_MAX];
 };
 
 struct ex_resolver {
 	struct ex_loop *loop;
 	struct ex_timer tick; /* runs while anything is pending */
 	struct ex_defer free_later;
-	struct channel *current;
-	unsigned pending, depth; /* depth: inside c-ares */
+	struct lane *current;
+	unsigned pending;
+	unsigned case_changes; /* replies that did not repeat the name as it was sent */
 	bool dead, ticking;
-	size_t n_servers;
-	struct ex_resolver_server servers[SERVERS_MAX];
-	struct channel channels[CHANNELS];
+	struct lane lanes[CHANNELS];
 };
 
 struct ex_resolve {
-	struct channel *channel;
+	struct lane *lane;
 	void (*fn)(void *arg, int err, const void *msg, size_t len); /* NULL: cancelled */
 	void *arg;
 	bool edns, starting;
 	int err; /* of a query that failed while starting */
 	uint16_t type;
-	char name[EX_DNS_NAME_MAX + 1];
+	char name[EX_DNS_NAME_MAX + 1]; /* as sent */
 };
 
 static void on_reply(void *arg, int status, int timeouts, unsigned char *msg, int len);
 
-/* ---- sockets ---- */
-
-static ares_socket_t sock_open(int family, int type, int proto, void *arg)
-{
-	(void)arg;
-	return socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, proto);
-}
-
-static int sock_close(ares_socket_t fd, void *arg)
-{
-	(void)arg;
-	return close(fd);
-}
-
-/* c-ares 1.18 has no scope ids; a link-local server gets its interface here. */
-static int sock_connect(ares_socket_t fd, const struct sockaddr *sa, ares_socklen_t len, void *arg)
-{
-	const struct channel *ch = arg;
-	struct sockaddr_in6 in6;
-
-	if (sa->sa_family != AF_INET6)
-		return connect(fd, sa, len);
-	memcpy(&in6, sa, sizeof(in6));
-	for (size_t i = 0; i < ch->r->n_servers; i++) {
-		const struct ex_resolver_server *s = &ch->r->servers[i];
-
-		if (memcmp(s->ip.b, &in6.sin6_addr, sizeof(s->ip.b)) == 0)
-			in6.sin6_scope_id = s->scope;
-	}
-	return connect(fd, (const struct sockaddr *)&in6, sizeof(in6));
-}
-
-static ares_ssize_t sock_recv(ares_socket_t fd, void *buf, size_t len, int flags,
-			      struct sockaddr *from, ares_socklen_t *from_len, void *arg)
-{
-	(void)arg;
-	return recvfrom(fd, buf, len, flags, from, from_len);
-}
-
-static ares_ssize_t sock_send(ares_socket_t fd, const struct iovec *iov, int n, void *arg)
-{
-	struct msghdr m = { .msg_iovlen = (size_t)n };
-
-	(void)arg;
-	memcpy(&m.msg_iov, &iov, sizeof(iov)); /* sendmsg() does not write to it */
-	return sendmsg(fd, &m, MSG_NOSIGNAL);
-}
-
-static const struct ares_socket_functions sock_functions = {
-	.asocket = sock_open,
-	.aclose = sock_close,
-	.aconnect = sock_connect,
-	.arecvfrom = sock_recv,
-	.asendv = sock_send,
-};
-
-/* ---- driving c-ares ---- */
-
-static void destroy(struct ex_resolver *r)
-{
-	r->dead = true;
-	for (size_t i = 0; i < CHANNELS; i++)
-		if (r->channels[i].ares)
-			ares_destroy(r->channels[i].ares);
-	ex_timer_stop(r->loop, &r->tick);
-	free(r);
-}
-
-static void free_deferred(struct ex_defer *d)
-{
-	destroy(ex_container_of(d, struct ex_resolver, free_later));
-}
-
-static void process(struct channel *ch, int rfd, int wfd)
-{
-	struct ex_resolver *r = ch->r;
-
-	r->depth++;
-	ares_process_fd(ch->ares, rfd, wfd);
-	r->depth--;
-}
-
-static void on_socket(struct ex_watch *w, uint32_t events)
-{
-	struct sock *s = ex_container_of(w, struct sock, watch);
-	bool in = events & (EPOLLIN | EPOLLERR | EPOLLHUP);
-
-	process(s->channel, in ? w->fd : NO_FD, events & EPOLLOUT ? w->fd : NO_FD);
-}
-
-static struct sock *find_sock(struct channel *ch, int fd)
-{
-	for (size_t i = 0; i < SOCKETS_MAX; i++)
-		if (ch->socks[i].watch.fd == fd)
-			return &ch->socks[i];
-	return NULL;
-}
-
-/* c-ares wants other events for a socket, or is about to close it (none). */
-static void on_sock_state(void *arg, ares_socket_t fd, int readable, int writable)
-{
-	struct channel *ch = arg;
-	struct sock *s = find_sock(ch, fd);
-	uint32_t events = (readable ? EPOLLIN : 0u) | (writable ? EPOLLOUT : 0u);
-
-	if (events == 0) {
-		if (s)
-			ex_watch_stop(ch->r->loop, &s->watch);
-		return;
-	}
-	if (s) {
-		ex_watch_set(ch->r->loop, &s->watch, events);
-		return;
-	}
-	s = find_sock(ch, NO_FD);
-	if (!s || ex_watch_start(ch->r->loop, &s->watch, fd, events) < 0)
-		return; /* not watched: its queries time out and go to the next server */
-}
-
-/* A steady tick instead of ares_timeout(), which walks all queries each time. */
-static void on_tick(struct ex_timer *t)
-{
-	struct ex_resolver *r = ex_container_of(t, struct ex_resolver, tick);
-
-	for (size_t i = 0; i < CHANNELS && !r->dead; i++)
-		if (r->channels[i].pending > 0)
-			process(&r->channels[i], NO_FD, NO_FD);
-	r->ticking = r->pending > 0 && !r->dead && ex_timer_start(r->loop, t, TICK_MS) == 0;
-}
-
-/* ---- channels ---- */
-
-static int set_servers(struct channel *ch)
-{
-	struct ares_addr_port_node nodes[SERVERS_MAX] = { 0 };
-	const struct ex_resolver *r = ch->r;
-
-	for (size_t i = 0; i < r->n_servers; i++) {
-		const struct ex_resolver_server *s = &r->servers[i];
-		struct ares_addr_port_node *n = &nodes[i];
-
-		n->next = i + 1 < r->n_servers ? n + 1 : NULL;
-		n->family = ex_ip_is4(&s->ip) ? AF_INET : AF_INET6;
-		if (n->family == AF_INET)
-			memcpy(&n->addr.addr4, s->ip.b + 12, 4);
-		else
-			memcpy(&n->addr.addr6, s->ip.b, 16);
-		n->udp_port = n->tcp_port = s->port;
-	}
-	return ares_set_servers_ports(ch->ares, nodes) == ARES_SUCCESS ? 0 : -EINVAL;
-}
-
-static int channel_open(struct ex_resolver *r, struct channel *ch)
-{
-	char lookups[] = "b";
-	struct ares_options o = {
-		.flags = ARES_FLAG_NOSEARCH | ARES_FLAG_NOALIASES | ARES_FLAG_EDNS,
-		.timeout = (int)(ROUND_MS / r->n_servers),
-		.tries = TRIES,
-		.ndots = 1,
-		.lookups = lookups,
-		.ednspsz = EX_DNS_UDP_MAX,
-		.sock_state_cb = on_sock_state,
-		.sock_state_cb_data = ch,
-	};
-	int mask = ARES_OPT_FLAGS | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_NDOTS |
-		   ARES_OPT_LOOKUPS | ARES_OPT_EDNSPSZ | ARES_OPT_SOCK_STATE_CB | ARES_OPT_SERVERS |
-		   ARES_OPT_DOMAINS | ARES_OPT_SORTLIST | ARES_OPT_NOROTATE;
-
-	ch->r = r;
-	for (size_t i = 0; i < SOCKETS_MAX; i++) {
-		ch->socks[i].channel = ch;
-		ch->socks[i].watch.fd = NO_FD;
-		ch->socks[i].watch.fn = on_socket;
-	}
-	if (ares_init_options(&ch->ares, &o, mask) != ARES_SUCCESS) {
-		ch->ares = NULL;
-		return -ENOMEM;
-	}
-	ares_set_socket_functions(ch->ares, &sock_functions, ch);
-	return set_servers(ch);
-}
-
 /* The current channel until its port is worn; then an idle one; else the least busy. */
-static struct channel *pick_channel(struct ex_resolver *r)
+static struct lane *pick_lane(struct ex_resolver *r)
 {
-	struct channel *best = r->current;
+	struct lane *best = r->current;
 
 	if (best->pending == 0 || best->used < PER_PORT)
 		return best;
-	for (size_t i = 0; i < CHANNELS; i++)
-		if (r->channels[i].pending < best->pending)
-			best = &r->channels[i];
+	for (size_t i = 0; i < UDP_CHANNELS; i++)
+		if (r->lanes[i].pending < best->pending)
+			best = &r->lanes[i];
 	r->current = best;
 	return best;
 }
 
 /* ---- queries ---- */
 
+/* Gives each letter a case by chance, the id as well. */
+static int draw(struct ex_resolve *q, uint16_t *ret_id)
+{
+	uint8_t bits[2 + (EX_DNS_NAME_MAX + 7) / 8];
+	const struct ex_resolver *r = q->lane->r;
+	size_t len = strlen(q->name);
+
+	if (getrandom(bits, sizeof(bits), 0) != sizeof(bits))
+		return -EIO;
+	memcpy(ret_id, bits, sizeof(*ret_id));
+	if (r->case_changes >= CASE_CHANGES_MAX)
+		return 0;
+	for (size_t i = 0; i < len; i++)
+		if (q->name[i] >= 'a' && q->name[i] <= 'z' && bits[2 + i / 8] >> (i % 8) & 1)
+			q->name[i] = (char)(q->name[i] - ('a' - 'A'));
+	return 0;
+}
+
 static int send_query(struct ex_resolve *q)
 {
-	struct channel *ch = q->channel;
 	unsigned char *msg;
 	uint16_t id;
-	int len;
+	int len, r;
 
-	if (getrandom(&id, sizeof(id), 0) != sizeof(id))
-		return -EIO;
+	r = draw(q, &id);
+	if (r < 0)
+		return r;
 	if (ares_create_query(q->name, EX_DNS_CLASS_IN, q->type, id, 1, &msg, &len,
 			      q->edns ? EX_DNS_UDP_MAX : 0) != ARES_SUCCESS)
 		return -EINVAL;
-	ch->r->depth++;
-	ares_send(ch->ares, msg, len, on_reply, q);
-	ch->r->depth--;
+	q->starting = true;
+	q->err = 0;
+	ex_channel_send(&q->lane->channel, msg, len, on_reply, q);
+	q->starting = false;
 	ares_free_string(msg);
-	return 0;
+	return q->err;
 }
 
 static void finish(struct ex_resolve *q, int err, const void *msg, size_t len)
 {
-	q->channel->pending--;
-	q->channel->r->pending--;
-	if (q->fn && !q->channel->r->dead)
+	q->lane->pending--;
+	q->lane->r->pending--;
+	if (q->fn && !q->lane->r->dead)
 		q->fn(q->arg, err, msg, len);
 	free(q);
 }
@@ -303,8 +126,41 @@ static void finish(struct ex_resolve *q, int err, const void *msg, size_t len)
  */
 static bool refuses_edns(const struct ex_resolve *q, const unsigned char *msg, int len)
 {
-	return q->edns && len >= 12 && (msg[3] & 0xf) == EX_DNS_FORMERR && msg[10] == 0 &&
-	       msg[11] == 0;
+	return q->edns && len >= EX_DNS_HEADER && (msg[3] & EX_DNS_RCODE) == EX_DNS_FORMERR &&
+	       msg[10] == 0 && msg[11] == 0;
+}
+
+static bool repeats_name(const struct ex_resolve *q, const unsigned char *msg, int len)
+{
+	struct ex_dns_cursor c = { msg, (size_t)len, EX_DNS_HEADER, true };
+	char name[EX_DNS_NAME_MAX + 1];
+
+	return len >= EX_DNS_HEADER && ex_dns_read_name(&c, false, NULL, name) &&
+	       strcmp(name, q->name) == 0;
+}
+
+static void move_to(struct ex_resolve *q, struct lane *ch)
+{
+	q->lane->pending--;
+	ch->pending++;
+	q->lane = ch;
+}
+
+/* Is this reply a reason to ask again in another way? Each reason can come but once. */
+static bool asks_again(struct ex_resolve *q, const unsigned char *msg, int len)
+{
+	struct ex_resolver *r = q->lane->r;
+	struct lane *tcp = &r->lanes[TCP_CHANNEL];
+
+	if (q->lane != tcp && !repeats_name(q, msg, len)) {
+		r->case_changes += r->case_changes < CASE_CHANGES_MAX;
+		move_to(q, tcp);
+		return true;
+	}
+	if (!refuses_edns(q, msg, len))
+		return false;
+	q->edns = false;
+	return true;
 }
 
 static int error_of(int status)
@@ -331,14 +187,10 @@ static void on_reply(void *arg, int status, int timeouts, unsigned char *msg, in
 		q->err = err ? err : -EIO;
 		return;
 	}
-	if (err == 0 && refuses_edns(q, msg, len) && !q->channel->r->dead) {
-		q->edns = false;
-		q->starting = true;
+	if (err == 0 && !q->lane->r->dead && asks_again(q, msg, len)) {
 		err = send_query(q);
-		q->starting = false;
-		if (err == 0 && q->err == 0)
+		if (err == 0)
 			return;
-		err = err ? err : q->err;
 	}
 	if (err)
 		finish(q, err, NULL, 0);
@@ -367,23 +219,17 @@ int ex_resolver_query(struct ex_resolver *r, const char *name, uint16_t type,
 	q = calloc(1, sizeof(*q));
 	if (!q)
 		return -ENOMEM;
-	*q = (struct ex_resolve){ .channel = pick_channel(r),
-				  .fn = fn,
-				  .arg = arg,
-				  .edns = true,
-				  .starting = true,
-				  .type = type };
+	*q = (struct ex_resolve){
+		.lane = pick_lane(r), .fn = fn, .arg = arg, .edns = true, .type = type
+	};
 	memcpy(q->name, name, len + 1);
 	err = send_query(q);
-	if (err == 0)
-		err = q->err;
 	if (err < 0) {
 		free(q);
 		return err;
 	}
-	q->starting = false;
-	q->channel->used = q->channel->pending == 0 ? 1 : q->channel->used + 1;
-	q->channel->pending++;
+	q->lane->used = q->lane->pending == 0 ? 1 : q->lane->used + 1;
+	q->lane->pending++;
 	r->pending++;
 	*ret = q;
 	return 0;
@@ -395,6 +241,31 @@ void ex_resolver_cancel(struct ex_resolve *q)
 }
 
 /* ---- life ---- */
+
+/* A steady tick instead of ares_timeout(), which walks all queries each time. */
+static void on_tick(struct ex_timer *t)
+{
+	struct ex_resolver *r = ex_container_of(t, struct ex_resolver, tick);
+
+	for (size_t i = 0; i < CHANNELS && !r->dead; i++)
+		if (r->lanes[i].pending > 0)
+			ex_channel_check_timeouts(&r->lanes[i].channel);
+	r->ticking = r->pending > 0 && !r->dead && ex_timer_start(r->loop, t, TICK_MS) == 0;
+}
+
+static void destroy(struct ex_resolver *r)
+{
+	r->dead = true;
+	for (size_t i = 0; i < CHANNELS; i++)
+		ex_channel_close(&r->lanes[i].channel);
+	ex_timer_stop(r->loop, &r->tick);
+	free(r);
+}
+
+static void free_deferred(struct ex_defer *d)
+{
+	destroy(ex_container_of(d, struct ex_resolver, free_later));
+}
 
 int ex_resolver_new(struct ex_loop *loop, const struct ex_resolver_server *servers, size_t n,
 		    struct ex_resolver **ret)
@@ -410,11 +281,13 @@ int ex_resolver_new(struct ex_loop *loop, const struct ex_resolver_server *serve
 	r->loop = loop;
 	r->tick.fn = on_tick;
 	r->free_later.fn = free_deferred;
-	r->current = &r->channels[0];
-	r->n_servers = n < SERVERS_MAX ? n : SERVERS_MAX;
-	memcpy(r->servers, servers, r->n_servers * sizeof(*servers));
-	for (size_t i = 0; i < CHANNELS && err == 0; i++)
-		err = channel_open(r, &r->channels[i]);
+	r->current = &r->lanes[0];
+	n = n < EX_CHANNEL_SERVERS ? n : EX_CHANNEL_SERVERS;
+	for (size_t i = 0; i < CHANNELS && err == 0; i++) {
+		r->lanes[i].r = r;
+		err = ex_channel_open(&r->lanes[i].channel, loop, servers, n,
+				      i == TCP_CHANNEL ? ARES_FLAG_USEVC : 0);
+	}
 	if (err < 0) {
 		destroy(r);
 		return err;
@@ -428,8 +301,10 @@ void ex_resolver_free(struct ex_resolver *r)
 	if (!r)
 		return;
 	r->dead = true;
-	if (r->depth == 0)
-		destroy(r);
-	else
-		ex_defer(r->loop, &r->free_later);
+	for (size_t i = 0; i < CHANNELS; i++)
+		if (r->lanes[i].channel.depth > 0) { /* called from a reply */
+			ex_defer(r->loop, &r->free_later);
+			return;
+		}
+	destroy(r);
 }

@@ -22,10 +22,10 @@ void ex_resolver_free(struct ex_resolver *r); /* pending callbacks are not calle
 
 /*
  * Sends one query; fn gets the raw reply, or err < 0 (-ETIMEDOUT, -EIO, ...) and msg NULL. Another
- * server is asked when one is silent or answers SERVFAIL, NOTIMP or REFUSED (-EIO when none is left);
- * a reply with any other RCODE is a reply. fn runs after this returned, and once. At most a bounded
- * number wait at once: -EBUSY. *ret is a handle for ex_resolver_cancel(), which makes fn never run;
- * it is good until fn runs.
+ * server is asked when one is silent or answers SERVFAIL, NOTIMP or REFUSED (-EIO when none is
+ * left); a reply with any other RCODE is a reply. fn runs after this returned, and once. At most a
+ * bounded number wait at once: -EBUSY. *ret is a handle for ex_resolver_cancel(), which makes fn
+ * never run; it is good until fn runs.
  */
 struct ex_resolve;
 EX_MUST_CHECK int ex_resolver_query(struct ex_resolver *r, const char *name, uint16_t type,

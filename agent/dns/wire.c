@@ -54,7 +54,7 @@ bool ex_dns_read_name(struct ex_dns_cursor *c, bool compression, bool *odd,
 		      char ret[static EX_DNS_NAME_MAX + 1])
 {
 	char text[EX_DNS_WIRE_NAME_MAX + 1];
-	size_t pos = c->at, limit = c->at, end = 0, wire = 1, out = 0;
+	size_t pos = c->at, limit = pos, end = 0, wire = 1, out = 0;
 	bool clean = true;
 
 	for (;;) {

@@ -163,6 +163,26 @@ static size_t garbage(struct dns_server *s, bool tcp, uint8_t *buf, size_t len)
 	return len;
 }
 
+/* Repeats the name in lower case. */
+static size_t fold_name(struct dns_server *s, bool tcp, uint8_t *buf, size_t len)
+{
+	(void)s;
+	(void)tcp;
+	for (size_t i = 12; i < 28; i++)
+		if (buf[i] >= 'A' && buf[i] <= 'Z')
+			buf[i] = (uint8_t)(buf[i] + 32);
+	return len;
+}
+
+/* Somebody who has guessed id and port, but not the case: his address is another one. */
+static size_t forge_udp(struct dns_server *s, bool tcp, uint8_t *buf, size_t len)
+{
+	if (tcp)
+		return len;
+	buf[32 + 15] = 66;
+	return fold_name(s, tcp, buf, len);
+}
+
 /* ---- tests ---- */
 
 static void test_reply_arrives(void **state)
@@ -265,6 +285,32 @@ static void test_server_without_edns(void **state)
 	}
 }
 
+static void test_66_forged_reply_without_the_case_is_asked_again_by_tcp(void **state)
+{
+	(void)state;
+	f->server.hook = forge_udp;
+	assert_int_equal(ask(), 0);
+	assert_int_equal(f->server.n_tcp, 1);
+	assert_int_equal(f->answer.n_addrs, 1);
+	assert_int_equal(f->answer.addrs[0].b[15], 34);
+}
+
+static void test_server_that_folds_names_is_asked_in_lower_case_soon(void **state)
+{
+	unsigned tcp;
+
+	(void)state;
+	f->server.hook = fold_name;
+	for (int i = 0; i < 20; i++)
+		assert_int_equal(ask(), 0);
+	tcp = f->server.n_tcp;
+	assert_in_range(tcp, 14, 16);
+	for (int i = 0; i < 20; i++)
+		assert_int_equal(ask(), 0);
+	assert_int_equal(f->server.n_tcp, 16);
+	assert_string_equal(f->server.last.name_sent, "api.openai.com");
+}
+
 static void test_66_ids_and_ports_differ(void **state)
 {
 	unsigned ids[32], ports[32], n_ids = 0, n_ports = 0;
@@ -310,7 +356,7 @@ static void test_waiting_queries_are_bounded(void **state)
 
 	(void)state;
 	f->server.hook = drop_udp;
-	for (int i = 0; i < 512; i++)
+	for (int i = 0; i < 4096; i++)
 		(void)query();
 	assert_int_equal(
 		ex_resolver_query(f->resolver, "api.openai.com", EX_DNS_A, on_reply, f, &q),
@@ -446,6 +492,8 @@ int main(void)
 		T(test_second_server_is_asked_when_the_first_fails),
 		T(test_second_server_is_asked_when_the_first_is_gone),
 		T(test_server_without_edns),
+		T(test_66_forged_reply_without_the_case_is_asked_again_by_tcp),
+		T(test_server_that_folds_names_is_asked_in_lower_case_soon),
 		T(test_66_ids_and_ports_differ),
 		T(test_66_ports_differ_under_load),
 		T(test_waiting_queries_are_bounded),

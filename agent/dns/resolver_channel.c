@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * c-ares reads resolv.conf, nsswitch.conf, LOCALDOMAIN and RES_OPTIONS only for what it was not
+ * told; ex_channel_open() tells it everything. It reads /dev/urandom once, in ares_init_options().
+ */
+#include <errno.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+#include "agent/dns/message.h"
+#include "agent/dns/resolver_channel.h"
+
+enum {
+	TRIES = 2,
+	ROUND_MS = 1500, /* first round over all servers; the second takes twice as long */
+	NO_FD = ARES_SOCKET_BAD,
+};
+
+/* ---- sockets ---- */
+
+static ares_socket_t sock_open(int family, int type, int proto, void *arg)
+{
+	(void)arg;
+	return socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, proto);
+}
+
+static int sock_close(ares_socket_t fd, void *arg)
+{
+	(void)arg;
+	return close(fd);
+}
+
+/* c-ares 1.18 has no scope ids; a link-local server gets its interface here. */
+static int sock_connect(ares_socket_t fd, const struct sockaddr *sa, ares_socklen_t len, void *arg)
+{
+	const struct ex_channel *ch = arg;
+	struct sockaddr_in6 in6;
+
+	if (sa->sa_family != AF_INET6)
+		return connect(fd, sa, len);
+	memcpy(&in6, sa, sizeof(in6));
+	for (size_t i = 0; i < ch->n_servers; i++) {
+		const struct ex_resolver_server *s = &ch->servers[i];
+
+		if (memcmp(s->ip.b, &in6.sin6_addr, sizeof(s->ip.b)) == 0)
+			in6.sin6_scope_id = s->scope;
+	}
+	return connect(fd, (const struct sockaddr *)&in6, sizeof(in6));
+}
+
+static ares_ssize_t sock_recv(ares_socket_t fd, void *buf, size_t len, int flags,
+			      struct sockaddr *from, ares_socklen_t *from_len, void *arg)
+{
+	(void)arg;
+	return recvfrom(fd, buf, len, flags, from, from_len);
+}
+
+static ares_ssize_t sock_send(ares_socket_t fd, const struct iovec *iov, int n, void *arg)
+{
+	struct msghdr m = { .msg_iovlen = (size_t)n };
+
+	(void)arg;
+	memcpy(&m.msg_iov, &iov, sizeof(iov)); /* sendmsg() does not write to it */
+	return sendmsg(fd, &m, MSG_NOSIGNAL);
+}
+
+static const struct ares_socket_functions sock_functions = {
+	.asocket = sock_open,
+	.aclose = sock_close,
+	.aconnect = sock_connect,
+	.arecvfrom = sock_recv,
+	.asendv = sock_send,
+};
+
+/* ---- events ---- */
+
+static void process(struct ex_channel *ch, int rfd, int wfd)
+{
+	ch->depth++;
+	ares_process_fd(ch->ares, rfd, wfd);
+	ch->depth--;
+}
+
+static void on_socket(struct ex_watch *w, uint32_t events)
+{
+	struct ex_channel_sock *s = ex_container_of(w, struct ex_channel_sock, watch);
+	bool in = events & (EPOLLIN | EPOLLERR | EPOLLHUP);
+
+	process(s->channel, in ? w->fd : NO_FD, events & EPOLLOUT ? w->fd : NO_FD);
+}
+
+static struct ex_channel_sock *find_sock(struct ex_channel *ch, int fd)
+{
+	for (size_t i = 0; i < EX_CHANNEL_SOCKETS; i++)
+		if (ch->socks[i].watch.fd == fd)
+			return &ch->socks[i];
+	return NULL;
+}
+
+/* c-ares wants other events for a socket, or is about to close it (none). */
+static void on_sock_state(void *arg, ares_socket_t fd, int readable, int writable)
+{
+	struct ex_channel *ch = arg;
+	struct ex_channel_sock *s = find_sock(ch, fd);
+	uint32_t events = (readable ? EPOLLIN : 0u) | (writable ? EPOLLOUT : 0u);
+
+	if (events == 0) {
+		if (s)
+			ex_watch_stop(ch->loop, &s->watch);
+		return;
+	}
+	if (s) {
+		ex_watch_set(ch->loop, &s->watch, events);
+		return;
+	}
+	s = find_sock(ch, NO_FD);
+	if (!s || ex_watch_start(ch->loop, &s->watch, fd, events) < 0)
+		return; /* not watched: its queries time out and go to the next server */
+}
+
+/* ---- life ---- */
+
+static int set_servers(struct ex_channel *ch)
+{
+	struct ares_addr_port_node nodes[EX_CHANNEL_SERVERS] = { 0 };
+
+	for (size_t i = 0; i < ch->n_servers; i++) {
+		const struct ex_resolver_server *s = &ch->servers[i];
+		struct ares_addr_port_node *n = &nodes[i];
+
+		n->next = i + 1 < ch->n_servers ? n + 1 : NULL;
+		n->family = ex_ip_is4(&s->ip) ? AF_INET : AF_INET6;
+		if (n->family == AF_INET)
+			memcpy(&n->addr.addr4, s->ip.b + 12, 4);
+		else
+			memcpy(&n->addr.addr6, s->ip.b, 16);
+		n->udp_port = n->tcp_port = s->port;
+	}
+	return ares_set_servers_ports(ch->ares, nodes) == ARES_SUCCESS ? 0 : -EINVAL;
+}
+
+int ex_channel_open(struct ex_channel *ch, struct ex_loop *loop,
+		    const struct ex_resolver_server *servers, size_t n, int flags)
+{
+	char lookups[] = "b";
+	struct ares_options o = {
+		.flags = ARES_FLAG_NOSEARCH | ARES_FLAG_NOALIASES | ARES_FLAG_EDNS | flags,
+		.timeout = (int)(ROUND_MS / n),
+		.tries = TRIES,
+		.ndots = 1,
+		.lookups = lookups,
+		.ednspsz = EX_DNS_UDP_MAX,
+		.sock_state_cb = on_sock_state,
+		.sock_state_cb_data = ch,
+	};
+	int mask = ARES_OPT_FLAGS | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_NDOTS |
+		   ARES_OPT_LOOKUPS | ARES_OPT_EDNSPSZ | ARES_OPT_SOCK_STATE_CB | ARES_OPT_SERVERS |
+		   ARES_OPT_DOMAINS | ARES_OPT_SORTLIST | ARES_OPT_NOROTATE;
+
+	ch->loop = loop;
+	ch->n_servers = n;
+	memcpy(ch->servers, servers, n * sizeof(*servers));
+	for (size_t i = 0; i < EX_CHANNEL_SOCKETS; i++) {
+		ch->socks[i].channel = ch;
+		ch->socks[i].watch.fd = NO_FD;
+		ch->socks[i].watch.fn = on_socket;
+	}
+	if (ares_init_options(&ch->ares, &o, mask) != ARES_SUCCESS) {
+		ch->ares = NULL;
+		return -ENOMEM;
+	}
+	ares_set_socket_functions(ch->ares, &sock_functions, ch);
+	return set_servers(ch);
+}
+
+void ex_channel_close(struct ex_channel *ch)
+{
+	if (ch->ares)
+		ares_destroy(ch->ares);
+	ch->ares = NULL;
+}
+
+void ex_channel_send(struct ex_channel *ch, const unsigned char *msg, int len, ares_callback fn,
+		     void *arg)
+{
+	ch->depth++;
+	ares_send(ch->ares, msg, len, fn, arg);
+	ch->depth--;
+}
+
+void ex_channel_check_timeouts(struct ex_channel *ch)
+{
+	process(ch, NO_FD, NO_FD);
+}
