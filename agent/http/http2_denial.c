@@ -111,7 +111,7 @@ static struct ex_span json_body(const struct ex_h1_denial *d, char out[static TE
 }
 
 int ex_h2_write_denial(struct ex_h2_stream *st, const struct ex_h2_head *request,
-		       const struct ex_h1_denial *d)
+		       const struct ex_h1_denial *d, bool hold)
 {
 	char text[TEXT_MAX], digits[24];
 	struct ex_span body;
@@ -138,5 +138,5 @@ int ex_h2_write_denial(struct ex_h2_stream *st, const struct ex_h2_head *request
 	if (r < 0 || d->head_only)
 		return r;
 	r = ex_h2_write(st, body.ptr, body.len);
-	return r < 0 ? r : ex_h2_finish(st, NULL);
+	return r < 0 || hold ? r : ex_h2_finish(st, NULL);
 }

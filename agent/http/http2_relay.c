@@ -11,6 +11,8 @@
 #define EXCHANGES_MAX (2 * EX_H2_STREAMS_MAX)
 
 /* One request and its response. Lives until both streams are over. */
+#define SWALLOW_MAX (256 * 1024) /* of a denied request, before its stream is reset */
+
 struct exchange {
 	struct ex_h2_relay *relay;
 	struct exchange *next, **prev;
@@ -18,6 +20,8 @@ struct exchange {
 	bool req_done;                  /* all of the request was read */
 	bool res_head, res_done;        /* final head, all of the response was read */
 	bool own_body;                  /* the body towards the workload is ours */
+	bool held;                      /* ... and ends when the request does */
+	size_t swallowed;               /* bytes of a denied request that were thrown away */
 };
 
 struct ex_h2_relay {
@@ -79,12 +83,27 @@ static void denial_start(const struct ex_h2_head *head, struct ex_h1_denial *d)
 	};
 }
 
-/* Answers on x->down; nothing of the origin's was passed on yet. */
+/*
+ * Answers on x->down; nothing of the origin's was passed on yet. An answer that ends before its
+ * request has the stream reset, and clients (curl 7.88 is one) then show the reset instead of the
+ * answer: so it ends with the request, unless that is long.
+ */
 static void exchange_deny(struct exchange *x, const struct ex_h2_head *head,
 			  const struct ex_h1_denial *d)
 {
 	x->own_body = x->res_head = x->res_done = true;
-	if (ex_h2_write_denial(x->down, head, d) < 0)
+	x->held = !x->req_done;
+	if (ex_h2_write_denial(x->down, head, d, x->held) < 0)
+		ex_h2_reset(x->down, EX_H2_INTERNAL_ERROR);
+}
+
+static void exchange_swallow(struct exchange *x, size_t len)
+{
+	x->swallowed += len;
+	if (!x->held || x->swallowed <= SWALLOW_MAX)
+		return;
+	x->held = false;
+	if (ex_h2_finish(x->down, NULL) < 0) /* and the stream is reset, without error */
 		ex_h2_reset(x->down, EX_H2_INTERNAL_ERROR);
 }
 
@@ -205,6 +224,8 @@ static void down_data(void *arg, struct ex_h2_stream *st, const void *bytes, siz
 	ex_h2_consume(r->end[EX_H2_WORKLOAD], st, len);
 	if (x && x->up)
 		ex_h2_reset(x->up, EX_H2_INTERNAL_ERROR);
+	else if (x)
+		exchange_swallow(x, len);
 }
 
 /* Trailers of a request are not judged by any rule, so they are not sent on. */
@@ -217,6 +238,9 @@ static void down_end(void *arg, struct ex_h2_stream *st, const struct ex_h2_head
 	if (!x)
 		return;
 	x->req_done = true;
+	if (x->held && ex_h2_finish(st, NULL) < 0)
+		ex_h2_reset(st, EX_H2_INTERNAL_ERROR);
+	x->held = false;
 	if (x->up && ex_h2_finish(x->up, NULL) < 0)
 		ex_h2_reset(x->up, EX_H2_INTERNAL_ERROR);
 }
