@@ -93,6 +93,7 @@ void netns_open(struct netns *ns)
 {
 	char command[64];
 
+	ns->world = -1;
 	ns->workload = netns_new();
 	ns->gw = netns_new();
 	gateway_setup();
@@ -106,10 +107,37 @@ void netns_open(struct netns *ns)
 	assert_true(ns->ifindex > 0);
 }
 
+void netns_add_world(struct netns *ns)
+{
+	char command[64];
+
+	ns->world = netns_new();
+	netns_enter(ns->gw);
+	netns_sysctl("ipv4/ip_forward", "1");
+	netns_sysctl("ipv6/conf/all/forwarding", "1");
+	netns_ip("route del local default dev lo table main");
+	netns_ip("-6 route del local default dev lo table main");
+	netns_ip("link add exo type veth peer name exv address 02:65:78:00:00:04");
+	snprintf(command, sizeof(command), "link set exv netns /proc/%d/fd/%d", getpid(),
+		 ns->world);
+	netns_ip(command);
+	netns_ip("addr add 203.0.113.1/30 dev exo");
+	netns_ip("-6 addr add 2001:db8:ffff::1/64 dev exo nodad");
+	netns_ip("link set exo up");
+	netns_ip("neigh add 203.0.113.2 lladdr 02:65:78:00:00:04 dev exo nud permanent");
+	netns_ip("-6 neigh add 2001:db8:ffff::2 lladdr 02:65:78:00:00:04 dev exo nud permanent");
+	netns_enter(ns->world);
+	netns_ip("link set exv up");
+	netns_enter(ns->gw);
+	netns_ip("route add default via 203.0.113.2");
+	netns_ip("-6 route add default via 2001:db8:ffff::2");
+}
+
 void netns_close(struct netns *ns)
 {
 	ex_closep(&ns->gw);
 	ex_closep(&ns->workload);
+	ex_closep(&ns->world);
 }
 
 void netns_endpoint(struct ex_endpoint *ep, uint32_t flags)

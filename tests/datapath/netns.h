@@ -19,12 +19,19 @@
 
 struct netns {
 	int gw, workload; /* namespace fds */
+	int world;        /* behind the gateway; -1 unless netns_add_world() */
 	uint32_t ifindex; /* of the host end, in gw */
 };
 
 /* Leaves the caller in the gateway's namespace. Fails the test on any error. */
 void netns_open(struct netns *ns);
 void netns_enter(int fd);
+
+/*
+ * Makes the gateway forward, as the agent's host does, to a world where every packet ends on the
+ * interface "exv". The caller stays in the gateway's namespace.
+ */
+void netns_add_world(struct netns *ns);
 void netns_close(struct netns *ns);
 
 /* One `ip` command in the current namespace; fails the test when it fails. */
