@@ -241,8 +241,10 @@ static int upgrade_read(struct ex_h1 *p, const struct seen *s)
 			return bad(p, "Upgrade is not one protocol");
 	if (!s->option_upgrade)
 		return 0; /* not for this hop: ignored and not forwarded (RFC 9110 7.8) */
-	if (p->request && (head->framing == EX_H1_CHUNKED || head->content_length))
-		return bad(p, "Upgrade with a body");
+	if (p->request && (head->framing == EX_H1_CHUNKED || head->content_length)) {
+		ex_h1_break(p, EX_R_UPGRADE_DENIED, "Upgrade with a body");
+		return -EINVAL;
+	}
 	head->upgrade = s->upgrade;
 	return 0;
 }

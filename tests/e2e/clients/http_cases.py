@@ -36,7 +36,7 @@ def raw(*headers, body=BODY, target=CHAT):
 DENIED = ((403,), ("http-denied",))
 BAD = ((400,), ("http-malformed",))
 NOT_HOST = ((421, 403, 400), ("host-mismatch", "host-denied"))
-NO_UPGRADE = ((403, 400, 405, 501), ("upgrade-denied",))
+NO_UPGRADE = ((403, 400, 405, 501), ("upgrade-denied", "h2-unsupported"))
 AMBIGUOUS = ((400, 403), ("http-malformed", "http-denied"))
 CLOSED = "closed"
 
