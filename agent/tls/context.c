@@ -13,52 +13,17 @@
 #include "agent/tls/ca.h"
 
 #define LEAVES_MAX  512
+#define RESUMES_MAX 128
 #define LEAF_MARGIN (60 * 60) /* a leaf this near to its end is asked for anew */
 
-struct ex_tls_leaf {
-	uint64_t used; /* tick of the last use */
-	uint64_t hash;
-	X509 *cert; /* NULL: free slot */
-	uint8_t name_len;
-	char name[EX_SNI_MAX];
-};
-
-/* ---- leaf cache: names and times of use side by side, so a search is one sweep of an array ----
- */
-
-/* FNV-1a. Colliding names on purpose gains nothing: the names are compared too. */
-static uint64_t name_hash(struct ex_span name)
-{
-	uint64_t h = 0xcbf29ce484222325u;
-
-	for (size_t i = 0; i < name.len; i++)
-		h = (h ^ (uint8_t)name.ptr[i]) * 0x100000001b3u;
-	return h;
-}
-
-static struct ex_tls_leaf *leaf_lookup(struct ex_tls *tls, struct ex_span name)
-{
-	uint64_t hash = name_hash(name);
-
-	for (size_t i = 0; i < tls->n_leaves; i++) {
-		struct ex_tls_leaf *leaf = &tls->leaves[i];
-
-		if (leaf->hash == hash &&
-		    ex_span_eq(name, (struct ex_span){ leaf->name, leaf->name_len }))
-			return leaf;
-	}
-	return NULL;
-}
+/* ---- leaves ---- */
 
 X509 *ex_tls_leaf_find(struct ex_tls *tls, struct ex_span name)
 {
-	struct ex_tls_leaf *leaf = leaf_lookup(tls, name);
+	X509 *leaf = ex_tls_cache_get(tls->leaves, name);
 	time_t soon = time(NULL) + LEAF_MARGIN;
 
-	if (!leaf || X509_cmp_time(X509_get0_notAfter(leaf->cert), &soon) <= 0)
-		return NULL;
-	leaf->used = ++tls->tick;
-	return leaf->cert;
+	return leaf && X509_cmp_time(X509_get0_notAfter(leaf), &soon) > 0 ? leaf : NULL;
 }
 
 bool ex_tls_has_leaf(struct ex_tls *tls, struct ex_span name)
@@ -66,26 +31,19 @@ bool ex_tls_has_leaf(struct ex_tls *tls, struct ex_span name)
 	return ex_tls_leaf_find(tls, name) != NULL;
 }
 
-/* The slot of this name, a new one, or the one unused for longest. */
-static struct ex_tls_leaf *leaf_slot(struct ex_tls *tls, struct ex_span name)
+static void leaf_drop(void *leaf)
 {
-	struct ex_tls_leaf *oldest = leaf_lookup(tls, name);
+	X509_free(leaf); /* live sessions hold references of their own */
+}
 
-	if (oldest)
-		return oldest;
-	if (tls->n_leaves < LEAVES_MAX)
-		return &tls->leaves[tls->n_leaves++];
-	oldest = &tls->leaves[0];
-	for (size_t i = 1; i < tls->n_leaves; i++)
-		if (tls->leaves[i].used < oldest->used)
-			oldest = &tls->leaves[i];
-	return oldest;
+static void resume_drop(void *session)
+{
+	SSL_SESSION_free(session);
 }
 
 int ex_tls_add_leaf(struct ex_tls *tls, struct ex_span name, const void *der, size_t len)
 {
 	const unsigned char *p = der;
-	struct ex_tls_leaf *leaf;
 	X509 *cert;
 
 	if (!ex_tls_name_is_canonical(name) || len > EX_LEAF_MAX)
@@ -97,13 +55,7 @@ int ex_tls_add_leaf(struct ex_tls *tls, struct ex_span name, const void *der, si
 		X509_free(cert);
 		return -EINVAL;
 	}
-	leaf = leaf_slot(tls, name);
-	X509_free(leaf->cert); /* live sessions hold references of their own */
-	leaf->cert = cert;
-	leaf->hash = name_hash(name);
-	leaf->used = ++tls->tick;
-	leaf->name_len = (uint8_t)name.len;
-	memcpy(leaf->name, name.ptr, name.len);
+	ex_tls_cache_put(tls->leaves, name, cert);
 	return 0;
 }
 
@@ -133,12 +85,10 @@ static int library_init(void)
 static bool context_harden(SSL_CTX *ctx, const char *tls12_ciphers)
 {
 	SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
-					 SSL_OP_NO_TICKET | SSL_OP_CIPHER_SERVER_PREFERENCE |
+					 SSL_OP_CIPHER_SERVER_PREFERENCE |
 					 SSL_OP_PRIORITIZE_CHACHA);
 	SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
 				      SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
-	/* No resumption yet: a session that is resumed has to be bound to its name. */
-	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
 	SSL_CTX_set_security_level(ctx, 2);
 	return SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION) == 1 &&
 	       SSL_CTX_set_cipher_list(ctx, tls12_ciphers) == 1;
@@ -152,6 +102,12 @@ static int server_new(struct ex_tls *tls)
 	    SSL_CTX_set1_groups_list(ctx, "X25519:P-256:P-384") != 1 ||
 	    SSL_CTX_set_num_tickets(ctx, 0) != 1 || SSL_CTX_set_max_early_data(ctx, 0) != 1)
 		return -EIO;
+	/*
+	 * No resumption towards the workload: it is near, a handshake is cheap, and a ticket would
+	 * be one more thing that could carry a connection to another name.
+	 */
+	SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET);
+	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
 	SSL_CTX_set_tlsext_servername_callback(ctx, ex_tls_on_servername);
 	SSL_CTX_set_alpn_select_cb(ctx, ex_tls_on_alpn, NULL);
 	return 0;
@@ -191,6 +147,9 @@ static int client_new(struct ex_tls *tls, const char *roots_pem, size_t len)
 	if (!ctx || !context_harden(ctx, "ECDHE+AESGCM:ECDHE+CHACHA20:ECDHE+AES"))
 		return -EIO;
 	SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
+	/* Resumption is ours: OpenSSL's own cache does not know of names. */
+	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
+	SSL_CTX_sess_set_new_cb(ctx, ex_tls_on_resumable);
 	X509_VERIFY_PARAM_set_hostflags(SSL_CTX_get0_param(ctx),
 					X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS |
 						X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
@@ -225,9 +184,12 @@ int ex_tls_new(const char *roots_pem, size_t len, struct ex_tls **ret)
 		r = client_new(tls, roots_pem, len);
 	if (r == 0) {
 		tls->bio = ex_tls_bio_method();
-		tls->leaves = calloc(LEAVES_MAX, sizeof(*tls->leaves));
-		r = tls->bio && tls->leaves ? 0 : -ENOMEM;
+		r = tls->bio ? 0 : -ENOMEM;
 	}
+	if (r == 0)
+		r = ex_tls_cache_new(LEAVES_MAX, leaf_drop, &tls->leaves);
+	if (r == 0)
+		r = ex_tls_cache_new(RESUMES_MAX, resume_drop, &tls->resumes);
 	if (r < 0) {
 		ex_tls_free(tls);
 		return r;
@@ -240,9 +202,8 @@ void ex_tls_free(struct ex_tls *tls)
 {
 	if (!tls)
 		return;
-	for (size_t i = 0; i < tls->n_leaves; i++)
-		X509_free(tls->leaves[i].cert);
-	free(tls->leaves);
+	ex_tls_cache_free(tls->leaves);
+	ex_tls_cache_free(tls->resumes);
 	SSL_CTX_free(tls->server);
 	SSL_CTX_free(tls->client);
 	BIO_meth_free(tls->bio);

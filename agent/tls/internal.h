@@ -5,10 +5,8 @@
 
 #include <openssl/ssl.h>
 
-#include "agent/tls/name.h"
+#include "agent/tls/cache.h"
 #include "agent/tls/session.h"
-
-struct ex_tls_leaf; /* one entry of the cache */
 
 struct ex_tls {
 	SSL_CTX *server, *client;
@@ -16,12 +14,13 @@ struct ex_tls {
 	EVP_PKEY *key; /* of every leaf */
 	unsigned char *spki;
 	size_t spki_len;
-	struct ex_tls_leaf *leaves;
-	size_t n_leaves;
-	uint64_t tick; /* of the cache's clock: one per use */
+	struct ex_tls_cache *leaves; /* X509: towards the workload */
+	struct ex_tls_cache
+		*resumes; /* SSL_SESSION: of origins, each good for one more connection */
 };
 
 struct ex_tls_session {
+	struct ex_tls *tls;
 	SSL *ssl;
 	bool server;
 	bool allow_h2; /* server: may choose it; client: offered it */
@@ -45,7 +44,8 @@ size_t ex_tls_bio_early_left(BIO *bio);
 /* context.c: the leaf for name, or NULL; owned by tls. */
 X509 *ex_tls_leaf_find(struct ex_tls *tls, struct ex_span name);
 
-/* session.c: callbacks of the server context; each finds its session by SSL_get_app_data(). */
+/* session.c: callbacks of the contexts; each finds its session by SSL_get_app_data(). */
+int ex_tls_on_resumable(SSL *ssl, SSL_SESSION *session);
 int ex_tls_on_servername(SSL *ssl, int *alert, void *arg);
 int ex_tls_on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_len,
 		   const unsigned char *in, unsigned int in_len, void *arg);

@@ -3,9 +3,12 @@
 
 #include <errno.h>
 #include <sys/epoll.h>
+#include <time.h>
 #include <openssl/err.h>
 
 static const unsigned char alpn_h2_h1[] = "\x02h2\x08http/1.1";
+#define RESUME_SECONDS 3600
+
 #define ALPN_BOTH    alpn_h2_h1, sizeof(alpn_h2_h1) - 1
 #define ALPN_ONLY_H1 alpn_h2_h1 + 3, sizeof(alpn_h2_h1) - 1 - 3
 
@@ -43,6 +46,23 @@ int ex_tls_on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_len,
 	return SSL_TLSEXT_ERR_OK;
 }
 
+/*
+ * The origin lets a later connection skip certificate and signature. Such a session is kept under
+ * the name it was verified for and offered for no other: OpenSSL does not check the name again.
+ */
+int ex_tls_on_resumable(SSL *ssl, SSL_SESSION *session)
+{
+	const struct ex_tls_session *s = SSL_get_app_data(ssl);
+
+	if (s->server || s->broken || SSL_get_verify_result(ssl) != X509_V_OK ||
+	    !SSL_SESSION_is_resumable(session))
+		return 0;
+	if (SSL_SESSION_get_timeout(session) > RESUME_SECONDS)
+		SSL_SESSION_set_timeout(session, RESUME_SECONDS);
+	ex_tls_cache_put(s->tls->resumes, (struct ex_span){ s->name, s->name_len }, session);
+	return 1; /* the reference is ours */
+}
+
 /* ---- making ---- */
 
 /* NULL when out of memory. name is canonical. */
@@ -54,6 +74,7 @@ static struct ex_tls_session *session_new(struct ex_tls *tls, SSL_CTX *ctx, int 
 
 	if (!s)
 		return NULL;
+	s->tls = tls;
 	s->name_len = name.len;
 	memcpy(s->name, name.ptr, name.len);
 	s->error = "no error";
@@ -90,6 +111,29 @@ int ex_tls_accept(struct ex_tls *tls, int fd, struct ex_span name, const void *e
 	return 0;
 }
 
+static bool resume_usable(const SSL_SESSION *old)
+{
+	return SSL_SESSION_is_resumable(old) &&
+	       time(NULL) - SSL_SESSION_get_time(old) < SSL_SESSION_get_timeout(old);
+}
+
+/* In TLS 1.3 each is offered once (RFC 8446 C.4) and the origin gives new ones. */
+static bool session_resume(struct ex_tls_session *s, struct ex_span name)
+{
+	SSL_SESSION *old = ex_tls_cache_take(s->tls->resumes, name);
+	bool ok = true, again = false;
+
+	if (old && resume_usable(old)) {
+		ok = SSL_set_session(s->ssl, old) == 1;
+		again = SSL_SESSION_get_protocol_version(old) < TLS1_3_VERSION;
+	}
+	if (again)
+		ex_tls_cache_put(s->tls->resumes, name, old);
+	else
+		SSL_SESSION_free(old);
+	return ok;
+}
+
 int ex_tls_connect(struct ex_tls *tls, int fd, struct ex_span name, bool alpn_h2,
 		   struct ex_tls_session **ret)
 {
@@ -106,7 +150,7 @@ int ex_tls_connect(struct ex_tls *tls, int fd, struct ex_span name, bool alpn_h2
 	/* SSL_set_alpn_protos() alone returns 0 for success. */
 	r = alpn_h2 ? SSL_set_alpn_protos(s->ssl, ALPN_BOTH)
 		    : SSL_set_alpn_protos(s->ssl, ALPN_ONLY_H1);
-	if (r != 0 || SSL_set1_host(s->ssl, s->name) != 1 ||
+	if (r != 0 || !session_resume(s, name) || SSL_set1_host(s->ssl, s->name) != 1 ||
 	    SSL_set_tlsext_host_name(s->ssl, s->name) != 1) {
 		ex_tls_session_free(s);
 		return -ENOMEM;
@@ -119,6 +163,9 @@ void ex_tls_session_free(struct ex_tls_session *s)
 {
 	if (!s)
 		return;
+	/* Without a close_notify OpenSSL would take it that the session must not be resumed. */
+	if (s->established && !s->broken)
+		SSL_set_shutdown(s->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
 	SSL_free(s->ssl);
 	free(s);
 }

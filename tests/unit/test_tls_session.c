@@ -25,7 +25,8 @@
 #define NAME EX_SPAN("api.openai.com")
 
 static struct ex_ca *ca;
-static struct ex_tls *tls; /* trusts ca */
+static struct ex_tls *tls;   /* trusts ca */
+static EVP_PKEY *origin_key; /* of the bare OpenSSL servers */
 
 static int add_leaf_of(struct ex_ca *by, struct ex_span name, struct ex_span cert_name)
 {
@@ -52,6 +53,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	(void)state;
+	EVP_PKEY_free(origin_key);
 	ex_tls_free(tls);
 	ex_ca_free(ca);
 	return 0;
@@ -563,6 +565,90 @@ static void test_flood_of_key_updates_does_not_hold_the_loop(void **state)
 	pair_close(&p);
 }
 
+/* ---- resumption towards an origin: one context, certificates of several names ---- */
+
+static SSL *origin_new(SSL_CTX *ctx, int fd, struct ex_ca *by, struct ex_span name)
+{
+	uint8_t der[EX_LEAF_MAX], spki[128];
+	const unsigned char *p = der;
+	unsigned char *q = spki;
+	SSL *ssl = SSL_new(ctx);
+	X509 *leaf;
+	int len;
+
+	if (!origin_key)
+		origin_key = EVP_EC_gen("P-256");
+	len = ex_ca_sign(by, name, spki, (size_t)i2d_PUBKEY(origin_key, &q), der);
+	leaf = d2i_X509(NULL, &p, len);
+	assert_int_equal(SSL_use_certificate(ssl, leaf), 1);
+	assert_int_equal(SSL_use_PrivateKey(ssl, origin_key), 1);
+	X509_free(leaf);
+	SSL_set_fd(ssl, fd);
+	SSL_set_accept_state(ssl);
+	return ssl;
+}
+
+/* Connects and reads the ticket; says whether the origin resumed. */
+static bool origin_resumes(SSL_CTX *ctx, struct ex_ca *by, struct ex_span name, int expected)
+{
+	struct pair p;
+	uint32_t want;
+	char byte;
+	bool resumed;
+	SSL *ssl;
+	int r = -EAGAIN;
+
+	pair_open(&p);
+	ssl = origin_new(ctx, p.fd[0], by, name);
+	assert_int_equal(ex_tls_connect(tls, p.fd[1], name, false, &p.client), 0);
+	for (int i = 0; i < 100 && r == -EAGAIN; i++) {
+		r = ex_tls_handshake(p.client, &want);
+		SSL_do_handshake(ssl);
+	}
+	assert_int_equal(r, expected);
+	resumed = SSL_session_reused(ssl);
+	if (r == 0) {
+		assert_int_equal(SSL_write(ssl, "x", 1), 1);
+		assert_int_equal(ex_tls_read(p.client, &byte, 1, &want), 1);
+	}
+	SSL_free(ssl);
+	pair_close(&p);
+	return resumed;
+}
+
+static void test_resumption_is_bound_to_the_name(void **state)
+{
+	static const int versions[] = { TLS1_2_VERSION, TLS1_3_VERSION };
+
+	(void)state;
+	for (size_t i = 0; i < EX_ARRAY_SIZE(versions); i++) {
+		struct ex_span one = i ? EX_SPAN("one.test") : EX_SPAN("one12.test");
+		struct ex_span two = i ? EX_SPAN("two.test") : EX_SPAN("two12.test");
+		SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
+
+		SSL_CTX_set_max_proto_version(ctx, versions[i]);
+		assert_false(origin_resumes(ctx, ca, one, 0));
+		assert_true(origin_resumes(ctx, ca, one, 0));
+		assert_false(origin_resumes(ctx, ca, two, 0));
+		assert_true(origin_resumes(ctx, ca, two, 0));
+		assert_true(origin_resumes(ctx, ca, one, 0));
+		SSL_CTX_free(ctx);
+	}
+}
+
+static void test_rejected_origin_is_not_resumed(void **state)
+{
+	SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
+	struct ex_ca *stranger;
+
+	(void)state;
+	assert_int_equal(ex_ca_new(2, &stranger), 0);
+	for (int i = 0; i < 3; i++)
+		assert_false(origin_resumes(ctx, stranger, EX_SPAN("three.test"), -EKEYREJECTED));
+	SSL_CTX_free(ctx);
+	ex_ca_free(stranger);
+}
+
 static void test_deny_roots_that_are_not_certificates(void **state)
 {
 	static const char broken[] =
@@ -650,6 +736,8 @@ int main(void)
 		cmocka_unit_test(test_renegotiation_is_refused),
 		cmocka_unit_test(test_end_without_close_notify_is_an_error),
 		cmocka_unit_test(test_flood_of_key_updates_does_not_hold_the_loop),
+		cmocka_unit_test(test_resumption_is_bound_to_the_name),
+		cmocka_unit_test(test_rejected_origin_is_not_resumed),
 		cmocka_unit_test(test_deny_roots_that_are_not_certificates),
 	};
 
