@@ -30,6 +30,20 @@ static uint16_t ede_of(enum ex_reason reason)
 	return reason == EX_R_DNS_MALFORMED ? EDE_OTHER : EDE_BLOCKED;
 }
 
+/*
+ * A client without EDNS is a libc that cannot be told why, and REFUSED does not end its wait: musl
+ * takes it for silence and sits out its timeout, glibc tries again later. NXDOMAIN and "no such
+ * data" do, and are as true: for this workload there is none.
+ */
+static uint8_t final_rcode(const struct ex_dns_question *q, enum ex_reason reason, uint8_t rcode)
+{
+	if (rcode != EX_DNS_REFUSED || q->edns || q->type == 0)
+		return rcode;
+	if (reason == EX_R_DNS_TYPE_DENIED || reason == EX_R_DNS_ANSWER_DENIED)
+		return EX_DNS_NOERROR;
+	return EX_DNS_NXDOMAIN;
+}
+
 static void call_out(struct ex_dns_gate *g, const struct ex_dns_waiter *w,
 		     const struct ex_dns_verdict *verdict, const void *reply, size_t len)
 {
@@ -46,17 +60,21 @@ void ex_dns_gate_reply(struct ex_dns_gate *g, const struct ex_dns_waiter *w, str
 {
 	const struct ex_dns_question *q = &w->question;
 	struct ex_dns_verdict verdict = { q->type ? q : NULL, d, a };
-	bool denied = d.verdict != EX_V_ALLOW;
+	struct ex_dns_answer denial = { 0 };
 	uint8_t buf[REPLY_MAX];
 	size_t cap = sizeof(buf), len;
-	char text[160];
+	char text[160], *why = NULL;
 
 	if (!w->tcp)
 		cap = q->udp_size < EX_DNS_UDP_MAX ? q->udp_size : EX_DNS_UDP_MAX;
-	if (denied)
+	if (d.verdict != EX_V_ALLOW) {
+		denial.rcode = final_rcode(q, d.reason, a->rcode);
+		verdict.answer = a = &denial;
 		snprintf(text, sizeof(text), "exeat: %s: %s", ex_reason_word(d.reason),
 			 ex_reason_text(d.reason));
-	len = ex_dns_build_reply(q, a, ede_of(d.reason), denied ? text : NULL, buf, cap);
+		why = text;
+	}
+	len = ex_dns_build_reply(q, a, ede_of(d.reason), why, buf, cap);
 	call_out(g, w, &verdict, buf, len);
 }
 
@@ -83,7 +101,7 @@ static bool cut_label(struct ex_span *head)
 
 /*
  * Is this an allowed name with something appended? Then a resolver is trying its search list; it
- * goes on to the name itself after NXDOMAIN, but musl and glibc may give up after REFUSED.
+ * goes on to the name itself after NXDOMAIN, but may give up after REFUSED.
  */
 static bool is_search_attempt(const struct ex_ruleset *rs, struct ex_span name)
 {

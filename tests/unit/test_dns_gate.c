@@ -92,7 +92,7 @@ struct fixture {
 	void *args[REPLIES];
 	uint8_t reply[EX_DNS_SERVER_MAX];
 	size_t reply_len;
-	bool free_gate_in_reply;
+	bool free_gate_in_reply, no_edns;
 };
 
 static struct fixture *f;
@@ -208,7 +208,7 @@ static size_t write_query(uint8_t *buf, const char *name, uint16_t type, unsigne
 static void send_query(const char *name, uint16_t type, bool tcp, void *arg)
 {
 	uint8_t buf[512];
-	size_t len = write_query(buf, name, type, 1232);
+	size_t len = write_query(buf, name, type, f->no_edns ? 0 : 1232);
 
 	ex_dns_gate_query(f->gate, &f->n_audits, buf, len, tcp, on_reply, arg);
 }
@@ -284,6 +284,23 @@ static void test_55_denied_name_never_reaches_a_resolver(void **state)
 			       "\0\x0f"
 			       "exeat: dns-name-denied",
 			       24));
+}
+
+/* musl and glibc: neither understands REFUSED, and neither sends EDNS. */
+static void test_client_without_edns_gets_a_final_answer(void **state)
+{
+	(void)state;
+	f->no_edns = true;
+	assert_int_equal(ask("evil.com", EX_DNS_A), EX_DNS_NXDOMAIN);
+	assert_int_equal(f->decision.verdict, EX_V_DENY);
+	assert_int_equal(f->decision.reason, EX_R_DNS_NAME_DENIED);
+	assert_int_equal(ask("api.openai.com", 16), EX_DNS_NOERROR);
+	assert_int_equal(n_answers(), 0);
+	assert_int_equal(f->decision.reason, EX_R_DNS_TYPE_DENIED);
+	assert_int_equal(ask("meta.example.com", EX_DNS_A), EX_DNS_NOERROR);
+	assert_int_equal(n_answers(), 0);
+	assert_int_equal(f->decision.reason, EX_R_DNS_ANSWER_DENIED);
+	assert_int_equal(ask("broken.example.com", EX_DNS_A), EX_DNS_SERVFAIL);
 }
 
 static void test_61_only_addresses_are_answered(void **state)
@@ -723,6 +740,7 @@ int main(void)
 		T(test_allowed_name_is_answered_and_learned),
 		T(test_ipv6_is_answered_and_learned),
 		T(test_55_denied_name_never_reaches_a_resolver),
+		T(test_client_without_edns_gets_a_final_answer),
 		T(test_61_only_addresses_are_answered),
 		T(test_61_what_is_forwarded_is_built_anew),
 		T(test_23_https_records_are_empty),
