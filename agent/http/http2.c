@@ -288,8 +288,44 @@ static void callbacks_set(nghttp2_session_callbacks *cb)
 	nghttp2_session_callbacks_set_on_frame_send_callback(cb, on_frame_send);
 }
 
+/*
+ * nghttp2 1.52 frees some objects twice when memory runs out (nghttp2_submit_data() is one place).
+ * A process that reads hostile bytes does better to end, which denies everything.
+ */
+static void *or_abort(void *p)
+{
+	if (!p)
+		abort();
+	return p;
+}
+
+static void *mem_malloc(size_t size, void *arg)
+{
+	(void)arg;
+	return or_abort(malloc(size));
+}
+
+static void mem_free(void *ptr, void *arg)
+{
+	(void)arg;
+	free(ptr);
+}
+
+static void *mem_calloc(size_t n, size_t size, void *arg)
+{
+	(void)arg;
+	return or_abort(calloc(n, size));
+}
+
+static void *mem_realloc(void *ptr, size_t size, void *arg)
+{
+	(void)arg;
+	return or_abort(realloc(ptr, size));
+}
+
 static int session_new(struct ex_h2 *h)
 {
+	nghttp2_mem mem = { NULL, mem_malloc, mem_free, mem_calloc, mem_realloc };
 	nghttp2_session_callbacks *cb;
 	nghttp2_option *opt;
 	int r;
@@ -306,8 +342,8 @@ static int session_new(struct ex_h2 *h)
 	nghttp2_option_set_max_outbound_ack(opt, ACKS_MAX);
 	nghttp2_option_set_stream_reset_rate_limit(opt, RESET_BURST, RESET_PER_SEC);
 	nghttp2_option_set_peer_max_concurrent_streams(opt, EX_H2_STREAMS_MAX);
-	r = h->server ? nghttp2_session_server_new2(&h->session, cb, h, opt)
-		      : nghttp2_session_client_new2(&h->session, cb, h, opt);
+	r = h->server ? nghttp2_session_server_new3(&h->session, cb, h, opt, &mem)
+		      : nghttp2_session_client_new3(&h->session, cb, h, opt, &mem);
 	nghttp2_option_del(opt);
 	nghttp2_session_callbacks_del(cb);
 	return r == 0 ? session_start(h) : -ENOMEM;

@@ -10,9 +10,9 @@
  */
 #define EXCHANGES_MAX (2 * EX_H2_STREAMS_MAX)
 
-/* One request and its response. Lives until both streams are over. */
 #define SWALLOW_MAX (256 * 1024) /* of a denied request, before its stream is reset */
 
+/* One request and its response. Lives until both streams are over. */
 struct exchange {
 	struct ex_h2_relay *relay;
 	struct exchange *next, **prev;
