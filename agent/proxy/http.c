@@ -153,9 +153,10 @@ static bool read_request(struct ex_conn *c)
 	size_t used = 0;
 
 	if (!ex_buf_len(in)) {
-		if (c->client.eof)
-			ex_conn_close(c);
-		return false;
+		if (!c->client.eof)
+			return false;
+		ex_conn_linger(c); /* it may still be reading the last answer */
+		return true;
 	}
 	switch (feed(c->x.req, in, &used)) {
 	case EX_H1_MORE:
@@ -221,17 +222,23 @@ static bool pass_request(struct ex_conn *c)
 
 static int on_response_head(struct ex_conn *c)
 {
-	const struct ex_h1_head *head = ex_h1_head(c->x.res);
-	char *room = ex_buf_reserve(&c->client.out, EX_H1_WRITE_MAX);
+	struct ex_h1_head head = *ex_h1_head(c->x.res);
+	char *room;
 	ssize_t n;
 
-	c->x.interim = head->status < 200 && head->status != 101;
+	c->x.interim = head.status < 200 && head.status != 101;
+	/* A client of HTTP/1.0 knows neither interim responses nor chunks. */
+	if (c->x.interim && c->x.http10)
+		return 0;
+	if (c->x.http10 && head.framing == EX_H1_CHUNKED)
+		head.framing = EX_H1_UNTIL_CLOSE;
 	if (!c->x.interim) {
 		c->x.res_head = true;
-		c->x.close |= head->close || head->framing == EX_H1_UNTIL_CLOSE;
-		c->x.res_chunked = head->framing == EX_H1_CHUNKED;
+		c->x.close |= head.close || head.framing == EX_H1_UNTIL_CLOSE;
+		c->x.res_chunked = head.framing == EX_H1_CHUNKED;
 	}
-	n = room ? ex_h1_write_response(head, c->x.close && !c->x.interim, room, EX_H1_WRITE_MAX)
+	room = ex_buf_reserve(&c->client.out, EX_H1_WRITE_MAX);
+	n = room ? ex_h1_write_response(&head, c->x.close && !c->x.interim, room, EX_H1_WRITE_MAX)
 		 : -ENOMEM;
 	if (n < 0)
 		return (int)n;

@@ -7,12 +7,10 @@
 
 #include "agent/proxy/ask.h"
 #include "agent/proxy/conn.h"
+#include "agent/proxy/recognise.h"
 #include "agent/tls/session.h"
 
-#define SNIFF_MS         10000 /* for the whole ClientHello, or the first bytes of whatever it is */
-#define METHOD_MAX       20    /* no method is longer */
-#define LINE_MAX_SNIFFED 4096  /* a first line longer than this is not HTTP */
-#define TLS_HANDSHAKE    0x16  /* content type of the first record */
+#define SNIFF_MS 10000 /* for the whole ClientHello, or the first bytes of whatever it is */
 
 /* ---- saying no ---- */
 
@@ -188,76 +186,31 @@ static void judge_http(struct ex_conn *c)
 
 /* ---- recognising ---- */
 
-enum sniffed { SNIFF_MORE, SNIFF_TLS, SNIFF_BAD_TLS, SNIFF_HTTP, SNIFF_OTHER };
-
-static enum sniffed sniff_tls(struct ex_conn *c, const char *p, size_t len)
+/* The ClientHello, when it is whole. */
+static enum ex_recognised read_hello(struct ex_conn *c)
 {
-	switch (ex_hello_parse(p, len, &c->hello)) {
+	switch (ex_hello_parse(ex_buf_ptr(&c->client.in), ex_buf_len(&c->client.in), &c->hello)) {
 	case EX_HELLO_MORE:
-		return SNIFF_MORE;
+		return EX_IS_UNDECIDED;
 	case EX_HELLO_DONE:
-		return SNIFF_TLS;
+		return EX_IS_TLS;
 	case EX_HELLO_BAD:
-		return SNIFF_BAD_TLS;
+		return EX_IS_BAD_TLS;
 	case EX_HELLO_NOT_TLS:
 		break;
 	}
-	return SNIFF_OTHER;
+	c->hello.reason = EX_R_TLS_MALFORMED;
+	return EX_IS_BAD_TLS;
 }
 
-static bool is_method_char(char ch)
+static enum ex_recognised sniff(struct ex_conn *c)
 {
-	return (ch >= 'A' && ch <= 'Z') || (ch >= 'a' && ch <= 'z') || ch == '-';
-}
+	enum ex_recognised what =
+		ex_recognise(ex_buf_ptr(&c->client.in), ex_buf_len(&c->client.in));
 
-/* Methods a server may take for HTTP whatever stands behind them. */
-static bool is_known_method(struct ex_span word)
-{
-	static const char *const known[] = { "GET",     "HEAD",    "POST",  "PUT",   "DELETE",
-					     "OPTIONS", "CONNECT", "TRACE", "PATCH", "PRI" };
-
-	for (size_t i = 0; i < EX_ARRAY_SIZE(known); i++)
-		if (word.len == strlen(known[i]) && strncasecmp(word.ptr, known[i], word.len) == 0)
-			return true;
-	return false;
-}
-
-/*
- * A known method and a space, or a first line with a method-like word and a version: other text
- * protocols (SMTP, FTP, IRC) begin with a word and a space, too. White space in front and the wrong
- * case are HTTP to some servers, so they are to us; the parser then refuses them.
- */
-static enum sniffed sniff_http(const char *p, size_t len)
-{
-	struct ex_span word = { 0 };
-	const char *end = p + len;
-
-	while (p < end && (*p == '\r' || *p == '\n' || *p == ' ' || *p == '\t'))
-		p++;
-	word.ptr = p;
-	while (p < end && is_method_char(*p) && word.len <= METHOD_MAX) {
-		p++;
-		word.len++;
-	}
-	if (p == end)
-		return len < LINE_MAX_SNIFFED ? SNIFF_MORE : SNIFF_OTHER;
-	if (word.len == 0 || (*p != ' ' && *p != '\t'))
-		return SNIFF_OTHER;
-	if (is_known_method(word) || memmem(p, (size_t)(end - p), " HTTP/", 6))
-		return SNIFF_HTTP;
-	if (memchr(p, '\n', (size_t)(end - p)) || len >= LINE_MAX_SNIFFED)
-		return SNIFF_OTHER;
-	return SNIFF_MORE;
-}
-
-static enum sniffed sniff(struct ex_conn *c)
-{
-	const char *p = ex_buf_ptr(&c->client.in);
-	size_t len = ex_buf_len(&c->client.in);
-
-	if (len == 0)
-		return SNIFF_MORE;
-	return p[0] == TLS_HANDSHAKE ? sniff_tls(c, p, len) : sniff_http(p, len);
+	if (what == EX_IS_BAD_TLS)
+		c->hello.reason = EX_R_TLS_MALFORMED;
+	return what == EX_IS_TLS ? read_hello(c) : what;
 }
 
 /* A server that was meant to speak first has spoken: that way is free before the verdict. */
@@ -278,37 +231,42 @@ static bool pass_greeting(struct ex_conn *c)
 	return true;
 }
 
-/* What came is whole, or as whole as it will get. */
-static void conclude(struct ex_conn *c, enum sniffed what)
+static void conclude(struct ex_conn *c, enum ex_recognised what)
 {
+	static const struct ex_decision unknown = { EX_V_DENY, EX_R_UNKNOWN_PROTOCOL, 0 };
+
 	/* Reading TLS or HTTP starts with a server of its own, dialled after the request's verdict.
 	 */
-	if (what != SNIFF_OTHER && c->server.fd >= 0)
+	if (what != EX_IS_OTHER && c->server.fd >= 0)
 		ex_side_close(&c->server, c->px->loop);
 	switch (what) {
-	case SNIFF_TLS:
+	case EX_IS_TLS:
 		judge_tls(c);
 		break;
-	case SNIFF_BAD_TLS:
+	case EX_IS_BAD_TLS:
 		deny_tls_reason(c, c->hello.reason, NULL);
 		break;
-	case SNIFF_HTTP:
+	case EX_IS_HTTP:
 		judge_http(c);
 		break;
-	case SNIFF_OTHER:
-	case SNIFF_MORE:
+	case EX_IS_OTHER:
 		judge_other(c);
+		break;
+	case EX_IS_UNDECIDED: /* and will stay so: it might still have become HTTP or TLS */
+	case EX_IS_NOTHING:
+		deny_stream(c, EX_AUDIT_L4, &unknown, NULL);
 		break;
 	}
 }
 
 bool ex_conn_sniff(struct ex_conn *c)
 {
-	enum sniffed what = sniff(c);
+	enum ex_recognised what = sniff(c);
 
-	if (what == SNIFF_MORE && !c->client.eof && ex_buf_len(&c->client.in) < EX_SIDE_BUF_MAX)
+	if (what == EX_IS_UNDECIDED && !c->client.eof &&
+	    ex_buf_len(&c->client.in) < EX_SIDE_BUF_MAX)
 		return pass_greeting(c);
-	if (what == SNIFF_MORE && !ex_buf_len(&c->client.in)) {
+	if (what == EX_IS_UNDECIDED && !ex_buf_len(&c->client.in)) {
 		ex_conn_close(c); /* opened and closed without a word */
 		return false;
 	}

@@ -146,6 +146,12 @@ static int reap_until_done(void)
 	}
 }
 
+/*
+ * The network namespace belongs to a user namespace of its own, in which every id means itself.
+ * Root in the command is root on its own network and on files as before, but holds no capability
+ * towards any other namespace, whatever descriptor it gets hold of (SIOCGSKNS on an inherited
+ * socket, say).
+ */
 static int init_prepare(const struct ex_child_spec *spec, int control)
 {
 	struct ex_mounts m = { .uid = spec->id->uid, .gid = spec->id->gid };
@@ -157,6 +163,11 @@ static int init_prepare(const struct ex_child_spec *spec, int control)
 		r = receive_blob(control, &m.resolv);
 	if (r == 0)
 		r = ex_mounts_apply(&m, spec->sockets);
+	if (r == 0 && unshare(CLONE_NEWUSER | CLONE_NEWNET) < 0) {
+		r = -errno;
+		ex_error("cannot make a user and network namespace: %s%s", strerror(-r),
+			 r == -ENOSPC ? " (see sysctl user.max_user_namespaces)" : "");
+	}
 	return r;
 }
 
@@ -210,8 +221,8 @@ int ex_child_start(const struct ex_child_spec *spec, struct ex_child *ret)
 
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
 		return -errno;
-	pid = (pid_t)syscall(SYS_clone, CLONE_NEWNET | CLONE_NEWNS | CLONE_NEWPID | SIGCHLD, NULL,
-			     NULL, NULL, NULL);
+	pid = (pid_t)syscall(SYS_clone, CLONE_NEWNS | CLONE_NEWPID | SIGCHLD, NULL, NULL, NULL,
+			     NULL);
 	if (pid == 0)
 		init_start(spec, pair[1], pair[0]);
 	close(pair[1]);
@@ -237,11 +248,25 @@ int ex_child_equip(const struct ex_child *c, struct ex_span ca, struct ex_span b
 	return r;
 }
 
+static int write_map(const struct ex_child *c, const char *which)
+{
+	static const char identity[] = "0 0 4294967295";
+	EX_AUTO_CLOSE int fd = -1;
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/%s", (int)c->pid, which);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	return fd < 0 || write(fd, identity, sizeof(identity) - 1) < 0 ? -errno : 0;
+}
+
 int ex_child_wait_ready(const struct ex_child *c)
 {
 	int answer = 0, r = read_all(c->control, &answer, sizeof(answer));
 
-	return r < 0 ? r : answer;
+	if (r < 0 || answer < 0)
+		return r < 0 ? r : answer;
+	r = write_map(c, "uid_map");
+	return r < 0 ? r : write_map(c, "gid_map");
 }
 
 int ex_child_go(const struct ex_child *c)

@@ -201,14 +201,15 @@ static uint16_t host_order(__be16 port)
 }
 
 /*
- * Denied and counted as everything else, but not worth a record: nobody tried anything. Both kernels
- * announce their multicast groups on the link (MLDv2, RFC 3810).
+ * Denied and counted as everything else, but not worth a record: nobody tried anything. Both
+ * kernels announce their multicast groups on the link (MLDv2, RFC 3810).
  */
 static bool is_chatter(const struct ex_event *ev)
 {
 	static const struct ex_ip routers = { .b = { 0xff, 0x02, [15] = 0x16 } };
 
-	/* The last words on a connection that was ended here: its rule is known, its socket gone. */
+	/* The last words on a connection that was ended here: its rule is known, its socket gone.
+	 */
 	if (ev->reason == EX_R_NO_FLOW && ev->proto == IPPROTO_TCP && ev->rule)
 		return true;
 	return ev->proto == IPPROTO_ICMPV6 && ex_ip_eq(&ev->dst, &routers);

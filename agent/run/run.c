@@ -150,10 +150,7 @@ static int start_child(struct run *run)
 		return fail("cannot list unix sockets", r);
 	spec.sockets = run->sockets;
 	r = ex_child_start(&spec, &run->child);
-	if (r < 0)
-		return fail("cannot make the command's namespaces", r);
-	r = ex_netns_wire(&run->ns, run->child.pid);
-	return r < 0 ? fail("cannot connect the command's namespace", r) : 0;
+	return r < 0 ? fail("cannot make the command's namespaces", r) : 0;
 }
 
 /* ---- the gates ---- */
@@ -229,7 +226,10 @@ static int equip_child(struct run *run)
 			   (struct ex_span){ resolv, (size_t)n });
 	if (r == 0)
 		r = ex_child_wait_ready(&run->child);
-	return r < 0 ? fail("cannot prepare the command's files", r) : 0;
+	if (r < 0)
+		return fail("cannot prepare the command's files", r);
+	r = ex_netns_wire(&run->ns, run->child.pid);
+	return r < 0 ? fail("cannot connect the command's namespace", r) : 0;
 }
 
 /* ---- audit ---- */
@@ -314,9 +314,9 @@ static int set_up(struct run *run)
 	if (r == 0)
 		r = start_child(run);
 	if (r == 0)
-		r = start_gate(run);
-	if (r == 0)
 		r = equip_child(run);
+	if (r == 0)
+		r = start_gate(run);
 	if (r == 0)
 		r = start_audit(run);
 	if (r == 0)
