@@ -3,7 +3,7 @@
 #ifndef EXEAT_DATAPATH_MAPS_H
 #define EXEAT_DATAPATH_MAPS_H
 
-#include "pkt.bpf.h"
+#include "dests.bpf.h"
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -11,14 +11,6 @@ struct {
 	__type(key, __u32);
 	__type(value, struct ex_endpoint);
 } ex_endpoints SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
-	__uint(max_entries, 262144);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, struct ex_dest_key);
-	__type(value, struct ex_dest);
-} ex_dests SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_LPM_TRIE);

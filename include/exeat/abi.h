@@ -75,6 +75,16 @@ struct ex_dest_key {
 	struct ex_ip ip;
 };
 
+/* The policy id of prefixes that the prefilter drops on uplinks, by source address. */
+#define EX_POLICY_PREFILTER 0xffffffffu
+
+enum ex_prefilter_count { /* keys of the per-CPU map ex_prefiltered */
+	EX_PREFILTER_PASSED = 0,
+	EX_PREFILTER_DENIED = 1,
+	EX_PREFILTER_MALFORMED = 2,
+	EX_PREFILTER_COUNTS = 3,
+};
+
 struct ex_dest {
 	__u32 klass; /* 0 = none: deny */
 };
