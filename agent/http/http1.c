@@ -234,21 +234,50 @@ static enum ex_h1_event head_complete(struct ex_h1 *p)
 	return EX_H1_HEAD;
 }
 
+/* Takes the bytes of a field value that need no closer look, which is most of a head. */
+static size_t take_plain(struct ex_h1 *p, const char *bytes, size_t len)
+{
+	size_t max = p->cap - p->len, n = 0;
+
+	if (!p->lines.colon || p->lines.prev == '\r')
+		return 0;
+	if (max > len)
+		max = len;
+	if (max > EX_H1_HEAD_MAX - p->len)
+		max = EX_H1_HEAD_MAX - p->len;
+	while (n < max && bytes[n] >= 0x20 && bytes[n] < 0x7f)
+		n++;
+	if (n == 0)
+		return 0;
+	memcpy(p->buf + p->len, bytes, n);
+	p->len += n;
+	p->lines.line_len += n;
+	p->lines.prev = bytes[n - 1];
+	return n;
+}
+
 static enum ex_h1_event feed_head(struct ex_h1 *p, const char *bytes, size_t len, size_t *used)
 {
-	for (; *used < len; (*used)++) {
+	while (*used < len) {
 		bool first = p->lines.n == 0, was_empty = p->lines.line_len == 0;
 		char c = bytes[*used];
 		const char *error;
+		size_t plain;
 
 		if (p->len == EX_H1_HEAD_MAX)
 			return ex_h1_break(p, EX_R_HTTP_TOO_LARGE, "head too large");
 		if (head_reserve(p, p->len + 1) < 0)
 			return ex_h1_break(p, EX_R_INTERNAL, "out of memory");
+		plain = take_plain(p, bytes + *used, len - *used);
+		if (plain) {
+			*used += plain;
+			continue;
+		}
 		error = ex_h1_line_byte(&p->lines, c, first, p->request);
 		if (error)
 			return ex_h1_break_malformed(p, error);
 		p->buf[p->len++] = c;
+		(*used)++;
 		if (c != '\n')
 			continue;
 		if (first && was_empty)
@@ -257,10 +286,8 @@ static enum ex_h1_event feed_head(struct ex_h1 *p, const char *bytes, size_t len
 			return EX_H1_BAD;
 		if (p->lines.n > EX_H1_HEADERS_MAX + 1)
 			return ex_h1_break(p, EX_R_HTTP_TOO_LARGE, "too many header fields");
-		if (was_empty) {
-			(*used)++;
+		if (was_empty)
 			return head_complete(p);
-		}
 	}
 	return EX_H1_MORE;
 }

@@ -173,6 +173,21 @@ static int length_parse(struct ex_span text, uint64_t *ret)
 	return 0;
 }
 
+bool ex_h1_body_is_unexpected(const struct ex_h1_head *head)
+{
+	static const struct ex_span bodiless[] = {
+		{ "GET", 3 }, { "HEAD", 4 }, { "OPTIONS", 7 }, { "DELETE", 6 }
+	};
+
+	if (head->framing == EX_H1_NO_BODY ||
+	    (head->framing == EX_H1_LENGTH && head->content_length == 0))
+		return false;
+	for (size_t i = 0; i < EX_ARRAY_SIZE(bodiless); i++)
+		if (ex_span_eq(head->method, bodiless[i]))
+			return true;
+	return false;
+}
+
 static bool response_has_no_body(const struct ex_h1 *p)
 {
 	return p->to_head || p->head.status / 100 == 1 || p->head.status == 204 ||
@@ -268,7 +283,6 @@ static int request_read(struct ex_h1 *p, const struct seen *s)
 	if (len < 0)
 		return bad(p, "request target is not a plain path");
 	head->path = (struct ex_span){ path, (size_t)len };
-	head->method = p->ll_method;
 	if (s->has_expect && !ex_span_is(s->expect, "100-continue"))
 		return bad(p, "unknown expectation");
 	head->expect_continue = s->has_expect && head->minor == 1;
@@ -294,6 +308,7 @@ int ex_h1_head_read(struct ex_h1 *p)
 
 	if (p->request && !request_line_agrees(p))
 		return bad(p, "ambiguous request line");
+	head->method = p->ll_method; /* empty in a response */
 	head->minor = (uint8_t)ex_h1_second_minor(p);
 	head->status = p->request ? 0 : (uint16_t)ex_h1_second_status(p);
 	head->phrase = ex_span_trim(p->ll_phrase); /* empty in a request */
@@ -318,6 +333,7 @@ int ex_h1_head_read(struct ex_h1 *p)
 		return bad(p, "protocol switched without request");
 	/* HTTP/1.0 persistence (Connection: keep-alive) is not offered: one message, then the end.
 	 */
-	head->close = head->minor == 0 || seen.option_close || head->framing == EX_H1_UNTIL_CLOSE;
+	head->close = head->minor == 0 || seen.option_close || head->framing == EX_H1_UNTIL_CLOSE ||
+		      ex_h1_body_is_unexpected(head);
 	return p->request ? request_read(p, &seen) : 0;
 }

@@ -72,6 +72,12 @@ bool ex_h1_method_refused(struct ex_h1 *p, struct ex_span method);
 EX_MUST_CHECK int ex_h1_head_read(struct ex_h1 *p);
 
 /*
+ * A body where some servers expect none and would take it for the next request. The connection ends
+ * with such a request, on both sides: then there is no next one.
+ */
+bool ex_h1_body_is_unexpected(const struct ex_h1_head *head);
+
+/*
  * One byte of a head or of trailers. NULL, or what is wrong with it. Every line ends in CR LF; a
  * field line is a token, a colon and a value without controls; nothing is folded.
  */

@@ -100,25 +100,6 @@ static void put_connection(struct writer *w, const struct ex_h1_head *head, bool
 	}
 }
 
-/*
- * Some servers do not read a body they do not expect, and take it for the next request. Asked to
- * close, they have no next request.
- */
-static bool body_is_unexpected(const struct ex_h1_head *head)
-{
-	static const struct ex_span bodiless[] = {
-		{ "GET", 3 }, { "HEAD", 4 }, { "OPTIONS", 7 }, { "DELETE", 6 }
-	};
-
-	if (head->framing == EX_H1_NO_BODY ||
-	    (head->framing == EX_H1_LENGTH && head->content_length == 0))
-		return false;
-	for (size_t i = 0; i < EX_ARRAY_SIZE(bodiless); i++)
-		if (ex_span_eq(head->method, bodiless[i]))
-			return true;
-	return false;
-}
-
 ssize_t ex_h1_write_request(const struct ex_h1_head *head, bool close, bool keep_upgrade, char *out,
 			    size_t cap)
 {
@@ -138,7 +119,7 @@ ssize_t ex_h1_write_request(const struct ex_h1_head *head, bool close, bool keep
 	if (head->expect_continue)
 		put_text(&w, "Expect: 100-continue\r\n");
 	put_framing(&w, head);
-	put_connection(&w, head, close || body_is_unexpected(head), keep_upgrade);
+	put_connection(&w, head, close || ex_h1_body_is_unexpected(head), keep_upgrade);
 	put_text(&w, "\r\n");
 	return done(&w);
 }

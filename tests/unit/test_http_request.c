@@ -358,12 +358,16 @@ static void test_upgrade_is_plain_or_refused(void **state)
 		B(GET("/", "Connection: Upgrade\r\nUpgrade:\r\n")),
 		B(GET("/", "Connection: Upgrade\r\nUpgrade: websocket\r\nUpgrade: x\r\n")),
 		B(GET("/", "Connection: Upgrade\r\nUpgrade: websocket, x\r\n")),
+	};
+	static const struct bytes denied[] = {
 		B(POST("Connection: Upgrade\r\nUpgrade: websocket\r\nContent-Length: 1\r\n", "x")),
 		B(POST("Connection: Upgrade\r\nUpgrade: websocket\r\nTransfer-Encoding: chunked\r\n",
 		       "0\r\n\r\n")),
 	};
 	(void)state;
 	assert_all_bad(bad, EX_ARRAY_SIZE(bad));
+	for (size_t i = 0; i < EX_ARRAY_SIZE(denied); i++)
+		assert_bad(denied[i], EX_R_UPGRADE_DENIED);
 	assert_good((struct bytes)B(GET("/", "Upgrade: websocket\r\n")));
 	assert_null(strstr(whole.text, "upgrade="));
 }

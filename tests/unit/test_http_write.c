@@ -102,6 +102,17 @@ static void test_expect_goes_on(void **state)
 			"Content-Length: 1\r\nConnection: keep-alive\r\n\r\nx");
 }
 
+static void test_attack_29_a_body_that_servers_may_not_read_ends_the_connection(void **state)
+{
+	(void)state;
+	assert_rewrites(true, "GET / HTTP/1.1\r\nHost: a.b\r\nContent-Length: 3\r\n\r\nGET",
+			"GET / HTTP/1.1\r\nHost: a.b\r\nContent-Length: 3\r\n"
+			"Connection: close\r\n\r\nGET");
+	assert_rewrites(true, "GET / HTTP/1.1\r\nHost: a.b\r\nContent-Length: 0\r\n\r\n",
+			"GET / HTTP/1.1\r\nHost: a.b\r\nContent-Length: 0\r\n"
+			"Connection: keep-alive\r\n\r\n");
+}
+
 static void test_ip6_host_keeps_its_brackets(void **state)
 {
 	(void)state;
@@ -237,6 +248,8 @@ int main(void)
 		cmocka_unit_test(test_attack_34_method_override_fields_are_removed),
 		cmocka_unit_test(test_upgrade_goes_on_only_when_kept),
 		cmocka_unit_test(test_expect_goes_on),
+		cmocka_unit_test(
+			test_attack_29_a_body_that_servers_may_not_read_ends_the_connection),
 		cmocka_unit_test(test_ip6_host_keeps_its_brackets),
 		cmocka_unit_test(test_responses_are_written_from_what_was_parsed),
 		cmocka_unit_test(test_writers_never_exceed_the_buffer),
