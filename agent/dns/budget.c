@@ -2,8 +2,12 @@
 #include "agent/dns/budget.h"
 
 enum {
-	QUESTIONS_BURST = 1000,
-	QUESTIONS_PER_S = 200,
+	/* what one workload may cost this process; a tenth of a core */
+	QUESTIONS_BURST = 20000,
+	QUESTIONS_PER_S = 10000,
+	/* what it may cost the host's resolver; answers are cached for five seconds at least */
+	FORWARDS_BURST = 1000,
+	FORWARDS_PER_S = 500,
 	/* some 400 names below a wildcard at once, then about two a second */
 	LETTERS_BURST = 8192,
 	LETTERS_PER_S = 32,
@@ -30,6 +34,7 @@ int ex_dns_budget_init(struct ex_dns_budget *b, uint64_t now_ms)
 {
 	memset(b, 0, sizeof(*b));
 	b->questions = (struct ex_dns_bucket){ QUESTIONS_BURST * 1000, now_ms };
+	b->forwards = (struct ex_dns_bucket){ FORWARDS_BURST * 1000, now_ms };
 	b->letters = (struct ex_dns_bucket){ LETTERS_BURST * 1000, now_ms };
 	return ex_dns_key_init(&b->key);
 }
@@ -37,6 +42,11 @@ int ex_dns_budget_init(struct ex_dns_budget *b, uint64_t now_ms)
 bool ex_dns_budget_question(struct ex_dns_budget *b, uint64_t now_ms)
 {
 	return take(&b->questions, now_ms, 1, QUESTIONS_BURST, QUESTIONS_PER_S);
+}
+
+bool ex_dns_budget_forward(struct ex_dns_budget *b, uint64_t now_ms)
+{
+	return take(&b->forwards, now_ms, 1, FORWARDS_BURST, FORWARDS_PER_S);
 }
 
 /* A letter is free when the name would be allowed as well with another one in its place. */

@@ -20,6 +20,7 @@ struct ex_dns_bucket {
 
 struct ex_dns_budget {
 	struct ex_dns_bucket questions; /* of any kind */
+	struct ex_dns_bucket forwards;  /* that go to the resolver */
 	struct ex_dns_bucket letters;   /* free letters in names not asked before */
 	struct ex_dns_key key;
 	uint64_t seen[EX_DNS_SEEN]; /* keyed hashes of names already paid for */
@@ -29,6 +30,9 @@ EX_MUST_CHECK int ex_dns_budget_init(struct ex_dns_budget *b, uint64_t now_ms);
 
 /* Takes one question. False: too many in too short a time. */
 bool ex_dns_budget_question(struct ex_dns_budget *b, uint64_t now_ms);
+
+/* Takes one question to the resolver. */
+bool ex_dns_budget_forward(struct ex_dns_budget *b, uint64_t now_ms);
 
 /* Takes what an allowed name (canonical) can carry. False: it may not be forwarded. */
 bool ex_dns_budget_name(struct ex_dns_budget *b, const struct ex_ruleset *rs, struct ex_span name,

@@ -242,7 +242,7 @@ static int start_lookup(struct ex_dns_gate *g, const struct ex_dns_question *q,
 	struct ex_dns_lookup *l;
 	int r;
 
-	if (g->n_lookups >= LOOKUPS_MAX)
+	if (g->n_lookups >= LOOKUPS_MAX || !ex_dns_budget_forward(&g->budget, ex_loop_now(g->loop)))
 		return -EBUSY;
 	l = calloc(1, sizeof(*l));
 	if (!l)
