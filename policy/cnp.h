@@ -101,6 +101,7 @@ struct ex_header_match {
 
 struct ex_http_match {
 	struct ex_regex *method, *path, *host; /* NULL: anything */
+	const char *written_method, *written_path, *written_host; /* NULL likewise */
 	struct ex_header_match *headers;       /* of headers */
 	size_t n_headers;
 	struct ex_header_match *matches; /* of headerMatches */

@@ -39,6 +39,7 @@ void ex_read_to_cidr(struct ex_decoder *d, const struct ex_node *n, void *out)
 	for (const struct ex_node *c = n->first; c; c = c->next) {
 		size_t mark = ex_decode_push_index(d, i++);
 
+		peer->cidrs[peer->n_cidrs].pos = c->pos;
 		if (read_prefix(d, c, &peer->cidrs[peer->n_cidrs].prefix))
 			peer->n_cidrs++;
 		ex_decode_pop(d, mark);

@@ -43,11 +43,18 @@ static struct ex_regex *read_regex(struct ex_decoder *d, const struct ex_node *n
 	return NULL;
 }
 
+static const char *keep_written(struct ex_decoder *d, const struct ex_node *n)
+{
+	return n->kind == EX_NODE_SCALAR && n->len ? ex_arena_strndup(d->arena, n->text, n->len)
+						   : NULL;
+}
+
 static void read_method(struct ex_decoder *d, const struct ex_node *n, void *out)
 {
 	struct http_reader *hr = out;
 
 	hr->match.method = read_regex(d, n, hr);
+	hr->match.written_method = keep_written(d, n);
 }
 
 static void read_path(struct ex_decoder *d, const struct ex_node *n, void *out)
@@ -55,6 +62,7 @@ static void read_path(struct ex_decoder *d, const struct ex_node *n, void *out)
 	struct http_reader *hr = out;
 
 	hr->match.path = read_regex(d, n, hr);
+	hr->match.written_path = keep_written(d, n);
 }
 
 static void read_host(struct ex_decoder *d, const struct ex_node *n, void *out)
@@ -62,6 +70,7 @@ static void read_host(struct ex_decoder *d, const struct ex_node *n, void *out)
 	struct http_reader *hr = out;
 
 	hr->match.host = read_regex(d, n, hr);
+	hr->match.written_host = keep_written(d, n);
 }
 
 static bool is_token(const char *s, size_t len)

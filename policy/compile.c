@@ -6,6 +6,7 @@
 
 struct compiler {
 	const struct ex_compile_input *in;
+	bool lint;
 	struct ex_diags *diags;
 	struct ex_ruleset *rs; /* its arena holds everything that lives on */
 	struct ex_arena tree;  /* YAML nodes: dead after compilation */
@@ -90,6 +91,8 @@ static int build(struct compiler *c)
 
 	if (r == 0)
 		r = ex_classes_build(c->rs, &c->marks);
+	if (r == 0 && c->lint)
+		ex_lint(&l);
 	if (r == -E2BIG) {
 		ex_diag_add(c->diags, (struct ex_pos){ "policy", 0, 0 }, false,
 			    "use fewer overlapping CIDRs",
@@ -125,7 +128,8 @@ static int compiler_finish(struct compiler *c, int r, struct ex_ruleset **ret)
 	return r;
 }
 
-int ex_compile(const struct ex_compile_input *in, struct ex_ruleset **ret, struct ex_diags *diags)
+static int compile_files(const struct ex_compile_input *in, bool lint, struct ex_ruleset **ret,
+			 struct ex_diags *diags)
 {
 	struct compiler c;
 	int r;
@@ -133,6 +137,7 @@ int ex_compile(const struct ex_compile_input *in, struct ex_ruleset **ret, struc
 	r = compiler_init(&c, in, diags);
 	if (r < 0)
 		return r;
+	c.lint = lint;
 	r = read_endpoints(&c);
 	if (r != -ENOMEM) {
 		int r2 = read_files(&c), r3 = read_policies(&c);
@@ -142,6 +147,17 @@ int ex_compile(const struct ex_compile_input *in, struct ex_ruleset **ret, struc
 	if (r == 0)
 		r = build(&c);
 	return compiler_finish(&c, r, ret);
+}
+
+int ex_compile(const struct ex_compile_input *in, struct ex_ruleset **ret, struct ex_diags *diags)
+{
+	return compile_files(in, false, ret, diags);
+}
+
+int ex_compile_lint(const struct ex_compile_input *in, struct ex_ruleset **ret,
+		    struct ex_diags *diags)
+{
+	return compile_files(in, true, ret, diags);
 }
 
 int ex_compile_text(const char *policy, size_t len, const char *endpoints, size_t endpoints_len,

@@ -59,4 +59,8 @@ struct ex_compile_input {
 EX_MUST_CHECK int ex_compile(const struct ex_compile_input *in, struct ex_ruleset **ret,
 			     struct ex_diags *diags);
 
+/* The same, and warnings for what is legal but surely not meant: for `exeat policy check`. */
+EX_MUST_CHECK int ex_compile_lint(const struct ex_compile_input *in, struct ex_ruleset **ret,
+				  struct ex_diags *diags);
+
 #endif

@@ -7,6 +7,7 @@
  * Of the terms that do not match, the nearest miss is kept for the message: the further a term
  * came, the nearer it was.
  */
+#include "policy/judge.h"
 #include "policy/model.h"
 
 #include <strings.h>
@@ -189,7 +190,7 @@ static bool match_header(const struct ex_header_match *m, const struct ex_http_r
 	return n == 1 && ex_span_eq(found->value, (struct ex_span){ m->value, m->value_len });
 }
 
-static bool match_headers(const struct ex_http_match *m, const struct ex_http_request *req)
+bool ex_http_match_headers(const struct ex_http_match *m, const struct ex_http_request *req)
 {
 	for (size_t i = 0; i < m->n_matches; i++) {
 		if (!match_header(&m->matches[i], req))
@@ -215,7 +216,7 @@ static void judge_request(struct ask *a, const struct ex_ports *p)
 			ask_miss(a, 5, EX_R_HOST_DENIED, m->rule);
 			continue;
 		}
-		if (method && path && match_headers(m, req)) {
+		if (method && path && ex_http_match_headers(m, req)) {
 			ask_allow(a, EX_V_ALLOW, m->rule);
 			return;
 		}

@@ -32,6 +32,10 @@ EX_MUST_CHECK int ex_mark_both(struct ex_lowering *l, uint32_t peer, unsigned ki
  */
 EX_MUST_CHECK int ex_lower(struct ex_lowering *l);
 
+/* lint.c: warnings for what is legal but surely not meant, into l->diags. After classification. */
+void ex_lint(struct ex_lowering *l);
+void ex_lint_overlaps(struct ex_lowering *l); /* lint_overlap.c */
+
 /* ex_compile() from memory; file names in diags are policy.yaml and endpoints.yaml. For tests. */
 EX_MUST_CHECK int ex_compile_text(const char *policy, size_t len, const char *endpoints,
 				  size_t endpoints_len, const struct ex_compile_input *in,

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The conditions of each rule, one by one, in the order in which the gates meet them. */
+#include "policy/explain.h"
+#include "policy/judge.h"
+#include "policy/model.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+
+const char *ex_failed_text(enum ex_failed failed)
+{
+	switch (failed) {
+	case EX_FAILED_NONE:
+		return "applies";
+	case EX_FAILED_DESTINATION:
+		return "does not select this destination";
+	case EX_FAILED_PROTOCOL:
+		return "is for another protocol";
+	case EX_FAILED_PORT:
+		return "is for another port";
+	case EX_FAILED_NOT_TLS_OR_HTTP:
+		return "needs HTTP or TLS";
+	case EX_FAILED_SERVER_NAME:
+		return "does not allow this TLS server name";
+	case EX_FAILED_HOST:
+		return "does not allow this host";
+	case EX_FAILED_METHOD:
+		return "does not allow this method";
+	case EX_FAILED_PATH:
+		return "does not allow this path";
+	case EX_FAILED_HEADER:
+		return "needs a header that is not there, or has another value";
+	}
+	return "is not understood";
+}
+
+static bool selects(const struct ex_ruleset *rs, uint32_t id, const struct ex_probe *p)
+{
+	const struct ex_class *c = ex_ruleset_class(rs, &p->dst);
+	const struct ex_class *shell = ex_ruleset_shell(rs, &p->dst);
+	const struct ex_rpeer *peer = &rs->peers[id];
+
+	if (peer->names)
+		return !c->closed && p->name[0] && ex_peer_has_name(peer, ex_span_str(p->name));
+	for (size_t i = 0; i < c->n_peers; i++) {
+		if (c->peers[i] == id)
+			return true;
+	}
+	for (size_t i = 0; shell && i < shell->n_peers; i++) {
+		if (shell->peers[i] == id)
+			return peer->n_terms && peer->terms[0].deny;
+	}
+	return false;
+}
+
+static bool has_proto(const struct ex_ports *ports, uint8_t proto)
+{
+	if (!ports)
+		return true;
+	for (size_t i = 0; i < ports->n; i++) {
+		if (ports->v[i].any_proto || ports->v[i].proto == proto)
+			return true;
+	}
+	return false;
+}
+
+static bool has_server_name(const struct ex_ports *ports, const struct ex_probe *p)
+{
+	for (size_t i = 0; i < ports->n_names; i++) {
+		if (ex_name_match(&ports->names[i], ex_span_str(p->sni)))
+			return true;
+	}
+	return false;
+}
+
+/* What a term asks for before its http rules. */
+static enum ex_failed check_term(const struct ex_rpeer *peer, const struct ex_term *t,
+				 const struct ex_probe *p, const struct ex_ruleset *rs)
+{
+	enum ex_l7_kind l7 = t->ports ? t->ports->l7 : EX_L7_NONE;
+
+	if (!has_proto(t->ports, p->proto))
+		return EX_FAILED_PROTOCOL;
+	if (!ex_ports_has(t->ports, p->proto, p->port))
+		return EX_FAILED_PORT;
+	if (t->deny || p->proto != IPPROTO_TCP || (l7 == EX_L7_NONE && !t->fqdn) ||
+	    (l7 == EX_L7_NONE && rs->default_allow))
+		return EX_FAILED_NONE;
+	if (l7 == EX_L7_DNS)
+		return p->http || p->tls ? EX_FAILED_NOT_TLS_OR_HTTP : EX_FAILED_NONE;
+	if ((l7 == EX_L7_HTTP && !p->http && !p->tls) || (t->ports && t->ports->n_names && !p->tls))
+		return EX_FAILED_NOT_TLS_OR_HTTP;
+	if (p->tls && (!p->sni[0] || (t->fqdn && !ex_peer_has_name(peer, ex_span_str(p->sni)))))
+		return EX_FAILED_SERVER_NAME;
+	if (t->ports && t->ports->n_names && !has_server_name(t->ports, p))
+		return EX_FAILED_SERVER_NAME;
+	if (p->http && p->tls && strcmp(p->sni, p->host) != 0)
+		return EX_FAILED_HOST;
+	if (p->http && t->fqdn && strcmp(p->host, p->name) != 0)
+		return EX_FAILED_HOST;
+	return EX_FAILED_NONE;
+}
+
+static enum ex_failed check_http(const struct ex_http_match *m, const struct ex_probe *p)
+{
+	struct ex_http_request req = { .headers = p->headers, .n_headers = p->n_headers };
+
+	if (!p->http)
+		return EX_FAILED_NOT_TLS_OR_HTTP;
+	if (m->host && !ex_regex_match(m->host, p->authority, strlen(p->authority)))
+		return EX_FAILED_HOST;
+	if (m->path && !ex_regex_match(m->path, p->path, strlen(p->path)))
+		return EX_FAILED_PATH;
+	if (m->method && !ex_regex_match(m->method, p->method, strlen(p->method)))
+		return EX_FAILED_METHOD;
+	if (!ex_http_match_headers(m, &req))
+		return EX_FAILED_HEADER;
+	return EX_FAILED_NONE;
+}
+
+/* A rule may stand in several peers (port names): the one that comes furthest counts. */
+static void note(struct ex_rule_status *v, uint32_t rule, bool deny, enum ex_failed failed)
+{
+	struct ex_rule_status *st = &v[rule - 1];
+
+	if (st->failed == EX_FAILED_NONE || (failed != EX_FAILED_NONE && failed < st->failed))
+		return;
+	*st = (struct ex_rule_status){ deny, failed };
+}
+
+static void note_term(struct ex_rule_status *v, const struct ex_term *t, const struct ex_probe *p,
+		      enum ex_failed failed)
+{
+	note(v, t->rule, t->deny, failed);
+	for (size_t k = 0; t->ports && k < t->ports->n_http; k++) {
+		const struct ex_http_match *m = &t->ports->http[k];
+
+		note(v, m->rule, t->deny, failed ? failed : check_http(m, p));
+	}
+}
+
+int ex_probe_rules(const struct ex_ruleset *rs, const struct ex_probe *p,
+		   struct ex_rule_status **ret)
+{
+	struct ex_rule_status *v = calloc(rs->n_rules + 1, sizeof(*v));
+
+	if (!v)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < rs->n_rules; i++)
+		v[i].failed = EX_FAILED_DESTINATION;
+	for (uint32_t id = 0; id < rs->n_peers; id++) {
+		const struct ex_rpeer *peer = &rs->peers[id];
+		bool selected = selects(rs, id, p);
+
+		for (size_t i = 0; i < peer->n_terms; i++) {
+			const struct ex_term *t = &peer->terms[i];
+
+			/* the DNS gate and the reserved prefixes are no rules */
+			if (t->rule)
+				note_term(v, t, p,
+					  selected ? check_term(peer, t, p, rs)
+						   : EX_FAILED_DESTINATION);
+		}
+	}
+	*ret = v;
+	return 0;
+}

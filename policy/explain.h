@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Why a request is allowed or denied: what the gates would say, and for every rule the first of its
+ * conditions that the request does not meet. Uses the very matcher the gates use.
+ */
+#ifndef EXEAT_POLICY_EXPLAIN_H
+#define EXEAT_POLICY_EXPLAIN_H
+
+#include "policy/ruleset.h"
+
+#define EX_PROBE_TEXT    2048
+#define EX_PROBE_HEADERS 32
+
+/* One request to ask about. */
+struct ex_probe {
+	struct ex_ip dst;
+	bool dst_assumed; /* the address was not given: some address of the world */
+	uint8_t proto;
+	uint16_t port;
+	bool tls, http;
+	char name[EX_PROBE_TEXT]; /* canonical host name, "" when only an address was given */
+	char sni[EX_PROBE_TEXT];
+	char host[EX_PROBE_TEXT], authority[EX_PROBE_TEXT];
+	char method[64], path[EX_PROBE_TEXT];
+	struct ex_header headers[EX_PROBE_HEADERS]; /* point to what the caller keeps */
+	size_t n_headers;
+};
+
+/*
+ * Reads "https://HOST[:PORT]/PATH", "http://...", "HOST:PORT[/udp|/tcp|/sctp]", "IP:PORT",
+ * "[V6]:PORT", or "icmp:IP[/TYPE]". NULL, or what is wrong with it.
+ */
+const char *ex_probe_parse(const char *to, struct ex_probe *ret);
+
+enum ex_step {
+	EX_STEP_DNS,
+	EX_STEP_L4,
+	EX_STEP_APP,
+	EX_STEP_HTTP,
+};
+
+/* The verdict of all the gates together, and which of them spoke it. */
+struct ex_decision ex_probe_judge(const struct ex_ruleset *rs, const struct ex_probe *p,
+				  enum ex_step *ret_step);
+
+/* The first condition of a rule that the request fails, in the order in which they are met. */
+enum ex_failed {
+	EX_FAILED_NONE = 0, /* the rule applies */
+	EX_FAILED_DESTINATION,
+	EX_FAILED_PROTOCOL,
+	EX_FAILED_PORT,
+	EX_FAILED_NOT_TLS_OR_HTTP,
+	EX_FAILED_SERVER_NAME,
+	EX_FAILED_HOST,
+	EX_FAILED_PATH,
+	EX_FAILED_METHOD,
+	EX_FAILED_HEADER,
+};
+
+const char *ex_failed_text(enum ex_failed failed);
+
+struct ex_rule_status {
+	bool deny;
+	enum ex_failed failed;
+};
+
+/*
+ * The status of every rule, http rules included: *ret holds ex_ruleset_n_rules() of them, that of
+ * rule id at [id - 1], and is the caller's to free. 0 or -ENOMEM.
+ */
+EX_MUST_CHECK int ex_probe_rules(const struct ex_ruleset *rs, const struct ex_probe *p,
+				 struct ex_rule_status **ret);
+
+#endif

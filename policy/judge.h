@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Inside the matcher: what explain shares with the judgement itself. */
+#ifndef EXEAT_POLICY_JUDGE_H
+#define EXEAT_POLICY_JUDGE_H
+
+#include "policy/cnp.h"
+#include "policy/ruleset.h"
+
+bool ex_http_match_headers(const struct ex_http_match *m, const struct ex_http_request *req);
+
+#endif

@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Reading the destination of a question, and asking the gates in their order. */
+#include "policy/explain.h"
+
+#include <netinet/in.h>
+#include <stdio.h>
+#include <strings.h>
+
+/* An address that no policy names by accident: benchmarking space (RFC 2544). */
+static const uint8_t assumed[4] = { 198, 18, 0, 1 };
+
+static const char *set_host(struct ex_probe *p, const char *text, size_t len)
+{
+	if (len == 0 || len > 253)
+		return "has no host";
+	for (size_t i = 0; i < len; i++) {
+		char c = text[i];
+
+		if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+		      c == '-' || c == '_' || c == '.'))
+			return "has a host that is no name and no address";
+		p->name[i] = c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+	}
+	if (p->name[len - 1] == '.')
+		len--;
+	p->name[len] = '\0';
+	if (len == 0)
+		return "has no host";
+	p->dst = ex_ip_from4(assumed);
+	p->dst_assumed = true;
+	memcpy(p->host, p->name, len + 1);
+	memcpy(p->sni, p->name, len + 1);
+	return NULL;
+}
+
+static const char *set_port(struct ex_probe *p, const char *text)
+{
+	size_t len = strspn(text, "0123456789");
+	unsigned long port;
+
+	if (len == 0 || len > 5)
+		return "has no port";
+	port = strtoul(text, NULL, 10);
+	if (port > 65535)
+		return "has a port larger than 65535";
+	p->port = (uint16_t)port;
+	text += len;
+	if (*text == '\0')
+		return NULL;
+	if (strcasecmp(text, "/udp") == 0)
+		p->proto = IPPROTO_UDP;
+	else if (strcasecmp(text, "/sctp") == 0)
+		p->proto = IPPROTO_SCTP;
+	else if (strcasecmp(text, "/tcp") != 0)
+		return "ends in something that is not /tcp, /udp or /sctp";
+	return NULL;
+}
+
+/* HOST[:PORT], [V6][:PORT]; *ret_port is what follows the colon or NULL. */
+static const char *set_authority(struct ex_probe *p, char *text, const char **ret_port)
+{
+	char *end, *colon;
+
+	*ret_port = NULL;
+	if (text[0] == '[') {
+		end = strchr(text, ']');
+		if (!end || (end[1] && end[1] != ':'))
+			return "has an unfinished [address]";
+		*end = '\0';
+		if (end[1])
+			*ret_port = end + 2;
+		(void)snprintf(p->host, sizeof(p->host), "[%s]", text + 1);
+		return ex_ip_parse(text + 1, &p->dst) ? NULL : "has no address in [ ]";
+	}
+	colon = strrchr(text, ':');
+	if (colon && ex_ip_parse(text, &p->dst)) /* a bare IPv6 address */
+		return NULL;
+	if (colon) {
+		*colon = '\0';
+		*ret_port = colon + 1;
+	}
+	if (ex_ip_parse(text, &p->dst)) {
+		(void)snprintf(p->host, sizeof(p->host), "%s", text);
+		return NULL;
+	}
+	return set_host(p, text, strlen(text));
+}
+
+static const char *parse_url(const char *rest, bool tls, struct ex_probe *p)
+{
+	size_t len = strcspn(rest, "/?#");
+	char authority[EX_PROBE_TEXT];
+	const char *wrong, *port;
+
+	if (len >= sizeof(authority) || strlen(rest + len) >= sizeof(p->path))
+		return "is too long";
+	memcpy(authority, rest, len);
+	authority[len] = '\0';
+	if (strchr(authority, '@'))
+		return "has user information in it";
+	p->tls = tls;
+	p->http = true;
+	p->port = tls ? 443 : 80;
+	(void)snprintf(p->authority, sizeof(p->authority), "%s", authority);
+	(void)snprintf(p->method, sizeof(p->method), "GET");
+	(void)snprintf(p->path, sizeof(p->path), "%s%s", rest[len] == '/' ? "" : "/", rest + len);
+	p->path[strcspn(p->path, "#")] = '\0';
+	wrong = set_authority(p, authority, &port);
+	if (wrong || !port)
+		return wrong;
+	return set_port(p, port);
+}
+
+static const char *parse_icmp(const char *rest, struct ex_probe *p)
+{
+	char addr[EX_IP_TEXT];
+	const char *slash = strchr(rest, '/');
+	size_t len = slash ? (size_t)(slash - rest) : strlen(rest);
+	unsigned long type;
+
+	if (len >= sizeof(addr))
+		return "has no address";
+	memcpy(addr, rest, len);
+	addr[len] = '\0';
+	if (!ex_ip_parse(addr, &p->dst))
+		return "has no address";
+	p->proto = ex_ip_is4(&p->dst) ? IPPROTO_ICMP : IPPROTO_ICMPV6;
+	type = slash ? strtoul(slash + 1, NULL, 10) : p->proto == IPPROTO_ICMP ? 8 : 128;
+	if (type > 255)
+		return "has an ICMP type larger than 255";
+	p->port = (uint16_t)(type << 8);
+	return NULL;
+}
+
+const char *ex_probe_parse(const char *to, struct ex_probe *ret)
+{
+	struct ex_probe p = { .proto = IPPROTO_TCP };
+	const char *wrong, *port = NULL;
+	char text[EX_PROBE_TEXT];
+
+	if (strncmp(to, "https://", 8) == 0) {
+		wrong = parse_url(to + 8, true, &p);
+	} else if (strncmp(to, "http://", 7) == 0) {
+		wrong = parse_url(to + 7, false, &p);
+	} else if (strncmp(to, "icmp:", 5) == 0) {
+		wrong = parse_icmp(to + 5, &p);
+	} else {
+		if (strlen(to) >= sizeof(text))
+			return "is too long";
+		memcpy(text, to, strlen(to) + 1);
+		wrong = set_authority(&p, text, &port);
+		if (!wrong)
+			wrong = port ? set_port(&p, port) : "has no port";
+		p.tls = !wrong && p.port == 443 && p.name[0];
+	}
+	if (!wrong)
+		*ret = p;
+	return wrong;
+}
+
+static struct ex_span span_of(const char *text)
+{
+	return text[0] ? ex_span_str(text) : (struct ex_span){ 0 };
+}
+
+struct ex_decision ex_probe_judge(const struct ex_ruleset *rs, const struct ex_probe *p,
+				  enum ex_step *ret_step)
+{
+	struct ex_span name = span_of(p->name);
+	struct ex_flow flow = { .dst = p->dst,
+				.port = p->port,
+				.proto = p->proto,
+				.names = &name,
+				.n_names = name.len ? 1 : 0 };
+	struct ex_http_request req = { .tls = p->tls,
+				       .sni = span_of(p->sni),
+				       .method = ex_span_str(p->method),
+				       .path = ex_span_str(p->path),
+				       .host = span_of(p->host),
+				       .authority = span_of(p->authority),
+				       .headers = p->headers,
+				       .n_headers = p->n_headers };
+	enum ex_app app = p->tls ? EX_APP_TLS : p->http ? EX_APP_HTTP : EX_APP_OTHER;
+	struct ex_decision d;
+
+	*ret_step = EX_STEP_DNS;
+	if (name.len) {
+		d = ex_judge_dns(rs, name);
+		if (d.verdict != EX_V_ALLOW)
+			return d;
+	}
+	*ret_step = EX_STEP_L4;
+	d = ex_judge_l4(rs, &flow);
+	if (d.verdict != EX_V_STEER || p->proto != IPPROTO_TCP)
+		return d;
+	*ret_step = EX_STEP_APP;
+	d = ex_judge_app(rs, &flow, app, p->tls ? req.sni : (struct ex_span){ 0 });
+	if (d.verdict != EX_V_STEER || !p->http)
+		return d;
+	*ret_step = EX_STEP_HTTP;
+	return ex_judge_http(rs, &flow, &req);
+}

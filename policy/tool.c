@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "policy/tool.h"
+
+#include <getopt.h>
+
+static const char usage_text[] =
+	"usage: exeat policy COMMAND [ARG...]\n"
+	"\n"
+	"  check FILE...              errors, and warnings for what is surely not meant\n"
+	"        [--strict] [--format text|json|sarif]\n"
+	"  explain FILE... --to DEST  the verdict on one request, and what every rule says to it\n"
+	"        [-X METHOD] [-H 'NAME: VALUE'] [--address IP] [--sni NAME]\n"
+	"  test DIR...                run the *.test.yaml fixtures, print TAP and rule coverage\n"
+	"  diff OLD NEW               what is newly allowed or denied, with an example each\n"
+	"  dump FILE...               the compiled ruleset\n"
+	"  presets [NAME]             list the presets, or print one\n"
+	"\n"
+	"  With check, explain, diff and dump:\n"
+	"    -l, --label KEY=VALUE    a label of the workload (default: every policy applies)\n"
+	"    --endpoints FILE         which addresses carry which labels\n"
+	"    --no-metadata            do not deny the cloud metadata addresses\n"
+	"\n"
+	"  DEST: https://HOST/PATH, http://HOST:PORT/PATH, HOST:PORT, IP:PORT/udp, [V6]:PORT,\n"
+	"        icmp:IP[/TYPE]\n";
+
+static const struct {
+	const char *name;
+	int (*run)(int argc, char **argv);
+} commands[] = {
+	{ "check", ex_tool_check }, { "explain", ex_tool_explain }, { "test", ex_tool_test },
+	{ "diff", ex_tool_diff },   { "dump", ex_tool_dump },       { "presets", ex_tool_presets },
+};
+
+int ex_cmd_policy(int argc, char **argv)
+{
+	if (argc < 2) {
+		(void)fputs(usage_text, stderr);
+		return EX_TOOL_USAGE;
+	}
+	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
+	    strcmp(argv[1], "help") == 0) {
+		(void)fputs(usage_text, stdout);
+		return EX_TOOL_OK;
+	}
+	for (size_t i = 0; i < EX_ARRAY_SIZE(commands); i++) {
+		if (strcmp(argv[1], commands[i].name) == 0)
+			return commands[i].run(argc - 1, argv + 1);
+	}
+	(void)fprintf(stderr, "exeat policy: no command \"%s\"\n%s", argv[1], usage_text);
+	return EX_TOOL_USAGE;
+}
+
+/* ---- options ---- */
+
+static int add_label(struct ex_tool *t, char *text)
+{
+	char *eq = strchr(text, '=');
+
+	if (!eq || eq == text || t->in.n_labels == EX_TOOL_LABELS_MAX) {
+		(void)fprintf(stderr, "exeat policy: -l needs KEY=VALUE\n");
+		return EX_TOOL_USAGE;
+	}
+	*eq = '\0';
+	t->labels[t->in.n_labels++] = (struct ex_label){ text, eq + 1 };
+	return EX_TOOL_OK;
+}
+
+enum {
+	OPT_ENDPOINTS = 256,
+	OPT_NO_METADATA,
+	OPT_FORMAT,
+	OPT_STRICT,
+	OPT_TO,
+	OPT_ADDRESS,
+	OPT_SNI,
+};
+
+static int take_option(struct ex_tool *t, int opt, char *arg)
+{
+	switch (opt) {
+	case 'l':
+		return add_label(t, arg);
+	case 'X':
+		t->method = arg;
+		return EX_TOOL_OK;
+	case 'H':
+		if (t->n_headers == EX_ARRAY_SIZE(t->headers))
+			return EX_TOOL_USAGE;
+		t->headers[t->n_headers++] = arg;
+		return EX_TOOL_OK;
+	case OPT_ENDPOINTS:
+		t->in.endpoints_file = arg;
+		return EX_TOOL_OK;
+	case OPT_NO_METADATA:
+		t->in.deny_metadata = false;
+		return EX_TOOL_OK;
+	case OPT_FORMAT:
+		t->format = arg;
+		return EX_TOOL_OK;
+	case OPT_STRICT:
+		t->strict = true;
+		return EX_TOOL_OK;
+	case OPT_TO:
+		t->to = arg;
+		return EX_TOOL_OK;
+	case OPT_ADDRESS:
+		t->address = arg;
+		return EX_TOOL_OK;
+	case OPT_SNI:
+		t->sni = arg;
+		return EX_TOOL_OK;
+	default:
+		return EX_TOOL_USAGE;
+	}
+}
+
+int ex_tool_parse(int argc, char **argv, const char *usage, struct ex_tool *ret)
+{
+	static const struct option options[] = {
+		{ "label", required_argument, NULL, 'l' },
+		{ "header", required_argument, NULL, 'H' },
+		{ "method", required_argument, NULL, 'X' },
+		{ "endpoints", required_argument, NULL, OPT_ENDPOINTS },
+		{ "no-metadata", no_argument, NULL, OPT_NO_METADATA },
+		{ "format", required_argument, NULL, OPT_FORMAT },
+		{ "strict", no_argument, NULL, OPT_STRICT },
+		{ "to", required_argument, NULL, OPT_TO },
+		{ "address", required_argument, NULL, OPT_ADDRESS },
+		{ "sni", required_argument, NULL, OPT_SNI },
+		{ NULL, 0, NULL, 0 },
+	};
+	int opt;
+
+	*ret = (struct ex_tool){ .format = "text", .in.deny_metadata = true };
+	optind = 1;
+	while ((opt = getopt_long(argc, argv, "l:X:H:", options, NULL)) != -1) {
+		if (take_option(ret, opt, optarg) != EX_TOOL_OK) {
+			(void)fprintf(stderr, "usage: exeat policy %s\n", usage);
+			return EX_TOOL_USAGE;
+		}
+	}
+	for (; optind < argc && ret->in.n_files < EX_TOOL_FILES_MAX; optind++)
+		ret->files[ret->in.n_files++] = argv[optind];
+	if (optind < argc) {
+		(void)fprintf(stderr, "exeat policy: more than %d files\n", EX_TOOL_FILES_MAX);
+		return EX_TOOL_USAGE;
+	}
+	ret->in.files = ret->files;
+	ret->in.labels = ret->labels;
+	return EX_TOOL_OK;
+}
+
+struct ex_ruleset *ex_tool_compile(const struct ex_compile_input *in)
+{
+	struct ex_ruleset *rs = NULL;
+	struct ex_diags diags = { 0 };
+	int r = ex_compile(in, &rs, &diags);
+
+	if (r < 0)
+		ex_diags_print(&diags, stderr);
+	if (r < 0 && diags.n == 0)
+		(void)fprintf(stderr, "exeat policy: %s\n", strerrordesc_np(-r));
+	ex_diags_done(&diags);
+	return rs;
+}
+
+/* ---- words ---- */
+
+void ex_json_string(FILE *out, const char *text)
+{
+	(void)fputc('"', out);
+	for (const unsigned char *p = (const unsigned char *)text; *p; p++) {
+		if (*p == '"' || *p == '\\')
+			(void)fprintf(out, "\\%c", *p);
+		else if (*p >= 0x20 && *p < 0x7f)
+			(void)fputc(*p, out);
+		else
+			(void)fprintf(out, "\\u%04x", *p);
+	}
+	(void)fputc('"', out);
+}
+
+void ex_tool_print_rule(FILE *out, const struct ex_ruleset *rs, uint32_t rule)
+{
+	const struct ex_rule_info *info = ex_ruleset_rule(rs, rule);
+
+	if (info)
+		(void)fprintf(out, "%s:%d  %s %s", info->file, info->line, info->policy,
+			      info->where);
+	else
+		(void)fputs("no rule", out);
+}
+
+const char *ex_verdict_word(enum ex_verdict verdict)
+{
+	switch (verdict) {
+	case EX_V_ALLOW:
+		return "ALLOW";
+	case EX_V_STEER:
+		return "STEER";
+	case EX_V_INVALID:
+	case EX_V_DENY:
+		break;
+	}
+	return "DENY";
+}

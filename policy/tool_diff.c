@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * `exeat policy diff OLD NEW`: both policies are asked about an example of every tuple that a rule
+ * of either speaks of (and of its edges), so that whatever a rule added or removed shows with a
+ * request that anybody can repeat. Exit status 1 when something differs.
+ */
+#include "policy/arena.h"
+#include "policy/example.h"
+#include "policy/tool.h"
+
+struct differ {
+	const struct ex_ruleset *old, *new;
+	size_t allowed, denied;
+	/* one line for each pair of rules is enough */
+	uint64_t *seen;
+	size_t n_seen, cap_seen;
+};
+
+static bool seen_before(struct differ *df, uint32_t old_rule, uint32_t new_rule, bool allow)
+{
+	uint64_t key = (uint64_t)old_rule << 33 | (uint64_t)new_rule << 1 | allow;
+
+	for (size_t i = 0; i < df->n_seen; i++) {
+		if (df->seen[i] == key)
+			return true;
+	}
+	if (ex_vec_reserve(&df->seen, &df->cap_seen, df->n_seen, sizeof(*df->seen)))
+		df->seen[df->n_seen++] = key;
+	return false;
+}
+
+static void compare(void *arg, const struct ex_probe *p)
+{
+	struct differ *df = arg;
+	enum ex_step step;
+	struct ex_decision o = ex_probe_judge(df->old, p, &step);
+	struct ex_decision n = ex_probe_judge(df->new, p, &step);
+	bool was = o.verdict != EX_V_DENY, is = n.verdict != EX_V_DENY;
+	char text[2 * EX_PROBE_TEXT];
+
+	if (was == is || seen_before(df, o.rule, n.rule, is))
+		return;
+	*(is ? &df->allowed : &df->denied) += 1;
+	(void)printf("%s %s\n", is ? "+ allow" : "- deny ", ex_example_text(p, text, sizeof(text)));
+	(void)printf("    old: %s ", ex_reason_word(o.reason));
+	ex_tool_print_rule(stdout, df->old, o.rule);
+	(void)printf("\n    new: %s ", ex_reason_word(n.reason));
+	ex_tool_print_rule(stdout, df->new, n.rule);
+	(void)putchar('\n');
+}
+
+static int diff_rulesets(struct ex_ruleset *old, struct ex_ruleset *new)
+{
+	struct differ df = { .old = old, .new = new };
+
+	ex_examples(old, compare, &df);
+	ex_examples(new, compare, &df);
+	(void)printf("%zu newly allowed, %zu newly denied\n", df.allowed, df.denied);
+	free(df.seen);
+	return df.allowed + df.denied ? EX_TOOL_NO : EX_TOOL_OK;
+}
+
+int ex_tool_diff(int argc, char **argv)
+{
+	static const char usage[] = "diff OLD NEW [-l KEY=VALUE] [--endpoints FILE]";
+	struct ex_compile_input one;
+	struct ex_ruleset *old, *new;
+	struct ex_tool t;
+	int r = EX_TOOL_USAGE;
+
+	if (ex_tool_parse(argc, argv, usage, &t) != EX_TOOL_OK)
+		return EX_TOOL_USAGE;
+	if (t.in.n_files != 2) {
+		(void)fprintf(stderr, "usage: exeat policy %s\n", usage);
+		return EX_TOOL_USAGE;
+	}
+	one = t.in;
+	one.n_files = 1;
+	old = ex_tool_compile(&one);
+	one.files++;
+	new = ex_tool_compile(&one);
+	if (old && new)
+		r = diff_rulesets(old, new);
+	ex_ruleset_unref(old);
+	ex_ruleset_unref(new);
+	return r;
+}

@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * `exeat policy …`, each command line against tests/unit/golden/tools/NAME.out; and explain against
+ * the gates on random requests. EX_GOLDEN_UPDATE=1 writes the golden files instead.
+ */
+#include "policy_helper.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+#include "policy/example.h"
+#include "policy/tool.h"
+
+#define GOLDEN "tests/unit/golden/tools/"
+
+static const struct {
+	const char *name;
+	int status;
+	const char *argv[16];
+} runs[] = {
+	{ "check", 0, { "check", "--endpoints", GOLDEN "endpoints.yaml", GOLDEN "policy.yaml" } },
+	{ "check-lint", 0, { "check", GOLDEN "lint.yaml" } },
+	{ "check-strict", 1, { "check", "--strict", GOLDEN "lint.yaml" } },
+	{ "check-json", 0, { "check", "--format", "json", GOLDEN "lint.yaml" } },
+	{ "check-sarif",
+	  1,
+	  { "check", "--format", "sarif", "--strict", "tests/unit/golden/policy/bad-ports.yaml" } },
+	{ "explain-allow",
+	  0,
+	  { "explain", GOLDEN "policy.yaml", "--endpoints", GOLDEN "endpoints.yaml", "--to",
+	    "https://api.example.com/pkg/x", "-H", "X-Team: a" } },
+	{ "explain-method",
+	  1,
+	  { "explain", GOLDEN "policy.yaml", "--endpoints", GOLDEN "endpoints.yaml", "--to",
+	    "https://api.example.com/pkg/x", "-H", "X-Team: a", "-X", "PUT" } },
+	{ "explain-header",
+	  1,
+	  { "explain", GOLDEN "policy.yaml", "--endpoints", GOLDEN "endpoints.yaml", "--to",
+	    "https://api.example.com/pkg/x" } },
+	{ "explain-sni",
+	  1,
+	  { "explain", GOLDEN "policy.yaml", "--endpoints", GOLDEN "endpoints.yaml", "--to",
+	    "https://api.example.com/pkg/x", "--sni", "evil.example" } },
+	{ "explain-name", 1, { "explain", GOLDEN "policy.yaml", "--to", "evil.example:443" } },
+	{ "explain-deny", 1, { "explain", GOLDEN "policy.yaml", "--to", "203.0.113.9:8000" } },
+	{ "explain-metadata",
+	  1,
+	  { "explain", GOLDEN "policy.yaml", "--to", "http://169.254.169.254/" } },
+	{ "explain-port", 1, { "explain", GOLDEN "policy.yaml", "--to", "203.0.113.1:22" } },
+	{ "explain-v6", 1, { "explain", GOLDEN "policy.yaml", "--to", "[2001:db8::1]:53/udp" } },
+	{ "explain-usage", 2, { "explain", GOLDEN "policy.yaml", "--to", "http://a@b/" } },
+	{ "explain-labels",
+	  2,
+	  { "explain", GOLDEN "policy.yaml", "-l", "app=other", "--to", "1.2.3.4:1" } },
+	{ "test", 1, { "test", "tests/unit/golden/tools" } },
+	{ "diff",
+	  1,
+	  { "diff", GOLDEN "policy.yaml", GOLDEN "changed.yaml", "--endpoints",
+	    GOLDEN "endpoints.yaml" } },
+	{ "diff-same", 0, { "diff", GOLDEN "policy.yaml", GOLDEN "policy.yaml" } },
+	{ "dump", 0, { "dump", GOLDEN "policy.yaml", "--endpoints", GOLDEN "endpoints.yaml" } },
+	{ "usage", 2, { "nonsense" } },
+	{ "help", 0, { "--help" } },
+};
+
+/* Runs the command with stdout and stderr in one file. */
+static char *capture(const char *const *args, int *status)
+{
+	char path[] = "/tmp/exeat-tools.XXXXXX";
+	int fd = mkstemp(path), out = dup(1), err = dup(2), argc = 1;
+	char *argv[20] = { (char *)(uintptr_t) "policy" }, *text = calloc(1, 262144);
+	ssize_t n;
+
+	assert_true(fd >= 0 && out >= 0 && err >= 0 && text);
+	unlink(path);
+	for (; args[argc - 1]; argc++)
+		argv[argc] = strdup(args[argc - 1]);
+	fflush(NULL);
+	dup2(fd, 1);
+	dup2(fd, 2);
+	*status = ex_cmd_policy(argc, argv);
+	fflush(NULL);
+	dup2(out, 1);
+	dup2(err, 2);
+	n = pread(fd, text, 262143, 0);
+	assert_true(n >= 0);
+	for (int i = 1; i < argc; i++)
+		free(argv[i]);
+	close(fd);
+	close(out);
+	close(err);
+	return text;
+}
+
+static char *slurp(const char *path)
+{
+	char *text = calloc(1, 262144);
+	FILE *f = fopen(path, "r");
+
+	assert_non_null(text);
+	if (f) {
+		assert_true(fread(text, 1, 262143, f) < 262143);
+		fclose(f);
+	}
+	return text;
+}
+
+static void test_commands(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < EX_ARRAY_SIZE(runs); i++) {
+		char path[256], *got, *want;
+		int status;
+
+		got = capture(runs[i].argv, &status);
+		snprintf(path, sizeof(path), GOLDEN "%s.out", runs[i].name);
+		if (getenv("EX_GOLDEN_UPDATE")) {
+			FILE *f = fopen(path, "w");
+
+			assert_non_null(f);
+			fputs(got, f);
+			fclose(f);
+		}
+		want = slurp(path);
+		if (strcmp(got, want) != 0 || status != runs[i].status) {
+			fprintf(stderr, "%s: status %d, want %d\n--- want\n%s--- got\n%s",
+				runs[i].name, status, runs[i].status, want, got);
+			fail();
+		}
+		free(got);
+		free(want);
+	}
+}
+
+struct agreement {
+	const struct ex_ruleset *rs;
+	const char *text;
+	size_t compared, allowed;
+};
+
+static bool is_leaf(const struct ex_ruleset *rs, uint32_t rule)
+{
+	const struct ex_rule_info *info = ex_ruleset_rule(rs, rule);
+	const struct ex_rule_info *next = ex_ruleset_rule(rs, rule + 1);
+
+	return !next || strncmp(next->where, info->where, strlen(info->where)) != 0 ||
+	       !strstr(next->where, ".rules.http[");
+}
+
+/* What every rule says to the request, taken together, is what the gates say. */
+static void check_agreement(void *arg, const struct ex_probe *p)
+{
+	struct agreement *a = arg;
+	struct ex_rule_status *v;
+	bool allow = false, deny = false;
+	struct ex_decision d;
+	enum ex_step step;
+	char text[5000];
+
+	d = ex_probe_judge(a->rs, p, &step);
+	if (d.reason == EX_R_RESERVED_DENY || step == EX_STEP_DNS)
+		return;
+	assert_int_equal(ex_probe_rules(a->rs, p, &v), 0);
+	for (uint32_t i = 0; i < ex_ruleset_n_rules(a->rs); i++) {
+		if (v[i].failed)
+			continue;
+		deny |= v[i].deny;
+		/* a handshake that will be read on is accepted as far as it got */
+		allow |= !v[i].deny && (!p->http || is_leaf(a->rs, i + 1));
+	}
+	a->compared++;
+	a->allowed += d.verdict != EX_V_DENY;
+	if ((d.verdict != EX_V_DENY) != (allow && !deny))
+		fail_msg("%s: gates %d (%s), rules allow %d deny %d\n%s",
+			 ex_example_text(p, text, sizeof(text)), d.verdict,
+			 ex_reason_word(d.reason), allow, deny, a->text);
+	free(v);
+}
+
+static uint64_t seed = 1;
+
+static uint32_t rnd(uint32_t n)
+{
+	seed = seed * 6364136223846793005u + 1442695040888963407u;
+	return (uint32_t)(seed >> 33) % n;
+}
+
+static void append(char *text, const char *more)
+{
+	size_t len = strlen(text), n = strlen(more);
+
+	assert_true(len + n < 4000);
+	memcpy(text + len, more, n + 1);
+}
+
+static const char *const peers[] = {
+	"  - toFQDNs: [{matchName: a.example}]\n",
+	"  - toFQDNs: [{matchPattern: '*.example'}]\n",
+	"  - toCIDR: [10.0.0.0/8]\n",
+	"  - toCIDR: [10.1.0.0/16, '2001:db8::/32']\n",
+	"  - toEntities: [world]\n",
+	"  - toEndpoints: [{matchLabels: {app: gw}}]\n",
+};
+static const char *const port_lists[] = {
+	"",
+	"    toPorts: [{ports: [{port: '443', protocol: TCP}]}]\n",
+	"    toPorts: [{ports: [{port: '80', protocol: ANY}]}]\n",
+	"    toPorts: [{ports: [{port: '443', protocol: TCP}], rules: {http: [{method: GET}]}}]\n",
+	"    toPorts: [{ports: [{port: '80', protocol: TCP}], rules: {http: [{path: '/a|/b'},"
+	" {method: 'P.*', path: '/c/[a-z]+'}]}}]\n",
+	"    toPorts: [{ports: [{port: '443', protocol: TCP}], serverNames: [a.example]}]\n",
+	"    toPorts: [{ports: [{port: '80', endPort: 443, protocol: TCP}]}]\n",
+};
+
+static void test_explain_agrees_with_the_gates(void **state)
+{
+	size_t compared = 0, allowed = 0;
+
+	(void)state;
+	for (int i = 0; i < 1500; i++) {
+		char text[4000] = HEAD "  egress:\n  - {}\n";
+		struct agreement a = { .text = text };
+		struct ex_ruleset *rs, *other;
+
+		for (uint32_t k = 1 + rnd(4); k; k--) {
+			append(text, peers[rnd(EX_ARRAY_SIZE(peers))]);
+			append(text, port_lists[rnd(EX_ARRAY_SIZE(port_lists))]);
+		}
+		if (rnd(2)) {
+			append(text, "  egressDeny:\n");
+			append(text, peers[2 + rnd(4)]);
+			append(text, port_lists[rnd(3)]);
+		}
+		rs = test_compile(text);
+		other = test_compile(HEAD "  egress:\n"
+					  "  - toFQDNs: [{matchName: a.example}]\n"
+					  "  - toCIDR: [10.1.2.0/24]\n"
+					  "    toPorts: [{ports: [{port: '80', protocol: TCP}],"
+					  " rules: {http: [{path: /c/x, method: PUT}]}}]\n");
+		a.rs = rs;
+		ex_examples(rs, check_agreement, &a);
+		ex_examples(other, check_agreement, &a);
+		compared += a.compared;
+		allowed += a.allowed;
+		ex_ruleset_unref(rs);
+		ex_ruleset_unref(other);
+	}
+	assert_true(compared > 10000 && allowed > 1000 && allowed < compared);
+}
+
+static void test_examples_of_regexes_match(void **state)
+{
+	static const char *const patterns[] = {
+		"GET|POST", "/v1/.*", "/v1/[^/]+/x", "(a|b)c",   "a{2,3}b?",
+		"/a\\.b",   "\\d+",   "x*",          "(?:ab)+c", "[0-9a-f]-[[:alpha:]]",
+		"^/x$",
+	};
+	char buf[200];
+
+	(void)state;
+	for (size_t i = 0; i < EX_ARRAY_SIZE(patterns); i++) {
+		bool ok = ex_example_of_regex(patterns[i], NULL, buf, sizeof(buf));
+
+		/* a{2,3} is beyond the guesser, and it says so */
+		if (!ok && !strchr(patterns[i], '{'))
+			fail_msg("%s: guessed \"%s\"", patterns[i], buf);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_commands),
+		cmocka_unit_test(test_explain_agrees_with_the_gates),
+		cmocka_unit_test(test_examples_of_regexes_match),
+	};
+
+	if (argc > 1)
+		seed = strtoull(argv[1], NULL, 10);
+	printf("# seed %llu\n", (unsigned long long)seed);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
