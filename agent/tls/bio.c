@@ -128,10 +128,3 @@ void ex_tls_bio_refill(BIO *bio)
 
 	t->budget = BUDGET;
 }
-
-size_t ex_tls_bio_early_left(BIO *bio)
-{
-	const struct transport *t = BIO_get_data(bio);
-
-	return t->len - t->off;
-}

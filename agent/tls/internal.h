@@ -26,6 +26,7 @@ struct ex_tls_session {
 	bool allow_h2; /* server: may choose it; client: offered it */
 	bool established;
 	bool broken; /* a fatal error happened: OpenSSL forbids SSL_shutdown() */
+	bool write_broken;
 	size_t name_len;
 	char name[EX_SNI_MAX + 1];
 	const char *error; /* static text, never the peer's bytes */
@@ -39,7 +40,6 @@ struct ex_tls_session {
 BIO_METHOD *ex_tls_bio_method(void);
 BIO *ex_tls_bio_new(const BIO_METHOD *method, int fd, const void *early, size_t early_len);
 void ex_tls_bio_refill(BIO *bio);
-size_t ex_tls_bio_early_left(BIO *bio);
 
 /* context.c: the leaf for name, or NULL; owned by tls. */
 X509 *ex_tls_leaf_find(struct ex_tls *tls, struct ex_span name);

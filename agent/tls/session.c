@@ -174,7 +174,7 @@ void ex_tls_session_free(struct ex_tls_session *s)
 
 static int session_fail(struct ex_tls_session *s, int r, const char *text)
 {
-	s->broken = true;
+	s->broken = s->write_broken = true;
 	s->error = text;
 	return r;
 }
@@ -283,21 +283,23 @@ ssize_t ex_tls_write(struct ex_tls_session *s, const void *buf, size_t len, uint
 
 	if (r < 0)
 		return r;
+	if (s->write_broken)
+		return -EPIPE;
 	r = SSL_write_ex(s->ssl, buf, len, &n);
 	if (r == 1)
 		return (ssize_t)n;
+	if (SSL_get_error(s->ssl, r) == SSL_ERROR_SYSCALL) {
+		/* The peer reads no more; what it said before can still be read. */
+		s->write_broken = true;
+		return errno > 0 ? -errno : -EPIPE;
+	}
 	r = session_result(s, r, errno, want);
 	return r ? r : -EPIPE; /* we sent close_notify ourselves */
 }
 
-size_t ex_tls_pending(const struct ex_tls_session *s)
-{
-	return (size_t)SSL_pending(s->ssl) + ex_tls_bio_early_left(SSL_get_rbio(s->ssl));
-}
-
 void ex_tls_shutdown(struct ex_tls_session *s)
 {
-	if (!s->established || session_enter(s) < 0)
+	if (!s->established || s->write_broken || session_enter(s) < 0)
 		return;
 	(void)SSL_shutdown(s->ssl);
 	ERR_clear_error();

@@ -48,11 +48,13 @@ void ex_tls_session_free(struct ex_tls_session *s); /* does not close fd */
  * ex_tls_session_free() only.
  */
 int ex_tls_handshake(struct ex_tls_session *s, uint32_t *want);
-/* 0 = close_notify; an end without it is -ECONNRESET. */
+/*
+ * 0 = close_notify; an end without it is -ECONNRESET. Read until -EAGAIN before waiting for the
+ * socket: the session may hold bytes that the socket no longer shows. After a write has failed
+ * because the peer is gone, what it sent before can still be read.
+ */
 ssize_t ex_tls_read(struct ex_tls_session *s, void *buf, size_t len, uint32_t *want);
 ssize_t ex_tls_write(struct ex_tls_session *s, const void *buf, size_t len, uint32_t *want);
-/* Bytes that may be read without the socket: read again before waiting for it. */
-size_t ex_tls_pending(const struct ex_tls_session *s);
 void ex_tls_shutdown(struct ex_tls_session *s); /* best-effort close_notify, never blocks */
 const char *ex_tls_error(const struct ex_tls_session *s);
 bool ex_tls_is_h2(const struct ex_tls_session *s);
