@@ -22,6 +22,7 @@
 #define TERMINAL_BURST  20 /* lines at once */
 #define TERMINAL_REFILL 4  /* lines a second */
 #define SUMMARY_DENIALS 10
+#define REPEAT_MS       2000
 
 struct ex_audit {
 	struct ex_audit_sink log, terminal;
@@ -33,6 +34,9 @@ struct ex_audit {
 	uint64_t lost, lost_told; /* in all; of these already in a loss record */
 	uint64_t hidden;          /* terminal lines left out since the last one */
 	uint64_t tokens_at, tokens;
+	char shown[768]; /* subject of the last denial shown, and when */
+	enum ex_reason shown_reason;
+	uint64_t shown_at;
 	struct ex_tally tally;
 };
 
@@ -181,6 +185,20 @@ static void show(struct ex_audit *a, const char *line, int len, size_t cap)
 		a->hidden++;
 }
 
+/* Programs ask again at once (A and AAAA, retries): one line tells a person enough. */
+static bool is_repeated(struct ex_audit *a, const char *subject, enum ex_reason reason)
+{
+	uint64_t now = now_ms();
+
+	if (reason == a->shown_reason && now - a->shown_at < REPEAT_MS &&
+	    strcmp(subject, a->shown) == 0)
+		return true;
+	snprintf(a->shown, sizeof(a->shown), "%s", subject);
+	a->shown_reason = reason;
+	a->shown_at = now;
+	return false;
+}
+
 static void show_denial(struct ex_audit *a, const struct ex_audit_record *rec,
 			const struct ex_rule_info *rule)
 {
@@ -188,6 +206,9 @@ static void show_denial(struct ex_audit *a, const struct ex_audit_record *rec,
 	int n;
 
 	if (a->terminal.fd < 0)
+		return;
+	ex_audit_subject(rec, subject, sizeof(subject));
+	if (is_repeated(a, subject, rec->reason))
 		return;
 	if (!take_token(a)) {
 		a->hidden++;
@@ -199,7 +220,6 @@ static void show_denial(struct ex_audit *a, const struct ex_audit_record *rec,
 		a->hidden = 0;
 		show(a, line, n, sizeof(line));
 	}
-	ex_audit_subject(rec, subject, sizeof(subject));
 	ex_audit_escape(EX_AUDIT_FIELD(rec->detail), detail, sizeof(detail));
 	if (rule)
 		ex_audit_escape(ex_span_str(rule->where), where, sizeof(where));

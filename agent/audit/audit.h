@@ -32,7 +32,8 @@ struct ex_audit_record {
 	uint32_t rule;   /* rule id, 0 = none */
 	uint32_t count;  /* how many alike this line stands for; 0 = 1 */
 	struct ex_ip src, dst;
-	uint16_t sport, dport; /* host order */
+	uint16_t sport, dport; /* host order; ICMP: dport is type << 8 | code */
+	uint16_t qtype;        /* DNS: the type asked for; 0 = unknown */
 	char name[254];        /* DNS: the question; else the name the address was learned under */
 	char sni[254];
 	char host[254];

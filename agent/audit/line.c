@@ -192,6 +192,41 @@ static void put_rule(struct ex_json *j, const struct ex_rule_info *rule)
 	put_number(j, "line", rule->line > 0 ? (uint64_t)rule->line : 0);
 }
 
+/* "A", or "TYPE64" (RFC 3597 5). */
+static const char *qtype_word(uint16_t qtype, char buf[static 16])
+{
+	switch (qtype) {
+	case 1:
+		return "A";
+	case 5:
+		return "CNAME";
+	case 12:
+		return "PTR";
+	case 15:
+		return "MX";
+	case 16:
+		return "TXT";
+	case 28:
+		return "AAAA";
+	case 33:
+		return "SRV";
+	case 65:
+		return "HTTPS";
+	}
+	snprintf(buf, 16, "TYPE%u", (unsigned)qtype);
+	return buf;
+}
+
+static void put_dns(struct ex_json *j, const struct ex_audit_record *rec)
+{
+	char number[16];
+
+	if (rec->qtype)
+		ex_json_string(j, "qtype", ex_span_str(qtype_word(rec->qtype, number)));
+	if (rec->status)
+		ex_json_number(j, "rcode", rec->status - 1u);
+}
+
 static void put_flow(struct ex_json *j, const struct ex_audit_record *rec)
 {
 	char number[8];
@@ -230,7 +265,10 @@ ssize_t ex_audit_line_json(const struct ex_audit_record *rec, const struct ex_au
 	put_text(&j, "method", EX_AUDIT_FIELD(rec->method));
 	put_text(&j, "host", EX_AUDIT_FIELD(rec->host));
 	put_text(&j, "path", ex_span_str(path));
-	put_number(&j, "status", rec->status);
+	if (rec->app == EX_AUDIT_DNS)
+		put_dns(&j, rec);
+	else
+		put_number(&j, "status", rec->status);
 	put_rule(&j, stamp->rule);
 	put_text(&j, "detail", EX_AUDIT_FIELD(rec->detail));
 	put_number(&j, "count", rec->count > 1 ? rec->count : 0);
@@ -255,9 +293,22 @@ static size_t subject_http(const struct ex_audit_record *rec, char *out, size_t 
 	return n + ex_audit_escape(ex_span_str(path), out + n, cap - n);
 }
 
-void ex_audit_subject(const struct ex_audit_record *rec, char *out, size_t cap)
+static void subject_flow(const struct ex_audit_record *rec, char *out, size_t cap)
 {
 	char ip[EX_IP_TEXT], number[8];
+	const char *proto = proto_word(rec->proto, number), *dst = ex_ip_text(&rec->dst, ip);
+
+	if (rec->proto == IPPROTO_ICMP || rec->proto == IPPROTO_ICMPV6)
+		snprintf(out, cap, "%s %s type %u code %u", proto, dst, rec->dport >> 8,
+			 rec->dport & 255u);
+	else
+		snprintf(out, cap, ex_ip_is4(&rec->dst) ? "%s %s:%u" : "%s [%s]:%u", proto, dst,
+			 (unsigned)rec->dport);
+}
+
+void ex_audit_subject(const struct ex_audit_record *rec, char *out, size_t cap)
+{
+	char number[16];
 	struct ex_span name =
 		rec->app == EX_AUDIT_TLS ? EX_AUDIT_FIELD(rec->sni) : EX_AUDIT_FIELD(rec->name);
 	size_t n;
@@ -267,11 +318,12 @@ void ex_audit_subject(const struct ex_audit_record *rec, char *out, size_t cap)
 	if (name.len && (rec->app == EX_AUDIT_TLS || rec->app == EX_AUDIT_DNS)) {
 		n = (size_t)snprintf(out, cap, "%s ", rec->app == EX_AUDIT_TLS ? "TLS" : "DNS");
 		if (n < cap)
-			ex_audit_escape(name, out + n, cap - n);
+			n += ex_audit_escape(name, out + n, cap - n);
+		if (rec->app == EX_AUDIT_DNS && rec->qtype && n < cap)
+			snprintf(out + n, cap - n, " %s", qtype_word(rec->qtype, number));
 		return;
 	}
-	snprintf(out, cap, ex_ip_is4(&rec->dst) ? "%s %s:%u" : "%s [%s]:%u",
-		 proto_word(rec->proto, number), ex_ip_text(&rec->dst, ip), (unsigned)rec->dport);
+	subject_flow(rec, out, cap);
 }
 
 ssize_t ex_audit_line_text(const struct ex_audit_record *rec, const struct ex_audit_stamp *stamp,
