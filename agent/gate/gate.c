@@ -247,7 +247,8 @@ static int set_write(struct ex_gate *gate, struct gate_set *set, const struct ex
 {
 	int r;
 
-	if (gate->last_policy == EX_POLICY_PREFILTER - 1 || t->n_classes > UINT32_MAX - NAME_CLASSES ||
+	if (gate->last_policy == EX_POLICY_PREFILTER - 1 ||
+	    t->n_classes > UINT32_MAX - NAME_CLASSES ||
 	    gate->last_class > UINT32_MAX - NAME_CLASSES - t->n_classes)
 		return -EOVERFLOW;
 	set->policy = ++gate->last_policy;
