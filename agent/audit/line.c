@@ -308,7 +308,6 @@ static void subject_flow(const struct ex_audit_record *rec, char *out, size_t ca
 
 void ex_audit_subject(const struct ex_audit_record *rec, char *out, size_t cap)
 {
-	char number[16];
 	struct ex_span name =
 		rec->app == EX_AUDIT_TLS ? EX_AUDIT_FIELD(rec->sni) : EX_AUDIT_FIELD(rec->name);
 	size_t n;
@@ -318,9 +317,7 @@ void ex_audit_subject(const struct ex_audit_record *rec, char *out, size_t cap)
 	if (name.len && (rec->app == EX_AUDIT_TLS || rec->app == EX_AUDIT_DNS)) {
 		n = (size_t)snprintf(out, cap, "%s ", rec->app == EX_AUDIT_TLS ? "TLS" : "DNS");
 		if (n < cap)
-			n += ex_audit_escape(name, out + n, cap - n);
-		if (rec->app == EX_AUDIT_DNS && rec->qtype && n < cap)
-			snprintf(out + n, cap - n, " %s", qtype_word(rec->qtype, number));
+			ex_audit_escape(name, out + n, cap - n);
 		return;
 	}
 	subject_flow(rec, out, cap);

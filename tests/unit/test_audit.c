@@ -114,9 +114,8 @@ static void test_dns_and_icmp_are_told_in_their_own_words(void **state)
 	assert_true(n > 0);
 	line[n] = '\0';
 	assert_non_null(strstr(line, "\"name\":\"a.b\",\"qtype\":\"AAAA\",\"rcode\":5}"));
-	rec.qtype = 64;
 	ex_audit_subject(&rec, subject, sizeof(subject));
-	assert_string_equal(subject, "DNS a.b TYPE64");
+	assert_string_equal(subject, "DNS a.b");
 	rec = (struct ex_audit_record){ .proto = IPPROTO_ICMP, .dport = 8 << 8 | 3 };
 	assert_true(ex_ip_parse("192.0.2.1", &rec.dst));
 	ex_audit_subject(&rec, subject, sizeof(subject));
