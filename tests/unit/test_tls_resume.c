@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Resumption towards origins, and early data from clients. */
+#include "agent/tls/hello.h"
+#include "tests/unit/tls_pair.h"
+
+/* Connects and reads the ticket; says whether the origin resumed. */
+static bool origin_resumes(SSL_CTX *ctx, struct ex_ca *by, struct ex_span name, int expected)
+{
+	struct pair p;
+	uint32_t want;
+	char byte;
+	bool resumed;
+	SSL *ssl;
+	int r = -EAGAIN;
+
+	pair_open(&p);
+	ssl = origin_new(ctx, p.fd[0], by, name);
+	assert_int_equal(ex_tls_connect(tls, p.fd[1], name, false, &p.client), 0);
+	for (int i = 0; i < 100 && r == -EAGAIN; i++) {
+		r = ex_tls_handshake(p.client, &want);
+		SSL_do_handshake(ssl);
+	}
+	assert_int_equal(r, expected);
+	resumed = SSL_session_reused(ssl);
+	if (r == 0) {
+		assert_int_equal(SSL_write(ssl, "x", 1), 1);
+		assert_int_equal(ex_tls_read(p.client, &byte, 1, &want), 1);
+	}
+	SSL_free(ssl);
+	pair_close(&p);
+	return resumed;
+}
+
+static void test_resumption_is_bound_to_the_name(void **state)
+{
+	static const int versions[] = { TLS1_2_VERSION, TLS1_3_VERSION };
+
+	(void)state;
+	for (size_t i = 0; i < EX_ARRAY_SIZE(versions); i++) {
+		struct ex_span one = i ? EX_SPAN("one.test") : EX_SPAN("one12.test");
+		struct ex_span two = i ? EX_SPAN("two.test") : EX_SPAN("two12.test");
+		SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
+
+		SSL_CTX_set_max_proto_version(ctx, versions[i]);
+		assert_false(origin_resumes(ctx, ca, one, 0));
+		assert_true(origin_resumes(ctx, ca, one, 0));
+		assert_false(origin_resumes(ctx, ca, two, 0));
+		assert_true(origin_resumes(ctx, ca, two, 0));
+		assert_true(origin_resumes(ctx, ca, one, 0));
+		SSL_CTX_free(ctx);
+	}
+}
+
+/* A client with a ticket of another server sends early data: it must not come out as a request. */
+static void test_early_data_is_never_read(void **state)
+{
+	static const char early[] = "GET /early HTTP/1.1\r\n\r\n";
+	SSL_CTX *server_ctx = SSL_CTX_new(TLS_server_method());
+	struct ex_hello hello;
+	struct foreign f;
+	struct pair p;
+	uint8_t bytes[4096];
+	SSL_SESSION *ticket;
+	uint32_t want;
+	size_t written;
+	char byte;
+	ssize_t n;
+	SSL *ssl;
+	int r = -EAGAIN;
+
+	(void)state;
+	SSL_CTX_set_max_early_data(server_ctx, 16384);
+	pair_open(&p);
+	ssl = origin_new(server_ctx, p.fd[0], ca, NAME);
+	foreign_open(&f, false, p.fd[1]);
+	SSL_set_tlsext_host_name(f.ssl, "api.openai.com");
+	for (int i = 0; i < 4; i++) {
+		SSL_do_handshake(f.ssl);
+		SSL_do_handshake(ssl);
+	}
+	SSL_read(f.ssl, &byte, 1); /* the ticket */
+	ticket = SSL_get1_session(f.ssl);
+	assert_int_equal(SSL_SESSION_get_max_early_data(ticket), 16384);
+	SSL_set_shutdown(f.ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN); /* else it is void */
+	SSL_free(ssl);
+	foreign_close(&f);
+	pair_close(&p);
+
+	pair_open(&p);
+	foreign_open(&f, false, p.fd[1]);
+	SSL_set_tlsext_host_name(f.ssl, "api.openai.com");
+	SSL_set_session(f.ssl, ticket);
+	assert_int_equal(SSL_write_early_data(f.ssl, early, sizeof(early) - 1, &written), 1);
+	n = recv(p.fd[0], bytes, sizeof(bytes), MSG_PEEK);
+	assert_int_equal(ex_hello_parse(bytes, (size_t)n, &hello), EX_HELLO_DONE);
+	assert_true(hello.early_data && hello.size < (size_t)n);
+	assert_int_equal(ex_tls_accept(tls, p.fd[0], NAME, NULL, 0, false, &p.server), 0);
+	for (int i = 0; i < 10 && r == -EAGAIN; i++) {
+		r = ex_tls_handshake(p.server, &want);
+		SSL_do_handshake(f.ssl);
+	}
+	assert_int_equal(r, 0);
+	assert_int_equal(SSL_get_early_data_status(f.ssl), SSL_EARLY_DATA_REJECTED);
+	assert_int_equal(ex_tls_read(p.server, &byte, 1, &want), -EAGAIN);
+	SSL_SESSION_free(ticket);
+	foreign_close(&f);
+	pair_close(&p);
+	SSL_CTX_free(server_ctx);
+}
+
+static void test_rejected_origin_is_not_resumed(void **state)
+{
+	SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
+	struct ex_ca *stranger;
+
+	(void)state;
+	assert_int_equal(ex_ca_new(2, &stranger), 0);
+	for (int i = 0; i < 3; i++)
+		assert_false(origin_resumes(ctx, stranger, EX_SPAN("three.test"), -EKEYREJECTED));
+	SSL_CTX_free(ctx);
+	ex_ca_free(stranger);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_resumption_is_bound_to_the_name),
+		cmocka_unit_test(test_early_data_is_never_read),
+		cmocka_unit_test(test_rejected_origin_is_not_resumed),
+	};
+
+	return cmocka_run_group_tests(tests, setup, teardown);
+}
