@@ -69,6 +69,69 @@ static struct ex_span without_query(struct ex_span path)
 	return path;
 }
 
+/* Does the comma-separated list hold this media type, or one of this kind ("text/")? */
+static bool accepts(struct ex_span list, const char *type, bool whole)
+{
+	struct ex_span one = { 0 };
+	size_t len = strlen(type);
+
+	while (ex_span_next(&list, &one)) {
+		const char *param = one.len ? memchr(one.ptr, ';', one.len) : NULL;
+
+		if (param)
+			one.len = (size_t)(param - one.ptr);
+		one = ex_span_trim(one);
+		if (!whole && one.len > len)
+			one.len = len;
+		if (ex_span_is(one, type))
+			return true;
+	}
+	return false;
+}
+
+bool ex_h1_prefers_text(const struct ex_header *headers, size_t n)
+{
+	bool text = false;
+
+	for (size_t i = 0; i < n; i++) {
+		struct ex_span value = headers[i].value;
+
+		if (!ex_span_is(headers[i].name, "accept"))
+			continue;
+		if (accepts(value, "*/*", true) || accepts(value, "application/", false))
+			return false;
+		text = text || accepts(value, "text/", false);
+	}
+	return text;
+}
+
+/* What both forms of the body say, printable. */
+struct words {
+	char path_buf[PATH_SHOW], host_buf[HOST_SHOW], method_buf[WORD_SHOW];
+	struct ex_span path, host, method;
+	char message[1024], remedy[EX_REMEDY_MAX];
+};
+
+static void find_words(const struct ex_h1_denial *d, struct words *w)
+{
+	struct ex_remedy how = { .reason = d->reason,
+				 .path = shorten(d->path, PATH_SHOW),
+				 .address = "",
+				 .proto = "",
+				 .where = d->rule ? d->rule->where : "" };
+
+	w->path = show(without_query(d->path), w->path_buf, sizeof(w->path_buf));
+	w->host = show(d->host, w->host_buf, sizeof(w->host_buf));
+	w->method = show(d->method, w->method_buf, sizeof(w->method_buf));
+	how.method = w->method;
+	how.name = w->host;
+	ex_remedy_write(&how, w->remedy);
+	snprintf(w->message, sizeof(w->message), "exeat denied %.*s%s%.*s%.*s: %s%s%s%s",
+		 (int)w->method.len, w->method.ptr, w->method.len ? " " : "", (int)w->host.len,
+		 w->host.ptr, (int)w->path.len, w->path.ptr, ex_reason_text(d->reason),
+		 d->detail ? " (" : "", d->detail ? d->detail : "", d->detail ? ")" : "");
+}
+
 static void write_rule(struct ex_json *j, const struct ex_rule_info *rule)
 {
 	if (!rule)
@@ -79,59 +142,54 @@ static void write_rule(struct ex_json *j, const struct ex_rule_info *rule)
 	ex_json_string(j, "rule", shorten(ex_span_str(rule->where), 128));
 }
 
-static ssize_t write_body(const struct ex_h1_denial *d, char *out, size_t cap)
+static ssize_t write_json(const struct ex_h1_denial *d, const struct words *w, char *out,
+			  size_t cap)
 {
-	char path_buf[PATH_SHOW], host_buf[HOST_SHOW], method_buf[WORD_SHOW];
-	struct ex_span path = show(without_query(d->path), path_buf, sizeof(path_buf));
-	struct ex_span host = show(d->host, host_buf, sizeof(host_buf));
-	struct ex_span method = show(d->method, method_buf, sizeof(method_buf));
-	struct ex_remedy how = { .reason = d->reason,
-				 .method = method,
-				 .name = host,
-				 .path = shorten(d->path, PATH_SHOW),
-				 .address = "",
-				 .proto = "",
-				 .where = d->rule ? d->rule->where : "" };
-	char message[1024], remedy[EX_REMEDY_MAX];
 	struct ex_json j;
-	int n;
 
-	n = snprintf(message, sizeof(message), "exeat denied %.*s%s%.*s%.*s: %s%s%s%s",
-		     (int)method.len, method.ptr, method.len ? " " : "", (int)host.len, host.ptr,
-		     (int)path.len, path.len ? path.ptr : "", ex_reason_text(d->reason),
-		     d->detail ? " (" : "", d->detail ? d->detail : "", d->detail ? ")" : "");
-	if (n < 0)
-		return -EINVAL;
-	ex_remedy_write(&how, remedy);
 	ex_json_init(&j, out, cap);
 	ex_json_open(&j, NULL, '{');
 	ex_json_open(&j, "error", '{');
-	ex_json_string(&j, "message", ex_span_str(message));
+	ex_json_string(&j, "message", ex_span_str(w->message));
 	ex_json_string(&j, "type", EX_SPAN("exeat_denied"));
 	ex_json_string(&j, "code", ex_span_str(ex_reason_word(d->reason)));
 	if (d->detail)
 		ex_json_string(&j, "detail", ex_span_str(d->detail));
 	write_rule(&j, d->rule);
-	if (method.len)
-		ex_json_string(&j, "method", method);
-	if (host.len)
-		ex_json_string(&j, "host", host);
-	if (path.len)
-		ex_json_string(&j, "path", path);
-	if (remedy[0])
-		ex_json_string(&j, "remedy", ex_span_str(remedy));
+	if (w->method.len)
+		ex_json_string(&j, "method", w->method);
+	if (w->host.len)
+		ex_json_string(&j, "host", w->host);
+	if (w->path.len)
+		ex_json_string(&j, "path", w->path);
+	if (w->remedy[0])
+		ex_json_string(&j, "remedy", ex_span_str(w->remedy));
 	ex_json_close(&j, '}');
 	ex_json_close(&j, '}');
 	return ex_json_done(&j);
 }
 
+static ssize_t write_text(const struct ex_h1_denial *d, const struct words *w, char *out,
+			  size_t cap)
+{
+	int n = snprintf(out, cap, "%s\nreason: %s%s%s%s%s", w->message, ex_reason_word(d->reason),
+			 d->rule ? "\nrule: " : "", d->rule ? d->rule->where : "",
+			 w->remedy[0] ? "\nremedy: " : "", w->remedy);
+
+	return n < 0 || (size_t)n >= cap ? -ENOSPC : n;
+}
+
 ssize_t ex_h1_write_denial(const struct ex_h1_denial *d, bool close, char *out, size_t cap)
 {
 	char body[BODY_MAX];
-	ssize_t len = write_body(d, body, sizeof(body) - 1);
+	struct words words;
+	ssize_t len;
 	int head;
 
-	if (len < 0) /* a host or path that is all escapes: the reason alone */
+	find_words(d, &words);
+	len = d->text ? write_text(d, &words, body, sizeof(body) - 1)
+		      : write_json(d, &words, body, sizeof(body) - 1);
+	if (len < 0) /* too long when escaped: the reason alone */
 		len = snprintf(body, sizeof(body),
 			       "{\"error\":{\"message\":\"exeat denied this request\","
 			       "\"type\":\"exeat_denied\",\"code\":\"%s\"}}",
@@ -139,13 +197,14 @@ ssize_t ex_h1_write_denial(const struct ex_h1_denial *d, bool close, char *out, 
 	body[len++] = '\n';
 	head = snprintf(out, cap,
 			"HTTP/1.1 %u %s\r\n"
-			"Content-Type: application/json\r\n"
+			"Content-Type: %s\r\n"
 			"Content-Length: %zd\r\n"
 			"Cache-Control: no-store\r\n"
 			"X-Exeat-Reason: %s\r\n"
 			"Connection: %s\r\n\r\n",
-			(unsigned)d->status, status_phrase(d->status), len,
-			ex_reason_word(d->reason), close ? "close" : "keep-alive");
+			(unsigned)d->status, status_phrase(d->status),
+			d->text ? "text/plain" : "application/json", len, ex_reason_word(d->reason),
+			close ? "close" : "keep-alive");
 	if (head < 0 || (size_t)head >= cap)
 		return -ENOSPC;
 	if (d->head_only)

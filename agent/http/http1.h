@@ -110,9 +110,12 @@ ssize_t ex_h1_write_response(const struct ex_h1_head *head, bool close, char *ou
 /* One chunk's size line; the caller writes the data and CRLF behind it. 18 bytes are enough. */
 size_t ex_h1_chunk_head(size_t len, char out[static 20]);
 
+/* Does the client accept text, but neither JSON nor just anything? (Accept, RFC 9110 12.5.1) */
+bool ex_h1_prefers_text(const struct ex_header *headers, size_t n);
+
 /*
- * A denial: status line, headers, short JSON body (design: reason, rule, request, remedy). text:
- * plain text for terminals (client accepts no JSON). Returns bytes or -ENOSPC; 4 KiB are enough.
+ * A denial: status line, headers, short body: reason, rule, request, remedy. Returns bytes or
+ * -ENOSPC; 4 KiB are enough.
  */
 struct ex_h1_denial {
 	uint16_t status; /* 400, 403, 413?, 421, 431, 502, 503, 504 */
@@ -121,6 +124,7 @@ struct ex_h1_denial {
 	struct ex_span method, host, path; /* of the request; escaped here; query values removed */
 	const char *detail;                /* our words; may be NULL */
 	bool head_only;                    /* answer to HEAD */
+	bool text;                         /* plain text, not JSON: see ex_h1_prefers_text() */
 };
 ssize_t ex_h1_write_denial(const struct ex_h1_denial *d, bool close, char *out, size_t cap);
 

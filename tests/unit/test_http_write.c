@@ -228,6 +228,42 @@ static void test_denial_escapes_and_bounds_what_the_client_sent(void **state)
 	assert_non_null(strstr(out, "G??X: y\\\"?[31m"));
 }
 
+static bool prefers_text(const char *accept)
+{
+	struct ex_header h[] = { { EX_SPAN("Host"), EX_SPAN("text/plain") },
+				 { EX_SPAN("ACCEPT"), ex_span_str(accept) } };
+
+	return ex_h1_prefers_text(h, 2);
+}
+
+static void test_denial_is_text_for_who_accepts_only_text(void **state)
+{
+	struct ex_h1_denial d = { .status = 403,
+				  .reason = EX_R_HTTP_DENIED,
+				  .text = true,
+				  .method = EX_SPAN("GET"),
+				  .host = EX_SPAN("a.b"),
+				  .path = EX_SPAN("/x?k=v") };
+	char out[4096];
+
+	(void)state;
+	denial(&d, out, sizeof(out));
+	assert_non_null(strstr(out, "Content-Type: text/plain\r\n"));
+	assert_string_equal(
+		strstr(out, "\r\n\r\n") + 4,
+		"exeat denied GET a.b/x: no rule allows this method and path\n"
+		"reason: http-denied\n"
+		"remedy: under rules.http add: - {method: \"GET\", path: '/x(\\?.*)?'}\n");
+	assert_true(prefers_text("text/plain"));
+	assert_true(prefers_text("image/png, Text/HTML;q=0.5"));
+	assert_false(prefers_text("text/html, */*;q=0.1"));
+	assert_false(prefers_text("text/html, application/xhtml+xml"));
+	assert_false(prefers_text("application/json"));
+	assert_false(prefers_text("*/*"));
+	assert_false(prefers_text(""));
+	assert_false(ex_h1_prefers_text(NULL, 0));
+}
+
 static void test_denial_of_head_has_no_body(void **state)
 {
 	struct ex_h1_denial d = { .status = 403, .reason = EX_R_HTTP_DENIED, .head_only = true };
@@ -255,6 +291,7 @@ int main(void)
 		cmocka_unit_test(test_writers_never_exceed_the_buffer),
 		cmocka_unit_test(test_denial_names_reason_rule_and_remedy),
 		cmocka_unit_test(test_denial_escapes_and_bounds_what_the_client_sent),
+		cmocka_unit_test(test_denial_is_text_for_who_accepts_only_text),
 		cmocka_unit_test(test_denial_of_head_has_no_body),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
