@@ -124,7 +124,7 @@ $(O)/tests/unit/%: $(O)/tests/unit/%.o $(O)/libpolicy.a $(O)/libagent.a
 	$(call msg,LD,$@)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $< $(O)/libagent.a $(O)/libpolicy.a -lcmocka $(LIBS)
 
-$(O)/tests/datapath/%.o: | $(BPF_SKEL)
+$(patsubst %.c,$(O)/%.o,$(wildcard tests/datapath/*.c)): $(BPF_SKEL)
 $(O)/tests/datapath/test_%: $(O)/tests/datapath/test_%.o $(DATAPATH_AUX) $(O)/libpolicy.a $(O)/libagent.a
 	$(call msg,LD,$@)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $< $(DATAPATH_AUX) $(O)/libagent.a $(O)/libpolicy.a -lcmocka $(LIBS)
