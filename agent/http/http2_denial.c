@@ -51,12 +51,13 @@ static const char *grpc_status(unsigned status)
 /* grpc-message is percent-encoded: printable ASCII but '%' stays. The path is the client's. */
 static size_t message_write(const struct ex_h1_denial *d, char out[static 3 * MESSAGE_MAX])
 {
+	const char *query = d->path.len ? memchr(d->path.ptr, '?', d->path.len) : NULL;
+	size_t path_len = query ? (size_t)(query - d->path.ptr) : d->path.len, len, n = 0;
 	char text[MESSAGE_MAX];
-	size_t len, n = 0;
 	int r;
 
 	r = snprintf(text, sizeof(text), "exeat denied %.*s%.*s: %s (%s%s%s%s%s)", (int)d->host.len,
-		     d->host.len ? d->host.ptr : "", (int)(d->path.len < 128 ? d->path.len : 128),
+		     d->host.len ? d->host.ptr : "", (int)(path_len < 128 ? path_len : 128),
 		     d->path.len ? d->path.ptr : "", ex_reason_text(d->reason),
 		     ex_reason_word(d->reason), d->rule ? ", " : "", d->rule ? d->rule->where : "",
 		     d->detail ? ", " : "", d->detail ? d->detail : "");
@@ -95,7 +96,7 @@ static int grpc_deny(struct ex_h2_stream *st, const struct ex_h1_denial *d)
 }
 
 /* The body of the HTTP/1.1 denial: one wording, one place where it is made. */
-static struct ex_span json_body(const struct ex_h1_denial *d, char out[static TEXT_MAX])
+static struct ex_span body_of(const struct ex_h1_denial *d, char out[static TEXT_MAX])
 {
 	struct ex_h1_denial whole = *d;
 	const char *body;
@@ -116,7 +117,8 @@ int ex_h2_write_denial(struct ex_h2_stream *st, const struct ex_h2_head *request
 	char text[TEXT_MAX], digits[24];
 	struct ex_span body;
 	struct ex_header fields[] = {
-		{ EX_SPAN("content-type"), EX_SPAN("application/json") },
+		{ EX_SPAN("content-type"),
+		  d->text ? EX_SPAN("text/plain; charset=utf-8") : EX_SPAN("application/json") },
 		{ EX_SPAN("cache-control"), EX_SPAN("no-store") },
 		{ EX_SPAN("x-exeat-reason"), ex_span_str(ex_reason_word(d->reason)) },
 		{ EX_SPAN("content-length"), { NULL, 0 } },
@@ -129,7 +131,7 @@ int ex_h2_write_denial(struct ex_h2_stream *st, const struct ex_h2_head *request
 
 	if (is_grpc(request))
 		return grpc_deny(st, d);
-	body = json_body(d, text);
+	body = body_of(d, text);
 	if (body.len == 0)
 		return -EINVAL;
 	snprintf(digits, sizeof(digits), "%zu", body.len);

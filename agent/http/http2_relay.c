@@ -80,6 +80,7 @@ static void denial_start(const struct ex_h2_head *head, struct ex_h1_denial *d)
 		.host = head->h.host,
 		.path = head->h.path,
 		.head_only = ex_span_eq(head->h.method, EX_SPAN("HEAD")),
+		.text = ex_h1_prefers_text(head->h.headers, head->h.n_headers),
 	};
 }
 

@@ -171,6 +171,17 @@ static void test_denied_request_is_answered_here_and_only_here(void **state)
 	assert_string_equal(ask_and_wait(&(struct request){ 0 })->status, "200");
 }
 
+static void test_denial_is_text_for_who_accepts_nothing_else(void **state)
+{
+	const struct seen *a = ask_and_wait(&(struct request){
+		.path = "/no", .names = { "accept" }, .values = { "text/plain" } });
+
+	(void)state;
+	assert_string_equal(a->status, "403");
+	assert_has(a->fields, "content-type: text/plain");
+	assert_has(a->body, "exeat denied GET api.test/no: ");
+}
+
 static void test_denied_head_has_no_body(void **state)
 {
 	const struct seen *a = ask_and_wait(&(struct request){ .method = "HEAD", .path = "/no" });
@@ -599,6 +610,7 @@ int main(void)
 		T(test_trailers_of_a_grpc_call_pass),
 		T(test_interim_responses_and_head_pass),
 		T(test_denied_request_is_answered_here_and_only_here),
+		T(test_denial_is_text_for_who_accepts_nothing_else),
 		T(test_denied_head_has_no_body),
 		T(test_denied_upload_is_stopped_and_its_window_is_given_back),
 		T(test_denied_grpc_call_gets_trailers_only_permission_denied),
