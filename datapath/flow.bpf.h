@@ -36,11 +36,13 @@ INLINE struct ex_flow_key flow_key(const struct pkt *p)
 }
 
 /* The flow of the packet, or NULL when there is none or its time is over. */
-INLINE struct ex_flow_state *flow_find(const struct pkt *p, const struct ex_flow_key *key)
+INLINE struct ex_flow_state *flow_find(void *flows, const struct pkt *p,
+				       const struct ex_flow_key *key)
 {
-	struct ex_flow_state *flow = bpf_map_lookup_elem(p->flows, key);
+	struct ex_flow_state *flow = bpf_map_lookup_elem(flows, key);
 
-	if (!flow || p->now - flow->seen > ex_flow_timeout(key->proto, flow->phase))
+	/* Signed: another CPU may have seen the flow at a later tick than this packet began with. */
+	if (!flow || (__s64)(p->now - flow->seen) > (__s64)ex_flow_timeout(key->proto, flow->phase))
 		return NULL;
 	return flow;
 }
@@ -111,7 +113,7 @@ INLINE bool flow_touch(struct ex_flow_state *flow, const struct pkt *p)
 	return false;
 }
 
-INLINE bool flow_create(const struct pkt *p, const struct ex_flow_key *key)
+INLINE bool flow_create(void *flows, const struct pkt *p, const struct ex_flow_key *key)
 {
 	struct ex_flow_state flow = {
 		.seen = p->now,
@@ -124,7 +126,7 @@ INLINE bool flow_create(const struct pkt *p, const struct ex_flow_key *key)
 		.kind = p->rule.kind,
 	};
 
-	return bpf_map_update_elem(p->flows, key, &flow, BPF_ANY) == 0;
+	return bpf_map_update_elem(flows, key, &flow, BPF_ANY) == 0;
 }
 
 /* Does this packet open a flow, rather than continue one? */
@@ -143,7 +145,7 @@ INLINE bool packet_opens(const struct pkt *p, const struct ex_flow_state *flow)
  * The policy is asked again when the endpoint's generation has moved. A live flow keeps its
  * carrier: one that passed cannot become one that is steered, nor the other way round.
  */
-INLINE enum ex_reason flow_rejudge(struct pkt *p, const struct ex_flow_key *key,
+INLINE enum ex_reason flow_rejudge(void *flows, struct pkt *p, const struct ex_flow_key *key,
 				   struct ex_flow_state *flow)
 {
 	p->rule.verdict = flow->verdict;
@@ -152,9 +154,9 @@ INLINE enum ex_reason flow_rejudge(struct pkt *p, const struct ex_flow_key *key,
 	p->rule.rule = flow->rule;
 	if (flow->generation == p->generation)
 		return EX_R_ALLOWED;
-	p->rule = policy_judge(p, flow_rule_port(p));
+	policy_judge(p, flow_rule_port(p));
 	if (p->rule.verdict != flow->verdict || p->rule.kind != flow->kind) {
-		bpf_map_delete_elem(p->flows, key);
+		bpf_map_delete_elem(flows, key);
 		return EX_R_POLICY_CHANGED;
 	}
 	flow->rule = p->rule.rule;

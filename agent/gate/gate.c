@@ -362,6 +362,7 @@ int ex_gate_learn(struct ex_gate *gate, uint32_t ifindex, const struct ex_ip *ip
 	int fd = bpf_map__fd(gate->skel->maps.ex_names), r;
 	struct ex_name_key key;
 	struct ex_name name = { 0 };
+	uint64_t expires;
 
 	if (!port)
 		return -ENOENT;
@@ -372,8 +373,13 @@ int ex_gate_learn(struct ex_gate *gate, uint32_t ifindex, const struct ex_ip *ip
 	}
 	if (klass > port->set.classes || ttl_ms > UINT32_MAX * 1000ull)
 		return -EINVAL;
+	/* The address may have another name that lives longer: what is known is never cut short. */
+	if (bpf_map_lookup_elem(fd, &key, &name) < 0)
+		name.expires = 0;
 	name.klass = port->set.base + klass;
-	name.expires = gate_now() + ttl_ms * 1000000ull;
+	expires = gate_now() + ttl_ms * 1000000ull;
+	if (name.expires < expires)
+		name.expires = expires;
 	r = bpf_map_update_elem(fd, &key, &name, BPF_ANY);
 	if (r != -E2BIG)
 		return r;

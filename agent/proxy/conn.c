@@ -60,7 +60,8 @@ void ex_conn_set_state(struct ex_conn *c, enum ex_conn_state state)
 
 	assert(may_follow(c->state, state));
 	c->state = state;
-	if (timeout[state])
+	/* While the server is being dialled its own timer runs. */
+	if (timeout[state] && !(state == EX_CONN_STREAM && c->server.connecting))
 		ex_conn_set_timeout(c, timeout[state]);
 }
 
@@ -224,7 +225,8 @@ void ex_conn_run(struct ex_conn *c)
 	}
 	if (c->state == EX_CONN_CLOSED)
 		return;
-	if ((c->state == EX_CONN_STREAM || c->state == EX_CONN_H2) && rounds)
+	if ((c->state == EX_CONN_STREAM || c->state == EX_CONN_H2) && rounds &&
+	    !c->server.connecting)
 		ex_conn_set_timeout(c, IDLE_MS);
 	ex_side_update(&c->client, c->px->loop);
 	ex_side_update(&c->server, c->px->loop);

@@ -8,9 +8,11 @@
 #define TLS_HANDSHAKE 22
 #define TLS_LAST      24
 
+/* In the widest sense any server has (Python strips these, Unicode's included). */
 static bool is_space(char ch)
 {
-	return ch == '\r' || ch == '\n' || ch == ' ' || ch == '\t';
+	return (ch >= '\t' && ch <= '\r') || (ch >= 0x1c && ch <= ' ') || ch == '\x85' ||
+	       ch == '\xa0';
 }
 
 /* RFC 9110 5.6.2 */
@@ -44,7 +46,7 @@ static bool has_version(struct ex_span line)
 static bool is_binary(struct ex_span line)
 {
 	for (size_t i = 0; i < line.len; i++)
-		if ((unsigned char)line.ptr[i] < ' ' && line.ptr[i] != '\t' && line.ptr[i] != '\r')
+		if ((unsigned char)line.ptr[i] < ' ' && !is_space(line.ptr[i]))
 			return true;
 	return false;
 }

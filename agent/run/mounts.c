@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -215,32 +216,79 @@ static int bind_resolv(const struct ex_mounts *m)
 
 /* ---- unix sockets elsewhere ---- */
 
-int ex_mounts_find_sockets(char **ret)
+/* Flags has __SO_ACCEPTCON when it listens; datagram sockets (type 2) always receive. */
+static void list_sockets(const char *table, FILE *out)
 {
-	char *line = NULL, *list = NULL;
-	size_t cap = 0, len = 0;
-	FILE *f = fopen("/proc/net/unix", "re");
-	FILE *out = f ? open_memstream(&list, &len) : NULL;
-	int r = 0;
+	EX_AUTO_FREE char *line = NULL;
+	FILE *f = fopen(table, "re");
+	size_t cap = 0;
 
-	if (!out) {
-		r = -errno;
-		if (f)
-			fclose(f);
-		return r;
-	}
-	while (getline(&line, &cap, f) > 0) {
-		char *path = strchr(line, '/');
+	while (f && getline(&line, &cap, f) > 0) {
+		const char *path = strchr(line, '/');
 
-		/* Flags has __SO_ACCEPTCON when it listens; datagram sockets (type 2) always
-		 * receive. */
 		if (path && (strstr(line, " 00010000 ") || strstr(line, " 0002 ")))
 			fputs(path, out);
 	}
-	free(line);
-	fclose(f);
-	if (fclose(out) != 0)
-		r = -ENOMEM;
+	if (f)
+		fclose(f);
+}
+
+/* The network namespace of a process, as a number; 0 = not to be had. */
+static ino_t netns_of(const char *pid)
+{
+	char path[300];
+	struct stat st;
+
+	snprintf(path, sizeof(path), "/proc/%s/ns/net", pid);
+	return stat(path, &st) < 0 ? 0 : st.st_ino;
+}
+
+static bool seen_before(ino_t *seen, size_t *n, size_t cap, ino_t ino)
+{
+	for (size_t i = 0; i < *n; i++)
+		if (seen[i] == ino)
+			return true;
+	if (*n < cap)
+		seen[(*n)++] = ino;
+	return false;
+}
+
+/* A table shows one network namespace only, and containers share volumes: look at every one. */
+static void list_all_sockets(DIR *proc, FILE *out)
+{
+	ino_t seen[256];
+	size_t n_seen = 0;
+	struct dirent *d;
+	char table[300];
+
+	while ((d = readdir(proc))) {
+		ino_t ino;
+
+		if (d->d_name[0] < '0' || d->d_name[0] > '9')
+			continue;
+		ino = netns_of(d->d_name);
+		if (ino == 0 || seen_before(seen, &n_seen, EX_ARRAY_SIZE(seen), ino))
+			continue;
+		snprintf(table, sizeof(table), "/proc/%s/net/unix", d->d_name);
+		list_sockets(table, out);
+	}
+}
+
+int ex_mounts_find_sockets(char **ret)
+{
+	DIR *proc = opendir("/proc");
+	char *list = NULL;
+	size_t len = 0;
+	FILE *out = proc ? open_memstream(&list, &len) : NULL;
+	int r = out ? 0 : -errno;
+
+	if (out) {
+		list_all_sockets(proc, out);
+		if (fclose(out) != 0)
+			r = -ENOMEM;
+	}
+	if (proc)
+		closedir(proc);
 	*ret = list;
 	return r;
 }
@@ -289,8 +337,18 @@ static int lock_kernel_knobs(void)
 	return 0;
 }
 
+/* A directory entered before the mounts is still the one beneath them: enter it again by name. */
+static int reenter(const char *cwd)
+{
+	if (cwd && chdir(cwd) == 0)
+		return 0;
+	ex_warning("the working directory is not in the command's file system: it starts in /");
+	return chdir("/") < 0 ? failed("enter", "/") : 0;
+}
+
 int ex_mounts_apply(const struct ex_mounts *m, const char *sockets)
 {
+	EX_AUTO_FREE char *cwd = getcwd(NULL, 0);
 	int r;
 
 	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
@@ -310,5 +368,5 @@ int ex_mounts_apply(const struct ex_mounts *m, const char *sockets)
 		r = mask_sockets(sockets);
 	if (r == 0)
 		r = lock_kernel_knobs();
-	return r;
+	return r < 0 ? r : reenter(cwd);
 }

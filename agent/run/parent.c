@@ -49,6 +49,8 @@ static int learn_address(struct ex_parent *p, const struct ex_ip *ip, struct ex_
 	r = ex_names_add(p->names, ip, name, now, ttl_ms);
 	if (r < 0)
 		return r;
+	if (!ex_name_selects(p->cfg.rs, ip))
+		return 0; /* known by what it is: a name gives it nothing */
 	n = ex_names_of(p->names, ip, now, names, EX_NAMES_PER_ADDR_MAX);
 	r = ex_name_class(p->classes, names, n, &klass, &fresh);
 	if (r < 0 || klass == 0) /* 0: the name may be asked for, but no rule leads to it */

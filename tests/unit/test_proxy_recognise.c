@@ -27,6 +27,8 @@ static const struct row rows[] = {
 	{ "tabs for spaces", EX_SPAN("PROPFIND\t/\tHTTP/1.1\r\n"), EX_IS_HTTP },
 	{ "digits in the method", EX_SPAN("X1~ / HTTP/1.1\r\n"), EX_IS_HTTP },
 	{ "empty lines first", EX_SPAN("\r\n\r\nGET / HTTP/1.1\r\n"), EX_IS_HTTP },
+	{ "white space of Unicode first", EX_SPAN("\x0b\x1f\xa0GET / HTTP/1.1\r\n"), EX_IS_HTTP },
+	{ "vertical tabs for spaces", EX_SPAN("FOO\x0b/\x0bHTTP/1.1\r\n"), EX_IS_HTTP },
 	{ "the preface of HTTP/2", EX_SPAN("PRI * HTTP/2.0\r\n"), EX_IS_HTTP },
 	{ "no version yet", EX_SPAN("FOO /"), EX_IS_UNDECIDED },
 	{ "a word", EX_SPAN("FOO"), EX_IS_UNDECIDED },
