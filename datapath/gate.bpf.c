@@ -26,26 +26,9 @@
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
-INLINE enum ex_reason find_endpoint(struct pkt *p)
-{
-	void *flows;
-
-	p->ep = bpf_map_lookup_elem(&ex_endpoints, &p->ifindex);
-	if (!p->ep)
-		return EX_R_NO_ENDPOINT;
-	p->policy = p->ep->policy;
-	p->generation = p->ep->generation;
-	p->flags = p->ep->flags;
-	p->port = bpf_map_lookup_elem(&ex_ports, &p->ifindex);
-	flows = bpf_map_lookup_elem(&ex_flows, &p->ifindex);
-	if (!p->policy || !flows)
-		return EX_R_NO_ENDPOINT;
-	p->flows = flows;
-	return EX_R_ALLOWED;
-}
-
-/* Steps 2 to 4 down to the network header. Sets *ethertype for the caller. */
-INLINE enum ex_reason check_link(struct __sk_buff *skb, struct pkt *p, __u16 *ethertype)
+/* Step 2. Sets *ethertype. */
+INLINE enum ex_reason check_link(struct __sk_buff *skb, struct pkt *p, const struct ex_endpoint *ep,
+				 __u16 *ethertype)
 {
 	struct ethhdr eth;
 
@@ -56,19 +39,20 @@ INLINE enum ex_reason check_link(struct __sk_buff *skb, struct pkt *p, __u16 *et
 	*ethertype = bpf_ntohs(eth.h_proto);
 	if (*ethertype == ETH_P_8021Q || *ethertype == ETH_P_8021AD || *ethertype == ETH_P_QINQ1)
 		return EX_R_VLAN;
-	if (p->outbound && !mac_eq(eth.h_source, p->ep->mac))
-		return EX_R_SOURCE_MAC;
 	p->group = eth.h_dest[0] & 1;
-	if (p->outbound && !p->group && !mac_eq(eth.h_dest, p->ep->gw_mac))
-		return EX_R_NEIGHBOUR;
-	return EX_R_ALLOWED;
+	if (!p->outbound)
+		return EX_R_ALLOWED;
+	if (!mac_eq(eth.h_source, ep->mac))
+		return EX_R_SOURCE_MAC;
+	return p->group || mac_eq(eth.h_dest, ep->gw_mac) ? EX_R_ALLOWED : EX_R_NEIGHBOUR;
 }
 
-INLINE enum ex_reason check_addresses(struct pkt *p)
+/* Steps 5 and 6. */
+INLINE enum ex_reason check_addresses(struct pkt *p, const struct ex_endpoint *ep)
 {
 	const union addr *own = p->outbound ? &p->src : &p->dst;
 
-	if (!addr_eq(own, p->is6 ? &p->ep->ip6 : &p->ep->ip4))
+	if (!addr_eq(own, p->is6 ? &ep->ip6 : &ep->ip4))
 		return p->outbound ? EX_R_SOURCE_ADDRESS : EX_R_NO_FLOW;
 	/* only ARP and solicitations have any business at a group address */
 	if (p->group || !address_judge(p) || addr_eq(pkt_remote(p), &own->ip))
@@ -77,24 +61,55 @@ INLINE enum ex_reason check_addresses(struct pkt *p)
 	return EX_R_ALLOWED;
 }
 
+INLINE void book(struct ex_flow_state *flow, struct pkt *p)
+{
+	if (flow_touch(flow, p))
+		event_send(p, EX_EV_END, EX_R_ALLOWED, flow->packets, flow->bytes);
+}
+
+/* Step 10. */
+INLINE enum ex_reason remember(void *flows, struct pkt *p, const struct ex_flow_key *key,
+			       struct ex_flow_state *flow)
+{
+	enum ex_reason reason;
+
+	if (p->fragment) {
+		reason = fragment_first(p);
+		if (reason != EX_R_ALLOWED)
+			return reason;
+	}
+	if (proto_is_icmp(p->proto) && !icmp_is_query(p))
+		return EX_R_ALLOWED; /* nothing answers it */
+	if (flow) {
+		book(flow, p);
+		return EX_R_ALLOWED;
+	}
+	if (!flow_create(flows, p, key))
+		return EX_R_TABLE_FULL;
+	event_send(p, EX_EV_NEW, EX_R_ALLOWED, 0, 0);
+	return EX_R_ALLOWED;
+}
+
 /* Steps 7 to 10 for a packet of the workload. */
-INLINE enum ex_reason judge_outbound(struct __sk_buff *skb, struct pkt *p)
+INLINE enum ex_reason judge_outbound(struct __sk_buff *skb, void *flows, struct pkt *p)
 {
 	struct ex_flow_key key = flow_key(p);
-	struct ex_flow_state *flow = flow_find(p, &key);
-	bool opens = packet_opens(p, flow);
+	struct ex_flow_state *flow;
 	enum ex_reason reason;
+	bool opens;
 
 	if (p->fragment == FRAGMENT_LATER)
 		return fragment_later(p);
-	if (proto_is_icmp(p->proto) && icmp_is_error(p) && error_related(skb, p))
+	if (proto_is_icmp(p->proto) && icmp_is_error(p) && error_related(skb, p) == EX_R_ALLOWED)
 		return EX_R_ALLOWED;
+	flow = flow_find(flows, p, &key);
+	opens = packet_opens(p, flow);
 	if (opens) {
-		p->rule = policy_judge(p, p->key_port);
+		policy_judge(p, p->key_port);
 	} else {
 		if (!flow || (p->proto == IPPROTO_TCP && !tcp_may_leave(flow, p->tcp_flags)))
 			return EX_R_NO_FLOW;
-		reason = flow_rejudge(p, &key, flow);
+		reason = flow_rejudge(flows, p, &key, flow);
 		if (reason != EX_R_ALLOWED)
 			return reason;
 	}
@@ -107,25 +122,12 @@ INLINE enum ex_reason judge_outbound(struct __sk_buff *skb, struct pkt *p)
 	} else if (p->rule.verdict != EX_V_ALLOW) {
 		return p->rule.reason;
 	}
-	if (p->fragment) {
-		reason = fragment_first(p);
-		if (reason != EX_R_ALLOWED)
-			return reason;
-	}
-	if (proto_is_icmp(p->proto) && !icmp_is_query(p))
-		return EX_R_ALLOWED; /* nothing answers it */
-	if (flow && (!opens || proto_is_icmp(p->proto))) {
-		if (flow_touch(flow, p))
-			event_send(p, EX_EV_END, EX_R_ALLOWED, flow);
-		return EX_R_ALLOWED;
-	}
-	if (!flow_create(p, &key))
-		return EX_R_TABLE_FULL;
-	event_send(p, EX_EV_NEW, EX_R_ALLOWED, NULL);
-	return EX_R_ALLOWED;
+	if (opens && p->proto == IPPROTO_TCP)
+		flow = NULL; /* what had the tuple before is over */
+	return remember(flows, p, &key, flow);
 }
 
-INLINE enum ex_reason judge_inbound(struct __sk_buff *skb, struct pkt *p)
+INLINE enum ex_reason judge_inbound(struct __sk_buff *skb, void *flows, struct pkt *p)
 {
 	struct ex_flow_key key = flow_key(p);
 	struct ex_flow_state *flow;
@@ -134,53 +136,53 @@ INLINE enum ex_reason judge_inbound(struct __sk_buff *skb, struct pkt *p)
 	if (p->fragment == FRAGMENT_LATER)
 		return fragment_later(p);
 	if (proto_is_icmp(p->proto) && icmp_is_error(p))
-		return error_related(skb, p) ? EX_R_ALLOWED : EX_R_NO_FLOW;
-	flow = flow_find(p, &key);
+		return error_related(skb, p);
+	flow = flow_find(flows, p, &key);
 	if (!flow || (proto_is_icmp(p->proto) && !icmp_is_reply(p)))
 		return EX_R_NO_FLOW;
 	if (p->proto == IPPROTO_TCP && !tcp_may_enter(flow, p->tcp_flags))
 		return EX_R_NO_FLOW;
-	reason = flow_rejudge(p, &key, flow);
+	reason = flow_rejudge(flows, p, &key, flow);
 	if (reason == EX_R_ALLOWED && p->fragment)
 		reason = fragment_first(p);
-	if (reason == EX_R_ALLOWED && flow_touch(flow, p))
-		event_send(p, EX_EV_END, EX_R_ALLOWED, flow);
+	if (reason == EX_R_ALLOWED)
+		book(flow, p);
 	return reason;
 }
 
 INLINE enum ex_reason judge(struct __sk_buff *skb, struct pkt *p)
 {
-	enum ex_reason reason = find_endpoint(p);
+	const struct ex_endpoint *ep = bpf_map_lookup_elem(&ex_endpoints, &p->ifindex);
+	void *flows = bpf_map_lookup_elem(&ex_flows, &p->ifindex);
+	enum ex_reason reason;
 	__u16 ethertype = 0;
 
-	if (reason == EX_R_ALLOWED)
-		reason = check_link(skb, p, &ethertype);
+	if (!ep || !ep->policy || !flows)
+		return EX_R_NO_ENDPOINT;
+	p->policy = ep->policy;
+	p->generation = ep->generation;
+	p->flags = ep->flags;
+	reason = check_link(skb, p, ep, &ethertype);
 	if (reason != EX_R_ALLOWED)
 		return reason;
 	if (ethertype == ETH_P_ARP)
 		return neigh_arp(skb, p);
-	if (ethertype == ETH_P_IP)
-		reason = parse_ip4(skb, p);
-	else if (ethertype == ETH_P_IPV6)
-		reason = parse_ip6(skb, p);
-	else
-		return EX_R_ETHERTYPE;
-	if (reason == EX_R_ALLOWED)
-		reason = parse_transport(skb, p);
+	reason = parse(skb, p, ethertype);
 	if (reason != EX_R_ALLOWED)
 		return reason;
 	if (nd_is(p))
 		return neigh_nd(skb, p);
-	reason = check_addresses(p);
+	reason = check_addresses(p, ep);
 	if (reason != EX_R_ALLOWED)
 		return reason;
-	return p->outbound ? judge_outbound(skb, p) : judge_inbound(skb, p);
+	return p->outbound ? judge_outbound(skb, flows, p) : judge_inbound(skb, flows, p);
 }
 
 INLINE int gate(struct __sk_buff *skb, bool outbound)
 {
-	struct pkt p = {};
+	struct pkt p;
 
+	__builtin_memset(&p, 0, sizeof(p)); /* padding too: the subprograms read all of it */
 	p.now = bpf_ktime_get_coarse_ns();
 	p.ifindex = skb->ifindex;
 	p.len = skb->len;

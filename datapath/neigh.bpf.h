@@ -7,6 +7,7 @@
 #ifndef EXEAT_DATAPATH_NEIGH_H
 #define EXEAT_DATAPATH_NEIGH_H
 
+#include "maps.bpf.h"
 #include "parse.bpf.h"
 
 #define ARP_ETHERNET 1
@@ -55,9 +56,9 @@ INLINE bool four_eq(const __u8 *four, const struct ex_ip *ip)
 	       four[3] == ip->b[15] && ip->b[10] == 0xff;
 }
 
-INLINE enum ex_reason neigh_arp(struct __sk_buff *skb, const struct pkt *p)
+INLINE enum ex_reason arp_check(struct __sk_buff *skb, const struct pkt *p,
+				const struct ex_endpoint *ep)
 {
-	const struct ex_endpoint *ep = p->ep;
 	const struct ex_ip *from = p->outbound ? &ep->ip4 : &ep->gw4;
 	const struct ex_ip *to = p->outbound ? &ep->gw4 : &ep->ip4;
 	const __u8 *mac = p->outbound ? ep->mac : ep->gw_mac;
@@ -98,9 +99,9 @@ INLINE bool nd_is(const struct pkt *p)
  * Sender and target: a solicitation asks for the other end, an advertisement speaks for oneself.
  * The link-local address of the sender may stand for its global one: the kernel probes with it.
  */
-INLINE enum ex_reason neigh_nd(struct __sk_buff *skb, const struct pkt *p)
+INLINE enum ex_reason nd_check(struct __sk_buff *skb, const struct pkt *p,
+			       const struct ex_endpoint *ep)
 {
-	const struct ex_endpoint *ep = p->ep;
 	const struct ex_ip *own = p->outbound ? &ep->ip6 : &ep->gw6;
 	const struct ex_ip *other = p->outbound ? &ep->gw6 : &ep->ip6;
 	const __u8 *mac = p->outbound ? ep->mac : ep->gw_mac;
@@ -135,6 +136,20 @@ INLINE enum ex_reason neigh_nd(struct __sk_buff *skb, const struct pkt *p)
 	    !mac_eq(option.mac, mac))
 		return EX_R_NEIGHBOUR;
 	return EX_R_ALLOWED;
+}
+
+SUBPROG enum ex_reason neigh_arp(struct __sk_buff *skb, struct pkt *p)
+{
+	const struct ex_endpoint *ep = p ? bpf_map_lookup_elem(&ex_endpoints, &p->ifindex) : NULL;
+
+	return ep ? arp_check(skb, p, ep) : EX_R_NO_ENDPOINT;
+}
+
+SUBPROG enum ex_reason neigh_nd(struct __sk_buff *skb, struct pkt *p)
+{
+	const struct ex_endpoint *ep = p ? bpf_map_lookup_elem(&ex_endpoints, &p->ifindex) : NULL;
+
+	return ep ? nd_check(skb, p, ep) : EX_R_NO_ENDPOINT;
 }
 
 #endif

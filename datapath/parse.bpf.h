@@ -319,4 +319,19 @@ INLINE enum ex_reason parse_transport(struct __sk_buff *skb, struct pkt *p)
 	return EX_R_ALLOWED;
 }
 
+SUBPROG enum ex_reason parse(struct __sk_buff *skb, struct pkt *p, __u32 ethertype)
+{
+	enum ex_reason reason;
+
+	if (!p)
+		return EX_R_INTERNAL;
+	if (ethertype == ETH_P_IP)
+		reason = parse_ip4(skb, p);
+	else if (ethertype == ETH_P_IPV6)
+		reason = parse_ip6(skb, p);
+	else
+		return EX_R_ETHERTYPE;
+	return reason == EX_R_ALLOWED ? parse_transport(skb, p) : reason;
+}
+
 #endif

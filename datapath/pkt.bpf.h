@@ -18,6 +18,13 @@
 
 #define INLINE static __always_inline
 
+/*
+ * A part that the verifier proves once, for any packet, instead of again on every path that leads
+ * to it. Its struct pkt arrives as plain bytes: what it needs of the endpoint it looks up by
+ * itself.
+ */
+#define SUBPROG __attribute__((noinline))
+
 /* Aligned view of an address; the ABI's form is bytes only. */
 union addr {
 	struct ex_ip ip;
@@ -40,15 +47,10 @@ enum fragment {
 	FRAGMENT_LATER,
 };
 
-struct port_state;
-
 struct pkt {
 	union addr src, dst;
 	union addr judged; /* the destination, or the IPv4 address that it embeds */
 	__u64 now;
-	const struct ex_endpoint *ep; /* NULL until looked up */
-	struct port_state *port;      /* limiters of the endpoint; may be NULL */
-	void *flows;                  /* its flow table */
 	__u32 ifindex;
 	__u32 policy, generation, flags; /* read once, so that one packet sees one ruleset */
 	__u32 len;                       /* of the frame */

@@ -97,20 +97,24 @@ INLINE struct judgement judgement_carry(const struct pkt *p, struct judgement j)
 
 /*
  * Judges p->judged (the IPv4 address when one is embedded), with the names known for the address as
- * it was used; an explicit deny of the IPv6 form of an embedded address denies as well.
+ * it was used; an explicit deny of the IPv6 form of an embedded address denies as well. The answer
+ * is in p->rule.
  */
-INLINE struct judgement policy_judge(const struct pkt *p, __u16 port)
+SUBPROG enum ex_reason policy_judge(struct pkt *p, __u16 port)
 {
-	struct judgement j = judge_prefix(p->policy, &p->judged, p->proto, port);
-	struct judgement other;
+	struct judgement j, other;
 
+	if (!p)
+		return EX_R_INTERNAL;
+	j = judge_prefix(p->policy, &p->judged, p->proto, port);
 	judgement_merge(&j, judge_name(p, pkt_remote(p), port));
 	if (p->embeds) {
 		other = judge_prefix(p->policy, pkt_remote(p), p->proto, port);
 		if (judgement_denies(&other))
 			judgement_merge(&j, other);
 	}
-	return judgement_carry(p, j);
+	p->rule = judgement_carry(p, j);
+	return p->rule.reason;
 }
 
 #endif

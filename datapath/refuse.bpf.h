@@ -64,8 +64,8 @@ INLINE __s64 csum_pseudo(const struct pkt *p, const union addr *from, __u8 proto
 }
 
 /* Ethernet and IP header of the answer, `from` to the workload; payload bytes follow. */
-INLINE int refuse_headers(struct __sk_buff *skb, const struct pkt *p, const union addr *from,
-			  __u8 proto, __u32 payload)
+INLINE int refuse_headers(struct __sk_buff *skb, const struct pkt *p, const struct ex_endpoint *ep,
+			  const union addr *from, __u8 proto, __u32 payload)
 {
 	struct ethhdr eth, back;
 	int r;
@@ -73,7 +73,7 @@ INLINE int refuse_headers(struct __sk_buff *skb, const struct pkt *p, const unio
 	if (bpf_skb_load_bytes(skb, 0, &eth, sizeof(eth)))
 		return -1;
 	__builtin_memcpy(back.h_dest, eth.h_source, ETH_ALEN);
-	__builtin_memcpy(back.h_source, p->ep->gw_mac, ETH_ALEN);
+	__builtin_memcpy(back.h_source, ep->gw_mac, ETH_ALEN);
 	back.h_proto = eth.h_proto;
 	r = bpf_skb_store_bytes(skb, 0, &back, sizeof(back), 0);
 	if (p->is6) {
@@ -107,7 +107,7 @@ INLINE __u32 ip_size(const struct pkt *p)
 }
 
 /* RFC 9293 3.5.2: the number that the sender expects, or an acknowledgement of all it sent. */
-INLINE int refuse_tcp(struct __sk_buff *skb, const struct pkt *p)
+INLINE int refuse_tcp(struct __sk_buff *skb, const struct pkt *p, const struct ex_endpoint *ep)
 {
 	struct tcphdr in, rst = {};
 	__u32 l4 = ETH_HLEN + ip_size(p);
@@ -129,13 +129,13 @@ INLINE int refuse_tcp(struct __sk_buff *skb, const struct pkt *p)
 					    csum_pseudo(p, &p->dst, IPPROTO_TCP, sizeof(rst))));
 	if (bpf_skb_change_tail(skb, l4 + sizeof(rst), 0))
 		return -1;
-	if (refuse_headers(skb, p, &p->dst, IPPROTO_TCP, sizeof(rst)))
+	if (refuse_headers(skb, p, ep, &p->dst, IPPROTO_TCP, sizeof(rst)))
 		return -1;
 	return bpf_skb_store_bytes(skb, l4, &rst, sizeof(rst), 0);
 }
 
 /* The source is the next hop, as it would be from a router; the target when there is none known. */
-INLINE int refuse_icmp(struct __sk_buff *skb, const struct pkt *p)
+INLINE int refuse_icmp(struct __sk_buff *skb, const struct pkt *p, const struct ex_endpoint *ep)
 {
 	struct {
 		__u8 type, code;
@@ -151,7 +151,7 @@ INLINE int refuse_icmp(struct __sk_buff *skb, const struct pkt *p)
 	union addr from;
 	__s64 sum;
 
-	from.ip = p->is6 ? p->ep->gw6 : p->ep->gw4;
+	from.ip = p->is6 ? ep->gw6 : ep->gw4;
 	if (!from.q[0] && !from.q[1])
 		from = p->dst;
 	if (quote > QUOTE_MAX)
@@ -163,7 +163,7 @@ INLINE int refuse_icmp(struct __sk_buff *skb, const struct pkt *p)
 	icmp.sum = csum_fold(bpf_csum_diff(NULL, 0, (__be32 *)&icmp, sizeof(icmp), sum));
 	if (bpf_skb_change_tail(skb, l4 + 8 + quote, 0))
 		return -1;
-	if (refuse_headers(skb, p, &from, proto, 8 + quote))
+	if (refuse_headers(skb, p, ep, &from, proto, 8 + quote))
 		return -1;
 	return bpf_skb_store_bytes(skb, l4, &icmp, 8 + quote, 0);
 }
@@ -172,7 +172,7 @@ INLINE bool refuse_wanted(const struct pkt *p)
 {
 	__u8 type = p->key_port >> 8;
 
-	if (!p->outbound || !p->may_refuse || !p->ep || !p->port || (p->flags & EX_EP_SILENT) ||
+	if (!p->outbound || !p->may_refuse || (p->flags & EX_EP_SILENT) ||
 	    p->fragment == FRAGMENT_LATER)
 		return false;
 	if (p->proto == IPPROTO_TCP)
@@ -185,12 +185,18 @@ INLINE bool refuse_wanted(const struct pkt *p)
 }
 
 /* TC_ACT_REDIRECT with the answer on its way, or TC_ACT_SHOT. */
-INLINE int refuse(struct __sk_buff *skb, const struct pkt *p)
+SUBPROG int refuse(struct __sk_buff *skb, struct pkt *p)
 {
-	if (!refuse_wanted(p) ||
-	    !bucket_take(&p->port->refusals, p->now, REFUSE_PERIOD, REFUSE_BURST))
+	const struct ex_endpoint *ep;
+	struct port_state *port;
+
+	if (!p || !refuse_wanted(p))
 		return TC_ACT_SHOT;
-	if (p->proto == IPPROTO_TCP ? refuse_tcp(skb, p) : refuse_icmp(skb, p))
+	ep = bpf_map_lookup_elem(&ex_endpoints, &p->ifindex);
+	port = bpf_map_lookup_elem(&ex_ports, &p->ifindex);
+	if (!ep || !port || !bucket_take(&port->refusals, p->now, REFUSE_PERIOD, REFUSE_BURST))
+		return TC_ACT_SHOT;
+	if (p->proto == IPPROTO_TCP ? refuse_tcp(skb, p, ep) : refuse_icmp(skb, p, ep))
 		return TC_ACT_SHOT;
 	skb->mark = refuse_mark;
 	return bpf_redirect(skb->ifindex, 0);

@@ -22,18 +22,31 @@ INLINE struct ex_flow_key fragment_key(const struct pkt *p)
 	};
 }
 
-INLINE enum ex_reason fragment_first(const struct pkt *p)
+SUBPROG enum ex_reason fragment_first(struct pkt *p)
 {
-	struct ex_flow_key key = fragment_key(p);
+	struct ex_flow_key key;
+	void *flows;
 
-	return flow_create(p, &key) ? EX_R_ALLOWED : EX_R_TABLE_FULL;
+	if (!p)
+		return EX_R_INTERNAL;
+	flows = bpf_map_lookup_elem(&ex_flows, &p->ifindex);
+	key = fragment_key(p);
+	return flows && flow_create(flows, p, &key) ? EX_R_ALLOWED : EX_R_TABLE_FULL;
 }
 
-INLINE enum ex_reason fragment_later(struct pkt *p)
+SUBPROG enum ex_reason fragment_later(struct pkt *p)
 {
-	struct ex_flow_key key = fragment_key(p);
-	struct ex_flow_state *first = flow_find(p, &key);
+	const struct ex_flow_state *first;
+	struct ex_flow_key key;
+	void *flows;
 
+	if (!p)
+		return EX_R_INTERNAL;
+	flows = bpf_map_lookup_elem(&ex_flows, &p->ifindex);
+	if (!flows)
+		return EX_R_FRAGMENT;
+	key = fragment_key(p);
+	first = flow_find(flows, p, &key);
 	if (!first || first->generation != p->generation)
 		return EX_R_FRAGMENT;
 	p->rule.rule = first->rule;
@@ -87,20 +100,24 @@ INLINE bool quoted_read(struct __sk_buff *skb, const struct pkt *p, struct quote
 /*
  * Does the error speak of a flow? The workload may report to the far end of a flow that passes
  * (never of a steered one: its far end has not seen the workload); to the workload anybody on the
- * way may.
+ * way may. EX_R_ALLOWED when it does.
  */
-INLINE bool error_related(struct __sk_buff *skb, struct pkt *p)
+SUBPROG enum ex_reason error_related(struct __sk_buff *skb, struct pkt *p)
 {
 	const struct ex_flow_state *flow;
 	struct ex_flow_key key = {};
 	struct quoted q;
+	void *flows;
 
-	if (!quoted_read(skb, p, &q))
-		return false;
+	if (!p)
+		return EX_R_INTERNAL;
+	flows = bpf_map_lookup_elem(&ex_flows, &p->ifindex);
+	if (!flows || !quoted_read(skb, p, &q))
+		return EX_R_NO_FLOW;
 	if (!addr_eq(p->outbound ? &q.dst : &q.src, p->outbound ? &p->src.ip : &p->dst.ip))
-		return false;
+		return EX_R_NO_FLOW;
 	if (p->outbound && !addr_eq(&q.src, &p->dst.ip))
-		return false;
+		return EX_R_NO_FLOW;
 	key.remote = p->outbound ? q.src.ip : q.dst.ip;
 	key.proto = q.proto;
 	if (proto_is_icmp(q.proto)) {
@@ -109,11 +126,11 @@ INLINE bool error_related(struct __sk_buff *skb, struct pkt *p)
 		key.local_port = p->outbound ? q.ports.dst : q.ports.src;
 		key.remote_port = p->outbound ? q.ports.src : q.ports.dst;
 	}
-	flow = flow_find(p, &key);
+	flow = flow_find(flows, p, &key);
 	if (!flow || (p->outbound && flow->verdict != EX_V_ALLOW))
-		return false;
+		return EX_R_NO_FLOW;
 	p->rule.rule = flow->rule;
-	return true;
+	return EX_R_ALLOWED;
 }
 
 #endif

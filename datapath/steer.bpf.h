@@ -68,10 +68,13 @@ INLINE bool steer_connected(struct __sk_buff *skb, const struct pkt *p)
 }
 
 /* opens: the first packet of a flow, or one that is sent again before there was an answer. */
-INLINE enum ex_reason steer(struct __sk_buff *skb, const struct pkt *p, bool opens)
+SUBPROG enum ex_reason steer(struct __sk_buff *skb, struct pkt *p, bool opens)
 {
-	__u32 which = steer_socket(p);
+	__u32 which;
 
+	if (!p)
+		return EX_R_INTERNAL;
+	which = steer_socket(p);
 	if (which == SOCK_NONE)
 		return EX_R_UNSUPPORTED;
 	if (p->proto == IPPROTO_TCP) {

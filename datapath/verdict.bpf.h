@@ -37,59 +37,64 @@ INLINE void count_rule(const struct pkt *p)
 		bpf_map_update_elem(&ex_rule_counts, &key, &first, BPF_NOEXIST);
 }
 
-INLINE void event_send(const struct pkt *p, enum ex_event_type type, enum ex_reason reason,
-		       const struct ex_flow_state *flow)
+INLINE void event_fill(struct ex_event *ev, const struct pkt *p, enum ex_event_type type,
+		       enum ex_reason reason)
 {
-	struct ex_event *ev;
+	bool turned =
+		type == EX_EV_END && !p->outbound; /* a flow is told from the workload's end */
 
-	if (!p->port)
-		return;
-	if (!bucket_take(&p->port->events, p->now, EVENT_PERIOD, EVENT_BURST)) {
-		__sync_fetch_and_add(&p->port->suppressed, 1);
-		return;
-	}
-	ev = bpf_ringbuf_reserve(&ex_events, sizeof(*ev), 0);
-	if (!ev) {
-		__sync_fetch_and_add(&p->port->suppressed, 1);
-		return;
-	}
 	__builtin_memset(ev, 0, sizeof(*ev));
 	ev->time = p->now;
 	ev->ifindex = p->ifindex;
 	ev->rule = p->rule.rule;
-	ev->src = p->src.ip;
-	ev->dst = p->dst.ip;
+	ev->src = turned ? p->dst.ip : p->src.ip;
+	ev->dst = turned ? p->src.ip : p->dst.ip;
 	ev->proto = p->proto;
-	ev->sport = p->sport;
-	ev->dport = p->dport;
-	if (p->proto == IPPROTO_ICMP || p->proto == IPPROTO_ICMPV6) {
-		ev->sport = 0;
+	if (proto_is_icmp(p->proto)) {
 		ev->dport = bpf_htons(p->key_port);
+	} else {
+		ev->sport = turned ? p->dport : p->sport;
+		ev->dport = turned ? p->sport : p->dport;
 	}
 	ev->reason = reason;
 	ev->verdict = type == EX_EV_DENY ? EX_V_DENY : p->rule.verdict;
 	ev->type = type;
-	ev->suppressed = __sync_lock_test_and_set(&p->port->suppressed, 0);
-	if (flow) { /* of the whole flow: told from the workload's end */
-		if (!p->outbound) {
-			ev->src = p->dst.ip;
-			ev->dst = p->src.ip;
-			ev->sport = p->dport;
-			ev->dport = p->sport;
-		}
-		ev->packets = flow->packets;
-		ev->bytes = flow->bytes;
-	}
-	bpf_ringbuf_submit(ev, 0);
 }
 
-INLINE int verdict_exit(struct __sk_buff *skb, const struct pkt *p, enum ex_reason reason)
+/* packets and bytes are of the whole flow, for its end. Returns whether the event was sent. */
+SUBPROG int event_send(struct pkt *p, enum ex_event_type type, enum ex_reason reason, __u64 packets,
+		       __u64 bytes)
+{
+	struct port_state *port;
+	struct ex_event *ev;
+
+	if (!p)
+		return 0;
+	port = bpf_map_lookup_elem(&ex_ports, &p->ifindex);
+	if (!port)
+		return 0;
+	ev = bucket_take(&port->events, p->now, EVENT_PERIOD, EVENT_BURST)
+		     ? bpf_ringbuf_reserve(&ex_events, sizeof(*ev), 0)
+		     : NULL;
+	if (!ev) {
+		__sync_fetch_and_add(&port->suppressed, 1);
+		return 0;
+	}
+	event_fill(ev, p, type, reason);
+	ev->suppressed = __sync_lock_test_and_set(&port->suppressed, 0);
+	ev->packets = packets;
+	ev->bytes = bytes;
+	bpf_ringbuf_submit(ev, 0);
+	return 1;
+}
+
+INLINE int verdict_exit(struct __sk_buff *skb, struct pkt *p, enum ex_reason reason)
 {
 	count_reason(p, reason < EX_R_MAX ? reason : EX_R_INTERNAL);
 	count_rule(p);
 	if (reason == EX_R_ALLOWED)
 		return TC_ACT_OK;
-	event_send(p, EX_EV_DENY, reason, NULL);
+	event_send(p, EX_EV_DENY, reason, 0, 0);
 	return refuse(skb, p);
 }
 
