@@ -192,7 +192,7 @@ static void shift_names(const struct ex_audit_file *f)
 static void rotate(struct ex_audit_file *f)
 {
 	char to[PATH_MAX];
-	int fd, r = 0;
+	int fd = -1, r = 0;
 
 	f->rotate_at = f->size + f->rotate_bytes;
 	shift_names(f);

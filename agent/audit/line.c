@@ -299,8 +299,8 @@ static void subject_flow(const struct ex_audit_record *rec, char *out, size_t ca
 	const char *proto = proto_word(rec->proto, number), *dst = ex_ip_text(&rec->dst, ip);
 
 	if (rec->proto == IPPROTO_ICMP || rec->proto == IPPROTO_ICMPV6)
-		snprintf(out, cap, "%s %s type %u code %u", proto, dst, rec->dport >> 8,
-			 rec->dport & 255u);
+		snprintf(out, cap, "%s %s type %u code %u", proto, dst, (unsigned)rec->dport >> 8,
+			 (unsigned)rec->dport & 255);
 	else
 		snprintf(out, cap, ex_ip_is4(&rec->dst) ? "%s %s:%u" : "%s [%s]:%u", proto, dst,
 			 (unsigned)rec->dport);
