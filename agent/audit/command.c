@@ -94,9 +94,10 @@ static int verify(const struct options *o, const struct logs *l, const char *new
 	ex_audit_keys_wipe(&keys);
 	if (r < 0)
 		return CANNOT;
-	printf("%s: %" PRIu64 " records, %" PRIu64 " to %" PRIu64 ", %u problems%s\n",
+	printf("%s: %" PRIu64 " records, %" PRIu64 " to %" PRIu64 ", %u problem%s%s\n",
 	       result.problems ? "NOT WHOLE" : "whole", result.records, result.first, result.last,
-	       result.problems, o->key ? "" : " (no key: accidents only)");
+	       result.problems, result.problems == 1 ? "" : "s",
+	       o->key ? "" : " (no key: accidents only)");
 	return result.problems ? BROKEN : INTACT;
 }
 

@@ -17,6 +17,7 @@
 
 #include "agent/audit/audit.h"
 #include "agent/audit/chain.h"
+#include "agent/audit/command.h"
 #include "agent/audit/file.h"
 #include "agent/audit/verify.h"
 
@@ -466,6 +467,46 @@ static void test_a_second_writer_is_refused(void **state)
 	ex_audit_file_close(f);
 }
 
+static int command(const char *const *args, int n)
+{
+	char copy[8][112], *argv[9] = { 0 };
+
+	for (int i = 0; i < n; i++) {
+		snprintf(copy[i], sizeof(copy[i]), "%s", args[i]);
+		argv[i] = copy[i];
+	}
+	return ex_cmd_audit(n, argv);
+}
+
+#define COMMAND(...) command((const char *const[]){ "audit", __VA_ARGS__ }, 1 + NARGS(__VA_ARGS__))
+#define NARGS(...)   ((int)(sizeof((const char *const[]){ __VA_ARGS__ }) / sizeof(char *)))
+
+static void test_command_tells_by_its_exit_status(void **state)
+{
+	struct lines l;
+
+	(void)state;
+	make_log(key_path, 3);
+	assert_int_equal(rename(log_path, old_path), 0);
+	make_log(key_path, 3);
+	assert_int_equal(COMMAND("verify", "--key", key_path, log_path), 0);
+	assert_int_equal(COMMAND("verify", "--key", key_path, old_path, log_path), 0);
+	assert_int_equal(COMMAND("verify", "--key", key_path, "--no-head", log_path, old_path), 1);
+	assert_int_equal(COMMAND("verify", log_path), 1); /* signed, and no key given */
+	lines_read(&l);
+	l.n--;
+	lines_write(&l);
+	assert_int_equal(COMMAND("verify", "--key", key_path, log_path), 1);
+	assert_int_equal(COMMAND("verify", "--key", key_path, "--no-head", log_path), 0);
+	assert_int_equal(unlink(head_path), 0);
+	assert_int_equal(COMMAND("verify", "--key", key_path, log_path), 2);
+	assert_int_equal(COMMAND("verify", "--key", dir, log_path), 2);
+	assert_int_equal(COMMAND("verify"), 2);
+	assert_int_equal(COMMAND("no-such"), 2);
+	assert_int_equal(COMMAND("key", key_path), 0);
+	assert_int_equal(COMMAND("--help"), 0);
+}
+
 static void test_key_files_are_checked(void **state)
 {
 	static const char *const bad[] = {
@@ -520,6 +561,7 @@ int main(void)
 		TEST(test_a_crash_within_a_line_is_not_blamed),
 		TEST(test_a_second_writer_is_refused),
 		TEST(test_key_files_are_checked),
+		TEST(test_command_tells_by_its_exit_status),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

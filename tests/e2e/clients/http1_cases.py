@@ -121,6 +121,9 @@ def streaming():
     got, end = once("until-close")
     point(got.endswith(b"all of it") and end == "closed" and b"Connection: close" in got,
           "a body until the close is passed and closed", got, end)
+    got, end = once("chunks", version="HTTP/1.0", seconds=2)
+    point(got.endswith(b"\r\n\r\nonetwothree") and b"chunked" not in got and end == "closed",
+          "a client of HTTP/1.0 gets no chunks", got, end)
     body = b"x" * 3000000
     got = Client().send(request("echo", ["Transfer-Encoding: chunked"], "POST", body=b"%x\r\n%s\r\n0\r\n\r\n" % (
         len(body), body))).until(b"POST 3000000 0", 10)
