@@ -93,20 +93,59 @@ static ssize_t escape_copy(struct ex_span in, size_t at, bool query, struct writ
 	return (ssize_t)use * 3;
 }
 
+static bool starts_escape(const char *s, size_t len, const char *escape)
+{
+	return len >= 3 && memcmp(s, escape, 3) == 0;
+}
+
 /*
  * A segment in normal form that some server drops or climbs by: empty, "." or "..", also with
- * parameters behind it, which servlet containers cut off before they resolve dots ("/..;x/").
+ * blanks or dots behind (Windows cuts those off) and with parameters behind, which servlet
+ * containers cut off before they resolve dots ("/..;x/").
  */
 static bool segment_is_treacherous(const char *seg, size_t len, bool last)
 {
-	size_t name = 0;
+	size_t i = 0;
 
-	while (name < len && seg[name] != ';' &&
-	       (len - name < 3 || memcmp(seg + name, "%3B", 3) != 0))
-		name++;
-	if (name == 0)
-		return len > 0 || !last; /* only a path's final segment may be empty: "/v1/" */
-	return seg[0] == '.' && (name == 1 || (name == 2 && seg[1] == '.'));
+	while (i < len && seg[i] != ';' && !starts_escape(seg + i, len - i, "%3B")) {
+		if (seg[i] == '.')
+			i++;
+		else if (starts_escape(seg + i, len - i, "%20"))
+			i += 3;
+		else
+			return false;
+	}
+	return len > 0 || !last; /* only a path's final segment may be empty: "/v1/" */
+}
+
+/* Parameters by which web frameworks let a POST be another method. */
+static bool is_override(struct ex_span name)
+{
+	static const char *const names[] = { "_method", "_httpmethod", "x-http-method-override",
+					     "x-http-method", "x-method-override" };
+
+	for (size_t i = 0; i < EX_ARRAY_SIZE(names); i++)
+		if (ex_span_is(name, names[i]))
+			return true;
+	return false;
+}
+
+static bool query_is_safe(const char *query, size_t len)
+{
+	size_t start = 0, end = 0;
+
+	for (size_t i = 0; i <= len; i++) {
+		bool separator = i == len || query[i] == '&' || query[i] == ';';
+
+		if (end == start && (separator || query[i] == '=')) {
+			if (is_override((struct ex_span){ query + start, i - start }))
+				return false;
+			end = i + 1; /* the rest, up to the next separator, is value */
+		}
+		if (separator)
+			start = end = i + 1;
+	}
+	return true;
 }
 
 static bool path_is_safe(const char *path, size_t len)
@@ -151,7 +190,10 @@ ssize_t ex_h1_normalise(struct ex_span target, char *out, size_t cap)
 		}
 		i += (size_t)used;
 	}
-	if (!path_is_safe(out, query ? path_len : w.len))
+	if (!query)
+		return path_is_safe(out, w.len) ? (ssize_t)w.len : -EINVAL;
+	if (!path_is_safe(out, path_len) ||
+	    !query_is_safe(out + path_len + 1, w.len - path_len - 1))
 		return -EINVAL;
 	return (ssize_t)w.len;
 }

@@ -49,7 +49,8 @@ static void test_normal_paths_are_kept(void **state)
 		{ "/", "/" },
 		{ "/v1/chat/completions", "/v1/chat/completions" },
 		{ "/v1/", "/v1/" },
-		{ "/a/.../b", "/a/.../b" },
+		{ "/a/...b/c", "/a/...b/c" },
+		{ "/a/%20b", "/a/%20b" },
 		{ "/.well-known/x", "/.well-known/x" },
 		{ "/a..b/c.", "/a..b/c." },
 		{ "/..a", "/..a" },
@@ -138,6 +139,38 @@ static void test_attack_07_08_treacherous_paths_are_refused(void **state)
 		{ "?", NULL },
 		{ "/{a}", NULL },
 		{ "/%e2%80", NULL },
+	};
+	(void)state;
+	assert_normals(t, EX_ARRAY_SIZE(t));
+}
+
+static void test_attack_07_segments_that_windows_shortens_are_refused(void **state)
+{
+	static const struct pair t[] = {
+		{ "/a/..%20/b", NULL },     { "/a/...", NULL },    { "/a/. ./b", NULL },
+		{ "/a/.%20./b", NULL },     { "/a/%20/b", NULL },  { "/a/..%20;x/b", NULL },
+		{ "/a/%2e%2e%20", NULL },   { "/a/..../b", NULL }, { "/a/b%20/c", "/a/b%20/c" },
+		{ "/a/b../c", "/a/b../c" },
+	};
+	(void)state;
+	assert_normals(t, EX_ARRAY_SIZE(t));
+}
+
+static void test_attack_34_query_may_not_override_the_method(void **state)
+{
+	static const struct pair t[] = {
+		{ "/a?_method=DELETE", NULL },
+		{ "/a?x=1&_method=DELETE", NULL },
+		{ "/a?x=1;_METHOD=DELETE", NULL },
+		{ "/a?%5Fm%65thod=DELETE", NULL },
+		{ "/a?_method", NULL },
+		{ "/a?&_method&", NULL },
+		{ "/a?X-HTTP-Method-Override=PUT", NULL },
+		{ "/a?my_method=x", "/a?my_method=x" },
+		{ "/a?x=_method", "/a?x=_method" },
+		{ "/a?x=1=_method=2", "/a?x=1=_method=2" },
+		{ "/_method=x", "/_method=x" },
+		{ "/a?method=x&=_method", "/a?method=x&=_method" },
 	};
 	(void)state;
 	assert_normals(t, EX_ARRAY_SIZE(t));
@@ -292,6 +325,8 @@ int main(void)
 		cmocka_unit_test(test_normal_paths_are_kept),
 		cmocka_unit_test(test_attack_07_escapes_have_one_spelling),
 		cmocka_unit_test(test_attack_07_08_treacherous_paths_are_refused),
+		cmocka_unit_test(test_attack_07_segments_that_windows_shortens_are_refused),
+		cmocka_unit_test(test_attack_34_query_may_not_override_the_method),
 		cmocka_unit_test(test_nul_in_target_is_refused),
 		cmocka_unit_test(test_attack_03_host_case_and_trailing_dot_are_one),
 		cmocka_unit_test(test_attack_04_05_11_odd_hosts_are_refused),
