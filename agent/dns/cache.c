@@ -4,11 +4,23 @@
 
 enum { MSG_MAX = 8192 }; /* an answer at all its bounds is shorter */
 
-static struct ex_dns_cached *place_of(struct ex_dns_cache *c, const struct ex_dns_question *q)
+static uint64_t hash_question(const struct ex_dns_cache *c, const struct ex_dns_question *q)
 {
-	uint64_t hash = ex_dns_hash(&c->key, (struct ex_span){ q->name, q->name_len });
+	return ex_dns_hash(&c->key, (struct ex_span){ q->name, q->name_len }) ^ q->type;
+}
 
-	return &c->places[(hash ^ q->type) % EX_DNS_CACHE_PLACES];
+/* Where the answer is or, when it is nowhere, the place to put it. */
+static struct ex_dns_cached *place_of(struct ex_dns_cache *c, uint64_t hash)
+{
+	struct ex_dns_cached *set = c->places[hash % EX_DNS_CACHE_SETS], *oldest = set;
+
+	for (struct ex_dns_cached *p = set; p < set + EX_DNS_CACHE_WAYS; p++) {
+		if (p->msg && p->hash == hash)
+			return p;
+		if (p->expires < oldest->expires)
+			oldest = p;
+	}
+	return oldest;
 }
 
 int ex_dns_cache_init(struct ex_dns_cache *c)
@@ -18,16 +30,17 @@ int ex_dns_cache_init(struct ex_dns_cache *c)
 
 void ex_dns_cache_clear(struct ex_dns_cache *c)
 {
-	for (size_t i = 0; i < EX_DNS_CACHE_PLACES; i++) {
-		free(c->places[i].msg);
-		c->places[i] = (struct ex_dns_cached){ 0 };
-	}
+	for (size_t i = 0; i < EX_DNS_CACHE_SETS; i++)
+		for (size_t j = 0; j < EX_DNS_CACHE_WAYS; j++)
+			free(c->places[i][j].msg);
+	memset(c->places, 0, sizeof(c->places));
 }
 
 void ex_dns_cache_put(struct ex_dns_cache *c, const struct ex_dns_question *q,
 		      const struct ex_dns_answer *a, uint64_t now_ms)
 {
-	struct ex_dns_cached *p = place_of(c, q);
+	uint64_t hash = hash_question(c, q);
+	struct ex_dns_cached *p = place_of(c, hash);
 	struct ex_dns_question plain = { .type = q->type };
 	uint8_t buf[MSG_MAX], *msg;
 	size_t len;
@@ -39,7 +52,9 @@ void ex_dns_cache_put(struct ex_dns_cache *c, const struct ex_dns_question *q,
 		return;
 	memcpy(msg, buf, len);
 	free(p->msg);
-	*p = (struct ex_dns_cached){ .expires = now_ms + a->ttl * 1000ull, .len = len, .msg = msg };
+	*p = (struct ex_dns_cached){
+		.hash = hash, .expires = now_ms + a->ttl * 1000ull, .len = len, .msg = msg
+	};
 }
 
 static void rotate(struct ex_dns_answer *a, unsigned by)
@@ -56,11 +71,12 @@ static void rotate(struct ex_dns_answer *a, unsigned by)
 bool ex_dns_cache_get(struct ex_dns_cache *c, const struct ex_dns_question *q, uint64_t now_ms,
 		      struct ex_dns_answer *ret)
 {
-	struct ex_dns_cached *p = place_of(c, q);
+	uint64_t hash = hash_question(c, q);
+	struct ex_dns_cached *p = place_of(c, hash);
 	struct ex_span name = { q->name, q->name_len };
 
-	/* the parser refuses an answer to another question, which this place may hold */
-	if (!p->msg || p->expires <= now_ms ||
+	/* should two questions have one hash, the parser refuses the answer to the other */
+	if (!p->msg || p->hash != hash || p->expires <= now_ms ||
 	    ex_dns_parse_answer(p->msg, p->len, name, q->type, ret) < 0)
 		return false;
 	ret->ttl = (uint32_t)((p->expires - now_ms + 999) / 1000);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Answers a gate has given, for as long as their TTL. One cache per workload: what one asks, or
- * makes a name server say, another never sees. A fixed number of places; a newer answer takes the
- * place of an older one. Private to agent/dns.
+ * makes a name server say, another never sees. A fixed number of places, four for one question; a
+ * new answer takes the place of the one that ends first. Private to agent/dns.
  */
 #ifndef EXEAT_AGENT_DNS_CACHE_H
 #define EXEAT_AGENT_DNS_CACHE_H
@@ -10,9 +10,10 @@
 #include "agent/dns/hash.h"
 #include "agent/dns/message.h"
 
-enum { EX_DNS_CACHE_PLACES = 256 };
+enum { EX_DNS_CACHE_SETS = 64, EX_DNS_CACHE_WAYS = 4 };
 
 struct ex_dns_cached {
+	uint64_t hash;    /* of the question */
 	uint64_t expires; /* ms */
 	unsigned hits;
 	size_t len;
@@ -21,7 +22,7 @@ struct ex_dns_cached {
 
 struct ex_dns_cache {
 	struct ex_dns_key key;
-	struct ex_dns_cached places[EX_DNS_CACHE_PLACES];
+	struct ex_dns_cached places[EX_DNS_CACHE_SETS][EX_DNS_CACHE_WAYS];
 };
 
 EX_MUST_CHECK int ex_dns_cache_init(struct ex_dns_cache *c); /* on zeroed memory */
