@@ -12,6 +12,10 @@ enum {
 	LETTERS_BURST = 8192,
 	LETTERS_PER_S = 32,
 	LETTERS_PER_NAME = 96,
+	/* Which of the known names is asked, and when, says something too: about ten bits. */
+	LETTERS_REPEATED = 2,
+	JUDGEMENTS_BURST = 100000,
+	JUDGEMENTS_PER_S = 20000,
 	/* Hosts named by hash or GUID have 32 to 40 hexadecimal digits, and stay above this. */
 	DENSE_LABEL = 40,
 	DENSE_COINCIDENCE = 40, /* thousandths */
@@ -35,6 +39,7 @@ int ex_dns_budget_init(struct ex_dns_budget *b, uint64_t now_ms)
 	memset(b, 0, sizeof(*b));
 	b->questions = (struct ex_dns_bucket){ QUESTIONS_BURST * 1000, now_ms };
 	b->forwards = (struct ex_dns_bucket){ FORWARDS_BURST * 1000, now_ms };
+	b->judgements = (struct ex_dns_bucket){ JUDGEMENTS_BURST * 1000, now_ms };
 	b->letters = (struct ex_dns_bucket){ LETTERS_BURST * 1000, now_ms };
 	return ex_dns_key_init(&b->key);
 }
@@ -49,22 +54,38 @@ bool ex_dns_budget_forward(struct ex_dns_budget *b, uint64_t now_ms)
 	return take(&b->forwards, now_ms, 1, FORWARDS_BURST, FORWARDS_PER_S);
 }
 
-/* A letter is free when the name would be allowed as well with another one in its place. */
-static size_t count_free(const struct ex_ruleset *rs, struct ex_span name)
+bool ex_dns_budget_judge(struct ex_dns_budget *b, uint64_t now_ms)
+{
+	return take(&b->judgements, now_ms, 1, JUDGEMENTS_BURST, JUDGEMENTS_PER_S);
+}
+
+void ex_dns_budget_forget(struct ex_dns_budget *b)
+{
+	memset(b->seen, 0, sizeof(b->seen));
+}
+
+/*
+ * A letter is free when the name would be allowed as well with another one in its place. Stops
+ * beyond what a name may have; false when there is no budget to find out.
+ */
+static bool count_free(struct ex_dns_budget *b, const struct ex_ruleset *rs, struct ex_span name,
+		       uint64_t now, size_t *ret)
 {
 	char other[EX_DNS_NAME_MAX];
-	size_t n = 0;
 
+	*ret = 0;
 	memcpy(other, name.ptr, name.len);
-	for (size_t i = 0; i < name.len && n <= LETTERS_PER_NAME; i++) {
+	for (size_t i = 0; i < name.len && *ret <= LETTERS_PER_NAME; i++) {
 		if (name.ptr[i] == '.')
 			continue;
+		if (!ex_dns_budget_judge(b, now))
+			return false;
 		other[i] = name.ptr[i] == 'x' ? 'y' : 'x';
 		if (ex_judge_dns(rs, (struct ex_span){ other, name.len }).verdict == EX_V_ALLOW)
-			n++;
+			++*ret;
 		other[i] = name.ptr[i];
 	}
-	return n;
+	return true;
 }
 
 /*
@@ -101,18 +122,19 @@ static bool has_dense_label(struct ex_span name)
 bool ex_dns_budget_name(struct ex_dns_budget *b, const struct ex_ruleset *rs, struct ex_span name,
 			uint64_t now_ms)
 {
-	uint64_t hash = ex_dns_hash(&b->key, name), *place = &b->seen[hash % EX_DNS_SEEN];
+	uint64_t hash = ex_dns_hash(&b->key, name) & ~1ull;
+	uint64_t *place = &b->seen[(hash >> 1) % EX_DNS_SEEN];
 	size_t letters;
 
-	if (*place == hash)
-		return true;
 	if (name.len > EX_DNS_NAME_MAX)
 		return false;
-	letters = count_free(rs, name);
-	if (letters > LETTERS_PER_NAME || (letters >= DENSE_LABEL && has_dense_label(name)))
+	if (hash && (*place & ~1ull) == hash)
+		return take(&b->letters, now_ms, *place & 1 ? LETTERS_REPEATED : 0, LETTERS_BURST,
+			    LETTERS_PER_S);
+	if (!count_free(b, rs, name, now_ms, &letters) || letters > LETTERS_PER_NAME ||
+	    (letters >= DENSE_LABEL && has_dense_label(name)) ||
+	    !take(&b->letters, now_ms, letters, LETTERS_BURST, LETTERS_PER_S))
 		return false;
-	if (!take(&b->letters, now_ms, letters, LETTERS_BURST, LETTERS_PER_S))
-		return false;
-	*place = hash;
+	*place = hash | (letters > 0);
 	return true;
 }

@@ -19,11 +19,13 @@ struct ex_dns_bucket {
 };
 
 struct ex_dns_budget {
-	struct ex_dns_bucket questions; /* of any kind */
-	struct ex_dns_bucket forwards;  /* that go to the resolver */
-	struct ex_dns_bucket letters;   /* free letters in names not asked before */
+	struct ex_dns_bucket questions;  /* of any kind */
+	struct ex_dns_bucket forwards;   /* that go to the resolver */
+	struct ex_dns_bucket letters;    /* free letters that are forwarded */
+	struct ex_dns_bucket judgements; /* of names beside the one that was asked */
 	struct ex_dns_key key;
-	uint64_t seen[EX_DNS_SEEN]; /* keyed hashes of names already paid for */
+	/* keyed hashes of names already paid for; bit 0: it has free letters */
+	uint64_t seen[EX_DNS_SEEN];
 };
 
 EX_MUST_CHECK int ex_dns_budget_init(struct ex_dns_budget *b, uint64_t now_ms);
@@ -33,6 +35,12 @@ bool ex_dns_budget_question(struct ex_dns_budget *b, uint64_t now_ms);
 
 /* Takes one question to the resolver. */
 bool ex_dns_budget_forward(struct ex_dns_budget *b, uint64_t now_ms);
+
+/* Takes one more question to the policy. A small question must not cause a lot of work. */
+bool ex_dns_budget_judge(struct ex_dns_budget *b, uint64_t now_ms);
+
+/* After a change of policy other letters may be free. */
+void ex_dns_budget_forget(struct ex_dns_budget *b);
 
 /* Takes what an allowed name (canonical) can carry. False: it may not be forwarded. */
 bool ex_dns_budget_name(struct ex_dns_budget *b, const struct ex_ruleset *rs, struct ex_span name,

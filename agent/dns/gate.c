@@ -103,17 +103,17 @@ static bool cut_label(struct ex_span *head)
  * Is this an allowed name with something appended? Then a resolver is trying its search list; it
  * goes on to the name itself after NXDOMAIN, but may give up after REFUSED.
  */
-static bool is_search_attempt(const struct ex_ruleset *rs, struct ex_span name)
+static bool is_search_attempt(struct ex_dns_gate *g, struct ex_span name)
 {
-	while (cut_label(&name))
-		if (ex_judge_dns(rs, name).verdict == EX_V_ALLOW)
+	while (cut_label(&name) && ex_dns_budget_judge(&g->budget, ex_loop_now(g->loop)))
+		if (ex_judge_dns(g->rs, name).verdict == EX_V_ALLOW)
 			return true;
 	return false;
 }
 
 static void refuse_name(struct ex_dns_gate *g, const struct ex_dns_waiter *w, struct ex_decision d)
 {
-	bool search = is_search_attempt(g->rs, ex_dns_name_of(&w->question));
+	bool search = is_search_attempt(g, ex_dns_name_of(&w->question));
 
 	d.verdict = EX_V_DENY;
 	if (d.reason == EX_R_UNSPEC || d.reason == EX_R_ALLOWED)
@@ -210,6 +210,7 @@ void ex_dns_gate_swap(struct ex_dns_gate *g, struct ex_ruleset *rs)
 	g->rs = ex_ruleset_ref(rs);
 	ex_ruleset_unref(old);
 	ex_dns_cache_clear(&g->cache); /* its addresses were judged by the old one */
+	ex_dns_budget_forget(&g->budget);
 }
 
 void ex_dns_gate_hold(struct ex_dns_gate *g)

@@ -28,12 +28,14 @@ struct ex_ruleset *ex_ruleset_unref(struct ex_ruleset *rs)
 }
 
 static bool nothing_is_allowed; /* as if the policy had changed */
+static unsigned n_judgements;
 
 struct ex_decision ex_judge_dns(const struct ex_ruleset *rs, struct ex_span name)
 {
 	struct ex_span below = EX_SPAN(".example.com");
 
 	(void)rs;
+	n_judgements++;
 	if (nothing_is_allowed)
 		return (struct ex_decision){ EX_V_DENY, EX_R_DNS_NAME_DENIED, 0 };
 	if (ex_span_eq(name, EX_SPAN("api.openai.com")) ||
@@ -641,6 +643,24 @@ static void test_60_letters_under_a_wildcard_are_bounded(void **state)
 	assert_int_equal(ask("api.openai.com", EX_DNS_A), EX_DNS_NOERROR);
 }
 
+static void test_61_many_labels_cost_no_more_than_their_budget(void **state)
+{
+	char name[EX_DNS_NAME_MAX + 1] = "a";
+
+	(void)state;
+	for (size_t i = 1; i + 2 < sizeof(name); i += 2) {
+		name[i] = '.';
+		name[i + 1] = 'a';
+		name[i + 2] = '\0';
+	}
+	n_judgements = 0;
+	for (unsigned i = 0; i < 5000; i++) {
+		f->n_replies = 0;
+		assert_int_equal(ask(name, EX_DNS_A), EX_DNS_REFUSED);
+	}
+	assert_in_range(n_judgements, 100000, 200000); /* not 126 each */
+}
+
 static void test_udp_reply_fits_the_client_and_tcp_has_all(void **state)
 {
 	uint8_t buf[512];
@@ -783,6 +803,7 @@ int main(void)
 		T(test_forward_rate_is_bounded),
 		T(test_60_dense_label_under_a_wildcard_is_refused),
 		T(test_60_letters_under_a_wildcard_are_bounded),
+		T(test_61_many_labels_cost_no_more_than_their_budget),
 		T(test_udp_reply_fits_the_client_and_tcp_has_all),
 		T(test_57_verdict_over_tcp_is_the_same),
 		T(test_65_a_name_gathers_only_so_many_addresses),

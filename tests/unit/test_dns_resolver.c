@@ -183,6 +183,19 @@ static size_t forge_udp(struct dns_server *s, bool tcp, uint8_t *buf, size_t len
 	return fold_name(s, tcp, buf, len);
 }
 
+/* An empty datagram, and then the answer. */
+static size_t nothing_first(struct dns_server *s, bool tcp, uint8_t *buf, size_t len)
+{
+	struct sockaddr_in to = { .sin_family = AF_INET,
+				  .sin_port = htons(s->last_port),
+				  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+
+	(void)buf;
+	if (!tcp)
+		sendto(s->udp.fd, "", 0, 0, (struct sockaddr *)&to, sizeof(to));
+	return len;
+}
+
 /* ---- tests ---- */
 
 static void test_reply_arrives(void **state)
@@ -245,6 +258,14 @@ static void test_garbage_is_ignored(void **state)
 	(void)state;
 	f->server.hook = garbage;
 	ask_in_vain();
+}
+
+static void test_66_empty_datagram_is_ignored(void **state)
+{
+	(void)state;
+	f->server.hook = nothing_first;
+	assert_int_equal(ask(), 0);
+	assert_int_equal(f->server.n_udp, 1);
 }
 
 static void test_servfail_of_the_only_server_is_an_error(void **state)
@@ -488,6 +509,7 @@ int main(void)
 		T(test_66_reply_with_wrong_id_is_ignored),
 		T(test_66_reply_with_wrong_name_is_ignored),
 		T(test_garbage_is_ignored),
+		T(test_66_empty_datagram_is_ignored),
 		T(test_servfail_of_the_only_server_is_an_error),
 		T(test_second_server_is_asked_when_the_first_fails),
 		T(test_second_server_is_asked_when_the_first_is_gone),
