@@ -38,9 +38,16 @@ for line in open(sys.argv[1], "rb"):
     json.loads(line)
     assert all(0x20 <= c < 0x7f for c in line.rstrip(b"\n")), line
 ' "$WORLD/log/audit.tls"
-out=$("$EXEAT" run -p "$AGENT/policy.yaml" -- curl -sS -o /dev/null --path-as-is \
-	"https://api.openai.com/v1/"$'\e''[31mred' 2>&1 | cat -v)
-hasnt "no escape sequence reaches the terminal" "$out" '\^\['
+out=$("$EXEAT" run -p "$AGENT/policy.yaml" -- python3 -c '
+import socket, ssl
+s = ssl.create_default_context().wrap_socket(socket.create_connection(("api.openai.com", 443)), server_hostname="api.openai.com")
+s.sendall(b"GET /v1/\x1b[31mred\x07 HTTP/1.1\r\nHost: api.openai.com\x1b[2J\r\n\r\n")
+s.recv(9999)
+d = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+d.sendto(b"\0\1\1\0\0\1\0\0\0\0\0\0\5\x1b[31m\4evil\0\0\1\0\1", ("192.0.0.1", 53))
+d.recv(512)' 2>&1 | cat -v)
+has "what an attacker writes shows on the terminal" "$out" 'denied'
+hasnt "but no escape sequence reaches it" "$out" '\^'
 
 # Streams of a connection that is cut
 out=$(agent timeout 3 curl -sSN -o /dev/null -w '%{http_code}' -X POST \

@@ -14,7 +14,8 @@ footprint() {
 	ip rule; ip -6 rule
 	nft list ruleset
 	mount | wc -l
-	find /run /tmp /dev/shm /var/tmp "$TMPDIR" /sys/fs/bpf -maxdepth 2 -iname '*exeat*' 2>/dev/null
+	find /run /dev/shm /var/tmp "$TMPDIR" /sys/fs/bpf -maxdepth 2 -iname '*exeat*' 2>/dev/null
+	mountpoint -q /tmp && find /tmp 2>/dev/null
 	ps -eo args= | grep -E '[e]xeat|[h]eartbeat' | grep -v -e "$0" -e tests/run
 	lsns -n -o NS,TYPE 2>/dev/null | sort
 }
@@ -34,7 +35,7 @@ start() { # NAME: starts a worker; $top is exeat, waits until it works
 	agent bash -c "$worker" "$log" &
 	job=$!
 	world_wait 15 grep -q 'allowed 200' "$log" || tap_not_ok "$1: the worker works" "$(cat "$log")"
-	top=$(pgrep -x exeat -P $job | head -n1)
+	top=$(pgrep -P $job | head -n1)
 	[ -n "$top" ] || top=$job
 }
 
@@ -101,7 +102,7 @@ agent bash -c 'curl -sSN "$CHAT" -d "{\"stream\":true}"; echo "curl $?"
 	curl -sSm3 -o /dev/null -w "again %{http_code}\n" "$CHAT" -d "{}"; echo "curl $?"' >"$log" 2>&1 &
 job=$!
 world_wait 10 grep -q 'data:' "$log"
-top=$(pgrep -x exeat -P $job | head -n1)
+top=$(pgrep -P $job | head -n1)
 top=${top:-$job}
 proxy=$(for p in $(descendants "$top") "$top"; do
 	[ "$(sed -n 's/^Uid:\s*\([0-9]*\).*/\1/p' "/proc/$p/status" 2>/dev/null)" != 0 ] && echo "$p"

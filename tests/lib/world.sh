@@ -11,6 +11,7 @@
 #                                                203.0.113.30   llm-gateway:8080 plain HTTP
 #                                                203.0.113.50   echo:7777 TCP and UDP
 #                                                203.0.113.66   evil.example
+#                                                203.0.113.90   bench.test, static files
 #                                                169.254.169.254:80, fd00:ec2::254  metadata
 #   IPv6: 2001:db8:113::10 is 203.0.113.10 and so on.
 #
@@ -71,6 +72,11 @@ world_mounts() {
 	conf=$(readlink -f /etc/resolv.conf || echo /etc/resolv.conf)
 	mount -t tmpfs -o mode=755 tmpfs /run
 	mount -t tmpfs -o mode=755 tmpfs $WORLD
+	# /tmp too, unless what is tested lives there: then others' files stay in sight.
+	case $TOP:$EXEAT:${EXEAT_NPM-} in
+	*/tmp/*) ;;
+	*) mount -t tmpfs -o mode=1777 tmpfs /tmp ;;
+	esac
 	mkdir -p /run/netns /run/lock $WORLD/{conf,log,pid,pcap,tls,tmp}
 	chmod 1777 $WORLD/tmp
 	mkdir -p "$(dirname "$conf")"
@@ -131,7 +137,7 @@ world_trust() {
 	world_cert openai api.openai.com
 	world_cert shared ok.shared.test evil.shared.test
 	world_cert evil evil.example
-	world_cert site pass.example registry.npmjs.org many.example '*.rebind.test' '*.cname.test'
+	world_cert site pass.example bench.test registry.npmjs.org many.example '*.rebind.test' '*.cname.test'
 	cp -a /etc/ssl/certs $certs
 	cp --remove-destination $WORLD/tls/root.pem \
 		$certs/"$(openssl x509 -hash -noout -in $WORLD/tls/root.pem)".0
@@ -177,6 +183,8 @@ world_zone() {
 		echo.example     AAAA 2001:db8:113::50
 		registry.npmjs.org A 203.0.113.70
 		registry.npmjs.org AAAA 2001:db8:113::70
+		bench.test       A   203.0.113.90
+		bench.test       AAAA 2001:db8:113::90
 		pass.example     A   203.0.113.70
 		pass.example     AAAA 2001:db8:113::70
 		one.cname.test   CNAME two.cname.test
@@ -284,6 +292,7 @@ world_nginx_conf() {
 	world_site evil.shared.test shared $SHARED4 $SHARED6 'return 200 "evil\n";'
 	world_site '_ pass.example' site 203.0.113.70 2001:db8:113::70 'return 200 "pass\n";'"
 		$(seq -f 'listen 203.0.113.%g:443 ssl;' 200 239)"
+	world_site bench.test site 203.0.113.90 2001:db8:113::90 'access_log off;'
 	cat <<-END
 		server {
 			listen $META4:80; listen [$META6]:80;

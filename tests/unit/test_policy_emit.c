@@ -5,6 +5,10 @@
 
 #include <stdio.h>
 
+#define OWN_HEAD                                                                                   \
+	"apiVersion: exeat.dev/v1alpha1\nkind: EgressPolicy\nmetadata: {name: p, namespace: ns}\n" \
+	"spec:\n"
+
 static uint64_t seed = 1;
 
 static uint32_t rnd(uint32_t n)
@@ -31,9 +35,11 @@ static const uint16_t ports[] = { 0, 1, 22, 53, 79, 80, 81, 90, 91, 443, 1024, 8
 static const uint8_t protos[] = { IPPROTO_TCP,    IPPROTO_UDP, IPPROTO_SCTP, IPPROTO_ICMP,
 				  IPPROTO_ICMPV6, 47,          255 };
 
+static bool own; /* write an EgressPolicy, which may deny by name and request, and audit */
+
 static void add_peer(FILE *f, bool deny)
 {
-	switch (rnd(deny ? 4 : 6)) {
+	switch (rnd(deny && !own ? 4 : 6)) {
 	case 0:
 		fprintf(f, "  - toCIDRSet: [{cidr: '10.0.0.0/8', except: [10.1.2.0/24]}]\n");
 		return;
@@ -65,7 +71,7 @@ static void add_ports(FILE *f, bool deny)
 	if (rnd(4) == 0)
 		return;
 	fprintf(f, "    toPorts:\n    - ports: [{port: '%u', protocol: ", port);
-	switch (rnd(deny ? 3 : 5)) {
+	switch (rnd(deny ? own ? 4 : 3 : 5)) {
 	case 0:
 		fprintf(f, "TCP}]\n");
 		break;
@@ -97,8 +103,11 @@ static char *random_policy(void)
 	FILE *f = open_memstream(&text, &len);
 
 	assert_non_null(f);
-	fputs(HEAD, f);
-	if (rnd(8) == 0)
+	own = rnd(2);
+	fputs(own ? OWN_HEAD : HEAD, f);
+	if (own && rnd(6) == 0)
+		fputs("  enforcement: audit\n", f);
+	if (!own && rnd(8) == 0)
 		fputs("  enableDefaultDeny: {egress: false}\n", f);
 	fputs("  egress:\n  - {}\n", f);
 	for (uint32_t i = rnd(6); i; i--) {
@@ -109,6 +118,8 @@ static char *random_policy(void)
 		fputs("  egressDeny:\n", f);
 		for (uint32_t i = 1 + rnd(2); i; i--) {
 			add_peer(f, true);
+			if (own && rnd(4) == 0)
+				fputs("    enforcement: audit\n", f);
 			add_ports(f, true);
 		}
 	}
@@ -160,9 +171,11 @@ static struct ex_rule find_rule(const struct ex_rule_entry *v, size_t n, uint32_
 	return value;
 }
 
-/* deny, then allow, then steer; as abi.h says */
+/* deny, then allow, then steer, as abi.h says; an entry with DEFAULT_DENY is as good as none */
 static int rank(const struct ex_rule *v)
 {
+	if (v->verdict == EX_V_DENY && v->reason == EX_R_DEFAULT_DENY)
+		return 0;
 	return v->verdict == EX_V_DENY ? 3 : v->verdict == EX_V_ALLOW ? 2 : v->verdict ? 1 : 0;
 }
 

@@ -11,6 +11,8 @@ and allowed, and the requests that exeat forwards have the same bytes and mean t
 """
 import hashlib
 import json
+import os
+import random
 import re
 import socket
 import sys
@@ -164,6 +166,28 @@ def cases():
     return out
 
 
+TOKENS = [b"\r\n", b"\n", b"\r", b"\x00", b" ", b"\t", b":", b",", b";", b"0", b"\r\n\r\n", b"/", b"..", b"%2e",
+          b"%2f", b"\xff", b"Content-Length: 3\r\n", b"Transfer-Encoding: chunked\r\n", b"0\r\n\r\n", b"chunked",
+          b"Connection: close\r\n", b"Expect: 100-continue\r\n", b"HTTP/1.0", INNER]
+
+
+def spoiled(seed, n):
+    """n cases with one to three random edits each."""
+    rng = random.Random(seed)
+    seeds = [data for _, data in cases() if len(data) < 3000] + [g[3] for g in GOOD]
+    for _ in range(n):
+        data = bytearray(b"".join(rng.sample(seeds, rng.choice((1, 1, 2)))))
+        for _ in range(rng.randint(1, 3)):
+            at = rng.randrange(len(data))
+            if rng.random() < 0.5:
+                data[at:at] = rng.choice(TOKENS)
+            elif rng.random() < 0.5:
+                del data[at:at + rng.randint(1, 4)]
+            else:
+                data[at] = rng.randrange(256)
+        yield bytes(data)
+
+
 # Requests with one meaning: all of these must arrive, with these bodies.
 BODY = b"x=1&" + INNER
 GOOD = [
@@ -218,15 +242,19 @@ def send_case(host, port, name, data, pieces):
 def answers_in_order(name, first, second):
     """An answer to a request of another case, or to one never sent, is a response gone astray."""
     for seen in re.findall(r"X-Seen: (.*)\r", first + second):
-        if "/case/%s" % name not in seen and "/case/good" not in seen and seen != "upgrade":
+        if name and "/case/%s" % name not in seen and "/case/good" not in seen and seen != "upgrade":
             return False
-    return "smuggled" not in "".join(re.findall(r"X-Seen: (.*)\r", first + second))
+        if " /smuggled" in seen or (name and "smuggled" in seen):
+            return False
+    return True
 
 
 def send(host, port):
     jobs = [(name, data, pieces) for name, data in cases() for pieces in (0, 11)]
     jobs += [("good", data, pieces) for _, _, _, data in GOOD for pieces in (0, 1)]
     jobs.append(("good", b"".join(g[3] for g in GOOD), 0))
+    seed = int(os.environ.get("SMUGGLE_SEED", "1"))
+    jobs += [("", data, 0) for data in spoiled(seed, int(os.environ.get("SMUGGLE_RANDOM", "400")))]
     with ThreadPoolExecutor(24) as pool:
         results = list(pool.map(lambda j: send_case(host, port, *j), jobs))
     astray = [r for r in results if not answers_in_order(*r)]
