@@ -32,7 +32,8 @@ enum {
 };
 
 struct ex_dns_question {
-	uint16_t id, type;
+	uint16_t id, type; /* type 0: could not be read, and has no name */
+	uint8_t opcode;    /* 0 whenever the question was accepted; echoed in the reply */
 	bool rd, edns;
 	uint16_t udp_size; /* EDNS size, or 512 */
 	size_t name_len;

@@ -81,7 +81,8 @@ int ex_dns_parse_query(const void *msg, size_t len, struct ex_dns_question *ret)
 		return -EBADMSG;
 	ret->id = h.id;
 	ret->rd = h.flags & EX_DNS_RD;
-	if (h.flags & EX_DNS_OPCODE)
+	ret->opcode = (h.flags & EX_DNS_OPCODE) >> EX_DNS_OPCODE_SHIFT;
+	if (ret->opcode != 0)
 		return EX_DNS_NOTIMP;
 	/* bits that only a response has; AD and CD are a client's right and are not forwarded */
 	if (h.flags & (EX_DNS_AA | EX_DNS_TC | EX_DNS_RA | EX_DNS_Z | EX_DNS_RCODE))
