@@ -105,6 +105,8 @@ $(AGENT_OBJ) $(O)/agent/main.o: | $(BPF_SKEL)
 # -MMD leaves out what comes in with -isystem
 $(filter $(O)/agent/gate/%,$(AGENT_OBJ)): $(BPF_SKEL)
 
+$(O)/policy/preset.o $(O)/fuzz/policy/preset.o: $(wildcard policy/presets/*.yaml)
+
 $(O)/libpolicy.a: $(POLICY_OBJ)
 	$(call msg,AR,$@)
 	$(Q)rm -f $@ && ar rcs $@ $^

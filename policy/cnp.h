@@ -100,9 +100,9 @@ struct ex_header_match {
 };
 
 struct ex_http_match {
-	struct ex_regex *method, *path, *host; /* NULL: anything */
+	struct ex_regex *method, *path, *host;                    /* NULL: anything */
 	const char *written_method, *written_path, *written_host; /* NULL likewise */
-	struct ex_header_match *headers;       /* of headers */
+	struct ex_header_match *headers;                          /* of headers */
 	size_t n_headers;
 	struct ex_header_match *matches; /* of headerMatches */
 	size_t n_matches;
@@ -132,6 +132,7 @@ struct ex_egress {
 	size_t n_ports;
 	bool limits_ports; /* false: every protocol and port */
 	bool deny;
+	bool audit;        /* record what it would deny, deny nothing */
 	const char *where; /* "egress[0]", "specs[1].egressDeny[0]" */
 	struct ex_pos pos;
 };
@@ -145,6 +146,7 @@ struct ex_spec {
 	size_t n_egress;
 	bool about_egress; /* has egress rules, or says something about their absence */
 	bool default_deny;
+	bool audit;      /* the whole policy: see struct ex_egress */
 	const char *log; /* log.value, or NULL */
 	struct ex_pos pos;
 };
@@ -163,9 +165,9 @@ void ex_policy_read(struct ex_decoder *d, const struct ex_docs *docs, struct ex_
 
 /* ---- parts of the decoder, one file each; read functions of ex_field ---- */
 
-/* cnp_spec.c */
+/* cnp_spec.c; own: the spec of an EgressPolicy, which may say more. */
 void ex_read_cnp_spec(struct ex_decoder *d, const struct ex_node *n, struct ex_policy_set *set,
-		      const struct ex_spec *proto, const char *prefix);
+		      const struct ex_spec *proto, const char *prefix, bool own);
 /* Free text and bookkeeping: no part of the policy. */
 void ex_read_nothing(struct ex_decoder *d, const struct ex_node *n, void *out);
 
@@ -181,7 +183,18 @@ struct ex_rule_reader {
 	const struct ex_node *l3;    /* the L3 member seen, to refuse a second one */
 	const struct ex_node *ports; /* toPorts or icmps, likewise */
 	bool ingress;
+	bool own;                  /* a rule of an EgressPolicy */
+	const struct ex_node *tls; /* its field tls */
 };
+
+/* cnp_own.c: fields of EgressPolicy rules; out is a struct ex_rule_reader. */
+void ex_read_enforcement(struct ex_decoder *d, const struct ex_node *n, bool *ret_audit);
+void ex_read_rule_enforcement(struct ex_decoder *d, const struct ex_node *n, void *out);
+void ex_read_tls(struct ex_decoder *d, const struct ex_node *n, void *out);
+/* After all fields of the rule. */
+void ex_finish_own_rule(struct ex_decoder *d, const struct ex_node *n, struct ex_rule_reader *rr);
+/* The rules of a preset, for an item {preset: NAME}; NULL when it is no such item, or unknown. */
+const struct ex_node *ex_preset_rules(struct ex_decoder *d, const struct ex_node *item);
 
 /* cnp_select.c */
 void ex_read_selector(struct ex_decoder *d, const struct ex_node *n, struct ex_selector *ret);

@@ -99,7 +99,7 @@ static void read_cnp(struct ex_decoder *d, const struct doc_reader *dr, const st
 
 	if (dr->spec) {
 		mark = ex_decode_push(d, "spec");
-		ex_read_cnp_spec(d, dr->spec, dr->set, proto, "");
+		ex_read_cnp_spec(d, dr->spec, dr->set, proto, "", false);
 		ex_decode_pop(d, mark);
 	}
 	if (!dr->specs)
@@ -110,10 +110,18 @@ static void read_cnp(struct ex_decoder *d, const struct doc_reader *dr, const st
 			const char *prefix = ex_arena_printf(d->arena, "specs[%zu].", i);
 			size_t item = ex_decode_push_index(d, i++);
 
-			ex_read_cnp_spec(d, c, dr->set, proto, prefix ? prefix : "");
+			ex_read_cnp_spec(d, c, dr->set, proto, prefix ? prefix : "", false);
 			ex_decode_pop(d, item);
 		}
 	}
+	ex_decode_pop(d, mark);
+}
+
+static void read_own(struct ex_decoder *d, const struct doc_reader *dr, const struct ex_spec *proto)
+{
+	size_t mark = ex_decode_push(d, "spec");
+
+	ex_read_cnp_spec(d, dr->spec, dr->set, proto, "", true);
 	ex_decode_pop(d, mark);
 }
 
@@ -151,6 +159,7 @@ static const struct doc_kind doc_kinds[] = {
 	{ "cilium.io/v2", "CiliumCIDRGroup", true, false, read_cidr_group },
 	{ "cilium.io/v2alpha1", "CiliumCIDRGroup", true, false, read_cidr_group },
 	{ "networking.k8s.io/v1", "NetworkPolicy", false, false, read_k8s },
+	{ "exeat.dev/v1alpha1", "EgressPolicy", false, false, read_own },
 };
 
 static const struct doc_kind *find_kind(struct ex_decoder *d, const struct ex_node *n)
@@ -181,7 +190,7 @@ static const struct doc_kind *find_kind(struct ex_decoder *d, const struct ex_no
 	} else {
 		ex_decode_error(d, kind,
 				"use CiliumNetworkPolicy, CiliumClusterwideNetworkPolicy, "
-				"CiliumCIDRGroup or NetworkPolicy",
+				"CiliumCIDRGroup, NetworkPolicy or EgressPolicy",
 				"kind %s is not supported",
 				ex_quote(kind->text, kind->len, quoted));
 	}

@@ -206,7 +206,8 @@ static void read_http(struct ex_decoder *d, const struct ex_node *n, void *out)
 	struct ex_ports_reader *r = out;
 	struct ex_ports *p = r->ports;
 
-	if (!ex_decode_list(d, n, EX_LIST_MAX, true) || n->n == 0)
+	/* an empty list does not limit, which is right for an allow and far too much for a deny */
+	if (!ex_decode_list(d, n, EX_LIST_MAX, !r->rule->egress->deny) || n->n == 0)
 		return;
 	p->l7 = EX_L7_HTTP;
 	p->http = ex_arena_alloc(d->arena, n->n, sizeof(*p->http));
@@ -226,6 +227,11 @@ static void read_dns(struct ex_decoder *d, const struct ex_node *n, void *out)
 {
 	struct ex_ports_reader *r = out;
 
+	if (r->rule->egress->deny) {
+		ex_decode_key_error(d, n, "use toFQDNs under egressDeny",
+				    "a deny rule has no rules.dns");
+		return;
+	}
 	if (!ex_decode_list(d, n, EX_LIST_MAX, true) || n->n == 0)
 		return;
 	r->ports->l7 = EX_L7_DNS;

@@ -194,8 +194,9 @@ void ex_read_to_fqdns(struct ex_decoder *d, const struct ex_node *n, void *out)
 	struct ex_rule_reader *rr = out;
 	struct ex_peer *peer = &rr->egress->peer;
 
-	if (rr->egress->deny) {
-		ex_decode_key_error(d, n, "deny the addresses with toCIDR, or allow fewer names",
+	if (rr->egress->deny && !rr->own) {
+		ex_decode_key_error(d, n,
+				    "deny the addresses with toCIDR, or use kind EgressPolicy",
 				    "toFQDNs cannot be denied");
 		return;
 	}

@@ -388,6 +388,12 @@ static const struct ex_field deny_fields[] = {
 	{ "listener", NULL, "a deny rule has no listener", "remove it" },
 };
 
+/* An EgressPolicy may deny requests, too. */
+static const struct ex_field own_deny_fields[] = {
+	{ "ports", read_ports, NULL, NULL },
+	{ "rules", read_rules_node, NULL, NULL },
+};
+
 static void read_l7(struct ex_decoder *d, const struct ex_node *n, struct ex_ports_reader *r)
 {
 	size_t mark;
@@ -430,9 +436,16 @@ void ex_read_to_ports(struct ex_decoder *d, const struct ex_node *n, void *out)
 {
 	struct ex_rule_reader *rr = out;
 	struct ex_egress *e = rr->egress;
-	const struct ex_field *fields = e->deny ? deny_fields : allow_fields;
-	size_t n_fields = e->deny ? EX_ARRAY_SIZE(deny_fields) : EX_ARRAY_SIZE(allow_fields);
+	const struct ex_field *fields = allow_fields;
+	size_t n_fields = EX_ARRAY_SIZE(allow_fields);
 
+	if (e->deny && rr->own) {
+		fields = own_deny_fields;
+		n_fields = EX_ARRAY_SIZE(own_deny_fields);
+	} else if (e->deny) {
+		fields = deny_fields;
+		n_fields = EX_ARRAY_SIZE(deny_fields);
+	}
 	if (!ex_rule_take_ports(d, n, rr))
 		return;
 	for (const struct ex_node *c = n->first; c; c = c->next) {

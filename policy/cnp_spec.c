@@ -59,6 +59,22 @@ static const struct ex_field ingress_deny_fields[] = {
 	L3_FIELDS("from"),
 };
 
+/* What an EgressPolicy may say: no more about destinations, more about what is done. */
+#define OWN_FIELDS                                                                                 \
+	L3_FIELDS("to"), { "toFQDNs", ex_read_to_fqdns, NULL, NULL },                              \
+		{ "enforcement", ex_read_rule_enforcement, NULL, NULL },                           \
+	{                                                                                          \
+		"preset", NULL, "a preset stands alone in its list item",                          \
+			"write \"- preset: NAME\""                                                 \
+	}
+
+static const struct ex_field own_fields[] = {
+	OWN_FIELDS,
+	{ "tls", ex_read_tls, NULL, NULL },
+};
+
+static const struct ex_field own_deny_fields[] = { OWN_FIELDS };
+
 struct rule_kind {
 	const struct ex_field *fields;
 	size_t n_fields;
@@ -72,27 +88,60 @@ static const struct rule_kind rule_kinds[] = {
 	{ ingress_deny_fields, EX_ARRAY_SIZE(ingress_deny_fields), true, true },
 };
 
+static const struct rule_kind own_kinds[] = {
+	{ own_fields, EX_ARRAY_SIZE(own_fields), false, false },
+	{ own_deny_fields, EX_ARRAY_SIZE(own_deny_fields), true, false },
+};
+
 struct spec_reader {
 	struct ex_policy_set *set;
 	struct ex_spec spec;
 	const struct ex_node *lists[EX_ARRAY_SIZE(rule_kinds)]; /* in the order of rule_kinds */
 	int default_deny;                                       /* -1: not said */
 	const char *prefix;                                     /* "" or "specs[1]." */
+	bool own;
 };
 
 static void read_rule(struct ex_decoder *d, const struct ex_node *n, struct spec_reader *sr,
 		      const struct rule_kind *kind, struct ex_egress *e)
 {
-	struct ex_rule_reader rr = {
-		.set = sr->set, .spec = &sr->spec, .egress = e, .ingress = kind->ingress
-	};
+	struct ex_rule_reader rr = { .set = sr->set,
+				     .spec = &sr->spec,
+				     .egress = e,
+				     .ingress = kind->ingress,
+				     .own = sr->own };
 
 	e->pos = n->pos;
 	e->deny = kind->deny;
+	e->audit = sr->spec.audit;
 	if (!ex_decode_map(d, n, kind->fields, kind->n_fields, &rr))
 		return;
 	if (!rr.l3 && rr.ports)
 		e->peer.kind = EX_PEER_ANY;
+	if (sr->own)
+		ex_finish_own_rule(d, n, &rr);
+}
+
+static void read_item(struct ex_decoder *d, const struct ex_node *n, struct spec_reader *sr,
+		      const struct rule_kind *kind, const char *where)
+{
+	const struct ex_node *preset = sr->own ? ex_preset_rules(d, n) : NULL;
+	struct ex_egress scratch = { 0 };
+	struct ex_egress *e = &scratch;
+	size_t i = 0;
+
+	if (!preset) {
+		if (!kind->ingress)
+			e = &sr->spec.egress[sr->spec.n_egress++];
+		e->where = where;
+		read_rule(d, n, sr, kind, e);
+		return;
+	}
+	for (const struct ex_node *c = preset->first; c; c = c->next) {
+		e = &sr->spec.egress[sr->spec.n_egress++];
+		e->where = ex_arena_printf(d->arena, "%s.preset[%zu]", where, i++);
+		read_rule(d, c, sr, kind, e);
+	}
 }
 
 static void read_rules(struct ex_decoder *d, const struct ex_node *n, struct spec_reader *sr,
@@ -108,13 +157,11 @@ static void read_rules(struct ex_decoder *d, const struct ex_node *n, struct spe
 				"is empty: it would allow or deny by accident");
 	} else if (ex_decode_list(d, n, EX_LIST_MAX, false)) {
 		for (const struct ex_node *c = n->first; c; c = c->next) {
-			struct ex_egress scratch = { 0 };
-			struct ex_egress *e =
-				kind->ingress ? &scratch : &sr->spec.egress[sr->spec.n_egress++];
 			size_t item = ex_decode_push_index(d, i);
+			const char *where =
+				ex_arena_printf(d->arena, "%s%s[%zu]", sr->prefix, n->key, i++);
 
-			e->where = ex_arena_printf(d->arena, "%s%s[%zu]", sr->prefix, n->key, i++);
-			read_rule(d, c, sr, kind, e);
+			read_item(d, c, sr, kind, where);
 			ex_decode_pop(d, item);
 		}
 	}
@@ -220,9 +267,38 @@ static const struct ex_field spec_fields[] = {
 	{ "log", read_log, NULL, NULL },
 };
 
-static size_t list_len(const struct ex_node *n)
+static void read_spec_enforcement(struct ex_decoder *d, const struct ex_node *n, void *out)
 {
-	return n && n->kind == EX_NODE_LIST ? n->n : 0;
+	ex_read_enforcement(d, n, &((struct spec_reader *)out)->spec.audit);
+}
+
+static const struct ex_field own_spec_fields[] = {
+	{ "endpointSelector", read_endpoint_selector, NULL, NULL },
+	{ "egress", read_egress, NULL, NULL },
+	{ "egressDeny", read_egress_deny, NULL, NULL },
+	{ "enforcement", read_spec_enforcement, NULL, NULL },
+	{ "description", ex_read_nothing, NULL, NULL },
+	{ "log", read_log, NULL, NULL },
+};
+
+/* Room for the rules of a list: an item may be a preset, which is several. */
+static size_t count_rules(struct ex_decoder *d, const struct spec_reader *sr,
+			  const struct ex_node *list)
+{
+	size_t n = 0;
+
+	if (!list || list->kind != EX_NODE_LIST)
+		return 0;
+	for (const struct ex_node *c = list->first; c; c = c->next) {
+		/* an unknown preset is reported when the rule is read */
+		struct ex_diags quiet = { 0 };
+		struct ex_decoder dry = { .arena = d->arena, .diags = &quiet };
+		const struct ex_node *preset = sr->own ? ex_preset_rules(&dry, c) : NULL;
+
+		n += preset ? preset->n : 1;
+		ex_diags_done(&quiet);
+	}
+	return n;
 }
 
 /* Upstream: a direction is default deny when it has rules, unless told otherwise. */
@@ -237,8 +313,9 @@ static void finish_spec(struct ex_decoder *d, const struct ex_node *n, struct sp
 				"needs the field endpointSelector");
 	if (!any)
 		ex_decode_error(d, n, "write egress or egressDeny", "has no rules");
-	sr->spec.egress = ex_arena_alloc(d->arena, list_len(sr->lists[0]) + list_len(sr->lists[1]),
-					 sizeof(*sr->spec.egress));
+	sr->spec.egress = ex_arena_alloc(
+		d->arena, count_rules(d, sr, sr->lists[0]) + count_rules(d, sr, sr->lists[1]),
+		sizeof(*sr->spec.egress));
 	slot = EX_VEC_ADD(&sr->set->specs);
 	if (!sr->spec.egress || !slot) {
 		d->arena->oom = true;
@@ -246,7 +323,7 @@ static void finish_spec(struct ex_decoder *d, const struct ex_node *n, struct sp
 	}
 	for (size_t i = 0; i < EX_ARRAY_SIZE(rule_kinds); i++) {
 		if (sr->lists[i])
-			read_rules(d, sr->lists[i], sr, &rule_kinds[i]);
+			read_rules(d, sr->lists[i], sr, sr->own ? &own_kinds[i] : &rule_kinds[i]);
 	}
 	sr->spec.about_egress = has_egress || sr->default_deny >= 0;
 	sr->spec.default_deny = sr->default_deny < 0 ? has_egress : sr->default_deny;
@@ -254,13 +331,17 @@ static void finish_spec(struct ex_decoder *d, const struct ex_node *n, struct sp
 }
 
 void ex_read_cnp_spec(struct ex_decoder *d, const struct ex_node *n, struct ex_policy_set *set,
-		      const struct ex_spec *proto, const char *prefix)
+		      const struct ex_spec *proto, const char *prefix, bool own)
 {
 	struct spec_reader sr = {
-		.set = set, .spec = *proto, .default_deny = -1, .prefix = prefix
+		.set = set, .spec = *proto, .default_deny = -1, .prefix = prefix, .own = own
 	};
+	const struct ex_field *fields = own ? own_spec_fields : spec_fields;
+	size_t n_fields = own ? EX_ARRAY_SIZE(own_spec_fields) : EX_ARRAY_SIZE(spec_fields);
 
 	sr.spec.pos = n->pos;
-	if (ex_decode_map(d, n, spec_fields, EX_ARRAY_SIZE(spec_fields), &sr))
+	if (own) /* the one field that may be left out: every workload */
+		sr.spec.endpoints = ex_arena_alloc(d->arena, 1, sizeof(*sr.spec.endpoints));
+	if (ex_decode_map(d, n, fields, n_fields, &sr))
 		finish_spec(d, n, &sr);
 }

@@ -41,13 +41,12 @@ static struct ex_rule value_at(const struct emitter *e, uint8_t proto, uint16_t 
 	struct ex_merge m = { 0 };
 
 	ex_merge_class(&m, e->rs, e->c, proto, port);
-	if (m.verdict != EX_V_INVALID)
-		return to_value(&m);
-	if (e->out->names)
+	/* What a name says nothing about is left to the static class. */
+	if (m.verdict == EX_V_INVALID && e->out->names)
 		return (struct ex_rule){ 0 };
-	m = ex_merge_default(e->rs, e->c->closed, proto, port);
+	ex_merge_finish(&m, e->rs, e->c->closed, proto, port);
 	/* Default deny is silence, so that a name may add to it. */
-	if (m.verdict == EX_V_DENY)
+	if (m.verdict == EX_V_DENY && m.reason == EX_R_DEFAULT_DENY)
 		return (struct ex_rule){ 0 };
 	return to_value(&m);
 }
@@ -163,9 +162,11 @@ static int collect_cuts(const struct emitter *e, struct cuts *cuts, bool *named)
 
 	for (size_t i = 0; r == 0 && i < e->c->n_peers; i++)
 		r = collect_peer_cuts(e, &rs->peers[e->c->peers[i]], cuts, named);
-	/* see ex_merge_default() */
+	/* see ex_merge_finish(): names matter where nothing else matches, and where they deny */
 	for (size_t i = 0; r == 0 && rs->default_allow && i < rs->n_name_peers; i++)
 		r = collect_peer_cuts(e, &rs->peers[rs->name_peers[i]], cuts, named);
+	for (size_t i = 0; r == 0 && i < rs->n_name_denies; i++)
+		r = collect_peer_cuts(e, &rs->peers[rs->name_denies[i]], cuts, named);
 	return r;
 }
 

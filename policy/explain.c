@@ -40,6 +40,8 @@ static bool selects(const struct ex_ruleset *rs, uint32_t id, const struct ex_pr
 	const struct ex_class *shell = ex_ruleset_shell(rs, &p->dst);
 	const struct ex_rpeer *peer = &rs->peers[id];
 
+	if (peer->names && peer->n_terms && peer->terms[0].deny && p->proto == IPPROTO_TCP)
+		return !c->closed; /* by what is asked for: see check_term() */
 	if (peer->names)
 		return !c->closed && p->name[0] && ex_peer_has_name(peer, ex_span_str(p->name));
 	for (size_t i = 0; i < c->n_peers; i++) {
@@ -83,6 +85,10 @@ static enum ex_failed check_term(const struct ex_rpeer *peer, const struct ex_te
 		return EX_FAILED_PROTOCOL;
 	if (!ex_ports_has(t->ports, p->proto, p->port))
 		return EX_FAILED_PORT;
+	if (ex_term_denies_by_content(t) && t->fqdn && p->proto == IPPROTO_TCP &&
+	    !ex_peer_has_name(peer, ex_span_str(p->tls ? p->sni : p->host)) &&
+	    !ex_peer_has_name(peer, ex_span_str(p->host)))
+		return EX_FAILED_DESTINATION;
 	if (t->deny || p->proto != IPPROTO_TCP || (l7 == EX_L7_NONE && !t->fqdn) ||
 	    (l7 == EX_L7_NONE && rs->default_allow))
 		return EX_FAILED_NONE;

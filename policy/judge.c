@@ -42,6 +42,14 @@ static bool flow_has_peer(const struct ex_flow *flow, const struct ex_rpeer *pee
 	return false;
 }
 
+/* An allow that only audit mode gives carries the reason and the rule that would have denied. */
+static struct ex_decision to_decision(const struct ex_merge *m)
+{
+	if (m->verdict != EX_V_DENY && m->would)
+		return (struct ex_decision){ m->verdict, EX_R_POLICY_DENY, m->would };
+	return (struct ex_decision){ m->verdict, m->reason, m->rule };
+}
+
 struct ex_decision ex_judge_l4(const struct ex_ruleset *rs, const struct ex_flow *flow)
 {
 	const struct ex_class *c = ex_ruleset_class(rs, &flow->dst);
@@ -51,7 +59,7 @@ struct ex_decision ex_judge_l4(const struct ex_ruleset *rs, const struct ex_flow
 	if (shell)
 		ex_merge_class(&m, rs, shell, flow->proto, flow->port);
 	if (m.verdict != EX_V_DENY)
-		m = (struct ex_merge){ 0 };
+		m = (struct ex_merge){ .would = m.would };
 	ex_merge_class(&m, rs, c, flow->proto, flow->port);
 	for (size_t i = 0; !c->closed && i < rs->n_name_peers; i++) {
 		const struct ex_rpeer *peer = &rs->peers[rs->name_peers[i]];
@@ -59,19 +67,14 @@ struct ex_decision ex_judge_l4(const struct ex_ruleset *rs, const struct ex_flow
 		if (flow_has_peer(flow, peer))
 			ex_merge_peer(&m, rs, peer, flow->proto, flow->port);
 	}
-	if (m.verdict == EX_V_INVALID) {
-		uint32_t miss = m.miss;
-
-		m = ex_merge_default(rs, c->closed, flow->proto, flow->port);
-		m.rule = m.verdict == EX_V_DENY ? miss : 0;
-	}
-	return (struct ex_decision){ m.verdict, m.reason, m.rule };
+	ex_merge_finish(&m, rs, c->closed, flow->proto, flow->port);
+	return to_decision(&m);
 }
 
 /* ---- DNS ---- */
 
 /* May the workload ask any resolver of the world anything? Then asking ours is nothing more. */
-static bool asks_anyone(const struct ex_ruleset *rs)
+static bool asks_anyone(const struct ex_ruleset *rs, struct ex_merge *ret)
 {
 	const struct ex_dest_tree *trees[] = { &rs->tree4, &rs->tree6 };
 
@@ -80,28 +83,44 @@ static bool asks_anyone(const struct ex_ruleset *rs)
 		struct ex_merge m = { 0 };
 
 		ex_merge_class(&m, rs, c, IPPROTO_UDP, 53);
-		if (m.verdict == EX_V_ALLOW || (m.verdict == EX_V_INVALID && rs->default_allow))
+		ex_merge_finish(&m, rs, c->closed, IPPROTO_UDP, 53);
+		if (m.verdict == EX_V_ALLOW) {
+			*ret = m;
+			return true;
+		}
+	}
+	return false;
+}
+
+static bool term_has_dns_name(const struct ex_rpeer *peer, const struct ex_term *t,
+			      struct ex_span name)
+{
+	const struct ex_ports *p = t->ports;
+
+	if (t->fqdn)
+		return ex_peer_has_name(peer, name);
+	if (!p || p->l7 != EX_L7_DNS)
+		return false;
+	for (size_t i = 0; i < p->n_names; i++) {
+		if (ex_name_match(&p->names[i], name))
 			return true;
 	}
 	return false;
 }
 
-static const struct ex_term *find_dns_term(const struct ex_ruleset *rs, struct ex_span name)
+/* The first term that allows, or denies on every port, the question. */
+static const struct ex_term *find_dns_term(const struct ex_ruleset *rs, struct ex_span name,
+					   bool deny)
 {
 	for (size_t i = 0; i < rs->n_peers; i++) {
 		const struct ex_rpeer *peer = &rs->peers[i];
 
-		if (peer->n_terms && ex_peer_has_name(peer, name))
-			return &peer->terms[0];
 		for (size_t k = 0; k < peer->n_terms; k++) {
-			const struct ex_ports *p = peer->terms[k].ports;
+			const struct ex_term *t = &peer->terms[k];
 
-			if (!p || p->l7 != EX_L7_DNS || peer->terms[k].deny)
-				continue;
-			for (size_t j = 0; j < p->n_names; j++) {
-				if (ex_name_match(&p->names[j], name))
-					return &peer->terms[k];
-			}
+			if (t->deny == deny && (!deny || !t->ports) &&
+			    term_has_dns_name(peer, t, name))
+				return t;
 		}
 	}
 	return NULL;
@@ -109,13 +128,24 @@ static const struct ex_term *find_dns_term(const struct ex_ruleset *rs, struct e
 
 struct ex_decision ex_judge_dns(const struct ex_ruleset *rs, struct ex_span name)
 {
-	const struct ex_term *t = find_dns_term(rs, name);
+	const struct ex_term *deny = find_dns_term(rs, name, true);
+	const struct ex_term *allow = find_dns_term(rs, name, false);
+	struct ex_decision d = { EX_V_DENY, EX_R_DNS_NAME_DENIED, 0 };
+	struct ex_merge any = { 0 };
 
-	if (t)
-		return (struct ex_decision){ EX_V_ALLOW, EX_R_ALLOWED, t->rule };
-	if (asks_anyone(rs))
-		return (struct ex_decision){ EX_V_ALLOW, EX_R_ALLOWED, 0 };
-	return (struct ex_decision){ EX_V_DENY, EX_R_DNS_NAME_DENIED, 0 };
+	if (rs->deny_metadata && ex_name_is_metadata(name)) {
+		d.reason = EX_R_RESERVED_DENY;
+		return d;
+	}
+	if (deny && !deny->audit)
+		return (struct ex_decision){ EX_V_DENY, EX_R_POLICY_DENY, deny->rule };
+	if (allow)
+		d = (struct ex_decision){ EX_V_ALLOW, EX_R_ALLOWED, allow->rule };
+	else if (asks_anyone(rs, &any))
+		d = (struct ex_decision){ EX_V_ALLOW, any.reason, 0 };
+	if (deny && d.verdict == EX_V_ALLOW)
+		d = (struct ex_decision){ EX_V_ALLOW, EX_R_POLICY_DENY, deny->rule };
+	return d;
 }
 
 static bool is_never_an_answer(const struct ex_ip *ip)
@@ -145,7 +175,7 @@ static const struct ex_term *find_full_deny(const struct ex_ruleset *rs, const s
 		const struct ex_rpeer *peer = &rs->peers[c->peers[i]];
 
 		for (size_t k = 0; k < peer->n_terms; k++) {
-			if (peer->terms[k].deny && !peer->terms[k].ports)
+			if (peer->terms[k].deny && !peer->terms[k].ports && !peer->terms[k].audit)
 				return &peer->terms[k];
 		}
 	}

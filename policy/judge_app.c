@@ -22,6 +22,11 @@ struct ask {
 	struct ex_decision best; /* so far */
 	int nearness;            /* of a miss in best */
 	bool seen;               /* some term has the address and the port */
+
+	/* audit mode: the nearest miss of an auditing L7 list, a deny that was only recorded */
+	struct ex_decision audit_miss, would;
+	bool enforced; /* an enforcing L7 list is for this tuple: no auditing one may open it */
+	bool look;     /* a deny by content has to see the requests */
 };
 
 static void ask_allow(struct ask *a, enum ex_verdict verdict, uint32_t rule)
@@ -38,6 +43,16 @@ static void ask_miss(struct ask *a, int nearness, enum ex_reason reason, uint32_
 		return;
 	a->nearness = nearness;
 	a->best = (struct ex_decision){ EX_V_DENY, reason, rule };
+}
+
+/* A miss of the L7 list itself, the destination being right: this is what audit mode lets pass. */
+static void ask_list_miss(struct ask *a, int nearness, enum ex_reason reason,
+			  const struct ex_term *t, uint32_t rule)
+{
+	if (t->audit && (a->audit_miss.verdict == EX_V_INVALID || nearness > a->nearness))
+		a->audit_miss = (struct ex_decision){ EX_V_ALLOW, reason, rule };
+	a->enforced |= !t->audit;
+	ask_miss(a, nearness, reason, rule);
 }
 
 static bool flow_has_name(const struct ex_flow *flow, struct ex_span name)
@@ -86,7 +101,7 @@ static bool check_server_names(struct ask *a, const struct ex_term *t)
 		if (ex_name_match(&t->ports->names[i], a->sni))
 			return true;
 	}
-	ask_miss(a, 4, EX_R_SNI_DENIED, t->rule);
+	ask_list_miss(a, 4, EX_R_SNI_DENIED, t, t->rule);
 	return false;
 }
 
@@ -118,7 +133,7 @@ static void app_with_http(struct ask *a, const struct ex_rpeer *peer, const stru
 
 	switch (a->app) {
 	case EX_APP_OTHER:
-		ask_miss(a, 1, EX_R_UNKNOWN_PROTOCOL, t->rule);
+		ask_list_miss(a, 1, EX_R_UNKNOWN_PROTOCOL, t, t->rule);
 		return;
 	case EX_APP_TLS:
 		if (check_sni(a, peer, t) && (!needs_tls || check_server_names(a, t)))
@@ -126,7 +141,7 @@ static void app_with_http(struct ask *a, const struct ex_rpeer *peer, const stru
 		return;
 	case EX_APP_HTTP:
 		if (needs_tls)
-			ask_miss(a, 1, EX_R_UNKNOWN_PROTOCOL, t->rule);
+			ask_list_miss(a, 1, EX_R_UNKNOWN_PROTOCOL, t, t->rule);
 		else
 			ask_allow(a, EX_V_STEER, t->rule);
 		return;
@@ -136,7 +151,7 @@ static void app_with_http(struct ask *a, const struct ex_rpeer *peer, const stru
 static void app_with_sni(struct ask *a, const struct ex_rpeer *peer, const struct ex_term *t)
 {
 	if (a->app != EX_APP_TLS) {
-		ask_miss(a, 1, EX_R_UNKNOWN_PROTOCOL, t->rule);
+		ask_list_miss(a, 1, EX_R_UNKNOWN_PROTOCOL, t, t->rule);
 		return;
 	}
 	if (check_sni(a, peer, t) && check_server_names(a, t))
@@ -156,7 +171,7 @@ static void judge_app_term(struct ask *a, const struct ex_rpeer *peer, const str
 		app_with_sni(a, peer, t);
 		return;
 	case EX_L7_DNS:
-		ask_miss(a, 1, EX_R_UNKNOWN_PROTOCOL, t->rule);
+		ask_list_miss(a, 1, EX_R_UNKNOWN_PROTOCOL, t, t->rule);
 		return;
 	}
 }
@@ -203,9 +218,10 @@ bool ex_http_match_headers(const struct ex_http_match *m, const struct ex_http_r
 	return true;
 }
 
-static void judge_request(struct ask *a, const struct ex_ports *p)
+static void judge_request(struct ask *a, const struct ex_term *t)
 {
 	const struct ex_http_request *req = a->req;
+	const struct ex_ports *p = t->ports;
 
 	for (size_t i = 0; i < p->n_http; i++) {
 		const struct ex_http_match *m = &p->http[i];
@@ -213,14 +229,14 @@ static void judge_request(struct ask *a, const struct ex_ports *p)
 		bool path = match_regex(m->path, req->path);
 
 		if (!match_regex(m->host, req->authority)) {
-			ask_miss(a, 5, EX_R_HOST_DENIED, m->rule);
+			ask_list_miss(a, 5, EX_R_HOST_DENIED, t, m->rule);
 			continue;
 		}
 		if (method && path && ex_http_match_headers(m, req)) {
 			ask_allow(a, EX_V_ALLOW, m->rule);
 			return;
 		}
-		ask_miss(a, 6 + 2 * path + method, EX_R_HTTP_DENIED, m->rule);
+		ask_list_miss(a, 6 + 2 * path + method, EX_R_HTTP_DENIED, t, m->rule);
 	}
 }
 
@@ -253,11 +269,11 @@ static void judge_http_term(struct ask *a, const struct ex_rpeer *peer, const st
 		return;
 	}
 	if (l7 == EX_L7_DNS) {
-		ask_miss(a, 1, EX_R_UNKNOWN_PROTOCOL, t->rule);
+		ask_list_miss(a, 1, EX_R_UNKNOWN_PROTOCOL, t, t->rule);
 		return;
 	}
 	if (t->ports && t->ports->n_names && !a->req->tls) {
-		ask_miss(a, 1, EX_R_UNKNOWN_PROTOCOL, t->rule);
+		ask_list_miss(a, 1, EX_R_UNKNOWN_PROTOCOL, t, t->rule);
 		return;
 	}
 	if (!check_host(a, peer, t))
@@ -265,9 +281,72 @@ static void judge_http_term(struct ask *a, const struct ex_rpeer *peer, const st
 	if (t->ports && t->ports->n_names && !check_server_names(a, t))
 		return;
 	if (l7 == EX_L7_HTTP)
-		judge_request(a, t->ports);
+		judge_request(a, t);
 	else
 		ask_allow(a, EX_V_ALLOW, t->rule);
+}
+
+/* ---- denies by content ---- */
+
+static bool request_matches(const struct ex_ports *p, const struct ex_http_request *req)
+{
+	for (size_t i = 0; i < p->n_http; i++) {
+		const struct ex_http_match *m = &p->http[i];
+
+		if (match_regex(m->method, req->method) && match_regex(m->path, req->path) &&
+		    match_regex(m->host, req->authority) && ex_http_match_headers(m, req))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Whether the deny applies to what is known. EX_R_UNSPEC: it does not. Where it cannot be known
+ * whether it applies, it does: TLS without a server name, bytes that are no HTTP where requests are
+ * denied.
+ */
+static enum ex_reason content_denies(struct ask *a, const struct ex_rpeer *peer,
+				     const struct ex_term *t)
+{
+	bool list = t->ports && t->ports->l7 == EX_L7_HTTP;
+	bool named = !t->fqdn || (!is_missing(a->sni) && ex_peer_has_name(peer, a->sni));
+
+	if (a->req) {
+		named |= ex_peer_has_name(peer, a->req->host);
+		return named && (!list || request_matches(t->ports, a->req)) ? EX_R_POLICY_DENY
+									     : EX_R_UNSPEC;
+	}
+	switch (a->app) {
+	case EX_APP_TLS:
+		if (is_missing(a->sni))
+			return EX_R_SNI_MISSING;
+		a->look |= named && list;
+		return named && !list ? EX_R_POLICY_DENY : EX_R_UNSPEC;
+	case EX_APP_HTTP:
+		a->look = true;
+		return EX_R_UNSPEC;
+	case EX_APP_OTHER:
+		return list && !t->fqdn ? EX_R_UNKNOWN_PROTOCOL : EX_R_UNSPEC;
+	}
+	return EX_R_POLICY_DENY;
+}
+
+/* False: denied, and best says why. An auditing deny is noted and passes. */
+static bool ask_deny(struct ask *a, const struct ex_rpeer *peer, const struct ex_term *t)
+{
+	enum ex_reason why = t->reserved ? EX_R_RESERVED_DENY : EX_R_POLICY_DENY;
+
+	if (ex_term_denies_by_content(t)) {
+		why = content_denies(a, peer, t);
+		if (why == EX_R_UNSPEC)
+			return true;
+	}
+	if (t->audit) {
+		a->would = (struct ex_decision){ EX_V_ALLOW, why, t->rule };
+		return true;
+	}
+	a->best = (struct ex_decision){ EX_V_DENY, why, t->rule };
+	return false;
 }
 
 /* ---- every term ---- */
@@ -280,17 +359,26 @@ static bool ask_peer(struct ask *a, const struct ex_rpeer *peer)
 
 		if (!ex_ports_has(t->ports, a->flow->proto, a->flow->port))
 			continue;
-		a->seen = true;
 		if (t->deny) {
-			enum ex_reason why = t->reserved ? EX_R_RESERVED_DENY : EX_R_POLICY_DENY;
-
-			a->best = (struct ex_decision){ EX_V_DENY, why, t->rule };
-			return false;
+			if (!ask_deny(a, peer, t))
+				return false;
+			continue;
 		}
+		a->seen = true;
 		if (a->req)
 			judge_http_term(a, peer, t);
 		else
 			judge_app_term(a, peer, t);
+	}
+	return true;
+}
+
+/* Denies by name are about every address that names may be about, known under them or not. */
+static bool ask_name_denies(struct ask *a)
+{
+	for (size_t i = 0; i < a->rs->n_name_denies; i++) {
+		if (!ask_peer(a, &a->rs->peers[a->rs->name_denies[i]]))
+			return false;
 	}
 	return true;
 }
@@ -317,25 +405,48 @@ static bool is_shell_denied(struct ask *a)
 	return m.verdict == EX_V_DENY;
 }
 
+/* False: a deny term ended it. */
+static bool ask_peers(struct ask *a, const struct ex_class *c)
+{
+	for (size_t i = 0; i < c->n_peers; i++) {
+		if (!ask_peer(a, &a->rs->peers[c->peers[i]]))
+			return false;
+	}
+	if (c->closed)
+		return true;
+	for (size_t i = 0; i < a->rs->n_name_peers; i++) {
+		const struct ex_rpeer *peer = &a->rs->peers[a->rs->name_peers[i]];
+
+		if (peer->n_terms && peer->terms[0].deny)
+			continue;
+		if (has_any_name(a->flow, peer) && !ask_peer(a, peer))
+			return false;
+	}
+	return ask_name_denies(a);
+}
+
 static struct ex_decision ask_all(struct ask *a)
 {
 	const struct ex_class *c = ex_ruleset_class(a->rs, &a->flow->dst);
 
 	a->best = (struct ex_decision){ EX_V_DENY, EX_R_DEFAULT_DENY, 0 };
-	if (is_shell_denied(a))
+	if (is_shell_denied(a) || !ask_peers(a, c))
 		return a->best;
-	for (size_t i = 0; i < c->n_peers; i++) {
-		if (!ask_peer(a, &a->rs->peers[c->peers[i]]))
-			return a->best;
-	}
-	for (size_t i = 0; !c->closed && i < a->rs->n_name_peers; i++) {
-		const struct ex_rpeer *peer = &a->rs->peers[a->rs->name_peers[i]];
-
-		if (has_any_name(a->flow, peer) && !ask_peer(a, peer))
-			return a->best;
-	}
 	if (!a->seen && a->rs->default_allow && !c->closed)
-		return (struct ex_decision){ EX_V_ALLOW, EX_R_ALLOWED, 0 };
+		a->best = (struct ex_decision){
+			EX_V_ALLOW, a->rs->default_audit ? EX_R_DEFAULT_DENY : EX_R_ALLOWED, 0
+		};
+	if (a->best.verdict == EX_V_DENY && a->audit_miss.verdict == EX_V_ALLOW && !a->enforced)
+		a->best = a->audit_miss;
+	if (a->best.verdict == EX_V_DENY)
+		return a->best;
+	if (a->would.verdict == EX_V_ALLOW) {
+		a->best.reason = a->would.reason;
+		a->best.rule = a->would.rule;
+	}
+	/* what would be carried unread has to be read for a deny by content */
+	if (a->look && a->best.verdict == EX_V_ALLOW)
+		a->best.verdict = EX_V_STEER;
 	return a->best;
 }
 
@@ -369,7 +480,7 @@ bool ex_ruleset_intercepts(const struct ex_ruleset *rs, struct ex_span name)
 		for (size_t k = 0; k < peer->n_terms; k++) {
 			const struct ex_term *t = &peer->terms[k];
 
-			if (!t->deny && t->ports && t->ports->l7 == EX_L7_HTTP)
+			if (t->ports && t->ports->l7 == EX_L7_HTTP)
 				return true;
 		}
 	}

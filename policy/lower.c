@@ -27,8 +27,8 @@ static bool spec_selects(const struct ex_spec *spec, const struct ex_compile_inp
 
 /* ---- terms and rule ids ---- */
 
-static uint32_t add_info(struct ex_lowering *l, const struct ex_spec *spec, const char *where,
-			 struct ex_pos pos)
+static uint32_t add_info(struct ex_lowering *l, const struct ex_spec *spec, bool audit,
+			 const char *where, struct ex_pos pos)
 {
 	struct ex_rule_info *info = &l->rs->infos[l->rs->n_rules++];
 
@@ -40,6 +40,7 @@ static uint32_t add_info(struct ex_lowering *l, const struct ex_spec *spec, cons
 		.line = pos.line,
 		.col = pos.col,
 		.log = spec->log,
+		.audit = audit,
 	};
 	return l->rs->n_rules;
 }
@@ -50,11 +51,13 @@ static void lower_ports(struct ex_lowering *l, const struct ex_spec *spec,
 	struct ex_arena *a = &l->rs->arena;
 
 	t->ports = p;
-	t->rule = add_info(l, spec, ex_arena_printf(a, "%s.%s", e->where, p->where), p->pos);
+	t->rule = add_info(l, spec, e->audit, ex_arena_printf(a, "%s.%s", e->where, p->where),
+			   p->pos);
 	for (size_t i = 0; i < p->n_http; i++)
-		p->http[i].rule = add_info(
-			l, spec, ex_arena_printf(a, "%s.%s.rules.http[%zu]", e->where, p->where, i),
-			p->http[i].pos);
+		p->http[i].rule =
+			add_info(l, spec, e->audit,
+				 ex_arena_printf(a, "%s.%s.rules.http[%zu]", e->where, p->where, i),
+				 p->http[i].pos);
 }
 
 /*
@@ -148,11 +151,12 @@ static int lower_rule(struct ex_lowering *l, const struct ex_spec *spec, struct 
 		struct ex_term *t = &peer->terms[i];
 
 		t->deny = e->deny;
+		t->audit = e->audit;
 		t->fqdn = e->peer.kind == EX_PEER_FQDN;
 		if (e->limits_ports)
 			lower_ports(l, spec, e, &e->ports[i], t);
 		else
-			t->rule = add_info(l, spec, e->where, e->pos);
+			t->rule = add_info(l, spec, e->audit, e->where, e->pos);
 	}
 	peer->n_terms = n;
 	if (e->peer.kind == EX_PEER_FQDN) {
@@ -285,37 +289,67 @@ static int check_selected(struct ex_lowering *l, size_t selected, size_t about_e
 	return -EINVAL;
 }
 
+/*
+ * Default deny is in force when one enforcing policy asks for it; it is only recorded when all that
+ * ask for it audit.
+ */
+static void choose_default(struct ex_lowering *l, size_t *selected, size_t *about_egress)
+{
+	bool enforced = false, audited = false;
+
+	for (size_t i = 0; i < l->set->specs.n; i++) {
+		const struct ex_spec *spec = &l->set->specs.v[i];
+
+		if (!spec_selects(spec, l->in))
+			continue;
+		*selected += 1;
+		*about_egress += spec->about_egress;
+		enforced |= spec->default_deny && !spec->audit;
+		audited |= spec->default_deny && spec->audit;
+	}
+	l->rs->default_allow = !enforced;
+	l->rs->default_audit = !enforced && audited;
+}
+
 static int lower_specs(struct ex_lowering *l)
 {
 	size_t selected = 0, about_egress = 0;
 	int r = alloc_rules(l);
 
-	l->rs->default_allow = true;
+	choose_default(l, &selected, &about_egress);
 	for (size_t i = 0; r == 0 && i < l->set->specs.n; i++) {
 		const struct ex_spec *spec = &l->set->specs.v[i];
 
 		if (!spec_selects(spec, l->in))
 			continue;
-		selected++;
-		about_egress += spec->about_egress;
-		l->rs->default_allow &= !spec->default_deny;
-		for (size_t k = 0; r == 0 && k < spec->n_egress; k++)
+		for (size_t k = 0; r == 0 && k < spec->n_egress; k++) {
+			/* what an auditing policy allows must not open an enforcing one */
+			if (spec->audit && !spec->egress[k].deny && !l->rs->default_allow)
+				continue;
 			r = lower_rule(l, spec, &spec->egress[k]);
+		}
 	}
 	return r < 0 ? r : check_selected(l, selected, about_egress);
 }
 
 static int list_name_peers(struct ex_ruleset *rs)
 {
-	uint32_t *v = ex_arena_alloc(&rs->arena, rs->n_peers, sizeof(*v));
+	uint32_t *names = ex_arena_alloc(&rs->arena, rs->n_peers, sizeof(*names));
+	uint32_t *denies = ex_arena_alloc(&rs->arena, rs->n_peers, sizeof(*denies));
 
-	if (!v)
+	if (!names || !denies)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < rs->n_peers; i++) {
-		if (rs->peers[i].names)
-			v[rs->n_name_peers++] = i;
+		const struct ex_rpeer *peer = &rs->peers[i];
+
+		if (!peer->names)
+			continue;
+		names[rs->n_name_peers++] = i;
+		if (peer->n_terms && peer->terms[0].deny)
+			denies[rs->n_name_denies++] = i;
 	}
-	rs->name_peers = v;
+	rs->name_peers = names;
+	rs->name_denies = denies;
 	return 0;
 }
 
@@ -323,6 +357,7 @@ int ex_lower(struct ex_lowering *l)
 {
 	int r = lower_specs(l);
 
+	l->rs->deny_metadata = l->in->deny_metadata;
 	if (r == 0)
 		r = lower_dns_gate(l);
 	if (r == 0)

@@ -34,37 +34,47 @@ bool ex_peer_has_name(const struct ex_rpeer *peer, struct ex_span name)
 	return false;
 }
 
-static struct ex_merge judge_term(const struct ex_ruleset *rs, const struct ex_term *t,
-				  uint8_t proto)
+/* A deny term, whose ports match. */
+static struct ex_merge judge_deny(const struct ex_term *t, uint8_t proto)
 {
-	enum ex_l7_kind l7 = t->ports ? t->ports->l7 : EX_L7_NONE;
 	struct ex_merge m = { .verdict = EX_V_DENY, .rule = t->rule };
 
-	if (t->deny) {
-		m.reason = t->reserved ? EX_R_RESERVED_DENY : EX_R_POLICY_DENY;
-		return m;
-	}
-	m.reason = EX_R_ALLOWED;
+	m.reason = t->reserved ? EX_R_RESERVED_DENY : EX_R_POLICY_DENY;
+	/* in TCP the proxy sees which name or request it is; elsewhere the address has to do */
+	if (ex_term_denies_by_content(t) && proto == IPPROTO_TCP)
+		m = (struct ex_merge){ .look = true };
+	else if (t->ports && t->ports->l7 == EX_L7_HTTP)
+		m = (struct ex_merge){ 0 };
+	if (t->audit && m.verdict == EX_V_DENY)
+		m = (struct ex_merge){ .would = t->rule };
+	return m;
+}
+
+static struct ex_merge judge_allow(const struct ex_ruleset *rs, const struct ex_term *t,
+				   uint8_t proto)
+{
+	enum ex_l7_kind l7 = t->ports ? t->ports->l7 : EX_L7_NONE;
+	struct ex_merge m = { .verdict = EX_V_STEER, .reason = EX_R_ALLOWED, .rule = t->rule };
+
 	switch (l7) {
 	case EX_L7_NONE:
 		/* TCP can be bound to the name (SNI, Host); the rest cannot, nor what is open
 		 * anyway */
-		m.verdict = t->fqdn && proto == IPPROTO_TCP && !rs->default_allow ? EX_V_STEER
-										  : EX_V_ALLOW;
-		m.kind = m.verdict == EX_V_STEER ? EX_KIND_TCP : EX_KIND_NONE;
+		m.kind = EX_KIND_TCP;
+		if (t->fqdn && proto == IPPROTO_TCP && !rs->default_allow)
+			return m;
+		m.verdict = EX_V_ALLOW;
+		m.kind = EX_KIND_NONE;
 		return m;
 	case EX_L7_HTTP:
 	case EX_L7_SNI:
-		m.verdict = EX_V_STEER;
 		m.kind = EX_KIND_TCP;
 		return m;
 	case EX_L7_DNS:
-		m.verdict = EX_V_STEER;
 		m.kind = EX_KIND_DNS;
 		return m;
 	}
-	m.reason = EX_R_INTERNAL;
-	return m;
+	return (struct ex_merge){ .verdict = EX_V_DENY, .reason = EX_R_INTERNAL, .rule = t->rule };
 }
 
 static int rank(const struct ex_merge *m)
@@ -87,7 +97,6 @@ void ex_merge_peer(struct ex_merge *m, const struct ex_ruleset *rs, const struct
 {
 	for (size_t i = 0; i < peer->n_terms; i++) {
 		const struct ex_term *t = &peer->terms[i];
-		uint32_t miss = m->miss;
 		struct ex_merge one;
 
 		if (!ex_ports_has(t->ports, proto, port)) {
@@ -95,11 +104,16 @@ void ex_merge_peer(struct ex_merge *m, const struct ex_ruleset *rs, const struct
 				m->miss = t->rule;
 			continue;
 		}
-		one = judge_term(rs, t, proto);
-		if (rank(&one) > rank(m)) {
-			*m = one;
-			m->miss = miss;
-		}
+		one = t->deny ? judge_deny(t, proto) : judge_allow(rs, t, proto);
+		m->look |= one.look;
+		if (!m->would)
+			m->would = one.would;
+		if (rank(&one) <= rank(m))
+			continue;
+		m->verdict = one.verdict;
+		m->kind = one.kind;
+		m->reason = one.reason;
+		m->rule = one.rule;
 	}
 }
 
@@ -110,22 +124,56 @@ void ex_merge_class(struct ex_merge *m, const struct ex_ruleset *rs, const struc
 		ex_merge_peer(m, rs, &rs->peers[c->peers[i]], proto, port);
 }
 
-struct ex_merge ex_merge_default(const struct ex_ruleset *rs, bool closed, uint8_t proto,
-				 uint16_t port)
+/*
+ * What holds where no term matches. With default allow a flow still goes to the proxy when some
+ * toFQDNs rule with an L7 part has its port: only there is it known whether that rule is meant.
+ */
+static void merge_default(struct ex_merge *m, const struct ex_ruleset *rs, bool closed,
+			  uint8_t proto, uint16_t port)
 {
-	struct ex_merge m = { .verdict = EX_V_DENY, .reason = EX_R_DEFAULT_DENY };
 	struct ex_merge named = { 0 };
 
+	m->verdict = EX_V_DENY;
+	m->reason = EX_R_DEFAULT_DENY;
+	m->rule = m->miss;
 	if (!rs->default_allow || closed)
-		return m;
+		return;
 	for (size_t i = 0; i < rs->n_name_peers; i++)
 		ex_merge_peer(&named, rs, &rs->peers[rs->name_peers[i]], proto, port);
-	m = (struct ex_merge){ .verdict = EX_V_ALLOW, .reason = EX_R_ALLOWED };
+	m->verdict = EX_V_ALLOW;
+	m->reason = rs->default_audit ? EX_R_DEFAULT_DENY : EX_R_ALLOWED;
+	m->rule = 0;
 	if (named.verdict == EX_V_STEER) {
-		m.verdict = EX_V_STEER;
-		m.kind = named.kind;
+		m->verdict = EX_V_STEER;
+		m->kind = named.kind;
 	}
-	return m;
+}
+
+/* A deny by name is about every address of the world: a server name can be sent to any of them. */
+static bool has_name_deny(const struct ex_ruleset *rs, uint8_t proto, uint16_t port)
+{
+	for (size_t i = 0; i < rs->n_name_denies; i++) {
+		const struct ex_rpeer *peer = &rs->peers[rs->name_denies[i]];
+
+		for (size_t k = 0; k < peer->n_terms; k++) {
+			if (ex_ports_has(peer->terms[k].ports, proto, port))
+				return true;
+		}
+	}
+	return false;
+}
+
+void ex_merge_finish(struct ex_merge *m, const struct ex_ruleset *rs, bool closed, uint8_t proto,
+		     uint16_t port)
+{
+	if (m->verdict == EX_V_INVALID)
+		merge_default(m, rs, closed, proto, port);
+	if (m->verdict != EX_V_ALLOW || proto != IPPROTO_TCP)
+		return;
+	if (m->look || (!closed && has_name_deny(rs, proto, port))) {
+		m->verdict = EX_V_STEER;
+		m->kind = EX_KIND_TCP;
+	}
 }
 
 static const struct ex_class *find_class(const struct ex_ruleset *rs,

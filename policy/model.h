@@ -20,6 +20,7 @@ struct ex_term {
 	const struct ex_ports *ports; /* NULL: every protocol and port, no L7 */
 	uint32_t rule;
 	bool deny, reserved, fqdn;
+	bool audit; /* record what it would deny, deny nothing */
 };
 
 struct ex_rpeer {
@@ -61,8 +62,20 @@ struct ex_ruleset {
 	struct ex_dest_tree tree4, tree6; /* never empty: [0] is the whole family */
 	struct ex_regex **regexes;
 	size_t n_regexes;
-	bool default_allow; /* enableDefaultDeny: false in every policy */
+	bool default_allow; /* no enforcing policy asks for default deny */
+	bool default_audit; /* ... but an auditing one does: allowed, and recorded */
+	bool deny_metadata;
+	/* egressDeny by name or by request: such a deny makes the proxy look into allowed TCP, too
+	 */
+	const uint32_t *name_denies; /* peers with toFQDNs and a deny term */
+	size_t n_name_denies;
 };
+
+/* Does the term deny by what is asked for, which only the proxy sees? */
+static inline bool ex_term_denies_by_content(const struct ex_term *t)
+{
+	return t->deny && (t->fqdn || (t->ports && t->ports->l7 == EX_L7_HTTP));
+}
 
 #define EX_NO_NODE UINT32_MAX
 
@@ -72,7 +85,9 @@ struct ex_merge {
 	enum ex_kind kind;
 	enum ex_reason reason;
 	uint32_t rule;
-	uint32_t miss; /* an allow rule of these peers that the port missed */
+	uint32_t miss;  /* an allow rule of these peers that the port missed */
+	uint32_t would; /* an auditing rule that would have denied */
+	bool look;      /* a deny by content may apply: the proxy has to look */
 };
 
 /* merge.c */
@@ -82,12 +97,9 @@ void ex_merge_peer(struct ex_merge *m, const struct ex_ruleset *rs, const struct
 		   uint8_t proto, uint16_t port);
 void ex_merge_class(struct ex_merge *m, const struct ex_ruleset *rs, const struct ex_class *c,
 		    uint8_t proto, uint16_t port);
-/*
- * What holds where no term matches. With default allow a flow still goes to the proxy when some
- * toFQDNs rule with an L7 part has its port: only there is it known whether that rule is meant.
- */
-struct ex_merge ex_merge_default(const struct ex_ruleset *rs, bool closed, uint8_t proto,
-				 uint16_t port);
+/* The last word: default where nothing matched, and what a deny by content asks for. */
+void ex_merge_finish(struct ex_merge *m, const struct ex_ruleset *rs, bool closed, uint8_t proto,
+		     uint16_t port);
 /* The class of an address; embedded IPv4 is judged as what it hides. Never NULL. */
 const struct ex_class *ex_ruleset_class(const struct ex_ruleset *rs, const struct ex_ip *ip);
 /* Of an address that hides another: the class of its IPv6 form, whose denies count too. Or NULL. */
@@ -133,5 +145,8 @@ struct ex_reserved {
 };
 extern const struct ex_reserved ex_reserved_prefixes[];
 extern const size_t ex_n_reserved_prefixes;
+
+/* Names of metadata services, canonical: refused by the DNS gate with deny_metadata. */
+bool ex_name_is_metadata(struct ex_span name);
 
 #endif

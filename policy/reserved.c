@@ -32,3 +32,27 @@ const struct ex_reserved ex_reserved_prefixes[] = {
 	{ "fdaa::/16", true, "Fly.io machines API and private network" },
 };
 const size_t ex_n_reserved_prefixes = EX_ARRAY_SIZE(ex_reserved_prefixes);
+
+bool ex_name_is_metadata(struct ex_span name)
+{
+	static const char *const names[] = {
+		"metadata.google.internal",
+		"metadata.goog",
+		"metadata",
+		"instance-data",
+		"instance-data.ec2.internal",
+		"api.metadata.cloud.ibm.com",
+		"metadata.tencentyun.com",
+		"metadata.exoscale.com",
+		"metadata.platformequinix.com",
+		"metadata.packet.net",
+		"rancher-metadata",
+		"_api.internal",
+	};
+
+	for (size_t i = 0; i < EX_ARRAY_SIZE(names); i++) {
+		if (ex_span_eq(name, ex_span_str(names[i])))
+			return true;
+	}
+	return false;
+}

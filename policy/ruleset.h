@@ -24,15 +24,20 @@ struct ex_rule_info {
 	const char *file;
 	int line, col;
 	const char *log; /* log.value of the policy, or NULL */
+	bool audit;	 /* it denies nothing, it records */
 };
 
 /* NULL when there is no such rule. */
 const struct ex_rule_info *ex_ruleset_rule(const struct ex_ruleset *rs, uint32_t rule);
 uint32_t ex_ruleset_n_rules(const struct ex_ruleset *rs);
 
+/*
+ * An allow (or steer) whose reason is not EX_R_ALLOWED is one that only audit mode gives: reason and
+ * rule are those that would have denied it, and have to be recorded.
+ */
 struct ex_decision {
 	enum ex_verdict verdict; /* never EX_V_INVALID */
-	enum ex_reason reason;   /* EX_R_ALLOWED unless denied */
+	enum ex_reason reason;   /* EX_R_ALLOWED unless denied, or allowed by audit mode */
 	uint32_t rule;           /* the rule that decided; on default deny the nearest miss, or 0 */
 };
 

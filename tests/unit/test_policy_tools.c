@@ -60,6 +60,9 @@ static const struct {
 	    GOLDEN "endpoints.yaml" } },
 	{ "diff-same", 0, { "diff", GOLDEN "policy.yaml", GOLDEN "policy.yaml" } },
 	{ "dump", 0, { "dump", GOLDEN "policy.yaml", "--endpoints", GOLDEN "endpoints.yaml" } },
+	{ "presets", 0, { "presets" } },
+	{ "preset", 0, { "presets", "registry:npm" } },
+	{ "preset-unknown", 2, { "presets", "llm:nobody" } },
 	{ "usage", 2, { "nonsense" } },
 	{ "help", 0, { "--help" } },
 };

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What only EgressPolicy rules say: enforcement, tls, preset. */
+#include "policy/cnp.h"
+#include "policy/preset.h"
+
+#include <netinet/in.h>
+
+void ex_read_enforcement(struct ex_decoder *d, const struct ex_node *n, bool *ret_audit)
+{
+	const char *word = ex_decode_text(d, n);
+	char quoted[EX_QUOTE_TEXT];
+
+	if (!word)
+		return;
+	*ret_audit = strcmp(word, "audit") == 0;
+	if (!*ret_audit && strcmp(word, "enforce") != 0)
+		ex_decode_error(d, n, "write enforce or audit", "unknown enforcement %s",
+				ex_quote(word, n->len, quoted));
+}
+
+void ex_read_rule_enforcement(struct ex_decoder *d, const struct ex_node *n, void *out)
+{
+	struct ex_rule_reader *rr = out;
+	bool audit = false;
+
+	ex_read_enforcement(d, n, &audit);
+	/* a rule may be laxer than its policy, not stricter: the policy's word is about all of it
+	 */
+	rr->egress->audit |= audit;
+}
+
+void ex_read_tls(struct ex_decoder *d, const struct ex_node *n, void *out)
+{
+	struct ex_rule_reader *rr = out;
+	const char *word = ex_decode_text(d, n);
+	char quoted[EX_QUOTE_TEXT];
+
+	if (!word)
+		return;
+	rr->tls = n;
+	if (strcmp(word, "intercept") != 0 && strcmp(word, "passthrough") != 0)
+		ex_decode_error(d, n, "write intercept or passthrough", "unknown tls mode %s",
+				ex_quote(word, n->len, quoted));
+}
+
+/* To intercept is to read requests: as an http list that allows every request. */
+static void intercept(struct ex_decoder *d, const struct ex_node *n, struct ex_ports *p)
+{
+	if (p->l7 == EX_L7_HTTP)
+		return;
+	for (size_t i = 0; i < p->n; i++) {
+		if (p->v[i].proto != IPPROTO_TCP) {
+			ex_decode_error(d, n, "write protocol: TCP",
+					"tls: intercept needs protocol TCP spelled out");
+			return;
+		}
+	}
+	p->http = ex_arena_alloc(d->arena, 1, sizeof(*p->http));
+	if (!p->http)
+		return;
+	p->http[0].pos = n->pos;
+	p->n_http = 1;
+	p->l7 = EX_L7_HTTP;
+}
+
+void ex_finish_own_rule(struct ex_decoder *d, const struct ex_node *n, struct ex_rule_reader *rr)
+{
+	struct ex_egress *e = rr->egress;
+	bool on = rr->tls && strcmp(rr->tls->text, "intercept") == 0;
+
+	if (rr->tls && e->n_ports == 0)
+		ex_decode_error(d, n, "list the ports", "tls needs toPorts");
+	for (size_t i = 0; rr->tls && i < e->n_ports; i++) {
+		if (on)
+			intercept(d, rr->tls, &e->ports[i]);
+		else if (e->ports[i].l7 == EX_L7_HTTP)
+			ex_decode_error(d, rr->tls, "remove tls, or use serverNames",
+					"rules.http cannot be read without intercepting TLS");
+	}
+}
+
+const struct ex_node *ex_preset_rules(struct ex_decoder *d, const struct ex_node *item)
+{
+	const struct ex_node *preset = ex_node_get(item, "preset"), *rules;
+	char quoted[EX_QUOTE_TEXT];
+	struct ex_preset p;
+	struct ex_docs docs = { 0 };
+
+	if (!preset || item->n != 1 || preset->kind != EX_NODE_SCALAR)
+		return NULL;
+	if (!ex_preset_find(preset->text, &p)) {
+		ex_decode_error(d, preset, "see \"exeat policy presets\"", "there is no preset %s",
+				ex_quote(preset->text, preset->len, quoted));
+		return NULL;
+	}
+	rules = NULL;
+	if (ex_yaml_parse(p.text, p.len, p.file, d->arena, d->diags, &docs) == 0 && docs.n == 1)
+		rules = ex_node_get(ex_node_get(docs.v[0], "spec"), "rules");
+	free(docs.v);
+	return rules;
+}
