@@ -122,8 +122,8 @@ size_t ex_dns_build_reply(const struct ex_dns_question *q, const struct ex_dns_a
 {
 	struct writer w = { .buf = buf, .cap = cap };
 	size_t text_len = ede_text ? strnlen(ede_text, EDE_TEXT_MAX) : 0, opt = 0;
-	unsigned flags =
-		EX_DNS_QR | EX_DNS_RA | (q->rd ? EX_DNS_RD : 0) | (a->rcode & EX_DNS_RCODE);
+	unsigned flags = EX_DNS_QR | (unsigned)q->opcode << EX_DNS_OPCODE_SHIFT |
+			 (q->rd ? EX_DNS_RD : 0) | EX_DNS_RA | (a->rcode & EX_DNS_RCODE);
 	unsigned n = 0;
 
 	if (cap < EX_DNS_HEADER)

@@ -29,6 +29,7 @@ enum {
 enum { /* header flag bits */
        EX_DNS_QR = 0x8000,
        EX_DNS_OPCODE = 0x7800,
+       EX_DNS_OPCODE_SHIFT = 11,
        EX_DNS_AA = 0x0400,
        EX_DNS_TC = 0x0200,
        EX_DNS_RD = 0x0100,

@@ -453,6 +453,19 @@ static void test_unreadable_question_gets_a_bare_header(void **state)
 	assert_memory_equal(buf, "\x12\x34\x81\x81\0\0\0\0\0\0\0\0", 12);
 }
 
+static void test_reply_repeats_an_unknown_opcode(void **state)
+{
+	struct ex_dns_question q;
+	struct ex_dns_answer a = { .rcode = EX_DNS_NOTIMP };
+	const char m[] = HEAD("\x29\0", "\1", "\0", "\0", "\0") NAME A_IN;
+	uint8_t buf[512];
+
+	(void)state;
+	assert_int_equal(parse_query(m, sizeof(m) - 1, &q), EX_DNS_NOTIMP);
+	assert_int_equal(ex_dns_build_reply(&q, &a, 0, NULL, buf, sizeof(buf)), 12);
+	assert_memory_equal(buf, "\x12\x34\xa9\x84", 4);
+}
+
 static void test_bad_edns_version_is_told_in_the_opt_record(void **state)
 {
 	struct ex_dns_question q = ask("a", EX_DNS_A, true);
@@ -504,6 +517,7 @@ int main(void)
 		cmocka_unit_test(test_reply_too_long_is_cut_with_tc),
 		cmocka_unit_test(test_refusal_carries_text_only_to_edns_clients),
 		cmocka_unit_test(test_unreadable_question_gets_a_bare_header),
+		cmocka_unit_test(test_reply_repeats_an_unknown_opcode),
 		cmocka_unit_test(test_bad_edns_version_is_told_in_the_opt_record),
 		cmocka_unit_test(test_reply_of_every_capacity),
 	};
