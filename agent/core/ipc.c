@@ -9,6 +9,8 @@ size_t ex_ipc_size(enum ex_ipc_type type)
 	switch (type) {
 	case EX_IPC_READY:
 		return sizeof(struct ex_ipc_ready);
+	case EX_IPC_DIAL:
+		return sizeof(struct ex_ipc_dial);
 	case EX_IPC_LEARN:
 		return sizeof(struct ex_ipc_learn);
 	case EX_IPC_MINT:
@@ -17,6 +19,7 @@ size_t ex_ipc_size(enum ex_ipc_type type)
 		return sizeof(struct ex_ipc_minted);
 	case EX_IPC_UDP:
 		return sizeof(struct ex_ipc_udp);
+	case EX_IPC_DIALLED:
 	case EX_IPC_LEARNED:
 	case EX_IPC_UDP_READY:
 		return sizeof(struct ex_ipc_done);
@@ -33,7 +36,7 @@ union control {
 	struct cmsghdr align;
 };
 
-int ex_ipc_send(int fd, const void *msg, size_t len, int pass)
+int ex_ipc_send(int fd, const void *msg, size_t len, int pass, bool wait)
 {
 	struct iovec iov = { .iov_len = len };
 	struct msghdr mh = { .msg_iov = &iov, .msg_iovlen = 1 };
@@ -52,7 +55,7 @@ int ex_ipc_send(int fd, const void *msg, size_t len, int pass)
 		memcpy(CMSG_DATA(c), &pass, sizeof(int));
 	}
 	for (;;) {
-		ssize_t n = sendmsg(fd, &mh, MSG_NOSIGNAL);
+		ssize_t n = sendmsg(fd, &mh, MSG_NOSIGNAL | (wait ? 0 : MSG_DONTWAIT));
 
 		if (n >= 0)
 			return (size_t)n == len ? 0 : -EMSGSIZE;
@@ -61,14 +64,28 @@ int ex_ipc_send(int fd, const void *msg, size_t len, int pass)
 	}
 }
 
-static int received_fd(struct msghdr *mh)
+/*
+ * The one descriptor that came along, or -1. More than one is not in the protocol: all are closed,
+ * and *ret_many says so.
+ */
+static int received_fd(struct msghdr *mh, bool *ret_many)
 {
-	struct cmsghdr *c = CMSG_FIRSTHDR(mh);
-	int fd = -1;
+	int fd = -1, one;
 
-	if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS &&
-	    c->cmsg_len == CMSG_LEN(sizeof(int)))
-		memcpy(&fd, CMSG_DATA(c), sizeof(int));
+	*ret_many = false;
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(mh); c; c = CMSG_NXTHDR(mh, c)) {
+		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+			continue;
+		for (size_t at = CMSG_LEN(0); at + sizeof(int) <= c->cmsg_len; at += sizeof(int)) {
+			memcpy(&one, (char *)c + at, sizeof(int));
+			if (fd >= 0) {
+				close(one);
+				*ret_many = true;
+			} else {
+				fd = one;
+			}
+		}
+	}
 	return fd;
 }
 
@@ -80,6 +97,7 @@ ssize_t ex_ipc_receive(int fd, union ex_ipc_message *ret, int *ret_fd)
 			     .msg_iovlen = 1,
 			     .msg_control = control.buf,
 			     .msg_controllen = sizeof(control.buf) };
+	bool many;
 	ssize_t n;
 	int passed;
 
@@ -90,8 +108,8 @@ ssize_t ex_ipc_receive(int fd, union ex_ipc_message *ret, int *ret_fd)
 		return errno == ECONNRESET ? 0 : -errno;
 	if (n == 0)
 		return 0;
-	passed = received_fd(&mh);
-	if ((mh.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) || (size_t)n < sizeof(ret->head) ||
+	passed = received_fd(&mh, &many);
+	if (many || (mh.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) || (size_t)n < sizeof(ret->head) ||
 	    ex_ipc_size(ret->head.type) != (size_t)n || (passed >= 0 && !ret_fd)) {
 		if (passed >= 0)
 			close(passed);

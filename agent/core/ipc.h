@@ -4,8 +4,8 @@
  * socketpair. The proxy asks, the parent validates every field and answers; the parent trusts no
  * byte of a message. Fixed-size structures; a message is exactly as long as its structure.
  *
- *   proxy  -> parent   READY, LEARN, MINT, UDP, AUDIT
- *   parent -> proxy    LEARNED, MINTED, UDP_READY (carries a descriptor)
+ *   proxy  -> parent   READY, DIAL, LEARN, MINT, UDP, AUDIT
+ *   parent -> proxy    DIALLED and UDP_READY (carry a descriptor), LEARNED, MINTED
  */
 #ifndef EXEAT_AGENT_CORE_IPC_H
 #define EXEAT_AGENT_CORE_IPC_H
@@ -22,7 +22,9 @@
 
 enum ex_ipc_type {
 	EX_IPC_INVALID = 0,
-	EX_IPC_READY,   /* the proxy is confined and accepts */
+	EX_IPC_READY, /* the proxy is confined and accepts */
+	EX_IPC_DIAL,  /* a socket of the outer namespace, connecting to an allowed address */
+	EX_IPC_DIALLED,
 	EX_IPC_LEARN,   /* addresses a DNS answer gave for an allowed name */
 	EX_IPC_LEARNED, /* they are in the kernel gate */
 	EX_IPC_MINT,    /* a leaf certificate for a name */
@@ -46,6 +48,15 @@ struct ex_ipc_ready {
 	struct ex_ipc_head head;
 	uint32_t spki_len;
 	uint8_t spki[EX_IPC_SPKI_MAX]; /* public half of the proxy's leaf key */
+};
+
+struct ex_ipc_dial {
+	struct ex_ipc_head head;
+	struct ex_ip dst;
+	uint16_t port; /* host order */
+	uint8_t proto; /* IPPROTO_TCP or IPPROTO_UDP */
+	uint8_t pad;
+	uint32_t scope; /* interface of a link-local resolver, else 0 */
 };
 
 struct ex_ipc_learn {
@@ -74,7 +85,7 @@ struct ex_ipc_udp {
 	uint16_t sport, dport; /* host order, not 0 */
 };
 
-struct ex_ipc_done { /* LEARNED, UDP_READY */
+struct ex_ipc_done { /* DIALLED, LEARNED, UDP_READY */
 	struct ex_ipc_head head;
 	int32_t err; /* 0 or negative errno */
 };
@@ -87,6 +98,7 @@ struct ex_ipc_audit {
 union ex_ipc_message {
 	struct ex_ipc_head head;
 	struct ex_ipc_ready ready;
+	struct ex_ipc_dial dial;
 	struct ex_ipc_learn learn;
 	struct ex_ipc_mint mint;
 	struct ex_ipc_minted minted;
@@ -98,8 +110,11 @@ union ex_ipc_message {
 /* The size a message of this type must have; 0 = no such type. */
 size_t ex_ipc_size(enum ex_ipc_type type);
 
-/* Sends one message, waiting for room; pass >= 0 travels with it. 0 or negative errno. */
-EX_MUST_CHECK int ex_ipc_send(int fd, const void *msg, size_t len, int pass);
+/*
+ * Sends one message; pass >= 0 travels with it. wait: for room, as the proxy does, whose parent
+ * always reads; the parent never waits for the proxy: -EAGAIN. 0 or negative errno.
+ */
+EX_MUST_CHECK int ex_ipc_send(int fd, const void *msg, size_t len, int pass, bool wait);
 
 /*
  * Receives one without waiting: its length; 0 = the other side is gone; -EAGAIN = none now;

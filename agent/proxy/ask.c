@@ -32,7 +32,7 @@ static void send_queued(struct ex_ask *a)
 	for (struct question *q = a->first; q && a->n_sent < EX_IPC_WAITING_MAX; q = q->next) {
 		if (q->sent)
 			continue;
-		if (ex_ipc_send(a->fd, q->msg, q->len, -1) < 0) {
+		if (ex_ipc_send(a->fd, q->msg, q->len, -1, true) < 0) {
 			ex_loop_quit(a->loop);
 			return;
 		}
@@ -151,13 +151,13 @@ int ex_ask_ready(struct ex_ask *a, struct ex_span spki)
 	if (spki.len > sizeof(msg.spki))
 		return -EMSGSIZE;
 	memcpy(msg.spki, spki.ptr, spki.len);
-	return ex_ipc_send(a->fd, &msg, sizeof(msg), -1);
+	return ex_ipc_send(a->fd, &msg, sizeof(msg), -1, true);
 }
 
 void ex_ask_audit(struct ex_ask *a, const struct ex_audit_record *rec)
 {
 	struct ex_ipc_audit msg = { .head.type = EX_IPC_AUDIT, .record = *rec };
 
-	if (ex_ipc_send(a->fd, &msg, sizeof(msg), -1) < 0)
+	if (ex_ipc_send(a->fd, &msg, sizeof(msg), -1, true) < 0)
 		ex_loop_quit(a->loop);
 }

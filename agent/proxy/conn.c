@@ -61,7 +61,7 @@ void ex_conn_set_state(struct ex_conn *c, enum ex_conn_state state)
 	assert(may_follow(c->state, state));
 	c->state = state;
 	/* While the server is being dialled its own timer runs. */
-	if (timeout[state] && !(state == EX_CONN_STREAM && c->server.connecting))
+	if (timeout[state] && !(state == EX_CONN_STREAM && ex_conn_is_dialling(c)))
 		ex_conn_set_timeout(c, timeout[state]);
 }
 
@@ -100,7 +100,7 @@ void ex_conn_reset(struct ex_conn *c)
 
 void ex_conn_linger(struct ex_conn *c)
 {
-	ex_side_close(&c->server, c->px->loop);
+	ex_conn_hang_up(c);
 	ex_conn_set_state(c, EX_CONN_LINGER);
 }
 
@@ -277,7 +277,7 @@ static void on_timeout(struct ex_timer *t)
 	static const struct ex_decision late = { EX_V_DENY, EX_R_TIMEOUT, 0 };
 	struct ex_conn *c = ex_container_of(t, struct ex_conn, timer);
 
-	if (c->server.connecting || c->server.handshaking) {
+	if (ex_conn_is_dialling(c)) {
 		ex_conn_dial_failed(c, -ETIMEDOUT);
 		ex_conn_run(c);
 	} else if (c->state == EX_CONN_SNIFF) {
@@ -293,13 +293,49 @@ static void on_timeout(struct ex_timer *t)
 	}
 }
 
+/* ---- the server side: the privileged parent judges the address once more and opens the socket
+ * ---- */
+
+static void on_dialled(void *arg, const union ex_ipc_message *answer, int fd)
+{
+	struct ex_conn *c = arg;
+	int r = answer->head.type == EX_IPC_DIALLED ? answer->done.err : -EPROTO;
+
+	c->dialling = false;
+	if (r == 0 && fd < 0)
+		r = -EPROTO;
+	if (r == 0)
+		r = ex_side_open(&c->server, c->px->loop, fd);
+	else if (fd >= 0)
+		close(fd);
+	if (r == 0)
+		c->server.connecting = true;
+	else
+		ex_conn_dial_failed(c, r);
+	ex_conn_run(c);
+}
+
 int ex_conn_dial(struct ex_conn *c)
 {
-	int r = ex_side_connect(&c->server, c->px->loop, &c->flow.dst, c->flow.port);
+	union ex_ipc_message msg = { .dial = { .head.type = EX_IPC_DIAL,
+					       .dst = c->flow.dst,
+					       .port = c->flow.port,
+					       .proto = IPPROTO_TCP } };
+	int r = ex_ask_send(c->px->ask, &msg, on_dialled, c);
 
-	if (r == 0)
-		ex_conn_set_timeout(c, DIAL_MS);
-	return r;
+	if (r < 0)
+		return r;
+	c->dialling = true;
+	ex_conn_set_timeout(c, DIAL_MS);
+	return 0;
+}
+
+void ex_conn_hang_up(struct ex_conn *c)
+{
+	if (c->dialling)
+		ex_ask_cancel(c->px->ask, c);
+	c->dialling = false;
+	ex_side_close(&c->server, c->px->loop);
 }
 
 /* ---- accept ---- */

@@ -54,6 +54,18 @@ struct ex_exchange {
 	bool req_chunked, res_chunked;
 };
 
+/*
+ * TLS that is passed through by name: a server may ask for a second ClientHello and go by the name
+ * in that one, so the client's bytes behind the first are held until the server's answer is known.
+ */
+enum ex_hold {
+	EX_HOLD_NOTHING = 0, /* free both ways */
+	EX_HOLD_FIRST,       /* the first hello is to be passed on */
+	EX_HOLD_ANSWER,      /* the server's answer is awaited */
+	EX_HOLD_SECOND,      /* it asked for a second hello, which is to be judged */
+	EX_HOLD_ALL,         /* it did not answer in TLS: nothing more goes to it */
+};
+
 struct ex_conn {
 	struct ex_proxy *px;
 	enum ex_conn_state state;
@@ -67,8 +79,10 @@ struct ex_conn {
 	struct ex_span names[EX_NAMES_PER_ADDR_MAX]; /* flow.names points here */
 	char *names_text;
 	struct ex_hello hello;
-	bool tls;    /* the client speaks TLS and we read inside it */
-	bool probed; /* SNIFF: the silence at the start was dealt with */
+	bool tls; /* the client speaks TLS and we read inside it */
+	enum ex_hold hold;
+	bool dialling; /* the parent was asked for the server's socket */
+	bool probed;   /* SNIFF: the silence at the start was dealt with */
 	struct ex_exchange x;
 	struct ex_h2_relay *h2;
 };
@@ -94,6 +108,9 @@ bool ex_conn_http(struct ex_conn *c);
 bool ex_conn_stream(struct ex_conn *c);
 bool ex_conn_h2(struct ex_conn *c);
 
+/* STREAM while something is held; as above. */
+bool ex_conn_pass_hello(struct ex_conn *c);
+
 /* Enters HTTP: 0 or -ENOMEM. */
 EX_MUST_CHECK int ex_conn_http_begin(struct ex_conn *c);
 void ex_conn_http_done(struct ex_conn *c);
@@ -113,8 +130,16 @@ uint16_t ex_conn_status(enum ex_reason reason);
 /* A request cannot be answered by the server: sends the denial (once no response head was sent). */
 void ex_conn_refuse(struct ex_conn *c, const struct ex_decision *d, const char *detail);
 
-/* Starts the server side to the address the workload dialled. 0 or negative errno. */
+/* Asks for the server side, to the address the workload dialled. 0 or negative errno. */
 EX_MUST_CHECK int ex_conn_dial(struct ex_conn *c);
+
+/* Gives up the server side, however far it is. */
+void ex_conn_hang_up(struct ex_conn *c);
+
+static inline bool ex_conn_is_dialling(const struct ex_conn *c)
+{
+	return c->dialling || c->server.connecting || c->server.handshaking;
+}
 
 /* The server side could not be had: err is negative errno. */
 void ex_conn_dial_failed(struct ex_conn *c, int err);

@@ -113,7 +113,7 @@ static void begin_exchange(struct ex_conn *c, const struct ex_h1_head *head)
 	if (c->x.upgrade)
 		ex_h1_expect_upgrade(c->x.res);
 	ex_conn_set_timeout(c, REQUEST_MS);
-	if (c->server.fd < 0)
+	if (c->server.fd < 0 && !c->dialling)
 		r = ex_conn_dial(c);
 	if (r < 0)
 		ex_conn_dial_failed(c, r);
@@ -350,7 +350,7 @@ bool ex_conn_http(struct ex_conn *c)
 		if (!c->x.used && c->server.eof) {
 			/* It did not wait for the first request; the next one is dialled when that
 			 * comes. */
-			ex_side_close(&c->server, c->px->loop);
+			ex_conn_hang_up(c);
 		} else if (c->server.eof || ex_buf_len(&c->server.in)) {
 			/* The server ended, or spoke unasked, between two requests. */
 			ex_conn_linger(c);

@@ -26,38 +26,6 @@ int ex_side_open(struct ex_side *s, struct ex_loop *loop, int fd)
 	return 0;
 }
 
-static int dial(int fd, const struct ex_ip *ip, uint16_t port)
-{
-	struct sockaddr_in6 a6 = { .sin6_family = AF_INET6, .sin6_port = htons(port) };
-	struct sockaddr_in a4 = { .sin_family = AF_INET, .sin_port = htons(port) };
-	int r;
-
-	memcpy(&a4.sin_addr, ip->b + 12, 4);
-	memcpy(&a6.sin6_addr, ip->b, 16);
-	r = ex_ip_is4(ip) ? connect(fd, (struct sockaddr *)&a4, sizeof(a4))
-			  : connect(fd, (struct sockaddr *)&a6, sizeof(a6));
-	return r < 0 && errno != EINPROGRESS ? -errno : 0;
-}
-
-int ex_side_connect(struct ex_side *s, struct ex_loop *loop, const struct ex_ip *ip, uint16_t port)
-{
-	int fd = socket(ex_ip_is4(ip) ? AF_INET : AF_INET6,
-			SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	int r;
-
-	if (fd < 0)
-		return -errno;
-	r = dial(fd, ip, port);
-	if (r < 0) {
-		close(fd);
-		return r;
-	}
-	r = ex_side_open(s, loop, fd);
-	if (r == 0)
-		s->connecting = true;
-	return r;
-}
-
 int ex_side_connected(struct ex_side *s)
 {
 	socklen_t len = sizeof(int);
@@ -88,8 +56,11 @@ static ssize_t read_some(struct ex_side *s, char *to, size_t cap)
 {
 	ssize_t n;
 
-	if (s->tls)
-		return ex_tls_read(s->tls, to, cap, &s->tls_want);
+	if (s->tls) {
+		/* A key update into a full socket: reading has to wait for writing. */
+		s->read_wants = 0;
+		return ex_tls_read(s->tls, to, cap, &s->read_wants);
+	}
 	n = recv(s->fd, to, cap, 0);
 	return n < 0 ? -errno : n;
 }
@@ -177,7 +148,7 @@ static uint32_t interest(const struct ex_side *s)
 	if (s->handshaking)
 		return s->tls_want;
 	if (!s->eof && ex_buf_len(&s->in) < EX_SIDE_BUF_MAX)
-		events |= EPOLLIN;
+		events |= s->read_wants ? s->read_wants : EPOLLIN;
 	if (ex_buf_len(&s->out))
 		events |= EPOLLOUT;
 	return events;

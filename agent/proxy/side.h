@@ -15,12 +15,13 @@ struct ex_side {
 	struct ex_watch watch;
 	int fd; /* -1 = not open */
 	struct ex_tls_session *tls;
-	uint32_t tls_want; /* what the session waits for beyond plain reading and writing */
-	struct ex_buf in;  /* read, not yet dealt with */
-	struct ex_buf out; /* to be written */
-	bool connecting;   /* TCP connect under way */
-	bool handshaking;  /* TLS handshake under way */
-	bool eof;          /* the peer will send no more */
+	uint32_t tls_want;   /* what the session waits for beyond plain reading and writing */
+	uint32_t read_wants; /* what TLS waits for to go on reading, when not EPOLLIN */
+	struct ex_buf in;    /* read, not yet dealt with */
+	struct ex_buf out;   /* to be written */
+	bool connecting;     /* TCP connect under way */
+	bool handshaking;    /* TLS handshake under way */
+	bool eof;            /* the peer will send no more */
 	bool hup;      /* all that will come is in the socket already; epoll has nothing to add */
 	bool broken;   /* it ended by an error, not orderly */
 	bool told;     /* H2: the relay knows that it ended */
@@ -32,10 +33,6 @@ void ex_side_init(struct ex_side *s, void (*fn)(struct ex_watch *w, uint32_t eve
 
 /* Takes fd, which is non-blocking. 0 or negative errno (fd is closed). */
 EX_MUST_CHECK int ex_side_open(struct ex_side *s, struct ex_loop *loop, int fd);
-
-/* Starts connecting to ip:port from the network namespace of the process. */
-EX_MUST_CHECK int ex_side_connect(struct ex_side *s, struct ex_loop *loop, const struct ex_ip *ip,
-				  uint16_t port);
 
 /* The result of connecting, when the socket says it is over: 0 or negative errno. */
 int ex_side_connected(struct ex_side *s);

@@ -56,7 +56,7 @@ static void start_stream(struct ex_conn *c, enum ex_audit_app app, const struct 
 
 	ex_conn_audit(c, app, d, NULL, 0, NULL);
 	ex_conn_set_state(c, EX_CONN_STREAM);
-	if (c->server.fd < 0)
+	if (c->server.fd < 0 && !c->dialling)
 		r = ex_conn_dial(c);
 	if (r < 0)
 		ex_conn_dial_failed(c, r);
@@ -149,14 +149,16 @@ static void judge_tls(struct ex_conn *c)
 		d.verdict = EX_V_DENY;
 		d.reason = EX_R_ECH;
 	}
-	if (d.verdict == EX_V_ALLOW)
+	if (d.verdict == EX_V_ALLOW) {
+		c->hold = EX_HOLD_FIRST;
 		start_stream(c, EX_AUDIT_TLS, &d);
-	else if (d.verdict == EX_V_STEER && c->hello.has_sni)
+	} else if (d.verdict == EX_V_STEER && c->hello.has_sni) {
 		start_intercept(c);
-	else if (d.verdict == EX_V_STEER)
+	} else if (d.verdict == EX_V_STEER) {
 		deny_tls_reason(c, EX_R_SNI_MISSING, NULL);
-	else
+	} else {
 		deny_tls(c, &d, NULL);
+	}
 }
 
 static void judge_other(struct ex_conn *c)
@@ -237,8 +239,8 @@ static void conclude(struct ex_conn *c, enum ex_recognised what)
 
 	/* Reading TLS or HTTP starts with a server of its own, dialled after the request's verdict.
 	 */
-	if (what != EX_IS_OTHER && c->server.fd >= 0)
-		ex_side_close(&c->server, c->px->loop);
+	if (what != EX_IS_OTHER)
+		ex_conn_hang_up(c);
 	switch (what) {
 	case EX_IS_TLS:
 		judge_tls(c);

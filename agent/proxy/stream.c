@@ -26,9 +26,12 @@ static bool pass_end(struct ex_side *from, struct ex_side *to)
 
 bool ex_conn_stream(struct ex_conn *c)
 {
-	bool moved = pass(&c->client, &c->server);
+	bool moved = c->hold ? ex_conn_pass_hello(c) : pass(&c->client, &c->server);
 
-	moved |= pass(&c->server, &c->client);
+	if (c->state == EX_CONN_CLOSED)
+		return false;
+	if (c->hold != EX_HOLD_ANSWER)
+		moved |= pass(&c->server, &c->client);
 	moved |= pass_end(&c->client, &c->server);
 	moved |= pass_end(&c->server, &c->client);
 	if (c->client.finished && c->server.finished) {

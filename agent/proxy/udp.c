@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <sys/epoll.h>
 
+#include "agent/core/buf.h"
 #include "agent/dns/names.h"
 #include "agent/proxy/ask.h"
 #include "agent/proxy/datagram.h"
@@ -22,6 +23,7 @@ struct flow {
 	struct ex_watch down; /* to the workload, speaking as the server */
 	struct ex_timer timer;
 	struct ex_defer free_later;
+	struct ex_buf first; /* the datagram that began it, until there is a socket to send it */
 	bool closed;
 };
 
@@ -85,6 +87,7 @@ static void flow_close(struct flow *f)
 	ex_timer_stop(loop, &f->timer);
 	close_watch(loop, &f->up);
 	close_watch(loop, &f->down);
+	ex_buf_done(&f->first);
 	ex_defer(loop, &f->free_later);
 }
 
@@ -149,32 +152,36 @@ static void on_socket(void *arg, const union ex_ipc_message *answer, int fd)
 	ex_watch_set(f->udp->px->loop, &f->up, EPOLLIN);
 }
 
-static int open_up(struct flow *f)
+static void on_dialled(void *arg, const union ex_ipc_message *answer, int fd)
 {
-	struct sockaddr_storage to;
-	socklen_t len = ex_sockaddr_write(&f->dst, f->dport, &to);
-	int fd = socket(to.ss_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-
-	if (fd < 0)
-		return -errno;
-	if (connect(fd, (struct sockaddr *)&to, len) < 0 ||
-	    ex_watch_start(f->udp->px->loop, &f->up, fd, 0) < 0) {
-		close(fd);
-		return -ENETUNREACH;
-	}
-	return 0;
-}
-
-static int flow_start(struct flow *f)
-{
+	struct flow *f = arg;
 	union ex_ipc_message msg = { .udp = { .head.type = EX_IPC_UDP,
 					      .src = f->src,
 					      .dst = f->dst,
 					      .sport = f->sport,
 					      .dport = f->dport } };
-	int r = open_up(f);
 
-	return r < 0 ? r : ex_ask_send(f->udp->px->ask, &msg, on_socket, f);
+	if (answer->head.type != EX_IPC_DIALLED || answer->done.err || fd < 0 ||
+	    ex_watch_start(f->udp->px->loop, &f->up, fd, 0) < 0) {
+		if (fd >= 0)
+			close(fd);
+		flow_close(f);
+		return;
+	}
+	(void)send(fd, ex_buf_ptr(&f->first), ex_buf_len(&f->first), MSG_DONTWAIT | MSG_NOSIGNAL);
+	ex_buf_done(&f->first);
+	if (ex_ask_send(f->udp->px->ask, &msg, on_socket, f) < 0)
+		flow_close(f);
+}
+
+static int flow_start(struct flow *f)
+{
+	union ex_ipc_message msg = { .dial = { .head.type = EX_IPC_DIAL,
+					       .dst = f->dst,
+					       .port = f->dport,
+					       .proto = IPPROTO_UDP } };
+
+	return ex_ask_send(f->udp->px->ask, &msg, on_dialled, f);
 }
 
 static struct ex_decision judge(struct ex_proxy *px, const struct ex_datagram *d)
@@ -239,6 +246,15 @@ static struct flow *flow_new(struct ex_udp *u, const struct ex_datagram *d, stru
 	return f;
 }
 
+/* What comes while the sockets are being made is lost, but for the first: datagrams may be. */
+static void forward(struct flow *f, const char *buf, size_t len)
+{
+	if (f->up.fd >= 0)
+		(void)send(f->up.fd, buf, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+	else if (!ex_buf_len(&f->first) && ex_buf_append(&f->first, buf, len) < 0)
+		flow_close(f);
+}
+
 static void on_datagrams(struct ex_udp *u, int listener)
 {
 	char buf[BYTES_MAX];
@@ -256,8 +272,9 @@ static void on_datagrams(struct ex_udp *u, int listener)
 		f = *place ? *place : flow_new(u, &d, place);
 		if (!f)
 			continue;
-		(void)send(f->up.fd, buf, (size_t)n, MSG_DONTWAIT | MSG_NOSIGNAL);
-		touch(f);
+		forward(f, buf, (size_t)n);
+		if (!f->closed)
+			touch(f);
 	}
 }
 

@@ -88,6 +88,9 @@ static enum ex_reason dial_reason(int err)
 {
 	if (err == -EKEYREJECTED)
 		return EX_R_UPSTREAM_TLS;
+	if (err ==
+	    -EACCES) /* the parent found it to be the host's own, or not allowed (any more) */
+		return EX_R_RESERVED_DENY;
 	return err == -ETIMEDOUT ? EX_R_TIMEOUT : EX_R_UPSTREAM_UNREACHABLE;
 }
 
@@ -114,7 +117,7 @@ void ex_conn_dial_failed(struct ex_conn *c, int err)
 {
 	if (c->state == EX_CONN_ALPN) {
 		/* The first request will try again, and can be told why it failed. */
-		ex_side_close(&c->server, c->px->loop);
+		ex_conn_hang_up(c);
 		ex_conn_alpn_known(c);
 		return;
 	}

@@ -82,6 +82,11 @@ static int receive_blob(int fd, struct ex_span *ret)
 
 /* ---- the command ---- */
 
+static bool on_terminal(void)
+{
+	return isatty(STDIN_FILENO) || isatty(STDOUT_FILENO) || isatty(STDERR_FILENO);
+}
+
 static void reset_signals(void)
 {
 	sigset_t none;
@@ -97,6 +102,9 @@ static _Noreturn void exec_command(const struct ex_child_spec *spec)
 	int r;
 
 	reset_signals();
+	/* kill(0) reaches the whole process group, also what is outside the PID namespace. */
+	if (!on_terminal())
+		(void)setsid();
 	r = ex_environ_prepare(spec->id);
 	if (r == 0)
 		r = ex_confine_self(spec->id);
@@ -124,10 +132,11 @@ static void pass_on(int sig)
 
 static void install_handlers(void)
 {
-	static const int passed[] = { SIGTERM, SIGHUP, SIGUSR1, SIGUSR2 };
+	static const int passed[] = { SIGTERM, SIGHUP, SIGUSR1, SIGUSR2, SIGINT, SIGQUIT };
 	struct sigaction act = { .sa_handler = pass_on, .sa_flags = SA_RESTART };
 
-	for (size_t i = 0; i < EX_ARRAY_SIZE(passed); i++)
+	/* On a terminal the last two reach the command without us. */
+	for (size_t i = 0; i < EX_ARRAY_SIZE(passed) - (on_terminal() ? 2 : 0); i++)
 		(void)sigaction(passed[i], &act, NULL);
 }
 
@@ -232,7 +241,7 @@ int ex_child_start(const struct ex_child_spec *spec, struct ex_child *ret)
 		close(pair[0]);
 		return r;
 	}
-	*ret = (struct ex_child){ .pid = pid, .control = pair[0] };
+	*ret = (struct ex_child){ .pid = pid, .control = pair[0], .own_session = !on_terminal() };
 	return 0;
 }
 

@@ -11,152 +11,11 @@
 #include "agent/core/loop.h"
 #include "agent/dns/names.h"
 #include "agent/gate/gate.h"
-#include "agent/run/parent.h"
+#include "agent/run/parent_priv.h"
 
 #define NAMES_MAX 16384
 #define TTL_MAX   86400 /* seconds an address may be known for, whatever is asked */
 #define IPC_BATCH 64    /* messages dealt with per wake-up */
-
-struct ex_parent {
-	struct ex_parent_config cfg;
-	struct ex_loop *loop;
-	struct ex_watch ipc, events, signals;
-	int signal_fd;
-	struct ex_names *names;
-	struct ex_name_classes *classes;
-	uint8_t spki[EX_IPC_SPKI_MAX];
-	size_t spki_len;
-	bool ready;
-	bool proxy_gone;
-	bool child_gone;
-};
-
-/* ---- requests of the proxy: nothing in them is trusted ---- */
-
-/* The class of one address under all its names, in the kernel before anyone hears of it. */
-static int learn_address(struct ex_parent *p, const struct ex_ip *ip, struct ex_span name,
-			 uint64_t ttl_ms)
-{
-	struct ex_span names[EX_NAMES_PER_ADDR_MAX];
-	uint64_t now = ex_loop_now(p->loop);
-	struct ex_tables fresh = { 0 };
-	uint32_t klass = 0;
-	size_t n;
-	int r;
-
-	if (ex_judge_answer(p->cfg.rs, ip).verdict != EX_V_ALLOW)
-		return -EACCES;
-	r = ex_names_add(p->names, ip, name, now, ttl_ms);
-	if (r < 0)
-		return r;
-	if (!ex_name_selects(p->cfg.rs, ip))
-		return 0; /* known by what it is: a name gives it nothing */
-	n = ex_names_of(p->names, ip, now, names, EX_NAMES_PER_ADDR_MAX);
-	r = ex_name_class(p->classes, names, n, &klass, &fresh);
-	if (r < 0 || klass == 0) /* 0: the name may be asked for, but no rule leads to it */
-		return r;
-	if (fresh.n_rules)
-		r = ex_gate_add_class(p->cfg.gate, p->cfg.ns->ifindex, &fresh);
-	return r < 0 ? r : ex_gate_learn(p->cfg.gate, p->cfg.ns->ifindex, ip, klass, ttl_ms);
-}
-
-static int learn(struct ex_parent *p, const struct ex_ipc_learn *msg)
-{
-	struct ex_span name = ex_ipc_name_get(&msg->name);
-	uint32_t ttl = msg->ttl < TTL_MAX ? msg->ttl : TTL_MAX;
-	int r = 0;
-
-	if (!name.len || msg->n_addrs > EX_IPC_ADDRS_MAX)
-		return -EINVAL;
-	if (ex_judge_dns(p->cfg.rs, name).verdict != EX_V_ALLOW)
-		return -EACCES;
-	for (uint32_t i = 0; i < msg->n_addrs && r == 0; i++)
-		r = learn_address(p, &msg->addrs[i], name, (uint64_t)ttl * 1000);
-	return r;
-}
-
-static void answer(struct ex_parent *p, const void *msg, size_t len, int fd)
-{
-	/* The proxy may have only so many requests waiting that every answer has room. */
-	if (ex_ipc_send(p->cfg.ipc, msg, len, fd) < 0)
-		ex_debug("the proxy does not take its answer");
-}
-
-static void answer_done(struct ex_parent *p, uint32_t type, uint32_t id, int err, int fd)
-{
-	struct ex_ipc_done done = { .head = { type, id }, .err = err };
-
-	answer(p, &done, sizeof(done), fd);
-}
-
-static void mint(struct ex_parent *p, const struct ex_ipc_mint *msg)
-{
-	struct ex_ipc_minted minted = { .head = { EX_IPC_MINTED, msg->head.id }, .err = -EACCES };
-	struct ex_span name = ex_ipc_name_get(&msg->name);
-	int n;
-
-	if (name.len && ex_ruleset_intercepts(p->cfg.rs, name)) {
-		n = ex_ca_sign(p->cfg.ca, name, p->spki, p->spki_len, minted.der);
-		minted.err = n < 0 ? n : 0;
-		minted.len = n < 0 ? 0 : (uint32_t)n;
-	}
-	answer(p, &minted, sizeof(minted), -1);
-}
-
-static void open_udp(struct ex_parent *p, const struct ex_ipc_udp *msg)
-{
-	const struct ex_netns *ns = p->cfg.ns;
-	int fd = -EINVAL;
-
-	/* Only towards the workload's own address: the socket can speak to nobody else. */
-	if ((ex_ip_eq(&msg->src, &ns->ip4) || (ns->v6 && ex_ip_eq(&msg->src, &ns->ip6))) &&
-	    ex_ip_is4(&msg->src) == ex_ip_is4(&msg->dst) && msg->sport && msg->dport)
-		fd = ex_netns_udp(ns, &msg->src, msg->sport, &msg->dst, msg->dport);
-	answer_done(p, EX_IPC_UDP_READY, msg->head.id, fd < 0 ? fd : 0, fd);
-	if (fd >= 0)
-		close(fd);
-}
-
-static int take_ready(struct ex_parent *p, const struct ex_ipc_ready *msg)
-{
-	if (p->ready || msg->spki_len == 0 || msg->spki_len > sizeof(msg->spki))
-		return -EBADMSG;
-	memcpy(p->spki, msg->spki, msg->spki_len);
-	p->spki_len = msg->spki_len;
-	p->ready = true;
-	return 0;
-}
-
-/* Negative: the proxy broke the protocol. */
-static int take_message(struct ex_parent *p, const union ex_ipc_message *msg)
-{
-	enum ex_ipc_type type = msg->head.type;
-
-	if (!p->ready && type != EX_IPC_READY)
-		return -EBADMSG;
-	switch (type) {
-	case EX_IPC_READY:
-		return take_ready(p, &msg->ready);
-	case EX_IPC_LEARN:
-		answer_done(p, EX_IPC_LEARNED, msg->head.id, learn(p, &msg->learn), -1);
-		return 0;
-	case EX_IPC_MINT:
-		mint(p, &msg->mint);
-		return 0;
-	case EX_IPC_UDP:
-		open_udp(p, &msg->udp);
-		return 0;
-	case EX_IPC_AUDIT:
-		ex_audit_write(p->cfg.audit, &msg->audit.record);
-		return 0;
-	case EX_IPC_LEARNED:
-	case EX_IPC_MINTED:
-	case EX_IPC_UDP_READY:
-	case EX_IPC_INVALID:
-		break;
-	}
-	return -EBADMSG;
-}
 
 /* Nothing opens: its sockets are closed, so the kernel gate finds none to steer to and denies. */
 static void lose_proxy(struct ex_parent *p, const char *why)
@@ -186,7 +45,7 @@ static void on_ipc(struct ex_watch *w, uint32_t events)
 			lose_proxy(p, "ended");
 			return;
 		}
-		if (n < 0 || take_message(p, &msg) < 0) {
+		if (n < 0 || ex_parent_take(p, &msg) < 0) {
 			lose_proxy(p, "sent what it must not and was ended");
 			return;
 		}
@@ -279,15 +138,19 @@ static void on_signal(struct ex_watch *w, uint32_t events)
 
 static int watch_signals(struct ex_parent *p)
 {
-	static const int taken[] = { SIGCHLD, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2 };
+	static const int taken[] = { SIGCHLD, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2, SIGINT, SIGQUIT };
+	size_t n = EX_ARRAY_SIZE(taken);
 	sigset_t set;
 
+	/* From a terminal the last two go to the command as well, whose matter they are. */
+	if (!p->cfg.child->own_session) {
+		n -= 2;
+		(void)signal(SIGINT, SIG_IGN);
+		(void)signal(SIGQUIT, SIG_IGN);
+	}
 	sigemptyset(&set);
-	for (size_t i = 0; i < EX_ARRAY_SIZE(taken); i++)
+	for (size_t i = 0; i < n; i++)
 		sigaddset(&set, taken[i]);
-	/* From the terminal these go to the command as well, whose matter they are. */
-	(void)signal(SIGINT, SIG_IGN);
-	(void)signal(SIGQUIT, SIG_IGN);
 	(void)signal(SIGPIPE, SIG_IGN);
 	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
 		return -errno;
@@ -363,5 +226,6 @@ int ex_parent_run(struct ex_parent *p)
 	if (!p->proxy_gone)
 		on_ipc(&p->ipc, 0);
 	on_events(&p->events, 0);
+	ex_parent_record_left_out(p);
 	return ex_child_exit_status(p->cfg.child);
 }

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <netinet/in.h>
+
+#include "agent/proxy/datagram.h"
+#include "agent/run/dial.h"
+
+int ex_dial(const struct ex_ip *ip, uint16_t port, uint8_t proto, uint32_t scope)
+{
+	int type = (proto == IPPROTO_TCP ? SOCK_STREAM : SOCK_DGRAM) | SOCK_CLOEXEC | SOCK_NONBLOCK;
+	struct sockaddr_storage to;
+	socklen_t len = ex_sockaddr_write(ip, port, &to);
+	EX_AUTO_CLOSE int fd = socket(to.ss_family, type, 0);
+
+	if (fd < 0)
+		return -errno;
+	if (to.ss_family == AF_INET6)
+		((struct sockaddr_in6 *)&to)->sin6_scope_id = scope;
+	if (connect(fd, (struct sockaddr *)&to, len) < 0 && errno != EINPROGRESS)
+		return -errno;
+	return EX_TAKE_FD(fd);
+}
+
+/* The kernel answers a connect to an address of the host with that address as the source. */
+bool ex_dial_is_own(const struct ex_ip *ip)
+{
+	EX_AUTO_CLOSE int fd = ex_dial(ip, 9, IPPROTO_UDP, 0);
+	struct sockaddr_storage own = { 0 };
+	socklen_t len = sizeof(own);
+	struct ex_ip source;
+	uint16_t port;
+
+	if (fd < 0)
+		return false; /* no route: the dial will fail with the true cause */
+	if (getsockname(fd, (struct sockaddr *)&own, &len) < 0 ||
+	    !ex_sockaddr_read(&own, &source, &port))
+		return true;
+	return ex_ip_eq(&source, ip);
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What parent.c, requests.c and intake.c share. Nobody else includes this. */
+#ifndef EXEAT_AGENT_RUN_PARENT_PRIV_H
+#define EXEAT_AGENT_RUN_PARENT_PRIV_H
+
+#include "agent/core/ipc.h"
+#include "agent/core/loop.h"
+#include "agent/run/parent.h"
+
+/* Records a second that the proxy may write, and at once; the workload decides how many there are.
+ */
+#define EX_RECORDS_PER_SEC 200
+#define EX_RECORDS_BURST   2000
+
+struct ex_parent {
+	struct ex_parent_config cfg;
+	struct ex_loop *loop;
+	struct ex_watch ipc, events, signals;
+	int signal_fd;
+	struct ex_names *names;
+	struct ex_name_classes *classes;
+	uint8_t spki[EX_IPC_SPKI_MAX];
+	size_t spki_len;
+	bool ready;
+	uint64_t tokens_at; /* ms: when the record bucket was last filled */
+	uint32_t tokens;
+	uint32_t left_out; /* records that found the bucket empty */
+	bool proxy_gone;
+	bool child_gone;
+};
+
+/* requests.c: deals with one message; negative: the proxy broke the protocol. */
+EX_MUST_CHECK int ex_parent_take(struct ex_parent *p, const union ex_ipc_message *msg);
+
+/* intake.c: writes a record of the proxy, when it is one; negative as above. */
+EX_MUST_CHECK int ex_parent_record(struct ex_parent *p, const struct ex_audit_record *rec);
+
+/* intake.c: says how many records were left out, when some were. */
+void ex_parent_record_left_out(struct ex_parent *p);
+
+#endif
