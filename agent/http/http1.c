@@ -4,7 +4,8 @@
  * refuses every byte that is not plainly legal; llhttp then parses exactly the bytes our reader
  * has delimited. A message is accepted only when both saw the same fields, the same framing and
  * the same end. So llhttp's tolerances (leading blank lines, extra spaces, any two bytes
- * behind a chunk) are never reached, and an error in one of the readers is a refusal, not a smuggled request.
+ * behind a chunk) are never reached, and an error in one of the readers is a refusal, not a
+ * smuggled request.
  *
  * The head is collected in a buffer of its own, bounded by EX_H1_HEAD_MAX, and parsed at once: how
  * the bytes were split on the wire cannot change what is understood.
