@@ -17,6 +17,7 @@ others=$(grep -hE '"target"' "$WORLD"/log/*.seen |
 	grep -v '"method": "POST", "target": "/v1/chat/completions"')
 same "the origins saw nothing but the allowed request" "$others" ""
 unseen "no other Host arrived" '"host": \[[^]]*(evil|,)'
+unseen "nothing arrived that overrides method or path" '"[Xx]-([Hh][Tt][Tt][Pp]-[Mm]ethod|[Oo]riginal|[Rr]ewrite)'
 unseen "nothing arrived with an Upgrade" '\["[Uu]pgrade"'
 
 # The body of a refusal says what was asked, which rule came nearest, why, and what to do.

@@ -268,7 +268,9 @@ world_nginx_conf() {
 	# shellcheck disable=SC2016 # nginx's variables
 	local proxy='location / { proxy_pass http://127.0.0.1:9001; proxy_http_version 1.1;
 		proxy_set_header Host $http_host; proxy_set_header Connection ""; proxy_buffering off; }
-		location = /plain { return 200 "ok\n"; }'
+		location = /plain { return 200 "ok\n"; }
+		location = /to-metadata { return 302 http://169.254.169.254/; }
+		location = /to-evil { return 302 https://evil.example/; }'
 	cat <<-END
 		pid $WORLD/pid/nginx.pid; daemon off; worker_processes 1; user root;
 		error_log $WORLD/log/nginx.error warn;

@@ -80,10 +80,18 @@ CASES = [
     ("a comma in Host", req(host=AUTHORITY + ",evil.example"), [BAD]),
     ("brackets around a name in Host", req(host="[evil.example]"), [BAD]),
     ("a zone in Host", req(host="[fe80::1%25eth0]"), [((400, 421), ("http-malformed", "host-mismatch"))]),
+    ("a name of other letters in Host", req(host="api.open\xd0\xb0i.com"), [((400, 421), None)]),
+    ("an underscore in Host", req(host="api_openai.com"), [((400, 421, 403), None)] if MODE == "tls" else [((400, 200), None)]),
     ("another port in Host", req(host=HOST + ":25" if ":" not in HOST else "[%s]:25" % HOST), [((400, 421, 403), None)]),
     ("absolute form to another host", req(target="https://evil.example" + CHAT), [((400, 421), None)]),
     ("authority form", req(target="evil.example:443"), [((400,), None)]),
     ("asterisk form", req("OPTIONS", "*", body=None), [((400, 403), None)]),
+    # headers that change what the request means
+    ("X-HTTP-Method-Override", req(headers=["X-HTTP-Method-Override: DELETE"]), [((400, 403, 200), None)]),
+    ("X-Original-URL", req(headers=["X-Original-URL: /v1/files"]), [((400, 403, 200), None)]),
+    ("X-Rewrite-URL", req(headers=["X-Rewrite-URL: /v1/files"]), [((400, 403, 200), None)]),
+    ("Expect: 100-continue", req(headers=["Expect: 100-continue"]), [200]),
+    ("an unknown expectation", req(headers=["Expect: 200-maybe"]), [((400, 417, 403), None)]),
     # framing
     ("length and chunked together", raw("Content-Length: 5", "Transfer-Encoding: chunked", body=b"0\r\n\r\n"), [BAD]),
     ("two lengths", raw("Content-Length: 13", "Content-Length: 5"), [BAD]),

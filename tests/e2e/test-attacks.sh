@@ -1,0 +1,100 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Known ways around an egress filter, by their numbers in docs/attacks.md, as far as no other test of
+# this folder tries them.
+# shellcheck disable=SC2016 # what stands in single quotes runs inside
+
+# shellcheck source=tests/lib/e2e.sh
+. "$(dirname "$0")/../lib/e2e.sh"
+world_enter "$@"
+world_up
+
+# ---- the first bytes of TLS ----
+for a in "$OPENAI4" "$OPENAI6"; do
+	tap_import "$(confined names sh -c 'getent ahosts api.openai.com >/dev/null; exec python3 "$@"' \
+		- "$CLIENTS/hellos.py" api.openai.com "$a" 2>&1)"
+done
+unseen "no hello of these arrived under another name" 'sni=(-|[^a]|a[^p])'
+
+# ---- sockets ----
+sniff_start sockets
+tap_import "$(confined names python3 "$CLIENTS/socket_cases.py" $EVIL4 $EVIL6 2>&1)"
+tap_import "$(SUDO_UID=65534 SUDO_GID=65534 confined names python3 "$CLIENTS/socket_cases.py" $EVIL4 $EVIL6 2>&1)"
+socat ABSTRACT-LISTEN:exeat-outside,fork SYSTEM:'echo OUTSIDE' >/dev/null 2>&1 &
+out=$(confined names socat -T3 - ABSTRACT-CONNECT:exeat-outside 2>&1 </dev/null)
+hasnt "attack 75: an abstract socket of the host" "$out" OUTSIDE
+out=$(confined names unshare -Urn sh -c 'ip link set lo up; ip tuntap add t0 mode tun; ip link; curl -sm3 http://169.254.169.254/' 2>&1)
+hasnt "attack 76: a namespace inside the namespace" "$out" SECRET
+out=$(: >"$WORLD/tmp/secret" && exec 7<>"$WORLD/tmp/secret" && confined names sh -c 'ls -l /proc/self/fd/' 2>&1)
+hasnt "attack 77: a descriptor of the caller" "$out" 'tmp/secret'
+sniff_stop sockets
+same "nothing of it arrived" "$(sniff_print sockets "host $EVIL4 or host $EVIL6")" ""
+
+# ---- names and ports ----
+confined names sh -c 'getent ahosts api.openai.com >/dev/null
+	for p in 22 25 80 53 853 8443 8080; do nc -zw2 203.0.113.10 $p && echo open $p; done' >"$WORLD/tmp/ports" 2>&1
+hasnt "attack 13: a rule for 443 opens no other port" "$(cat "$WORLD/tmp/ports")" open
+out=$(confined names dig +time=2 +tries=1 rebind.test 2>&1)
+has "attack 10: *.rebind.test is not rebind.test" "$out" REFUSED
+world_forget
+out=$(confined names dig +time=2 +tries=1 xgood.rebind.test.evil.example 2>&1)
+has "attack 12: a name that only contains the pattern" "$out" 'REFUSED|NXDOMAIN'
+refuse "attack 12: its zone hears nothing" asked xgood.rebind.test.evil.example
+out=$(confined names dig +time=2 +tries=1 xn--pi-5cd.openai.com 2>&1)
+has "attack 11: a homograph" "$out" REFUSED
+out=$(confined names curl -sSm5 -o /dev/null -w '%{http_code}' --noproxy '*' https://api.openai.com/plain 2>&1)
+has "attack 70: proxy variables mean nothing" "$out" 200
+out=$(HTTPS_PROXY=http://203.0.113.66:80 confined names curl -sSm5 https://api.openai.com/plain 2>&1)
+hasnt "attack 70: nor does a proxy outside help" "$out" '^ok|evil$|stolen'
+for to in to-metadata to-evil; do
+	world_forget
+	out=$(confined names curl -sSLm5 "https://api.openai.com/$to" 2>&1)
+	hasnt "attack 33: a redirect, $to" "$out" 'SECRET|evil$|stolen'
+	unseen "attack 33: arrives nowhere" '^(203\.0\.113\.66|169\.254|2001:db8:113::66)'
+done
+out=$(confined names curl -sSm5 https://8.8.8.8/dns-query 2>&1)
+hasnt "attack 59: DNS over HTTPS by address" "$out" '^(ok|evil)'
+out=$(confined names curl -sSm5 https://dns.google/dns-query 2>&1)
+has "attack 59: DNS over HTTPS by name" "$out" 'resolve'
+
+# ---- HTTP/2 ----
+for how in --http1.1 --http2; do
+	out=$(confined names curl -sS $how -m5 -w ' %{http_code}' https://api.openai.com/plain 2>&1)
+	has "attack 25: $how: the same allow" "$out" '200$'
+	out=$(confined names curl -sS $how -m5 -w ' %{http_code}' -X DELETE https://api.openai.com/plain 2>&1)
+	has "attack 25: $how: the same deny" "$out" '403$'
+	has "attack 25: $how: with its reason" "$out" "$(reason http-denied)"
+	out=$(confined names curl -sS $how -m5 -w ' %{http_code}' -H 'Host: evil.shared.test' https://ok.shared.test/ 2>&1)
+	has "attacks 14, 21: $how: another authority behind the SNI" "$out" '421$'
+done
+unseen "attacks 14, 21: arrived nowhere" 'host=evil'
+out=$(confined names curl -sSm5 --http2-prior-knowledge http://good.rebind.test/ 2>&1)
+hasnt "attack 26: prior-knowledge h2c" "$out" '^evil'
+
+# ---- addresses that hide others, under a policy that opens the world ----
+sniff_start hidden
+for a in '[::ffff:169.254.169.254]' '[::169.254.169.254]' '[64:ff9b::a9fe:a9fe]' '[64:ff9b:1::a9fe:a9fe]' \
+	'[2002:a9fe:a9fe::1]' '[2001:0:a9fe:a9fe::5601:5601]' '[fd00:ec2::254]' '[fd20:ce::254]' '[fe80::a9fe:a9fe%25eth0]' \
+	168.63.129.16 100.100.100.200 192.0.0.192 169.254.170.2 169.254.170.23 '[fd00:ec2::23]' \
+	0.0.0.0 127.1 255.255.255.255 224.0.0.1 240.0.0.1 '[::]' '[::1]' '[ff02::1]' \
+	'[::ffff:127.0.0.1]' '[64:ff9b::7f00:1]' "[::ffff:$OUTER4]" "[64:ff9b::c633:6402]" "[2002:c633:6402::1]"; do
+	for port in 80 9009; do
+		out=$(confined world curl -sSgm3 "http://$a:$port/" 2>&1)
+		hasnt "attacks 43-50: $a port $port, the world being open" "$out" 'SECRET|HOST-SERVICE'
+	done
+done
+sniff_stop hidden
+same "attacks 43-50: none of them was tried outside" "$(sniff_print hidden "tcp[tcpflags] & tcp-syn != 0 or (ip6 and tcp)")" ""
+
+# ---- the proxy cannot be talked to, the run not be changed from inside ----
+out=$(confined names sh -c 'for p in 1 80 443 8080 15001 15002 9090; do for a in 192.0.0.1 fd7e:a7c3:1b5d::1; do
+	nc -zw1 $a $p && echo open $a $p; done; done; ls -la /proc/1/fd /proc/1/root 2>&1; kill -KILL 1 && echo killed' 2>&1)
+hasnt "attack 85: no port of the gateway but DNS answers" "$out" 'open'
+hasnt "attack 85: the init's files are not to be seen" "$out" 'bpf|socket:'
+for _ in 1 2 3; do
+	confined names curl -sSm2 http://169.254.169.254/ >>"$WORLD/tmp/first" 2>&1
+	"$EXEAT" run -q -p "$POLICIES/names.yaml" -- sh -c ': >/dev/udp/203.0.113.66/443' 2>/dev/null
+done
+hasnt "attack 80: the first packet of a run meets the gates" "$(cat "$WORLD/tmp/first")" SECRET
+
+tap_done

@@ -1,0 +1,274 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Ways out of a run that do not go through the wire: descriptors, namespaces, sockets of the host,
+# process 1, the kernel's knobs; the host's own addresses; bytes that only some servers take for
+# HTTP; and using things up. As a user and as root.
+# shellcheck disable=SC2016 # what stands in single quotes runs inside
+
+# shellcheck source=tests/lib/e2e.sh
+. "$(dirname "$0")/../lib/e2e.sh"
+world_enter "$@"
+world_up
+
+here=$WORLD/tmp
+chmod 711 "$WORLD"
+
+# run POLICY USER COMMAND…
+run() {
+	"$EXEAT" run -q -p "$POLICIES/$1.yaml" --user "$2" --log "$WORLD/log/audit" -- "${@:3}"
+}
+
+# ---- system calls, process 1, knobs: the same for both ----
+cat >"$here/calls.py" <<'END'
+import ctypes, errno, fcntl, os, socket, subprocess
+
+libc = ctypes.CDLL(None, use_errno=True)
+
+def syscall(number, *args):
+    r = libc.syscall(ctypes.c_long(number), *[ctypes.c_long(a) if isinstance(a, int) else a for a in args])
+    if r < 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    return r
+
+def refused(what, fn):
+    try:
+        got = fn()
+        print(f"not ok - {what} (got {got!r})")
+    except OSError:
+        print(f"ok - {what}")
+
+def shell(command):
+    done = subprocess.run(["unshare", "-Urmpnf", "bash", "-ec", command], capture_output=True, text=True)
+    if done.returncode:
+        raise OSError(done.returncode, done.stderr)
+    return done.stdout
+
+def write(path):
+    with open(path, "w") as f:
+        return f.write("1")
+
+nothing = ctypes.create_string_buffer(256)
+for name, family in dict(TIPC=30, ALG=38, VSOCK=40, KCM=41, QIPCRTR=42, SMC=43, XDP=44, CAN=29, RDS=21,
+                         KEY=15, BLUETOOTH=31, none=2000).items():
+    refused(f"socket family {name}", lambda: syscall(41, family, 1, 0))
+refused("a family with bits above", lambda: syscall(41, 1 << 32 | 40, 1, 0))
+refused("the x32 call of socket()", lambda: syscall(0x40000000 | 41, 2, 1, 0))
+refused("io_uring", lambda: syscall(425, 8, nothing))
+refused("setns", lambda: syscall(308, os.open("/proc/self/ns/net", os.O_RDONLY), 0))
+refused("bpf", lambda: syscall(321, 0, nothing, 72))
+refused("typing into the terminal", lambda: fcntl.ioctl(0, 0x5412, b"x"))
+refused("mount", lambda: syscall(165, b"none", b"/mnt", b"tmpfs", 0, 0))
+refused("taking /run's cover off", lambda: syscall(166, b"/run", 2))
+refused("chroot", lambda: syscall(161, b"/tmp"))
+refused("a device node", lambda: os.mknod(os.environ["TMPDIR"] + "/disk", 0o60600, os.makedev(254, 0)))
+refused("a handle to a file", lambda: syscall(304, os.open("/", os.O_RDONLY), nothing, 0))
+refused("ptrace of process 1", lambda: syscall(101, 0x4206, 1, 0, 0))
+refused("a descriptor of process 1", lambda: syscall(438, os.pidfd_open(1), 3, 0))
+for part in "mem", "environ", "root/.", "fd/3":
+    refused(f"/proc/1/{part}", lambda: os.open(f"/proc/1/{part}", os.O_RDONLY))
+for knob in ("/proc/sys/kernel/core_pattern", "/proc/sys/net/ipv4/ip_forward", "/proc/sysrq-trigger",
+             "/sys/kernel/uevent_helper", "/sys/fs/cgroup/release_agent", "/sys/kernel/mm/ksm/run"):
+    refused(f"writing {knob}", lambda: write(knob))
+for command in ("umount /run", "umount /proc/sys", "mount -t proc proc /proc", "mount -t sysfs sysfs /sys",
+                "mount -t cgroup2 none /mnt", "mount --bind /run /mnt", "mount -o remount,rw,bind /sys"):
+    refused(f"in a user namespace: {command}", lambda: shell(command))
+for sig in 9, 19:
+    try:
+        os.kill(1, sig)
+    except OSError:
+        pass
+print("ok - process 1 lives on")
+END
+for user in nobody root; do
+	out=$(run sni $user python3 "$here/calls.py" 2>&1 </dev/null)
+	tap_import "$(sed "s/^\(ok\|not ok\) - /&$user: /" <<<"$out")"
+	has "$user: all of that was tried" "$out" 'process 1 lives on'
+done
+
+# ---- a socket for stdin, as node and sshd give it: its namespace is the outer one ----
+cat >"$here/netlink.py" <<'END'
+import fcntl, os, socket, struct
+
+def attr(kind, data):
+    return struct.pack("HH", 4 + len(data), kind) + data + bytes(-len(data) % 4)
+
+def ask(kind, flags, body):
+    nl.send(struct.pack("IHHII", 16 + len(body), kind, flags | 5, 1, 0) + body)
+    reply = nl.recv(65536)
+    return struct.unpack("i", reply[16:20])[0] if struct.unpack("H", reply[4:6])[0] == 2 else 0
+
+def link(index=0, flags=0, change=0):
+    return struct.pack("BxHiII", 0, 0, index, flags, change)
+
+nl = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0)
+nl.bind((0, 0))
+try:
+    ns = fcntl.ioctl(0, 0x894C)  # SIOCGSKNS
+    print("OPEN: the namespace of stdin")
+    ask(88, 0, bytes(4) + attr(1, struct.pack("i", 77)) + attr(3, struct.pack("I", ns)))
+    info = attr(18, attr(1, b"macvlan\0") + attr(2, attr(1, struct.pack("I", 4))))
+    for i in range(2, 9):
+        if ask(16, 0x600, link() + attr(3, b"mv\0") + attr(5, struct.pack("I", i)) +
+               attr(37, struct.pack("i", 77)) + info) == 0:
+            print("OPEN: an interface on the host's uplink")
+except OSError as e:
+    print("stdin:", e)
+# the namespace at the other end of eth0 has a number here
+there = attr(46, struct.pack("i", 0))
+if ask(18, 0, link(2) + there) == 0:
+    print("OPEN: the gate's interface can be looked at")
+if ask(16, 0, link(2, 0, 1) + there) == 0:
+    print("OPEN: the gate's interface goes down")
+if ask(17, 0, link(2) + there) == 0:
+    print("OPEN: the gate's interface is deleted")
+print("tried")
+END
+cat >"$here/with-socket.py" <<'END'
+import socket, subprocess, sys
+ours, theirs = socket.socketpair()
+sys.exit(subprocess.run(sys.argv[1:], stdin=theirs).returncode)
+END
+for user in nobody root; do
+	out=$(python3 "$here/with-socket.py" "$EXEAT" run -q -p "$POLICIES/sni.yaml" --user $user -- \
+		python3 "$here/netlink.py" 2>&1)
+	has "$user: netlink was tried" "$out" '^tried'
+	hasnt "$user: no other namespace is in reach" "$out" 'OPEN'
+done
+
+# ---- unix sockets of the host ----
+cat >"$here/listen.py" <<'END'
+import os, socket, sys, threading, time
+os.umask(0)
+if len(sys.argv) > 2:
+    os.chdir(sys.argv[2])
+s = socket.socket(socket.AF_UNIX)
+s.bind(sys.argv[1])
+s.listen(8)
+while True:
+    s.accept()[0].send(b"HOST-SERVICE")
+END
+cat >"$here/dial.py" <<'END'
+import socket, sys
+for path in sys.argv[1:]:
+    s = socket.socket(socket.AF_UNIX)
+    try:
+        s.connect(path.replace("@", "\0"))
+        print(path, s.recv(99))
+    except OSError as e:
+        print(path, e)
+END
+mkdir -p /run/service "$here/dir"
+python3 "$here/listen.py" /run/service/sock &
+python3 "$here/listen.py" "$here/before.sock" &
+unshare -n python3 "$here/listen.py" "$here/elsewhere.sock" &
+world_wait 5 test -S "$here/elsewhere.sock" -a -S "$here/before.sock" -a -S /run/service/sock
+for user in nobody root; do
+	out=$(cd /run/service && run sni $user python3 "$here/dial.py" sock /run/service/sock ../service/sock 2>&1)
+	hasnt "$user: the working directory does not lead under /run's cover" "$out" 'HOST-SERVICE'
+	out=$(run sni $user python3 "$here/dial.py" "$here/before.sock" 2>&1)
+	hasnt "$user: a socket outside of /run is covered" "$out" 'HOST-SERVICE'
+	out=$(run sni $user python3 "$here/dial.py" "$here/elsewhere.sock" 2>&1)
+	hasnt "$user: also one of another network namespace" "$out" 'HOST-SERVICE'
+done
+
+# ---- the host's own addresses, old and new ----
+cat >"$here/http.sh" <<'END'
+for a; do printf '%s ' "$a"; curl -sgm3 --http0.9 "http://$a/" | head -c 200; echo; done
+END
+host=("$OUTER4:9009" "[$OUTER6]:9009" 127.0.0.1:9009 127.1:9009 0.0.0.0:9009 "[::1]:9009" 192.0.0.1:9009
+	"[::ffff:$OUTER4]:9009" '[64:ff9b::c633:6402]:9009' '[2002:c633:6402::1]:9009' "$META4" "[$META6]"
+	'[64:ff9b::a9fe:a9fe]' 2852039166 0xa9fea9fe)
+for user in nobody root; do
+	out=$(run world $user bash "$here/http.sh" "${host[@]}" 2>&1)
+	hasnt "$user: the world is not the host, nor its metadata" "$out" 'HOST-SERVICE|SECRET'
+done
+
+# ---- what only some servers take for a request must not pass as an unknown protocol ----
+cat >"$here/http-like.py" <<'END'
+import socket, time
+HOST = b"Host: evil.shared.test\r\nConnection: close\r\n\r\n"
+GET = b"GET / HTTP/1.1\r\n" + HOST
+cases = {
+    "another character in the method": [b"M_X / HTTP/1.1\r\n" + HOST],
+    "a digit in the method": [b"GET1 / HTTP/1.1\r\n" + HOST],
+    "a long method": [b"A" * 30 + b" / HTTP/1.1\r\n" + HOST],
+    "a vertical tab in front": [b"\x0b" + GET],
+    "a unit separator in front": [b"\x1f" + GET],
+    "many empty lines in front": [b"\r\n" * 2100, GET],
+    "a long target, cut": [b"FOO /" + b"a" * 4200, b" HTTP/1.1\r\n" + HOST],
+    "a lower case version": [b"FOO / http/1.1\r\n" + HOST],
+    "a ClientHello in an SSLv2 record": [bytes.fromhex(
+        "803b 0103030012000000200000 9d00009c00002f0000350000ff00000a".replace(" ", "")) + b"R" * 32],
+}
+address = socket.getaddrinfo("good.rebind.test", 80, socket.AF_INET, socket.SOCK_STREAM)[0][4]
+for what, parts in cases.items():
+    s = socket.create_connection(address, 5)
+    s.settimeout(5)
+    reply = b""
+    try:
+        for part in parts:
+            s.sendall(part)
+            time.sleep(0.15)
+        while got := s.recv(4096):
+            reply += got
+    except OSError:
+        pass
+    passed = b" 200 " in reply or b"nginx" in reply
+    print(f"{'not ok' if passed else 'ok'} - {what}{' ' + repr(reply[:80]) if passed else ''}")
+END
+world_forget
+out=$(run names nobody python3 "$here/http-like.py" 2>&1)
+tap_import "$out"
+same "every case was tried" "$(grep -c 'ok - ' <<<"$out")" 9
+unseen "no server saw a request for a name that no rule allows" 'evil\.shared\.test'
+
+# ---- SIGKILL while it starts ----
+cat >"$here/eager.sh" <<'END'
+while :; do curl -sm1 http://169.254.169.254/; curl -skm1 https://203.0.113.66/; done >>"$1" 2>/dev/null
+END
+: >"$here/leak"
+chmod 666 "$here/leak"
+for i in $(seq 1 25); do
+	run sni nobody bash "$here/eager.sh" "$here/leak" 2>/dev/null &
+	sleep "0.$(printf %03d $((i * 8)))"
+	kill -KILL $! && wait $! 2>/dev/null
+done 2>/dev/null
+same "killed at any moment of its start: nothing leaks" "$(cat "$here/leak")" ""
+none_left() { ! pgrep -f 'eager[.]sh|exeat-(proxy|init)' && ! pgrep -x 'exeat|exeat-proxy|exeat-init'; }
+world_wait 5 none_left
+same "and no process is left" "$(pgrep -af 'eager[.]sh' | head -n3)" ""
+
+# ---- using things up: the run suffers, nothing else does ----
+cat >"$here/hold.py" <<'END'
+import socket, time
+held = []
+for i in range(220):
+    s = socket.socket()
+    s.setblocking(False)
+    s.connect_ex(("203.0.113.50", 7777) if i < 180 else ("192.0.0.1", 53))
+    held.append(s)
+print("held", flush=True)
+time.sleep(6)
+END
+ticks() { awk '{print $14 + $15}' "/proc/$1/stat"; }
+(
+	ulimit -n 256
+	run l4 nobody python3 "$here/hold.py" >"$here/held" 2>&1
+) &
+job=$!
+world_wait 10 grep -q held "$here/held"
+sleep 1
+proxy=$(pgrep -xn exeat-proxy)
+spent=$(ticks "$proxy")
+sleep 1
+spent=$(($(ticks "$proxy") - spent))
+if [ "$spent" -lt 50 ]; then
+	tap_ok "without descriptors left the proxy waits, it does not spin"
+else
+	tap_not_ok "without descriptors left the proxy waits, it does not spin" "$spent ticks in a second"
+fi
+out=$(run l4 nobody bash -c "echo through | nc -N -w3 $ECHO4 7777" 2>&1)
+same "another run does not feel it" "$out" through
+wait $job
+
+tap_done
