@@ -14,7 +14,7 @@ example() { # NAME COMMAND…
 for dir in "$TOP"/examples/*/; do
 	name=$(basename "$dir")
 	check "$name has a README" test -s "$dir/README.md"
-	check "$name has a policy that starts" example "$name" true
+	[ ! -e "$dir/policy.yaml" ] || check "$name has a policy that starts" example "$name" true
 done
 
 for f in 4 6; do
