@@ -220,8 +220,9 @@ static enum h1_state state_after_head(const struct ex_h1 *p)
 
 static enum ex_h1_event head_complete(struct ex_h1 *p)
 {
-	if (!ex_h1_second_reads(p, p->buf, p->len) || !p->ll_head_done ||
-	    p->ll_headers + 1 != p->lines.n)
+	if (!ex_h1_second_reads(p, p->buf, p->len))
+		return ex_h1_break_malformed(p, ex_h1_second_complaint(p));
+	if (!p->ll_head_done || p->ll_headers + 1 != p->lines.n)
 		return ex_h1_break_malformed(p, "malformed head");
 	if (ex_h1_head_read(p) < 0)
 		return p->state == H1_BROKEN ? EX_H1_BAD

@@ -125,6 +125,11 @@ void ex_h1_second_start(struct ex_h1 *p)
 	p->ll_head_done = p->ll_done = p->ll_chunk = false;
 }
 
+const char *ex_h1_second_complaint(const struct ex_h1 *p)
+{
+	return p->ll.error == HPE_INVALID_METHOD ? "unknown method" : "malformed head";
+}
+
 unsigned ex_h1_second_minor(const struct ex_h1 *p)
 {
 	return p->ll.http_minor;

@@ -156,6 +156,8 @@ static void test_unknown_and_lower_case_methods_are_refused(void **state)
 	(void)state;
 	assert_all_good(good, EX_ARRAY_SIZE(good));
 	assert_all_bad(bad, EX_ARRAY_SIZE(bad));
+	assert_bad((struct bytes)B("QUERY / HTTP/1.1\r\nHost: a.b\r\n\r\n"), EX_R_HTTP_MALFORMED);
+	assert_string_equal(whole.error, "unknown method");
 }
 
 static void test_attack_06_crlf_and_controls_in_fields_are_refused(void **state)
