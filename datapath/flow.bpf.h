@@ -24,8 +24,9 @@ INLINE __u16 flow_rule_port(const struct pkt *p)
 
 INLINE struct ex_flow_key flow_key(const struct pkt *p)
 {
-	struct ex_flow_key key = { .remote = pkt_remote(p)->ip, .proto = p->proto };
+	struct ex_flow_key key __attribute__((aligned(8))) = { .proto = p->proto };
 
+	addr_copy(&key.remote, pkt_remote(p));
 	if (proto_is_icmp(p->proto)) {
 		key.local_port = p->sport; /* identifier; dport is 0 */
 	} else {
@@ -41,7 +42,8 @@ INLINE struct ex_flow_state *flow_find(void *flows, const struct pkt *p,
 {
 	struct ex_flow_state *flow = bpf_map_lookup_elem(flows, key);
 
-	/* Signed: another CPU may have seen the flow at a later tick than this packet began with. */
+	/* Signed: another CPU may have seen the flow at a later tick than this packet began with.
+	 */
 	if (!flow || (__s64)(p->now - flow->seen) > (__s64)ex_flow_timeout(key->proto, flow->phase))
 		return NULL;
 	return flow;
@@ -121,6 +123,7 @@ INLINE bool flow_create(void *flows, const struct pkt *p, const struct ex_flow_k
 		.bytes = p->len,
 		.generation = p->generation,
 		.rule = p->rule.rule,
+		.counter = p->rule.counter,
 		.phase = EX_FLOW_OPENING,
 		.verdict = p->rule.verdict,
 		.kind = p->rule.kind,
@@ -152,6 +155,7 @@ INLINE enum ex_reason flow_rejudge(void *flows, struct pkt *p, const struct ex_f
 	p->rule.kind = flow->kind;
 	p->rule.reason = EX_R_ALLOWED;
 	p->rule.rule = flow->rule;
+	p->rule.counter = flow->counter;
 	if (flow->generation == p->generation)
 		return EX_R_ALLOWED;
 	policy_judge(p, flow_rule_port(p));
@@ -160,6 +164,7 @@ INLINE enum ex_reason flow_rejudge(void *flows, struct pkt *p, const struct ex_f
 		return EX_R_POLICY_CHANGED;
 	}
 	flow->rule = p->rule.rule;
+	flow->counter = p->rule.counter;
 	flow->generation = p->generation;
 	return EX_R_ALLOWED;
 }

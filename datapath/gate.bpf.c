@@ -26,25 +26,31 @@
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
+/* struct ethhdr, in words that need no byte to be picked out */
+struct link {
+	__be16 dest[3], source[3];
+	__be16 proto;
+};
+
 /* Step 2. Sets *ethertype. */
 INLINE enum ex_reason check_link(struct __sk_buff *skb, struct pkt *p, const struct ex_endpoint *ep,
 				 __u16 *ethertype)
 {
-	struct ethhdr eth;
+	struct link link;
 
 	if (skb->vlan_present)
 		return EX_R_VLAN;
-	if (bpf_skb_load_bytes(skb, 0, &eth, sizeof(eth)))
+	if (!READ(skb, 0, link))
 		return EX_R_MALFORMED;
-	*ethertype = bpf_ntohs(eth.h_proto);
+	*ethertype = bpf_ntohs(link.proto);
 	if (*ethertype == ETH_P_8021Q || *ethertype == ETH_P_8021AD || *ethertype == ETH_P_QINQ1)
 		return EX_R_VLAN;
-	p->group = eth.h_dest[0] & 1;
+	p->group = link.dest[0] & bpf_htons(0x0100);
 	if (!p->outbound)
 		return EX_R_ALLOWED;
-	if (!mac_eq(eth.h_source, ep->mac))
+	if (!mac_eq(link.source, ep->mac))
 		return EX_R_SOURCE_MAC;
-	return p->group || mac_eq(eth.h_dest, ep->gw_mac) ? EX_R_ALLOWED : EX_R_NEIGHBOUR;
+	return p->group || mac_eq(link.dest, ep->gw_mac) ? EX_R_ALLOWED : EX_R_NEIGHBOUR;
 }
 
 /* Steps 5 and 6. */
@@ -153,11 +159,15 @@ INLINE enum ex_reason judge_inbound(struct __sk_buff *skb, void *flows, struct p
 INLINE enum ex_reason judge(struct __sk_buff *skb, struct pkt *p)
 {
 	const struct ex_endpoint *ep = bpf_map_lookup_elem(&ex_endpoints, &p->ifindex);
-	void *flows = bpf_map_lookup_elem(&ex_flows, &p->ifindex);
 	enum ex_reason reason;
 	__u16 ethertype = 0;
+	void *flows;
 
-	if (!ep || !ep->policy || !flows)
+	if (!ep || !ep->policy)
+		return EX_R_NO_ENDPOINT;
+	p->slot = ep->slot;
+	flows = bpf_map_lookup_elem(&ex_flows, &p->slot);
+	if (!flows)
 		return EX_R_NO_ENDPOINT;
 	p->policy = ep->policy;
 	p->generation = ep->generation;

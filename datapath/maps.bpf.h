@@ -17,7 +17,7 @@ struct {
 	__uint(max_entries, 131072);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, struct ex_rule_key);
-	__type(value, struct ex_rule);
+	__type(value, struct ex_counted_rule);
 } ex_rules SEC(".maps");
 
 struct {
@@ -28,9 +28,9 @@ struct {
 	__type(value, struct ex_name);
 } ex_names SEC(".maps");
 
-/* One table an endpoint, so that none can use up the room of another. Key: ifindex. */
+/* One table an endpoint, so that none can use up the room of another. Key: ex_endpoint.slot. */
 struct {
-	__uint(type, BPF_MAP_TYPE_HASH_OF_MAPS);
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
 	__uint(max_entries, 1024);
 	__type(key, __u32);
 	__array(
@@ -76,10 +76,9 @@ struct {
 } ex_reasons SEC(".maps");
 
 struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 16384);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, struct ex_count_key);
+	__type(key, __u32);
 	__type(value, struct ex_count);
 } ex_rule_counts SEC(".maps");
 

@@ -40,14 +40,12 @@ struct nd_option {
 #define ND_ADVERT    136
 #define ND_HOP_LIMIT 255 /* RFC 4861 7.1: proves that nobody forwarded it */
 
-INLINE bool mac_eq(const __u8 *a, const __u8 *b)
+/* Both aligned to 2. */
+INLINE bool mac_eq(const void *a, const void *b)
 {
-	int i, differ = 0;
+	const __u16 *x = a, *y = b;
 
-#pragma unroll
-	for (i = 0; i < ETH_ALEN; i++)
-		differ |= a[i] ^ b[i];
-	return !differ;
+	return x[0] == y[0] && x[1] == y[1] && x[2] == y[2];
 }
 
 INLINE bool four_eq(const __u8 *four, const struct ex_ip *ip)
@@ -61,7 +59,7 @@ INLINE enum ex_reason arp_check(struct __sk_buff *skb, const struct pkt *p,
 {
 	const struct ex_ip *from = p->outbound ? &ep->ip4 : &ep->gw4;
 	const struct ex_ip *to = p->outbound ? &ep->gw4 : &ep->ip4;
-	const __u8 *mac = p->outbound ? ep->mac : ep->gw_mac;
+	const void *mac = p->outbound ? ep->mac : ep->gw_mac;
 	struct arp4 arp;
 
 	if (bpf_skb_load_bytes(skb, ETH_HLEN, &arp, sizeof(arp)) ||

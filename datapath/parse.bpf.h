@@ -2,9 +2,6 @@
 /*
  * From bytes to struct pkt. What is not understood to the last bit is denied: every function
  * returns EX_R_ALLOWED to go on, or the reason to stop.
- *
- * Bytes are copied with bpf_skb_load_bytes(): a frame crafted through AF_PACKET may hold no more
- * than its Ethernet header in linear memory.
  */
 #ifndef EXEAT_DATAPATH_PARSE_H
 #define EXEAT_DATAPATH_PARSE_H
@@ -50,9 +47,27 @@
 #define TCP_ACK     0x10
 #define TCP_CONTROL (TCP_FIN | TCP_SYN | TCP_RST | TCP_ACK)
 
+/* Where the transport header stands in nearly every packet. */
+#define L4_OF_IP4 (ETH_HLEN + sizeof(struct iphdr))
+#define L4_OF_IP6 (ETH_HLEN + sizeof(struct ipv6hdr))
+
+#define READ_L4(skb, p, var)                                                                       \
+	((p)->l4 == L4_OF_IP4   ? READ((skb), L4_OF_IP4, (var))                                    \
+	 : (p)->l4 == L4_OF_IP6 ? READ((skb), L4_OF_IP6, (var))                                    \
+				: bpf_skb_load_bytes((skb), (p)->l4, &(var), sizeof(var)) == 0)
+
 struct ports {
 	__be16 src, dst;
 };
+
+INLINE void addr_set6(union addr *a, const struct in6_addr *ip)
+{
+	int i;
+
+#pragma unroll
+	for (i = 0; i < 4; i++)
+		a->w[i] = ip->s6_addr32[i];
+}
 
 /* The IP packet must fill the frame, padding of a minimal frame aside. */
 INLINE bool frame_fits(const struct pkt *p)
@@ -85,7 +100,7 @@ INLINE enum ex_reason parse_ip4(struct __sk_buff *skb, struct pkt *p)
 	struct iphdr ip;
 	__u16 frag;
 
-	if (bpf_skb_load_bytes(skb, ETH_HLEN, &ip, sizeof(ip)))
+	if (!READ(skb, ETH_HLEN, ip))
 		return EX_R_MALFORMED;
 	if (ip.version != 4 || ip.ihl < 5)
 		return EX_R_MALFORMED;
@@ -171,12 +186,12 @@ INLINE enum ex_reason parse_ip6(struct __sk_buff *skb, struct pkt *p)
 	struct ipv6hdr ip;
 
 	p->is6 = true;
-	if (bpf_skb_load_bytes(skb, ETH_HLEN, &ip, sizeof(ip)))
+	if (!READ(skb, ETH_HLEN, ip))
 		return EX_R_MALFORMED;
 	if (ip.version != 6)
 		return EX_R_MALFORMED;
-	__builtin_memcpy(&p->src, &ip.saddr, sizeof(p->src));
-	__builtin_memcpy(&p->dst, &ip.daddr, sizeof(p->dst));
+	addr_set6(&p->src, &ip.saddr);
+	addr_set6(&p->dst, &ip.daddr);
 	p->l4 = ETH_HLEN + sizeof(ip);
 	p->end = p->l4 + bpf_ntohs(ip.payload_len);
 	if (!frame_fits(p))
@@ -209,7 +224,7 @@ INLINE enum ex_reason parse_tcp(struct __sk_buff *skb, struct pkt *p)
 	} tcp;
 	__u32 size;
 
-	if (bpf_skb_load_bytes(skb, p->l4, &tcp, sizeof(tcp)))
+	if (!READ_L4(skb, p, tcp))
 		return EX_R_MALFORMED;
 	size = (tcp.offset >> 4) * 4;
 	if (size < sizeof(struct tcphdr) || p->l4 + size > p->end)
@@ -228,7 +243,7 @@ INLINE enum ex_reason parse_udp(struct __sk_buff *skb, struct pkt *p)
 	struct udphdr udp;
 	__u32 size;
 
-	if (p->l4 + sizeof(udp) > p->end || bpf_skb_load_bytes(skb, p->l4, &udp, sizeof(udp)))
+	if (p->l4 + sizeof(udp) > p->end || !READ_L4(skb, p, udp))
 		return EX_R_MALFORMED;
 	size = bpf_ntohs(udp.len);
 	if (!udp.source || !udp.dest)
@@ -246,7 +261,7 @@ INLINE enum ex_reason parse_sctp(struct __sk_buff *skb, struct pkt *p)
 	struct ports ports;
 
 	/* common header and one chunk header */
-	if (p->l4 + 16 > p->end || bpf_skb_load_bytes(skb, p->l4, &ports, sizeof(ports)))
+	if (p->l4 + 16 > p->end || !READ_L4(skb, p, ports))
 		return EX_R_MALFORMED;
 	if (!ports.src || !ports.dst)
 		return EX_R_MALFORMED;
@@ -292,7 +307,7 @@ INLINE enum ex_reason parse_icmp(struct __sk_buff *skb, struct pkt *p)
 	/* ICMP of the other family means nothing to a receiver, or something to a sloppy one */
 	if (p->is6 != (p->proto == IPPROTO_ICMPV6))
 		return EX_R_MALFORMED;
-	if (p->l4 + sizeof(icmp) > p->end || bpf_skb_load_bytes(skb, p->l4, &icmp, sizeof(icmp)))
+	if (p->l4 + sizeof(icmp) > p->end || !READ_L4(skb, p, icmp))
 		return EX_R_MALFORMED;
 	p->key_port = icmp.type << 8 | icmp.code;
 	p->sport = icmp.id;

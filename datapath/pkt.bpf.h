@@ -39,6 +39,7 @@ struct judgement {
 	__u8 kind;    /* enum ex_kind */
 	__u16 reason; /* enum ex_reason; ALLOWED unless verdict is DENY */
 	__u32 rule;
+	__u32 counter; /* of the rule */
 };
 
 enum fragment {
@@ -52,6 +53,7 @@ struct pkt {
 	union addr judged; /* the destination, or the IPv4 address that it embeds */
 	__u64 now;
 	__u32 ifindex;
+	__u32 slot;                      /* of the flow table */
 	__u32 policy, generation, flags; /* read once, so that one packet sees one ruleset */
 	__u32 len;                       /* of the frame */
 	__u32 l4;                        /* offset of the transport header */
@@ -70,11 +72,37 @@ struct pkt {
 	struct judgement rule;
 };
 
+/*
+ * Copies what is at a constant offset of the frame into var; false when the frame is shorter.
+ * Directly where the bytes are linear, which they nearly always are; a frame crafted through
+ * AF_PACKET may hold no more than its Ethernet header there.
+ */
+#define READ(skb, offset, var)                                                                     \
+	({                                                                                         \
+		const void *data_ = (const void *)(long)(skb)->data + (offset);                    \
+		const void *end_ = (const void *)(long)(skb)->data_end;                            \
+		bool ok_ = data_ + sizeof(var) <= end_;                                            \
+		if (ok_)                                                                           \
+			(var) = *(const __typeof__(var) *)data_;                                   \
+		else                                                                               \
+			ok_ = bpf_skb_load_bytes((skb), (offset), &(var), sizeof(var)) == 0;       \
+		ok_;                                                                               \
+	})
+
 INLINE bool addr_eq(const union addr *a, const struct ex_ip *b)
 {
 	const __u64 *q = (const __u64 *)b;
 
 	return a->q[0] == q[0] && a->q[1] == q[1];
+}
+
+/* Wide copies: the ABI's byte arrays would be copied byte by byte. to is aligned to 8. */
+INLINE void addr_copy(void *to, const union addr *from)
+{
+	__u64 *q = to;
+
+	q[0] = from->q[0];
+	q[1] = from->q[1];
 }
 
 INLINE void addr_set4(union addr *a, __be32 four)

@@ -33,14 +33,17 @@ INLINE struct judgement judge_class(__u32 klass, __u8 proto, __u16 port)
 		.proto = bpf_htons(proto),
 		.port = bpf_htons(port),
 	};
+	const struct ex_counted_rule *found;
 	const struct ex_rule *rule;
 
 	if (!klass)
 		return j;
-	rule = bpf_map_lookup_elem(&ex_rules, &key);
-	if (!rule)
+	found = bpf_map_lookup_elem(&ex_rules, &key);
+	if (!found)
 		return j;
+	rule = &found->rule;
 	j.rule = rule->rule;
+	j.counter = found->counter;
 	switch (rule->verdict) {
 	case EX_V_ALLOW:
 	case EX_V_STEER:
@@ -61,9 +64,12 @@ INLINE struct judgement judge_class(__u32 klass, __u8 proto, __u16 port)
 
 INLINE struct judgement judge_prefix(__u32 policy, const union addr *ip, __u8 proto, __u16 port)
 {
-	struct ex_dest_key key = { .prefixlen = 32 + 128, .policy = policy, .ip = ip->ip };
-	const struct ex_dest *dest = bpf_map_lookup_elem(&ex_dests, &key);
+	struct ex_dest_key key
+		__attribute__((aligned(8))) = { .prefixlen = 32 + 128, .policy = policy };
+	const struct ex_dest *dest;
 
+	addr_copy(&key.ip, ip);
+	dest = bpf_map_lookup_elem(&ex_dests, &key);
 	return judge_class(dest ? dest->klass : 0, proto, port);
 }
 

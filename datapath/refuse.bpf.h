@@ -22,20 +22,20 @@
 /* A random number per load: what bears it on the way out is our own refusal. */
 const volatile __u32 refuse_mark = 0;
 
+/* One token, when there is one: `burst` at most, one more every `period` nanoseconds. */
 INLINE bool bucket_take(struct bucket *b, __u64 now, __u64 period, __u64 burst)
 {
-	__u64 gained = now - b->filled;
-	__u64 tokens = b->tokens + gained;
+	__s64 gained = now - b->filled; /* negative: another CPU has seen a later tick */
+	__u64 tokens = b->tokens;
 
-	if (tokens > period * burst || gained > period * burst)
-		tokens = period * burst;
-	b->filled = now;
-	if (tokens < period) {
-		b->tokens = tokens;
-		return false;
+	if (gained > 0) {
+		tokens += gained;
+		b->filled = now;
 	}
-	b->tokens = tokens - period;
-	return true;
+	if (tokens > period * burst)
+		tokens = period * burst;
+	b->tokens = tokens < period ? tokens : tokens - period;
+	return tokens >= period;
 }
 
 INLINE __u16 csum_fold(__s64 sum)

@@ -29,7 +29,7 @@ SUBPROG enum ex_reason fragment_first(struct pkt *p)
 
 	if (!p)
 		return EX_R_INTERNAL;
-	flows = bpf_map_lookup_elem(&ex_flows, &p->ifindex);
+	flows = bpf_map_lookup_elem(&ex_flows, &p->slot);
 	key = fragment_key(p);
 	return flows && flow_create(flows, p, &key) ? EX_R_ALLOWED : EX_R_TABLE_FULL;
 }
@@ -42,7 +42,7 @@ SUBPROG enum ex_reason fragment_later(struct pkt *p)
 
 	if (!p)
 		return EX_R_INTERNAL;
-	flows = bpf_map_lookup_elem(&ex_flows, &p->ifindex);
+	flows = bpf_map_lookup_elem(&ex_flows, &p->slot);
 	if (!flows)
 		return EX_R_FRAGMENT;
 	key = fragment_key(p);
@@ -50,6 +50,7 @@ SUBPROG enum ex_reason fragment_later(struct pkt *p)
 	if (!first || first->generation != p->generation)
 		return EX_R_FRAGMENT;
 	p->rule.rule = first->rule;
+	p->rule.counter = first->counter;
 	return EX_R_ALLOWED;
 }
 
@@ -111,7 +112,7 @@ SUBPROG enum ex_reason error_related(struct __sk_buff *skb, struct pkt *p)
 
 	if (!p)
 		return EX_R_INTERNAL;
-	flows = bpf_map_lookup_elem(&ex_flows, &p->ifindex);
+	flows = bpf_map_lookup_elem(&ex_flows, &p->slot);
 	if (!flows || !quoted_read(skb, p, &q))
 		return EX_R_NO_FLOW;
 	if (!addr_eq(p->outbound ? &q.dst : &q.src, p->outbound ? &p->src.ip : &p->dst.ip))
@@ -127,9 +128,11 @@ SUBPROG enum ex_reason error_related(struct __sk_buff *skb, struct pkt *p)
 		key.remote_port = p->outbound ? q.ports.src : q.ports.dst;
 	}
 	flow = flow_find(flows, p, &key);
-	if (!flow || (p->outbound && flow->verdict != EX_V_ALLOW))
+	if (!flow || flow->generation != p->generation ||
+	    (p->outbound && flow->verdict != EX_V_ALLOW))
 		return EX_R_NO_FLOW;
 	p->rule.rule = flow->rule;
+	p->rule.counter = flow->counter;
 	return EX_R_ALLOWED;
 }
 

@@ -8,33 +8,15 @@
 #define EVENT_PERIOD 1000000ull /* ns a token: 1000 a second ... */
 #define EVENT_BURST  1000       /* ... and so many at once */
 
-INLINE void count(struct ex_count *c, __u32 bytes)
+/* Per CPU, and no program on this CPU interrupts another: plain additions. */
+INLINE void count(void *map, __u32 key, __u32 bytes)
 {
-	c->packets++; /* per CPU, and TC programs are not interrupted by themselves */
-	c->bytes += bytes;
-}
+	struct ex_count *c = bpf_map_lookup_elem(map, &key);
 
-INLINE void count_reason(const struct pkt *p, __u32 reason)
-{
-	struct ex_count *c = bpf_map_lookup_elem(&ex_reasons, &reason);
-
-	if (c)
-		count(c, p->len);
-}
-
-INLINE void count_rule(const struct pkt *p)
-{
-	struct ex_count_key key = { .policy = p->policy, .rule = p->rule.rule };
-	struct ex_count first = { 1, p->len };
-	struct ex_count *c;
-
-	if (!key.rule)
+	if (!c)
 		return;
-	c = bpf_map_lookup_elem(&ex_rule_counts, &key);
-	if (c)
-		count(c, p->len);
-	else
-		bpf_map_update_elem(&ex_rule_counts, &key, &first, BPF_NOEXIST);
+	c->packets++;
+	c->bytes += bytes;
 }
 
 INLINE void event_fill(struct ex_event *ev, const struct pkt *p, enum ex_event_type type,
@@ -90,8 +72,9 @@ SUBPROG int event_send(struct pkt *p, enum ex_event_type type, enum ex_reason re
 
 INLINE int verdict_exit(struct __sk_buff *skb, struct pkt *p, enum ex_reason reason)
 {
-	count_reason(p, reason < EX_R_MAX ? reason : EX_R_INTERNAL);
-	count_rule(p);
+	count(&ex_reasons, reason < EX_R_MAX ? reason : EX_R_INTERNAL, p->len);
+	if (p->rule.counter)
+		count(&ex_rule_counts, p->rule.counter, p->len);
 	if (reason == EX_R_ALLOWED)
 		return TC_ACT_OK;
 	event_send(p, EX_EV_DENY, reason, 0, 0);

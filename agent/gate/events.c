@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Counters and flow events. */
+/* Flow events. */
 #include <errno.h>
 
 #include <bpf/bpf.h>
@@ -47,45 +47,4 @@ int ex_gate_events_drain(struct ex_gate *gate, void (*fn)(void *arg, const struc
 		gate_sweep(gate);
 	gate->event_fn = NULL;
 	return r < 0 ? r : 0;
-}
-
-/* A key that is not there counts as zero. */
-static int counter_read(const struct bpf_map *map, const void *key, struct ex_counter *ret)
-{
-	int cpus = libbpf_num_possible_cpus(), r, i;
-	EX_AUTO_FREE struct ex_count *each = NULL;
-
-	*ret = (struct ex_counter){ 0 };
-	if (cpus <= 0)
-		return -EIO;
-	each = calloc((size_t)cpus, sizeof(*each));
-	if (!each)
-		return -ENOMEM;
-	r = bpf_map_lookup_elem(bpf_map__fd(map), key, each);
-	if (r)
-		return r == -ENOENT ? 0 : r;
-	for (i = 0; i < cpus; i++) {
-		ret->packets += each[i].packets;
-		ret->bytes += each[i].bytes;
-	}
-	return 0;
-}
-
-int ex_gate_count_reason(struct ex_gate *gate, enum ex_reason reason, struct ex_counter *ret)
-{
-	uint32_t key = reason;
-
-	return counter_read(gate->skel->maps.ex_reasons, &key, ret);
-}
-
-int ex_gate_count_rule(struct ex_gate *gate, uint32_t ifindex, uint32_t rule,
-		       struct ex_counter *ret)
-{
-	const struct gate_port *port = gate_port_find(gate, ifindex);
-	struct ex_count_key key;
-
-	if (!port)
-		return -ENOENT;
-	key = (struct ex_count_key){ port->set.policy, rule };
-	return counter_read(gate->skel->maps.ex_rule_counts, &key, ret);
 }

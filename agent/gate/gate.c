@@ -84,6 +84,8 @@ int ex_gate_load(const struct ex_gate_limits *limits, struct ex_gate **ret)
 		r = gate_bpf__load(gate->skel);
 	if (!r)
 		r = gate_events_open(gate);
+	if (!r)
+		r = gate_counters_open(gate);
 	if (r) {
 		fprintf(stderr, "exeat: kernel gate: cannot load: %s\n%.*s", strerror(-r),
 			(int)chatter_len, chatter);
@@ -98,6 +100,7 @@ static void set_done(struct gate_set *set)
 {
 	free(set->dests);
 	free(set->rules);
+	free(set->counters);
 	memset(set, 0, sizeof(*set));
 }
 
@@ -118,6 +121,7 @@ void ex_gate_free(struct ex_gate *gate)
 		gate->ports = port->next;
 		port_free(port);
 	}
+	free(gate->spare_counters);
 	ring_buffer__free(gate->ring);
 	gate_bpf__destroy(gate->skel);
 	free(gate);
@@ -163,11 +167,15 @@ static int rules_write(struct ex_gate *gate, struct gate_set *set, const struct 
 	}
 	for (i = 0; i < t->n_rules; i++) {
 		struct ex_rule_key key = rule_key(set, &t->rules[i]);
+		struct ex_counted_rule value = { 0 };
 
 		if (!t->rules[i].klass || t->rules[i].klass > set->classes ||
 		    t->rules[i].prefix > 32)
 			return -EINVAL;
-		r = bpf_map_update_elem(fd, &key, &t->rules[i].value, BPF_ANY);
+		value.rule = t->rules[i].value;
+		r = gate_counter_of(gate, set, value.rule.rule, &value.counter);
+		if (!r)
+			r = bpf_map_update_elem(fd, &key, &value, BPF_ANY);
 		if (r)
 			return r;
 		set->rules[set->n_rules++] = key;
@@ -213,20 +221,6 @@ static void names_remove(struct ex_gate *gate, uint32_t policy)
 	}
 }
 
-static void counts_remove(struct ex_gate *gate, uint32_t policy)
-{
-	int fd = bpf_map__fd(gate->skel->maps.ex_rule_counts);
-	struct ex_count_key key, next;
-	bool more = bpf_map_get_next_key(fd, NULL, &next) == 0;
-
-	while (more) {
-		key = next;
-		more = bpf_map_get_next_key(fd, &key, &next) == 0;
-		if (key.policy == policy)
-			bpf_map_delete_elem(fd, &key);
-	}
-}
-
 static void set_remove(struct ex_gate *gate, struct gate_set *set)
 {
 	size_t i;
@@ -235,10 +229,9 @@ static void set_remove(struct ex_gate *gate, struct gate_set *set)
 		bpf_map_delete_elem(bpf_map__fd(gate->skel->maps.ex_dests), &set->dests[i]);
 	for (i = 0; i < set->n_rules; i++)
 		bpf_map_delete_elem(bpf_map__fd(gate->skel->maps.ex_rules), &set->rules[i]);
-	if (set->policy) {
+	if (set->policy)
 		names_remove(gate, set->policy);
-		counts_remove(gate, set->policy);
-	}
+	gate_counters_release(gate, set);
 	set_done(set);
 }
 
@@ -273,6 +266,26 @@ struct gate_port *gate_port_find(const struct ex_gate *gate, uint32_t ifindex)
 	return NULL;
 }
 
+static bool slot_taken(const struct ex_gate *gate, uint32_t slot)
+{
+	const struct gate_port *port;
+
+	for (port = gate->ports; port; port = port->next)
+		if (port->slot == slot)
+			return true;
+	return false;
+}
+
+static int slot_find(const struct ex_gate *gate, uint32_t *ret)
+{
+	uint32_t n = bpf_map__max_entries(gate->skel->maps.ex_flows);
+
+	for (*ret = 0; *ret < n; ++*ret)
+		if (!slot_taken(gate, *ret))
+			return 0;
+	return -E2BIG;
+}
+
 static int port_new(struct ex_gate *gate, uint32_t ifindex, struct gate_port **ret)
 {
 	size_t size = bpf_map__value_size(gate->skel->maps.ex_ports);
@@ -289,10 +302,12 @@ static int port_new(struct ex_gate *gate, uint32_t ifindex, struct gate_port **r
 				     sizeof(struct ex_flow_state), gate->flow_limit, NULL);
 	r = port->flows < 0 ? port->flows : 0;
 	if (!r)
+		r = slot_find(gate, &port->slot);
+	if (!r)
 		r = bpf_map_update_elem(bpf_map__fd(gate->skel->maps.ex_ports), &ifindex, zero,
 					BPF_ANY);
 	if (!r)
-		r = bpf_map_update_elem(bpf_map__fd(gate->skel->maps.ex_flows), &ifindex,
+		r = bpf_map_update_elem(bpf_map__fd(gate->skel->maps.ex_flows), &port->slot,
 					&port->flows, BPF_ANY);
 	if (r) {
 		port_free(port);
@@ -310,7 +325,7 @@ static int port_new(struct ex_gate *gate, uint32_t ifindex, struct gate_port **r
  */
 static int wait_for_packets(struct ex_gate *gate, const struct gate_port *port)
 {
-	return bpf_map_update_elem(bpf_map__fd(gate->skel->maps.ex_flows), &port->ifindex,
+	return bpf_map_update_elem(bpf_map__fd(gate->skel->maps.ex_flows), &port->slot,
 				   &port->flows, BPF_ANY);
 }
 
@@ -331,6 +346,7 @@ int ex_gate_publish(struct ex_gate *gate, uint32_t ifindex, const struct ex_endp
 	if (!r) {
 		value.policy = fresh.policy;
 		value.generation = ++gate->last_generation;
+		value.slot = port->slot;
 		r = bpf_map_update_elem(bpf_map__fd(gate->skel->maps.ex_endpoints), &ifindex,
 					&value, BPF_ANY);
 	}
@@ -398,7 +414,7 @@ void ex_gate_forget(struct ex_gate *gate, uint32_t ifindex)
 		return;
 	*at = port->next;
 	bpf_map_delete_elem(bpf_map__fd(gate->skel->maps.ex_endpoints), &ifindex);
-	bpf_map_delete_elem(bpf_map__fd(gate->skel->maps.ex_flows), &ifindex); /* waits */
+	bpf_map_delete_elem(bpf_map__fd(gate->skel->maps.ex_flows), &port->slot); /* waits */
 	bpf_map_delete_elem(bpf_map__fd(gate->skel->maps.ex_ports), &ifindex);
 	set_remove(gate, &port->set);
 	port_free(port);

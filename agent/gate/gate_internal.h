@@ -17,11 +17,14 @@ struct gate_set {
 	size_t n_dests;
 	struct ex_rule_key *rules;
 	size_t n_rules, cap_rules;
+	uint32_t *counters; /* by rule id; 0 = none yet */
+	size_t n_counters;
 };
 
 struct gate_port {
 	struct gate_port *next;
 	uint32_t ifindex;
+	uint32_t slot;
 	int flows; /* map fd */
 	struct ex_endpoint ep;
 	struct gate_set set;
@@ -32,11 +35,18 @@ struct ex_gate {
 	struct ring_buffer *ring;
 	struct gate_port *ports;
 	uint32_t flow_limit;
+	uint32_t *spare_counters; /* a stack of keys of ex_rule_counts */
+	size_t n_spare_counters;
 	uint32_t last_policy, last_class, last_generation;
 	void (*event_fn)(void *arg, const struct ex_event *ev);
 	void *event_arg;
 	uint64_t swept; /* when the tables were swept last, ns */
 };
+
+/* counters.c */
+int gate_counters_open(struct ex_gate *gate);
+int gate_counter_of(struct ex_gate *gate, struct gate_set *set, uint32_t rule, uint32_t *ret);
+void gate_counters_release(struct ex_gate *gate, struct gate_set *set);
 
 struct gate_port *gate_port_find(const struct ex_gate *gate, uint32_t ifindex);
 int gate_events_open(struct ex_gate *gate);

@@ -5,11 +5,12 @@
  * IPv4-mapped (::ffff:a.b.c.d), so one table and one lookup serve both families.
  *
  * How a packet is judged: (policy, destination) -> class by longest prefix; (class, protocol, port)
- * -> verdict by longest prefix. The compiler bakes precedence into the tables: the class of a prefix
- * carries every rule that covers the prefix, and the entry of a port range carries the merged
- * verdict of every rule that covers the range, so that one lookup in each is the whole answer and
- * "deny beats allow whatever the prefix" holds by construction. An address learned from DNS has a
- * second class in the name table; the two verdicts are merged: deny, then allow, then steer.
+ * -> verdict by longest prefix. The compiler bakes precedence into the tables: the class of a
+ * prefix carries every rule that covers the prefix, and the entry of a port range carries the
+ * merged verdict of every rule that covers the range, so that one lookup in each is the whole
+ * answer and "deny beats allow whatever the prefix" holds by construction. An address learned from
+ * DNS has a second class in the name table; the two verdicts are merged: deny, then allow, then
+ * steer.
  */
 #ifndef EXEAT_ABI_H
 #define EXEAT_ABI_H
@@ -52,20 +53,23 @@ struct ex_ip {
 };
 
 /* Endpoint flags. */
-#define EX_EP_CARRY (1u << 0)  /* allowed TCP and UDP go to the proxy too, which carries them (run) */
+#define EX_EP_CARRY                                                                                \
+	(1u << 0) /* allowed TCP and UDP go to the proxy too, which carries them (run) */
 #define EX_EP_SILENT (1u << 1) /* drop silently instead of RST / ICMP admin-prohibited */
 
 /* Map ex_endpoints: key __u32 ifindex of the host end of the veth. */
 struct ex_endpoint {
-	__u32 policy; /* current policy id; 0 = none: deny everything */
-	__u32 flags;  /* EX_EP_* */
+	__u32 policy;     /* current policy id; 0 = none: deny everything */
+	__u32 flags;      /* EX_EP_* */
 	struct ex_ip ip4; /* the workload's own addresses; all zero = has none of this family */
 	struct ex_ip ip6;
 	struct ex_ip gw4; /* its next hops: the only targets of ARP and neighbour discovery */
 	struct ex_ip gw6;
-	__u8 mac[6];    /* the workload's MAC */
-	__u8 gw_mac[6]; /* the host end's MAC */
+	__u8 mac[6];      /* the workload's MAC */
+	__u8 gw_mac[6];   /* the host end's MAC */
 	__u32 generation; /* changes whenever live flows have to be judged again */
+	__u32 slot;       /* of its tables in ex_flows; set by the gate */
+	__u32 pad;
 };
 
 /* Map ex_dests (LPM trie): prefixlen counts policy (32) and address (0..128; IPv4 /n is 96+n). */
@@ -79,10 +83,10 @@ struct ex_dest_key {
 #define EX_POLICY_PREFILTER 0xffffffffu
 
 enum ex_prefilter_count { /* keys of the per-CPU map ex_prefiltered */
-	EX_PREFILTER_PASSED = 0,
-	EX_PREFILTER_DENIED = 1,
-	EX_PREFILTER_MALFORMED = 2,
-	EX_PREFILTER_COUNTS = 3,
+			  EX_PREFILTER_PASSED = 0,
+			  EX_PREFILTER_DENIED = 1,
+			  EX_PREFILTER_MALFORMED = 2,
+			  EX_PREFILTER_COUNTS = 3,
 };
 
 struct ex_dest {
@@ -121,7 +125,7 @@ struct ex_rule {
 };
 
 /*
- * Map ex_flows: key ifindex, value a hash table of that endpoint's flows. One entry holds both
+ * Map ex_flows: key slot, value a hash table of that endpoint's flows. One entry holds both
  * directions. Remote is the far end whoever opened the flow; ICMP echo: local_port is the
  * identifier, remote_port 0.
  */
@@ -130,7 +134,8 @@ struct ex_flow_key {
 	__be16 local_port;
 	__be16 remote_port;
 	__u8 proto;
-	__u8 part; /* 0 = a flow; EX_PART_* = a datagram in fragments, its id in place of the ports */
+	__u8 part; /* 0 = a flow; EX_PART_* = a datagram in fragments, its id in place of the ports
+		    */
 	__u8 pad[2];
 };
 
@@ -152,11 +157,11 @@ struct ex_flow_state {
 	__u64 bytes;
 	__u32 generation; /* of the endpoint when it was judged last */
 	__u32 rule;
-	__u8 phase;   /* enum ex_flow_phase */
-	__u8 verdict; /* EX_V_ALLOW or EX_V_STEER */
-	__u8 kind;    /* enum ex_kind */
-	__u8 fins;    /* 1 = from the workload, 2 = from the far end */
-	__u32 pad;
+	__u8 phase;    /* enum ex_flow_phase */
+	__u8 verdict;  /* EX_V_ALLOW or EX_V_STEER */
+	__u8 kind;     /* enum ex_kind */
+	__u8 fins;     /* 1 = from the workload, 2 = from the far end */
+	__u32 counter; /* of the rule */
 };
 
 /* Nanoseconds without a packet after which a flow is not one any more. */
@@ -179,15 +184,20 @@ static inline __u64 ex_flow_timeout(__u8 proto, __u8 phase)
 	return 0;
 }
 
-/* Per-CPU maps ex_reasons (key: reason) and ex_rule_counts (key below). */
-struct ex_count_key {
-	__u32 policy;
-	__u32 rule;
-};
-
+/*
+ * Per-CPU arrays: ex_reasons (key: reason) and ex_rule_counts (key: a counter that the gate gives
+ * to each rule of each ruleset; 0 = no rule, or none was left).
+ */
 struct ex_count {
 	__u64 packets;
 	__u64 bytes;
+};
+
+/* Value of map ex_rules: the rule as the policy emits it, and where its packets are counted. */
+struct ex_counted_rule {
+	struct ex_rule rule;
+	__u32 counter; /* key of ex_rule_counts */
+	__u32 pad;
 };
 
 enum ex_event_type {
@@ -215,7 +225,7 @@ struct ex_event {
 	__u64 bytes;
 };
 
-_Static_assert(sizeof(struct ex_endpoint) == 88, "ABI");
+_Static_assert(sizeof(struct ex_endpoint) == 96, "ABI");
 _Static_assert(sizeof(struct ex_dest_key) == 24, "ABI");
 _Static_assert(sizeof(struct ex_name_key) == 20, "ABI");
 _Static_assert(sizeof(struct ex_name) == 16, "ABI");

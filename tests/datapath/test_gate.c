@@ -184,14 +184,14 @@ static void test_learned_address_is_allowed_while_it_lives(void **state)
 	assert_int_equal(out("203.0.113.5", IPPROTO_TCP, 8444), EX_R_DEFAULT_DENY);
 	assert_int_equal(out("203.0.113.6", IPPROTO_TCP, 8443), EX_R_DEFAULT_DENY);
 	learn("203.0.113.5", 2, 0);
-	learn("2001:db9::5", 2, 1);
+	learn("2001:db9::6", 2, 1); /* a life is never cut short, so another address */
 	usleep(20000);
 	assert_int_equal(bench_out(&(struct pkt_spec){ .dst = "203.0.113.5",
 						       .proto = IPPROTO_TCP,
 						       .sport = 40001,
 						       .dport = 8443 }),
 			 EX_R_DEFAULT_DENY);
-	assert_int_equal(bench_out(&(struct pkt_spec){ .dst = "2001:db9::5",
+	assert_int_equal(bench_out(&(struct pkt_spec){ .dst = "2001:db9::6",
 						       .proto = IPPROTO_TCP,
 						       .sport = 40001,
 						       .dport = 8443 }),
