@@ -4,6 +4,7 @@
  * told; ex_channel_open() tells it everything. It reads /dev/urandom once, in ares_init_options().
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
@@ -18,9 +19,24 @@ enum {
 
 /* ---- sockets ---- */
 
+static ex_resolver_dial_fn dial_fn;
+static void *dial_arg;
+
+void ex_resolver_set_dial(ex_resolver_dial_fn fn, void *arg)
+{
+	dial_fn = fn;
+	dial_arg = arg;
+}
+
+/* Which server is meant is known at connect only: until then the number is held by standard input.
+ */
 static ares_socket_t sock_open(int family, int type, int proto, void *arg)
 {
-	(void)arg;
+	struct ex_channel *ch = arg;
+
+	ch->opening_tcp = type == SOCK_STREAM;
+	if (dial_fn)
+		return fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
 	return socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, proto);
 }
 
@@ -30,21 +46,55 @@ static int sock_close(ares_socket_t fd, void *arg)
 	return close(fd);
 }
 
-/* c-ares 1.18 has no scope ids; a link-local server gets its interface here. */
+static const struct ex_resolver_server *server_of(const struct ex_channel *ch,
+						  const struct sockaddr *sa)
+{
+	const struct sockaddr_in *in4 = (const void *)sa;
+	const struct sockaddr_in6 *in6 = (const void *)sa;
+	bool v4 = sa->sa_family == AF_INET;
+	uint16_t port = ntohs(v4 ? in4->sin_port : in6->sin6_port);
+	struct ex_ip ip;
+
+	if (v4)
+		ip = ex_ip_from4(&in4->sin_addr);
+	else
+		memcpy(ip.b, &in6->sin6_addr, sizeof(ip.b));
+	for (size_t i = 0; i < ch->n_servers; i++)
+		if (ex_ip_eq(&ch->servers[i].ip, &ip) && ch->servers[i].port == port)
+			return &ch->servers[i];
+	return NULL;
+}
+
+static int dial_server(ares_socket_t fd, const struct ex_resolver_server *server, bool tcp)
+{
+	int dialled = dial_fn(dial_arg, server, tcp), r;
+
+	if (dialled < 0) {
+		errno = -dialled;
+		return -1;
+	}
+	r = dup3(dialled, fd, O_CLOEXEC);
+	close(dialled);
+	return r < 0 ? -1 : 0;
+}
+
 static int sock_connect(ares_socket_t fd, const struct sockaddr *sa, ares_socklen_t len, void *arg)
 {
 	const struct ex_channel *ch = arg;
+	const struct ex_resolver_server *server = server_of(ch, sa);
 	struct sockaddr_in6 in6;
 
+	if (!server) {
+		errno = EACCES;
+		return -1;
+	}
+	if (dial_fn)
+		return dial_server(fd, server, ch->opening_tcp);
 	if (sa->sa_family != AF_INET6)
 		return connect(fd, sa, len);
+	/* c-ares 1.18 has no scope ids; a link-local server gets its interface here. */
 	memcpy(&in6, sa, sizeof(in6));
-	for (size_t i = 0; i < ch->n_servers; i++) {
-		const struct ex_resolver_server *s = &ch->servers[i];
-
-		if (memcmp(s->ip.b, &in6.sin6_addr, sizeof(s->ip.b)) == 0)
-			in6.sin6_scope_id = s->scope;
-	}
+	in6.sin6_scope_id = server->scope;
 	return connect(fd, (const struct sockaddr *)&in6, sizeof(in6));
 }
 

@@ -25,7 +25,8 @@ struct ex_channel_sock {
 struct ex_channel {
 	struct ex_loop *loop;
 	ares_channel ares;
-	unsigned depth; /* inside c-ares: it must not be closed */
+	unsigned depth;   /* inside c-ares: it must not be closed */
+	bool opening_tcp; /* what c-ares opened last, and is about to connect */
 	size_t n_servers;
 	struct ex_resolver_server servers[EX_CHANNEL_SERVERS];
 	struct ex_channel_sock socks[EX_CHANNEL_SOCKETS];

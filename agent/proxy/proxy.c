@@ -42,7 +42,7 @@ static void refuse_one(struct ex_proxy *px, int listener)
 	fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 	if (fd >= 0)
 		close(fd);
-	px->spare_fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	px->spare_fd = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3);
 }
 
 static void on_accept(struct ex_proxy *px, int listener)
@@ -80,7 +80,7 @@ static int listen_tcp(struct ex_proxy *px, const struct ex_proxy_config *config)
 
 	px->tcp[0].fn = on_accept4;
 	px->tcp[1].fn = on_accept6;
-	px->spare_fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	px->spare_fd = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3);
 	if (px->spare_fd < 0)
 		return -errno;
 	if (config->sockets[EX_SOCK_TCP4] >= 0)
@@ -98,6 +98,8 @@ static int build_dns(struct ex_proxy *px, const struct ex_proxy_config *config)
 	int r = ex_names_new(NAMES_MAX, &px->names);
 
 	ops.arg = px;
+	px->resolver_dial.fd = config->resolvers;
+	ex_resolver_set_dial(ex_resolver_dial, &px->resolver_dial);
 	if (r == 0)
 		r = ex_resolver_new(px->loop, config->servers, config->n_servers, &px->resolver);
 	if (r == 0)
@@ -186,12 +188,13 @@ static _Noreturn void proxy_main(const struct ex_proxy_config *config)
 /* Closes every descriptor but the standard ones and those of the configuration. */
 static int keep_only(const struct ex_proxy_config *config)
 {
-	int keep[EX_SOCK_MAX + 1], n = 0, from = 3;
+	int keep[EX_SOCK_MAX + 2], n = 0, from = 3;
 
 	for (size_t i = 0; i < EX_SOCK_MAX; i++)
 		if (config->sockets[i] >= 0)
 			keep[n++] = config->sockets[i];
 	keep[n++] = config->parent;
+	keep[n++] = config->resolvers;
 	/* A handful: pick the smallest one left, close up to it, go on behind it. */
 	for (int left = n; left > 0; left--) {
 		int least = -1;
@@ -219,26 +222,41 @@ static int make_pair(int pair[2])
 	return 0;
 }
 
-pid_t ex_proxy_start(struct ex_proxy_config *config, int *ret_ipc)
+static void close_pair(const int pair[2])
 {
-	int pair[2], r = make_pair(pair);
+	close(pair[0]);
+	close(pair[1]);
+}
+
+pid_t ex_proxy_start(struct ex_proxy_config *config, int ret_ipc[static 2])
+{
+	int requests[2], resolvers[2], r = make_pair(requests);
 	pid_t pid;
 
 	if (r < 0)
 		return r;
+	r = make_pair(resolvers);
+	if (r < 0) {
+		close_pair(requests);
+		return r;
+	}
 	pid = fork();
 	if (pid == 0) {
-		config->parent = pair[1];
+		config->parent = requests[1];
+		config->resolvers = resolvers[1];
 		if (keep_only(config) < 0)
 			_exit(1);
 		proxy_main(config);
 	}
-	close(pair[1]);
 	if (pid < 0) {
 		r = -errno;
-		close(pair[0]);
+		close_pair(requests);
+		close_pair(resolvers);
 		return r;
 	}
-	*ret_ipc = pair[0];
+	close(requests[1]);
+	close(resolvers[1]);
+	ret_ipc[0] = requests[0];
+	ret_ipc[1] = resolvers[0];
 	return pid;
 }

@@ -8,13 +8,14 @@
 #define EXEAT_AGENT_PROXY_PROXY_H
 
 #include "agent/core/loop.h"
-#include "agent/dns/resolver.h"
+#include "agent/proxy/resolver_dial.h"
 #include "policy/ruleset.h"
 
 struct ex_proxy_config {
 	struct ex_ruleset *rs;
 	int sockets[EX_SOCK_MAX]; /* listening, in the gateway namespace; -1 = none */
-	int parent;               /* seqpacket socket */
+	int resolvers; /* seqpacket socket on which sockets to the resolvers are asked for */
+	int parent;    /* seqpacket socket */
 	const struct ex_resolver_server *servers;
 	size_t n_servers;
 	struct ex_span roots; /* PEM: what upstream certificates are verified against */
@@ -26,7 +27,7 @@ struct ex_proxy_config {
  * should close its copies of the listening sockets once the kernel gate has them, so that they die
  * with the proxy. Negative errno on failure.
  */
-EX_MUST_CHECK pid_t ex_proxy_start(struct ex_proxy_config *config, int *ret_ipc);
+EX_MUST_CHECK pid_t ex_proxy_start(struct ex_proxy_config *config, int ret_ipc[static 2]);
 
 /* ---- inside the process ---- */
 
@@ -43,6 +44,7 @@ struct ex_proxy {
 	struct ex_ruleset *rs;
 	struct ex_ask *ask;
 	struct ex_names *names;
+	struct ex_resolver_dial resolver_dial;
 	struct ex_resolver *resolver;
 	struct ex_dns_gate *dns;
 	struct ex_dns_io *dns_io;

@@ -24,6 +24,7 @@ static void lose_proxy(struct ex_parent *p, const char *why)
 		return;
 	p->proxy_gone = true;
 	ex_watch_stop(p->loop, &p->ipc);
+	ex_watch_stop(p->loop, &p->resolvers);
 	kill(p->cfg.proxy, SIGKILL);
 	ex_error("the proxy %s: everything that needs it is refused from now on", why);
 	if (!p->ready)
@@ -52,6 +53,21 @@ static void on_ipc(struct ex_watch *w, uint32_t events)
 		if (!p->child_gone && p->ready && msg.head.type == EX_IPC_READY)
 			ex_loop_quit(p->loop); /* ex_parent_wait_ready() waits for this */
 	}
+}
+
+static void on_resolvers(struct ex_watch *w, uint32_t events)
+{
+	struct ex_parent *p = ex_container_of(w, struct ex_parent, resolvers);
+	union ex_ipc_message msg;
+	ssize_t n = ex_ipc_receive(p->cfg.resolvers, &msg, NULL);
+
+	(void)events;
+	if (n == -EAGAIN)
+		return;
+	if (n == 0)
+		ex_watch_stop(p->loop, &p->resolvers);
+	else if (n < 0 || ex_parent_take_resolver(p, &msg) < 0)
+		lose_proxy(p, "sent what it must not and was ended");
 }
 
 /* ---- events of the kernel gate ---- */
@@ -172,6 +188,7 @@ int ex_parent_new(const struct ex_parent_config *config, struct ex_parent **ret)
 	p->cfg = *config;
 	p->signal_fd = -1;
 	p->ipc.fn = on_ipc;
+	p->resolvers.fn = on_resolvers;
 	p->events.fn = on_events;
 	p->signals.fn = on_signal;
 	r = ex_loop_new(&p->loop);
@@ -183,6 +200,8 @@ int ex_parent_new(const struct ex_parent_config *config, struct ex_parent **ret)
 		r = watch_signals(p);
 	if (r == 0)
 		r = ex_watch_start(p->loop, &p->ipc, config->ipc, EPOLLIN);
+	if (r == 0)
+		r = ex_watch_start(p->loop, &p->resolvers, config->resolvers, EPOLLIN);
 	if (r == 0)
 		r = ex_watch_start(p->loop, &p->events, ex_gate_events_fd(config->gate), EPOLLIN);
 	if (r < 0) {

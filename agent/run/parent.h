@@ -7,6 +7,7 @@
 #define EXEAT_AGENT_RUN_PARENT_H
 
 #include "agent/audit/audit.h"
+#include "agent/dns/resolver.h"
 #include "agent/run/child.h"
 #include "agent/run/netns.h"
 
@@ -22,7 +23,10 @@ struct ex_parent_config { /* all borrowed */
 	const struct ex_netns *ns;
 	const struct ex_child *child;
 	pid_t proxy;
-	int ipc; /* this end of the proxy's socket */
+	int ipc;       /* this end of the proxy's socket */
+	int resolvers; /* and of the one for sockets to the resolvers */
+	const struct ex_resolver_server *servers;
+	size_t n_servers;
 };
 
 EX_MUST_CHECK int ex_parent_new(const struct ex_parent_config *config, struct ex_parent **ret);

@@ -15,7 +15,7 @@
 struct ex_parent {
 	struct ex_parent_config cfg;
 	struct ex_loop *loop;
-	struct ex_watch ipc, events, signals;
+	struct ex_watch ipc, resolvers, events, signals;
 	int signal_fd;
 	struct ex_names *names;
 	struct ex_name_classes *classes;
@@ -31,6 +31,9 @@ struct ex_parent {
 
 /* requests.c: deals with one message; negative: the proxy broke the protocol. */
 EX_MUST_CHECK int ex_parent_take(struct ex_parent *p, const union ex_ipc_message *msg);
+
+/* requests.c: a request for a socket to a resolver; as above. */
+EX_MUST_CHECK int ex_parent_take_resolver(struct ex_parent *p, const union ex_ipc_message *msg);
 
 /* intake.c: writes a record of the proxy, when it is one; negative as above. */
 EX_MUST_CHECK int ex_parent_record(struct ex_parent *p, const struct ex_audit_record *rec);

@@ -147,6 +147,29 @@ static int dial(struct ex_parent *p, const struct ex_ipc_dial *msg)
 	return r;
 }
 
+int ex_parent_take_resolver(struct ex_parent *p, const union ex_ipc_message *msg)
+{
+	const struct ex_ipc_dial *dial = &msg->dial;
+	struct ex_ipc_done done = { .head = { EX_IPC_DIALLED, msg->head.id } };
+	int fd = -EACCES, r;
+
+	if (msg->head.type != EX_IPC_DIAL)
+		return -EBADMSG;
+	for (size_t i = 0; i < p->cfg.n_servers && fd == -EACCES; i++) {
+		const struct ex_resolver_server *s = &p->cfg.servers[i];
+
+		if (ex_ip_eq(&s->ip, &dial->dst) && s->port == dial->port)
+			fd = ex_dial(&s->ip, s->port,
+				     dial->proto == IPPROTO_TCP ? IPPROTO_TCP : IPPROTO_UDP,
+				     s->scope);
+	}
+	done.err = fd < 0 ? fd : 0;
+	r = ex_ipc_send(p->cfg.resolvers, &done, sizeof(done), fd, false);
+	if (fd >= 0)
+		close(fd);
+	return r;
+}
+
 static int take_ready(struct ex_parent *p, const struct ex_ipc_ready *msg)
 {
 	if (p->ready || msg->spki_len == 0 || msg->spki_len > sizeof(msg->spki))

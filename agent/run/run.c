@@ -33,7 +33,7 @@ struct run {
 	struct ex_ruleset *rs;
 	struct ex_proxy_config proxy;
 	pid_t proxy_pid;
-	int ipc;
+	int ipc[2];
 	char *sockets;
 	struct ex_child child;
 	char *roots;
@@ -137,7 +137,7 @@ static int start_proxy(struct run *run)
 	run->proxy.n_servers = run->opt.n_dns;
 	run->proxy.roots = (struct ex_span){ run->roots, run->roots_len };
 	run->proxy.uid = PROXY_UID_BASE + (uid_t)getpid();
-	run->proxy_pid = ex_proxy_start(&run->proxy, &run->ipc);
+	run->proxy_pid = ex_proxy_start(&run->proxy, run->ipc);
 	return run->proxy_pid < 0 ? fail("cannot start the proxy", run->proxy_pid) : 0;
 }
 
@@ -271,7 +271,10 @@ static int start_parent(struct run *run)
 					.ns = &run->ns,
 					.child = &run->child,
 					.proxy = run->proxy_pid,
-					.ipc = run->ipc };
+					.ipc = run->ipc[0],
+					.resolvers = run->ipc[1],
+					.servers = run->opt.dns,
+					.n_servers = run->opt.n_dns };
 	int r = ex_parent_new(&cfg, &run->parent);
 
 	if (r == 0)
@@ -351,7 +354,7 @@ static void tear_down(struct run *run)
 
 int ex_cmd_run(int argc, char **argv)
 {
-	struct run run = { .ns = { .outer = -1, .gateway = -1 }, .log_fd = -1, .ipc = -1 };
+	struct run run = { .ns = { .outer = -1, .gateway = -1 }, .log_fd = -1, .ipc = { -1, -1 } };
 	int r = ex_run_options_parse(argc, argv, &run.opt);
 	int status = 125;
 
