@@ -14,7 +14,7 @@ struct rewritten {
 	char *bytes;
 	size_t len, cap;
 	size_t messages;
-	bool bad;
+	bool bad, too_large;
 };
 
 static inline void rewrite_add(struct rewritten *w, const char *bytes, size_t len)
@@ -79,11 +79,15 @@ static inline void rewrite_run(struct rewritten *w, bool request, const char *by
 		}
 	} while (ev == EX_H1_HEAD || ev == EX_H1_BODY || ev == EX_H1_END);
 	w->bad = ev == EX_H1_BAD;
+	w->too_large = w->bad && ex_h1_reason(p) == EX_R_HTTP_TOO_LARGE;
 	w->len = start; /* without the message that did not end */
 	ex_h1_free(p);
 }
 
-/* Aborts when the second pass differs from the first. Returns the messages of the first. */
+/*
+ * Aborts when the second pass differs from the first. Returns the messages of the first. What is
+ * written may be a few bytes and two fields longer, so a message at the limit is over it then.
+ */
 static inline size_t rewrite_check(bool request, const char *bytes, size_t len)
 {
 	struct rewritten one, two;
@@ -91,10 +95,9 @@ static inline size_t rewrite_check(bool request, const char *bytes, size_t len)
 
 	rewrite_run(&one, request, bytes, len);
 	rewrite_run(&two, request, one.bytes ? one.bytes : "", one.len);
-	assert(!two.bad);
-	assert(one.messages == two.messages);
-	assert(one.len == two.len);
-	assert(one.len == 0 || memcmp(one.bytes, two.bytes, one.len) == 0);
+	assert(!two.bad || two.too_large);
+	assert(two.bad || (one.messages == two.messages && one.len == two.len));
+	assert(two.len == 0 || memcmp(one.bytes, two.bytes, two.len) == 0);
 	n = one.messages;
 	free(one.bytes);
 	free(two.bytes);
