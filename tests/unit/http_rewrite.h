@@ -79,7 +79,7 @@ static inline void rewrite_run(struct rewritten *w, bool request, const char *by
 		}
 	} while (ev == EX_H1_HEAD || ev == EX_H1_BODY || ev == EX_H1_END);
 	w->bad = ev == EX_H1_BAD;
-	w->too_large = w->bad && ex_h1_reason(p) == EX_R_HTTP_TOO_LARGE;
+	w->too_large = w->bad && strstr(ex_h1_error(p), "too ") != NULL;
 	w->len = start; /* without the message that did not end */
 	ex_h1_free(p);
 }
