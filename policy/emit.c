@@ -14,12 +14,22 @@ struct segment {
 	struct ex_rule value;
 };
 
+/* A term and a range of ports in which it holds. */
+struct span {
+	uint32_t lo, hi;
+	size_t order; /* of the term in the class */
+	const struct ex_term *term;
+};
+
 struct emitter {
 	const struct ex_ruleset *rs;
 	const struct ex_class *c;
 	struct ex_rule_sink *out;
 	uint32_t klass;
 	uint8_t proto;
+	EX_VEC(struct span) spans;
+	EX_VEC(uint32_t) cuts;
+	bool named; /* some term is about this protocol in particular */
 	struct segment *seg;
 	size_t n_seg;
 	int err;
@@ -36,19 +46,18 @@ static struct ex_rule to_value(const struct ex_merge *m)
 	return v;
 }
 
-static struct ex_rule value_at(const struct emitter *e, uint8_t proto, uint16_t port)
+/* What the merged terms come to: the entry, or zeroes for none. */
+static struct ex_rule finish_value(const struct emitter *e, struct ex_merge *m, uint8_t proto,
+				   uint16_t port)
 {
-	struct ex_merge m = { 0 };
-
-	ex_merge_class(&m, e->rs, e->c, proto, port);
 	/* What a name says nothing about is left to the static class. */
-	if (m.verdict == EX_V_INVALID && e->out->names)
+	if (m->verdict == EX_V_INVALID && e->out->names)
 		return (struct ex_rule){ 0 };
-	ex_merge_finish(&m, e->rs, e->c->closed, proto, port);
+	ex_merge_finish(m, e->rs, e->c->closed, proto, port);
 	/* Default deny is silence, so that a name may add to it. */
-	if (m.verdict == EX_V_DENY && m.reason == EX_R_DEFAULT_DENY)
+	if (m->verdict == EX_V_DENY && m->reason == EX_R_DEFAULT_DENY)
 		return (struct ex_rule){ 0 };
-	return to_value(&m);
+	return to_value(m);
 }
 
 static bool same_value(const struct ex_rule *a, const struct ex_rule *b)
@@ -107,6 +116,8 @@ static void emit_ports(struct emitter *e, unsigned bits, uint32_t port, struct e
 		put(e, 16 + bits, (uint16_t)port, e->seg[first].value);
 }
 
+/* ---- the ports of one protocol, swept from low to high ---- */
+
 static int cmp_u32(const void *a, const void *b)
 {
 	const uint32_t *x = a, *y = b;
@@ -114,95 +125,166 @@ static int cmp_u32(const void *a, const void *b)
 	return *x < *y ? -1 : *x > *y;
 }
 
-struct cuts {
-	uint32_t *v;
-	size_t n, cap;
-};
+static int cmp_span(const void *a, const void *b)
+{
+	const struct span *x = a, *y = b;
 
-static int add_cut(struct cuts *cuts, uint32_t at)
+	if (x->lo != y->lo)
+		return x->lo < y->lo ? -1 : 1;
+	return x->order < y->order ? -1 : x->order > y->order;
+}
+
+static int add_cut(struct emitter *e, uint32_t at)
 {
 	uint32_t *slot;
 
 	if (at > 65535)
 		return 0;
-	slot = EX_VEC_ADD(cuts);
+	slot = EX_VEC_ADD(&e->cuts);
 	if (!slot)
 		return -ENOMEM;
 	*slot = at;
 	return 0;
 }
 
-/* Where the answer may change for this protocol because of one peer; is it named at all? */
-static int collect_peer_cuts(const struct emitter *e, const struct ex_rpeer *peer,
-			     struct cuts *cuts, bool *named)
+static int add_range(struct emitter *e, const struct ex_term *t, size_t order, uint32_t lo,
+		     uint32_t hi, bool holds)
+{
+	struct span *slot;
+	int r = add_cut(e, lo);
+
+	if (r == 0)
+		r = add_cut(e, hi + 1);
+	if (r < 0 || !holds)
+		return r;
+	slot = EX_VEC_ADD(&e->spans);
+	if (!slot)
+		return -ENOMEM;
+	*slot = (struct span){ lo, hi, order, t };
+	return 0;
+}
+
+/* holds: the peer is of the class; else only the places where its terms begin and end matter. */
+static int add_peer(struct emitter *e, const struct ex_rpeer *peer, size_t *order, bool holds)
 {
 	int r = 0;
 
-	for (size_t k = 0; k < peer->n_terms; k++) {
-		const struct ex_ports *p = peer->terms[k].ports;
+	for (size_t k = 0; r == 0 && k < peer->n_terms; k++) {
+		const struct ex_term *t = &peer->terms[k];
 
+		*order += 1;
 		/* toFQDNs without ports steers TCP and allows the rest */
-		*named |= !p && peer->terms[k].fqdn && e->proto == IPPROTO_TCP;
-		for (size_t j = 0; r == 0 && p && j < p->n; j++) {
-			if (p->v[j].any_proto || p->v[j].proto != e->proto)
-				continue;
-			*named = true;
-			r = add_cut(cuts, p->v[j].lo);
-			if (r == 0)
-				r = add_cut(cuts, p->v[j].hi + 1u);
+		e->named |= !t->ports && t->fqdn && e->proto == IPPROTO_TCP;
+		if (!t->ports)
+			r = add_range(e, t, *order, 0, 65535, holds);
+		for (size_t j = 0; r == 0 && t->ports && j < t->ports->n; j++) {
+			const struct ex_portset *s = &t->ports->v[j];
+
+			if (s->any_proto) {
+				r = add_range(e, t, *order, 0, 65535, holds);
+			} else if (s->proto == e->proto) {
+				e->named = true;
+				r = add_range(e, t, *order, s->lo, s->hi, holds);
+			}
 		}
 	}
 	return r;
 }
 
-static int collect_cuts(const struct emitter *e, struct cuts *cuts, bool *named)
+static int collect(struct emitter *e)
 {
 	const struct ex_ruleset *rs = e->rs;
-	int r = add_cut(cuts, 0);
+	size_t order = 0;
+	int r = add_cut(e, 0);
 
 	for (size_t i = 0; r == 0 && i < e->c->n_peers; i++)
-		r = collect_peer_cuts(e, &rs->peers[e->c->peers[i]], cuts, named);
+		r = add_peer(e, &rs->peers[e->c->peers[i]], &order, true);
 	/* see ex_merge_finish(): names matter where nothing else matches, and where they deny */
 	for (size_t i = 0; r == 0 && rs->default_allow && i < rs->n_name_peers; i++)
-		r = collect_peer_cuts(e, &rs->peers[rs->name_peers[i]], cuts, named);
+		r = add_peer(e, &rs->peers[rs->name_peers[i]], &order, false);
 	for (size_t i = 0; r == 0 && i < rs->n_name_denies; i++)
-		r = collect_peer_cuts(e, &rs->peers[rs->name_denies[i]], cuts, named);
+		r = add_peer(e, &rs->peers[rs->name_denies[i]], &order, false);
 	return r;
 }
 
-static int make_segments(struct emitter *e, struct cuts *cuts)
+/* Keeps active what still holds at `at` and lets in what begins there, in the order of terms. */
+static size_t advance(const struct emitter *e, const struct span **active, size_t n, size_t *next,
+		      uint32_t at)
 {
-	e->seg = calloc(cuts->n, sizeof(*e->seg));
-	if (!e->seg)
-		return -ENOMEM;
-	qsort(cuts->v, cuts->n, sizeof(*cuts->v), cmp_u32);
-	e->n_seg = 0;
-	for (size_t i = 0; i < cuts->n; i++) {
-		if (i && cuts->v[i] == cuts->v[i - 1])
-			continue;
-		e->seg[e->n_seg].lo = cuts->v[i];
-		e->seg[e->n_seg++].value = value_at(e, e->proto, (uint16_t)cuts->v[i]);
+	size_t kept = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		if (active[i]->hi >= at)
+			active[kept++] = active[i];
 	}
+	for (; *next < e->spans.n && e->spans.v[*next].lo <= at; *next += 1) {
+		size_t i = kept++;
+
+		for (; i > 0 && active[i - 1]->order > e->spans.v[*next].order; i--)
+			active[i] = active[i - 1];
+		active[i] = &e->spans.v[*next];
+	}
+	return kept;
+}
+
+static void sweep(struct emitter *e, const struct span **active)
+{
+	size_t n = 0, next = 0;
+
+	for (size_t i = 0; i < e->cuts.n; i++) {
+		uint32_t at = e->cuts.v[i];
+		struct ex_merge m = { 0 };
+
+		if (i && at == e->cuts.v[i - 1])
+			continue;
+		n = advance(e, active, n, &next, at);
+		for (size_t k = 0; k < n; k++)
+			ex_merge_term(&m, e->rs, active[k]->term, e->proto);
+		e->seg[e->n_seg].lo = at;
+		e->seg[e->n_seg++].value = finish_value(e, &m, e->proto, (uint16_t)at);
+	}
+}
+
+static int make_segments(struct emitter *e)
+{
+	EX_AUTO_FREE const struct span **active = calloc(e->spans.n + 1, sizeof(const void *));
+
+	e->seg = calloc(e->cuts.n, sizeof(*e->seg));
+	if (!e->seg || !active)
+		return -ENOMEM;
+	qsort(e->cuts.v, e->cuts.n, sizeof(*e->cuts.v), cmp_u32);
+	if (e->spans.n)
+		qsort(e->spans.v, e->spans.n, sizeof(*e->spans.v), cmp_span);
+	e->n_seg = 0;
+	sweep(e, active);
 	return 0;
 }
 
 static int emit_proto(struct emitter *e, uint8_t proto, struct ex_rule outer)
 {
-	struct cuts cuts = { 0 };
-	bool named = false;
 	int r;
 
 	e->proto = proto;
-	r = collect_cuts(e, &cuts, &named);
-	if (r == 0 && named) {
-		r = make_segments(e, &cuts);
+	e->named = false;
+	e->cuts.n = e->spans.n = 0;
+	r = collect(e);
+	if (r == 0 && e->named) {
+		r = make_segments(e);
 		if (r == 0)
 			emit_ports(e, 0, 0, outer);
 		free(e->seg);
 		e->seg = NULL;
 	}
-	free(cuts.v);
 	return r < 0 ? r : e->err;
+}
+
+/* What holds for every protocol: 255 is reserved, so no policy names it. */
+static struct ex_rule base_value(const struct emitter *e)
+{
+	struct ex_merge m = { 0 };
+
+	ex_merge_class(&m, e->rs, e->c, 255, 0);
+	return finish_value(e, &m, 255, 0);
 }
 
 /* Every protocol that a policy can name. */
@@ -213,14 +295,15 @@ int ex_emit_class(const struct ex_ruleset *rs, const struct ex_class *c, uint32_
 		  struct ex_rule_sink *out)
 {
 	struct emitter e = { .rs = rs, .c = c, .out = out, .klass = klass };
-	/* 255 is reserved: no policy names it, so it shows what holds for every protocol */
-	struct ex_rule base = value_at(&e, 255, 0);
+	struct ex_rule base = base_value(&e);
 	int r = 0;
 
 	if (base.verdict != EX_V_INVALID)
 		put(&e, 0, 0, base);
 	for (size_t i = 0; r == 0 && e.err == 0 && i < EX_ARRAY_SIZE(port_protos); i++)
 		r = emit_proto(&e, port_protos[i], base);
+	free(e.cuts.v);
+	free(e.spans.v);
 	return r < 0 ? r : e.err;
 }
 

@@ -92,28 +92,32 @@ static int rank(const struct ex_merge *m)
 	return 6;
 }
 
+void ex_merge_term(struct ex_merge *m, const struct ex_ruleset *rs, const struct ex_term *t,
+		   uint8_t proto)
+{
+	struct ex_merge one = t->deny ? judge_deny(t, proto) : judge_allow(rs, t, proto);
+
+	m->look |= one.look;
+	if (!m->would)
+		m->would = one.would;
+	if (rank(&one) <= rank(m))
+		return;
+	m->verdict = one.verdict;
+	m->kind = one.kind;
+	m->reason = one.reason;
+	m->rule = one.rule;
+}
+
 void ex_merge_peer(struct ex_merge *m, const struct ex_ruleset *rs, const struct ex_rpeer *peer,
 		   uint8_t proto, uint16_t port)
 {
 	for (size_t i = 0; i < peer->n_terms; i++) {
 		const struct ex_term *t = &peer->terms[i];
-		struct ex_merge one;
 
-		if (!ex_ports_has(t->ports, proto, port)) {
-			if (!t->deny && !m->miss)
-				m->miss = t->rule;
-			continue;
-		}
-		one = t->deny ? judge_deny(t, proto) : judge_allow(rs, t, proto);
-		m->look |= one.look;
-		if (!m->would)
-			m->would = one.would;
-		if (rank(&one) <= rank(m))
-			continue;
-		m->verdict = one.verdict;
-		m->kind = one.kind;
-		m->reason = one.reason;
-		m->rule = one.rule;
+		if (ex_ports_has(t->ports, proto, port))
+			ex_merge_term(m, rs, t, proto);
+		else if (!t->deny && !m->miss)
+			m->miss = t->rule;
 	}
 }
 

@@ -93,6 +93,10 @@ struct ex_merge {
 /* merge.c */
 bool ex_ports_has(const struct ex_ports *p, uint8_t proto, uint16_t port);
 bool ex_peer_has_name(const struct ex_rpeer *peer, struct ex_span name);
+/* One term whose ports match; terms have to come in their order, so that of equals the first wins.
+ */
+void ex_merge_term(struct ex_merge *m, const struct ex_ruleset *rs, const struct ex_term *t,
+		   uint8_t proto);
 void ex_merge_peer(struct ex_merge *m, const struct ex_ruleset *rs, const struct ex_rpeer *peer,
 		   uint8_t proto, uint16_t port);
 void ex_merge_class(struct ex_merge *m, const struct ex_ruleset *rs, const struct ex_class *c,
