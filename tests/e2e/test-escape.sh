@@ -229,7 +229,7 @@ END
 : >"$here/leak"
 chmod 666 "$here/leak"
 for i in $(seq 1 25); do
-	run sni nobody bash "$here/eager.sh" "$here/leak" 2>/dev/null &
+	"$EXEAT" run -q -p "$POLICIES/sni.yaml" --user nobody -- bash "$here/eager.sh" "$here/leak" &
 	sleep "0.$(printf %03d $((i * 8)))"
 	kill -KILL $! && wait $! 2>/dev/null
 done 2>/dev/null
@@ -241,11 +241,15 @@ same "and no process is left" "$(pgrep -af 'eager[.]sh' | head -n3)" ""
 # ---- using things up: the run suffers, nothing else does ----
 cat >"$here/hold.py" <<'END'
 import socket, time
+server = (socket.gethostbyname("good.rebind.test"), 80)
 held = []
 for i in range(220):
     s = socket.socket()
     s.setblocking(False)
-    s.connect_ex(("203.0.113.50", 7777) if i < 180 else ("192.0.0.1", 53))
+    s.connect_ex(server if i < 180 else ("192.0.0.1", 53))
+    if i < 180:
+        time.sleep(0.002)
+        s.send(b"opaque\n")
     held.append(s)
 print("held", flush=True)
 time.sleep(6)
@@ -253,7 +257,7 @@ END
 ticks() { awk '{print $14 + $15}' "/proc/$1/stat"; }
 (
 	ulimit -n 256
-	run l4 nobody python3 "$here/hold.py" >"$here/held" 2>&1
+	run names nobody python3 "$here/hold.py" >"$here/held" 2>&1
 ) &
 job=$!
 world_wait 10 grep -q held "$here/held"
