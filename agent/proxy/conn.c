@@ -126,6 +126,7 @@ static bool step_handshake(struct ex_conn *c)
 {
 	static const struct ex_decision broken = { EX_V_DENY, EX_R_TLS_HANDSHAKE, 0 };
 	int r = ex_side_handshake(&c->client);
+	bool h2;
 
 	if (r < 0) {
 		ex_conn_audit(c, EX_AUDIT_TLS, &broken, NULL, 0, ex_tls_error(c->client.tls));
@@ -134,7 +135,12 @@ static bool step_handshake(struct ex_conn *c)
 	}
 	if (r == 0)
 		return false;
-	r = ex_tls_is_h2(c->client.tls) ? ex_conn_h2_begin(c) : ex_conn_http_begin(c);
+	h2 = ex_tls_is_h2(c->client.tls);
+	/* After a HelloRetryRequest the client may have changed its mind: the request dials anew.
+	 */
+	if (ex_side_ready(&c->server) && ex_tls_is_h2(c->server.tls) != h2)
+		ex_conn_hang_up(c);
+	r = h2 ? ex_conn_h2_begin(c) : ex_conn_http_begin(c);
 	if (r < 0)
 		ex_conn_reset(c);
 	return true;
@@ -211,6 +217,15 @@ static bool run_round(struct ex_conn *c)
 	return moved || in > 0 || up != 0;
 }
 
+/* In these phases the timer measures silence, not the whole. */
+static bool is_moving(const struct ex_conn *c)
+{
+	if (ex_conn_is_dialling(c))
+		return false;
+	return c->state == EX_CONN_STREAM || c->state == EX_CONN_H2 ||
+	       (c->state == EX_CONN_HTTP && c->x.active);
+}
+
 void ex_conn_run(struct ex_conn *c)
 {
 	int rounds = 0;
@@ -225,8 +240,7 @@ void ex_conn_run(struct ex_conn *c)
 	}
 	if (c->state == EX_CONN_CLOSED)
 		return;
-	if ((c->state == EX_CONN_STREAM || c->state == EX_CONN_H2) && rounds &&
-	    !c->server.connecting)
+	if (rounds && is_moving(c))
 		ex_conn_set_timeout(c, IDLE_MS);
 	ex_side_update(&c->client, c->px->loop);
 	ex_side_update(&c->server, c->px->loop);

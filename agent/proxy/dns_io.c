@@ -153,7 +153,8 @@ struct stream {
 	struct ex_dns_client client;
 	struct ex_buf in, out;
 	int fd;
-	bool asking; /* a question is with the gate */
+	bool asking;  /* a question is with the gate */
+	bool in_next; /* stream_next() is at work */
 };
 
 static void stream_free(struct ex_defer *d)
@@ -219,30 +220,40 @@ static void on_stream_reply(void *arg, const void *reply, size_t len)
 		stream_close(s);
 	else
 		stream_flush(s);
-	if (s->fd >= 0)
+	if (s->fd >= 0 && !s->in_next)
 		stream_next(s);
 }
 
-/* Gives the next whole question to the gate, when none is there yet. */
-static void stream_next(struct stream *s)
+/* Gives one whole question to the gate; false when there is none, or an answer is still due. */
+static bool ask_one(struct stream *s)
 {
 	const uint8_t *p = (const uint8_t *)ex_buf_ptr(&s->in);
 	char msg[QUERY_MAX];
 	size_t len;
 
 	if (s->asking || ex_buf_len(&s->out) || ex_buf_len(&s->in) < 2)
-		return;
+		return false;
 	len = (size_t)p[0] << 8 | p[1];
 	if (len > QUERY_MAX) {
 		stream_close(s);
-		return;
+		return false;
 	}
 	if (ex_buf_len(&s->in) < 2 + len)
-		return;
+		return false;
 	memcpy(msg, p + 2, len);
 	ex_buf_consume(&s->in, 2 + len);
 	s->asking = true;
 	ex_dns_gate_query(s->io->px->dns, &s->client, msg, len, true, on_stream_reply, s);
+	return s->fd >= 0;
+}
+
+/* A question may be answered while it is asked: the next one is taken here, not from the answer. */
+static void stream_next(struct stream *s)
+{
+	s->in_next = true;
+	while (ask_one(s))
+		;
+	s->in_next = false;
 	if (s->fd >= 0)
 		stream_update(s);
 }

@@ -191,6 +191,9 @@ static void judge_http(struct ex_conn *c)
 /* The ClientHello, when it is whole. */
 static enum ex_recognised read_hello(struct ex_conn *c)
 {
+	/* Parsing from the start again is useless before this. */
+	if (ex_buf_len(&c->client.in) < c->hello.need)
+		return EX_IS_UNDECIDED;
 	switch (ex_hello_parse(ex_buf_ptr(&c->client.in), ex_buf_len(&c->client.in), &c->hello)) {
 	case EX_HELLO_MORE:
 		return EX_IS_UNDECIDED;

@@ -7,6 +7,19 @@
 #include "agent/proxy/conn.h"
 #include "agent/tls/session.h"
 
+/* The name the verdict was about, when the address was learned under it; else, if it is the only
+ * one. */
+static struct ex_span judged_name(const struct ex_conn *c, const struct ex_h1_head *head)
+{
+	struct ex_span sni = { c->hello.sni, c->hello.sni_len };
+	struct ex_span said = head ? head->host : sni;
+
+	for (size_t i = 0; i < c->flow.n_names; i++)
+		if (ex_span_eq(c->names[i], said))
+			return said;
+	return c->flow.n_names == 1 ? c->names[0] : (struct ex_span){ 0 };
+}
+
 void ex_conn_audit(struct ex_conn *c, enum ex_audit_app app, const struct ex_decision *d,
 		   const struct ex_h1_head *head, uint16_t status, const char *detail)
 {
@@ -24,8 +37,7 @@ void ex_conn_audit(struct ex_conn *c, enum ex_audit_app app, const struct ex_dec
 		.dport = c->flow.port,
 	};
 
-	if (c->flow.n_names)
-		ex_audit_set(rec.name, sizeof(rec.name), c->names[0]);
+	ex_audit_set(rec.name, sizeof(rec.name), judged_name(c, head));
 	ex_audit_set(rec.sni, sizeof(rec.sni), (struct ex_span){ c->hello.sni, c->hello.sni_len });
 	ex_audit_set(rec.detail, sizeof(rec.detail), ex_span_str(detail));
 	if (head) {
