@@ -16,7 +16,7 @@ struct reader {
 	struct ex_docs *docs;
 
 	struct ex_node *stack[EX_YAML_DEPTH_MAX];
-	size_t depth;
+	size_t depth, nodes;
 	struct ex_node *root;
 	const char *key; /* the key read last, waiting for its value */
 	struct ex_pos key_pos;
@@ -101,15 +101,20 @@ static int add_node(struct reader *rd, struct ex_node *n)
 	return 0;
 }
 
-static struct ex_node *new_node(struct reader *rd, enum ex_node_kind kind, const yaml_mark_t *mark)
+static int new_node(struct reader *rd, enum ex_node_kind kind, const yaml_mark_t *mark,
+		    struct ex_node **ret)
 {
-	struct ex_node *n = ex_arena_alloc(rd->arena, 1, sizeof(*n));
+	struct ex_node *n;
 
-	if (n) {
-		n->kind = kind;
-		n->pos = mark_pos(rd, mark);
-	}
-	return n;
+	if (rd->nodes++ >= EX_YAML_NODES_MAX)
+		return fail_at(rd, mark, "split it into several files", "too many values");
+	n = ex_arena_alloc(rd->arena, 1, sizeof(*n));
+	if (!n)
+		return -ENOMEM;
+	n->kind = kind;
+	n->pos = mark_pos(rd, mark);
+	*ret = n;
+	return 0;
 }
 
 static bool wants_key(const struct reader *rd)
@@ -122,6 +127,7 @@ static int take_scalar(struct reader *rd, const yaml_event_t *ev)
 	const char *text = (const char *)ev->data.scalar.value;
 	size_t len = ev->data.scalar.length;
 	struct ex_node *n;
+	int r;
 
 	if (ev->data.scalar.anchor)
 		return fail_at(rd, &ev->start_mark, "write the value out where it is needed",
@@ -133,9 +139,9 @@ static int take_scalar(struct reader *rd, const yaml_event_t *ev)
 		return take_key(rd, ev);
 	if (memchr(text, 0, len))
 		return fail_at(rd, &ev->start_mark, NULL, "a value must not contain a NUL byte");
-	n = new_node(rd, EX_NODE_SCALAR, &ev->start_mark);
-	if (!n)
-		return -ENOMEM;
+	r = new_node(rd, EX_NODE_SCALAR, &ev->start_mark, &n);
+	if (r < 0)
+		return r;
 	n->text = ex_arena_strndup(rd->arena, text, len);
 	if (!n->text)
 		return -ENOMEM;
@@ -148,6 +154,7 @@ static int open_container(struct reader *rd, const yaml_event_t *ev, enum ex_nod
 			  const void *anchor, const void *tag)
 {
 	struct ex_node *n;
+	int r;
 
 	if (anchor)
 		return fail_at(rd, &ev->start_mark, "write the value out where it is needed",
@@ -159,9 +166,9 @@ static int open_container(struct reader *rd, const yaml_event_t *ev, enum ex_nod
 		return fail_at(rd, &ev->start_mark, NULL, "a key must be plain text");
 	if (rd->depth >= EX_YAML_DEPTH_MAX)
 		return fail_at(rd, &ev->start_mark, NULL, "nested too deeply");
-	n = new_node(rd, kind, &ev->start_mark);
-	if (!n)
-		return -ENOMEM;
+	r = new_node(rd, kind, &ev->start_mark, &n);
+	if (r < 0)
+		return r;
 	(void)add_node(rd, n);
 	rd->stack[rd->depth++] = n;
 	return 0;

@@ -12,7 +12,8 @@
 
 #define EX_YAML_SIZE_MAX  ((size_t)16 * 1024 * 1024)
 #define EX_YAML_DEPTH_MAX 32
-#define EX_YAML_KEYS_MAX  512 /* in one map */
+#define EX_YAML_KEYS_MAX  512     /* in one map */
+#define EX_YAML_NODES_MAX 1000000 /* in one file: about 130 MiB of tree */
 
 enum ex_node_kind {
 	EX_NODE_SCALAR,
