@@ -161,6 +161,7 @@ INLINE enum ex_reason flow_rejudge(void *flows, struct pkt *p, const struct ex_f
 	policy_judge(p, flow_rule_port(p));
 	if (p->rule.verdict != flow->verdict || p->rule.kind != flow->kind) {
 		bpf_map_delete_elem(flows, key);
+		p->revoked = true;
 		return EX_R_POLICY_CHANGED;
 	}
 	flow->rule = p->rule.rule;

@@ -192,6 +192,8 @@ INLINE int gate(struct __sk_buff *skb, bool outbound)
 {
 	struct pkt p;
 
+	if (refuse_is_own(skb))
+		return TC_ACT_OK;
 	__builtin_memset(&p, 0, sizeof(p)); /* padding too: the subprograms read all of it */
 	p.now = bpf_ktime_get_coarse_ns();
 	p.ifindex = skb->ifindex;
@@ -209,9 +211,5 @@ int from_workload(struct __sk_buff *skb)
 SEC("tc")
 int to_workload(struct __sk_buff *skb)
 {
-	if (refuse_mark && skb->mark == refuse_mark) {
-		skb->mark = 0;
-		return TC_ACT_OK;
-	}
 	return gate(skb, false);
 }

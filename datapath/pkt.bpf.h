@@ -68,6 +68,7 @@ struct pkt {
 	bool embeds;   /* judged differs from dst */
 	__u8 fragment; /* enum fragment */
 	__u32 frag_id;
+	bool revoked;    /* of a live flow that the policy no longer allows */
 	bool may_refuse; /* the source is proved and the destination is unicast */
 	struct judgement rule;
 };

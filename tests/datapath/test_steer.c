@@ -358,6 +358,60 @@ static void test_unasked_datagram_does_not_enter(void **state)
 	close(fd);
 }
 
+static void assert_reset(int fd)
+{
+	struct pollfd wait = { .fd = fd, .events = POLLIN };
+	char c;
+
+	assert_int_equal(poll(&wait, 1, WAIT_MS), 1);
+	assert_int_equal(recv(fd, &c, 1, MSG_DONTWAIT), -1);
+	assert_int_equal(errno, ECONNRESET);
+}
+
+static void publish(struct ex_tables t)
+{
+	struct ex_endpoint ep;
+
+	netns_endpoint(&ep, EX_EP_CARRY);
+	assert_int_equal(ex_gate_publish(gate, ns.ifindex, &ep, &t), 0);
+}
+
+/* Whoever speaks first after the change: both ends are told there and then. */
+static void assert_revoked(const char *text, enum ex_sock listener, bool workload_speaks)
+{
+	uint64_t before = counted(EX_R_POLICY_CHANGED);
+	struct ex_tables none = tables();
+	int fd, peer;
+
+	none.n_rules = 0;
+	fd = client(SOCK_STREAM, text, 443);
+	assert_true(fd >= 0);
+	assert_readable(listeners[listener]);
+	peer = accept(listeners[listener], NULL, NULL);
+	say(fd, "ping");
+	assert_says(peer, "ping");
+	publish(tables());
+	say(peer, "pong"); /* a change that still allows it */
+	assert_says(fd, "pong");
+	publish(none);
+	say(workload_speaks ? fd : peer, "more");
+	assert_reset(fd);
+	assert_reset(peer);
+	assert_int_equal(counted(EX_R_POLICY_CHANGED), before + 1);
+	publish(tables());
+	close(fd);
+	close(peer);
+}
+
+static void test_revoked_connection_ends_on_both_sides(void **state)
+{
+	(void)state;
+	assert_revoked("198.51.100.7", EX_SOCK_TCP4, true);
+	assert_revoked("198.51.100.7", EX_SOCK_TCP4, false);
+	assert_revoked("2001:db8::7", EX_SOCK_TCP6, true);
+	assert_revoked("2001:db8::7", EX_SOCK_TCP6, false);
+}
+
 static void test_dead_proxy_denies(void **state)
 {
 	uint64_t before = counted(EX_R_NO_PROXY);
@@ -387,6 +441,7 @@ int main(void)
 		cmocka_unit_test(test_datagrams_reach_their_listener),
 		cmocka_unit_test(test_denied_datagram_is_refused_at_once),
 		cmocka_unit_test(test_unasked_datagram_does_not_enter),
+		cmocka_unit_test(test_revoked_connection_ends_on_both_sides),
 		cmocka_unit_test(test_dead_proxy_denies),
 	};
 
