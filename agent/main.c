@@ -2,8 +2,12 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "agent/audit/command.h"
+#include "agent/gate/prefilter.h"
+#include "agent/gate/probe.h"
 #include "agent/run/run.h"
 #include "exeat/util.h"
+#include "policy/tool.h"
 
 struct command {
 	const char *name;
@@ -15,6 +19,10 @@ static int cmd_version(int argc, char **argv);
 
 static const struct command commands[] = {
 	{ "run", ex_cmd_run, "run a command behind both gates" },
+	{ "policy", ex_cmd_policy, "check, explain, test, compare and print policies" },
+	{ "audit", ex_cmd_audit, "verify an audit log" },
+	{ "prefilter", ex_cmd_prefilter, "drop denied sources on an uplink (XDP)" },
+	{ "doctor", ex_cmd_doctor, "say what this machine can do, and what is missing" },
 	{ "version", cmd_version, "print the version" },
 };
 

@@ -166,7 +166,7 @@ struct ex_ruleset *ex_tool_compile(const struct ex_compile_input *in)
 
 /* ---- words ---- */
 
-void ex_json_string(FILE *out, const char *text)
+void ex_tool_json_string(FILE *out, const char *text)
 {
 	(void)fputc('"', out);
 	for (const unsigned char *p = (const unsigned char *)text; *p; p++) {

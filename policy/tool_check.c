@@ -17,12 +17,12 @@ static void print_json(const struct ex_diags *diags, bool ok)
 
 		(void)printf("%s\n{\"severity\":\"%s\",\"file\":", i ? "," : "",
 			     d->warning ? "warning" : "error");
-		ex_json_string(stdout, d->file);
+		ex_tool_json_string(stdout, d->file);
 		(void)printf(",\"line\":%d,\"column\":%d,\"message\":", d->line, d->col);
-		ex_json_string(stdout, d->message);
+		ex_tool_json_string(stdout, d->message);
 		if (d->remedy) {
 			(void)fputs(",\"remedy\":", stdout);
-			ex_json_string(stdout, d->remedy);
+			ex_tool_json_string(stdout, d->remedy);
 		}
 		(void)fputs("}", stdout);
 	}
@@ -34,17 +34,17 @@ static void print_sarif_result(const struct ex_diag *d)
 	(void)printf("{\"ruleId\":\"%s\",\"level\":\"%s\",\"message\":{\"text\":",
 		     d->warning ? "policy-warning" : "policy-error",
 		     d->warning ? "warning" : "error");
-	ex_json_string(stdout, d->message);
+	ex_tool_json_string(stdout, d->message);
 	(void)fputs("},\"locations\":[{\"physicalLocation\":{\"artifactLocation\":{\"uri\":",
 		    stdout);
-	ex_json_string(stdout, d->file);
+	ex_tool_json_string(stdout, d->file);
 	(void)fputs("}", stdout);
 	if (d->line > 0)
 		(void)printf(",\"region\":{\"startLine\":%d,\"startColumn\":%d}", d->line, d->col);
 	(void)fputs("}}]", stdout);
 	if (d->remedy) {
 		(void)fputs(",\"properties\":{\"remedy\":", stdout);
-		ex_json_string(stdout, d->remedy);
+		ex_tool_json_string(stdout, d->remedy);
 		(void)fputs("}", stdout);
 	}
 	(void)fputs("}", stdout);

@@ -217,6 +217,14 @@ static const char *qtype_word(uint16_t qtype, char buf[static 16])
 	return buf;
 }
 
+/* "audit": let through, and reason and rule say what enforcement would have denied it by. */
+static const char *verdict_word(const struct ex_audit_record *rec)
+{
+	if (rec->verdict != EX_V_ALLOW)
+		return "deny";
+	return rec->reason == EX_R_ALLOWED ? "allow" : "audit";
+}
+
 static void put_dns(struct ex_json *j, const struct ex_audit_record *rec)
 {
 	char number[16];
@@ -253,8 +261,7 @@ ssize_t ex_audit_line_json(const struct ex_audit_record *rec, const struct ex_au
 	ex_json_string(&j, "type", EX_SPAN("verdict"));
 	put_text(&j, "run", ex_span_str(stamp->run));
 	ex_json_number(&j, "seq", stamp->seq);
-	ex_json_string(&j, "verdict",
-		       rec->verdict == EX_V_ALLOW ? EX_SPAN("allow") : EX_SPAN("deny"));
+	ex_json_string(&j, "verdict", ex_span_str(verdict_word(rec)));
 	ex_json_string(&j, "reason", ex_span_str(ex_reason_word(rec->reason)));
 	ex_json_string(&j, "gate",
 		       rec->gate == EX_AUDIT_KERNEL ? EX_SPAN("kernel") : EX_SPAN("proxy"));
@@ -340,8 +347,7 @@ ssize_t ex_audit_line_text(const struct ex_audit_record *rec, const struct ex_au
 		ex_audit_escape(ex_span_str(raw), rule, sizeof(rule));
 	}
 	n = snprintf(out, cap, "%s %llu %s %s %s%s%s%s%s\n", stamp->time,
-		     (unsigned long long)stamp->seq, rec->verdict == EX_V_ALLOW ? "allow" : "deny",
-		     ex_reason_word(rec->reason), subject, rule, detail[0] ? " (" : "", detail,
-		     detail[0] ? ")" : "");
+		     (unsigned long long)stamp->seq, verdict_word(rec), ex_reason_word(rec->reason),
+		     subject, rule, detail[0] ? " (" : "", detail, detail[0] ? ")" : "");
 	return n < 0 || (size_t)n >= cap ? -ENOSPC : n;
 }

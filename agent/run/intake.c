@@ -11,7 +11,8 @@ static bool is_record(const struct ex_parent *p, const struct ex_audit_record *r
 
 	if (rec->verdict != EX_V_ALLOW && rec->verdict != EX_V_DENY)
 		return false;
-	if ((rec->verdict == EX_V_ALLOW) != (rec->reason == EX_R_ALLOWED))
+	/* An allow may carry another reason (what enforcement would have denied), a deny must. */
+	if (rec->verdict == EX_V_DENY && rec->reason == EX_R_ALLOWED)
 		return false;
 	if (rec->gate != EX_AUDIT_PROXY || rec->app > EX_AUDIT_HTTP || rec->count > 1 ||
 	    rec->reason == EX_R_UNSPEC || rec->reason >= EX_R_MAX ||
