@@ -12,15 +12,16 @@ static uint64_t hash_question(const struct ex_dns_cache *c, const struct ex_dns_
 /* Where the answer is or, when it is nowhere, the place to put it. */
 static struct ex_dns_cached *place_of(struct ex_dns_cache *c, uint64_t hash)
 {
-	struct ex_dns_cached *set = c->places[hash % EX_DNS_CACHE_SETS], *oldest = set;
+	struct ex_dns_cached *set = c->places[hash % EX_DNS_CACHE_SETS];
+	size_t oldest = 0;
 
-	for (struct ex_dns_cached *p = set; p < set + EX_DNS_CACHE_WAYS; p++) {
-		if (p->msg && p->hash == hash)
-			return p;
-		if (p->expires < oldest->expires)
-			oldest = p;
+	for (size_t i = 0; i < EX_DNS_CACHE_WAYS; i++) {
+		if (set[i].msg && set[i].hash == hash)
+			return &set[i];
+		if (set[i].expires < set[oldest].expires)
+			oldest = i;
 	}
-	return oldest;
+	return &set[oldest];
 }
 
 int ex_dns_cache_init(struct ex_dns_cache *c)
@@ -42,19 +43,18 @@ void ex_dns_cache_put(struct ex_dns_cache *c, const struct ex_dns_question *q,
 	uint64_t hash = hash_question(c, q);
 	struct ex_dns_cached *p = place_of(c, hash);
 	struct ex_dns_question plain = { .type = q->type };
-	uint8_t buf[MSG_MAX], *msg;
+	uint8_t buf[MSG_MAX];
 	size_t len;
 
 	memcpy(plain.name_sent, q->name, q->name_len + 1);
 	len = ex_dns_build_reply(&plain, a, 0, NULL, buf, sizeof(buf));
-	msg = len > 0 ? malloc(len) : NULL;
-	if (!msg)
-		return;
-	memcpy(msg, buf, len);
 	free(p->msg);
-	*p = (struct ex_dns_cached){
-		.hash = hash, .expires = now_ms + a->ttl * 1000ull, .len = len, .msg = msg
-	};
+	*p = (struct ex_dns_cached){ .hash = hash,
+				     .expires = now_ms + a->ttl * 1000ull,
+				     .len = len,
+				     .msg = len > 0 ? malloc(len) : NULL };
+	if (p->msg)
+		memcpy(p->msg, buf, len);
 }
 
 static void rotate(struct ex_dns_answer *a, unsigned by)

@@ -1,0 +1,291 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Bounds, time and ends: what the gate does when it cannot do what it should. */
+#include "dns_gate.h"
+
+static void test_answer_that_cannot_be_learned_is_servfail(void **state)
+{
+	(void)state;
+	f->learn_err = -ENOSPC;
+	assert_int_equal(ask("api.openai.com", EX_DNS_A), EX_DNS_SERVFAIL);
+	assert_int_equal(f->decision.reason, EX_R_INTERNAL);
+	assert_int_equal(n_answers(), 0);
+}
+
+static void test_answer_not_learned_in_time_is_servfail(void **state)
+{
+	(void)state;
+	f->hold = true;
+	send_query("api.openai.com", EX_DNS_A, false, NULL);
+	dns_run(f->loop, 2000);
+	wait_replies(1);
+	assert_int_equal(f->reply[3] & 15, EX_DNS_SERVFAIL);
+	f->done(f->done_arg, 0); /* too late: nothing more is said */
+	assert_int_equal(f->n_replies, 1);
+}
+
+static void test_gate_freed_while_learning(void **state)
+{
+	(void)state;
+	f->hold = true;
+	send_query("api.openai.com", EX_DNS_A, false, NULL);
+	dns_run(f->loop, 2000);
+	ex_dns_gate_free(f->gate);
+	f->gate = NULL;
+	f->done(f->done_arg, 0);
+	assert_int_equal(f->n_replies, 0);
+}
+
+static void test_gate_freed_while_resolving(void **state)
+{
+	(void)state;
+	send_query("api.openai.com", EX_DNS_A, false, NULL);
+	ex_dns_gate_free(f->gate);
+	f->gate = NULL;
+	dns_run(f->loop, 50);
+	assert_int_equal(f->n_replies, 0);
+}
+
+static void test_gate_freed_by_the_first_of_many_replies(void **state)
+{
+	(void)state;
+	f->free_gate_in_reply = true;
+	for (int i = 0; i < 5; i++)
+		send_query("api.openai.com", EX_DNS_A, false, NULL);
+	dns_run(f->loop, 200);
+	assert_int_equal(f->n_replies, 1);
+}
+
+static void test_cancelled_question_is_not_answered(void **state)
+{
+	int who[3];
+
+	(void)state;
+	for (int i = 0; i < 3; i++)
+		send_query("api.openai.com", EX_DNS_A, false, &who[i]);
+	ex_dns_gate_cancel(f->gate, &who[2]);
+	ex_dns_gate_cancel(f->gate, &who[0]);
+	send_query("api.openai.com", EX_DNS_A, false, &who[2]);
+	wait_replies(2);
+	assert_ptr_equal(f->args[0], &who[1]);
+	assert_ptr_equal(f->args[1], &who[2]);
+}
+
+static size_t say_nothing(struct dns_server *s, bool tcp, uint8_t *buf, size_t len)
+{
+	(void)s;
+	(void)tcp;
+	(void)buf;
+	(void)len;
+	return 0;
+}
+
+static void test_silent_resolver_is_servfail_within_five_seconds(void **state)
+{
+	(void)state;
+	f->server.hook = say_nothing;
+	send_query("api.openai.com", EX_DNS_A, false, NULL);
+	f->want = 1;
+	dns_run(f->loop, 5000);
+	assert_int_equal(f->n_replies, 1);
+	assert_int_equal(f->reply[3] & 15, EX_DNS_SERVFAIL);
+}
+
+static void test_waiting_questions_are_bounded(void **state)
+{
+	(void)state;
+	f->server.hook = say_nothing;
+	for (int i = 0; i < 512; i++)
+		send_query("api.openai.com", EX_DNS_A, false, NULL);
+	assert_int_equal(f->n_replies, 0);
+	send_query("api.openai.com", EX_DNS_A, false, NULL);
+	assert_int_equal(f->n_replies, 1);
+	assert_int_equal(f->reply[3] & 15, EX_DNS_SERVFAIL);
+	assert_int_equal(f->decision.reason, EX_R_LIMIT);
+}
+
+static void test_question_rate_is_bounded(void **state)
+{
+	unsigned limited = 0;
+
+	(void)state;
+	for (int i = 0; i < 21000; i++) { /* the loop's clock stands still meanwhile */
+		f->n_replies = 0;
+		send_query("evil.com", EX_DNS_A, false, NULL);
+		limited += f->decision.reason == EX_R_LIMIT;
+	}
+	assert_int_equal(limited, 1000);
+}
+
+/* Failures are not cached; asking again and again must not load the host's resolver. */
+static void test_forward_rate_is_bounded(void **state)
+{
+	unsigned limited = 0;
+
+	(void)state;
+	for (int i = 0; i < 1200; i++) {
+		f->n_replies = 0;
+		assert_int_equal(ask("broken.example.com", EX_DNS_A), EX_DNS_SERVFAIL);
+		limited += f->decision.reason == EX_R_LIMIT;
+	}
+	assert_in_range(limited, 1, 199);
+	assert_int_equal(f->server.n_udp, 2 * (1200 - limited)); /* each is tried twice */
+}
+
+static void test_60_dense_label_under_a_wildcard_is_refused(void **state)
+{
+	(void)state;
+	/* base32 of random bytes */
+	assert_int_equal(ask("q4u7zxkpa2mvhw5tcj3ynd6grsbofe7l2ixq4kzm.example.com", EX_DNS_A),
+			 EX_DNS_REFUSED);
+	assert_int_equal(f->decision.reason, EX_R_LIMIT);
+	assert_int_equal(f->server.n_udp, 0);
+	/* as long, but only a hash in hexadecimal */
+	assert_int_equal(ask("da39a3ee5e6b4b0d3255bfef95601890afd80709.example.com", EX_DNS_A),
+			 EX_DNS_NXDOMAIN);
+	assert_int_equal(f->server.n_udp, 1);
+}
+
+static void test_60_letters_under_a_wildcard_are_bounded(void **state)
+{
+	unsigned limited = 0, first = 0;
+	char name[64];
+
+	(void)state;
+	for (unsigned i = 0; i < 600; i++) {
+		snprintf(name, sizeof(name), "host-number-%08u.example.com", i * 2654435761u);
+		f->n_replies = 0;
+		(void)ask(name, EX_DNS_A);
+		limited += f->decision.reason == EX_R_LIMIT;
+		if (!limited)
+			first = i;
+	}
+	assert_in_range(first, 300, 450);
+	assert_in_range(limited, 100, 300);
+	/* what the policy spells out is not limited, and what was asked before is free */
+	f->n_replies = 0;
+	assert_int_equal(ask("api.openai.com", EX_DNS_A), EX_DNS_NOERROR);
+}
+
+static void test_61_many_labels_cost_no_more_than_their_budget(void **state)
+{
+	char name[EX_DNS_NAME_MAX + 1] = "a";
+
+	(void)state;
+	for (size_t i = 1; i + 2 < sizeof(name); i += 2) {
+		name[i] = '.';
+		name[i + 1] = 'a';
+		name[i + 2] = '\0';
+	}
+	n_judgements = 0;
+	for (unsigned i = 0; i < 5000; i++) {
+		f->n_replies = 0;
+		assert_int_equal(ask(name, EX_DNS_A), EX_DNS_REFUSED);
+	}
+	assert_in_range(n_judgements, 100000, 200000); /* not 126 each */
+}
+
+/* The server gives other addresses at each question, to open many. */
+static size_t rotate_addresses(struct dns_server *s, bool tcp, uint8_t *buf, size_t len)
+{
+	(void)tcp;
+	for (size_t at = 12 + 16 + 4; at + 16 <= len; at += 16) {
+		buf[at + 14] = (uint8_t)(s->n_udp * 2 >> 8);
+		buf[at + 15] = (uint8_t)(s->n_udp * 2 + (at >> 4 & 1));
+	}
+	return len;
+}
+
+static void test_65_a_name_gathers_only_so_many_addresses(void **state)
+{
+	unsigned refused = 0, total = 0;
+
+	(void)state;
+	f->server.hook = rotate_addresses;
+	for (int i = 0; i < 200; i++) {
+		f->n_replies = 0;
+		if (ask("api.openai.com", EX_DNS_A) == EX_DNS_NOERROR)
+			total += n_answers();
+		else
+			refused++;
+		ex_dns_gate_swap(f->gate, NULL); /* empties the cache */
+	}
+	assert_int_equal(total, EX_ADDRS_PER_NAME_MAX);
+	assert_int_equal(refused, 200 - EX_ADDRS_PER_NAME_MAX / 2);
+	assert_int_equal(f->decision.reason, EX_R_LIMIT);
+}
+
+static void test_66_answers_are_cached_for_this_workload_only(void **state)
+{
+	struct ex_dns_gate *mine = f->gate;
+
+	(void)state;
+	for (int i = 0; i < 5; i++)
+		assert_int_equal(ask("api.openai.com", EX_DNS_A), EX_DNS_NOERROR);
+	assert_int_equal(n_answers(), 2);
+	assert_int_equal(f->server.n_udp, 1);
+	assert_int_equal(f->n_learned, 1);
+	assert_int_equal(f->n_audits, 5);
+	new_gate();
+	assert_int_equal(ask("api.openai.com", EX_DNS_A), EX_DNS_NOERROR);
+	assert_int_equal(f->server.n_udp, 2);
+	assert_int_equal(f->n_learned, 2);
+	ex_dns_gate_free(mine);
+}
+
+static void test_83_policy_change_judges_what_is_cached(void **state)
+{
+	(void)state;
+	assert_int_equal(ask("api.openai.com", EX_DNS_A), EX_DNS_NOERROR);
+	nothing_is_allowed = true;
+	ex_dns_gate_swap(f->gate, NULL);
+	assert_int_equal(ask("api.openai.com", EX_DNS_A), EX_DNS_REFUSED);
+	nothing_is_allowed = false;
+	assert_int_equal(ask("api.openai.com", EX_DNS_A), EX_DNS_NOERROR);
+	assert_int_equal(f->server.n_udp, 2);
+}
+
+static void test_83_policy_change_judges_what_is_in_flight(void **state)
+{
+	(void)state;
+	send_query("api.openai.com", EX_DNS_A, false, NULL);
+	nothing_is_allowed = true;
+	ex_dns_gate_swap(f->gate, NULL);
+	wait_replies(1);
+	assert_int_equal(f->reply[3] & 15, EX_DNS_REFUSED);
+	assert_int_equal(f->decision.reason, EX_R_POLICY_CHANGED);
+	assert_int_equal(f->n_learned, 0);
+	nothing_is_allowed = false;
+
+	f->hold = true;
+	send_query("api.openai.com", EX_DNS_A, false, NULL);
+	dns_run(f->loop, 2000);
+	nothing_is_allowed = true;
+	f->done(f->done_arg, 0);
+	assert_int_equal(f->n_replies, 2);
+	assert_int_equal(n_answers(), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(test_answer_that_cannot_be_learned_is_servfail),
+		T(test_answer_not_learned_in_time_is_servfail),
+		T(test_gate_freed_while_learning),
+		T(test_gate_freed_while_resolving),
+		T(test_gate_freed_by_the_first_of_many_replies),
+		T(test_cancelled_question_is_not_answered),
+		T(test_silent_resolver_is_servfail_within_five_seconds),
+		T(test_waiting_questions_are_bounded),
+		T(test_question_rate_is_bounded),
+		T(test_forward_rate_is_bounded),
+		T(test_60_dense_label_under_a_wildcard_is_refused),
+		T(test_60_letters_under_a_wildcard_are_bounded),
+		T(test_61_many_labels_cost_no_more_than_their_budget),
+		T(test_65_a_name_gathers_only_so_many_addresses),
+		T(test_66_answers_are_cached_for_this_workload_only),
+		T(test_83_policy_change_judges_what_is_cached),
+		T(test_83_policy_change_judges_what_is_in_flight),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
