@@ -180,8 +180,14 @@ format:
 	clang-format -i $$(git ls-files '*.c' '*.h')
 demo: $(O)/exeat
 	@tests/e2e/demo.sh
-bench: $(O)/exeat
+bench: $(O)/exeat $(O)/bench/bench_gate
 	@bench/run.sh
+	@$(O)/bench/bench_gate
+
+$(O)/bench/bench_gate: $(O)/bench/bench_gate.o $(O)/tests/datapath/pkt.o $(O)/tests/datapath/netns.o \
+		$(O)/libagent.a $(O)/libpolicy.a
+	$(call msg,LD,$@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -lcmocka $(LIBS)
 install: $(O)/exeat
 	install -D -m 755 $(O)/exeat $(DESTDIR)$(PREFIX)/sbin/exeat
 	install -D -m 644 docs/man/exeat.8 $(DESTDIR)$(PREFIX)/share/man/man8/exeat.8
