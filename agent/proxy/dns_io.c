@@ -79,9 +79,11 @@ static void audit(void *arg, const void *client, const struct ex_dns_verdict *v)
 				       .sport = from->sport,
 				       .dport = from->dport };
 
-	if (v->question)
+	if (v->question) {
+		rec.qtype = v->question->type;
 		ex_audit_set(rec.name, sizeof(rec.name),
 			     (struct ex_span){ v->question->name, v->question->name_len });
+	}
 	if (v->answer)
 		rec.status = (uint16_t)(v->answer->rcode + 1);
 	ex_ask_audit(px->ask, &rec);

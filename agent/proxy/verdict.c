@@ -85,6 +85,7 @@ void ex_conn_refuse(struct ex_conn *c, const struct ex_decision *d, const char *
 		denial.host = head->host;
 		denial.path = head->path;
 		denial.head_only = ex_span_eq(head->method, EX_SPAN("HEAD"));
+		denial.text = ex_h1_prefers_text(head->headers, head->n_headers);
 	}
 	ex_conn_audit(c, EX_AUDIT_HTTP, d, head, denial.status, detail);
 	n = room ? ex_h1_write_denial(&denial, true, room, 4096) : -ENOMEM;
