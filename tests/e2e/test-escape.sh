@@ -3,7 +3,7 @@
 # Ways out of a run that do not go through the wire: descriptors, namespaces, sockets of the host,
 # process 1, the kernel's knobs; the host's own addresses; bytes that only some servers take for
 # HTTP; and using things up. As a user and as root.
-# shellcheck disable=SC2016 # what stands in single quotes runs inside
+# shellcheck disable=SC2016,SC2317 # what stands in single quotes runs inside; none_left is polled
 
 # shellcheck source=tests/lib/e2e.sh
 . "$(dirname "$0")/../lib/e2e.sh"
@@ -81,7 +81,7 @@ print("ok - process 1 lives on")
 END
 for user in nobody root; do
 	out=$(run sni $user python3 "$here/calls.py" 2>&1 </dev/null)
-	tap_import "$(sed "s/^\(ok\|not ok\) - /&$user: /" <<<"$out")"
+	tap_import "${out//ok - /ok - $user: }"
 	has "$user: all of that was tried" "$out" 'process 1 lives on'
 done
 
@@ -183,6 +183,37 @@ for user in nobody root; do
 	hasnt "$user: the world is not the host, nor its metadata" "$out" 'HOST-SERVICE|SECRET'
 done
 
+# what the host gets later is the host's, too: another address of a subnet, one of its own, a local route
+cat >"$here/later.py" <<'END'
+import os, socket, sys, time
+open(sys.argv[1], "w").close()
+while not os.path.exists(sys.argv[1] + ".go"):
+    time.sleep(0.02)
+for a in sys.argv[2:]:
+    try:
+        s = socket.create_connection((a, 9009), 3)
+        s.send(b"GET / HTTP/1.0\r\n\r\n")
+        print(a, "OPEN", s.recv(99))
+    except OSError as e:
+        print(a, e)
+END
+run world root python3 "$here/later.py" "$here/ready" 198.51.100.9 192.0.2.10 100.99.1.1 >"$here/later" 2>&1 &
+job=$!
+world_wait 10 test -e "$here/ready"
+ip addr add 198.51.100.9/24 dev up0
+ip addr add 192.0.2.10/32 dev up0
+ip route add local 100.99.0.0/16 dev lo
+touch "$here/ready.go"
+wait $job
+for a in 198.51.100.9 192.0.2.10 100.99.1.1; do
+	has "$a was tried" "$(cat "$here/later")" "^$a "
+	# An accepted connection that ends without a byte is exeat's; only the service's own words count.
+	hasnt "$a, which the host got later, is not the world" "$(cat "$here/later")" "^$a OPEN b'HTTP"
+done
+ip addr del 198.51.100.9/24 dev up0
+ip addr del 192.0.2.10/32 dev up0
+ip route del local 100.99.0.0/16 dev lo
+
 # ---- what only some servers take for a request must not pass as an unknown protocol ----
 cat >"$here/http-like.py" <<'END'
 import socket, time
@@ -249,7 +280,10 @@ for i in range(220):
     s.connect_ex(server if i < 180 else ("192.0.0.1", 53))
     if i < 180:
         time.sleep(0.002)
-        s.send(b"opaque\n")
+        try:
+            s.send(b"opaque\n")
+        except OSError:
+            pass
     held.append(s)
 print("held", flush=True)
 time.sleep(6)
@@ -263,13 +297,18 @@ job=$!
 world_wait 10 grep -q held "$here/held"
 sleep 1
 proxy=$(pgrep -xn exeat-proxy)
-spent=$(ticks "$proxy")
-sleep 1
-spent=$(($(ticks "$proxy") - spent))
-if [ "$spent" -lt 50 ]; then
-	tap_ok "without descriptors left the proxy waits, it does not spin"
+if [ -n "$proxy" ]; then
+	tap_ok "without descriptors left the proxy lives on"
+	spent=$(ticks "$proxy")
+	sleep 1
+	spent=$(($(ticks "$proxy") - spent))
+	if [ "$spent" -lt 50 ]; then
+		tap_ok "and waits: it does not spin"
+	else
+		tap_not_ok "and waits: it does not spin" "$spent ticks in a second"
+	fi
 else
-	tap_not_ok "without descriptors left the proxy waits, it does not spin" "$spent ticks in a second"
+	tap_not_ok "without descriptors left the proxy lives on" "$(cat "$here/held")"
 fi
 out=$(run l4 nobody bash -c "echo through | nc -N -w3 $ECHO4 7777" 2>&1)
 same "another run does not feel it" "$out" through
