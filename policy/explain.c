@@ -92,9 +92,13 @@ static enum ex_failed check_term(const struct ex_rpeer *peer, const struct ex_te
 	if (t->deny || p->proto != IPPROTO_TCP || (l7 == EX_L7_NONE && !t->fqdn) ||
 	    (l7 == EX_L7_NONE && rs->default_allow))
 		return EX_FAILED_NONE;
+	if (l7 == EX_L7_NONE && ex_probe_app(p) == EX_APP_OTHER &&
+	    (p->port == 80 || p->port == 443))
+		return EX_FAILED_NOT_TLS_OR_HTTP;
 	if (l7 == EX_L7_DNS)
-		return p->http || p->tls ? EX_FAILED_NOT_TLS_OR_HTTP : EX_FAILED_NONE;
-	if ((l7 == EX_L7_HTTP && !p->http && !p->tls) || (t->ports && t->ports->n_names && !p->tls))
+		return ex_probe_app(p) != EX_APP_OTHER ? EX_FAILED_NOT_TLS_OR_HTTP : EX_FAILED_NONE;
+	if ((l7 == EX_L7_HTTP && ex_probe_app(p) == EX_APP_OTHER) ||
+	    (t->ports && t->ports->n_names && !p->tls))
 		return EX_FAILED_NOT_TLS_OR_HTTP;
 	if (p->tls && (!p->sni[0] || (t->fqdn && !ex_peer_has_name(peer, ex_span_str(p->sni)))))
 		return EX_FAILED_SERVER_NAME;

@@ -32,6 +32,14 @@ struct ex_probe {
  */
 const char *ex_probe_parse(const char *to, struct ex_probe *ret);
 
+/* What the first bytes are taken to be; to port 80 of a name that is HTTP. */
+static inline enum ex_app ex_probe_app(const struct ex_probe *p)
+{
+	if (p->tls)
+		return EX_APP_TLS;
+	return p->http || (p->name[0] && p->port == 80) ? EX_APP_HTTP : EX_APP_OTHER;
+}
+
 enum ex_step {
 	EX_STEP_DNS,
 	EX_STEP_L4,

@@ -115,7 +115,12 @@ static void app_without_l7(struct ask *a, const struct ex_rpeer *peer, const str
 	}
 	switch (a->app) {
 	case EX_APP_OTHER:
-		ask_allow(a, EX_V_ALLOW, t->rule);
+		/* there a server would read it as TLS or HTTP after all, with a name nobody checked
+		 */
+		if (a->flow->port == 80 || a->flow->port == 443)
+			ask_miss(a, 1, EX_R_UNKNOWN_PROTOCOL, t->rule);
+		else
+			ask_allow(a, EX_V_ALLOW, t->rule);
 		return;
 	case EX_APP_TLS:
 		if (check_sni(a, peer, t))

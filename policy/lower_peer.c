@@ -50,14 +50,21 @@ static int mark_endpoint(struct ex_lowering *l, const struct ex_known_endpoint *
 }
 
 static int lower_endpoints(struct ex_lowering *l, const struct ex_spec *spec,
-			   const struct ex_peer *p, uint32_t peer)
+			   const struct ex_egress *e, uint32_t peer)
 {
+	bool found = false;
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < l->known->n; i++) {
-		if (ex_lower_selects(spec, p, &l->known->v[i]))
-			r = mark_endpoint(l, &l->known->v[i], peer);
+		if (!ex_lower_selects(spec, &e->peer, &l->known->v[i]))
+			continue;
+		found = true;
+		r = mark_endpoint(l, &l->known->v[i], peer);
 	}
+	/* an allow of nothing is safe; that a deny denies nothing should be known */
+	if (r == 0 && !found && e->deny && e->peer.n_selectors)
+		ex_diag_add(l->diags, e->pos, true, "give the endpoints file that has them",
+			    "%s: no known endpoint has these labels: it denies nothing", e->where);
 	return r;
 }
 
@@ -221,7 +228,7 @@ int ex_lower_peer(struct ex_lowering *l, const struct ex_spec *spec, const struc
 	case EX_PEER_ANY:
 		return ex_mark_both(l, peer, EX_ADDR_WORLD | EX_ADDR_ENDPOINT | EX_ADDR_HOST);
 	case EX_PEER_ENDPOINTS:
-		return lower_endpoints(l, spec, &e->peer, peer);
+		return lower_endpoints(l, spec, e, peer);
 	case EX_PEER_CIDR:
 		return lower_cidrs(l, &e->peer, peer, e->deny);
 	case EX_PEER_ENTITIES:

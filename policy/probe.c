@@ -180,7 +180,7 @@ struct ex_decision ex_probe_judge(const struct ex_ruleset *rs, const struct ex_p
 				       .authority = span_of(p->authority),
 				       .headers = p->headers,
 				       .n_headers = p->n_headers };
-	enum ex_app app = p->tls ? EX_APP_TLS : p->http ? EX_APP_HTTP : EX_APP_OTHER;
+	enum ex_app app = ex_probe_app(p);
 	struct ex_decision d;
 
 	*ret_step = EX_STEP_DNS;

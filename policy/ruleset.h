@@ -84,7 +84,7 @@ struct ex_decision ex_judge_l4(const struct ex_ruleset *rs, const struct ex_flow
 /*
  * A steered TCP flow whose first bytes were read. DENY; ALLOW: carry the bytes unread (an L4 rule,
  * a serverNames match, or a toFQDNs rule without L7 whose name is one of flow->names and, for TLS,
- * equals the SNI); STEER: some http rule may allow it, or Host has to be bound to the name: read
+ * equals the SNI; on ports 80 and 443 such a rule takes nothing but HTTP and TLS); STEER: some http rule may allow it, or Host has to be bound to the name: read
  * the requests (intercept first when the app is TLS). sni: canonical; ptr NULL = the hello has none.
  */
 struct ex_decision ex_judge_app(const struct ex_ruleset *rs, const struct ex_flow *flow,

@@ -459,6 +459,15 @@ static void test_server_texts(void **state)
 		{ "fe80::1%nothing-there", NULL, 0 },
 		{ "2001:db8::1%lo", NULL, 0 },
 		{ "192.0.2.1 ", NULL, 0 },
+		{ "Corp.Example=192.0.2.1", "192.0.2.1", 53 },
+		{ "corp=[2001:db8::1]:54", "2001:db8::1", 54 },
+		{ "=192.0.2.1", NULL, 0 },
+		{ ".corp=192.0.2.1", NULL, 0 },
+		{ "corp.=192.0.2.1", NULL, 0 },
+		{ "a..b=192.0.2.1", NULL, 0 },
+		{ "*.corp=192.0.2.1", NULL, 0 },
+		{ "corp=", NULL, 0 },
+		{ "a=b=192.0.2.1", NULL, 0 },
 	};
 
 	(void)state;
@@ -472,6 +481,61 @@ static void test_server_texts(void **state)
 		if (ok && (!ex_ip_parse(cases[i].ip, &ip) || !ex_ip_eq(&ip, &s.ip)))
 			fail_msg("%s: other address", cases[i].text);
 	}
+}
+
+static void ask_name(const char *name)
+{
+	struct ex_resolve *q;
+
+	assert_int_equal(ex_resolver_query(f->resolver, name, EX_DNS_A, on_reply, f, &q), 0);
+	f->want = f->n_replies + 1;
+	dns_run(f->loop, 2000);
+	assert_int_equal(f->n_replies, f->want);
+}
+
+static void test_split_horizon_asks_the_server_of_the_longest_suffix(void **state)
+{
+	struct ex_resolve *q;
+
+	(void)state;
+	ex_resolver_free(f->resolver);
+	f->resolver = NULL;
+	memcpy(f->at[1].suffix, "corp.example", sizeof("corp.example"));
+	assert_int_equal(ex_resolver_new(f->loop, f->at, 2, &f->resolver), 0);
+	ask_name("corp.example");
+	ask_name("db.corp.example");
+	assert_int_equal(f->second.n_udp, 2);
+	assert_int_equal(f->server.n_udp, 0);
+	ask_name("notcorp.example");
+	ask_name("corp.example.com");
+	ask_name("example");
+	assert_int_equal(f->second.n_udp, 2);
+	assert_int_equal(f->server.n_udp, 3);
+
+	/* no server for the rest: nobody is asked */
+	ex_resolver_free(f->resolver);
+	f->resolver = NULL;
+	assert_int_equal(ex_resolver_new(f->loop, &f->at[1], 1, &f->resolver), 0);
+	assert_int_equal(
+		ex_resolver_query(f->resolver, "api.openai.com", EX_DNS_A, on_reply, f, &q),
+		-ENOENT);
+}
+
+static void test_servers_are_bounded(void **state)
+{
+	struct ex_resolver_server many[9];
+	struct ex_resolver *r;
+
+	(void)state;
+	for (size_t i = 0; i < EX_ARRAY_SIZE(many); i++)
+		many[i] = f->at[0];
+	assert_int_equal(ex_resolver_new(f->loop, many, 9, &r), 0);
+	ex_resolver_free(r);
+	for (size_t i = 0; i < EX_ARRAY_SIZE(many); i++)
+		many[i].suffix[0] = (char)('a' + i);
+	assert_int_equal(ex_resolver_new(f->loop, many, 9, &r), -E2BIG);
+	assert_int_equal(ex_resolver_new(f->loop, many, 8, &r), 0);
+	ex_resolver_free(r);
 }
 
 static void test_servers_of_a_resolv_conf(void **state)
@@ -523,6 +587,8 @@ int main(void)
 		T(test_freed_while_waiting),
 		T(test_freed_in_a_reply),
 		T(test_names_that_are_none_are_refused),
+		T(test_split_horizon_asks_the_server_of_the_longest_suffix),
+		T(test_servers_are_bounded),
 		cmocka_unit_test(test_server_texts),
 		cmocka_unit_test(test_servers_of_a_resolv_conf),
 	};

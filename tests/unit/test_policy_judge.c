@@ -197,6 +197,9 @@ static void test_wildcard_names_are_bound_to_the_address(void **state)
 	ASK(ex_judge_l4(rs, &f), EX_V_STEER, EX_R_ALLOWED);
 	ASK(ex_judge_app(rs, &f, EX_APP_TLS, a), EX_V_ALLOW, EX_R_ALLOWED);
 	ASK(ex_judge_app(rs, &f, EX_APP_TLS, b), EX_V_DENY, EX_R_ADDRESS_NOT_OF_NAME);
+	ASK(ex_judge_app(rs, &f, EX_APP_OTHER, (struct ex_span){ 0 }), EX_V_DENY,
+	    EX_R_UNKNOWN_PROTOCOL);
+	f.port = 22;
 	ASK(ex_judge_app(rs, &f, EX_APP_OTHER, (struct ex_span){ 0 }), EX_V_ALLOW, EX_R_ALLOWED);
 	f.proto = IPPROTO_UDP;
 	ASK(ex_judge_l4(rs, &f), EX_V_ALLOW, EX_R_ALLOWED);
