@@ -127,13 +127,15 @@ static void answer_allowed(struct ex_dns_gate *g, const struct ex_dns_waiter *w,
 	const struct ex_dns_question *q = &w->question;
 	uint64_t now = ex_loop_now(g->loop);
 	struct ex_dns_answer a;
+	int r;
 
 	if (ex_dns_cache_get(&g->cache, q, now, &a))
 		ex_dns_gate_reply(g, w, d, &a);
 	else if (!ex_dns_budget_name(&g->budget, g->rs, ex_dns_name_of(q), now))
 		reply_rcode(g, w, ex_dns_deny(EX_R_LIMIT, d.rule), EX_DNS_REFUSED);
-	else if (ex_dns_lookup_join(g, w, d) < 0)
-		reply_rcode(g, w, ex_dns_deny(EX_R_LIMIT, d.rule), EX_DNS_SERVFAIL);
+	else if ((r = ex_dns_lookup_join(g, w, d)) < 0)
+		reply_rcode(g, w, ex_dns_deny(r == -EBUSY ? EX_R_LIMIT : EX_R_DNS_UPSTREAM, d.rule),
+			    EX_DNS_SERVFAIL);
 }
 
 static void judge(struct ex_dns_gate *g, const struct ex_dns_waiter *w)

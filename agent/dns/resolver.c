@@ -21,28 +21,40 @@ enum {
 	UDP_CHANNELS = 8,
 	TCP_CHANNEL = UDP_CHANNELS, /* the last one */
 	CHANNELS,
+	ZONES_MAX = 8,
 	PER_PORT = 32,
 	PENDING_MAX = 4096, /* of all workloads */
 	CASE_CHANGES_MAX = 16,
 	TICK_MS = 50,
 };
 
+struct zone;
+
 struct lane { /* a channel and what is under way on it */
 	struct ex_channel channel;
-	struct ex_resolver *r;
+	struct zone *zone;
 	unsigned pending; /* queries not answered yet */
 	unsigned used;    /* queries since it was idle */
+};
+
+struct zone { /* the servers for one suffix */
+	struct ex_resolver *r;
+	const char *suffix;
+	size_t n_servers;
+	struct ex_resolver_server servers[EX_CHANNEL_SERVERS];
+	unsigned case_changes; /* replies that did not repeat the name as it was sent */
+	struct lane *current;
+	struct lane lanes[CHANNELS];
 };
 
 struct ex_resolver {
 	struct ex_loop *loop;
 	struct ex_timer tick; /* runs while anything is pending */
 	struct ex_defer free_later;
-	struct lane *current;
 	unsigned pending;
-	unsigned case_changes; /* replies that did not repeat the name as it was sent */
 	bool dead, ticking;
-	struct lane lanes[CHANNELS];
+	size_t n_zones;
+	struct zone *zones[ZONES_MAX];
 };
 
 struct ex_resolve {
@@ -58,16 +70,39 @@ struct ex_resolve {
 static void on_reply(void *arg, int status, int timeouts, unsigned char *msg, int len);
 
 /* The current channel until its port is worn; then an idle one; else the least busy. */
-static struct lane *pick_lane(struct ex_resolver *r)
+static struct lane *pick_lane(struct zone *z)
 {
-	struct lane *best = r->current;
+	struct lane *best = z->current;
 
 	if (best->pending == 0 || best->used < PER_PORT)
 		return best;
 	for (size_t i = 0; i < UDP_CHANNELS; i++)
-		if (r->lanes[i].pending < best->pending)
-			best = &r->lanes[i];
-	r->current = best;
+		if (z->lanes[i].pending < best->pending)
+			best = &z->lanes[i];
+	z->current = best;
+	return best;
+}
+
+static bool is_below(const char *name, const char *suffix)
+{
+	size_t len = strlen(name), tail = strlen(suffix);
+
+	return tail == 0 || (len >= tail && strcmp(name + len - tail, suffix) == 0 &&
+			     (len == tail || name[len - tail - 1] == '.'));
+}
+
+/* The longest suffix wins. */
+static struct zone *pick_zone(const struct ex_resolver *r, const char *name)
+{
+	struct zone *best = NULL;
+
+	for (size_t i = 0; i < r->n_zones; i++) {
+		struct zone *z = r->zones[i];
+
+		if (is_below(name, z->suffix) &&
+		    (!best || strlen(z->suffix) > strlen(best->suffix)))
+			best = z;
+	}
 	return best;
 }
 
@@ -77,13 +112,12 @@ static struct lane *pick_lane(struct ex_resolver *r)
 static int draw(struct ex_resolve *q, uint16_t *ret_id)
 {
 	uint8_t bits[2 + (EX_DNS_NAME_MAX + 7) / 8];
-	const struct ex_resolver *r = q->lane->r;
 	size_t len = strlen(q->name);
 
 	if (getrandom(bits, sizeof(bits), 0) != sizeof(bits))
 		return -EIO;
 	memcpy(ret_id, bits, sizeof(*ret_id));
-	if (r->case_changes >= CASE_CHANGES_MAX)
+	if (q->lane->zone->case_changes >= CASE_CHANGES_MAX)
 		return 0;
 	for (size_t i = 0; i < len; i++)
 		if (q->name[i] >= 'a' && q->name[i] <= 'z' && bits[2 + i / 8] >> (i % 8) & 1)
@@ -114,8 +148,8 @@ static int send_query(struct ex_resolve *q)
 static void finish(struct ex_resolve *q, int err, const void *msg, size_t len)
 {
 	q->lane->pending--;
-	q->lane->r->pending--;
-	if (q->fn && !q->lane->r->dead)
+	q->lane->zone->r->pending--;
+	if (q->fn && !q->lane->zone->r->dead)
 		q->fn(q->arg, err, msg, len);
 	free(q);
 }
@@ -149,11 +183,11 @@ static void move_to(struct ex_resolve *q, struct lane *ch)
 /* Is this reply a reason to ask again in another way? Each reason can come but once. */
 static bool asks_again(struct ex_resolve *q, const unsigned char *msg, int len)
 {
-	struct ex_resolver *r = q->lane->r;
-	struct lane *tcp = &r->lanes[TCP_CHANNEL];
+	struct zone *z = q->lane->zone;
+	struct lane *tcp = &z->lanes[TCP_CHANNEL];
 
 	if (q->lane != tcp && !repeats_name(q, msg, len)) {
-		r->case_changes += r->case_changes < CASE_CHANGES_MAX;
+		z->case_changes += z->case_changes < CASE_CHANGES_MAX;
 		move_to(q, tcp);
 		return true;
 	}
@@ -187,7 +221,7 @@ static void on_reply(void *arg, int status, int timeouts, unsigned char *msg, in
 		q->err = err ? err : -EIO;
 		return;
 	}
-	if (err == 0 && !q->lane->r->dead && asks_again(q, msg, len)) {
+	if (err == 0 && !q->lane->zone->r->dead && asks_again(q, msg, len)) {
 		err = send_query(q);
 		if (err == 0)
 			return;
@@ -202,6 +236,7 @@ int ex_resolver_query(struct ex_resolver *r, const char *name, uint16_t type,
 		      void (*fn)(void *arg, int err, const void *msg, size_t len), void *arg,
 		      struct ex_resolve **ret)
 {
+	struct zone *z = pick_zone(r, name);
 	struct ex_resolve *q;
 	size_t len = strlen(name);
 	int err;
@@ -210,6 +245,8 @@ int ex_resolver_query(struct ex_resolver *r, const char *name, uint16_t type,
 		return -EBUSY;
 	if (len == 0 || len > EX_DNS_NAME_MAX)
 		return -EINVAL;
+	if (!z)
+		return -ENOENT;
 	if (!r->ticking) { /* without a tick nothing would ever time out */
 		err = ex_timer_start(r->loop, &r->tick, TICK_MS);
 		if (err < 0)
@@ -220,7 +257,7 @@ int ex_resolver_query(struct ex_resolver *r, const char *name, uint16_t type,
 	if (!q)
 		return -ENOMEM;
 	*q = (struct ex_resolve){
-		.lane = pick_lane(r), .fn = fn, .arg = arg, .edns = true, .type = type
+		.lane = pick_lane(z), .fn = fn, .arg = arg, .edns = true, .type = type
 	};
 	memcpy(q->name, name, len + 1);
 	err = send_query(q);
@@ -247,17 +284,23 @@ static void on_tick(struct ex_timer *t)
 {
 	struct ex_resolver *r = ex_container_of(t, struct ex_resolver, tick);
 
-	for (size_t i = 0; i < CHANNELS && !r->dead; i++)
-		if (r->lanes[i].pending > 0)
-			ex_channel_check_timeouts(&r->lanes[i].channel);
+	for (size_t i = 0; i < r->n_zones * CHANNELS && !r->dead; i++) {
+		struct lane *l = &r->zones[i / CHANNELS]->lanes[i % CHANNELS];
+
+		if (l->pending > 0)
+			ex_channel_check_timeouts(&l->channel);
+	}
 	r->ticking = r->pending > 0 && !r->dead && ex_timer_start(r->loop, t, TICK_MS) == 0;
 }
 
 static void destroy(struct ex_resolver *r)
 {
 	r->dead = true;
-	for (size_t i = 0; i < CHANNELS; i++)
-		ex_channel_close(&r->lanes[i].channel);
+	for (size_t i = 0; i < r->n_zones; i++) {
+		for (size_t j = 0; j < CHANNELS; j++)
+			ex_channel_close(&r->zones[i]->lanes[j].channel);
+		free(r->zones[i]);
+	}
 	ex_timer_stop(r->loop, &r->tick);
 	free(r);
 }
@@ -265,6 +308,41 @@ static void destroy(struct ex_resolver *r)
 static void free_deferred(struct ex_defer *d)
 {
 	destroy(ex_container_of(d, struct ex_resolver, free_later));
+}
+
+static int add_server(struct ex_resolver *r, const struct ex_resolver_server *s)
+{
+	struct zone *z = NULL;
+
+	for (size_t i = 0; i < r->n_zones; i++)
+		if (strcmp(r->zones[i]->servers[0].suffix, s->suffix) == 0)
+			z = r->zones[i];
+	if (!z) {
+		if (r->n_zones == ZONES_MAX)
+			return -E2BIG;
+		z = calloc(1, sizeof(*z));
+		if (!z)
+			return -ENOMEM;
+		r->zones[r->n_zones++] = z;
+		z->r = r;
+		z->suffix = z->servers[0].suffix;
+		z->current = &z->lanes[0];
+	}
+	if (z->n_servers < EX_CHANNEL_SERVERS)
+		z->servers[z->n_servers++] = *s;
+	return 0;
+}
+
+static int open_lanes(struct zone *z)
+{
+	int err = 0;
+
+	for (size_t i = 0; i < CHANNELS && err == 0; i++) {
+		z->lanes[i].zone = z;
+		err = ex_channel_open(&z->lanes[i].channel, z->r->loop, z->servers, z->n_servers,
+				      i == TCP_CHANNEL ? ARES_FLAG_USEVC : 0);
+	}
+	return err;
 }
 
 int ex_resolver_new(struct ex_loop *loop, const struct ex_resolver_server *servers, size_t n,
@@ -281,13 +359,10 @@ int ex_resolver_new(struct ex_loop *loop, const struct ex_resolver_server *serve
 	r->loop = loop;
 	r->tick.fn = on_tick;
 	r->free_later.fn = free_deferred;
-	r->current = &r->lanes[0];
-	n = n < EX_CHANNEL_SERVERS ? n : EX_CHANNEL_SERVERS;
-	for (size_t i = 0; i < CHANNELS && err == 0; i++) {
-		r->lanes[i].r = r;
-		err = ex_channel_open(&r->lanes[i].channel, loop, servers, n,
-				      i == TCP_CHANNEL ? ARES_FLAG_USEVC : 0);
-	}
+	for (size_t i = 0; i < n && err == 0; i++)
+		err = add_server(r, &servers[i]);
+	for (size_t i = 0; i < r->n_zones && err == 0; i++)
+		err = open_lanes(r->zones[i]);
 	if (err < 0) {
 		destroy(r);
 		return err;
@@ -296,15 +371,21 @@ int ex_resolver_new(struct ex_loop *loop, const struct ex_resolver_server *serve
 	return 0;
 }
 
+static bool is_in_reply(const struct ex_resolver *r)
+{
+	for (size_t i = 0; i < r->n_zones * CHANNELS; i++)
+		if (r->zones[i / CHANNELS]->lanes[i % CHANNELS].channel.depth > 0)
+			return true;
+	return false;
+}
+
 void ex_resolver_free(struct ex_resolver *r)
 {
 	if (!r)
 		return;
 	r->dead = true;
-	for (size_t i = 0; i < CHANNELS; i++)
-		if (r->lanes[i].channel.depth > 0) { /* called from a reply */
-			ex_defer(r->loop, &r->free_later);
-			return;
-		}
-	destroy(r);
+	if (is_in_reply(r))
+		ex_defer(r->loop, &r->free_later);
+	else
+		destroy(r);
 }

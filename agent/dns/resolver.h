@@ -10,7 +10,11 @@
 
 struct ex_resolver;
 
+enum { EX_RESOLVER_SUFFIX_MAX = 253 };
+
 struct ex_resolver_server {
+	/* Asked for this name and what is below it (split horizon); "": for all the rest. */
+	char suffix[EX_RESOLVER_SUFFIX_MAX + 1];
 	struct ex_ip ip;
 	uint32_t scope; /* interface index of an IPv6 link-local server, else 0 */
 	uint16_t port;
@@ -23,6 +27,7 @@ struct ex_resolver_server {
 typedef int (*ex_resolver_dial_fn)(void *arg, const struct ex_resolver_server *server, bool tcp);
 void ex_resolver_set_dial(ex_resolver_dial_fn fn, void *arg);
 
+/* The first three servers of a suffix count, as in resolv.conf(5). -E2BIG beyond eight suffixes. */
 EX_MUST_CHECK int ex_resolver_new(struct ex_loop *loop, const struct ex_resolver_server *servers,
 				  size_t n, struct ex_resolver **ret);
 void ex_resolver_free(struct ex_resolver *r); /* pending callbacks are not called */
@@ -31,8 +36,8 @@ void ex_resolver_free(struct ex_resolver *r); /* pending callbacks are not calle
  * Sends one query; fn gets the raw reply, or err < 0 (-ETIMEDOUT, -EIO, ...) and msg NULL. Another
  * server is asked when one is silent or answers SERVFAIL, NOTIMP or REFUSED (-EIO when none is
  * left); a reply with any other RCODE is a reply. fn runs after this returned, and once. At most a
- * bounded number wait at once: -EBUSY. *ret is a handle for ex_resolver_cancel(), which makes fn
- * never run; it is good until fn runs.
+ * bounded number wait at once: -EBUSY; -ENOENT when no server is for this name. *ret is a handle
+ * for ex_resolver_cancel(), which makes fn never run; it is good until fn runs.
  */
 struct ex_resolve;
 EX_MUST_CHECK int ex_resolver_query(struct ex_resolver *r, const char *name, uint16_t type,
@@ -40,7 +45,7 @@ EX_MUST_CHECK int ex_resolver_query(struct ex_resolver *r, const char *name, uin
 				    void *arg, struct ex_resolve **ret);
 void ex_resolver_cancel(struct ex_resolve *q);
 
-/* "ADDR[:PORT]", "[V6]:PORT". False when it is not that. Port defaults to 53. */
+/* "[SUFFIX=]ADDR[:PORT]", "[SUFFIX=][V6]:PORT". False when it is not that. Port defaults to 53. */
 bool ex_resolver_server_parse(const char *text, struct ex_resolver_server *ret);
 
 /* nameserver lines of a resolv.conf; returns how many, at most cap; 0 when there is none. */

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 
 #include "agent/dns/message.h"
 #include "agent/dns/resolver_channel.h"
@@ -105,13 +106,11 @@ static ares_ssize_t sock_recv(ares_socket_t fd, void *buf, size_t len, int flags
 	return recvfrom(fd, buf, len, flags, from, from_len);
 }
 
+/* Connected, so without an address; and without a signal, which is ignored in the proxy. */
 static ares_ssize_t sock_send(ares_socket_t fd, const struct iovec *iov, int n, void *arg)
 {
-	struct msghdr m = { .msg_iovlen = (size_t)n };
-
 	(void)arg;
-	memcpy(&m.msg_iov, &iov, sizeof(iov)); /* sendmsg() does not write to it */
-	return sendmsg(fd, &m, MSG_NOSIGNAL);
+	return writev(fd, iov, n);
 }
 
 static const struct ares_socket_functions sock_functions = {

@@ -43,12 +43,40 @@ static bool parse_address(char *text, struct ex_resolver_server *s)
 	return is_link_local(&s->ip) ? s->scope != 0 : !zone;
 }
 
+/* Takes "SUFFIX=" off *text, in lower case. */
+static bool parse_suffix(const char **text, struct ex_resolver_server *s)
+{
+	const char *equals = strchr(*text, '=');
+	size_t len = equals ? (size_t)(equals - *text) : 0, label = 0;
+
+	if (!equals)
+		return true;
+	if (len == 0 || len > EX_RESOLVER_SUFFIX_MAX)
+		return false;
+	for (size_t i = 0; i < len; i++) {
+		unsigned char c = (unsigned char)(*text)[i];
+
+		label = c == '.' ? 0 : label + 1;
+		if (label > 63 ||
+		    (label == 0 && (i == 0 || i + 1 == len || s->suffix[i - 1] == '.')))
+			return false;
+		if (c >= 0x80 || (!isalnum(c) && c != '-' && c != '_' && c != '.'))
+			return false;
+		s->suffix[i] = (char)tolower(c);
+	}
+	*text = equals + 1;
+	return true;
+}
+
 bool ex_resolver_server_parse(const char *text, struct ex_resolver_server *ret)
 {
 	struct ex_resolver_server s = { .port = DNS_PORT };
 	char buf[INET6_ADDRSTRLEN + IF_NAMESIZE + 16], *addr = buf, *port = NULL;
-	size_t len = strlen(text);
+	size_t len;
 
+	if (!parse_suffix(&text, &s))
+		return false;
+	len = strlen(text);
 	if (len >= sizeof(buf))
 		return false;
 	memcpy(buf, text, len + 1);
