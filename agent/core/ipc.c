@@ -109,8 +109,9 @@ ssize_t ex_ipc_receive(int fd, union ex_ipc_message *ret, int *ret_fd)
 	if (n == 0)
 		return 0;
 	passed = received_fd(&mh, &many);
-	if (many || (mh.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) || (size_t)n < sizeof(ret->head) ||
-	    ex_ipc_size(ret->head.type) != (size_t)n || (passed >= 0 && !ret_fd)) {
+	if (many || (mh.msg_flags & MSG_TRUNC) || ((mh.msg_flags & MSG_CTRUNC) && !ret_fd) ||
+	    (size_t)n < sizeof(ret->head) || ex_ipc_size(ret->head.type) != (size_t)n ||
+	    (passed >= 0 && !ret_fd)) {
 		if (passed >= 0)
 			close(passed);
 		return -EBADMSG;

@@ -119,7 +119,7 @@ EX_MUST_CHECK int ex_ipc_send(int fd, const void *msg, size_t len, int pass, boo
 /*
  * Receives one without waiting: its length; 0 = the other side is gone; -EAGAIN = none now;
  * -EBADMSG = its length is not that of its type. A descriptor that came along is put in *ret_fd
- * (else -1), or closed when ret_fd is NULL.
+ * (else -1, also when this process may have no more), or closed when ret_fd is NULL.
  */
 ssize_t ex_ipc_receive(int fd, union ex_ipc_message *ret, int *ret_fd);
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/http/fields.h"
 
+#include <errno.h>
+
 #include "agent/http/chars.h"
 
 static char fold(char c)
@@ -66,4 +68,45 @@ bool ex_field_is_override(struct ex_span name)
 		FIELD("x-forwarded-method"),     FIELD("forwarded"),
 	};
 	return is_one_of(name, names, EX_ARRAY_SIZE(names));
+}
+
+bool ex_field_is_framing(struct ex_span name)
+{
+	static const struct ex_span names[] = {
+		FIELD("host"),
+		FIELD("content-length"),
+		FIELD("transfer-encoding"),
+	};
+	return is_one_of(name, names, EX_ARRAY_SIZE(names));
+}
+
+bool ex_fields_have_twins(const struct ex_header *fields, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		struct ex_span name = fields[i].name;
+
+		if (!name.len || !memchr(name.ptr, '_', name.len))
+			continue;
+		for (size_t j = 0; j < n; j++)
+			if (j != i && ex_field_same(name, fields[j].name))
+				return true;
+	}
+	return false;
+}
+
+int ex_field_length(struct ex_span value, uint64_t *ret)
+{
+	uint64_t n = 0;
+
+	if (value.len == 0 || value.len > 19 || (value.len > 1 && value.ptr[0] == '0'))
+		return -EINVAL;
+	for (size_t i = 0; i < value.len; i++) {
+		if (!ex_is_digit((unsigned char)value.ptr[i]))
+			return -EINVAL;
+		n = n * 10 + (uint64_t)(value.ptr[i] - '0'); /* 19 digits fit in 64 bits */
+	}
+	if (n > INT64_MAX)
+		return -EINVAL;
+	*ret = n;
+	return 0;
 }

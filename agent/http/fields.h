@@ -3,13 +3,25 @@
 #ifndef EXEAT_AGENT_HTTP_FIELDS_H
 #define EXEAT_AGENT_HTTP_FIELDS_H
 
-#include "exeat/util.h"
+#include "policy/ruleset.h"
 
 /* Same field name when case and "_" for "-" are ignored, as CGI-like servers do. */
 bool ex_field_is(struct ex_span name, const char *lower_case);
 
 /* The same for two names as sent. */
 bool ex_field_same(struct ex_span a, struct ex_span b);
+
+/*
+ * Is a name there twice, one of them spelled with "_"? CGI-like servers take "X_Tenant" beside
+ * "X-Tenant" for one field, of which a rule has judged only the other.
+ */
+bool ex_fields_have_twins(const struct ex_header *fields, size_t n);
+
+/* Host, Content-Length or Transfer-Encoding to servers that read "_" as "-". */
+bool ex_field_is_framing(struct ex_span name);
+
+/* Plain decimal without sign or leading zero, below 2^63 (RFC 9112 6.3: one valid value). */
+EX_MUST_CHECK int ex_field_length(struct ex_span value, uint64_t *ret);
 
 /* This hop's own business (RFC 9110 7.6.1). */
 bool ex_field_is_hop_by_hop(struct ex_span name);

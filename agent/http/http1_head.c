@@ -6,28 +6,16 @@
 #include "agent/http/chars.h"
 #include "agent/http/fields.h"
 #include "agent/http/http1_priv.h"
+#include "agent/http/method.h"
 
 bool ex_h1_method_refused(struct ex_h1 *p, struct ex_span method)
 {
-	if (method.len == 0) {
-		ex_h1_break_malformed(p, "no method");
-		return true;
-	}
-	for (size_t i = 0; i < method.len; i++) {
-		if (!ex_is_tchar((unsigned char)method.ptr[i])) {
-			ex_h1_break_malformed(p, "method is not a token");
-			return true;
-		}
-	}
-	if (ex_span_eq(method, EX_SPAN("CONNECT")))
-		ex_h1_break(p, EX_R_UPGRADE_DENIED, "CONNECT is not forwarded");
-	else if (ex_span_eq(method, EX_SPAN("PRI")))
-		ex_h1_break(p, EX_R_H2_UNSUPPORTED, "HTTP/2 without negotiation");
-	else if (ex_span_eq(method, EX_SPAN("TRACE")) || ex_span_eq(method, EX_SPAN("TRACK")))
-		ex_h1_break(p, EX_R_HTTP_DENIED, "TRACE is not forwarded");
-	else
-		return false;
-	return true;
+	const char *detail;
+	enum ex_reason reason = ex_method_check(method, &detail);
+
+	if (reason != EX_R_ALLOWED)
+		ex_h1_break(p, reason, detail);
+	return reason != EX_R_ALLOWED;
 }
 
 /* Fields that may be there once; what is needed of each while the head is read. */
@@ -83,8 +71,6 @@ static int note_connection(struct ex_h1 *p, struct ex_span list, struct seen *s)
 
 static int note_header(struct ex_h1 *p, const struct ex_header *h, struct seen *s)
 {
-	static const char *const framing[] = { "host", "content-length", "transfer-encoding" };
-
 	if (ex_span_is(h->name, "host"))
 		return p->request ? note_once(p, h->value, &s->host, &s->has_host) : 0;
 	if (ex_span_is(h->name, "content-length"))
@@ -105,10 +91,8 @@ static int note_header(struct ex_h1 *p, const struct ex_header *h, struct seen *
 		ex_h1_break(p, EX_R_H2_UNSUPPORTED, "upgrade to HTTP/2");
 		return -EINVAL;
 	}
-	for (size_t i = 0; i < EX_ARRAY_SIZE(framing); i++)
-		if (ex_field_is(h->name, framing[i]))
-			return bad(p, "field name that some servers read as another");
-	return 0;
+	return ex_field_is_framing(h->name) ? bad(p, "field name that some servers read as another")
+					    : 0;
 }
 
 /*
@@ -139,53 +123,12 @@ static int headers_check(struct ex_h1 *p)
 	return 0;
 }
 
-/* "X_Tenant" beside "X-Tenant": CGI-like servers take them for one, a rule judges only the other.
- */
-static int twins_check(struct ex_h1 *p)
-{
-	for (size_t i = 0; i < p->ll_headers; i++) {
-		struct ex_span name = p->headers[i].name;
-
-		if (!memchr(name.ptr, '_', name.len))
-			continue;
-		for (size_t j = 0; j < p->ll_headers; j++)
-			if (j != i && ex_field_same(name, p->headers[j].name))
-				return bad(p, "field names that some servers read as one");
-	}
-	return 0;
-}
-
-/* Plain decimal without sign or leading zero, below 2^63 (RFC 9112 6.3: one valid value). */
-static int length_parse(struct ex_span text, uint64_t *ret)
-{
-	uint64_t n = 0;
-
-	if (text.len == 0 || text.len > 19 || (text.len > 1 && text.ptr[0] == '0'))
-		return -EINVAL;
-	for (size_t i = 0; i < text.len; i++) {
-		if (!ex_is_digit((unsigned char)text.ptr[i]))
-			return -EINVAL;
-		n = n * 10 + (uint64_t)(text.ptr[i] - '0'); /* 19 digits fit in 64 bits */
-	}
-	if (n > INT64_MAX)
-		return -EINVAL;
-	*ret = n;
-	return 0;
-}
-
 bool ex_h1_body_is_unexpected(const struct ex_h1_head *head)
 {
-	static const struct ex_span bodiless[] = {
-		{ "GET", 3 }, { "HEAD", 4 }, { "OPTIONS", 7 }, { "DELETE", 6 }
-	};
-
 	if (head->framing == EX_H1_NO_BODY ||
 	    (head->framing == EX_H1_LENGTH && head->content_length == 0))
 		return false;
-	for (size_t i = 0; i < EX_ARRAY_SIZE(bodiless); i++)
-		if (ex_span_eq(head->method, bodiless[i]))
-			return true;
-	return false;
+	return ex_method_is_bodiless(head->method);
 }
 
 static bool response_has_no_body(const struct ex_h1 *p)
@@ -198,7 +141,7 @@ static int framing_read(struct ex_h1 *p, const struct seen *s)
 {
 	struct ex_h1_head *head = &p->head;
 
-	if (s->has_length && length_parse(s->length, &head->content_length) < 0)
+	if (s->has_length && ex_field_length(s->length, &head->content_length) < 0)
 		return bad(p, "bad Content-Length");
 	if (s->has_length && s->has_coding)
 		return bad(p, "Content-Length and Transfer-Encoding");
@@ -320,9 +263,8 @@ int ex_h1_head_read(struct ex_h1 *p)
 		if (r < 0)
 			return r;
 	}
-	r = p->request ? twins_check(p) : 0;
-	if (r < 0)
-		return r;
+	if (p->request && ex_fields_have_twins(head->headers, head->n_headers))
+		return bad(p, "field names that some servers read as one");
 	r = framing_read(p, &seen);
 	if (r < 0)
 		return r;

@@ -5,6 +5,7 @@
 
 #include "agent/http/chars.h"
 #include "agent/http/fields.h"
+#include "agent/http/method.h"
 
 /* RFC 9113 6.5.2: a field counts its bytes and 32 more. */
 #define FIELD_OVERHEAD 32
@@ -64,19 +65,8 @@ static enum ex_reason malformed(const char *text, const char **detail)
 
 static enum ex_reason method_read(struct ex_h2_block *b, const char **detail)
 {
-	struct ex_span method = b->method;
-
-	if (method.len == 0)
-		return malformed("no method", detail);
-	for (size_t i = 0; i < method.len; i++)
-		if (!ex_is_tchar((unsigned char)method.ptr[i]))
-			return malformed("method is not a token", detail);
-	b->head.h.method = method;
-	if (ex_span_eq(method, EX_SPAN("CONNECT")))
-		return refuse(EX_R_UPGRADE_DENIED, "CONNECT is not forwarded", detail);
-	if (ex_span_eq(method, EX_SPAN("TRACE")) || ex_span_eq(method, EX_SPAN("TRACK")))
-		return refuse(EX_R_HTTP_DENIED, "TRACE is not forwarded", detail);
-	return EX_R_ALLOWED;
+	b->head.h.method = b->method;
+	return ex_method_check(b->method, detail);
 }
 
 static enum ex_reason authority_read(struct ex_h2_block *b, const char **detail)
@@ -105,49 +95,89 @@ static enum ex_reason path_read(struct ex_h2_block *b, const char **detail)
 	return EX_R_ALLOWED;
 }
 
-/* nghttp2 has checked the digits, that there is one, and will check the body against it. */
-static uint64_t length_of(struct ex_span text)
+/* nghttp2 counts the body against the first it reads, leading zeros and all: ours is stricter. */
+static const char *length_complaint(struct ex_h1_head *h, struct ex_span value)
 {
-	uint64_t n = 0;
+	if (h->length_given)
+		return "repeated field that may appear once";
+	h->length_given = true;
+	return ex_field_length(value, &h->content_length) < 0 ? "bad Content-Length" : NULL;
+}
 
-	for (size_t i = 0; i < text.len && i < 19; i++)
-		n = n * 10 + (uint64_t)(text.ptr[i] - '0');
-	return n;
+static bool host_agrees(const struct ex_h2_block *b, struct ex_span value)
+{
+	struct ex_authority host;
+
+	return ex_authority_parse(value, &host) == 0 && host.port == b->host.port &&
+	       strcmp(host.host, b->host.host) == 0;
+}
+
+static bool is_ascii(struct ex_span value)
+{
+	for (size_t i = 0; i < value.len; i++)
+		if ((unsigned char)value.ptr[i] > 0x7f)
+			return false;
+	return true;
+}
+
+struct seen {
+	bool host, expect;
+};
+
+static const char *request_field_complaint(const struct ex_h2_block *b, const struct ex_header *f,
+					   struct seen *seen)
+{
+	bool host = ex_span_eq(f->name, EX_SPAN("host"));
+	bool expect = ex_span_eq(f->name, EX_SPAN("expect"));
+
+	if ((host && seen->host) || (expect && seen->expect))
+		return "repeated field that may appear once";
+	seen->host |= host;
+	seen->expect |= expect;
+	if (host)
+		return host_agrees(b, f->value) ? NULL : "Host and :authority differ";
+	if (expect && !ex_span_is(f->value, "100-continue"))
+		return "unknown expectation";
+	if (!is_ascii(f->value))
+		return "byte that is not ASCII";
+	if (ex_field_is_framing(f->name))
+		return "field name that some servers read as another";
+	return NULL;
+}
+
+/* What HTTP/1.1 refuses is refused here; the rules of HTTP/2 alone are nghttp2's to enforce. */
+static const char *fields_complaint(struct ex_h2_block *b, bool request)
+{
+	struct seen seen = { 0 };
+
+	for (size_t i = 0; i < b->n; i++) {
+		const struct ex_header *f = &b->fields[i];
+		const char *complaint = NULL;
+
+		if (ex_span_eq(f->name, EX_SPAN("content-length")))
+			complaint = length_complaint(&b->head.h, f->value);
+		else if (request)
+			complaint = request_field_complaint(b, f, &seen);
+		if (complaint)
+			return complaint;
+	}
+	if (request && ex_fields_have_twins(b->fields, b->n))
+		return "field names that some servers read as one";
+	return NULL;
 }
 
 /*
- * Host once at most and the same as :authority. A name that some server reads as a field of
- * framing though it is not spelled so is refused, as in HTTP/1.1.
+ * In HTTP/1.1 the connection ends with such a request. This one goes on, so a server that hands
+ * requests on in HTTP/1.1 could find another one in the body. DELETE has honest bodies (Kubernetes)
+ * and may have one of known length.
  */
-static enum ex_reason fields_read(struct ex_h2_block *b, bool request, const char **detail)
+static bool body_is_unexpected(const struct ex_h1_head *h)
 {
-	static const char *const framing[] = { "host", "content-length", "transfer-encoding" };
-	struct ex_h1_head *h = &b->head.h;
-	struct ex_authority host;
-	bool seen = false;
-
-	for (size_t i = 0; i < b->n; i++) {
-		struct ex_span name = b->fields[i].name, value = b->fields[i].value;
-
-		if (ex_span_eq(name, EX_SPAN("content-length"))) {
-			h->length_given = true;
-			h->content_length = length_of(value);
-		} else if (request && ex_span_eq(name, EX_SPAN("host"))) {
-			if (seen)
-				return malformed("repeated field that may appear once", detail);
-			seen = true;
-			if (ex_authority_parse(value, &host) < 0 || host.port != b->host.port ||
-			    strcmp(host.host, b->host.host) != 0)
-				return malformed("Host and :authority differ", detail);
-		} else if (request) {
-			for (size_t k = 0; k < EX_ARRAY_SIZE(framing); k++)
-				if (ex_field_is(name, framing[k]))
-					return malformed("field name that some servers read as "
-							 "another",
-							 detail);
-		}
-	}
-	return EX_R_ALLOWED;
+	if (h->framing == EX_H1_NO_BODY || !ex_method_is_bodiless(h->method))
+		return false;
+	if (h->framing == EX_H1_LENGTH)
+		return h->content_length && !ex_span_eq(h->method, EX_SPAN("DELETE"));
+	return true;
 }
 
 static void head_start(struct ex_h2_block *b, bool end)
@@ -173,6 +203,7 @@ static void framing_set(struct ex_h2_block *b)
 
 enum ex_reason ex_h2_read_request(struct ex_h2_block *b, bool end, const char **detail)
 {
+	const char *complaint;
 	enum ex_reason r;
 
 	head_start(b, end);
@@ -185,15 +216,18 @@ enum ex_reason ex_h2_read_request(struct ex_h2_block *b, bool end, const char **
 		r = authority_read(b, detail);
 	if (r == EX_R_ALLOWED)
 		r = path_read(b, detail);
-	if (r == EX_R_ALLOWED)
-		r = fields_read(b, true, detail);
+	if (r != EX_R_ALLOWED)
+		return r;
+	complaint = fields_complaint(b, true);
 	framing_set(b);
-	return r;
+	if (!complaint && body_is_unexpected(&b->head.h))
+		complaint = "a body with a method that has none";
+	return complaint ? malformed(complaint, detail) : EX_R_ALLOWED;
 }
 
 enum ex_reason ex_h2_read_response(struct ex_h2_block *b, bool end, const char **detail)
 {
-	enum ex_reason r;
+	const char *complaint;
 
 	head_start(b, end);
 	if (b->too_large)
@@ -204,9 +238,9 @@ enum ex_reason ex_h2_read_response(struct ex_h2_block *b, bool end, const char *
 		b->head.h.status = (uint16_t)(b->head.h.status * 10 + (b->status.ptr[i] - '0'));
 	if (b->status.len != 3 || b->head.h.status < 100 || b->head.h.status == 101)
 		return refuse(EX_R_UPSTREAM_PROTOCOL, "bad status", detail);
-	r = fields_read(b, false, detail);
+	complaint = fields_complaint(b, false);
 	framing_set(b);
-	return r;
+	return complaint ? refuse(EX_R_UPSTREAM_PROTOCOL, complaint, detail) : EX_R_ALLOWED;
 }
 
 enum ex_reason ex_h2_read_trailers(struct ex_h2_block *b, const char **detail)
@@ -222,5 +256,7 @@ bool ex_h2_forwards(struct ex_span name, bool request)
 {
 	if (ex_field_is_hop_by_hop(name))
 		return false;
-	return !request || (!ex_field_is_override(name) && !ex_field_is(name, "host"));
+	/* Trailers of requests stay here, so nothing may announce them. */
+	return !request || (!ex_field_is_override(name) && !ex_field_is(name, "host") &&
+			    !ex_field_is(name, "trailer"));
 }

@@ -8,14 +8,16 @@
 #include "agent/proxy/datagram.h"
 #include "agent/proxy/dns_io.h"
 
-#define UDP_BATCH   64    /* datagrams per wake-up */
-#define QUERY_MAX   4096  /* bytes of one question; no honest one is near it */
-#define STREAMS_MAX 64    /* TCP connections at once */
-#define STREAM_MS   10000 /* without a whole question */
+#define UDP_BATCH       64    /* datagrams per wake-up */
+#define QUERY_MAX       4096  /* bytes of one question; no honest one is near it */
+#define STREAMS_MAX     64    /* TCP connections at once */
+#define ACCEPT_PAUSE_MS 100   /* after descriptors ran out */
+#define STREAM_MS       10000 /* without a whole question */
 
 struct ex_dns_io {
 	struct ex_proxy *px;
 	struct ex_watch udp[2], tcp[2]; /* IPv4, IPv6 */
+	struct ex_timer pause;          /* accepting goes on after it */
 	size_t n_streams;
 };
 
@@ -330,12 +332,28 @@ static int stream_new(struct ex_dns_io *io, int fd)
 	return 0;
 }
 
+static void set_accepting(struct ex_dns_io *io, uint32_t events)
+{
+	for (size_t i = 0; i < EX_ARRAY_SIZE(io->tcp); i++)
+		ex_watch_set(io->px->loop, &io->tcp[i], events);
+}
+
+static void on_pause_over(struct ex_timer *t)
+{
+	set_accepting(ex_container_of(t, struct ex_dns_io, pause), EPOLLIN);
+}
+
 static void on_accept(struct ex_dns_io *io, int listener)
 {
 	int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
 	if (fd >= 0 && stream_new(io, fd) < 0)
 		close(fd);
+	/* Out of descriptors: the client asks again, and the listener must not wake us until then.
+	 */
+	if (fd < 0 && errno != EAGAIN && errno != EINTR && errno != ECONNABORTED &&
+	    ex_timer_start(io->px->loop, &io->pause, ACCEPT_PAUSE_MS) == 0)
+		set_accepting(io, 0);
 }
 
 static void on_accept4(struct ex_watch *w, uint32_t events)
@@ -369,6 +387,7 @@ int ex_dns_io_new(struct ex_proxy *px, const int sockets[static EX_SOCK_MAX],
 	if (!io)
 		return -ENOMEM;
 	io->px = px;
+	io->pause.fn = on_pause_over;
 	for (size_t i = 0; i < EX_ARRAY_SIZE(all) && r == 0; i++) {
 		all[i].watch->fn = all[i].fn;
 		if (all[i].fd >= 0)

@@ -19,9 +19,11 @@
 #include "agent/proxy/udp.h"
 #include "agent/tls/session.h"
 
-#define NAMES_MAX    16384 /* addresses one workload may have learned */
-#define ACCEPT_BATCH 32
-#define IPC_BUFFER   (1024 * 1024)
+#define NAMES_MAX       16384 /* addresses one workload may have learned */
+#define ACCEPT_BATCH    32
+#define ACCEPT_PAUSE_MS 100 /* after descriptors ran out */
+#define KEEP_ABOVE      64  /* more than the descriptors that are kept */
+#define IPC_BUFFER      (1024 * 1024)
 
 /* The reports of a sanitizer have to reach the terminal. */
 #if defined(__SANITIZE_ADDRESS__)
@@ -32,30 +34,43 @@
 
 /* ---- accepting ---- */
 
-/* Out of descriptors: take the connection with the spare one and end it, or it would wait for ever.
+/*
+ * Out of descriptors: take one connection with the spare one and end it, so that it does not wait
+ * for ever, and leave the others in the backlog for a moment.
  */
-static void refuse_one(struct ex_proxy *px, int listener)
+static void refuse_one(struct ex_proxy *px, struct ex_watch *listener)
 {
 	int fd;
 
-	close(px->spare_fd);
-	fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	if (px->spare_fd >= 0)
+		close(px->spare_fd);
+	fd = accept4(listener->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 	if (fd >= 0)
 		close(fd);
-	px->spare_fd = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3);
+	px->spare_fd = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+	if (ex_timer_start(px->loop, &px->pause, ACCEPT_PAUSE_MS) == 0)
+		ex_watch_set(px->loop, listener, 0);
 }
 
-static void on_accept(struct ex_proxy *px, int listener)
+static void on_pause_over(struct ex_timer *t)
+{
+	struct ex_proxy *px = ex_container_of(t, struct ex_proxy, pause);
+
+	for (size_t i = 0; i < EX_ARRAY_SIZE(px->tcp); i++)
+		ex_watch_set(px->loop, &px->tcp[i], EPOLLIN);
+}
+
+static void on_accept(struct ex_proxy *px, struct ex_watch *listener)
 {
 	for (int i = 0; i < ACCEPT_BATCH; i++) {
-		int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+		int fd = accept4(listener->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
 		if (fd < 0) {
-			if (errno == EMFILE || errno == ENFILE)
+			if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
 				refuse_one(px, listener);
 			return;
 		}
-		if (px->n_conns >= EX_CONNS_MAX)
+		if (px->n_conns >= px->max_conns)
 			close(fd);
 		else
 			ex_conn_accept(px, fd);
@@ -65,13 +80,13 @@ static void on_accept(struct ex_proxy *px, int listener)
 static void on_accept4(struct ex_watch *w, uint32_t events)
 {
 	(void)events;
-	on_accept(ex_container_of(w, struct ex_proxy, tcp[0]), w->fd);
+	on_accept(ex_container_of(w, struct ex_proxy, tcp[0]), w);
 }
 
 static void on_accept6(struct ex_watch *w, uint32_t events)
 {
 	(void)events;
-	on_accept(ex_container_of(w, struct ex_proxy, tcp[1]), w->fd);
+	on_accept(ex_container_of(w, struct ex_proxy, tcp[1]), w);
 }
 
 static int listen_tcp(struct ex_proxy *px, const struct ex_proxy_config *config)
@@ -80,6 +95,7 @@ static int listen_tcp(struct ex_proxy *px, const struct ex_proxy_config *config)
 
 	px->tcp[0].fn = on_accept4;
 	px->tcp[1].fn = on_accept6;
+	px->pause.fn = on_pause_over;
 	px->spare_fd = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3);
 	if (px->spare_fd < 0)
 		return -errno;
@@ -136,14 +152,19 @@ static int serve(struct ex_proxy *px, const struct ex_proxy_config *config)
 	return r < 0 ? r : ex_loop_run(px->loop);
 }
 
-static void raise_fd_limit(void)
+/* Two descriptors a connection, and as many again for DNS, datagrams and what is being closed. */
+static size_t fit_fd_limit(void)
 {
 	struct rlimit lim;
+	size_t fit;
 
 	if (getrlimit(RLIMIT_NOFILE, &lim) < 0)
-		return;
+		return 1;
 	lim.rlim_cur = lim.rlim_max;
 	(void)setrlimit(RLIMIT_NOFILE, &lim);
+	fit = lim.rlim_cur < 4 * EX_CONNS_MAX + KEEP_ABOVE ? (size_t)(lim.rlim_cur - KEEP_ABOVE) / 4
+							   : EX_CONNS_MAX;
+	return lim.rlim_cur > KEEP_ABOVE && fit ? fit : 1;
 }
 
 /* The standard descriptors are the command's; the proxy has said by now what it had to say. */
@@ -172,12 +193,12 @@ static _Noreturn void proxy_main(const struct ex_proxy_config *config)
 	(void)signal(SIGTSTP, SIG_IGN);
 	(void)signal(SIGHUP, SIG_IGN);
 	(void)signal(SIGPIPE, SIG_IGN);
-	raise_fd_limit();
+	px.max_conns = fit_fd_limit();
 	r = build(&px, config);
 	if (r == 0)
 		r = leave_terminal();
 	if (r == 0)
-		r = ex_sandbox_enter(config->uid);
+		r = ex_sandbox_enter(config->uid, config->last_fd);
 	if (r == 0)
 		r = serve(&px, config);
 	if (r < 0)
@@ -185,28 +206,32 @@ static _Noreturn void proxy_main(const struct ex_proxy_config *config)
 	_exit(r < 0 ? 1 : 0);
 }
 
-/* Closes every descriptor but the standard ones and those of the configuration. */
-static int keep_only(const struct ex_proxy_config *config)
+/*
+ * Closes every descriptor but the standard ones and those of the configuration, which become 3 and
+ * the following: the sandbox tells them by number. Sets config->last_fd.
+ */
+static int keep_only(struct ex_proxy_config *config)
 {
-	int keep[EX_SOCK_MAX + 2], n = 0, from = 3;
+	int *keep[EX_SOCK_MAX + 2], n = 0, next = STDERR_FILENO + 1;
 
 	for (size_t i = 0; i < EX_SOCK_MAX; i++)
 		if (config->sockets[i] >= 0)
-			keep[n++] = config->sockets[i];
-	keep[n++] = config->parent;
-	keep[n++] = config->resolvers;
-	/* A handful: pick the smallest one left, close up to it, go on behind it. */
-	for (int left = n; left > 0; left--) {
-		int least = -1;
-
-		for (int i = 0; i < n; i++)
-			if (keep[i] >= from && (least < 0 || keep[i] < least))
-				least = keep[i];
-		if (least > from && syscall(SYS_close_range, from, least - 1, 0) < 0)
+			keep[n++] = &config->sockets[i];
+	keep[n++] = &config->parent;
+	keep[n++] = &config->resolvers;
+	/* Out of the way first, so that no one is overwritten. */
+	for (int i = 0; i < n; i++) {
+		*keep[i] = fcntl(*keep[i], F_DUPFD_CLOEXEC, KEEP_ABOVE);
+		if (*keep[i] < 0)
 			return -errno;
-		from = least + 1;
 	}
-	return syscall(SYS_close_range, from, ~0U, 0) < 0 ? -errno : 0;
+	for (int i = 0; i < n; i++, next++) {
+		if (dup3(*keep[i], next, O_CLOEXEC) < 0)
+			return -errno;
+		*keep[i] = next;
+	}
+	config->last_fd = next - 1;
+	return syscall(SYS_close_range, next, ~0U, 0) < 0 ? -errno : 0;
 }
 
 static int make_pair(int pair[2])

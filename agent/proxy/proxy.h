@@ -20,6 +20,7 @@ struct ex_proxy_config {
 	size_t n_servers;
 	struct ex_span roots; /* PEM: what upstream certificates are verified against */
 	uid_t uid;
+	int last_fd; /* set in the process: its descriptors up to here are the ones above */
 };
 
 /*
@@ -51,11 +52,12 @@ struct ex_proxy {
 	struct ex_tls *tls;
 	struct ex_udp *udp;
 	struct ex_watch tcp[2]; /* accept: IPv4, IPv6 */
-	size_t n_conns;
+	struct ex_timer pause;  /* accepting goes on after it */
+	size_t n_conns, max_conns;
 	int spare_fd; /* given up to accept and refuse when descriptors run out */
 };
 
-/* Connections one workload may have open at once: two descriptors each. */
-#define EX_CONNS_MAX 4096
+/* Connections one workload may have open at once, when descriptors suffice. */
+#define EX_CONNS_MAX 1024
 
 #endif

@@ -26,31 +26,46 @@
  * socket can be opened or connected: the parent hands over those that the policy allows.
  */
 static const int allowed[] = {
-	SCMP_SYS(read),         SCMP_SYS(readv),
-	SCMP_SYS(write),        SCMP_SYS(writev),
-	SCMP_SYS(recvfrom),     SCMP_SYS(recvmsg),
-	SCMP_SYS(sendto),       SCMP_SYS(sendmsg),
-	SCMP_SYS(accept4),      SCMP_SYS(connect),
-	SCMP_SYS(shutdown),     SCMP_SYS(dup3),
-	SCMP_SYS(getsockname),  SCMP_SYS(getpeername),
-	SCMP_SYS(getsockopt),   SCMP_SYS(setsockopt),
-	SCMP_SYS(close),        SCMP_SYS(splice),
-	SCMP_SYS(pipe2),        SCMP_SYS(fcntl),
-	SCMP_SYS(epoll_wait),   SCMP_SYS(epoll_pwait),
-	SCMP_SYS(epoll_ctl),    SCMP_SYS(poll),
-	SCMP_SYS(brk),          SCMP_SYS(mmap),
-	SCMP_SYS(munmap),       SCMP_SYS(mremap),
-	SCMP_SYS(madvise),      SCMP_SYS(futex),
-	SCMP_SYS(getrandom),    SCMP_SYS(clock_gettime),
-	SCMP_SYS(gettimeofday), SCMP_SYS(getpid),
-	SCMP_SYS(gettid),       SCMP_SYS(tgkill),
-	SCMP_SYS(rt_sigaction), SCMP_SYS(rt_sigprocmask),
-	SCMP_SYS(rt_sigreturn), SCMP_SYS(restart_syscall),
-	SCMP_SYS(exit),         SCMP_SYS(exit_group),
-	SCMP_SYS(getuid),       SCMP_SYS(geteuid),
-	SCMP_SYS(getgid),       SCMP_SYS(getegid),
+	SCMP_SYS(read),           SCMP_SYS(readv),        SCMP_SYS(write),
+	SCMP_SYS(writev),         SCMP_SYS(recvfrom),     SCMP_SYS(recvmsg),
+	SCMP_SYS(accept4),        SCMP_SYS(connect),      SCMP_SYS(shutdown),
+	SCMP_SYS(getsockname),    SCMP_SYS(getpeername),  SCMP_SYS(getsockopt),
+	SCMP_SYS(setsockopt),     SCMP_SYS(splice),       SCMP_SYS(pipe2),
+	SCMP_SYS(fcntl),          SCMP_SYS(epoll_wait),   SCMP_SYS(epoll_pwait),
+	SCMP_SYS(epoll_ctl),      SCMP_SYS(poll),         SCMP_SYS(brk),
+	SCMP_SYS(mmap),           SCMP_SYS(munmap),       SCMP_SYS(mremap),
+	SCMP_SYS(madvise),        SCMP_SYS(futex),        SCMP_SYS(getrandom),
+	SCMP_SYS(clock_gettime),  SCMP_SYS(gettimeofday), SCMP_SYS(getpid),
+	SCMP_SYS(gettid),         SCMP_SYS(tgkill),       SCMP_SYS(rt_sigaction),
+	SCMP_SYS(rt_sigprocmask), SCMP_SYS(rt_sigreturn), SCMP_SYS(restart_syscall),
+	SCMP_SYS(exit),           SCMP_SYS(exit_group),   SCMP_SYS(getuid),
+	SCMP_SYS(geteuid),        SCMP_SYS(getgid),       SCMP_SYS(getegid),
 	SCMP_SYS(sched_yield),
 };
+
+/*
+ * A socket that can be sent to with an address, or with MSG_FASTOPEN, can be made to speak to
+ * anyone. The few that need an address are the first descriptors; those can neither be closed nor
+ * replaced, so that no other socket takes their place.
+ */
+static int allow_sending(scmp_filter_ctx ctx, int last_fd)
+{
+	unsigned last = (unsigned)last_fd;
+	int r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(sendmsg), 1,
+				 SCMP_A0_32(SCMP_CMP_LE, last));
+
+	if (r == 0)
+		r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(sendto), 2,
+				     SCMP_A3_32(SCMP_CMP_MASKED_EQ, MSG_FASTOPEN, 0),
+				     SCMP_A4_64(SCMP_CMP_EQ, 0));
+	if (r == 0)
+		r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(close), 1,
+				     SCMP_A0_32(SCMP_CMP_GT, last));
+	if (r == 0)
+		r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(dup3), 1,
+				     SCMP_A1_32(SCMP_CMP_GT, last));
+	return r;
+}
 
 /* Memory may change its protection, but never become code. */
 static int allow_mprotect(scmp_filter_ctx ctx)
@@ -59,7 +74,7 @@ static int allow_mprotect(scmp_filter_ctx ctx)
 				SCMP_A2_32(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
 }
 
-static int load_filter(void)
+static int load_filter(int last_fd)
 {
 	scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_KILL_PROCESS);
 	int r = 0;
@@ -68,6 +83,8 @@ static int load_filter(void)
 		return -ENOMEM;
 	for (size_t i = 0; i < EX_ARRAY_SIZE(allowed) && r == 0; i++)
 		r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, allowed[i], 0);
+	if (r == 0)
+		r = allow_sending(ctx, last_fd);
 	if (r == 0)
 		r = allow_mprotect(ctx);
 	/* Opening a file is refused, not fatal: libraries try it where they can do without. */
@@ -100,7 +117,7 @@ static int become(uid_t uid)
 	return -errno;
 }
 
-int ex_sandbox_enter(uid_t uid)
+int ex_sandbox_enter(uid_t uid, int last_fd)
 {
 	struct rlimit none = { 0, 0 };
 	int r = leave_file_system();
@@ -125,5 +142,5 @@ int ex_sandbox_enter(uid_t uid)
 		ex_debug("built with a sanitizer: no system call filter");
 		return 0;
 	}
-	return load_filter();
+	return load_filter(last_fd);
 }

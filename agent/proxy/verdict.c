@@ -118,7 +118,8 @@ static void dial_broke(struct ex_conn *c, int err)
 	} else {
 		ex_audit_set(why, sizeof(why), ex_span_str(strerror(-err)));
 	}
-	if (c->state == EX_CONN_HTTP && c->x.active && !c->x.res_head) {
+	/* Not allowed (any more): the client resolves the name anew when the connection is gone. */
+	if (err != -EACCES && c->state == EX_CONN_HTTP && c->x.active && !c->x.res_head) {
 		ex_conn_refuse(c, &d, why);
 		return;
 	}

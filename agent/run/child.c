@@ -155,6 +155,13 @@ static int reap_until_done(void)
 	}
 }
 
+/* Dies when exeat dies, and cannot be looked into. Both are lost with a change of credentials. */
+static void bind_fate(void)
+{
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	prctl(PR_SET_DUMPABLE, 0);
+}
+
 /*
  * The network namespace belongs to a user namespace of its own, in which every id means itself.
  * Root in the command is root on its own network and on files as before, but holds no capability
@@ -177,6 +184,7 @@ static int init_prepare(const struct ex_child_spec *spec, int control)
 		ex_error("cannot make a user and network namespace: %s%s", strerror(-r),
 			 r == -ENOSPC ? " (see sysctl user.max_user_namespaces)" : "");
 	}
+	bind_fate();
 	return r;
 }
 
@@ -210,11 +218,9 @@ static _Noreturn void init_main(const struct ex_child_spec *spec, int control)
 
 static _Noreturn void init_start(const struct ex_child_spec *spec, int control, int parent_end)
 {
-	/* Dies when exeat dies. If that has happened already, the stream tells. */
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	prctl(PR_SET_DUMPABLE, 0);
+	bind_fate();
 	prctl(PR_SET_NAME, "exeat-init");
-	close(parent_end);
+	close(parent_end); /* that exeat is gone already shows as its end */
 	/* 3 is the control stream; nothing else of exeat's comes along. */
 	if (control != 3 && dup3(control, 3, O_CLOEXEC) < 0)
 		_exit(125);
@@ -230,8 +236,8 @@ int ex_child_start(const struct ex_child_spec *spec, struct ex_child *ret)
 
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
 		return -errno;
-	pid = (pid_t)syscall(SYS_clone, CLONE_NEWNS | CLONE_NEWPID | SIGCHLD, NULL, NULL, NULL,
-			     NULL);
+	pid = (pid_t)syscall(SYS_clone, CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | SIGCHLD, NULL,
+			     NULL, NULL, NULL);
 	if (pid == 0)
 		init_start(spec, pair[1], pair[0]);
 	close(pair[1]);
@@ -257,15 +263,36 @@ int ex_child_equip(const struct ex_child *c, struct ex_span ca, struct ex_span b
 	return r;
 }
 
+/* Every id we have ourselves, as itself: all of them outside containers, some inside. */
+static int format_map(const char *which, char *out, size_t cap)
+{
+	unsigned long inside, outside, count;
+	char path[64];
+	size_t len = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/self/%s", which);
+	f = fopen(path, "re");
+	if (!f)
+		return -errno;
+	while (len < cap && fscanf(f, "%lu %lu %lu", &inside, &outside, &count) == 3)
+		len += (size_t)snprintf(out + len, cap - len, "%lu %lu %lu\n", inside, inside,
+					count);
+	fclose(f);
+	return len && len < cap ? (int)len : -E2BIG;
+}
+
 static int write_map(const struct ex_child *c, const char *which)
 {
-	static const char identity[] = "0 0 4294967295";
 	EX_AUTO_CLOSE int fd = -1;
-	char path[64];
+	char path[64], map[4096];
+	int len = format_map(which, map, sizeof(map));
 
+	if (len < 0)
+		return len;
 	snprintf(path, sizeof(path), "/proc/%d/%s", (int)c->pid, which);
 	fd = open(path, O_WRONLY | O_CLOEXEC);
-	return fd < 0 || write(fd, identity, sizeof(identity) - 1) < 0 ? -errno : 0;
+	return fd < 0 || write(fd, map, (size_t)len) < 0 ? -errno : 0;
 }
 
 int ex_child_wait_ready(const struct ex_child *c)

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
+#include <linux/rtnetlink.h>
 #include <netinet/in.h>
 
 #include "agent/proxy/datagram.h"
 #include "agent/run/dial.h"
+#include "agent/run/rtnl.h"
 
 int ex_dial(const struct ex_ip *ip, uint16_t port, uint8_t proto, uint32_t scope)
 {
@@ -21,19 +23,13 @@ int ex_dial(const struct ex_ip *ip, uint16_t port, uint8_t proto, uint32_t scope
 	return EX_TAKE_FD(fd);
 }
 
-/* The kernel answers a connect to an address of the host with that address as the source. */
 bool ex_dial_is_own(const struct ex_ip *ip)
 {
-	EX_AUTO_CLOSE int fd = ex_dial(ip, 9, IPPROTO_UDP, 0);
-	struct sockaddr_storage own = { 0 };
-	socklen_t len = sizeof(own);
-	struct ex_ip source;
-	uint16_t port;
+	EX_AUTO_CLOSE int rtnl = ex_rtnl_open();
+	int type = rtnl < 0 ? rtnl : ex_rtnl_route_type(rtnl, ip);
 
-	if (fd < 0)
-		return false; /* no route: the dial will fail with the true cause */
-	if (getsockname(fd, (struct sockaddr *)&own, &len) < 0 ||
-	    !ex_sockaddr_read(&own, &source, &port))
-		return true;
-	return ex_ip_eq(&source, ip);
+	/* No way there: the dial will fail, with the true cause. */
+	if (type == -ENETUNREACH || type == -EHOSTUNREACH)
+		return false;
+	return type != RTN_UNICAST;
 }

@@ -22,22 +22,25 @@ static bool is_record(const struct ex_parent *p, const struct ex_audit_record *r
 	       (ns->v6 && ex_ip_eq(&rec->src, &ns->ip6));
 }
 
-/* A token bucket: the workload makes the proxy speak, and must not fill the disk by it. */
-static bool take_token(struct ex_parent *p)
+/*
+ * A token bucket for each verdict: the workload makes the proxy speak, and must neither fill the
+ * disk by it nor hide what it was allowed behind what it was denied.
+ */
+static bool take_token(struct ex_parent *p, enum ex_verdict verdict)
 {
-	uint64_t now = ex_loop_now(p->loop),
-		 gained = (now - p->tokens_at) * EX_RECORDS_PER_SEC / 1000;
+	struct ex_record_bucket *b = &p->buckets[verdict == EX_V_ALLOW];
+	uint64_t now = ex_loop_now(p->loop), gained = (now - b->filled) * EX_RECORDS_PER_SEC / 1000;
 
-	if (p->tokens_at == 0)
+	if (b->filled == 0)
 		gained = EX_RECORDS_BURST;
 	if (gained) {
-		p->tokens_at = now;
-		p->tokens = gained > EX_RECORDS_BURST - p->tokens ? EX_RECORDS_BURST
-								  : p->tokens + (uint32_t)gained;
+		b->filled = now;
+		b->tokens = gained > EX_RECORDS_BURST - b->tokens ? EX_RECORDS_BURST
+								  : b->tokens + (uint32_t)gained;
 	}
-	if (p->tokens == 0)
+	if (b->tokens == 0)
 		return false;
-	p->tokens--;
+	b->tokens--;
 	return true;
 }
 
@@ -61,7 +64,9 @@ int ex_parent_record(struct ex_parent *p, const struct ex_audit_record *rec)
 {
 	if (!is_record(p, rec))
 		return -EBADMSG;
-	if (!take_token(p)) {
+	/* A request that was let through cost the workload a server's answer: always recorded. */
+	if (!(rec->app == EX_AUDIT_HTTP && rec->verdict == EX_V_ALLOW) &&
+	    !take_token(p, rec->verdict)) {
 		p->left_out += p->left_out < UINT32_MAX;
 		return 0;
 	}

@@ -12,6 +12,11 @@
 #define EX_RECORDS_PER_SEC 200
 #define EX_RECORDS_BURST   2000
 
+struct ex_record_bucket {
+	uint64_t filled; /* ms: when last */
+	uint32_t tokens;
+};
+
 struct ex_parent {
 	struct ex_parent_config cfg;
 	struct ex_loop *loop;
@@ -22,9 +27,8 @@ struct ex_parent {
 	uint8_t spki[EX_IPC_SPKI_MAX];
 	size_t spki_len;
 	bool ready;
-	uint64_t tokens_at; /* ms: when the record bucket was last filled */
-	uint32_t tokens;
-	uint32_t left_out; /* records that found the bucket empty */
+	struct ex_record_bucket buckets[2]; /* denied, allowed */
+	uint32_t left_out;                  /* records that found the bucket empty */
 	bool proxy_gone;
 	bool child_gone;
 };

@@ -167,3 +167,30 @@ int ex_rtnl_route_add(int rtnl, const struct ex_route *route)
 	put(&rq, RTA_OIF, &route->ifindex, sizeof(route->ifindex));
 	return transact(rtnl, &rq);
 }
+
+int ex_rtnl_route_type(int rtnl, const struct ex_ip *ip)
+{
+	struct {
+		struct nlmsghdr hdr;
+		struct rtmsg rtm;
+		char rest[1024];
+	} reply;
+	struct request rq;
+	struct rtmsg *rtm = request_init(&rq, RTM_GETROUTE, 0, sizeof(*rtm));
+	ssize_t n;
+
+	rq.hdr.nlmsg_flags = NLM_F_REQUEST;
+	rtm->rtm_family = ex_ip_is4(ip) ? AF_INET : AF_INET6;
+	rtm->rtm_dst_len = ex_ip_is4(ip) ? 32 : 128;
+	put_ip(&rq, RTA_DST, ip);
+	if (send(rtnl, &rq, rq.hdr.nlmsg_len, 0) < 0)
+		return -errno;
+	n = recv(rtnl, &reply, sizeof(reply), 0);
+	if (n < 0)
+		return -errno;
+	if (reply.hdr.nlmsg_type == NLMSG_ERROR)
+		return ((struct nlmsgerr *)(void *)&reply.rtm)->error;
+	if (reply.hdr.nlmsg_type != RTM_NEWROUTE || (size_t)n < NLMSG_LENGTH(sizeof(reply.rtm)))
+		return -EPROTO;
+	return reply.rtm.rtm_type;
+}

@@ -21,6 +21,9 @@ EX_MUST_CHECK int ex_rtnl_addr_add(int rtnl, uint32_t ifindex, const struct ex_i
 EX_MUST_CHECK int ex_rtnl_neigh_add(int rtnl, uint32_t ifindex, const struct ex_ip *ip,
 				    const uint8_t mac[static 6]);
 
+/* The kernel's answer to where packets to ip go: RTN_UNICAST, RTN_LOCAL, ...; negative errno. */
+EX_MUST_CHECK int ex_rtnl_route_type(int rtnl, const struct ex_ip *ip);
+
 struct ex_route {
 	const struct ex_ip *dst; /* host route; NULL = default of the family of via, or v6 says */
 	const struct ex_ip *via; /* NULL = directly on the link */

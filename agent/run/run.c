@@ -294,6 +294,10 @@ static int prepare(struct run *run)
 		return -EPERM;
 	}
 	r = ex_identity_find(run->opt.user, &run->id);
+	if (r == 0 && run->id.uid == 0 && !run->opt.quiet)
+		ex_warning(
+			"the command runs as root: its network is confined, the host's files are not "
+			"(see --user)");
 	if (r == 0)
 		r = open_log(run);
 	if (r == 0)

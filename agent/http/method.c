@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/http/method.h"
+
+#include "agent/http/chars.h"
+
+static bool is_in(struct ex_span method, const char *const *list, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (ex_span_eq(method, ex_span_str(list[i])))
+			return true;
+	return false;
+}
+
+static bool is_known(struct ex_span method)
+{
+	static const char *const known[] = {
+		"GET",      "HEAD",       "POST",       "PUT",    "DELETE",   "OPTIONS",   "PATCH",
+		"COPY",     "LOCK",       "MKCOL",      "MOVE",   "PROPFIND", "PROPPATCH", "SEARCH",
+		"UNLOCK",   "BIND",       "REBIND",     "UNBIND", "ACL",      "REPORT",    "MERGE",
+		"CHECKOUT", "MKACTIVITY", "MKCALENDAR", "LINK",   "UNLINK",   "PURGE",
+	};
+	return is_in(method, known, EX_ARRAY_SIZE(known));
+}
+
+bool ex_method_is_bodiless(struct ex_span method)
+{
+	static const char *const bodiless[] = { "GET", "HEAD", "OPTIONS", "DELETE" };
+
+	return is_in(method, bodiless, EX_ARRAY_SIZE(bodiless));
+}
+
+static enum ex_reason refuse(enum ex_reason reason, const char *text, const char **detail)
+{
+	*detail = text;
+	return reason;
+}
+
+enum ex_reason ex_method_check(struct ex_span method, const char **detail)
+{
+	if (method.len == 0)
+		return refuse(EX_R_HTTP_MALFORMED, "no method", detail);
+	for (size_t i = 0; i < method.len; i++)
+		if (!ex_is_tchar((unsigned char)method.ptr[i]))
+			return refuse(EX_R_HTTP_MALFORMED, "method is not a token", detail);
+	if (ex_span_eq(method, EX_SPAN("CONNECT")))
+		return refuse(EX_R_UPGRADE_DENIED, "CONNECT is not forwarded", detail);
+	if (ex_span_eq(method, EX_SPAN("PRI")))
+		return refuse(EX_R_H2_UNSUPPORTED, "HTTP/2 without negotiation", detail);
+	if (ex_span_eq(method, EX_SPAN("TRACE")) || ex_span_eq(method, EX_SPAN("TRACK")))
+		return refuse(EX_R_HTTP_DENIED, "TRACE is not forwarded", detail);
+	if (!is_known(method))
+		return refuse(EX_R_HTTP_MALFORMED, "unknown method", detail);
+	return EX_R_ALLOWED;
+}
