@@ -33,15 +33,6 @@ uint32_t ex_ruleset_n_rules(const struct ex_ruleset *rs)
 	return rs->n_rules;
 }
 
-static bool flow_has_peer(const struct ex_flow *flow, const struct ex_rpeer *peer)
-{
-	for (size_t i = 0; i < flow->n_names; i++) {
-		if (ex_peer_has_name(peer, flow->names[i]))
-			return true;
-	}
-	return false;
-}
-
 /* An allow that only audit mode gives carries the reason and the rule that would have denied. */
 static struct ex_decision to_decision(const struct ex_merge *m)
 {
@@ -61,10 +52,12 @@ struct ex_decision ex_judge_l4(const struct ex_ruleset *rs, const struct ex_flow
 	if (m.verdict != EX_V_DENY)
 		m = (struct ex_merge){ .would = m.would };
 	ex_merge_class(&m, rs, c, flow->proto, flow->port);
-	for (size_t i = 0; !c->closed && i < rs->n_name_peers; i++) {
-		const struct ex_rpeer *peer = &rs->peers[rs->name_peers[i]];
+	for (size_t i = 0; !c->closed && i < flow->n_names; i++) {
+		const struct ex_rpeer *peer;
+		struct ex_name_iter it;
 
-		if (flow_has_peer(flow, peer))
+		ex_name_find(rs, flow->names[i], &it);
+		while ((peer = ex_name_next(rs, &it)))
 			ex_merge_peer(&m, rs, peer, flow->proto, flow->port);
 	}
 	ex_merge_finish(&m, rs, c->closed, flow->proto, flow->port);
@@ -92,13 +85,8 @@ static bool asks_anyone(const struct ex_ruleset *rs, struct ex_merge *ret)
 	return false;
 }
 
-static bool term_has_dns_name(const struct ex_rpeer *peer, const struct ex_term *t,
-			      struct ex_span name)
+static bool has_dns_name(const struct ex_ports *p, struct ex_span name)
 {
-	const struct ex_ports *p = t->ports;
-
-	if (t->fqdn)
-		return ex_peer_has_name(peer, name);
 	if (!p || p->l7 != EX_L7_DNS)
 		return false;
 	for (size_t i = 0; i < p->n_names; i++) {
@@ -108,31 +96,51 @@ static bool term_has_dns_name(const struct ex_rpeer *peer, const struct ex_term 
 	return false;
 }
 
-/* The first term that allows, or denies on every port, the question. */
-static const struct ex_term *find_dns_term(const struct ex_ruleset *rs, struct ex_span name,
-					   bool deny)
+static const struct ex_term *find_dns_rule(const struct ex_ruleset *rs, struct ex_span name)
 {
-	for (size_t i = 0; i < rs->n_peers; i++) {
-		const struct ex_rpeer *peer = &rs->peers[i];
+	for (size_t i = 0; i < rs->n_dns_peers; i++) {
+		const struct ex_rpeer *peer = &rs->peers[rs->dns_peers[i]];
 
 		for (size_t k = 0; k < peer->n_terms; k++) {
-			const struct ex_term *t = &peer->terms[k];
-
-			if (t->deny == deny && (!deny || !t->ports) &&
-			    term_has_dns_name(peer, t, name))
-				return t;
+			if (has_dns_name(peer->terms[k].ports, name))
+				return &peer->terms[k];
 		}
 	}
 	return NULL;
 }
 
+/*
+ * The term that allows the question, and the one that denies it: on every port, since a name may
+ * still be good for the others. An enforcing deny before an auditing one.
+ */
+static void find_dns_terms(const struct ex_ruleset *rs, struct ex_span name,
+			   const struct ex_term **allow, const struct ex_term **deny)
+{
+	const struct ex_rpeer *peer;
+	struct ex_name_iter it;
+
+	*allow = find_dns_rule(rs, name);
+	*deny = NULL;
+	ex_name_find(rs, name, &it);
+	while ((peer = ex_name_next(rs, &it))) {
+		for (size_t k = 0; k < peer->n_terms; k++) {
+			const struct ex_term *t = &peer->terms[k];
+
+			if (!t->deny && !*allow)
+				*allow = t;
+			if (t->deny && !t->ports && (!*deny || (*deny)->audit))
+				*deny = t;
+		}
+	}
+}
+
 struct ex_decision ex_judge_dns(const struct ex_ruleset *rs, struct ex_span name)
 {
-	const struct ex_term *deny = find_dns_term(rs, name, true);
-	const struct ex_term *allow = find_dns_term(rs, name, false);
+	const struct ex_term *deny, *allow;
 	struct ex_decision d = { EX_V_DENY, EX_R_DNS_NAME_DENIED, 0 };
 	struct ex_merge any = { 0 };
 
+	find_dns_terms(rs, name, &allow, &deny);
 	if (rs->deny_metadata && ex_name_is_metadata(name)) {
 		d.reason = EX_R_RESERVED_DENY;
 		return d;
@@ -205,17 +213,5 @@ struct ex_decision ex_judge_answer(const struct ex_ruleset *rs, const struct ex_
 
 bool ex_ruleset_uses_dns(const struct ex_ruleset *rs)
 {
-	for (size_t i = 0; i < rs->n_peers; i++) {
-		const struct ex_rpeer *peer = &rs->peers[i];
-
-		if (peer->n_names)
-			return true;
-		for (size_t k = 0; k < peer->n_terms; k++) {
-			const struct ex_ports *p = peer->terms[k].ports;
-
-			if (p && p->l7 == EX_L7_DNS && p->n_names)
-				return true;
-		}
-	}
-	return false;
+	return rs->n_name_peers || rs->n_dns_peers;
 }

@@ -388,15 +388,6 @@ static bool ask_name_denies(struct ask *a)
 	return true;
 }
 
-static bool has_any_name(const struct ex_flow *flow, const struct ex_rpeer *peer)
-{
-	for (size_t i = 0; i < flow->n_names; i++) {
-		if (ex_peer_has_name(peer, flow->names[i]))
-			return true;
-	}
-	return false;
-}
-
 /* The IPv6 form of an address that hides another counts for its denies only. */
 static bool is_shell_denied(struct ask *a)
 {
@@ -419,13 +410,16 @@ static bool ask_peers(struct ask *a, const struct ex_class *c)
 	}
 	if (c->closed)
 		return true;
-	for (size_t i = 0; i < a->rs->n_name_peers; i++) {
-		const struct ex_rpeer *peer = &a->rs->peers[a->rs->name_peers[i]];
+	for (size_t i = 0; i < a->flow->n_names; i++) {
+		const struct ex_rpeer *peer;
+		struct ex_name_iter it;
 
-		if (peer->n_terms && peer->terms[0].deny)
-			continue;
-		if (has_any_name(a->flow, peer) && !ask_peer(a, peer))
-			return false;
+		ex_name_find(a->rs, a->flow->names[i], &it);
+		while ((peer = ex_name_next(a->rs, &it))) {
+			/* those that deny come below, whatever the flow's names are */
+			if (!(peer->n_terms && peer->terms[0].deny) && !ask_peer(a, peer))
+				return false;
+		}
 	}
 	return ask_name_denies(a);
 }

@@ -332,16 +332,31 @@ static int lower_specs(struct ex_lowering *l)
 	return r < 0 ? r : check_selected(l, selected, about_egress);
 }
 
+/* The DNS gate's own term has no names: the rules of the policy say what it answers. */
+static bool has_dns_rules(const struct ex_rpeer *peer)
+{
+	for (size_t k = 0; k < peer->n_terms; k++) {
+		const struct ex_ports *p = peer->terms[k].ports;
+
+		if (p && p->l7 == EX_L7_DNS && p->n_names)
+			return true;
+	}
+	return false;
+}
+
 static int list_name_peers(struct ex_ruleset *rs)
 {
 	uint32_t *names = ex_arena_alloc(&rs->arena, rs->n_peers, sizeof(*names));
 	uint32_t *denies = ex_arena_alloc(&rs->arena, rs->n_peers, sizeof(*denies));
+	uint32_t *dns = ex_arena_alloc(&rs->arena, rs->n_peers, sizeof(*dns));
 
-	if (!names || !denies)
+	if (!names || !denies || !dns)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < rs->n_peers; i++) {
 		const struct ex_rpeer *peer = &rs->peers[i];
 
+		if (has_dns_rules(peer))
+			dns[rs->n_dns_peers++] = i;
 		if (!peer->names)
 			continue;
 		names[rs->n_name_peers++] = i;
@@ -350,7 +365,8 @@ static int list_name_peers(struct ex_ruleset *rs)
 	}
 	rs->name_peers = names;
 	rs->name_denies = denies;
-	return 0;
+	rs->dns_peers = dns;
+	return ex_name_index_build(rs);
 }
 
 int ex_lower(struct ex_lowering *l)

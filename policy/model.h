@@ -48,6 +48,14 @@ struct ex_dest_tree {
 	size_t n;
 };
 
+struct ex_name_index {
+	uint32_t *buckets; /* index + 1 of the first entry; 0 = none */
+	size_t mask;
+	struct ex_name_entry *entries;
+	uint32_t *wild; /* peers with a wildcard */
+	size_t n_wild;
+};
+
 struct ex_ruleset {
 	atomic_uint refs;
 	struct ex_arena arena;
@@ -57,6 +65,9 @@ struct ex_ruleset {
 	size_t n_peers;
 	const uint32_t *name_peers; /* those with toFQDNs */
 	size_t n_name_peers;
+	struct ex_name_index name_index; /* of them */
+	const uint32_t *dns_peers;       /* those with rules.dns */
+	size_t n_dns_peers;
 	struct ex_class *classes; /* [0] is unused */
 	size_t n_classes;
 	struct ex_dest_tree tree4, tree6; /* never empty: [0] is the whole family */
@@ -108,6 +119,20 @@ void ex_merge_finish(struct ex_merge *m, const struct ex_ruleset *rs, bool close
 const struct ex_class *ex_ruleset_class(const struct ex_ruleset *rs, const struct ex_ip *ip);
 /* Of an address that hides another: the class of its IPv6 form, whose denies count too. Or NULL. */
 const struct ex_class *ex_ruleset_shell(const struct ex_ruleset *rs, const struct ex_ip *ip);
+
+/*
+ * name_index.c: the toFQDNs peers that have a name, one by one; a peer may come twice. NULL at the
+ * end. it->peer is the id of the one returned.
+ */
+struct ex_name_iter {
+	struct ex_span name;
+	uint32_t entry, peer;
+	size_t wild;
+};
+
+void ex_name_find(const struct ex_ruleset *rs, struct ex_span name, struct ex_name_iter *it);
+const struct ex_rpeer *ex_name_next(const struct ex_ruleset *rs, struct ex_name_iter *it);
+EX_MUST_CHECK int ex_name_index_build(struct ex_ruleset *rs);
 
 /* ---- compile.c and its parts ---- */
 

@@ -12,6 +12,7 @@ struct ex_name_classes {
 	EX_VEC(struct ex_class) classes; /* peers on the heap */
 	uint32_t base;                   /* id of the first one */
 	uint32_t *scratch;
+	size_t cap;
 	struct ex_rule_sink last; /* entries of the newest */
 };
 
@@ -21,11 +22,6 @@ int ex_name_classes_new(struct ex_ruleset *rs, struct ex_name_classes **ret)
 
 	if (!nc)
 		return -ENOMEM;
-	nc->scratch = calloc(rs->n_name_peers + 1, sizeof(*nc->scratch));
-	if (!nc->scratch) {
-		free(nc);
-		return -ENOMEM;
-	}
 	nc->rs = ex_ruleset_ref(rs);
 	nc->base = (uint32_t)rs->n_classes; /* after ex_tables.n_classes */
 	nc->last.names = true;
@@ -51,21 +47,37 @@ bool ex_name_selects(const struct ex_ruleset *rs, const struct ex_ip *ip)
 	return !ex_ruleset_class(rs, ip)->closed;
 }
 
-static size_t match_peers(struct ex_name_classes *nc, const struct ex_span *names, size_t n)
+static int cmp_u32(const void *a, const void *b)
 {
-	const struct ex_ruleset *rs = nc->rs;
-	size_t found = 0;
+	const uint32_t *x = a, *y = b;
 
-	for (size_t i = 0; i < rs->n_name_peers; i++) {
-		const struct ex_rpeer *peer = &rs->peers[rs->name_peers[i]];
-		bool match = false;
+	return *x < *y ? -1 : *x > *y;
+}
 
-		for (size_t k = 0; k < n && !match; k++)
-			match = ex_peer_has_name(peer, names[k]);
-		if (match)
-			nc->scratch[found++] = rs->name_peers[i];
+/* The peers of all names, ascending, each once, in scratch. */
+static int match_peers(struct ex_name_classes *nc, const struct ex_span *names, size_t n,
+		       size_t *ret)
+{
+	size_t found = 0, kept = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		struct ex_name_iter it;
+
+		ex_name_find(nc->rs, names[i], &it);
+		while (ex_name_next(nc->rs, &it)) {
+			if (!ex_vec_reserve(&nc->scratch, &nc->cap, found, sizeof(*nc->scratch)))
+				return -ENOMEM;
+			nc->scratch[found++] = it.peer;
+		}
 	}
-	return found;
+	if (found)
+		qsort(nc->scratch, found, sizeof(*nc->scratch), cmp_u32);
+	for (size_t i = 0; i < found; i++) {
+		if (kept == 0 || nc->scratch[kept - 1] != nc->scratch[i])
+			nc->scratch[kept++] = nc->scratch[i];
+	}
+	*ret = kept;
+	return 0;
 }
 
 static uint32_t find_class(const struct ex_name_classes *nc, size_t n)
@@ -111,11 +123,14 @@ static int add_class(struct ex_name_classes *nc, size_t n, uint32_t *ret)
 int ex_name_class(struct ex_name_classes *nc, const struct ex_span *names, size_t n,
 		  uint32_t *ret_class, struct ex_tables *ret_new)
 {
-	size_t found = match_peers(nc, names, n);
 	uint32_t klass = 0;
+	size_t found;
 	int r;
 
 	nc->last.rules.n = 0;
+	r = match_peers(nc, names, n, &found);
+	if (r < 0)
+		return r;
 	if (found) {
 		klass = find_class(nc, found);
 		if (!klass) {
