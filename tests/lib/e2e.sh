@@ -12,7 +12,7 @@
 
 AGENT=$TOP/examples/llm-agent
 POLICIES=$TOP/tests/e2e/policies
-CLIENTS=$TOP/tests/e2e/clients
+CLIENTS=$WORLD/clients
 CHAT=https://api.openai.com/v1/chat/completions
 # shellcheck disable=SC2089,SC2090 # JSON, quotes and all
 ASK='{"model":"test-model","messages":[{"role":"user","content":"may I leave?"}]}'

@@ -28,16 +28,23 @@ tap_done() {
 	exit
 }
 
-# Takes over the points of a client that prints TAP itself: "ok - what" and "not ok - what".
-tap_import() { # TEXT
-	local line
+# Takes over the points of a client that prints TAP itself: "ok - what", "not ok - what", and "1..N"
+# in the end, without which it did not come to its end. A client that prints no plan: N here, or "-"
+# when the caller checks the end by itself.
+tap_import() { # TEXT [N]
+	local line before=$tap_n planned=${2-}
 	while IFS= read -r line; do
 		case $line in
 		"ok - "*) tap_ok "${line#ok - }" ;;
 		"not ok - "*) tap_not_ok "${line#not ok - }" ;;
+		1..*) planned=${line#1..} ;;
 		*) printf '#   %s\n' "$line" ;;
 		esac
 	done <<<"$1"
+	[ "$planned" != - ] || return 0
+	if [ "${planned:-0}" -eq 0 ] || [ $((tap_n - before)) -ne "$planned" ]; then
+		tap_not_ok "the client came to its end" "${planned:-no} points announced, $((tap_n - before)) seen"
+	fi
 }
 
 # check DESCRIPTION COMMAND…: the command succeeds

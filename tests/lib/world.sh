@@ -337,6 +337,7 @@ world_up() {
 		echo "world: can not be built" >&2
 		exit 1
 	fi
+	cp -r "$TOP/tests/e2e/clients" $WORLD/ # the checkout may be closed to other users
 	world_resolver
 	world_servers
 	export TMPDIR=$WORLD/tmp

@@ -102,7 +102,12 @@ def rename(new):
     return rewritten(lambda data: data.replace(NAME.encode(), new))
 
 
+points = 0
+
+
 def point(good, text):
+    global points
+    points += 1
     print("%s - %s" % ("ok" if good else "not ok", text))
 
 
@@ -132,3 +137,4 @@ expect("attack 27: plain HTTP where TLS is meant", False, attempt(NAME, rewritte
 expect("attack 27: SSH", False, attempt(NAME, rewritten(lambda d: b"SSH-2.0-OpenSSH_9.2\r\n")))
 expect("attack 27: random bytes", False, attempt(NAME, rewritten(lambda d: bytes(range(128, 228)))))
 expect("an SSLv2 hello", False, attempt(NAME, rewritten(lambda d: b"\x80\x2e\x01\x03\x03\x00\x15\x00\x00\x00\x10" + b"\0" * 37)))
+print("1..%d" % points)

@@ -18,7 +18,12 @@ def request(target, fields=(), method="GET", version="HTTP/1.1", body=b""):
     return "\r\n".join(lines + list(fields)).encode() + b"\r\n\r\n" + body
 
 
+points = 0
+
+
 def point(good, what, *details):
+    global points
+    points += 1
     print(("ok - " if good else "not ok - ") + what)
     if not good:
         for detail in details:
@@ -178,3 +183,4 @@ for group in (interim, bodiless, streaming, early_and_half, reuse, broken_answer
         group()
     except OSError as error:
         point(False, "%s: %s" % (group.__name__, error))
+print("1..%d" % points)

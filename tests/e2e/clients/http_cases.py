@@ -196,6 +196,7 @@ def judge(want, got):
 
 
 def main():
+    points = 0
     for name, data, wants in CASES:
         problem = None
         if MODE == "plain" and NOT_HOST in wants:
@@ -213,9 +214,11 @@ def main():
                         break
         except OSError as e:
             problem = "connection: %r" % e
+        points += 1
         print("%s - %s: %s" % ("not ok" if problem else "ok", MODE, name))
         if problem:
             print(problem)
+    print("1..%d" % points)
 
 
 if __name__ == "__main__":

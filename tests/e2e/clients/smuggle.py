@@ -263,7 +263,12 @@ def send(host, port):
     point(not astray, "%s: no answer went astray in %d connections" % (host, len(jobs)))
 
 
+points = 0
+
+
 def point(good, what, *details):
+    global points
+    points += 1
     print(("ok - " if good else "not ok - ") + what)
     if not good:
         for detail in details[:12]:
@@ -321,3 +326,4 @@ if __name__ == "__main__":
         send(sys.argv[2], int(sys.argv[3]))
     else:
         check(*sys.argv[2:])
+    print("1..%d" % points)
