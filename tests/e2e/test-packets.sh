@@ -82,7 +82,7 @@ sniff_start frames
 out=$("$EXEAT" run -v -p "$AGENT/policy.yaml" -l app=moltbot-agent --log "$WORLD/log/audit" -- bash -c '
 	i=$(ip -o link | sed -n "s/^[0-9]*: \(e[^@:]*\).*/\1/p" | head -n1)
 	exec /usr/bin/python3 "$1" "$i" "${@:2}"' - \
-	"$CLIENTS/packets.py" $OPENAI4 $OPENAI6 $EVIL4 $EVIL6 2>&1)
+	"$CLIENTS/packets.py" $OPENAI4 $OPENAI6 $EVIL4 $EVIL6 2>"$WORLD/log/packets.err")
 sniff_stop frames
 for class in udp-443 ping icmp-other forged-source forged-mac fragments ip-options ext-headers \
 	protocols vlan stray-tcp lengths destinations ethertypes neighbours; do
