@@ -20,7 +20,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 			__builtin_trap();                                                          \
 	} while (0)
 
-enum { SLOTS = 32, ASKED = 64 };
+/* few, so that there are often too few */
+enum { SLOTS = 12, TIMERS = 6, ADDRS = 12, ASKED = 64 };
 
 /* ---- fakes ---- */
 
@@ -39,7 +40,7 @@ struct learning {
 
 static struct {
 	uint64_t now;
-	struct ex_timer *timers[SLOTS];
+	struct ex_timer *timers[TIMERS];
 	struct ex_resolve resolves[SLOTS];
 	struct learning learnings[SLOTS];
 	bool learn_at_once, nothing_allowed, free_in_reply;
@@ -58,7 +59,7 @@ uint64_t ex_loop_now(const struct ex_loop *loop)
 int ex_timer_start(struct ex_loop *loop, struct ex_timer *t, uint64_t ms)
 {
 	(void)loop;
-	for (size_t i = 0; i < SLOTS; i++) {
+	for (size_t i = 0; i < TIMERS; i++) {
 		if (w.timers[i])
 			continue;
 		w.timers[i] = t;
@@ -71,7 +72,7 @@ int ex_timer_start(struct ex_loop *loop, struct ex_timer *t, uint64_t ms)
 void ex_timer_stop(struct ex_loop *loop, struct ex_timer *t)
 {
 	(void)loop;
-	for (size_t i = 0; i < SLOTS; i++)
+	for (size_t i = 0; i < TIMERS; i++)
 		if (w.timers[i] == t)
 			w.timers[i] = NULL;
 	t->at = 0;
@@ -254,7 +255,7 @@ static void learned(uint8_t which, int err)
 
 static void fire_timers(void)
 {
-	for (size_t i = 0; i < SLOTS && w.gate; i++) {
+	for (size_t i = 0; i < TIMERS && w.gate; i++) {
 		struct ex_timer *t = w.timers[i];
 
 		if (!t || t->at > w.now)
@@ -306,14 +307,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct ex_names *names;
 
 	memset(&w, 0, sizeof(w));
-	CHECK(ex_names_new(64, &names) == 0);
+	CHECK(ex_names_new(ADDRS, &names) == 0);
 	CHECK(ex_dns_gate_new(NULL, NULL, NULL, names, &ops, &w.gate) == 0);
 	for (size_t i = 0; i + 1 < size && w.gate; i += 2)
 		event(data[i], data[i + 1]);
 	ex_dns_gate_free(w.gate);
 	w.gate = NULL;
-	for (size_t i = 0; i < SLOTS; i++) {
+	for (size_t i = 0; i < TIMERS; i++)
 		CHECK(!w.timers[i]);
+	for (size_t i = 0; i < SLOTS; i++) {
 		CHECK(!w.resolves[i].used || w.resolves[i].cancelled);
 		learned((uint8_t)i, 0); /* late: only memory is left to give back */
 	}
