@@ -266,7 +266,7 @@ static bool relay_gets(enum ex_h2_side side, struct peer *from)
 	return moved;
 }
 
-static void pump(void)
+static inline void pump(void)
 {
 	bool moved = true;
 

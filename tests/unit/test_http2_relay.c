@@ -15,7 +15,7 @@ static int32_t ask(const struct request *q)
 	size_t n = 0;
 	int32_t id;
 
-	fields[n++] = nv(":method", q->method ? q->method : "GET");
+	fields[n++] = nv(":method", q->method ? q->method : q->body ? "POST" : "GET");
 	fields[n++] = nv(":scheme", q->scheme ? q->scheme : "https");
 	fields[n++] = nv(":authority", q->authority ? q->authority : "api.test");
 	fields[n++] = nv(":path", q->path ? q->path : "/ok");
