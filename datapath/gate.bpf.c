@@ -158,7 +158,7 @@ INLINE enum ex_reason judge_inbound(struct __sk_buff *skb, void *flows, struct p
 
 INLINE enum ex_reason judge(struct __sk_buff *skb, struct pkt *p)
 {
-	const struct ex_endpoint *ep = bpf_map_lookup_elem(&ex_endpoints, &p->ifindex);
+	const struct ex_endpoint *ep = find_endpoint(p);
 	enum ex_reason reason;
 	__u16 ethertype = 0;
 	void *flows;
@@ -166,7 +166,7 @@ INLINE enum ex_reason judge(struct __sk_buff *skb, struct pkt *p)
 	if (!ep || !ep->policy)
 		return EX_R_NO_ENDPOINT;
 	p->slot = ep->slot;
-	flows = bpf_map_lookup_elem(&ex_flows, &p->slot);
+	flows = find_flows(p);
 	if (!flows)
 		return EX_R_NO_ENDPOINT;
 	p->policy = ep->policy;

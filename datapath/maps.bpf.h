@@ -87,4 +87,26 @@ struct {
 	__uint(max_entries, 256 * 1024);
 } ex_events SEC(".maps");
 
+/* Keys are copied to the stack: before Linux 6.2 a key could not be part of a subprogram's pkt. */
+INLINE const struct ex_endpoint *find_endpoint(const struct pkt *p)
+{
+	__u32 key = p->ifindex;
+
+	return bpf_map_lookup_elem(&ex_endpoints, &key);
+}
+
+INLINE struct port_state *find_port(const struct pkt *p)
+{
+	__u32 key = p->ifindex;
+
+	return bpf_map_lookup_elem(&ex_ports, &key);
+}
+
+INLINE void *find_flows(const struct pkt *p)
+{
+	__u32 key = p->slot;
+
+	return bpf_map_lookup_elem(&ex_flows, &key);
+}
+
 #endif

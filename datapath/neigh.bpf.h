@@ -138,14 +138,14 @@ INLINE enum ex_reason nd_check(struct __sk_buff *skb, const struct pkt *p,
 
 SUBPROG enum ex_reason neigh_arp(struct __sk_buff *skb, struct pkt *p)
 {
-	const struct ex_endpoint *ep = p ? bpf_map_lookup_elem(&ex_endpoints, &p->ifindex) : NULL;
+	const struct ex_endpoint *ep = p ? find_endpoint(p) : NULL;
 
 	return ep ? arp_check(skb, p, ep) : EX_R_NO_ENDPOINT;
 }
 
 SUBPROG enum ex_reason neigh_nd(struct __sk_buff *skb, struct pkt *p)
 {
-	const struct ex_endpoint *ep = p ? bpf_map_lookup_elem(&ex_endpoints, &p->ifindex) : NULL;
+	const struct ex_endpoint *ep = p ? find_endpoint(p) : NULL;
 
 	return ep ? nd_check(skb, p, ep) : EX_R_NO_ENDPOINT;
 }

@@ -91,8 +91,8 @@ SUBPROG int refuse(struct __sk_buff *skb, struct pkt *p)
 
 	if (!p || !refuse_wanted(p))
 		return TC_ACT_SHOT;
-	ep = bpf_map_lookup_elem(&ex_endpoints, &p->ifindex);
-	port = bpf_map_lookup_elem(&ex_ports, &p->ifindex);
+	ep = find_endpoint(p);
+	port = find_port(p);
 	if (!ep || !port || !bucket_take(&port->refusals, p->now, REFUSE_PERIOD, REFUSE_BURST))
 		return TC_ACT_SHOT;
 	if (p->proto == IPPROTO_TCP)

@@ -29,7 +29,7 @@ SUBPROG enum ex_reason fragment_first(struct pkt *p)
 
 	if (!p)
 		return EX_R_INTERNAL;
-	flows = bpf_map_lookup_elem(&ex_flows, &p->slot);
+	flows = find_flows(p);
 	key = fragment_key(p);
 	return flows && flow_create(flows, p, &key) ? EX_R_ALLOWED : EX_R_TABLE_FULL;
 }
@@ -42,7 +42,7 @@ SUBPROG enum ex_reason fragment_later(struct pkt *p)
 
 	if (!p)
 		return EX_R_INTERNAL;
-	flows = bpf_map_lookup_elem(&ex_flows, &p->slot);
+	flows = find_flows(p);
 	if (!flows)
 		return EX_R_FRAGMENT;
 	key = fragment_key(p);
@@ -112,7 +112,7 @@ SUBPROG enum ex_reason error_related(struct __sk_buff *skb, struct pkt *p)
 
 	if (!p)
 		return EX_R_INTERNAL;
-	flows = bpf_map_lookup_elem(&ex_flows, &p->slot);
+	flows = find_flows(p);
 	if (!flows || !quoted_read(skb, p, &q))
 		return EX_R_NO_FLOW;
 	if (!addr_eq(p->outbound ? &q.dst : &q.src, p->outbound ? &p->src.ip : &p->dst.ip))

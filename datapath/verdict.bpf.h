@@ -52,7 +52,7 @@ SUBPROG int event_send(struct pkt *p, enum ex_event_type type, enum ex_reason re
 
 	if (!p)
 		return 0;
-	port = bpf_map_lookup_elem(&ex_ports, &p->ifindex);
+	port = find_port(p);
 	if (!port)
 		return 0;
 	ev = bucket_take(&port->events, p->now, EVENT_PERIOD, EVENT_BURST)
