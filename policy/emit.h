@@ -3,8 +3,8 @@
  * A ruleset as kernel map entries. Pure: the gate writes them. Class ids are relative to the
  * ruleset (1..n); the gate adds its own base so that two rulesets never share a class.
  *
- * An entry that denies with DEFAULT_DENY is a silence inside of a wider entry: as a missing entry it
- * may be added to by a name, while a deny with any other reason is final.
+ * An entry that denies with DEFAULT_DENY is a silence inside of a wider entry: as a missing entry
+ * it may be added to by a name, while a deny with any other reason is final.
  *
  * An IPv6 address that hides an IPv4 one (NAT64 64:ff9b::/96, 6to4, IPv4-compatible) has to be
  * looked up as that IPv4 address; an explicit deny of its IPv6 form counts as well.

@@ -18,13 +18,13 @@ struct ex_ruleset *ex_ruleset_unref(struct ex_ruleset *rs); /* accepts NULL, ret
 
 /* Where a rule stands; strings live as long as the ruleset. Rule ids are 1..n; 0 is no rule. */
 struct ex_rule_info {
-	const char *policy;    /* metadata.name */
-	const char *ns;        /* metadata.namespace, "" when cluster-wide */
-	const char *where;     /* "egress[1]", "egress[1].toPorts[0].rules.http[2]", "egressDeny[0]" */
+	const char *policy; /* metadata.name */
+	const char *ns;     /* metadata.namespace, "" when cluster-wide */
+	const char *where;  /* "egress[1]", "egress[1].toPorts[0].rules.http[2]", "egressDeny[0]" */
 	const char *file;
 	int line, col;
 	const char *log; /* log.value of the policy, or NULL */
-	bool audit;	 /* it denies nothing, it records */
+	bool audit;      /* it denies nothing, it records */
 };
 
 /* NULL when there is no such rule. */
@@ -32,8 +32,8 @@ const struct ex_rule_info *ex_ruleset_rule(const struct ex_ruleset *rs, uint32_t
 uint32_t ex_ruleset_n_rules(const struct ex_ruleset *rs);
 
 /*
- * An allow (or steer) whose reason is not EX_R_ALLOWED is one that only audit mode gives: reason and
- * rule are those that would have denied it, and have to be recorded.
+ * An allow (or steer) whose reason is not EX_R_ALLOWED is one that only audit mode gives: reason
+ * and rule are those that would have denied it, and have to be recorded.
  */
 struct ex_decision {
 	enum ex_verdict verdict; /* never EX_V_INVALID */
@@ -46,7 +46,8 @@ struct ex_flow {
 	struct ex_ip dst;
 	uint16_t port; /* host order; ICMP: type << 8 | code */
 	uint8_t proto; /* IPPROTO_* */
-	/* Names this workload's own DNS answers gave for dst and that are still valid; canonical. */
+	/* Names this workload's own DNS answers gave for dst and that are still valid; canonical.
+	 */
 	const struct ex_span *names;
 	size_t n_names;
 };
@@ -63,11 +64,11 @@ struct ex_header {
 };
 
 struct ex_http_request {
-	bool tls;              /* inside intercepted TLS; then sni is set */
-	struct ex_span sni;    /* canonical */
+	bool tls;           /* inside intercepted TLS; then sni is set */
+	struct ex_span sni; /* canonical */
 	struct ex_span method;
-	struct ex_span path;   /* origin-form target in normal form, query included */
-	struct ex_span host;   /* canonical host of the Host field, port removed */
+	struct ex_span path;      /* origin-form target in normal form, query included */
+	struct ex_span host;      /* canonical host of the Host field, port removed */
 	struct ex_span authority; /* the Host field as sent, for rules.http[].host */
 	const struct ex_header *headers;
 	size_t n_headers;
@@ -84,8 +85,9 @@ struct ex_decision ex_judge_l4(const struct ex_ruleset *rs, const struct ex_flow
 /*
  * A steered TCP flow whose first bytes were read. DENY; ALLOW: carry the bytes unread (an L4 rule,
  * a serverNames match, or a toFQDNs rule without L7 whose name is one of flow->names and, for TLS,
- * equals the SNI; on ports 80 and 443 such a rule takes nothing but HTTP and TLS); STEER: some http rule may allow it, or Host has to be bound to the name: read
- * the requests (intercept first when the app is TLS). sni: canonical; ptr NULL = the hello has none.
+ * equals the SNI; on ports 80 and 443 such a rule takes nothing but HTTP and TLS); STEER: some http
+ * rule may allow it, or Host has to be bound to the name: read the requests (intercept first when
+ * the app is TLS). sni: canonical; ptr NULL = the hello has none.
  */
 struct ex_decision ex_judge_app(const struct ex_ruleset *rs, const struct ex_flow *flow,
 				enum ex_app app, struct ex_span sni);

@@ -49,9 +49,8 @@ static void flow_tell(const struct ex_gate *gate, const struct gate_port *port,
 
 static bool flow_over(const struct ex_flow_key *key, const struct ex_flow_state *flow, uint64_t now)
 {
-	uint64_t end = flow->seen + ex_flow_timeout(key->proto, flow->phase) + GRACE;
-
-	return now > end;
+	return (int64_t)(now - flow->seen) >
+	       (int64_t)(ex_flow_timeout(key->proto, flow->phase) + GRACE);
 }
 
 struct batch {

@@ -368,10 +368,8 @@ static void on_accept6(struct ex_watch *w, uint32_t events)
 	on_accept(ex_container_of(w, struct ex_dns_io, tcp[1]), w->fd);
 }
 
-int ex_dns_io_new(struct ex_proxy *px, const int sockets[static EX_SOCK_MAX],
-		  struct ex_dns_io **ret)
+static int watch_all(struct ex_dns_io *io, const int sockets[static EX_SOCK_MAX])
 {
-	struct ex_dns_io *io = calloc(1, sizeof(*io));
 	const struct {
 		struct ex_watch *watch;
 		int fd;
@@ -384,15 +382,25 @@ int ex_dns_io_new(struct ex_proxy *px, const int sockets[static EX_SOCK_MAX],
 	};
 	int r = 0;
 
+	for (size_t i = 0; i < EX_ARRAY_SIZE(all) && r == 0; i++) {
+		all[i].watch->fn = all[i].fn;
+		if (all[i].fd >= 0)
+			r = ex_watch_start(io->px->loop, all[i].watch, all[i].fd, EPOLLIN);
+	}
+	return r;
+}
+
+int ex_dns_io_new(struct ex_proxy *px, const int sockets[static EX_SOCK_MAX],
+		  struct ex_dns_io **ret)
+{
+	struct ex_dns_io *io = calloc(1, sizeof(*io));
+	int r;
+
 	if (!io)
 		return -ENOMEM;
 	io->px = px;
 	io->pause.fn = on_pause_over;
-	for (size_t i = 0; i < EX_ARRAY_SIZE(all) && r == 0; i++) {
-		all[i].watch->fn = all[i].fn;
-		if (all[i].fd >= 0)
-			r = ex_watch_start(px->loop, all[i].watch, all[i].fd, EPOLLIN);
-	}
+	r = watch_all(io, sockets);
 	if (r < 0) {
 		free(io); /* only at start: the process ends */
 		return r;

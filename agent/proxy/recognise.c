@@ -42,15 +42,6 @@ static bool has_version(struct ex_span line)
 	return false;
 }
 
-/* Text protocols have no control characters in their first line. */
-static bool is_binary(struct ex_span line)
-{
-	for (size_t i = 0; i < line.len; i++)
-		if ((unsigned char)line.ptr[i] < ' ' && !is_space(line.ptr[i]))
-			return true;
-	return false;
-}
-
 /*
  * The version in the first line tells HTTP, not the method: servers differ in the methods they
  * take. Other text protocols (SMTP, FTP, IRC, SSH) begin with a word as well, but name no HTTP
@@ -72,7 +63,8 @@ static enum ex_recognised recognise_text(const char *p, size_t len)
 		line.len = (size_t)(end - p);
 	if (has_version(line))
 		return EX_IS_HTTP;
-	if (is_binary(line) || end)
+	/* Without white space behind its first word it will not become a request line. */
+	if (end || (word.len < len && !is_space(p[word.len])))
 		return EX_IS_OTHER;
 	return EX_IS_UNDECIDED;
 }

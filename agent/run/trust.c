@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
-#include <stdio.h>
+#include <fcntl.h>
 
 #include "agent/core/log.h"
 #include "agent/run/trust.h"
@@ -14,38 +14,54 @@ int ex_trust_bundle(struct ex_span roots, struct ex_span ca, char **ret, size_t 
 
 	if (!pem)
 		return -ENOMEM;
-	memcpy(pem, roots.ptr, roots.len);
+	if (roots.len)
+		memcpy(pem, roots.ptr, roots.len);
 	pem[roots.len] = '\n';
-	memcpy(pem + roots.len + 1, ca.ptr, ca.len);
+	if (ca.len)
+		memcpy(pem + roots.len + 1, ca.ptr, ca.len);
 	pem[roots.len + 1 + ca.len] = '\0';
 	*ret = pem;
 	*ret_len = roots.len + 1 + ca.len;
 	return 0;
 }
 
+static ssize_t read_file(int fd, char *to, size_t cap)
+{
+	size_t len = 0;
+	ssize_t n;
+
+	while (len < cap) {
+		n = read(fd, to + len, cap - len);
+		if (n < 0)
+			return -1;
+		if (n == 0)
+			break;
+		len += (size_t)n;
+	}
+	return (ssize_t)len;
+}
+
 static int read_extra(const char *path, char **ret, size_t *ret_len)
 {
-	EX_AUTO_FREE char *pem = malloc(EXTRA_MAX);
-	FILE *f = fopen(path, "re");
-	size_t n;
+	EX_AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
+	char *pem = malloc(EXTRA_MAX);
+	ssize_t n = fd < 0 || !pem ? -1 : read_file(fd, pem, EXTRA_MAX - 1);
 
-	if (!f || !pem) {
-		int r = f ? -ENOMEM : -errno;
+	if (n < 0) {
+		int r = pem ? -errno : -ENOMEM;
 
 		ex_error("--upstream-ca %s: %s", path, strerror(-r));
-		if (f)
-			fclose(f);
+		free(pem);
 		return r;
 	}
-	n = fread(pem, 1, EXTRA_MAX - 1, f);
-	fclose(f);
 	pem[n] = '\0';
 	if (n == EXTRA_MAX - 1 || !strstr(pem, "-----BEGIN CERTIFICATE-----")) {
 		ex_error("--upstream-ca %s: not a PEM file of certificates", path);
+		free(pem);
 		return -EINVAL;
 	}
-	*ret = EX_TAKE_PTR(pem);
-	*ret_len = n;
+	*ret = pem;
+	*ret_len = (size_t)n;
 	return 0;
 }
 

@@ -72,7 +72,7 @@ enum ex_reason {
 #define X(num, sym, word, text) EX_R_##sym = num,
 	EX_REASONS(X)
 #undef X
-	EX_R_MAX = 128, /* counters have this many slots */
+		EX_R_MAX = 128, /* counters have this many slots */
 };
 
 #endif

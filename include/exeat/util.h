@@ -13,14 +13,24 @@
 
 #include "abi.h"
 
-#define EX_ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
-#define ex_container_of(ptr, type, member) ((type *)(void *)((char *)(ptr) - offsetof(type, member)))
+#define EX_ARRAY_SIZE(a)                   (sizeof(a) / sizeof((a)[0]))
+#define ex_container_of(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 
-#define EX_MUST_CHECK     __attribute__((warn_unused_result))
-#define EX_PRINTF(f, a)   __attribute__((format(printf, f, a)))
-#define EX_CLEANUP(fn)    __attribute__((cleanup(fn)))
-#define EX_TAKE_PTR(p)    ({ __typeof__(p) *pp_ = &(p), p_ = *pp_; *pp_ = NULL; p_; })
-#define EX_TAKE_FD(fd)    ({ int *fp_ = &(fd), f_ = *fp_; *fp_ = -1; f_; })
+#define EX_MUST_CHECK   __attribute__((warn_unused_result))
+#define EX_PRINTF(f, a) __attribute__((format(printf, f, a)))
+#define EX_CLEANUP(fn)  __attribute__((cleanup(fn)))
+#define EX_TAKE_PTR(p)                                                                             \
+	({                                                                                         \
+		__typeof__(p) *pp_ = &(p), p_ = *pp_;                                              \
+		*pp_ = NULL;                                                                       \
+		p_;                                                                                \
+	})
+#define EX_TAKE_FD(fd)                                                                             \
+	({                                                                                         \
+		int *fp_ = &(fd), f_ = *fp_;                                                       \
+		*fp_ = -1;                                                                         \
+		f_;                                                                                \
+	})
 
 /* Bytes that are not ours and may hold anything, NUL included. Never NUL-terminated by contract. */
 struct ex_span {

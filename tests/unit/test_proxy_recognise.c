@@ -30,6 +30,8 @@ static const struct row rows[] = {
 	{ "white space of Unicode first", EX_SPAN("\x0b\x1f\xa0GET / HTTP/1.1\r\n"), EX_IS_HTTP },
 	{ "vertical tabs for spaces", EX_SPAN("FOO\x0b/\x0bHTTP/1.1\r\n"), EX_IS_HTTP },
 	{ "the preface of HTTP/2", EX_SPAN("PRI * HTTP/2.0\r\n"), EX_IS_HTTP },
+	{ "a control character in the target", EX_SPAN("FOO /\x01 HTTP/1.1\r\n"), EX_IS_HTTP },
+	{ "a control character, and no end", EX_SPAN("FOO /\x01"), EX_IS_UNDECIDED },
 	{ "no version yet", EX_SPAN("FOO /"), EX_IS_UNDECIDED },
 	{ "a word", EX_SPAN("FOO"), EX_IS_UNDECIDED },
 	{ "white space", EX_SPAN(" \r\n"), EX_IS_UNDECIDED },
