@@ -64,7 +64,7 @@ DATAPATH_BIN := $(patsubst tests/%.c,$(O)/tests/%,$(sort $(wildcard tests/datapa
 DATAPATH_AUX := $(patsubst %.c,$(O)/%.o,$(filter-out $(wildcard tests/datapath/test_*.c),$(sort $(wildcard tests/datapath/*.c))))
 FUZZ_BIN     := $(patsubst tests/%.c,$(O)/tests/%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 
-.PHONY: all help deps demo check check-unit check-datapath check-e2e check-fuzz check-san lint format \
+.PHONY: all help deps demo check check-unit check-datapath check-e2e check-fuzz check-kernels check-san lint format \
 	fuzz bench install clean unit-bins datapath-bins fuzz-bins
 all: $(O)/exeat
 
@@ -140,6 +140,8 @@ check-unit: unit-bins
 	@tests/run unit $(UNIT_BIN)
 check-datapath: datapath-bins
 	@tests/run datapath $(DATAPATH_BIN)
+check-kernels: $(DATAPATH_BIN)
+	@tests/kernels/run
 check-e2e: $(O)/exeat
 	@tests/run e2e
 check-fuzz:
