@@ -9,7 +9,7 @@
  * so does the case of the name's letters (draft-vixie-dnsext-dns0x20): a reply that does not repeat
  * it may be forged, so the query is made again over TCP, by the one channel that has nothing else.
  * A server that changes the case time and again is one that does so, and is then asked in lower
- * case.
+ * case; so is, at once, one that does not answer over TCP.
  */
 #include <errno.h>
 #include <sys/random.h>
@@ -62,7 +62,8 @@ struct ex_resolve {
 	void (*fn)(void *arg, int err, const void *msg, size_t len); /* NULL: cancelled */
 	void *arg;
 	bool edns, starting;
-	int err; /* of a query that failed while starting */
+	bool plain; /* in lower case: the last try */
+	int err;    /* of a query that failed while starting */
 	uint16_t type;
 	char name[EX_DNS_NAME_MAX + 1]; /* as sent */
 };
@@ -117,7 +118,7 @@ static int draw(struct ex_resolve *q, uint16_t *ret_id)
 	if (getrandom(bits, sizeof(bits), 0) != sizeof(bits))
 		return -EIO;
 	memcpy(ret_id, bits, sizeof(*ret_id));
-	if (q->lane->zone->case_changes >= CASE_CHANGES_MAX)
+	if (q->plain || q->lane->zone->case_changes >= CASE_CHANGES_MAX)
 		return 0;
 	for (size_t i = 0; i < len; i++)
 		if (q->name[i] >= 'a' && q->name[i] <= 'z' && bits[2 + i / 8] >> (i % 8) & 1)
@@ -173,20 +174,28 @@ static bool repeats_name(const struct ex_resolve *q, const unsigned char *msg, i
 	       strcmp(name, q->name) == 0;
 }
 
-static void move_to(struct ex_resolve *q, struct lane *ch)
+static void enter(struct ex_resolve *q, struct lane *l)
 {
-	q->lane->pending--;
-	ch->pending++;
-	q->lane = ch;
+	l->used = l->pending == 0 ? 1 : l->used + 1;
+	l->pending++;
+	q->lane = l;
 }
 
-/* Is this reply a reason to ask again in another way? Each reason can come but once. */
+/* To a lane that may not have found out yet whether the server knows EDNS. */
+static void move_to(struct ex_resolve *q, struct lane *l)
+{
+	q->lane->pending--;
+	q->edns = true;
+	enter(q, l);
+}
+
+/* Is this reply a reason to ask again in another way? Each comes but once on a lane. */
 static bool asks_again(struct ex_resolve *q, const unsigned char *msg, int len)
 {
 	struct zone *z = q->lane->zone;
 	struct lane *tcp = &z->lanes[TCP_CHANNEL];
 
-	if (q->lane != tcp && !repeats_name(q, msg, len)) {
+	if (q->lane != tcp && !q->plain && !repeats_name(q, msg, len)) {
 		z->case_changes += z->case_changes < CASE_CHANGES_MAX;
 		move_to(q, tcp);
 		return true;
@@ -194,6 +203,19 @@ static bool asks_again(struct ex_resolve *q, const unsigned char *msg, int len)
 	if (!refuses_edns(q, msg, len))
 		return false;
 	q->edns = false;
+	return true;
+}
+
+/* Nobody there over TCP: what every resolver does has to do. */
+static bool falls_back(struct ex_resolve *q)
+{
+	struct zone *z = q->lane->zone;
+
+	if (q->lane != &z->lanes[TCP_CHANNEL] || q->plain)
+		return false;
+	q->plain = true;
+	ex_dns_fold(q->name, q->name);
+	move_to(q, pick_lane(z));
 	return true;
 }
 
@@ -221,7 +243,7 @@ static void on_reply(void *arg, int status, int timeouts, unsigned char *msg, in
 		q->err = err ? err : -EIO;
 		return;
 	}
-	if (err == 0 && !q->lane->zone->r->dead && asks_again(q, msg, len)) {
+	if (!q->lane->zone->r->dead && (err ? falls_back(q) : asks_again(q, msg, len))) {
 		err = send_query(q);
 		if (err == 0)
 			return;
@@ -265,8 +287,7 @@ int ex_resolver_query(struct ex_resolver *r, const char *name, uint16_t type,
 		free(q);
 		return err;
 	}
-	q->lane->used = q->lane->pending == 0 ? 1 : q->lane->used + 1;
-	q->lane->pending++;
+	enter(q, q->lane);
 	r->pending++;
 	*ret = q;
 	return 0;

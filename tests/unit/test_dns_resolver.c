@@ -174,6 +174,11 @@ static size_t fold_name(struct dns_server *s, bool tcp, uint8_t *buf, size_t len
 	return len;
 }
 
+static size_t fold_name_without_tcp(struct dns_server *s, bool tcp, uint8_t *buf, size_t len)
+{
+	return tcp ? 0 : fold_name(s, tcp, buf, len);
+}
+
 /* Somebody who has guessed id and port, but not the case: his address is another one. */
 static size_t forge_udp(struct dns_server *s, bool tcp, uint8_t *buf, size_t len)
 {
@@ -330,6 +335,16 @@ static void test_server_that_folds_names_is_asked_in_lower_case_soon(void **stat
 		assert_int_equal(ask(), 0);
 	assert_int_equal(f->server.n_tcp, 16);
 	assert_string_equal(f->server.last.name_sent, "api.openai.com");
+}
+
+static void test_server_that_folds_names_and_has_no_tcp(void **state)
+{
+	(void)state;
+	f->server.hook = fold_name_without_tcp;
+	for (int i = 0; i < 5; i++)
+		assert_int_equal(ask(), 0);
+	assert_true(f->server.n_tcp > 0);
+	assert_int_equal(f->answer.n_addrs, 1);
 }
 
 static void test_66_ids_and_ports_differ(void **state)
@@ -580,6 +595,7 @@ int main(void)
 		T(test_server_without_edns),
 		T(test_66_forged_reply_without_the_case_is_asked_again_by_tcp),
 		T(test_server_that_folds_names_is_asked_in_lower_case_soon),
+		T(test_server_that_folds_names_and_has_no_tcp),
 		T(test_66_ids_and_ports_differ),
 		T(test_66_ports_differ_under_load),
 		T(test_waiting_queries_are_bounded),
