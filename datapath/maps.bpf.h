@@ -50,8 +50,9 @@ struct bucket {
 
 struct port_state {
 	struct bucket refusals;
-	struct bucket events;
-	__u64 suppressed; /* events not sent since the last one that was */
+	/* [0] of flows, [1] of denials: neither hides the other */
+	struct bucket events[2];
+	__u64 suppressed[2]; /* events not sent since the last one of their kind that was */
 };
 
 struct {

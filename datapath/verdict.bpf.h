@@ -47,23 +47,28 @@ INLINE void event_fill(struct ex_event *ev, const struct pkt *p, enum ex_event_t
 SUBPROG int event_send(struct pkt *p, enum ex_event_type type, enum ex_reason reason, __u64 packets,
 		       __u64 bytes)
 {
+	bool denial = type == EX_EV_DENY;
 	struct port_state *port;
 	struct ex_event *ev;
+	struct bucket *bucket;
+	__u64 *suppressed;
 
 	if (!p)
 		return 0;
 	port = find_port(p);
 	if (!port)
 		return 0;
-	ev = bucket_take(&port->events, p->now, EVENT_PERIOD, EVENT_BURST)
+	bucket = denial ? &port->events[1] : &port->events[0];
+	suppressed = denial ? &port->suppressed[1] : &port->suppressed[0];
+	ev = bucket_take(bucket, p->now, EVENT_PERIOD, EVENT_BURST)
 		     ? bpf_ringbuf_reserve(&ex_events, sizeof(*ev), 0)
 		     : NULL;
 	if (!ev) {
-		__sync_fetch_and_add(&port->suppressed, 1);
+		__sync_fetch_and_add(suppressed, 1);
 		return 0;
 	}
 	event_fill(ev, p, type, reason);
-	ev->suppressed = __sync_lock_test_and_set(&port->suppressed, 0);
+	ev->suppressed = __sync_lock_test_and_set(suppressed, 0);
 	ev->packets = packets;
 	ev->bytes = bytes;
 	bpf_ringbuf_submit(ev, 0);

@@ -101,14 +101,19 @@ static void take_event(void *arg, const struct ex_event *ev)
 				       .proto = ev->proto,
 				       .reason = ev->reason,
 				       .rule = ev->rule,
-				       .count = ev->suppressed + 1,
+				       .count = 1,
 				       .src = ev->src,
 				       .dst = ev->dst,
 				       .sport = host_order(ev->sport),
 				       .dport = host_order(ev->dport) };
 
 	/* What is steered is judged, and recorded, by the proxy. */
-	if (ev->type == EX_EV_DENY && !is_chatter(ev))
+	if (ev->type != EX_EV_DENY)
+		return;
+	/* Left out were denials of anything: they are not this one's. */
+	p->left_out += ev->suppressed;
+	ex_parent_record_left_out(p);
+	if (!is_chatter(ev))
 		ex_audit_write(p->cfg.audit, &rec);
 }
 

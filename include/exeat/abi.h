@@ -220,7 +220,7 @@ struct ex_event {
 	__u8 verdict; /* enum ex_verdict */
 	__u8 type;    /* enum ex_event_type */
 	__u8 pad[3];
-	__u32 suppressed; /* events dropped by the limiter since the last one */
+	__u32 suppressed; /* denials, or other events, left out since the last one of the kind */
 	__u64 packets;    /* EX_EV_END: of the whole flow */
 	__u64 bytes;
 };
