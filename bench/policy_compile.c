@@ -69,8 +69,12 @@ static void ask(const struct ex_ruleset *rs)
 {
 	static const struct ex_span name = { "host-7.example.com", 18 };
 	struct ex_flow flow = { .port = 443, .proto = IPPROTO_TCP, .names = &name, .n_names = 1 };
-	struct ex_http_request req = { .tls = true, .sni = name, .method = EX_SPAN("GET"),
-				       .path = EX_SPAN("/7/x"), .host = name, .authority = name };
+	struct ex_http_request req = { .tls = true,
+				       .sni = name,
+				       .method = EX_SPAN("GET"),
+				       .path = EX_SPAN("/7/x"),
+				       .host = name,
+				       .authority = name };
 	double start = now();
 	unsigned allowed = 0;
 
@@ -80,7 +84,8 @@ static void ask(const struct ex_ruleset *rs)
 		allowed += ex_judge_dns(rs, name).verdict == EX_V_ALLOW;
 		allowed += ex_judge_http(rs, &flow, &req).verdict == EX_V_ALLOW;
 	}
-	printf("  %6.1f us for dns + l4 + http%s", (now() - start) * 1e3, allowed ? "" : " (denied)");
+	printf("  %6.1f us for dns + l4 + http%s", (now() - start) * 1e3,
+	       allowed ? "" : " (denied)");
 }
 
 static void measure(const char *what, void (*make)(FILE *f, unsigned n), unsigned n)
@@ -110,8 +115,8 @@ static void measure(const char *what, void (*make)(FILE *f, unsigned n), unsigne
 		exit(1);
 	emitted = now();
 	(void)getrusage(RUSAGE_SELF, &after);
-	printf("%-6s %7u  compile %8.1f ms  emit %8.1f ms  %6ld KiB  %zu dests %zu entries", what, n,
-	       (compiled - start) * 1e3, (emitted - compiled) * 1e3,
+	printf("%-6s %7u  compile %8.1f ms  emit %8.1f ms  %6ld KiB  %zu dests %zu entries", what,
+	       n, (compiled - start) * 1e3, (emitted - compiled) * 1e3,
 	       after.ru_maxrss - before.ru_maxrss, t.n_dests, t.n_rules);
 	ask(rs);
 	putchar('\n');
