@@ -64,6 +64,11 @@ static void print_sarif(const struct ex_diags *diags)
 	(void)puts("]}]}");
 }
 
+static bool is_format(const char *word)
+{
+	return strcmp(word, "text") == 0 || strcmp(word, "json") == 0 || strcmp(word, "sarif") == 0;
+}
+
 int ex_tool_check(int argc, char **argv)
 {
 	static const char usage[] = "check [--strict] [--format text|json|sarif] [-l KEY=VALUE] "
@@ -76,8 +81,7 @@ int ex_tool_check(int argc, char **argv)
 
 	if (ex_tool_parse(argc, argv, usage, &t) != EX_TOOL_OK)
 		return EX_TOOL_USAGE;
-	if (t.in.n_files == 0 ||
-	    (strcmp(t.format, "text") && strcmp(t.format, "json") && strcmp(t.format, "sarif"))) {
+	if (t.in.n_files == 0 || !is_format(t.format)) {
 		(void)fprintf(stderr, "usage: exeat policy %s\n", usage);
 		return EX_TOOL_USAGE;
 	}
