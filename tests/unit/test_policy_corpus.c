@@ -78,7 +78,7 @@ static void test_corpus(void **state)
 	for (int i = 0; i < n; i++) {
 		const char *dot = strrchr(list[i]->d_name, '.');
 
-		if (dot && strcmp(dot, ".yaml") == 0)
+		if (dot && strcmp(dot, ".yaml") == 0 && !strstr(list[i]->d_name, ".test."))
 			ok &= check_file(dir, list[i]->d_name);
 		free(list[i]);
 	}
