@@ -252,6 +252,11 @@ world_resolver() {
 	world_daemon unbound unbound -d -c $WORLD/conf/unbound.conf
 }
 
+# One more name, for a server that a test brings itself.
+world_name() { # NAME ADDRESS
+	unbound-control -q -c $WORLD/conf/unbound.conf local_data "$1 60 IN $([[ $2 == *:* ]] && echo AAAA || echo A) $2"
+}
+
 world_site() { # NAME CERT ADDR4 ADDR6 BODY-DIRECTIVES
 	cat <<-END
 		server {

@@ -1,0 +1,30 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# gRPC by npm @grpc/grpc-js: HTTP/2 from end to end, each call judged by its path.
+
+# shellcheck source=tests/lib/e2e.sh
+. "$(dirname "$0")/../lib/e2e.sh"
+EXEAT_NPM=${EXEAT_NPM-$("$TOP/tests/lib/npm.sh")} || EXEAT_NPM=
+export EXEAT_NPM
+world_enter "$@"
+world_up
+if [ -z "$EXEAT_NPM" ]; then
+	tap_skip "gRPC" "the package registry can not be reached"
+	tap_done
+fi
+
+ORIGIN=203.0.113.85
+world_name grpc.test $ORIGIN
+world_cert grpc grpc.test
+world_daemon grpc node "$TOP/tests/lib/grpc_origin.mjs" "$WORLD/log/grpc.seen" $ORIGIN:443 "$WORLD"/tls/grpc.{key,pem}
+world_wait 10 nc -z $ORIGIN 443
+: >"$WORLD/log/grpc.seen"
+
+# Without the variable that would add our CA to node's own roots.
+tap_import "$(confined grpc env -u NODE_EXTRA_CA_CERTS node "$CLIENTS/grpc.mjs" grpc.test:443 2>&1)"
+audited "an allowed call is in the audit log" '"verdict": ?"allow"' '"path": ?"/talk.Talk/Say"'
+audited "so is a denied one" '"verdict": ?"deny"' '"path": ?"/talk.Talk/Drop"' "$(reason http-denied)"
+seen "allowed calls arrived" '^/talk.Talk/Echo$'
+unseen "denied ones did not" 'Drop|Say/|Listen'
+
+tap_done
