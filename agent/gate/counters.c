@@ -120,6 +120,6 @@ int ex_gate_count_rule(struct ex_gate *gate, uint32_t ifindex, uint32_t rule,
 	if (!port)
 		return -ENOENT;
 	*ret = (struct ex_counter){ 0 };
-	key = rule < port->set.n_counters ? port->set.counters[rule] : 0;
+	key = port->set && rule < port->set->n_counters ? port->set->counters[rule] : 0;
 	return key ? counter_read(gate->skel->maps.ex_rule_counts, &key, ret) : 0;
 }

@@ -53,7 +53,7 @@ static int skel_open(struct ex_gate *gate, const struct ex_gate_limits *limits)
 	int r = 0;
 
 	if (!skel)
-		return -errno;
+		return -ENOMEM;
 	gate->skel = skel;
 	while (!mark)
 		if (getrandom(&mark, sizeof(mark), 0) != sizeof(mark))
@@ -96,17 +96,9 @@ int ex_gate_load(const struct ex_gate_limits *limits, struct ex_gate **ret)
 	return 0;
 }
 
-static void set_done(struct gate_set *set)
-{
-	free(set->dests);
-	free(set->rules);
-	free(set->counters);
-	memset(set, 0, sizeof(*set));
-}
-
 static void port_free(struct gate_port *port)
 {
-	set_done(&port->set);
+	gate_set_free(port->set);
 	ex_closep(&port->flows);
 	free(port);
 }
@@ -135,123 +127,6 @@ int ex_gate_set_socket(struct ex_gate *gate, enum ex_sock which, int fd)
 	if (which >= EX_SOCK_MAX || fd < 0)
 		return -EINVAL;
 	return bpf_map_update_elem(bpf_map__fd(gate->skel->maps.ex_socks), &key, &value, BPF_ANY);
-}
-
-/* ---- one ruleset in the maps ---- */
-
-static struct ex_rule_key rule_key(const struct gate_set *set, const struct ex_rule_entry *e)
-{
-	struct ex_rule_key key = { .prefixlen = 32u + e->prefix,
-				   .klass = htonl(set->base + e->klass) };
-
-	if (e->prefix >= 16)
-		key.proto = htons(e->proto);
-	if (e->prefix > 16)
-		key.port = htons(e->port);
-	return key;
-}
-
-static int rules_write(struct ex_gate *gate, struct gate_set *set, const struct ex_tables *t)
-{
-	int fd = bpf_map__fd(gate->skel->maps.ex_rules);
-	struct ex_rule_key *keys;
-	size_t i;
-	int r;
-
-	if (t->n_rules > set->cap_rules - set->n_rules) {
-		keys = reallocarray(set->rules, set->n_rules + t->n_rules, sizeof(*keys));
-		if (!keys)
-			return -ENOMEM;
-		set->rules = keys;
-		set->cap_rules = set->n_rules + t->n_rules;
-	}
-	for (i = 0; i < t->n_rules; i++) {
-		struct ex_rule_key key = rule_key(set, &t->rules[i]);
-		struct ex_counted_rule value = { 0 };
-
-		if (!t->rules[i].klass || t->rules[i].klass > set->classes ||
-		    t->rules[i].prefix > 32)
-			return -EINVAL;
-		value.rule = t->rules[i].value;
-		r = gate_counter_of(gate, set, value.rule.rule, &value.counter);
-		if (!r)
-			r = bpf_map_update_elem(fd, &key, &value, BPF_ANY);
-		if (r)
-			return r;
-		set->rules[set->n_rules++] = key;
-	}
-	return 0;
-}
-
-static int dests_write(struct ex_gate *gate, struct gate_set *set, const struct ex_tables *t)
-{
-	int fd = bpf_map__fd(gate->skel->maps.ex_dests);
-	size_t i;
-	int r;
-
-	set->dests = calloc(t->n_dests + 1, sizeof(*set->dests));
-	if (!set->dests)
-		return -ENOMEM;
-	for (i = 0; i < t->n_dests; i++) {
-		const struct ex_dest_entry *e = &t->dests[i];
-		struct ex_dest_key key = { 32u + e->prefix, set->policy, e->ip };
-		struct ex_dest value = { e->klass ? set->base + e->klass : 0 };
-
-		if (e->prefix > 128 || e->klass > set->classes)
-			return -EINVAL;
-		r = bpf_map_update_elem(fd, &key, &value, BPF_ANY);
-		if (r)
-			return r;
-		set->dests[set->n_dests++] = key;
-	}
-	return 0;
-}
-
-static void names_remove(struct ex_gate *gate, uint32_t policy)
-{
-	int fd = bpf_map__fd(gate->skel->maps.ex_names);
-	struct ex_name_key key, next;
-	bool more = bpf_map_get_next_key(fd, NULL, &next) == 0;
-
-	while (more) {
-		key = next;
-		more = bpf_map_get_next_key(fd, &key, &next) == 0;
-		if (key.policy == policy)
-			bpf_map_delete_elem(fd, &key);
-	}
-}
-
-static void set_remove(struct ex_gate *gate, struct gate_set *set)
-{
-	size_t i;
-
-	for (i = 0; i < set->n_dests; i++)
-		bpf_map_delete_elem(bpf_map__fd(gate->skel->maps.ex_dests), &set->dests[i]);
-	for (i = 0; i < set->n_rules; i++)
-		bpf_map_delete_elem(bpf_map__fd(gate->skel->maps.ex_rules), &set->rules[i]);
-	if (set->policy)
-		names_remove(gate, set->policy);
-	gate_counters_release(gate, set);
-	set_done(set);
-}
-
-/* The highest class id in use by a set that starts now, or 0 when the numbers are used up. */
-static int set_write(struct ex_gate *gate, struct gate_set *set, const struct ex_tables *t)
-{
-	int r;
-
-	if (gate->last_policy == EX_POLICY_PREFILTER - 1 ||
-	    t->n_classes > UINT32_MAX - NAME_CLASSES ||
-	    gate->last_class > UINT32_MAX - NAME_CLASSES - t->n_classes)
-		return -EOVERFLOW;
-	set->policy = ++gate->last_policy;
-	set->base = gate->last_class;
-	set->classes = t->n_classes + NAME_CLASSES;
-	gate->last_class += set->classes;
-	r = rules_write(gate, set, t);
-	if (!r)
-		r = dests_write(gate, set, t);
-	return r;
 }
 
 /* ---- endpoints ---- */
@@ -329,78 +204,75 @@ static int wait_for_packets(struct ex_gate *gate, const struct gate_port *port)
 				   &port->flows, BPF_ANY);
 }
 
-int ex_gate_publish(struct ex_gate *gate, uint32_t ifindex, const struct ex_endpoint *ep,
-		    const struct ex_tables *tables)
+/* In one step: the endpoint's entry is replaced as a whole. */
+static int port_flip(struct ex_gate *gate, struct gate_port *port, const struct ex_endpoint *ep,
+		     struct gate_set *fresh)
 {
-	struct gate_port *port = gate_port_find(gate, ifindex);
-	struct gate_set fresh = { 0 };
 	struct ex_endpoint value = *ep;
-	int r = 0;
+	int r;
 
-	if (!ifindex)
-		return -EINVAL;
-	if (!port)
-		r = port_new(gate, ifindex, &port);
-	if (!r)
-		r = set_write(gate, &fresh, tables);
-	if (!r) {
-		value.policy = fresh.policy;
-		value.generation = ++gate->last_generation;
-		value.slot = port->slot;
-		r = bpf_map_update_elem(bpf_map__fd(gate->skel->maps.ex_endpoints), &ifindex,
-					&value, BPF_ANY);
-	}
-	if (r) {
-		set_remove(gate, &fresh);
+	value.policy = fresh->policy;
+	value.generation = ++gate->last_generation;
+	value.slot = port->slot;
+	r = bpf_map_update_elem(bpf_map__fd(gate->skel->maps.ex_endpoints), &port->ifindex, &value,
+				BPF_ANY);
+	if (r)
 		return r;
-	}
 	port->ep = value;
 	/* an old set that cannot be waited out is left in the maps: nothing refers to it */
-	if (wait_for_packets(gate, port) == 0)
-		set_remove(gate, &port->set);
+	if (port->set && wait_for_packets(gate, port) == 0)
+		gate_set_remove(gate, port->set);
 	else
-		set_done(&port->set);
+		gate_set_free(port->set);
 	port->set = fresh;
 	return 0;
 }
 
-int ex_gate_add_class(struct ex_gate *gate, uint32_t ifindex, const struct ex_tables *entries)
+int ex_gate_publish_with_names(struct ex_gate *gate, uint32_t ifindex, const struct ex_endpoint *ep,
+			       const struct ex_tables *tables, const struct ex_gate_names *names)
 {
 	struct gate_port *port = gate_port_find(gate, ifindex);
+	struct gate_set *fresh = NULL;
+	int r = ifindex ? 0 : -EINVAL;
+	size_t i;
 
-	return port ? rules_write(gate, &port->set, entries) : -ENOENT;
+	if (!r && !port)
+		r = port_new(gate, ifindex, &port);
+	if (!r)
+		r = gate_set_new(gate, tables, &fresh);
+	if (r)
+		return r;
+	if (names && names->classes)
+		r = gate_set_add_rules(gate, fresh, names->classes);
+	for (i = 0; !r && names && i < names->n; i++)
+		r = gate_set_learn(gate, fresh, &names->v[i]);
+	if (!r)
+		r = port_flip(gate, port, ep, fresh);
+	if (r)
+		gate_set_remove(gate, fresh);
+	return r;
+}
+
+int ex_gate_publish(struct ex_gate *gate, uint32_t ifindex, const struct ex_endpoint *ep,
+		    const struct ex_tables *tables)
+{
+	return ex_gate_publish_with_names(gate, ifindex, ep, tables, NULL);
+}
+
+int ex_gate_add_class(struct ex_gate *gate, uint32_t ifindex, const struct ex_tables *entries)
+{
+	const struct gate_port *port = gate_port_find(gate, ifindex);
+
+	return port && port->set ? gate_set_add_rules(gate, port->set, entries) : -ENOENT;
 }
 
 int ex_gate_learn(struct ex_gate *gate, uint32_t ifindex, const struct ex_ip *ip, uint32_t klass,
 		  uint64_t ttl_ms)
 {
 	const struct gate_port *port = gate_port_find(gate, ifindex);
-	int fd = bpf_map__fd(gate->skel->maps.ex_names), r;
-	struct ex_name_key key;
-	struct ex_name name = { 0 };
-	uint64_t expires;
+	const struct ex_gate_name name = { *ip, klass, ttl_ms };
 
-	if (!port)
-		return -ENOENT;
-	key = (struct ex_name_key){ port->set.policy, *ip };
-	if (!ttl_ms || !klass) {
-		r = bpf_map_delete_elem(fd, &key);
-		return r == -ENOENT ? 0 : r;
-	}
-	if (klass > port->set.classes || ttl_ms > UINT32_MAX * 1000ull)
-		return -EINVAL;
-	/* The address may have another name that lives longer: what is known is never cut short. */
-	if (bpf_map_lookup_elem(fd, &key, &name) < 0)
-		name.expires = 0;
-	name.klass = port->set.base + klass;
-	expires = gate_now() + ttl_ms * 1000000ull;
-	if (name.expires < expires)
-		name.expires = expires;
-	r = bpf_map_update_elem(fd, &key, &name, BPF_ANY);
-	if (r != -E2BIG)
-		return r;
-	gate_sweep(gate);
-	return bpf_map_update_elem(fd, &key, &name, BPF_ANY);
+	return port && port->set ? gate_set_learn(gate, port->set, &name) : -ENOENT;
 }
 
 void ex_gate_forget(struct ex_gate *gate, uint32_t ifindex)
@@ -416,7 +288,8 @@ void ex_gate_forget(struct ex_gate *gate, uint32_t ifindex)
 	bpf_map_delete_elem(bpf_map__fd(gate->skel->maps.ex_endpoints), &ifindex);
 	bpf_map_delete_elem(bpf_map__fd(gate->skel->maps.ex_flows), &port->slot); /* waits */
 	bpf_map_delete_elem(bpf_map__fd(gate->skel->maps.ex_ports), &ifindex);
-	set_remove(gate, &port->set);
+	gate_set_remove(gate, port->set);
+	port->set = NULL;
 	port_free(port);
 }
 
@@ -433,9 +306,10 @@ int ex_gate_attach(struct ex_gate *gate, uint32_t ifindex)
 {
 	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = (int)ifindex,
 		    .attach_point = BPF_TC_INGRESS | BPF_TC_EGRESS);
+	const struct gate_port *port = gate_port_find(gate, ifindex);
 	int r;
 
-	if (!gate_port_find(gate, ifindex))
+	if (!port || !port->set)
 		return -EINVAL; /* maps are filled before programs are attached */
 	chatter_len = 0;
 	r = bpf_tc_hook_create(&hook);

@@ -51,6 +51,26 @@ EX_MUST_CHECK int ex_gate_set_socket(struct ex_gate *gate, enum ex_sock which, i
 EX_MUST_CHECK int ex_gate_publish(struct ex_gate *gate, uint32_t ifindex,
 				  const struct ex_endpoint *ep, const struct ex_tables *tables);
 
+/*
+ * The same when addresses are known by name already: without them, the live flows to these
+ * addresses would end at the flip. classes (may be NULL) are the entries of every class that names
+ * made.
+ */
+struct ex_gate_name {
+	struct ex_ip ip;
+	uint32_t klass;
+	uint64_t ttl_ms;
+};
+struct ex_gate_names {
+	const struct ex_tables *classes;
+	const struct ex_gate_name *v;
+	size_t n;
+};
+EX_MUST_CHECK int ex_gate_publish_with_names(struct ex_gate *gate, uint32_t ifindex,
+					     const struct ex_endpoint *ep,
+					     const struct ex_tables *tables,
+					     const struct ex_gate_names *names);
+
 /* Entries of a class that names made (ex_name_class); before the first ex_gate_learn() of it. */
 EX_MUST_CHECK int ex_gate_add_class(struct ex_gate *gate, uint32_t ifindex,
 				    const struct ex_tables *entries);

@@ -27,7 +27,7 @@ struct gate_port {
 	uint32_t slot;
 	int flows; /* map fd */
 	struct ex_endpoint ep;
-	struct gate_set set;
+	struct gate_set *set; /* in force; NULL before the first was published */
 };
 
 struct ex_gate {
@@ -42,6 +42,14 @@ struct ex_gate {
 	void *event_arg;
 	uint64_t swept; /* when the tables were swept last, ns */
 };
+
+/* set.c */
+int gate_set_new(struct ex_gate *gate, const struct ex_tables *t, struct gate_set **ret);
+int gate_set_add_rules(struct ex_gate *gate, struct gate_set *set, const struct ex_tables *t);
+int gate_set_learn(struct ex_gate *gate, const struct gate_set *set,
+		   const struct ex_gate_name *name);
+void gate_set_remove(struct ex_gate *gate, struct gate_set *set);
+void gate_set_free(struct gate_set *set);
 
 /* counters.c */
 int gate_counters_open(struct ex_gate *gate);

@@ -226,7 +226,7 @@ static int attach_new(int ifindex, const char *dev, const struct prefixes *p)
 	EX_AUTO_CLOSE int dests = -1;
 	struct prefilter_bpf *skel = prefilter_bpf__open();
 	struct xdp_program *prog = NULL;
-	int r = skel ? 0 : -errno;
+	int r = skel ? 0 : -ENOMEM;
 
 	if (!r)
 		dests = bpf_map_create(BPF_MAP_TYPE_LPM_TRIE, "ex_dests",

@@ -324,6 +324,30 @@ static void test_ruleset_that_does_not_fit_leaves_the_old_one(void **state)
 
 /* ---- change ---- */
 
+static void test_known_names_survive_a_change(void **state)
+{
+	struct ex_rule_entry named[] = {
+		{ 2, 32, IPPROTO_UDP, 99, { EX_V_ALLOW, EX_KIND_NONE, EX_R_ALLOWED, 7 } },
+	};
+	struct ex_tables classes = { .rules = named, .n_rules = 1 }, none = { .n_classes = 1 };
+	struct ex_gate_name known = { .klass = 2, .ttl_ms = 60000 };
+	struct ex_gate_names names = { &classes, &known, 1 };
+	const struct pkt_spec s = {
+		.dst = "203.0.113.5", .proto = IPPROTO_UDP, .sport = 1, .dport = 99
+	};
+	struct ex_endpoint ep;
+
+	(void)state;
+	netns_endpoint(&ep, 0);
+	assert_true(ex_ip_parse(s.dst, &known.ip));
+	assert_int_equal(ex_gate_publish_with_names(bench_gate, BENCH_IF, &ep, &none, &names), 0);
+	assert_int_equal(bench_out(&s), EX_R_ALLOWED);
+	assert_int_equal(ex_gate_publish_with_names(bench_gate, BENCH_IF, &ep, &none, &names), 0);
+	assert_int_equal(bench_out(&s), EX_R_ALLOWED); /* the same flow */
+	assert_int_equal(ex_gate_publish(bench_gate, BENCH_IF, &ep, &none), 0);
+	assert_int_equal(bench_out(&s), EX_R_POLICY_CHANGED);
+}
+
 static atomic_bool stop;
 
 /*
@@ -394,6 +418,7 @@ int main(void)
 		state_test(test_full_table_of_one_endpoint_does_not_touch_another),
 		state_test(test_flow_of_one_endpoint_is_none_of_another),
 		state_test(test_ruleset_that_does_not_fit_leaves_the_old_one),
+		state_test(test_known_names_survive_a_change),
 		state_test(test_swap_is_atomic),
 	};
 
