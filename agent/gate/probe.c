@@ -38,10 +38,15 @@ struct probe {
 static int probe_kernel(void)
 {
 	struct utsname u;
-	int major, minor;
+	unsigned long major, minor;
+	char *end;
 
-	if (uname(&u) || sscanf(u.release, "%d.%d", &major, &minor) != 2)
+	if (uname(&u))
+		return -errno;
+	major = strtoul(u.release, &end, 10);
+	if (*end != '.')
 		return -EINVAL;
+	minor = strtoul(end + 1, NULL, 10);
 	return major > 5 || (major == 5 && minor >= 15) ? 0 : -ENOSYS;
 }
 
