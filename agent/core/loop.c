@@ -280,7 +280,7 @@ static int poll_timeout(const struct ex_loop *loop)
 {
 	uint64_t wait;
 
-	if (loop->first)
+	if (loop->first || loop->quit)
 		return 0;
 	if (!loop->n_timers)
 		return -1;

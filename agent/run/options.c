@@ -17,6 +17,7 @@ static const char usage[] =
 	"                           left out. Without any -l every policy given applies\n"
 	"      --endpoints FILE     which addresses carry which labels, for toEndpoints\n"
 	"      --dns ADDR[:PORT]    resolver to ask (default: the ones in /etc/resolv.conf)\n"
+	"      --dns SUFFIX=ADDR[:PORT]  resolver for the names that end with SUFFIX\n"
 	"      --upstream-ca FILE   more roots to trust, besides the system's\n"
 	"      --log FILE           append a record of every verdict to FILE\n"
 	"      --log-format FORMAT  json (default) or text\n"
@@ -93,7 +94,9 @@ static int add_dns(struct ex_run_options *o, const char *text)
 		return -EINVAL;
 	}
 	if (!ex_resolver_server_parse(text, &o->dns[o->n_dns])) {
-		ex_error("--dns %s: write ADDR, ADDR:PORT or [IPV6]:PORT", text);
+		ex_error("--dns %s: write ADDR, ADDR:PORT or [IPV6]:PORT, with SUFFIX= in front "
+			 "for some names only",
+			 text);
 		return -EINVAL;
 	}
 	o->n_dns++;
