@@ -291,6 +291,53 @@ static void test_flow_of_one_endpoint_is_none_of_another(void **state)
 	ex_gate_forget(bench_gate, bench_ifindex);
 }
 
+/* A million attempts at new flows: what fits is all that is kept, and nobody else notices. */
+static void test_churn_of_a_million_flows_leaves_no_trace(void **state)
+{
+	uint32_t second = if_nametoindex("second"), i;
+	struct pkt_frame f;
+
+	(void)state;
+	bench_ifindex = second;
+	bench_publish_rules(rules, EX_ARRAY_SIZE(rules), 0);
+	bench_ifindex = BENCH_IF;
+	pkt_build(&f, &(struct pkt_spec){ .dst = FAR, .proto = IPPROTO_TCP, .dport = 443 });
+	for (i = 0; i < 1000000; i++) {
+		pkt_put16(f.b + f.l4, (uint16_t)(1 + i % 65535));
+		f.b[PKT_L3 + 19] = (uint8_t)(i / 65535);
+		(void)bench_action(&f);
+	}
+	assert_int_equal(age_flows(600), FLOWS);
+	gate_sweep(bench_gate);
+	assert_int_equal(age_flows(0), 0);
+	assert_int_equal(tcp_out(1, PKT_SYN), EX_R_ALLOWED);
+	bench_ifindex = second;
+	assert_int_equal(tcp_out(1, PKT_SYN), EX_R_ALLOWED);
+	ex_gate_forget(bench_gate, second);
+}
+
+static void test_full_ring_loses_events_and_nothing_else(void **state)
+{
+	int ports = gate_map_fd(bench_gate, "ex_ports"), i, round;
+	uint32_t ifindex = BENCH_IF;
+	uint64_t full_buckets[32] = { 0 };
+	struct seen seen;
+
+	(void)state;
+	(void)drain();
+	for (round = 0; round < 8; round++) { /* the limiter alone would never let it fill */
+		assert_int_equal(bpf_map_update_elem(ports, &ifindex, full_buckets, BPF_ANY), 0);
+		for (i = 0; i < 1000; i++)
+			assert_int_equal(tcp_out(2000, PKT_ACK), EX_R_NO_FLOW);
+	}
+	open_tcp(1000);
+	seen = drain();
+	assert_true(seen.denials > 1000 && seen.denials < 8000);
+	assert_int_equal(bpf_map_update_elem(ports, &ifindex, full_buckets, BPF_ANY), 0);
+	(void)tcp_out(2000, PKT_ACK);
+	assert_int_equal(drain().denials, 1);
+}
+
 static void test_ruleset_that_does_not_fit_leaves_the_old_one(void **state)
 {
 	static struct ex_dest_entry many[70000];
@@ -417,6 +464,8 @@ int main(void)
 		state_test(test_full_table_denies_new_flows_and_keeps_old_ones),
 		state_test(test_full_table_of_one_endpoint_does_not_touch_another),
 		state_test(test_flow_of_one_endpoint_is_none_of_another),
+		state_test(test_churn_of_a_million_flows_leaves_no_trace),
+		state_test(test_full_ring_loses_events_and_nothing_else),
 		state_test(test_ruleset_that_does_not_fit_leaves_the_old_one),
 		state_test(test_known_names_survive_a_change),
 		state_test(test_swap_is_atomic),

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <netinet/udp.h>
 #include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -317,6 +318,40 @@ static void test_datagrams_reach_their_listener(void **state)
 	assert_datagrams(EX_SOCK_UDP6, "2001:db8::7", 8000);
 }
 
+/* Segmentation offload: one large packet on the veth, whose lengths speak of all of it. */
+static void test_large_segments_pass(void **state)
+{
+	static char sent[200000], got[sizeof(sent)];
+	int fd = client(SOCK_STREAM, "198.51.100.7", 443), peer, segment = 1000;
+	size_t out = 0, in = 0;
+	ssize_t n;
+
+	(void)state;
+	assert_true(fd >= 0);
+	assert_readable(listeners[EX_SOCK_TCP4]);
+	peer = accept4(listeners[EX_SOCK_TCP4], NULL, NULL, SOCK_NONBLOCK);
+	memset(sent, 'x', sizeof(sent));
+	while (in < sizeof(got)) {
+		n = out < sizeof(sent) ? send(fd, sent + out, sizeof(sent) - out, MSG_DONTWAIT) : 0;
+		out += n > 0 ? (size_t)n : 0;
+		assert_readable(peer);
+		n = recv(peer, got + in, sizeof(got) - in, 0);
+		in += n > 0 ? (size_t)n : 0;
+	}
+	assert_memory_equal(sent, got, sizeof(sent));
+	close(fd);
+	close(peer);
+	fd = client(SOCK_DGRAM, "2001:db8::7", 8000);
+	assert_return_code(setsockopt(fd, SOL_UDP, UDP_SEGMENT, &segment, sizeof(segment)), 0);
+	assert_int_equal(send(fd, sent, 5000, 0), 5000);
+	for (in = 0; in < 5000; in += (size_t)n) {
+		assert_readable(listeners[EX_SOCK_UDP6]);
+		n = recv(listeners[EX_SOCK_UDP6], got, sizeof(got), 0);
+		assert_int_equal(n, segment);
+	}
+	close(fd);
+}
+
 static void assert_datagram_refused(const char *text, uint16_t port, int error)
 {
 	int fd = client(SOCK_DGRAM, text, port), pending = 0;
@@ -439,6 +474,7 @@ int main(void)
 		cmocka_unit_test(test_denied_tcp_is_refused_at_once),
 		cmocka_unit_test(test_listener_port_is_not_a_way_in),
 		cmocka_unit_test(test_datagrams_reach_their_listener),
+		cmocka_unit_test(test_large_segments_pass),
 		cmocka_unit_test(test_denied_datagram_is_refused_at_once),
 		cmocka_unit_test(test_unasked_datagram_does_not_enter),
 		cmocka_unit_test(test_revoked_connection_ends_on_both_sides),
