@@ -151,17 +151,28 @@ static void make_plain(struct maker *m, struct ex_probe *p)
 	m->fn(m->arg, p);
 }
 
-static void make_http(struct maker *m, struct ex_probe *p, const struct ex_http_match *h)
+static void set_name(struct ex_probe *p, const char *name, size_t len)
+{
+	char *const to[] = { p->name, p->sni, p->host, p->authority };
+
+	for (size_t i = 0; i < EX_ARRAY_SIZE(to); i++)
+		(void)snprintf(to[i], EX_PROBE_TEXT, "%.*s", (int)len, name);
+}
+
+/* open: the peer has no address and no name, the host of the rule is what is dialled. */
+static void make_http(struct maker *m, struct ex_probe *p, const struct ex_http_match *h, bool open)
 {
 	struct ex_probe q = *p;
 	char host[256];
 
 	q.http = true;
-	q.tls = q.name[0] && (q.port == 443 || q.port == 8443);
 	if (!ex_example_of_regex(h ? h->written_method : NULL, "GET", q.method, sizeof(q.method)) ||
 	    !ex_example_of_regex(h ? h->written_path : NULL, "/", q.path, sizeof(q.path)) ||
 	    !ex_example_of_regex(h ? h->written_host : NULL, q.host, host, sizeof(host)))
 		return;
+	if (open && h && h->written_host)
+		set_name(&q, host, strcspn(host, ":"));
+	q.tls = q.name[0] && (q.port == 443 || q.port == 8443);
 	(void)snprintf(q.authority, sizeof(q.authority), "%s", host);
 	for (size_t i = 0; h && i < h->n_headers && q.n_headers < EX_PROBE_HEADERS; i++) {
 		struct ex_header *to = &q.headers[q.n_headers++];
@@ -193,13 +204,19 @@ static void make_port(struct maker *m, struct ex_probe *p, const struct ex_term 
 		p->tls = true;
 		p->http = false;
 		m->fn(m->arg, p);
+		if (t->open) {
+			struct ex_probe q = *p;
+
+			set_name(&q, p->sni, strlen(p->sni));
+			m->fn(m->arg, &q);
+		}
 		p->sni[0] = '\0';
 	}
 	if (proto != IPPROTO_TCP)
 		return;
-	make_http(m, p, NULL);
+	make_http(m, p, NULL, false);
 	for (size_t i = 0; ports && i < ports->n_http; i++)
-		make_http(m, p, &ports->http[i]);
+		make_http(m, p, &ports->http[i], t->open);
 }
 
 static void make_term(struct maker *m, struct ex_probe *p, const struct ex_term *t)

@@ -24,6 +24,8 @@ const char *ex_failed_text(enum ex_failed failed)
 		return "does not allow this TLS server name";
 	case EX_FAILED_HOST:
 		return "does not allow this host";
+	case EX_FAILED_UNRESOLVED:
+		return "needs a name that DNS gave for this address";
 	case EX_FAILED_METHOD:
 		return "does not allow this method";
 	case EX_FAILED_PATH:
@@ -75,6 +77,31 @@ static bool has_server_name(const struct ex_ports *ports, const struct ex_probe 
 	return false;
 }
 
+/* What a rule without an address of its own names has to have been resolved to the address. */
+static bool is_resolved(const struct ex_ruleset *rs, const struct ex_term *t,
+			const struct ex_probe *p, const char *name)
+{
+	return !t->open || ex_ruleset_class(rs, &p->dst)->closed || strcmp(name, p->name) == 0;
+}
+
+/* Of TLS that is read on: may a request for this server name be allowed? */
+static enum ex_failed check_hosts(const struct ex_ruleset *rs, const struct ex_term *t,
+				  const struct ex_probe *p)
+{
+	enum ex_failed failed = EX_FAILED_HOST;
+
+	for (size_t i = 0; i < t->ports->n_http; i++) {
+		const struct ex_http_match *m = &t->ports->http[i];
+
+		if (!ex_http_may_name(m, ex_span_str(p->sni), p->port))
+			continue;
+		if (!m->host || is_resolved(rs, t, p, p->sni))
+			return EX_FAILED_NONE;
+		failed = EX_FAILED_UNRESOLVED;
+	}
+	return failed;
+}
+
 /* What a term asks for before its http rules. */
 static enum ex_failed check_term(const struct ex_rpeer *peer, const struct ex_term *t,
 				 const struct ex_probe *p, const struct ex_ruleset *rs)
@@ -104,6 +131,10 @@ static enum ex_failed check_term(const struct ex_rpeer *peer, const struct ex_te
 		return EX_FAILED_SERVER_NAME;
 	if (t->ports && t->ports->n_names && !has_server_name(t->ports, p))
 		return EX_FAILED_SERVER_NAME;
+	if (t->ports && t->ports->n_names && !is_resolved(rs, t, p, p->sni))
+		return EX_FAILED_UNRESOLVED;
+	if (p->tls && l7 == EX_L7_HTTP && check_hosts(rs, t, p))
+		return check_hosts(rs, t, p);
 	if (p->http && p->tls && strcmp(p->sni, p->host) != 0)
 		return EX_FAILED_HOST;
 	if (p->http && t->fqdn && strcmp(p->host, p->name) != 0)
@@ -111,7 +142,8 @@ static enum ex_failed check_term(const struct ex_rpeer *peer, const struct ex_te
 	return EX_FAILED_NONE;
 }
 
-static enum ex_failed check_http(const struct ex_http_match *m, const struct ex_probe *p)
+static enum ex_failed check_http(const struct ex_ruleset *rs, const struct ex_term *t,
+				 const struct ex_http_match *m, const struct ex_probe *p)
 {
 	struct ex_http_request req = { .headers = p->headers, .n_headers = p->n_headers };
 
@@ -119,6 +151,8 @@ static enum ex_failed check_http(const struct ex_http_match *m, const struct ex_
 		return EX_FAILED_NOT_TLS_OR_HTTP;
 	if (m->host && !ex_regex_match(m->host, p->authority, strlen(p->authority)))
 		return EX_FAILED_HOST;
+	if (m->host && !is_resolved(rs, t, p, p->host))
+		return EX_FAILED_UNRESOLVED;
 	if (m->path && !ex_regex_match(m->path, p->path, strlen(p->path)))
 		return EX_FAILED_PATH;
 	if (m->method && !ex_regex_match(m->method, p->method, strlen(p->method)))
@@ -138,14 +172,14 @@ static void note(struct ex_rule_status *v, uint32_t rule, bool deny, enum ex_fai
 	*st = (struct ex_rule_status){ deny, failed };
 }
 
-static void note_term(struct ex_rule_status *v, const struct ex_term *t, const struct ex_probe *p,
-		      enum ex_failed failed)
+static void note_term(struct ex_rule_status *v, const struct ex_ruleset *rs,
+		      const struct ex_term *t, const struct ex_probe *p, enum ex_failed failed)
 {
 	note(v, t->rule, t->deny, failed);
 	for (size_t k = 0; t->ports && k < t->ports->n_http; k++) {
 		const struct ex_http_match *m = &t->ports->http[k];
 
-		note(v, m->rule, t->deny, failed ? failed : check_http(m, p));
+		note(v, m->rule, t->deny, failed ? failed : check_http(rs, t, m, p));
 	}
 }
 
@@ -167,7 +201,7 @@ int ex_probe_rules(const struct ex_ruleset *rs, const struct ex_probe *p,
 
 			/* the DNS gate and the reserved prefixes are no rules */
 			if (t->rule)
-				note_term(v, t, p,
+				note_term(v, rs, t, p,
 					  selected ? check_term(peer, t, p, rs)
 						   : EX_FAILED_DESTINATION);
 		}

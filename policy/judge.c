@@ -110,6 +110,36 @@ static const struct ex_term *find_dns_rule(const struct ex_ruleset *rs, struct e
 }
 
 /*
+ * serverNames without an address mean the addresses of these names, so these may be asked for. Not
+ * stars alone: any question at all would carry what the workload knows to whoever answers it.
+ */
+static bool may_ask(const struct ex_term *t, struct ex_span name)
+{
+	const struct ex_ports *p = t->ports;
+
+	if (!t->open || !p || p->l7 == EX_L7_DNS)
+		return false;
+	for (size_t i = 0; i < p->n_names; i++) {
+		if (!ex_name_is_all_wild(&p->names[i]) && ex_name_match(&p->names[i], name))
+			return true;
+	}
+	return false;
+}
+
+static const struct ex_term *find_server_name(const struct ex_ruleset *rs, struct ex_span name)
+{
+	for (size_t i = 0; i < rs->n_peers; i++) {
+		const struct ex_rpeer *peer = &rs->peers[i];
+
+		for (size_t k = 0; k < peer->n_terms; k++) {
+			if (may_ask(&peer->terms[k], name))
+				return &peer->terms[k];
+		}
+	}
+	return NULL;
+}
+
+/*
  * The term that allows the question, and the one that denies it: on every port, since a name may
  * still be good for the others. An enforcing deny before an auditing one.
  */
@@ -132,6 +162,8 @@ static void find_dns_terms(const struct ex_ruleset *rs, struct ex_span name,
 				*deny = t;
 		}
 	}
+	if (!*allow && rs->open_names)
+		*allow = find_server_name(rs, name);
 }
 
 struct ex_decision ex_judge_dns(const struct ex_ruleset *rs, struct ex_span name)
@@ -213,5 +245,5 @@ struct ex_decision ex_judge_answer(const struct ex_ruleset *rs, const struct ex_
 
 bool ex_ruleset_uses_dns(const struct ex_ruleset *rs)
 {
-	return rs->n_name_peers || rs->n_dns_peers;
+	return rs->n_name_peers || rs->n_dns_peers || rs->open_names;
 }

@@ -10,7 +10,10 @@
 #include "policy/judge.h"
 #include "policy/model.h"
 
+#include <stdio.h>
 #include <strings.h>
+
+#define EX_HOST_TEXT 253 /* of a canonical name */
 
 struct ask {
 	const struct ex_ruleset *rs;
@@ -22,6 +25,7 @@ struct ask {
 	struct ex_decision best; /* so far */
 	int nearness;            /* of a miss in best */
 	bool seen;               /* some term has the address and the port */
+	bool closed;             /* the address is known by what it is: no name says more */
 
 	/* audit mode: the nearest miss of an auditing L7 list, a deny that was only recorded */
 	struct ex_decision audit_miss, would;
@@ -69,18 +73,44 @@ static bool is_missing(struct ex_span s)
 	return !s.ptr || s.len == 0;
 }
 
-/* The name belongs to the address and to this peer. Peers without names have nothing to bind. */
-static bool check_binding(struct ask *a, const struct ex_rpeer *peer, const struct ex_term *t,
-			  struct ex_span name, enum ex_reason foreign)
+/* What an open term names has to have been resolved to the address. */
+static bool is_resolved(const struct ask *a, const struct ex_term *t, struct ex_span name)
 {
-	if (!t->fqdn)
-		return true;
-	if (!ex_peer_has_name(peer, name)) {
+	return !t->open || a->closed || flow_has_name(a->flow, name);
+}
+
+static bool has_server_name(const struct ex_ports *p, struct ex_span name)
+{
+	for (size_t i = 0; i < p->n_names; i++) {
+		if (ex_name_match(&p->names[i], name))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * The one binding of both stages: the name, of the ClientHello or of Host, is one of this term's,
+ * and was resolved to the address. Audit mode lets a miss of serverNames pass, none of toFQDNs.
+ */
+static bool bind_name(struct ask *a, const struct ex_rpeer *peer, const struct ex_term *t,
+		      struct ex_span name, enum ex_reason foreign)
+{
+	if (t->fqdn && !ex_peer_has_name(peer, name)) {
 		ask_miss(a, 2, foreign, t->rule);
 		return false;
 	}
-	if (!flow_has_name(a->flow, name)) {
+	if (t->fqdn && !flow_has_name(a->flow, name)) {
 		ask_miss(a, 3, EX_R_ADDRESS_NOT_OF_NAME, t->rule);
+		return false;
+	}
+	if (!t->ports || !t->ports->n_names)
+		return true;
+	if (!has_server_name(t->ports, name)) {
+		ask_list_miss(a, 4, EX_R_SNI_DENIED, t, t->rule);
+		return false;
+	}
+	if (!is_resolved(a, t, name)) {
+		ask_list_miss(a, 5, EX_R_ADDRESS_NOT_OF_NAME, t, t->rule);
 		return false;
 	}
 	return true;
@@ -92,17 +122,7 @@ static bool check_sni(struct ask *a, const struct ex_rpeer *peer, const struct e
 		ask_miss(a, 2, EX_R_SNI_MISSING, t->rule);
 		return false;
 	}
-	return check_binding(a, peer, t, a->sni, EX_R_SNI_DENIED);
-}
-
-static bool check_server_names(struct ask *a, const struct ex_term *t)
-{
-	for (size_t i = 0; i < t->ports->n_names; i++) {
-		if (ex_name_match(&t->ports->names[i], a->sni))
-			return true;
-	}
-	ask_list_miss(a, 4, EX_R_SNI_DENIED, t, t->rule);
-	return false;
+	return bind_name(a, peer, t, a->sni, EX_R_SNI_DENIED);
 }
 
 /* ---- after the first bytes ---- */
@@ -132,6 +152,45 @@ static void app_without_l7(struct ask *a, const struct ex_rpeer *peer, const str
 	}
 }
 
+static bool match_regex(const struct ex_regex *re, struct ex_span s)
+{
+	return !re || ex_regex_match(re, s.ptr ? s.ptr : "", s.len);
+}
+
+bool ex_http_may_name(const struct ex_http_match *m, struct ex_span name, uint16_t port)
+{
+	char authority[EX_HOST_TEXT + sizeof(":65535")];
+	int n;
+
+	if (match_regex(m->host, name))
+		return true;
+	if (name.len > EX_HOST_TEXT)
+		return false;
+	n = snprintf(authority, sizeof(authority), "%.*s:%u", (int)name.len, name.ptr, port);
+	return match_regex(m->host, (struct ex_span){ authority, (size_t)n });
+}
+
+/*
+ * Requests come later, but TLS with the server may come first (to learn whether it speaks HTTP/2),
+ * and tells it the name: so some request with this name must be possible.
+ */
+static bool check_hosts(struct ask *a, const struct ex_term *t)
+{
+	enum ex_reason why = EX_R_HOST_DENIED;
+
+	for (size_t i = 0; i < t->ports->n_http; i++) {
+		const struct ex_http_match *m = &t->ports->http[i];
+
+		if (!ex_http_may_name(m, a->sni, a->flow->port))
+			continue;
+		if (!m->host || is_resolved(a, t, a->sni))
+			return true;
+		why = EX_R_ADDRESS_NOT_OF_NAME;
+	}
+	ask_list_miss(a, 5, why, t, t->rule);
+	return false;
+}
+
 static void app_with_http(struct ask *a, const struct ex_rpeer *peer, const struct ex_term *t)
 {
 	bool needs_tls = t->ports->n_names > 0; /* serverNames beside the HTTP rules */
@@ -141,7 +200,7 @@ static void app_with_http(struct ask *a, const struct ex_rpeer *peer, const stru
 		ask_list_miss(a, 1, EX_R_UNKNOWN_PROTOCOL, t, t->rule);
 		return;
 	case EX_APP_TLS:
-		if (check_sni(a, peer, t) && (!needs_tls || check_server_names(a, t)))
+		if (check_sni(a, peer, t) && check_hosts(a, t))
 			ask_allow(a, EX_V_STEER, t->rule);
 		return;
 	case EX_APP_HTTP:
@@ -159,7 +218,7 @@ static void app_with_sni(struct ask *a, const struct ex_rpeer *peer, const struc
 		ask_list_miss(a, 1, EX_R_UNKNOWN_PROTOCOL, t, t->rule);
 		return;
 	}
-	if (check_sni(a, peer, t) && check_server_names(a, t))
+	if (check_sni(a, peer, t))
 		ask_allow(a, EX_V_ALLOW, t->rule);
 }
 
@@ -182,11 +241,6 @@ static void judge_app_term(struct ask *a, const struct ex_rpeer *peer, const str
 }
 
 /* ---- one request ---- */
-
-static bool match_regex(const struct ex_regex *re, struct ex_span s)
-{
-	return !re || ex_regex_match(re, s.ptr ? s.ptr : "", s.len);
-}
 
 static bool name_is(struct ex_span name, const char *want)
 {
@@ -237,6 +291,10 @@ static void judge_request(struct ask *a, const struct ex_term *t)
 			ask_list_miss(a, 5, EX_R_HOST_DENIED, t, m->rule);
 			continue;
 		}
+		if (m->host && !is_resolved(a, t, req->host)) {
+			ask_list_miss(a, 5, EX_R_ADDRESS_NOT_OF_NAME, t, m->rule);
+			continue;
+		}
 		if (method && path && ex_http_match_headers(m, req)) {
 			ask_allow(a, EX_V_ALLOW, m->rule);
 			return;
@@ -262,7 +320,7 @@ static bool check_host(struct ask *a, const struct ex_rpeer *peer, const struct 
 		ask_miss(a, 4, EX_R_HOST_MISMATCH, t->rule);
 		return false;
 	}
-	return check_binding(a, peer, t, req->host, EX_R_HOST_DENIED);
+	return bind_name(a, peer, t, req->host, EX_R_HOST_DENIED);
 }
 
 static void judge_http_term(struct ask *a, const struct ex_rpeer *peer, const struct ex_term *t)
@@ -282,8 +340,6 @@ static void judge_http_term(struct ask *a, const struct ex_rpeer *peer, const st
 		return;
 	}
 	if (!check_host(a, peer, t))
-		return;
-	if (t->ports && t->ports->n_names && !check_server_names(a, t))
 		return;
 	if (l7 == EX_L7_HTTP)
 		judge_request(a, t);
@@ -429,6 +485,7 @@ static struct ex_decision ask_all(struct ask *a)
 	const struct ex_class *c = ex_ruleset_class(a->rs, &a->flow->dst);
 
 	a->best = (struct ex_decision){ EX_V_DENY, EX_R_DEFAULT_DENY, 0 };
+	a->closed = c->closed;
 	if (is_shell_denied(a) || !ask_peers(a, c))
 		return a->best;
 	if (!a->seen && a->rs->default_allow && !c->closed)
@@ -467,6 +524,21 @@ struct ex_decision ex_judge_http(const struct ex_ruleset *rs, const struct ex_fl
 	return ask_all(&a);
 }
 
+/* At whatever port of the term. */
+static bool term_may_name(const struct ex_term *t, struct ex_span name)
+{
+	for (size_t i = 0; i < t->ports->n_http; i++) {
+		const struct ex_http_match *m = &t->ports->http[i];
+
+		if (ex_http_may_name(m, name, 443))
+			return true;
+		for (size_t k = 0; k < t->ports->n; k++)
+			if (ex_http_may_name(m, name, t->ports->v[k].lo))
+				return true;
+	}
+	return false;
+}
+
 bool ex_ruleset_intercepts(const struct ex_ruleset *rs, struct ex_span name)
 {
 	if (is_missing(name))
@@ -479,7 +551,7 @@ bool ex_ruleset_intercepts(const struct ex_ruleset *rs, struct ex_span name)
 		for (size_t k = 0; k < peer->n_terms; k++) {
 			const struct ex_term *t = &peer->terms[k];
 
-			if (t->ports && t->ports->l7 == EX_L7_HTTP)
+			if (t->ports && t->ports->l7 == EX_L7_HTTP && term_may_name(t, name))
 				return true;
 		}
 	}

@@ -150,6 +150,30 @@ static void lint_http(struct ex_lowering *l, const struct ex_egress *e, const st
 	}
 }
 
+/* Names that bind nothing, or that nobody can resolve. */
+static void lint_unbound(struct ex_lowering *l, const struct ex_egress *e, const struct ex_ports *p,
+			 const char *where)
+{
+	bool names_host = false;
+
+	if (e->deny)
+		return;
+	for (size_t i = 0; i < p->n_http; i++)
+		names_host |= p->http[i].host != NULL;
+	if (p->l7 == EX_L7_SNI &&
+	    (e->peer.kind == EX_PEER_CIDR || e->peer.kind == EX_PEER_ENTITIES) &&
+	    !ex_egress_is_open(e))
+		warn(l, p->pos, "use toFQDNs with the same names instead, if names are meant",
+		     "%s: the server name is the client's word: the rule takes it at every address "
+		     "it selects",
+		     where);
+	if (names_host && ex_egress_is_open(e) && !ex_ruleset_uses_dns(l->rs))
+		warn(l, p->pos, "put toFQDNs with these names into the rule",
+		     "%s: the rule names no address, so host has to be a name that DNS gave for it, "
+		     "and no rule lets a name be asked for",
+		     where);
+}
+
 static void lint_ports(struct ex_lowering *l, const struct ex_egress *e, const struct ex_ports *p)
 {
 	char where[200];
@@ -158,10 +182,7 @@ static void lint_ports(struct ex_lowering *l, const struct ex_egress *e, const s
 	(void)snprintf(where, sizeof(where), "%s.%s", e->where, p->where);
 	for (size_t i = 0; p->l7 == EX_L7_SNI && i < p->n_names; i++)
 		lint_pattern(l, p->pos, where, &p->names[i]);
-	if (p->l7 == EX_L7_SNI && e->peer.kind != EX_PEER_FQDN && e->peer.kind != EX_PEER_ENDPOINTS)
-		warn(l, p->pos, "put toFQDNs with the same names beside it",
-		     "%s: the server name is the client's word: any server may be dialled with it",
-		     where);
+	lint_unbound(l, e, p, where);
 }
 
 /* ---- destinations ---- */

@@ -138,6 +138,28 @@ static int lower_named_ports(struct ex_lowering *l, const struct ex_spec *spec,
 	return e->deny ? -EINVAL : 0;
 }
 
+bool ex_egress_is_open(const struct ex_egress *e)
+{
+	const unsigned world = EX_ENTITY_ALL | EX_ENTITY_WORLD4 | EX_ENTITY_WORLD6;
+
+	if (e->deny)
+		return false;
+	return e->peer.kind == EX_PEER_ANY ||
+	       (e->peer.kind == EX_PEER_ENTITIES && (e->peer.entities & world));
+}
+
+/* Does the term name hosts that nothing else has to name? */
+static bool asks_for_names(const struct ex_term *t)
+{
+	if (!t->open || !t->ports || t->ports->l7 == EX_L7_DNS)
+		return false;
+	for (size_t i = 0; i < t->ports->n_names; i++) {
+		if (!ex_name_is_all_wild(&t->ports->names[i]))
+			return true;
+	}
+	return false;
+}
+
 static int lower_rule(struct ex_lowering *l, const struct ex_spec *spec, struct ex_egress *e)
 {
 	uint32_t id = (uint32_t)l->rs->n_peers++;
@@ -153,10 +175,12 @@ static int lower_rule(struct ex_lowering *l, const struct ex_spec *spec, struct 
 		t->deny = e->deny;
 		t->audit = e->audit;
 		t->fqdn = e->peer.kind == EX_PEER_FQDN;
+		t->open = ex_egress_is_open(e);
 		if (e->limits_ports)
 			lower_ports(l, spec, e, &e->ports[i], t);
 		else
 			t->rule = add_info(l, spec, e->audit, e->where, e->pos);
+		l->rs->open_names |= asks_for_names(t);
 	}
 	peer->n_terms = n;
 	if (e->peer.kind == EX_PEER_FQDN) {

@@ -22,6 +22,11 @@ EX_MUST_CHECK int ex_lower_peer(struct ex_lowering *l, const struct ex_spec *spe
 /* Does a toEndpoints rule (or one without L3 part) of this policy select the endpoint? */
 bool ex_lower_selects(const struct ex_spec *spec, const struct ex_peer *p,
 		      const struct ex_known_endpoint *ep);
+/*
+ * Does the rule name no address? Anyone may claim a name in a ClientHello or a Host field: a rule
+ * that lets it go anywhere has to mean an address that the name was resolved to.
+ */
+bool ex_egress_is_open(const struct ex_egress *e);
 EX_MUST_CHECK int ex_mark_ip(struct ex_lowering *l, const struct ex_ip *ip, uint32_t peer,
 			     unsigned kinds);
 EX_MUST_CHECK int ex_mark_both(struct ex_lowering *l, uint32_t peer, unsigned kinds);

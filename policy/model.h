@@ -21,6 +21,7 @@ struct ex_term {
 	uint32_t rule;
 	bool deny, reserved, fqdn;
 	bool audit; /* record what it would deny, deny nothing */
+	bool open;  /* its peer names no address: what it names (SNI, Host) binds like toFQDNs */
 };
 
 struct ex_rpeer {
@@ -76,6 +77,7 @@ struct ex_ruleset {
 	bool default_allow; /* no enforcing policy asks for default deny */
 	bool default_audit; /* ... but an auditing one does: allowed, and recorded */
 	bool deny_metadata;
+	bool open_names; /* some open term has serverNames that may be asked for */
 	/* egressDeny by name or by request: such a deny makes the proxy look into allowed TCP, too
 	 */
 	const uint32_t *name_denies; /* peers with toFQDNs and a deny term */

@@ -128,6 +128,11 @@ const char *ex_sni_pattern_parse(const char *text, size_t len, struct ex_arena *
 	return NULL;
 }
 
+bool ex_name_is_all_wild(const struct ex_name_pattern *p)
+{
+	return p->kind != EX_NAME_TAIL && strspn(p->text, "*.") == p->len;
+}
+
 /* One label against one pattern label. */
 static bool match_label(struct ex_span pat, struct ex_span label)
 {

@@ -32,6 +32,9 @@ const char *ex_name_pattern_parse(const char *text, size_t len, bool wildcard,
 const char *ex_sni_pattern_parse(const char *text, size_t len, struct ex_arena *arena,
 				 struct ex_name_pattern *ret);
 
+/* Stars alone, which name nothing in particular. */
+bool ex_name_is_all_wild(const struct ex_name_pattern *p);
+
 bool ex_name_match(const struct ex_name_pattern *p, struct ex_span name);
 
 #endif

@@ -372,13 +372,16 @@ static struct ex_decision ask(const struct ex_ruleset *rs, const struct ex_heade
 			      const char *path)
 {
 	struct ex_flow f = test_flow("9.9.9.9", IPPROTO_TCP, 80);
+	struct ex_span name = EX_SPAN("x");
 	struct ex_http_request q = { .method = EX_SPAN("GET"),
 				     .path = ex_span_str(path),
-				     .host = EX_SPAN("x"),
+				     .host = name,
 				     .authority = EX_SPAN("x:80"),
 				     .headers = h,
 				     .n_headers = n };
 
+	f.names = &name;
+	f.n_names = 1;
 	return ex_judge_http(rs, &f, &q);
 }
 
@@ -425,12 +428,17 @@ static void test_server_names_beside_http(void **state)
 				     .authority = b };
 
 	(void)state;
+	assert_int_equal(ex_judge_app(rs, &f, EX_APP_TLS, a).reason, EX_R_ADDRESS_NOT_OF_NAME);
+	f.names = &a;
+	f.n_names = 1;
 	assert_int_equal(ex_judge_app(rs, &f, EX_APP_TLS, a).verdict, EX_V_STEER);
 	assert_int_equal(ex_judge_app(rs, &f, EX_APP_TLS, b).verdict, EX_V_DENY);
 	assert_int_equal(ex_judge_app(rs, &f, EX_APP_HTTP, none).verdict, EX_V_DENY);
 	assert_int_equal(ex_judge_http(rs, &f, &q).verdict, EX_V_DENY);
 	q.sni = q.host = q.authority = a;
 	assert_int_equal(ex_judge_http(rs, &f, &q).verdict, EX_V_ALLOW);
+	f.n_names = 0;
+	assert_int_equal(ex_judge_http(rs, &f, &q).reason, EX_R_ADDRESS_NOT_OF_NAME);
 	ex_ruleset_unref(rs);
 	REFUSED(HEAD "  egress:\n  - toPorts:\n    - ports: [{port: '80', protocol: TCP}]\n"
 		     "      serverNames: [a.example]\n      rules: {http: [{method: GET}]}\n");

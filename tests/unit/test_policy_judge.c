@@ -276,9 +276,21 @@ static void test_server_names(void **state)
 				  "  - toPorts: [{ports: [{port: '443', protocol: TCP}],"
 				  " serverNames: ['*.example.com']}]\n");
 	struct ex_flow f = test_flow("198.51.100.7", IPPROTO_TCP, 443);
+	struct ex_span names[] = { EX_SPAN("b.example.com"), EX_SPAN("a.b.example.com") };
 
 	(void)state;
+	assert_true(ex_ruleset_uses_dns(rs));
+	ASK(ex_judge_dns(rs, ex_span_str("a.example.com")), EX_V_ALLOW, EX_R_ALLOWED);
+	ASK(ex_judge_dns(rs, ex_span_str("example.com")), EX_V_DENY, EX_R_DNS_NAME_DENIED);
 	ASK(ex_judge_l4(rs, &f), EX_V_STEER, EX_R_ALLOWED);
+	/* the rule names no address: the name has to be one that was resolved to it */
+	ASK(ex_judge_app(rs, &f, EX_APP_TLS, ex_span_str("a.example.com")), EX_V_DENY,
+	    EX_R_ADDRESS_NOT_OF_NAME);
+	f.names = names;
+	f.n_names = EX_ARRAY_SIZE(names);
+	ASK(ex_judge_app(rs, &f, EX_APP_TLS, ex_span_str("a.example.com")), EX_V_DENY,
+	    EX_R_ADDRESS_NOT_OF_NAME);
+	names[0] = ex_span_str("a.example.com");
 	ASK(ex_judge_app(rs, &f, EX_APP_TLS, ex_span_str("a.example.com")), EX_V_ALLOW,
 	    EX_R_ALLOWED);
 	ASK(ex_judge_app(rs, &f, EX_APP_TLS, ex_span_str("a.b.example.com")), EX_V_DENY,
@@ -286,6 +298,104 @@ static void test_server_names(void **state)
 	ASK(ex_judge_app(rs, &f, EX_APP_TLS, (struct ex_span){ 0 }), EX_V_DENY, EX_R_SNI_MISSING);
 	ASK(ex_judge_app(rs, &f, EX_APP_HTTP, (struct ex_span){ 0 }), EX_V_DENY,
 	    EX_R_UNKNOWN_PROTOCOL);
+	ex_ruleset_unref(rs);
+}
+
+/* The author named the addresses: toCIDR, or an endpoint that the world is not. */
+static void test_server_names_of_named_addresses(void **state)
+{
+	struct ex_ruleset *rs =
+		test_compile(HEAD "  egress:\n"
+				  "  - toCIDR: [198.51.100.0/24]\n"
+				  "    toPorts: [{ports: [{port: '443', protocol: TCP}],"
+				  " serverNames: ['a.example']}]\n"
+				  "  - toEntities: [all]\n"
+				  "    toPorts: [{ports: [{port: '444', protocol: TCP}],"
+				  " serverNames: ['b.example']}]\n");
+	struct ex_flow cidr = test_flow("198.51.100.7", IPPROTO_TCP, 443);
+	struct ex_flow gw = test_flow("10.9.0.1", IPPROTO_TCP, 444);
+	struct ex_flow world = test_flow("198.51.100.7", IPPROTO_TCP, 444);
+
+	(void)state;
+	ASK(ex_judge_app(rs, &cidr, EX_APP_TLS, ex_span_str("a.example")), EX_V_ALLOW,
+	    EX_R_ALLOWED);
+	ASK(ex_judge_app(rs, &gw, EX_APP_TLS, ex_span_str("b.example")), EX_V_ALLOW, EX_R_ALLOWED);
+	ASK(ex_judge_app(rs, &world, EX_APP_TLS, ex_span_str("b.example")), EX_V_DENY,
+	    EX_R_ADDRESS_NOT_OF_NAME);
+	ASK(ex_judge_dns(rs, ex_span_str("a.example")), EX_V_DENY, EX_R_DNS_NAME_DENIED);
+	ASK(ex_judge_dns(rs, ex_span_str("b.example")), EX_V_ALLOW, EX_R_ALLOWED);
+	ex_ruleset_unref(rs);
+}
+
+/* Stars alone name nothing: they open the DNS gate for no name, but take one that it gave. */
+static void test_server_names_of_stars_open_no_dns(void **state)
+{
+	static const char *const stars[] = { "*", "**", "*.*", "**.*" };
+	struct ex_span name = EX_SPAN("a.example");
+
+	(void)state;
+	for (size_t i = 0; i < EX_ARRAY_SIZE(stars); i++) {
+		struct ex_flow f = test_flow("198.51.100.7", IPPROTO_TCP, 443);
+		struct ex_ruleset *rs;
+		char text[600];
+
+		snprintf(text, sizeof(text),
+			 HEAD "  egress:\n  - toPorts: [{ports: [{port: '443', protocol: TCP}],"
+			      " serverNames: ['%s']}]\n",
+			 stars[i]);
+		rs = test_compile(text);
+		assert_false(ex_ruleset_uses_dns(rs));
+		ASK(ex_judge_dns(rs, name), EX_V_DENY, EX_R_DNS_NAME_DENIED);
+		ASK(ex_judge_app(rs, &f, EX_APP_TLS, name), EX_V_DENY, EX_R_ADDRESS_NOT_OF_NAME);
+		f.names = &name;
+		f.n_names = 1;
+		ASK(ex_judge_app(rs, &f, EX_APP_TLS, name), EX_V_ALLOW, EX_R_ALLOWED);
+		ex_ruleset_unref(rs);
+	}
+}
+
+static struct ex_decision ask_host(const struct ex_ruleset *rs, const struct ex_flow *f,
+				   const char *host, bool tls)
+{
+	struct ex_http_request q = { .tls = tls,
+				     .method = EX_SPAN("GET"),
+				     .path = EX_SPAN("/"),
+				     .host = ex_span_str(host),
+				     .authority = ex_span_str(host) };
+
+	if (tls)
+		q.sni = q.host;
+	return ex_judge_http(rs, f, &q);
+}
+
+static void test_hosts_without_an_address(void **state)
+{
+	struct ex_ruleset *rs =
+		test_compile(HEAD "  egress:\n"
+				  "  - toEntities: [world]\n"
+				  "    toPorts: [{ports: [{port: '80', protocol: TCP},"
+				  " {port: '443', protocol: TCP}],"
+				  " rules: {http: [{host: 'a[.]example(:443)?'}]}}]\n");
+	struct ex_span names[] = { EX_SPAN("a.example"), EX_SPAN("evil.example") };
+	struct ex_flow f = test_flow("198.51.100.7", IPPROTO_TCP, 443);
+
+	(void)state;
+	for (int tls = 0; tls < 2; tls++) {
+		f.port = tls ? 443 : 80;
+		f.n_names = 0;
+		ASK(ask_host(rs, &f, "a.example", tls), EX_V_DENY, EX_R_ADDRESS_NOT_OF_NAME);
+		f.names = names;
+		f.n_names = 2;
+		ASK(ask_host(rs, &f, "a.example", tls), EX_V_ALLOW, EX_R_ALLOWED);
+		ASK(ask_host(rs, &f, "evil.example", tls), EX_V_DENY, EX_R_HOST_DENIED);
+	}
+	/* no handshake, so no server name leaves, for what no request could be allowed for */
+	ASK(ex_judge_app(rs, &f, EX_APP_TLS, names[0]), EX_V_STEER, EX_R_ALLOWED);
+	ASK(ex_judge_app(rs, &f, EX_APP_TLS, names[1]), EX_V_DENY, EX_R_HOST_DENIED);
+	f.n_names = 0;
+	ASK(ex_judge_app(rs, &f, EX_APP_TLS, names[0]), EX_V_DENY, EX_R_ADDRESS_NOT_OF_NAME);
+	assert_true(ex_ruleset_intercepts(rs, names[0]));
+	assert_false(ex_ruleset_intercepts(rs, names[1]));
 	ex_ruleset_unref(rs);
 }
 
@@ -373,6 +483,9 @@ int main(void)
 		cmocka_unit_test(test_world_entity),
 		cmocka_unit_test(test_l4_allow_voids_the_l7_list),
 		cmocka_unit_test(test_server_names),
+		cmocka_unit_test(test_server_names_of_named_addresses),
+		cmocka_unit_test(test_server_names_of_stars_open_no_dns),
+		cmocka_unit_test(test_hosts_without_an_address),
 		cmocka_unit_test(test_rules_dns),
 		cmocka_unit_test(test_answers),
 		cmocka_unit_test(test_empty_rule_denies_all),

@@ -204,6 +204,7 @@ static const char *const peers[] = {
 	"  - toCIDR: [10.0.0.0/8]\n",
 	"  - toCIDR: [10.1.0.0/16, '2001:db8::/32']\n",
 	"  - toEntities: [world]\n",
+	"  - toEntities: [all]\n",
 	"  - toEndpoints: [{matchLabels: {app: gw}}]\n",
 };
 static const char *const port_lists[] = {
@@ -215,6 +216,10 @@ static const char *const port_lists[] = {
 	" {method: 'P.*', path: '/c/[a-z]+'}]}}]\n",
 	"    toPorts: [{ports: [{port: '443', protocol: TCP}], serverNames: [a.example]}]\n",
 	"    toPorts: [{ports: [{port: '80', endPort: 443, protocol: TCP}]}]\n",
+	"    toPorts: [{ports: [{port: '443', protocol: TCP}], serverNames: ['*']}]\n",
+	"    toPorts: [{ports: [{port: '443', protocol: TCP}],"
+	" rules: {http: [{method: GET, host: 'a.example'}, {path: /a, host: '.*[.]example:443'}]}}]\n",
+	"    toPorts: [{ports: [{port: '80', protocol: TCP}], rules: {http: [{host: 'a.example'}]}}]\n",
 };
 
 static void test_explain_agrees_with_the_gates(void **state)
@@ -233,7 +238,7 @@ static void test_explain_agrees_with_the_gates(void **state)
 		}
 		if (rnd(2)) {
 			append(text, "  egressDeny:\n");
-			append(text, peers[2 + rnd(4)]);
+			append(text, peers[2 + rnd(EX_ARRAY_SIZE(peers) - 2)]);
 			append(text, port_lists[rnd(3)]);
 		}
 		rs = test_compile(text);
