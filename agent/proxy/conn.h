@@ -47,10 +47,11 @@ struct ex_exchange {
 	bool res_head; /* the final response head was passed on */
 	bool interim;  /* a 1xx response is being passed on */
 	bool res_done;
-	bool close;   /* the connection ends after this exchange */
-	bool used;    /* the server side has carried an exchange */
-	bool upgrade; /* the request asked for WebSocket, and may */
-	bool http10;  /* the client speaks HTTP/1.0 */
+	bool close;        /* the client's connection ends after this exchange */
+	bool server_close; /* and so does the server's */
+	bool used;         /* the server side has carried an exchange */
+	bool upgrade;      /* the request asked for WebSocket, and may */
+	bool http10;       /* the client speaks HTTP/1.0 */
 	bool req_chunked, res_chunked;
 };
 

@@ -7,6 +7,7 @@
 #include <errno.h>
 
 #include "agent/proxy/conn.h"
+#include "agent/proxy/pool.h"
 
 #define HEAD_MS    120000
 #define REQUEST_MS (3600 * 1000)
@@ -91,6 +92,30 @@ static bool upgrade_allowed(const struct ex_h1_head *head)
 	       ex_span_eq(head->method, EX_SPAN("GET")) && head->framing == EX_H1_NO_BODY;
 }
 
+static struct ex_pool_key pool_key(const struct ex_conn *c)
+{
+	struct ex_pool_key key = { .ip = c->flow.dst, .port = c->flow.port };
+
+	if (c->tls)
+		key.name = (struct ex_span){ c->hello.sni, c->hello.sni_len };
+	return key;
+}
+
+/*
+ * The client needs the server no more. One that has answered all it was asked, and nothing else, is
+ * kept for the next connection.
+ */
+static void part_from_server(struct ex_conn *c)
+{
+	struct ex_pool_key key = pool_key(c);
+	struct ex_side *s = &c->server;
+
+	if (ex_side_ready(s) && !s->eof && !s->hup && !ex_buf_len(&s->in) && !ex_buf_len(&s->out) &&
+	    c->x.used && !c->x.server_close)
+		ex_pool_put(c->px->pool, &key, s);
+	ex_conn_linger(c);
+}
+
 static void begin_exchange(struct ex_conn *c, const struct ex_h1_head *head)
 {
 	struct ex_decision failed = { EX_V_DENY, EX_R_INTERNAL, 0 };
@@ -113,8 +138,12 @@ static void begin_exchange(struct ex_conn *c, const struct ex_h1_head *head)
 	if (c->x.upgrade)
 		ex_h1_expect_upgrade(c->x.res);
 	ex_conn_set_timeout(c, REQUEST_MS);
-	if (c->server.fd < 0 && !c->dialling)
-		r = ex_conn_dial(c);
+	if (c->server.fd < 0 && !c->dialling) {
+		struct ex_pool_key key = pool_key(c);
+
+		if (!ex_pool_take(c->px->pool, &key, &c->server))
+			r = ex_conn_dial(c);
+	}
 	if (r < 0)
 		ex_conn_dial_failed(c, r);
 }
@@ -155,7 +184,7 @@ static bool read_request(struct ex_conn *c)
 	if (!ex_buf_len(in)) {
 		if (!c->client.eof)
 			return false;
-		ex_conn_linger(c); /* it may still be reading the last answer */
+		part_from_server(c); /* the client may still be reading the last answer */
 		return true;
 	}
 	switch (feed(c->x.req, in, &used)) {
@@ -230,11 +259,14 @@ static int on_response_head(struct ex_conn *c)
 	/* A client of HTTP/1.0 knows neither interim responses nor chunks. */
 	if (c->x.interim && c->x.http10)
 		return 0;
+	if (!c->x.interim) {
+		c->x.res_head = true;
+		c->x.server_close = head.close || head.framing == EX_H1_UNTIL_CLOSE;
+	}
 	if (c->x.http10 && head.framing == EX_H1_CHUNKED)
 		head.framing = EX_H1_UNTIL_CLOSE;
 	if (!c->x.interim) {
-		c->x.res_head = true;
-		c->x.close |= head.close || head.framing == EX_H1_UNTIL_CLOSE;
+		c->x.close |= c->x.server_close || head.framing == EX_H1_UNTIL_CLOSE;
 		c->x.res_chunked = head.framing == EX_H1_CHUNKED;
 	}
 	room = ex_buf_reserve(&c->client.out, EX_H1_WRITE_MAX);
@@ -334,8 +366,11 @@ static void end_exchange(struct ex_conn *c)
 	bool leftover = ex_buf_len(&c->server.in) > 0 || c->server.eof;
 
 	/* A server that says more than it was asked would answer the next request with it. */
-	if (c->x.close || leftover || !c->x.req_done) {
-		ex_conn_linger(c);
+	if (leftover || !c->x.req_done)
+		c->x.server_close = true;
+	c->x.used = true;
+	if (c->x.close || c->x.server_close) {
+		part_from_server(c);
 		return;
 	}
 	c->x = (struct ex_exchange){ .req = c->x.req, .res = c->x.res, .used = true };

@@ -15,6 +15,7 @@
 #include "agent/proxy/ask.h"
 #include "agent/proxy/conn.h"
 #include "agent/proxy/dns_io.h"
+#include "agent/proxy/pool.h"
 #include "agent/proxy/sandbox.h"
 #include "agent/proxy/udp.h"
 #include "agent/tls/session.h"
@@ -134,6 +135,8 @@ static int build(struct ex_proxy *px, const struct ex_proxy_config *config)
 		r = ex_ask_new(px->loop, config->parent, &px->ask);
 	if (r == 0)
 		r = ex_tls_new(config->roots.ptr, config->roots.len, &px->tls);
+	if (r == 0)
+		r = ex_pool_new(px->loop, &px->pool);
 	if (r == 0)
 		r = build_dns(px, config);
 	return r;

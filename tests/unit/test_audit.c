@@ -139,6 +139,7 @@ static void test_verdict_that_is_not_allow_is_written_as_deny(void **state)
 		assert_non_null(strstr(line, "\"verdict\":\"deny\""));
 	}
 	rec.verdict = EX_V_ALLOW;
+	rec.reason = EX_R_ALLOWED;
 	n = ex_audit_line_json(&rec, &stamp, line, EX_AUDIT_LINE_MAX);
 	line[n] = '\0';
 	assert_non_null(strstr(line, "\"verdict\":\"allow\""));

@@ -131,8 +131,8 @@ def streaming():
           "a client of HTTP/1.0 gets no chunks", got, end)
     body = b"x" * 3000000
     got = Client().send(request("echo", ["Transfer-Encoding: chunked"], "POST", body=b"%x\r\n%s\r\n0\r\n\r\n" % (
-        len(body), body))).until(b"POST 3000000 0", 10)
-    point(got.endswith(b"POST 3000000 0"), "a large chunked body arrives whole", got)
+        len(body), body))).until(b"POST 3000000 ", 10)
+    point(b"\r\n\r\nPOST 3000000 " in got, "a large chunked body arrives whole", got)
 
 
 def early_and_half():
@@ -143,7 +143,7 @@ def early_and_half():
     c = Client().send(request("echo", ["Content-Length: 2"], "POST", body=b"ab"))
     c.sock.shutdown(socket.SHUT_WR)
     got, end = c.rest()
-    point(got.endswith(b"POST 2 0") and end == "closed", "a client that has closed its half gets its answer", got)
+    point(re.search(rb"\r\n\r\nPOST 2 \d+$", got) and end == "closed", "a client that has closed its half gets its answer", got)
     c = Client().send(request("echo", ["Content-Length: 9"], "POST", body=b"ab"))
     c.sock.shutdown(socket.SHUT_WR)
     got, end = c.rest()

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <sys/socket.h>
+
+#include "agent/proxy/pool.h"
+#include "agent/tls/name.h"
+#include "agent/tls/session.h"
+
+#define IDLE_MAX 64
+#define IDLE_MS  10000 /* well below what servers keep an idle connection for */
+
+struct idle {
+	struct ex_pool *pool;
+	struct ex_side side;
+	struct ex_timer timer;
+	struct ex_ip ip;
+	uint16_t port;
+	char name[EX_SNI_MAX + 1];
+	size_t name_len;
+	bool used; /* the slot is */
+};
+
+struct ex_pool {
+	struct ex_loop *loop;
+	struct idle idle[IDLE_MAX];
+};
+
+static void drop(struct idle *i)
+{
+	ex_timer_stop(i->pool->loop, &i->timer);
+	ex_side_close(&i->side, i->pool->loop);
+	i->used = false;
+}
+
+/* Nothing is expected: the server ended, or says what nobody asked for. */
+static void on_event(struct ex_watch *w, uint32_t events)
+{
+	(void)events;
+	drop(ex_container_of(w, struct idle, side.watch));
+}
+
+static void on_timeout(struct ex_timer *t)
+{
+	drop(ex_container_of(t, struct idle, timer));
+}
+
+int ex_pool_new(struct ex_loop *loop, struct ex_pool **ret)
+{
+	struct ex_pool *p = calloc(1, sizeof(*p));
+
+	if (!p)
+		return -ENOMEM;
+	p->loop = loop;
+	for (size_t i = 0; i < IDLE_MAX; i++) {
+		p->idle[i].pool = p;
+		p->idle[i].timer.fn = on_timeout;
+		ex_side_init(&p->idle[i].side, on_event);
+	}
+	*ret = p;
+	return 0;
+}
+
+static struct idle *find_free(struct ex_pool *p)
+{
+	for (size_t i = 0; i < IDLE_MAX; i++)
+		if (!p->idle[i].used)
+			return &p->idle[i];
+	return NULL;
+}
+
+/* Moves socket and TLS; the socket is watched by its new side. */
+static int move(struct ex_loop *loop, struct ex_side *from, struct ex_side *to)
+{
+	void (*fn)(struct ex_watch *, uint32_t) = from->watch.fn;
+	struct ex_tls_session *tls = from->tls;
+	int fd = from->fd, r;
+
+	ex_watch_stop(loop, &from->watch);
+	ex_buf_done(&from->in);
+	ex_buf_done(&from->out);
+	ex_side_init(from, fn);
+	r = ex_side_open(to, loop, fd); /* closes it on failure */
+	if (r < 0)
+		ex_tls_session_free(tls);
+	else
+		to->tls = tls;
+	return r;
+}
+
+void ex_pool_put(struct ex_pool *p, const struct ex_pool_key *key, struct ex_side *s)
+{
+	struct idle *i = find_free(p);
+
+	if (!i || key->name.len > EX_SNI_MAX) {
+		ex_side_close(s, p->loop);
+		return;
+	}
+	i->ip = key->ip;
+	i->port = key->port;
+	i->name_len = key->name.len;
+	if (key->name.len)
+		memcpy(i->name, key->name.ptr, key->name.len);
+	if (move(p->loop, s, &i->side) < 0)
+		return;
+	i->used = true;
+	ex_side_update(&i->side, p->loop);
+	if (ex_timer_start(p->loop, &i->timer, IDLE_MS) < 0)
+		drop(i);
+}
+
+static bool is_for(const struct idle *i, const struct ex_pool_key *key)
+{
+	return i->used && i->port == key->port && ex_ip_eq(&i->ip, &key->ip) &&
+	       ex_span_eq((struct ex_span){ i->name, i->name_len }, key->name);
+}
+
+bool ex_pool_take(struct ex_pool *p, const struct ex_pool_key *key, struct ex_side *s)
+{
+	for (size_t i = 0; i < IDLE_MAX; i++) {
+		struct idle *idle = &p->idle[i];
+		char byte;
+
+		if (!is_for(idle, key))
+			continue;
+		ex_timer_stop(p->loop, &idle->timer);
+		idle->used = false;
+		/* What came since the last look: an end, or bytes that would be taken for an
+		 * answer. */
+		if (recv(idle->side.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0 ||
+		    errno != EAGAIN) {
+			ex_side_close(&idle->side, p->loop);
+			continue;
+		}
+		if (move(p->loop, &idle->side, s) == 0)
+			return true;
+	}
+	return false;
+}
