@@ -9,6 +9,7 @@
  */
 #include "policy/judge.h"
 #include "policy/model.h"
+#include "policy/slash.h"
 
 #include <stdio.h>
 #include <strings.h>
@@ -21,6 +22,7 @@ struct ask {
 	enum ex_app app;
 	struct ex_span sni;                /* ptr NULL: none */
 	const struct ex_http_request *req; /* NULL: not there yet */
+	bool slash; /* its path hides one, which no rule has named so far: see slash.h */
 
 	struct ex_decision best; /* so far */
 	int nearness;            /* of a miss in best */
@@ -285,7 +287,7 @@ static void judge_request(struct ask *a, const struct ex_term *t)
 	for (size_t i = 0; i < p->n_http; i++) {
 		const struct ex_http_match *m = &p->http[i];
 		bool method = match_regex(m->method, req->method);
-		bool path = match_regex(m->path, req->path);
+		bool path = ex_path_meets(m, req->path);
 
 		if (!match_regex(m->host, req->authority)) {
 			ask_list_miss(a, 5, EX_R_HOST_DENIED, t, m->rule);
@@ -296,6 +298,7 @@ static void judge_request(struct ask *a, const struct ex_term *t)
 			continue;
 		}
 		if (method && path && ex_http_match_headers(m, req)) {
+			a->slash = false;
 			ask_allow(a, EX_V_ALLOW, m->rule);
 			return;
 		}
@@ -354,7 +357,7 @@ static bool request_matches(const struct ex_ports *p, const struct ex_http_reque
 	for (size_t i = 0; i < p->n_http; i++) {
 		const struct ex_http_match *m = &p->http[i];
 
-		if (match_regex(m->method, req->method) && match_regex(m->path, req->path) &&
+		if (match_regex(m->method, req->method) && ex_path_may_mean(m, req->path) &&
 		    match_regex(m->host, req->authority) && ex_http_match_headers(m, req))
 			return true;
 	}
@@ -518,10 +521,17 @@ struct ex_decision ex_judge_http(const struct ex_ruleset *rs, const struct ex_fl
 				 const struct ex_http_request *req)
 {
 	struct ask a = { .rs = rs, .flow = flow, .app = EX_APP_HTTP, .sni = req->sni, .req = req };
+	struct ex_decision d;
 
 	if (!req->tls)
 		a.sni = (struct ex_span){ 0 };
-	return ask_all(&a);
+	a.slash = ex_path_hides_slash(req->path);
+	d = ask_all(&a);
+	/* Also where no rule reads paths, and in audit mode: it is refused like what has no normal
+	 * form. */
+	if (a.slash && d.verdict != EX_V_DENY)
+		d = (struct ex_decision){ EX_V_DENY, EX_R_HTTP_DENIED, d.rule };
+	return d;
 }
 
 /* At whatever port of the term. */

@@ -85,8 +85,9 @@ const char *ex_h1_error(const struct ex_h1 *p); /* short text for the 400 body; 
  * other escapes upper case, no dot segments, no empty segments. Returns the length written or
  * -EINVAL when the target is refused rather than normalised: not origin-form, control or non-ASCII
  * bytes, fragment, backslash, a dot segment in any encoding, "//", bad escapes; in the path also
- * escaped slash, backslash, percent, controls and invalid UTF-8; in the query an escaped NUL and
- * parameters that override the method. out must not overlap target; target.len bytes are enough.
+ * escaped backslash, percent, controls and invalid UTF-8; in the query an escaped NUL and
+ * parameters that override the method. %2F stays in a path and ends a segment in these checks; the
+ * judgement allows it only where a rule names it. out must not overlap target; target.len bytes are enough.
  * The normal form of a normal form is itself.
  */
 ssize_t ex_h1_normalise(struct ex_span target, char *out, size_t cap);

@@ -22,12 +22,15 @@ static bool byte_is_plain(unsigned char c, bool query)
 	return query && c && strchr("?{}`", c);
 }
 
-/* Escapes that stay escapes. In a path none may hide a separator, an escape or a control byte. */
+/*
+ * Escapes that stay escapes. In a path none may hide a backslash, an escape or a control byte. %2F
+ * is kept for rules that name it; no other lets it pass (policy/slash.h).
+ */
 static bool escape_is_kept(unsigned char c, bool query)
 {
 	if (query)
 		return c != 0;
-	return c > 0x20 ? c != '/' && c != '\\' && c != '%' && c != 0x7f : c == 0x20;
+	return c > 0x20 ? c != '\\' && c != '%' && c != 0x7f : c == 0x20;
 }
 
 /* Reads up to cap escapes in a row ("%C3%A4") as bytes; returns how many. */
@@ -148,16 +151,19 @@ static bool query_is_safe(const char *query, size_t len)
 	return true;
 }
 
+/* Segments end at %2F too: that is how some servers read it. */
 static bool path_is_safe(const char *path, size_t len)
 {
 	size_t start = 1;
 
 	for (size_t i = 1; i <= len; i++) {
-		if (i < len && path[i] != '/')
+		bool escaped = starts_escape(path + i, len - i, "%2F");
+
+		if (i < len && path[i] != '/' && !escaped)
 			continue;
 		if (segment_is_treacherous(path + start, i - start, i == len))
 			return false;
-		start = i + 1;
+		start = i + (escaped ? 3 : 1);
 	}
 	return true;
 }

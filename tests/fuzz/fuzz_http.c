@@ -122,6 +122,8 @@ static void check_normal_forms(struct ex_span in)
 	if (n >= 0) {
 		CHECK((size_t)n <= in.len);
 		CHECK(!memmem(out, (size_t)n, "/../", 4) || memchr(out, '?', (size_t)n));
+		CHECK(!memmem(out, (size_t)n, "%2F..%2F", 8) || memchr(out, '?', (size_t)n));
+		CHECK(!memmem(out, (size_t)n, "%2F%2F", 6) || memchr(out, '?', (size_t)n));
 		CHECK(ex_h1_normalise((struct ex_span){ out, (size_t)n }, again, sizeof(again)) ==
 		      n);
 		CHECK(memcmp(out, again, (size_t)n) == 0);
