@@ -82,6 +82,8 @@ void ex_conn_close(struct ex_conn *c)
 	ex_ask_cancel(c->px->ask, c);
 	ex_timer_stop(loop, &c->timer);
 	ex_timer_stop(loop, &c->again);
+	ex_conn_stop_pipe(c, &c->client, &c->server);
+	ex_conn_stop_pipe(c, &c->server, &c->client);
 	ex_side_close(&c->client, loop);
 	ex_side_close(&c->server, loop);
 	ex_conn_http_done(c);

@@ -109,6 +109,9 @@ bool ex_conn_http(struct ex_conn *c);
 bool ex_conn_stream(struct ex_conn *c);
 bool ex_conn_h2(struct ex_conn *c);
 
+/* Gives back the pipe that bulk goes through, when there is one. */
+void ex_conn_stop_pipe(struct ex_conn *c, struct ex_side *from, struct ex_side *to);
+
 /* STREAM while something is held; as above. */
 bool ex_conn_pass_hello(struct ex_conn *c);
 

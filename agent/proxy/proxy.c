@@ -15,6 +15,7 @@
 #include "agent/proxy/ask.h"
 #include "agent/proxy/conn.h"
 #include "agent/proxy/dns_io.h"
+#include "agent/proxy/pipe.h"
 #include "agent/proxy/pool.h"
 #include "agent/proxy/sandbox.h"
 #include "agent/proxy/udp.h"
@@ -137,6 +138,8 @@ static int build(struct ex_proxy *px, const struct ex_proxy_config *config)
 		r = ex_tls_new(config->roots.ptr, config->roots.len, &px->tls);
 	if (r == 0)
 		r = ex_pool_new(px->loop, &px->pool);
+	if (r == 0)
+		r = ex_pipes_new(&px->pipes);
 	if (r == 0)
 		r = build_dns(px, config);
 	return r;

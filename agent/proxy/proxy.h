@@ -37,6 +37,7 @@ struct ex_conn;
 struct ex_dns_gate;
 struct ex_dns_io;
 struct ex_names;
+struct ex_pipes;
 struct ex_pool;
 struct ex_tls;
 struct ex_udp;
@@ -52,6 +53,7 @@ struct ex_proxy {
 	struct ex_dns_io *dns_io;
 	struct ex_tls *tls;
 	struct ex_pool *pool;
+	struct ex_pipes *pipes;
 	struct ex_udp *udp;
 	struct ex_watch tcp[2]; /* accept: IPv4, IPv6 */
 	struct ex_timer pause;  /* accepting goes on after it */

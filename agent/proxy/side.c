@@ -5,7 +5,7 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
-#include "agent/proxy/side.h"
+#include "agent/proxy/pipe.h"
 #include "agent/tls/session.h"
 
 void ex_side_init(struct ex_side *s, void (*fn)(struct ex_watch *w, uint32_t events))
@@ -71,7 +71,7 @@ int ex_side_fill(struct ex_side *s)
 	ssize_t n;
 	char *to;
 
-	if (!ex_side_ready(s) || s->eof || have >= EX_SIDE_BUF_MAX)
+	if (!ex_side_ready(s) || s->eof || s->pipe || have >= EX_SIDE_BUF_MAX)
 		return 0;
 	room = EX_SIDE_BUF_MAX - have;
 	to = ex_buf_reserve(&s->in, room);
@@ -149,7 +149,9 @@ static uint32_t interest(const struct ex_side *s)
 		return s->tls_want;
 	if (!s->eof && ex_buf_len(&s->in) < EX_SIDE_BUF_MAX)
 		events |= s->read_wants ? s->read_wants : EPOLLIN;
-	if (ex_buf_len(&s->out))
+	if (s->pipe && s->pipe->fill) /* the other side is behind: it says when to go on */
+		events &= ~(uint32_t)EPOLLIN;
+	if (ex_buf_len(&s->out) || (s->feed && s->feed->fill))
 		events |= EPOLLOUT;
 	return events;
 }

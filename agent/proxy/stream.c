@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A connection that is carried unread, after its verdict. */
 #include "agent/proxy/conn.h"
+#include "agent/proxy/pipe.h"
 
 /* What was read on one side is what is to be written on the other: the buffers change places. */
 static bool pass(struct ex_side *from, struct ex_side *to)
@@ -15,10 +16,51 @@ static bool pass(struct ex_side *from, struct ex_side *to)
 	return true;
 }
 
+/* A whole buffer at once, between sockets without TLS, is bulk: the next bytes need not come here.
+ */
+static void start_pipe(struct ex_conn *c, struct ex_side *from, struct ex_side *to)
+{
+	if (from->tls || to->tls || c->hold || from->eof || ex_buf_len(&to->out) < EX_SIDE_BUF_MAX)
+		return;
+	from->pipe = to->feed = ex_pipe_get(c->px->pipes);
+}
+
+void ex_conn_stop_pipe(struct ex_conn *c, struct ex_side *from, struct ex_side *to)
+{
+	ex_pipe_put(c->px->pipes, from->pipe);
+	from->pipe = to->feed = NULL;
+}
+
+static bool pass_pipe(struct ex_conn *c, struct ex_side *from, struct ex_side *to)
+{
+	int in = ex_pipe_fill(from->pipe, from), out = ex_pipe_drain(from->pipe, to);
+
+	if (in < 0)
+		from->eof = from->hup = from->broken = true;
+	if (out < 0) {
+		ex_conn_reset(c);
+		return false;
+	}
+	/* A pause: others may have the pipe. */
+	if (in <= 0 && from->pipe->fill == 0)
+		ex_conn_stop_pipe(c, from, to);
+	return in != 0 || out > 0;
+}
+
+static bool carry(struct ex_conn *c, struct ex_side *from, struct ex_side *to)
+{
+	if (from->pipe)
+		return pass_pipe(c, from, to);
+	if (!pass(from, to))
+		return false;
+	start_pipe(c, from, to);
+	return true;
+}
+
 static bool pass_end(struct ex_side *from, struct ex_side *to)
 {
 	if (!from->eof || to->finished || !ex_side_ready(to) || ex_buf_len(&from->in) ||
-	    ex_buf_len(&to->out))
+	    ex_buf_len(&to->out) || from->pipe)
 		return false;
 	ex_side_finish(to);
 	return true;
@@ -26,12 +68,14 @@ static bool pass_end(struct ex_side *from, struct ex_side *to)
 
 bool ex_conn_stream(struct ex_conn *c)
 {
-	bool moved = c->hold ? ex_conn_pass_hello(c) : pass(&c->client, &c->server);
+	bool moved = c->hold ? ex_conn_pass_hello(c) : carry(c, &c->client, &c->server);
 
 	if (c->state == EX_CONN_CLOSED)
 		return false;
 	if (c->hold != EX_HOLD_ANSWER)
-		moved |= pass(&c->server, &c->client);
+		moved |= carry(c, &c->server, &c->client);
+	if (c->state == EX_CONN_CLOSED)
+		return false;
 	moved |= pass_end(&c->client, &c->server);
 	moved |= pass_end(&c->server, &c->client);
 	if (c->client.finished && c->server.finished) {
@@ -39,7 +83,8 @@ bool ex_conn_stream(struct ex_conn *c)
 		return false;
 	}
 	/* Broken off on one side: the other side must not take it for a whole. */
-	if ((c->server.broken || c->client.broken) && !moved && !ex_buf_len(&c->client.out)) {
+	if ((c->server.broken || c->client.broken) && !moved && !ex_buf_len(&c->client.out) &&
+	    !c->client.feed) {
 		ex_conn_reset(c);
 		return false;
 	}

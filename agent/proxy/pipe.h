@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Bytes that nobody has to read move from socket to socket inside the kernel, through a pipe
+ * (splice(2)). Worth it for bulk only: a pipe is two descriptors, so few are had at once, and a
+ * connection that pauses gives its pipe back.
+ */
+#ifndef EXEAT_AGENT_PROXY_PIPE_H
+#define EXEAT_AGENT_PROXY_PIPE_H
+
+#include "agent/proxy/side.h"
+
+struct ex_pipe {
+	int rd, wr;
+	size_t fill; /* bytes in it */
+};
+
+struct ex_pipes; /* all of the process */
+
+EX_MUST_CHECK int ex_pipes_new(struct ex_pipes **ret);
+
+/* An empty pipe, or NULL when there are enough. */
+struct ex_pipe *ex_pipe_get(struct ex_pipes *p);
+void ex_pipe_put(struct ex_pipes *p, struct ex_pipe *pipe); /* accepts NULL */
+
+/* Moves what there is. 1 = something moved (or the sender ended), 0 = nothing now, negative errno.
+ */
+int ex_pipe_fill(struct ex_pipe *pipe, struct ex_side *from);
+int ex_pipe_drain(struct ex_pipe *pipe, struct ex_side *to);
+
+#endif
