@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* rules.http, rules.dns and serverNames of one toPorts item. */
 #include "policy/cnp.h"
+#include "policy/header.h"
 
 #include <errno.h>
 
@@ -84,6 +85,17 @@ static bool is_token(const char *s, size_t len)
 	return len > 0;
 }
 
+static void check_header(struct ex_decoder *d, const struct ex_node *n, struct ex_span name)
+{
+	char quoted[EX_QUOTE_TEXT];
+
+	if (ex_header_is_removed(name))
+		ex_decode_error(
+			d, n, "leave it out: it never reaches the server",
+			"exeat removes the header %s from requests, so no rule can rely on it",
+			ex_quote(name.ptr, name.len, quoted));
+}
+
 /* "Name" or "Name: value", split at the first blank. */
 static void read_header(struct ex_decoder *d, const struct ex_node *n, struct ex_header_match *ret)
 {
@@ -103,6 +115,7 @@ static void read_header(struct ex_decoder *d, const struct ex_node *n, struct ex
 				ex_quote(text, n->len, quoted));
 		return;
 	}
+	check_header(d, n, (struct ex_span){ text, len });
 	ret->name = ex_arena_strndup(d->arena, text, len);
 	if (blank) {
 		ret->value_len = strlen(blank + 1);
@@ -147,6 +160,7 @@ static void read_match_name(struct ex_decoder *d, const struct ex_node *n, void 
 	if (!is_token(text, n->len))
 		ex_decode_error(d, n, NULL, "%s is not a header name",
 				ex_quote(text, n->len, quoted));
+	check_header(d, n, ex_span_str(text));
 	mr->match.name = ex_arena_strndup(d->arena, text, n->len);
 }
 
