@@ -154,23 +154,20 @@ static void lint_http(struct ex_lowering *l, const struct ex_egress *e, const st
 static void lint_unbound(struct ex_lowering *l, const struct ex_egress *e, const struct ex_ports *p,
 			 const char *where)
 {
-	bool names_host = false;
+	bool open = ex_egress_is_open(e), names = p->n_names > 0;
 
-	if (e->deny)
-		return;
 	for (size_t i = 0; i < p->n_http; i++)
-		names_host |= p->http[i].host != NULL;
-	if (p->l7 == EX_L7_SNI &&
-	    (e->peer.kind == EX_PEER_CIDR || e->peer.kind == EX_PEER_ENTITIES) &&
-	    !ex_egress_is_open(e))
+		names |= p->http[i].host != NULL;
+	if (open && names && !ex_ruleset_uses_dns(l->rs))
+		warn(l, p->pos, "put toFQDNs with these names into the rule",
+		     "%s: the rule names no address, so what it names has to be a name that DNS "
+		     "gave for it, and no rule lets a name be asked for",
+		     where);
+	if (!open && !e->deny && p->l7 == EX_L7_SNI &&
+	    (e->peer.kind == EX_PEER_CIDR || e->peer.kind == EX_PEER_ENTITIES))
 		warn(l, p->pos, "use toFQDNs with the same names instead, if names are meant",
 		     "%s: the server name is the client's word: the rule takes it at every address "
 		     "it selects",
-		     where);
-	if (names_host && ex_egress_is_open(e) && !ex_ruleset_uses_dns(l->rs))
-		warn(l, p->pos, "put toFQDNs with these names into the rule",
-		     "%s: the rule names no address, so host has to be a name that DNS gave for it, "
-		     "and no rule lets a name be asked for",
 		     where);
 }
 

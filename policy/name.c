@@ -116,11 +116,11 @@ const char *ex_sni_pattern_parse(const char *text, size_t len, struct ex_arena *
 			return "has ** that is not a whole label";
 		start = i + 1;
 	}
+	p.written = ex_arena_strndup(arena, text, len);
 	if (len == 1 && text[0] == '*')
 		text = "**", len = 2; /* alone, one star stands for one or more labels too */
 	if (!memchr(text, '*', len))
 		p.kind = EX_NAME_EXACT;
-	p.written = ex_arena_strndup(arena, text, len);
 	p.text = canonical_pattern(text, len, false, arena, &p.len);
 	if (!p.text || !p.written)
 		return "does not fit into memory";
