@@ -5,9 +5,23 @@
 
 #include "agent/http/chars.h"
 
+static bool is_plain(char c)
+{
+	return ex_is_digit((unsigned char)c) || ex_is_alpha((unsigned char)c);
+}
+
 static char fold(char c)
 {
-	return c == '_' ? '-' : ex_lower(c);
+	return is_plain(c) ? ex_lower(c) : '-';
+}
+
+/* Only letters, digits and hyphens: two of these are one field to a server when they are to us. */
+static bool has_one_reading(struct ex_span name)
+{
+	for (size_t i = 0; i < name.len; i++)
+		if (!is_plain(name.ptr[i]) && name.ptr[i] != '-')
+			return false;
+	return true;
 }
 
 bool ex_field_same(struct ex_span a, struct ex_span b)
@@ -85,7 +99,7 @@ bool ex_fields_have_twins(const struct ex_header *fields, size_t n)
 	for (size_t i = 0; i < n; i++) {
 		struct ex_span name = fields[i].name;
 
-		if (!name.len || !memchr(name.ptr, '_', name.len))
+		if (has_one_reading(name))
 			continue;
 		for (size_t j = 0; j < n; j++)
 			if (j != i && ex_field_same(name, fields[j].name))

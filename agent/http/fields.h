@@ -5,19 +5,22 @@
 
 #include "policy/ruleset.h"
 
-/* Same field name when case and "_" for "-" are ignored, as CGI-like servers do. */
+/*
+ * Same field name to a CGI-like server: case does not count, and whatever is neither letter nor
+ * digit is one and the same ("_" for "-" in most, any such byte in some).
+ */
 bool ex_field_is(struct ex_span name, const char *lower_case);
 
 /* The same for two names as sent. */
 bool ex_field_same(struct ex_span a, struct ex_span b);
 
 /*
- * Is a name there twice, one of them spelled with "_"? CGI-like servers take "X_Tenant" beside
- * "X-Tenant" for one field, of which a rule has judged only the other.
+ * Is a name there twice, one of them spelled with "_" or the like? CGI-like servers take "X_Tenant"
+ * beside "X-Tenant" for one field, of which a rule has judged only the other.
  */
 bool ex_fields_have_twins(const struct ex_header *fields, size_t n);
 
-/* Host, Content-Length or Transfer-Encoding to servers that read "_" as "-". */
+/* Host, Content-Length or Transfer-Encoding to some server. */
 bool ex_field_is_framing(struct ex_span name);
 
 /* Plain decimal without sign or leading zero, below 2^63 (RFC 9112 6.3: one valid value). */
