@@ -149,6 +149,8 @@ check-fuzz:
 check-san:
 	@tests/run san
 check:
+	@.ci/setup
+	@$(MAKE) --no-print-directory $(O)/exeat
 	@tests/run all
 fuzz:
 	@tests/run fuzz $(or $(FUZZ_SECONDS),600)
@@ -180,7 +182,9 @@ lint:
 	@.ci/lint
 format:
 	clang-format -i $$(git ls-files '*.c' '*.h')
-demo: $(O)/exeat
+demo:
+	@.ci/setup
+	@$(MAKE) --no-print-directory $(O)/exeat
 	@tests/e2e/demo.sh
 bench: $(O)/exeat $(O)/bench/bench_gate
 	@bench/run.sh
