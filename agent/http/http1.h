@@ -60,7 +60,8 @@ void ex_h1_free(struct ex_h1 *p);
 
 /*
  * Responses: the method of the request that the next final response answers (no body follows a
- * HEAD), and whether that request went out with an Upgrade: a 101 is BAD otherwise.
+ * HEAD), and whether that request went out with an Upgrade, which only websocket does: a 101
+ * without it, or to another protocol, is BAD.
  */
 void ex_h1_expect_response_to(struct ex_h1 *p, struct ex_span method);
 void ex_h1_expect_upgrade(struct ex_h1 *p);
@@ -87,8 +88,8 @@ const char *ex_h1_error(const struct ex_h1 *p); /* short text for the 400 body; 
  * bytes, fragment, backslash, a dot segment in any encoding, "//", bad escapes; in the path also
  * escaped backslash, percent, controls and invalid UTF-8; in the query an escaped NUL and
  * parameters that override the method. %2F stays in a path and ends a segment in these checks; the
- * judgement allows it only where a rule names it. out must not overlap target; target.len bytes are enough.
- * The normal form of a normal form is itself.
+ * judgement allows it only where a rule names it. out must not overlap target; target.len bytes are
+ * enough. The normal form of a normal form is itself.
  */
 ssize_t ex_h1_normalise(struct ex_span target, char *out, size_t cap);
 

@@ -203,6 +203,8 @@ static int upgrade_read(struct ex_h1 *p, const struct seen *s)
 		ex_h1_break(p, EX_R_UPGRADE_DENIED, "Upgrade with a body");
 		return -EINVAL;
 	}
+	if (!p->request && !ex_span_is(s->upgrade, "websocket"))
+		return bad(p, "switched to a protocol that was not asked for");
 	head->upgrade = s->upgrade;
 	return 0;
 }

@@ -105,6 +105,8 @@ static void test_upgrade_needs_to_be_asked_for(void **state)
 {
 	static const char ws[] = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n"
 				 "Upgrade: websocket\r\n\r\n\x81\x05hello";
+	static const char other[] = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n"
+				    "Upgrade: tunnel\r\n\r\n";
 	static const char bare[] = "HTTP/1.1 101 Switching Protocols\r\n\r\n";
 
 	(void)state;
@@ -112,6 +114,8 @@ static void test_upgrade_needs_to_be_asked_for(void **state)
 	assert_non_null(strstr(whole.text, "HEAD 101"));
 	assert_non_null(strstr(whole.text, "UPGRADED\n"));
 	ASSERT_BAD("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: a\r\n\r\n");
+	run("GET", true, other, sizeof(other) - 1);
+	assert_true(whole.bad);
 	run("GET", true, bare, sizeof(bare) - 1);
 	assert_true(whole.bad);
 }
