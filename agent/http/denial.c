@@ -179,6 +179,29 @@ static ssize_t write_text(const struct ex_h1_denial *d, const struct words *w, c
 	return n < 0 || (size_t)n >= cap ? -ENOSPC : n;
 }
 
+uint16_t ex_h1_status(enum ex_reason reason)
+{
+	switch ((int)reason) {
+	case EX_R_HOST_MISMATCH:
+		return 421;
+	case EX_R_HTTP_MALFORMED:
+	case EX_R_H2_UNSUPPORTED:
+		return 400;
+	case EX_R_HTTP_TOO_LARGE:
+		return 431;
+	case EX_R_TIMEOUT:
+		return 504;
+	case EX_R_UPSTREAM_UNREACHABLE:
+	case EX_R_UPSTREAM_TLS:
+	case EX_R_UPSTREAM_PROTOCOL:
+		return 502;
+	case EX_R_LIMIT:
+	case EX_R_INTERNAL:
+		return 503;
+	}
+	return 403;
+}
+
 ssize_t ex_h1_write_denial(const struct ex_h1_denial *d, bool close, char *out, size_t cap)
 {
 	char body[BODY_MAX];

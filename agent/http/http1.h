@@ -129,6 +129,10 @@ struct ex_h1_denial {
 	bool head_only;                    /* answer to HEAD */
 	bool text;                         /* plain text, not JSON: see ex_h1_prefers_text() */
 };
+
+/* The status a denial is told with, over either version of HTTP. */
+uint16_t ex_h1_status(enum ex_reason reason);
+
 ssize_t ex_h1_write_denial(const struct ex_h1_denial *d, bool close, char *out, size_t cap);
 
 #endif

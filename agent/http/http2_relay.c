@@ -108,24 +108,6 @@ static void exchange_swallow(struct exchange *x, size_t len)
 		ex_h2_reset(x->down, EX_H2_INTERNAL_ERROR);
 }
 
-static uint16_t status_of(enum ex_reason reason)
-{
-	switch ((int)reason) {
-	case EX_R_HTTP_TOO_LARGE:
-		return 431;
-	case EX_R_HOST_MISMATCH:
-		return 421;
-	case EX_R_UPGRADE_DENIED:
-	case EX_R_HTTP_DENIED:
-		return 403;
-	case EX_R_UPSTREAM_PROTOCOL:
-	case EX_R_UPSTREAM_UNREACHABLE:
-		return 502;
-	default:
-		return 400;
-	}
-}
-
 /* A refusal of the relay's own, told to the audit. st or its exchange may be missing. */
 static void relay_refuse(struct ex_h2_relay *r, struct exchange *x, const struct ex_h2_head *head,
 			 enum ex_reason reason, const char *detail)
@@ -134,7 +116,7 @@ static void relay_refuse(struct ex_h2_relay *r, struct exchange *x, const struct
 
 	denial_start(head, &d);
 	d.reason = reason;
-	d.status = status_of(reason);
+	d.status = ex_h1_status(reason);
 	d.detail = detail;
 	r->config.refused(r->config.arg, &d);
 	if (x && x->down)

@@ -18,7 +18,6 @@
 #define SNIFF_PROBE_MS 300           /* after this silence the server may be meant to speak first */
 #define HANDSHAKE_MS   10000         /* certificate and TLS handshake with the client */
 #define DIAL_MS        10000         /* connect and TLS handshake with the server */
-#define HEAD_MS        120000        /* idle time and the whole of a request head */
 #define IDLE_MS        (3600 * 1000) /* a request under way, or a stream, without a byte */
 #define LINGER_MS      30000
 
@@ -52,10 +51,10 @@ static bool may_follow(enum ex_conn_state from, enum ex_conn_state to)
 void ex_conn_set_state(struct ex_conn *c, enum ex_conn_state state)
 {
 	static const uint64_t timeout[] = {
-		[EX_CONN_MINT] = HANDSHAKE_MS, [EX_CONN_ALPN] = DIAL_MS,
-		[EX_CONN_H2] = IDLE_MS,        [EX_CONN_HANDSHAKE] = HANDSHAKE_MS,
-		[EX_CONN_HTTP] = HEAD_MS,      [EX_CONN_STREAM] = IDLE_MS,
-		[EX_CONN_LINGER] = LINGER_MS,  [EX_CONN_CLOSED] = 0,
+		[EX_CONN_MINT] = HANDSHAKE_MS,    [EX_CONN_ALPN] = DIAL_MS,
+		[EX_CONN_H2] = IDLE_MS,           [EX_CONN_HANDSHAKE] = HANDSHAKE_MS,
+		[EX_CONN_HTTP] = EX_CONN_HEAD_MS, [EX_CONN_STREAM] = IDLE_MS,
+		[EX_CONN_LINGER] = LINGER_MS,     [EX_CONN_CLOSED] = 0,
 	};
 
 	assert(may_follow(c->state, state));

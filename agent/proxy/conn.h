@@ -88,6 +88,8 @@ struct ex_conn {
 	struct ex_h2_relay *h2;
 };
 
+#define EX_CONN_HEAD_MS 120000 /* idle time and the whole of a request head */
+
 /* A connection was accepted; takes fd. */
 void ex_conn_accept(struct ex_proxy *px, int fd);
 
@@ -127,9 +129,6 @@ void ex_conn_alpn_known(struct ex_conn *c);
 
 /* The verdict of one request, of either version of HTTP; never anything but ALLOW and DENY. */
 struct ex_decision ex_conn_judge(struct ex_conn *c, const struct ex_h1_head *head);
-
-/* The HTTP status a denial is told with. */
-uint16_t ex_conn_status(enum ex_reason reason);
 
 /* A request cannot be answered by the server: sends the denial (once no response head was sent). */
 void ex_conn_refuse(struct ex_conn *c, const struct ex_decision *d, const char *detail);

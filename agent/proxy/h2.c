@@ -12,7 +12,7 @@ static bool judge(void *arg, const struct ex_h1_head *head, struct ex_h1_denial 
 	bool allow = d.verdict == EX_V_ALLOW;
 
 	if (!allow) {
-		denial->status = ex_conn_status(d.reason);
+		denial->status = ex_h1_status(d.reason);
 		denial->reason = d.reason;
 		denial->rule = ex_ruleset_rule(c->px->rs, d.rule);
 	}

@@ -9,7 +9,6 @@
 #include "agent/proxy/conn.h"
 #include "agent/proxy/pool.h"
 
-#define HEAD_MS    120000
 #define REQUEST_MS (3600 * 1000)
 
 int ex_conn_http_begin(struct ex_conn *c)
@@ -374,7 +373,7 @@ static void end_exchange(struct ex_conn *c)
 		return;
 	}
 	c->x = (struct ex_exchange){ .req = c->x.req, .res = c->x.res, .used = true };
-	ex_conn_set_timeout(c, HEAD_MS);
+	ex_conn_set_timeout(c, EX_CONN_HEAD_MS);
 }
 
 bool ex_conn_http(struct ex_conn *c)

@@ -48,24 +48,6 @@ void ex_conn_audit(struct ex_conn *c, enum ex_audit_app app, const struct ex_dec
 	ex_ask_audit(c->px->ask, &rec);
 }
 
-uint16_t ex_conn_status(enum ex_reason reason)
-{
-	if (reason == EX_R_HOST_MISMATCH)
-		return 421;
-	if (reason == EX_R_HTTP_MALFORMED || reason == EX_R_H2_UNSUPPORTED)
-		return 400;
-	if (reason == EX_R_HTTP_TOO_LARGE)
-		return 431;
-	if (reason == EX_R_TIMEOUT)
-		return 504;
-	if (reason == EX_R_UPSTREAM_UNREACHABLE || reason == EX_R_UPSTREAM_TLS ||
-	    reason == EX_R_UPSTREAM_PROTOCOL)
-		return 502;
-	if (reason == EX_R_LIMIT || reason == EX_R_INTERNAL)
-		return 503;
-	return 403;
-}
-
 void ex_conn_refuse(struct ex_conn *c, const struct ex_decision *d, const char *detail)
 {
 	const struct ex_h1_head *head = d->reason == EX_R_HTTP_MALFORMED ||
@@ -73,7 +55,7 @@ void ex_conn_refuse(struct ex_conn *c, const struct ex_decision *d, const char *
 							d->reason == EX_R_H2_UNSUPPORTED
 						? NULL
 						: ex_h1_head(c->x.req);
-	struct ex_h1_denial denial = { .status = ex_conn_status(d->reason),
+	struct ex_h1_denial denial = { .status = ex_h1_status(d->reason),
 				       .reason = d->reason,
 				       .rule = ex_ruleset_rule(c->px->rs, d->rule),
 				       .detail = detail };
