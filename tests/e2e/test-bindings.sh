@@ -95,10 +95,6 @@ policy unbound <<-END
 	- toPorts:
 	  - ports: [{port: "443", protocol: TCP}]
 	    serverNames: [api.openai.com]
-	- toEndpoints: [{}]
-	  toPorts:
-	  - ports: [{port: "53", protocol: ANY}]
-	    rules: {dns: [{matchName: api.openai.com}]}
 END
 for a in "$EVIL4" "$EVIL6"; do
 	world_forget
@@ -106,6 +102,7 @@ for a in "$EVIL4" "$EVIL6"; do
 	unseen "a server name that was never resolved to $a" 'sni=api'
 done
 same "a server name at its own address" "$(code unbound https://api.openai.com/plain)" 200
+same "no other name may be asked for" "$(confined unbound getent ahosts ok.shared.test)" ''
 
 policy hosts <<-END
 	egress:

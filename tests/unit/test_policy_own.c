@@ -245,6 +245,32 @@ static void test_audit_does_not_loosen_the_name_binding(void **state)
 	ex_ruleset_unref(rs);
 }
 
+/* Where only serverNames bind, the binding is what the list says, and audited like it. */
+static void test_audit_records_an_unresolved_server_name(void **state)
+{
+	static const char text[] = OWN "  enforcement: %s\n  egress:\n"
+				       "  - toPorts: [{ports: [{port: '443', protocol: TCP}],"
+				       " serverNames: [a.example]}]\n";
+	struct ex_span a = EX_SPAN("a.example"), b = EX_SPAN("b.example");
+	struct ex_flow f = flow_to("198.51.100.7", 443, &a);
+	struct ex_ruleset *rs;
+	char policy[1000];
+
+	(void)state;
+	for (int enforce = 0; enforce < 2; enforce++) {
+		enum ex_verdict v = enforce ? EX_V_DENY : EX_V_ALLOW;
+
+		snprintf(policy, sizeof(policy), text, enforce ? "enforce" : "audit");
+		rs = test_compile(policy);
+		f.n_names = 1;
+		ALLOW(ex_judge_app(rs, &f, EX_APP_TLS, a));
+		RECORDED(ex_judge_app(rs, &f, EX_APP_TLS, b), v, "sni-denied");
+		f.n_names = 0;
+		RECORDED(ex_judge_app(rs, &f, EX_APP_TLS, a), v, "address-not-of-name");
+		ex_ruleset_unref(rs);
+	}
+}
+
 static void test_tls_mode(void **state)
 {
 	struct ex_ruleset *rs =
@@ -297,6 +323,7 @@ int main(void)
 		cmocka_unit_test(test_audit_policy_records_and_allows),
 		cmocka_unit_test(test_audit_never_weakens_an_enforcing_policy),
 		cmocka_unit_test(test_audit_does_not_loosen_the_name_binding),
+		cmocka_unit_test(test_audit_records_an_unresolved_server_name),
 		cmocka_unit_test(test_tls_mode),
 		cmocka_unit_test(test_metadata_names_are_refused),
 	};
