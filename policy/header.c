@@ -6,9 +6,12 @@
  */
 #include "policy/header.h"
 
+/* As the proxy compares: to some servers all that is neither letter nor digit is one byte. */
 static char fold(char c)
 {
-	return c == '_' ? '-' : c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+	if ((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'))
+		return c;
+	return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : '-';
 }
 
 static bool is_same(struct ex_span name, const char *other)

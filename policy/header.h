@@ -5,7 +5,7 @@
 
 #include "exeat/util.h"
 
-/* Does the proxy take this header out of requests? Case is ignored, "_" is "-". */
+/* Does the proxy take this header out of requests? Spelled in any way a server may take for it. */
 bool ex_header_is_removed(struct ex_span name);
 
 #endif
