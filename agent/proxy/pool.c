@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
-#include <sys/socket.h>
 
 #include "agent/proxy/pool.h"
 #include "agent/tls/name.h"
@@ -118,16 +117,16 @@ bool ex_pool_take(struct ex_pool *p, const struct ex_pool_key *key, struct ex_si
 {
 	for (size_t i = 0; i < IDLE_MAX; i++) {
 		struct idle *idle = &p->idle[i];
-		char byte;
 
 		if (!is_for(idle, key))
 			continue;
 		ex_timer_stop(p->loop, &idle->timer);
 		idle->used = false;
-		/* What came since the last look: an end, or bytes that would be taken for an
-		 * answer. */
-		if (recv(idle->side.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0 ||
-		    errno != EAGAIN) {
+		/*
+		 * What came since the last look: an end, or bytes that would be taken for an
+		 * answer. Read through TLS, whose session may hold some; its own messages are none.
+		 */
+		if (ex_side_fill(&idle->side) != 0) {
 			ex_side_close(&idle->side, p->loop);
 			continue;
 		}
