@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
+#include <sys/epoll.h>
 
 #include "agent/proxy/pool.h"
 #include "agent/tls/name.h"
@@ -31,11 +32,13 @@ static void drop(struct idle *i)
 	i->used = false;
 }
 
-/* Nothing is expected: the server ended, or says what nobody asked for. */
+/* Nothing is expected but what TLS says for itself: the server ended, or speaks unasked. */
 static void on_event(struct ex_watch *w, uint32_t events)
 {
-	(void)events;
-	drop(ex_container_of(w, struct idle, side.watch));
+	struct idle *i = ex_container_of(w, struct idle, side.watch);
+
+	if ((events & (EPOLLHUP | EPOLLERR)) || ex_side_fill(&i->side) != 0)
+		drop(i);
 }
 
 static void on_timeout(struct ex_timer *t)
