@@ -266,8 +266,8 @@ int ex_child_equip(const struct ex_child *c, struct ex_span ca, struct ex_span b
 /* Every id we have ourselves, as itself: all of them outside containers, some inside. */
 static int format_map(const char *which, char *out, size_t cap)
 {
-	unsigned long inside, outside, count;
-	char path[64];
+	char path[64], line[128], *end;
+	unsigned long inside, count;
 	size_t len = 0;
 	FILE *f;
 
@@ -275,9 +275,14 @@ static int format_map(const char *which, char *out, size_t cap)
 	f = fopen(path, "re");
 	if (!f)
 		return -errno;
-	while (len < cap && fscanf(f, "%lu %lu %lu", &inside, &outside, &count) == 3)
+	/* A line: first id inside, first id outside, how many. */
+	while (len < cap && fgets(line, sizeof(line), f)) {
+		inside = strtoul(line, &end, 10);
+		(void)strtoul(end, &end, 10);
+		count = strtoul(end, &end, 10);
 		len += (size_t)snprintf(out + len, cap - len, "%lu %lu %lu\n", inside, inside,
 					count);
+	}
 	fclose(f);
 	return len && len < cap ? (int)len : -E2BIG;
 }
