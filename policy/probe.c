@@ -163,6 +163,18 @@ static struct ex_span span_of(const char *text)
 	return text[0] ? ex_span_str(text) : (struct ex_span){ 0 };
 }
 
+/* The name may be asked for, and the address told: DNS holds back one that is denied altogether. */
+static struct ex_decision judge_name(const struct ex_ruleset *rs, const struct ex_probe *p,
+				     struct ex_span name)
+{
+	struct ex_decision answer, d = ex_judge_dns(rs, name);
+
+	if (d.verdict != EX_V_ALLOW || p->dst_assumed)
+		return d;
+	answer = ex_judge_answer(rs, &p->dst);
+	return answer.verdict == EX_V_ALLOW ? d : answer;
+}
+
 struct ex_decision ex_probe_judge(const struct ex_ruleset *rs, const struct ex_probe *p,
 				  enum ex_step *ret_step)
 {
@@ -185,7 +197,7 @@ struct ex_decision ex_probe_judge(const struct ex_ruleset *rs, const struct ex_p
 
 	*ret_step = EX_STEP_DNS;
 	if (name.len) {
-		d = ex_judge_dns(rs, name);
+		d = judge_name(rs, p, name);
 		if (d.verdict != EX_V_ALLOW)
 			return d;
 	}

@@ -91,6 +91,12 @@ static void print_request(const struct ex_probe *p)
 			   "gave for the name; --address says which)");
 }
 
+/* A rule says no, rather than none says yes. */
+static bool is_denied_by_rule(const struct ex_decision *d)
+{
+	return d->reason == EX_R_POLICY_DENY || (d->reason == EX_R_DNS_ANSWER_DENIED && d->rule);
+}
+
 static void print_verdict(const struct ex_ruleset *rs, const struct ex_decision *d,
 			  enum ex_step step)
 {
@@ -99,8 +105,7 @@ static void print_verdict(const struct ex_ruleset *rs, const struct ex_decision 
 	(void)printf("verdict:  %s  (%s: %s)\n", d->verdict == EX_V_DENY ? "DENY" : "ALLOW",
 		     ex_reason_word(d->reason), ex_reason_text(d->reason));
 	(void)printf("gate:     %s\n", steps[step]);
-	(void)fputs(d->verdict == EX_V_DENY && d->reason != EX_R_POLICY_DENY ? "nearest:  "
-									     : "rule:     ",
+	(void)fputs(d->verdict == EX_V_DENY && !is_denied_by_rule(d) ? "nearest:  " : "rule:     ",
 		    stdout);
 	ex_tool_print_rule(stdout, rs, d->rule);
 	(void)putchar('\n');
@@ -163,14 +168,14 @@ static void print_edit(const struct ex_ruleset *rs, const struct ex_probe *p,
 	const struct ex_rule_info *info;
 	uint32_t near = nearest_rule(rs, v);
 
-	if (d->verdict != EX_V_DENY || d->reason == EX_R_POLICY_DENY) {
+	if (d->verdict != EX_V_DENY || is_denied_by_rule(d)) {
 		info = ex_ruleset_rule(rs, d->rule);
 		if (info)
 			(void)printf("edit:     remove or narrow %s (%s:%d)\n", info->where,
 				     info->file, info->line);
 		return;
 	}
-	if (d->reason == EX_R_RESERVED_DENY) {
+	if (d->reason == EX_R_RESERVED_DENY || d->reason == EX_R_DNS_ANSWER_DENIED) {
 		(void)puts("edit:     none: no policy can open this address");
 		return;
 	}
