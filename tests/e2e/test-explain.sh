@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# `exeat policy explain` and the live gates agree, verdict and reason, on random requests.
+# SEED=… for others, COUNT=… for more.
+
+# shellcheck source=tests/lib/e2e.sh
+. "$(dirname "$0")/../lib/e2e.sh"
+world_enter "$@"
+world_up
+SEED=${SEED:-4} COUNT=${COUNT:-150}
+TOOL=$CLIENTS/explain.py
+echo "# SEED=$SEED COUNT=$COUNT"
+
+names=(a.explain.test b.explain.test one.wild.explain.test two.wild.explain.test denied.explain.test)
+world_cert explain "${names[@]}" other.test
+names+=('' other.test)
+for i in "${!names[@]}"; do
+	[ -n "${names[i]}" ] || continue
+	world_name "${names[i]}" 203.0.113.$((101 + i))
+	world_name "${names[i]}" 2001:db8:113::$((101 + i))
+done
+world_daemon explain python3 "$TOOL" serve "$WORLD/tls/explain.pem" "$WORLD/tls/explain.key"
+check "the servers are there" world_wait 10 nc -z 2001:db8:113::106 7777
+
+for policy in "$POLICIES"/explain/*.yaml; do
+	name=$(basename "$policy" .yaml)
+	check "$name: the requests are sent" sh -c '"$@" >"$0"' "$WORLD/tmp/$name" \
+		"$EXEAT" run -p "$policy" --log "$WORLD/log/$name" -q -- \
+		python3 "$TOOL" ask "$SEED$((n += 1))" "$COUNT"
+	tap_import "$(python3 "$TOOL" judge "$EXEAT" "$policy" "$WORLD/log/$name" "$SEED$n" "$COUNT" \
+		<"$WORLD/tmp/$name" 2>&1 | sed "s/^\(.*ok - \)/\1$name: /")"
+done
+
+tap_done
