@@ -5,8 +5,10 @@
 #include "agent/audit/command.h"
 #include "agent/gate/prefilter.h"
 #include "agent/gate/probe.h"
+#include "agent/http/http1.h"
 #include "agent/run/run.h"
 #include "exeat/util.h"
+#include "policy/explain.h"
 #include "policy/tool.h"
 
 struct command {
@@ -15,16 +17,24 @@ struct command {
 	const char *help;
 };
 
+static int cmd_policy(int argc, char **argv);
 static int cmd_version(int argc, char **argv);
 
 static const struct command commands[] = {
 	{ "run", ex_cmd_run, "run a command behind both gates" },
-	{ "policy", ex_cmd_policy, "check, explain, test, compare and print policies" },
+	{ "policy", cmd_policy, "check, explain, test, compare and print policies" },
 	{ "audit", ex_cmd_audit, "verify an audit log" },
 	{ "prefilter", ex_cmd_prefilter, "drop denied sources on an uplink (XDP)" },
 	{ "doctor", ex_cmd_doctor, "say what this machine can do, and what is missing" },
 	{ "version", cmd_version, "print the version" },
 };
+
+/* The tools judge what the gates judge: paths in the proxy's normal form. */
+static int cmd_policy(int argc, char **argv)
+{
+	ex_probe_use_normal_form(ex_h1_normalise);
+	return ex_cmd_policy(argc, argv);
+}
 
 static int cmd_version(int argc, char **argv)
 {

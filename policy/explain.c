@@ -154,7 +154,7 @@ static enum ex_failed check_http(const struct ex_ruleset *rs, const struct ex_te
 		return EX_FAILED_HOST;
 	if (m->host && !is_resolved(rs, t, p, p->host))
 		return EX_FAILED_UNRESOLVED;
-	if (!(t->deny ? ex_path_may_mean : ex_path_meets)(m, ex_span_str(p->path)))
+	if (p->malformed || !(t->deny ? ex_path_may_mean : ex_path_meets)(m, ex_span_str(p->path)))
 		return EX_FAILED_PATH;
 	if (m->method && !ex_regex_match(m->method, p->method, strlen(p->method)))
 		return EX_FAILED_METHOD;

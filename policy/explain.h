@@ -6,6 +6,8 @@
 #ifndef EXEAT_POLICY_EXPLAIN_H
 #define EXEAT_POLICY_EXPLAIN_H
 
+#include <sys/types.h>
+
 #include "policy/ruleset.h"
 
 #define EX_PROBE_TEXT    2048
@@ -18,6 +20,7 @@ struct ex_probe {
 	uint8_t proto;
 	uint16_t port;
 	bool tls, http;
+	bool malformed;           /* the gates refuse such a path unjudged */
 	char name[EX_PROBE_TEXT]; /* canonical host name, "" when only an address was given */
 	char sni[EX_PROBE_TEXT];
 	char host[EX_PROBE_TEXT], authority[EX_PROBE_TEXT];
@@ -25,6 +28,13 @@ struct ex_probe {
 	struct ex_header headers[EX_PROBE_HEADERS]; /* point to what the caller keeps */
 	size_t n_headers;
 };
+
+/*
+ * What the gates make of a path before they judge it: the length of its normal form, or -EINVAL
+ * where they refuse it. It is the proxy's, which policy/ does not know; without one, paths are
+ * taken as they are.
+ */
+void ex_probe_use_normal_form(ssize_t (*normalise)(struct ex_span path, char *out, size_t cap));
 
 /*
  * Reads "https://HOST[:PORT]/PATH", "http://...", "HOST:PORT[/udp|/tcp|/sctp]", "IP:PORT",

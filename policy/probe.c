@@ -86,6 +86,29 @@ static const char *set_authority(struct ex_probe *p, char *text, const char **re
 	return set_host(p, text, strlen(text));
 }
 
+static ssize_t (*normal_form)(struct ex_span path, char *out, size_t cap);
+
+void ex_probe_use_normal_form(ssize_t (*normalise)(struct ex_span path, char *out, size_t cap))
+{
+	normal_form = normalise;
+}
+
+/* A path that has no normal form stays as it is, to be shown. */
+static void normalise_path(struct ex_probe *p)
+{
+	char path[EX_PROBE_TEXT];
+	ssize_t n;
+
+	if (!normal_form)
+		return;
+	n = normal_form(ex_span_str(p->path), path, sizeof(path) - 1);
+	p->malformed = n < 0;
+	if (n < 0)
+		return;
+	memcpy(p->path, path, (size_t)n);
+	p->path[n] = '\0';
+}
+
 static const char *parse_url(const char *rest, bool tls, struct ex_probe *p)
 {
 	size_t len = strcspn(rest, "/?#");
@@ -105,6 +128,7 @@ static const char *parse_url(const char *rest, bool tls, struct ex_probe *p)
 	(void)snprintf(p->method, sizeof(p->method), "GET");
 	(void)snprintf(p->path, sizeof(p->path), "%s%s", rest[len] == '/' ? "" : "/", rest + len);
 	p->path[strcspn(p->path, "#")] = '\0';
+	normalise_path(p);
 	wrong = set_authority(p, authority, &port);
 	if (wrong || !port)
 		return wrong;
@@ -207,8 +231,11 @@ struct ex_decision ex_probe_judge(const struct ex_ruleset *rs, const struct ex_p
 		return d;
 	*ret_step = EX_STEP_APP;
 	d = ex_judge_app(rs, &flow, app, p->tls ? req.sni : (struct ex_span){ 0 });
-	if (d.verdict != EX_V_STEER || !p->http)
+	/* of plain HTTP the request is read before it is denied, to answer it */
+	if (!p->http || d.verdict == EX_V_ALLOW || (p->tls && d.verdict != EX_V_STEER))
 		return d;
 	*ret_step = EX_STEP_HTTP;
+	if (p->malformed)
+		return (struct ex_decision){ EX_V_DENY, EX_R_HTTP_MALFORMED, 0 };
 	return ex_judge_http(rs, &flow, &req);
 }

@@ -4,6 +4,7 @@
 #include "policy/tool.h"
 
 #include <netinet/in.h>
+#include <strings.h>
 
 static int usage_error(const char *what)
 {
@@ -16,7 +17,8 @@ static bool add_header(struct ex_probe *p, const char *text)
 	const char *colon = strchr(text, ':');
 	struct ex_header *h = &p->headers[p->n_headers];
 
-	if (!colon || colon == text || p->n_headers == EX_PROBE_HEADERS)
+	if (!colon || colon == text || p->n_headers == EX_PROBE_HEADERS ||
+	    strncasecmp(text, "host:", 5) == 0)
 		return false;
 	h->name = (struct ex_span){ text, (size_t)(colon - text) };
 	h->value = ex_span_str(colon + 1 + strspn(colon + 1, " "));
@@ -48,7 +50,7 @@ static int make_probe(const struct ex_tool *t, struct ex_probe *p)
 	}
 	for (size_t i = 0; i < t->n_headers; i++) {
 		if (!add_header(p, t->headers[i]))
-			return usage_error("-H needs 'NAME: VALUE'");
+			return usage_error("-H needs 'NAME: VALUE', and no Host: that is --to's");
 	}
 	return EX_TOOL_OK;
 }
@@ -177,6 +179,12 @@ static void print_edit(const struct ex_ruleset *rs, const struct ex_probe *p,
 	}
 	if (d->reason == EX_R_RESERVED_DENY || d->reason == EX_R_DNS_ANSWER_DENIED) {
 		(void)puts("edit:     none: no policy can open this address");
+		return;
+	}
+	if (d->reason == EX_R_HTTP_MALFORMED) {
+		(void)puts(
+			"edit:     none: no policy can allow such a path, some servers read another "
+			"one in it");
 		return;
 	}
 	if (!near) {

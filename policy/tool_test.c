@@ -191,6 +191,8 @@ static const char *fill_probe(const struct fixture *f, struct ex_probe *p)
 
 		if (c->kind != EX_NODE_SCALAR)
 			return "has a header that is no text";
+		if (strcasecmp(c->key, "host") == 0)
+			return "has a host of its own, which headers can not change";
 		h->name = ex_span_str(c->key);
 		h->value = (struct ex_span){ c->text, c->len };
 	}

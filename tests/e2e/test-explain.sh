@@ -24,6 +24,7 @@ check "the servers are there" world_wait 10 nc -z 2001:db8:113::106 7777
 
 for policy in "$POLICIES"/explain/*.yaml; do
 	name=$(basename "$policy" .yaml)
+	# shellcheck disable=SC2016 # expands inside
 	check "$name: the requests are sent" sh -c '"$@" >"$0"' "$WORLD/tmp/$name" \
 		"$EXEAT" run -p "$policy" --log "$WORLD/log/$name" -q -- \
 		python3 "$TOOL" ask "$SEED$((n += 1))" "$COUNT"

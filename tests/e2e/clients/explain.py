@@ -26,6 +26,10 @@ HOSTS = {"a.explain.test": 101, "b.explain.test": 102, "one.wild.explain.test": 
          "two.wild.explain.test": 104, "denied.explain.test": 105, "other.test": 107}
 NAMELESS = 106
 PORTS = [80, 443, 8443, 7777]
+PATHS = ["/", "/v1/", "/v1/chat", "/v1/chat?x=1", "/public", "/public?q", "/publication", "/v1"]
+ODD_PATHS = ["/v1/%63hat", "/v1/%2e%2e/public", "/v1/../public", "/v1/./chat", "/v1//chat", "/v1/a%2Fb",
+             "/v1/a%2fb", "/v1/%5C", "/v1/%zz", "/v1/..;/x", "/v1/%C3%A4", "/v1/%c3%a4", "/v1/%C3", "/v1/%00",
+             "/v1/%20", "/v1/x;y", "/v1/?a=../b", "/public?%2F", "/public?_method=PUT", "/v1/\\x"]
 FLOW, QUERY = 20000, 40000  # source ports begin here
 
 
@@ -41,8 +45,7 @@ def make(seed, count):
     while len(made) < count:
         r = {"family": rnd.choice([4, 6]), "port": rnd.choice(PORTS),
              "method": rnd.choice(["GET", "GET", "HEAD", "POST", "PUT"]),
-             "path": rnd.choice(["/", "/v1/", "/v1/chat", "/v1/chat?x=1", "/public", "/public?q",
-                                 "/publication", "/v1"]),
+             "path": rnd.choice(PATHS if rnd.random() < .8 else ODD_PATHS),
              "headers": rnd.choice([[], [], ["X-Tenant: blue"], ["X-Tenant: red"]])}
         r["name"] = rnd.choice(list(HOSTS) + ["", "", ""])
         r["address"] = address(HOSTS.get(r["name"]) or
