@@ -90,12 +90,19 @@ void ex_conn_close(struct ex_conn *c)
 	ex_defer(loop, &c->free_later);
 }
 
-void ex_conn_reset(struct ex_conn *c)
+/* What was broken off must not look like a whole, on either side. */
+static void reset_side(const struct ex_side *s)
 {
 	struct linger off = { .l_onoff = 1, .l_linger = 0 };
 
-	if (c->state != EX_CONN_CLOSED && c->client.fd >= 0)
-		(void)setsockopt(c->client.fd, SOL_SOCKET, SO_LINGER, &off, sizeof(off));
+	if (s->fd >= 0)
+		(void)setsockopt(s->fd, SOL_SOCKET, SO_LINGER, &off, sizeof(off));
+}
+
+void ex_conn_reset(struct ex_conn *c)
+{
+	reset_side(&c->client);
+	reset_side(&c->server);
 	ex_conn_close(c);
 }
 
@@ -253,6 +260,8 @@ static void on_client(struct ex_watch *w, uint32_t events)
 
 	if (events & (EPOLLHUP | EPOLLERR))
 		c->client.hup = true;
+	c->client.broken |= (events & EPOLLERR) != 0; /* reading may show it as an end */
+	c->client.readable |= (events & EPOLLIN) != 0;
 	ex_conn_run(c);
 }
 
@@ -279,6 +288,8 @@ static void on_server(struct ex_watch *w, uint32_t events)
 	}
 	if (events & (EPOLLHUP | EPOLLERR))
 		c->server.hup = true;
+	c->server.broken |= (events & EPOLLERR) != 0;
+	c->server.readable |= (events & EPOLLIN) != 0;
 	ex_conn_run(c);
 }
 

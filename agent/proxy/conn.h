@@ -50,6 +50,8 @@ struct ex_exchange {
 	bool close;        /* the client's connection ends after this exchange */
 	bool server_close; /* and so does the server's */
 	bool used;         /* the server side has carried an exchange */
+	bool reused;       /* the server side was idle before this exchange */
+	bool answered;     /* the server has said something */
 	bool upgrade;      /* the request asked for WebSocket, and may */
 	bool http10;       /* the client speaks HTTP/1.0 */
 	bool req_chunked, res_chunked;

@@ -109,10 +109,22 @@ static void part_from_server(struct ex_conn *c)
 	struct ex_pool_key key = pool_key(c);
 	struct ex_side *s = &c->server;
 
-	if (ex_side_ready(s) && !s->eof && !s->hup && !ex_buf_len(&s->in) && !ex_buf_len(&s->out) &&
-	    c->x.used && !c->x.server_close)
+	if (ex_side_ready(s) && ex_side_is_idle(s) && !ex_buf_len(&s->out) && c->x.used &&
+	    !c->x.server_close)
 		ex_pool_put(c->px->pool, &key, s);
 	ex_conn_linger(c);
+}
+
+/*
+ * A server may end an idle connection just when the request is on its way; then it is sent once
+ * more. Only where that is the same as sending it once (RFC 9110 9.2.1).
+ */
+static bool may_repeat(const struct ex_h1_head *head)
+{
+	return head->framing == EX_H1_NO_BODY && !head->upgrade.len &&
+	       (ex_span_eq(head->method, EX_SPAN("GET")) ||
+		ex_span_eq(head->method, EX_SPAN("HEAD")) ||
+		ex_span_eq(head->method, EX_SPAN("OPTIONS")));
 }
 
 static void begin_exchange(struct ex_conn *c, const struct ex_h1_head *head)
@@ -140,7 +152,8 @@ static void begin_exchange(struct ex_conn *c, const struct ex_h1_head *head)
 	if (c->server.fd < 0 && !c->dialling) {
 		struct ex_pool_key key = pool_key(c);
 
-		if (!ex_pool_take(c->px->pool, &key, &c->server))
+		c->x.reused = may_repeat(head) && ex_pool_take(c->px->pool, &key, &c->server);
+		if (!c->x.reused)
 			r = ex_conn_dial(c);
 	}
 	if (r < 0)
@@ -286,10 +299,35 @@ static void begin_upgraded(struct ex_conn *c)
 		ex_conn_reset(c);
 }
 
+/* The reused connection was over before it said a word: the same request on a new one. */
+static bool repeat(struct ex_conn *c)
+{
+	const struct ex_h1_head *head = ex_h1_head(c->x.req);
+	struct ex_h1 *fresh;
+	char *room;
+	ssize_t n;
+
+	if (!c->x.reused || c->x.answered || ex_h1_new(false, &fresh) < 0)
+		return false;
+	ex_h1_free(c->x.res);
+	c->x.res = fresh;
+	c->x.reused = false;
+	ex_conn_hang_up(c);
+	room = ex_buf_reserve(&c->server.out, EX_H1_WRITE_MAX);
+	n = room ? ex_h1_write_request(head, false, false, room, EX_H1_WRITE_MAX) : -ENOMEM;
+	if (n < 0)
+		return false;
+	ex_buf_commit(&c->server.out, (size_t)n);
+	ex_h1_expect_response_to(c->x.res, head->method);
+	return ex_conn_dial(c) == 0;
+}
+
 static void response_broke(struct ex_conn *c, const char *detail)
 {
 	struct ex_decision d = { EX_V_DENY, EX_R_UPSTREAM_PROTOCOL, 0 };
 
+	if (repeat(c))
+		return;
 	if (c->x.res_head)
 		ex_conn_reset(c); /* the client must not take half a response for a whole */
 	else
@@ -339,6 +377,7 @@ static bool pass_response(struct ex_conn *c)
 		int r = take_response_event(c, ev);
 
 		ex_buf_consume(&c->server.in, used);
+		c->x.answered |= used > 0;
 		if (ev == EX_H1_BAD) {
 			response_broke(c, "the server closed or did not speak HTTP/1.1");
 			return true;
@@ -362,7 +401,7 @@ static bool pass_response(struct ex_conn *c)
 
 static void end_exchange(struct ex_conn *c)
 {
-	bool leftover = ex_buf_len(&c->server.in) > 0 || c->server.eof;
+	bool leftover = !ex_side_is_idle(&c->server);
 
 	/* A server that says more than it was asked would answer the next request with it. */
 	if (leftover || !c->x.req_done)

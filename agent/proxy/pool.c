@@ -7,7 +7,7 @@
 #include "agent/tls/session.h"
 
 #define IDLE_MAX 64
-#define IDLE_MS  10000 /* well below what servers keep an idle connection for */
+#define IDLE_MS  1500 /* servers keep one for 5 s or more, some for 2 s */
 
 struct idle {
 	struct ex_pool *pool;
@@ -37,6 +37,7 @@ static void on_event(struct ex_watch *w, uint32_t events)
 {
 	struct idle *i = ex_container_of(w, struct idle, side.watch);
 
+	i->side.readable = true;
 	if ((events & (EPOLLHUP | EPOLLERR)) || ex_side_fill(&i->side) != 0)
 		drop(i);
 }
@@ -129,7 +130,8 @@ bool ex_pool_take(struct ex_pool *p, const struct ex_pool_key *key, struct ex_si
 		 * What came since the last look: an end, or bytes that would be taken for an
 		 * answer. Read through TLS, whose session may hold some; its own messages are none.
 		 */
-		if (ex_side_fill(&idle->side) != 0) {
+		idle->side.readable = true;
+		if (ex_side_fill(&idle->side) != 0 || !ex_side_is_idle(&idle->side)) {
 			ex_side_close(&idle->side, p->loop);
 			continue;
 		}

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/close_range.h>
+#include <malloc.h>
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
@@ -25,6 +26,7 @@
 #define ACCEPT_BATCH    32
 #define ACCEPT_PAUSE_MS 100 /* after descriptors ran out */
 #define KEEP_ABOVE      64  /* more than the descriptors that are kept */
+#define TRIM_THRESHOLD  (16 * 1024 * 1024)
 #define IPC_BUFFER      (1024 * 1024)
 
 /* The reports of a sanitizer have to reach the terminal. */
@@ -200,6 +202,9 @@ static _Noreturn void proxy_main(const struct ex_proxy_config *config)
 	(void)signal(SIGHUP, SIG_IGN);
 	(void)signal(SIGPIPE, SIG_IGN);
 	px.max_conns = fit_fd_limit();
+	/* Buffers come and go with every wake-up: do not give their memory back each time. */
+	(void)mallopt(M_TRIM_THRESHOLD, TRIM_THRESHOLD);
+	(void)mallopt(M_MMAP_THRESHOLD, TRIM_THRESHOLD);
 	r = build(&px, config);
 	if (r == 0)
 		r = leave_terminal();

@@ -2,6 +2,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sched.h>
 #include <seccomp.h>
 #include <signal.h>
@@ -26,20 +28,26 @@
  * socket can be opened or connected: the parent hands over those that the policy allows.
  */
 static const int allowed[] = {
-	SCMP_SYS(read),           SCMP_SYS(readv),        SCMP_SYS(write),
-	SCMP_SYS(writev),         SCMP_SYS(recvfrom),     SCMP_SYS(recvmsg),
-	SCMP_SYS(accept4),        SCMP_SYS(connect),      SCMP_SYS(shutdown),
-	SCMP_SYS(getsockname),    SCMP_SYS(getpeername),  SCMP_SYS(getsockopt),
-	SCMP_SYS(setsockopt),     SCMP_SYS(splice),       SCMP_SYS(pipe2),
-	SCMP_SYS(fcntl),          SCMP_SYS(epoll_wait),   SCMP_SYS(epoll_pwait),
-	SCMP_SYS(epoll_ctl),      SCMP_SYS(poll),         SCMP_SYS(brk),
-	SCMP_SYS(mmap),           SCMP_SYS(munmap),       SCMP_SYS(mremap),
-	SCMP_SYS(madvise),        SCMP_SYS(futex),        SCMP_SYS(getrandom),
-	SCMP_SYS(clock_gettime),  SCMP_SYS(gettimeofday), SCMP_SYS(getpid),
-	SCMP_SYS(gettid),         SCMP_SYS(tgkill),       SCMP_SYS(rt_sigaction),
-	SCMP_SYS(rt_sigprocmask), SCMP_SYS(rt_sigreturn), SCMP_SYS(restart_syscall),
-	SCMP_SYS(exit),           SCMP_SYS(exit_group),   SCMP_SYS(getuid),
-	SCMP_SYS(geteuid),        SCMP_SYS(getgid),       SCMP_SYS(getegid),
+	SCMP_SYS(read),         SCMP_SYS(readv),
+	SCMP_SYS(write),        SCMP_SYS(writev),
+	SCMP_SYS(recvfrom),     SCMP_SYS(recvmsg),
+	SCMP_SYS(accept4),      SCMP_SYS(shutdown),
+	SCMP_SYS(getsockname),  SCMP_SYS(getpeername),
+	SCMP_SYS(getsockopt),   SCMP_SYS(splice),
+	SCMP_SYS(pipe2),        SCMP_SYS(fcntl),
+	SCMP_SYS(epoll_wait),   SCMP_SYS(epoll_pwait),
+	SCMP_SYS(epoll_ctl),    SCMP_SYS(poll),
+	SCMP_SYS(brk),          SCMP_SYS(mmap),
+	SCMP_SYS(munmap),       SCMP_SYS(mremap),
+	SCMP_SYS(madvise),      SCMP_SYS(futex),
+	SCMP_SYS(getrandom),    SCMP_SYS(clock_gettime),
+	SCMP_SYS(gettimeofday), SCMP_SYS(getpid),
+	SCMP_SYS(gettid),       SCMP_SYS(tgkill),
+	SCMP_SYS(rt_sigaction), SCMP_SYS(rt_sigprocmask),
+	SCMP_SYS(rt_sigreturn), SCMP_SYS(restart_syscall),
+	SCMP_SYS(exit),         SCMP_SYS(exit_group),
+	SCMP_SYS(getuid),       SCMP_SYS(geteuid),
+	SCMP_SYS(getgid),       SCMP_SYS(getegid),
 	SCMP_SYS(sched_yield),
 };
 
@@ -67,6 +75,20 @@ static int allow_sending(scmp_filter_ctx ctx, int last_fd)
 	return r;
 }
 
+/* Others name addresses: source routes and routing headers do. */
+static int allow_options(scmp_filter_ctx ctx)
+{
+	int r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(setsockopt), 2,
+				 SCMP_A1_32(SCMP_CMP_EQ, SOL_SOCKET),
+				 SCMP_A2_32(SCMP_CMP_EQ, SO_LINGER));
+
+	if (r == 0)
+		r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(setsockopt), 2,
+				     SCMP_A1_32(SCMP_CMP_EQ, IPPROTO_TCP),
+				     SCMP_A2_32(SCMP_CMP_EQ, TCP_NODELAY));
+	return r;
+}
+
 /* Memory may change its protection, but never become code. */
 static int allow_mprotect(scmp_filter_ctx ctx)
 {
@@ -85,6 +107,8 @@ static int load_filter(int last_fd)
 		r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, allowed[i], 0);
 	if (r == 0)
 		r = allow_sending(ctx, last_fd);
+	if (r == 0)
+		r = allow_options(ctx);
 	if (r == 0)
 		r = allow_mprotect(ctx);
 	/* Opening a file is refused, not fatal: libraries try it where they can do without. */

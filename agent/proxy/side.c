@@ -71,13 +71,17 @@ int ex_side_fill(struct ex_side *s)
 	ssize_t n;
 	char *to;
 
-	if (!ex_side_ready(s) || s->eof || s->pipe || have >= EX_SIDE_BUF_MAX)
+	if (!ex_side_ready(s) || s->eof || s->pipe || have >= EX_SIDE_BUF_MAX ||
+	    (!s->readable && !s->hup))
 		return 0;
 	room = EX_SIDE_BUF_MAX - have;
 	to = ex_buf_reserve(&s->in, room);
 	if (!to)
 		return -ENOMEM;
 	n = read_some(s, to, room);
+	/* Less than asked for was all; should more have come since, epoll tells. */
+	if (n < 0 || (!s->tls && (size_t)n < room))
+		s->readable = false;
 	if (n == -EAGAIN || n == -EINTR)
 		return 0;
 	if (n < 0)
@@ -125,6 +129,7 @@ int ex_side_handshake(struct ex_side *s)
 	if (r < 0)
 		return r;
 	s->handshaking = false;
+	s->readable = true;
 	s->tls_want = 0;
 	return 1;
 }
@@ -137,6 +142,11 @@ void ex_side_finish(struct ex_side *s)
 	if (s->tls)
 		ex_tls_shutdown(s->tls);
 	(void)shutdown(s->fd, SHUT_WR);
+}
+
+bool ex_side_is_idle(const struct ex_side *s)
+{
+	return !s->eof && !s->hup && !ex_buf_len(&s->in) && (!s->tls || ex_tls_is_idle(s->tls));
 }
 
 static uint32_t interest(const struct ex_side *s)

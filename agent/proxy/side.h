@@ -24,7 +24,8 @@ struct ex_side {
 	struct ex_pipe *feed; /* what is written next, behind out, comes from there */
 	bool connecting;      /* TCP connect under way */
 	bool handshaking;     /* TLS handshake under way */
-	bool eof;             /* the peer will send no more */
+	bool readable; /* there may be something to read: epoll said so, or TLS may hold it */
+	bool eof;      /* the peer will send no more */
 	bool hup;      /* all that will come is in the socket already; epoll has nothing to add */
 	bool broken;   /* it ended by an error, not orderly */
 	bool told;     /* H2: the relay knows that it ended */
@@ -55,6 +56,9 @@ void ex_side_finish(struct ex_side *s);
 
 /* Sets epoll interest from the state of the side. */
 void ex_side_update(struct ex_side *s, struct ex_loop *loop);
+
+/* Nothing of the peer's waits here: not read, not in TLS; what the socket has is unknown. */
+bool ex_side_is_idle(const struct ex_side *s);
 
 static inline bool ex_side_ready(const struct ex_side *s)
 {

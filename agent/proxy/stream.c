@@ -29,6 +29,7 @@ void ex_conn_stop_pipe(struct ex_conn *c, struct ex_side *from, struct ex_side *
 {
 	ex_pipe_put(c->px->pipes, from->pipe);
 	from->pipe = to->feed = NULL;
+	from->readable = true;
 }
 
 static bool pass_pipe(struct ex_conn *c, struct ex_side *from, struct ex_side *to)
@@ -59,8 +60,8 @@ static bool carry(struct ex_conn *c, struct ex_side *from, struct ex_side *to)
 
 static bool pass_end(struct ex_side *from, struct ex_side *to)
 {
-	if (!from->eof || to->finished || !ex_side_ready(to) || ex_buf_len(&from->in) ||
-	    ex_buf_len(&to->out) || from->pipe)
+	if (!from->eof || from->broken || to->finished || !ex_side_ready(to) ||
+	    ex_buf_len(&from->in) || ex_buf_len(&to->out) || from->pipe)
 		return false;
 	ex_side_finish(to);
 	return true;

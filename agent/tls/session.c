@@ -310,6 +310,11 @@ const char *ex_tls_error(const struct ex_tls_session *s)
 	return s->error;
 }
 
+bool ex_tls_is_idle(const struct ex_tls_session *s)
+{
+	return !s->broken && SSL_has_pending(s->ssl) == 0;
+}
+
 bool ex_tls_is_h2(const struct ex_tls_session *s)
 {
 	return s->established && alpn_is(s, EX_SPAN("h2"));

@@ -57,6 +57,8 @@ ssize_t ex_tls_read(struct ex_tls_session *s, void *buf, size_t len, uint32_t *w
 ssize_t ex_tls_write(struct ex_tls_session *s, const void *buf, size_t len, uint32_t *want);
 void ex_tls_shutdown(struct ex_tls_session *s); /* best-effort close_notify, never blocks */
 const char *ex_tls_error(const struct ex_tls_session *s);
+/* Nothing of the peer's is held in the session, read or not: only the socket can have more. */
+bool ex_tls_is_idle(const struct ex_tls_session *s);
 bool ex_tls_is_h2(const struct ex_tls_session *s);
 
 #endif
