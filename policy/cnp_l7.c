@@ -4,6 +4,7 @@
 #include "policy/header.h"
 
 #include <errno.h>
+#include <strings.h>
 
 #define HEADERS_MAX 64
 
@@ -89,6 +90,10 @@ static void check_header(struct ex_decoder *d, const struct ex_node *n, struct e
 {
 	char quoted[EX_QUOTE_TEXT];
 
+	if (name.len == 4 && strncasecmp(name.ptr, "host", 4) == 0)
+		ex_decode_error(d, n, "write host: instead",
+				"the header Host is not matched: the field host is, and binds the "
+				"name to the address");
 	if (ex_header_is_removed(name))
 		ex_decode_error(
 			d, n, "leave it out: it never reaches the server",

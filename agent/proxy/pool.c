@@ -40,6 +40,8 @@ static void on_event(struct ex_watch *w, uint32_t events)
 	i->side.readable = true;
 	if ((events & (EPOLLHUP | EPOLLERR)) || ex_side_fill(&i->side) != 0)
 		drop(i);
+	else
+		ex_side_update(&i->side, i->pool->loop);
 }
 
 static void on_timeout(struct ex_timer *t)

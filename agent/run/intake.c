@@ -23,20 +23,31 @@ static bool is_record(const struct ex_parent *p, const struct ex_audit_record *r
 }
 
 /*
- * A token bucket for each verdict: the workload makes the proxy speak, and must neither fill the
- * disk by it nor hide what it was allowed behind what it was denied.
+ * A token bucket for each kind of record: the workload makes the proxy speak, and must neither fill
+ * the disk by it nor hide what it was allowed behind what it was denied.
  */
-static bool take_token(struct ex_parent *p, enum ex_verdict verdict)
+static bool take_token(struct ex_parent *p, const struct ex_audit_record *rec)
 {
-	struct ex_record_bucket *b = &p->buckets[verdict == EX_V_ALLOW];
-	uint64_t now = ex_loop_now(p->loop), gained = (now - b->filled) * EX_RECORDS_PER_SEC / 1000;
+	static const struct {
+		uint32_t per_second, burst;
+	} rates[] = {
+		[EX_RECORD_DENY] = { 200, 2000 },
+		[EX_RECORD_ALLOW] = { 200, 2000 },
+		[EX_RECORD_REQUEST] = { 20000, 100000 },
+	};
+	enum ex_record_kind kind = rec->verdict != EX_V_ALLOW  ? EX_RECORD_DENY
+				   : rec->app == EX_AUDIT_HTTP ? EX_RECORD_REQUEST
+							       : EX_RECORD_ALLOW;
+	struct ex_record_bucket *b = &p->buckets[kind];
+	uint64_t now = ex_loop_now(p->loop);
+	uint64_t gained = (now - b->filled) * rates[kind].per_second / 1000;
 
 	if (b->filled == 0)
-		gained = EX_RECORDS_BURST;
+		gained = rates[kind].burst;
 	if (gained) {
 		b->filled = now;
-		b->tokens = gained > EX_RECORDS_BURST - b->tokens ? EX_RECORDS_BURST
-								  : b->tokens + (uint32_t)gained;
+		b->tokens = gained > rates[kind].burst - b->tokens ? rates[kind].burst
+								   : b->tokens + (uint32_t)gained;
 	}
 	if (b->tokens == 0)
 		return false;
@@ -64,9 +75,7 @@ int ex_parent_record(struct ex_parent *p, const struct ex_audit_record *rec)
 {
 	if (!is_record(p, rec))
 		return -EBADMSG;
-	/* A request that was let through cost the workload a server's answer: always recorded. */
-	if (!(rec->app == EX_AUDIT_HTTP && rec->verdict == EX_V_ALLOW) &&
-	    !take_token(p, rec->verdict)) {
+	if (!take_token(p, rec)) {
 		p->left_out += p->left_out < UINT32_MAX;
 		return 0;
 	}

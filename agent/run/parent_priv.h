@@ -7,10 +7,13 @@
 #include "agent/core/loop.h"
 #include "agent/run/parent.h"
 
-/* Records a second that the proxy may write, and at once; the workload decides how many there are.
- */
-#define EX_RECORDS_PER_SEC 200
-#define EX_RECORDS_BURST   2000
+/* Records of the proxy, as they are limited. */
+enum ex_record_kind {
+	EX_RECORD_DENY,
+	EX_RECORD_ALLOW,   /* of flows and names */
+	EX_RECORD_REQUEST, /* of requests, which cost the workload a server's answer each */
+	EX_RECORD_KINDS,
+};
 
 struct ex_record_bucket {
 	uint64_t filled; /* ms: when last */
@@ -27,8 +30,8 @@ struct ex_parent {
 	uint8_t spki[EX_IPC_SPKI_MAX];
 	size_t spki_len;
 	bool ready;
-	struct ex_record_bucket buckets[2]; /* denied, allowed */
-	uint32_t left_out;                  /* records that found the bucket empty */
+	struct ex_record_bucket buckets[EX_RECORD_KINDS];
+	uint32_t left_out; /* records that found the bucket empty */
 	bool proxy_gone;
 	bool child_gone;
 };
