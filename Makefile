@@ -119,9 +119,7 @@ $(O)/exeat: $(O)/agent/main.o $(O)/libagent.a $(O)/libpolicy.a
 	$(call msg,LD,$@)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
 
-# ---- tests: a unit test may name extra needs in tests/unit/NAME.mk ----
-# -Wl,--start-group: only what a test uses of the archives is linked, so a policy test does not
-# need a finished agent.
+# ---- tests: only what a test uses of the archives is linked ----
 $(O)/tests/unit/%: $(O)/tests/unit/%.o $(O)/libpolicy.a $(O)/libagent.a
 	$(call msg,LD,$@)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $< $(O)/libagent.a $(O)/libpolicy.a -lcmocka $(LIBS)

@@ -4,7 +4,6 @@
 #include <assert.h>
 #include <errno.h>
 #include <netinet/in.h>
-#include <stdio.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
@@ -366,19 +365,6 @@ void ex_conn_hang_up(struct ex_conn *c)
 
 /* ---- accept ---- */
 
-/* The flow as it was dialled: a steered socket's own name is the original destination. */
-static bool read_flow(struct ex_conn *c, int fd)
-{
-	struct sockaddr_storage own, peer;
-	socklen_t own_len = sizeof(own), peer_len = sizeof(peer);
-
-	c->flow.proto = IPPROTO_TCP;
-	return getsockname(fd, (struct sockaddr *)&own, &own_len) == 0 &&
-	       getpeername(fd, (struct sockaddr *)&peer, &peer_len) == 0 &&
-	       ex_sockaddr_read(&own, &c->flow.dst, &c->flow.port) &&
-	       ex_sockaddr_read(&peer, &c->src, &c->sport);
-}
-
 /*
  * The names are copied: the binding of name and address is the one that held when the workload
  * connected, for as long as the connection lives.
@@ -417,7 +403,9 @@ static struct ex_conn *conn_new(struct ex_proxy *px, int fd)
 	c->free_later.fn = conn_free;
 	ex_side_init(&c->client, on_client);
 	ex_side_init(&c->server, on_server);
-	if (!read_flow(c, fd) || copy_names(c) < 0) {
+	c->flow.proto = IPPROTO_TCP;
+	if (!ex_socket_ends(fd, &c->flow.dst, &c->flow.port, &c->src, &c->sport) ||
+	    copy_names(c) < 0) {
 		free(c->names_text);
 		free(c);
 		return NULL;

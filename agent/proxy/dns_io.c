@@ -297,18 +297,6 @@ static void on_stream_timeout(struct ex_timer *t)
 	stream_close(ex_container_of(t, struct stream, timer));
 }
 
-static bool stream_addresses(struct stream *s)
-{
-	struct sockaddr_storage own, peer;
-	socklen_t own_len = sizeof(own), peer_len = sizeof(peer);
-
-	s->client.proto = IPPROTO_TCP;
-	return getsockname(s->fd, (struct sockaddr *)&own, &own_len) == 0 &&
-	       getpeername(s->fd, (struct sockaddr *)&peer, &peer_len) == 0 &&
-	       ex_sockaddr_read(&own, &s->client.dst, &s->client.dport) &&
-	       ex_sockaddr_read(&peer, &s->client.src, &s->client.sport);
-}
-
 static int stream_new(struct ex_dns_io *io, int fd)
 {
 	struct stream *s;
@@ -323,7 +311,10 @@ static int stream_new(struct ex_dns_io *io, int fd)
 	s->watch.fn = on_stream;
 	s->timer.fn = on_stream_timeout;
 	s->free_later.fn = stream_free;
-	if (!stream_addresses(s) || ex_watch_start(io->px->loop, &s->watch, fd, EPOLLIN) < 0) {
+	s->client.proto = IPPROTO_TCP;
+	if (!ex_socket_ends(fd, &s->client.dst, &s->client.dport, &s->client.src,
+			    &s->client.sport) ||
+	    ex_watch_start(io->px->loop, &s->watch, fd, EPOLLIN) < 0) {
 		free(s);
 		return -EIO;
 	}

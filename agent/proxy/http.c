@@ -127,27 +127,36 @@ static bool may_repeat(const struct ex_h1_head *head)
 		ex_span_eq(head->method, EX_SPAN("OPTIONS")));
 }
 
+/* The head as it goes to the server; what is read next from there answers it. */
+static int send_head(struct ex_conn *c, const struct ex_h1_head *head)
+{
+	char *room = ex_buf_reserve(&c->server.out, EX_H1_WRITE_MAX);
+	ssize_t n = room ? ex_h1_write_request(head, false, c->x.upgrade, room, EX_H1_WRITE_MAX)
+			 : -ENOMEM;
+
+	if (n < 0)
+		return (int)n;
+	ex_buf_commit(&c->server.out, (size_t)n);
+	ex_h1_expect_response_to(c->x.res, head->method);
+	if (c->x.upgrade)
+		ex_h1_expect_upgrade(c->x.res);
+	return 0;
+}
+
 static void begin_exchange(struct ex_conn *c, const struct ex_h1_head *head)
 {
 	struct ex_decision failed = { EX_V_DENY, EX_R_INTERNAL, 0 };
-	char *room = ex_buf_reserve(&c->server.out, EX_H1_WRITE_MAX);
-	ssize_t n;
 	int r = 0;
 
 	c->x.upgrade = head->upgrade.len > 0;
-	n = room ? ex_h1_write_request(head, false, c->x.upgrade, room, EX_H1_WRITE_MAX) : -ENOMEM;
-	if (n < 0) {
+	if (send_head(c, head) < 0) {
 		ex_conn_refuse(c, &failed, NULL);
 		return;
 	}
-	ex_buf_commit(&c->server.out, (size_t)n);
 	c->x.active = true;
 	c->x.close = head->close;
 	c->x.req_chunked = head->framing == EX_H1_CHUNKED;
 	c->x.http10 = head->minor == 0;
-	ex_h1_expect_response_to(c->x.res, head->method);
-	if (c->x.upgrade)
-		ex_h1_expect_upgrade(c->x.res);
 	ex_conn_set_timeout(c, REQUEST_MS);
 	if (c->server.fd < 0 && !c->dialling) {
 		struct ex_pool_key key = pool_key(c);
@@ -274,10 +283,8 @@ static int on_response_head(struct ex_conn *c)
 	if (!c->x.interim) {
 		c->x.res_head = true;
 		c->x.server_close = head.close || head.framing == EX_H1_UNTIL_CLOSE;
-	}
-	if (c->x.http10 && head.framing == EX_H1_CHUNKED)
-		head.framing = EX_H1_UNTIL_CLOSE;
-	if (!c->x.interim) {
+		if (c->x.http10 && head.framing == EX_H1_CHUNKED)
+			head.framing = EX_H1_UNTIL_CLOSE;
 		c->x.close |= c->x.server_close || head.framing == EX_H1_UNTIL_CLOSE;
 		c->x.res_chunked = head.framing == EX_H1_CHUNKED;
 	}
@@ -302,10 +309,7 @@ static void begin_upgraded(struct ex_conn *c)
 /* The reused connection was over before it said a word: the same request on a new one. */
 static bool repeat(struct ex_conn *c)
 {
-	const struct ex_h1_head *head = ex_h1_head(c->x.req);
 	struct ex_h1 *fresh;
-	char *room;
-	ssize_t n;
 
 	if (!c->x.reused || c->x.answered || ex_h1_new(false, &fresh) < 0)
 		return false;
@@ -313,13 +317,7 @@ static bool repeat(struct ex_conn *c)
 	c->x.res = fresh;
 	c->x.reused = false;
 	ex_conn_hang_up(c);
-	room = ex_buf_reserve(&c->server.out, EX_H1_WRITE_MAX);
-	n = room ? ex_h1_write_request(head, false, false, room, EX_H1_WRITE_MAX) : -ENOMEM;
-	if (n < 0)
-		return false;
-	ex_buf_commit(&c->server.out, (size_t)n);
-	ex_h1_expect_response_to(c->x.res, head->method);
-	return ex_conn_dial(c) == 0;
+	return send_head(c, ex_h1_head(c->x.req)) == 0 && ex_conn_dial(c) == 0;
 }
 
 static void response_broke(struct ex_conn *c, const char *detail)

@@ -14,8 +14,7 @@
 #include "agent/run/parent_priv.h"
 
 #define NAMES_MAX 16384
-#define TTL_MAX   86400 /* seconds an address may be known for, whatever is asked */
-#define IPC_BATCH 64    /* messages dealt with per wake-up */
+#define IPC_BATCH 64 /* messages dealt with per wake-up */
 
 /* Nothing opens: its sockets are closed, so the kernel gate finds none to steer to and denies. */
 static void lose_proxy(struct ex_parent *p, const char *why)
@@ -72,11 +71,6 @@ static void on_resolvers(struct ex_watch *w, uint32_t events)
 
 /* ---- events of the kernel gate ---- */
 
-static uint16_t host_order(__be16 port)
-{
-	return ntohs(port);
-}
-
 /*
  * Denied and counted as everything else, but not worth a record: nobody tried anything. Both
  * kernels announce their multicast groups on the link (MLDv2, RFC 3810).
@@ -104,8 +98,8 @@ static void take_event(void *arg, const struct ex_event *ev)
 				       .count = 1,
 				       .src = ev->src,
 				       .dst = ev->dst,
-				       .sport = host_order(ev->sport),
-				       .dport = host_order(ev->dport) };
+				       .sport = ntohs(ev->sport),
+				       .dport = ntohs(ev->dport) };
 
 	/* What is steered is judged, and recorded, by the proxy. */
 	if (ev->type != EX_EV_DENY)

@@ -59,16 +59,27 @@ static int learn(struct ex_parent *p, const struct ex_ipc_learn *msg)
  * The proxy may have only so many requests waiting that every answer has room: when one has not,
  * the proxy does not read, and waiting for it would stop everything here.
  */
-static int answer(struct ex_parent *p, const void *msg, size_t len, int fd)
+static int answer(struct ex_parent *p, const void *msg, size_t len)
 {
-	return ex_ipc_send(p->cfg.ipc, msg, len, fd, false);
+	return ex_ipc_send(p->cfg.ipc, msg, len, -1, false);
 }
 
-static int answer_done(struct ex_parent *p, uint32_t type, uint32_t id, int err, int fd)
+static int answer_learned(struct ex_parent *p, uint32_t id, int err)
 {
-	struct ex_ipc_done done = { .head = { type, id }, .err = err };
+	struct ex_ipc_done done = { .head = { EX_IPC_LEARNED, id }, .err = err };
 
-	return answer(p, &done, sizeof(done), fd);
+	return answer(p, &done, sizeof(done));
+}
+
+/* Hands fd over, or says why there is none; our copy is closed. */
+static int answer_fd(int socket, uint32_t type, uint32_t id, int fd)
+{
+	struct ex_ipc_done done = { .head = { type, id }, .err = fd < 0 ? fd : 0 };
+	int r = ex_ipc_send(socket, &done, sizeof(done), fd, false);
+
+	if (fd >= 0)
+		close(fd);
+	return r;
 }
 
 static int mint(struct ex_parent *p, const struct ex_ipc_mint *msg)
@@ -82,7 +93,7 @@ static int mint(struct ex_parent *p, const struct ex_ipc_mint *msg)
 		minted.err = n < 0 ? n : 0;
 		minted.len = n < 0 ? 0 : (uint32_t)n;
 	}
-	return answer(p, &minted, sizeof(minted), -1);
+	return answer(p, &minted, sizeof(minted));
 }
 
 /* The flow as the parent itself knows it: the proxy's word is not asked. */
@@ -106,16 +117,13 @@ static bool is_workload(const struct ex_netns *ns, const struct ex_ip *ip)
 static int open_udp(struct ex_parent *p, const struct ex_ipc_udp *msg)
 {
 	const struct ex_netns *ns = p->cfg.ns;
-	int fd = -EACCES, r;
+	int fd = -EACCES;
 
 	if (is_workload(ns, &msg->src) && ex_ip_is4(&msg->src) == ex_ip_is4(&msg->dst) &&
 	    msg->sport && msg->dport &&
 	    judge_flow(p, &msg->dst, msg->dport, IPPROTO_UDP).verdict == EX_V_ALLOW)
 		fd = ex_netns_udp(ns, &msg->src, msg->sport, &msg->dst, msg->dport);
-	r = answer_done(p, EX_IPC_UDP_READY, msg->head.id, fd < 0 ? fd : 0, fd);
-	if (fd >= 0)
-		close(fd);
-	return r;
+	return answer_fd(p->cfg.ipc, EX_IPC_UDP_READY, msg->head.id, fd);
 }
 
 /*
@@ -137,21 +145,10 @@ static int open_up(struct ex_parent *p, const struct ex_ipc_dial *msg)
 	return ex_dial(&msg->dst, msg->port, msg->proto, 0);
 }
 
-static int dial(struct ex_parent *p, const struct ex_ipc_dial *msg)
-{
-	int fd = open_up(p, msg);
-	int r = answer_done(p, EX_IPC_DIALLED, msg->head.id, fd < 0 ? fd : 0, fd);
-
-	if (fd >= 0)
-		close(fd);
-	return r;
-}
-
 int ex_parent_take_resolver(struct ex_parent *p, const union ex_ipc_message *msg)
 {
 	const struct ex_ipc_dial *dial = &msg->dial;
-	struct ex_ipc_done done = { .head = { EX_IPC_DIALLED, msg->head.id } };
-	int fd = -EACCES, r;
+	int fd = -EACCES;
 
 	if (msg->head.type != EX_IPC_DIAL)
 		return -EBADMSG;
@@ -163,11 +160,7 @@ int ex_parent_take_resolver(struct ex_parent *p, const union ex_ipc_message *msg
 				     dial->proto == IPPROTO_TCP ? IPPROTO_TCP : IPPROTO_UDP,
 				     s->scope);
 	}
-	done.err = fd < 0 ? fd : 0;
-	r = ex_ipc_send(p->cfg.resolvers, &done, sizeof(done), fd, false);
-	if (fd >= 0)
-		close(fd);
-	return r;
+	return answer_fd(p->cfg.resolvers, EX_IPC_DIALLED, msg->head.id, fd);
 }
 
 static int take_ready(struct ex_parent *p, const struct ex_ipc_ready *msg)
@@ -190,9 +183,9 @@ int ex_parent_take(struct ex_parent *p, const union ex_ipc_message *msg)
 	case EX_IPC_READY:
 		return take_ready(p, &msg->ready);
 	case EX_IPC_DIAL:
-		return dial(p, &msg->dial);
+		return answer_fd(p->cfg.ipc, EX_IPC_DIALLED, msg->head.id, open_up(p, &msg->dial));
 	case EX_IPC_LEARN:
-		return answer_done(p, EX_IPC_LEARNED, msg->head.id, learn(p, &msg->learn), -1);
+		return answer_learned(p, msg->head.id, learn(p, &msg->learn));
 	case EX_IPC_MINT:
 		return mint(p, &msg->mint);
 	case EX_IPC_UDP:
