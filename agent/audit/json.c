@@ -10,9 +10,46 @@ void ex_json_init(struct ex_json *j, char *out, size_t cap)
 	*j = (struct ex_json){ .out = out, .cap = cap };
 }
 
+void ex_json_init_growing(struct ex_json *j, size_t max)
+{
+	*j = (struct ex_json){ .max = max };
+}
+
+void ex_json_wipe(struct ex_json *j)
+{
+	size_t max = j->max;
+
+	if (max)
+		free(j->out);
+	*j = (struct ex_json){ .max = max };
+}
+
+static bool has_room(struct ex_json *j, size_t len)
+{
+	size_t cap = j->cap ? j->cap : 512;
+	char *out;
+
+	if (len <= j->cap - j->len)
+		return true;
+	if (len > j->max || j->len > j->max - len)
+		return false;
+	while (cap < j->len + len)
+		cap *= 2;
+	if (cap > j->max)
+		cap = j->max;
+	out = realloc(j->out, cap);
+	if (!out)
+		return false;
+	j->out = out;
+	j->cap = cap;
+	return true;
+}
+
 static void put(struct ex_json *j, const char *s, size_t len)
 {
-	if (j->full || len > j->cap - j->len) {
+	if (!len)
+		return;
+	if (j->full || !has_room(j, len)) {
 		j->full = true;
 		return;
 	}
@@ -126,6 +163,23 @@ void ex_json_number(struct ex_json *j, const char *key, uint64_t value)
 
 	put_key(j, key);
 	put(j, text, (size_t)n);
+	j->comma = true;
+}
+
+void ex_json_text(struct ex_json *j, const char *key, const char *value)
+{
+	ex_json_string(j, key, ex_span_str(value));
+}
+
+void ex_json_bool(struct ex_json *j, const char *key, bool value)
+{
+	ex_json_raw(j, key, value ? EX_SPAN("true") : EX_SPAN("false"));
+}
+
+void ex_json_raw(struct ex_json *j, const char *key, struct ex_span value)
+{
+	put_key(j, key);
+	put(j, value.ptr, value.len);
 	j->comma = true;
 }
 
