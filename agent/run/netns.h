@@ -37,17 +37,4 @@ EX_MUST_CHECK int ex_netns_wire(struct ex_netns *ns, pid_t pid);
 /* The last step, when both gates stand: links up, then the workload's routes. */
 EX_MUST_CHECK int ex_netns_open(struct ex_netns *ns, pid_t pid);
 
-/*
- * The listening sockets of the gateway namespace, by enum ex_sock; -1 where the family is missing.
- * Transparent: they accept any destination address.
- */
-EX_MUST_CHECK int ex_netns_listen(const struct ex_netns *ns, int ret[static EX_SOCK_MAX]);
-
-/*
- * A socket of the gateway namespace that speaks as dst:dport and only to src:sport, the workload.
- * fd or negative errno.
- */
-EX_MUST_CHECK int ex_netns_udp(const struct ex_netns *ns, const struct ex_ip *src, uint16_t sport,
-			       const struct ex_ip *dst, uint16_t dport);
-
 #endif

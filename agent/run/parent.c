@@ -1,114 +1,69 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
-#include <netinet/in.h>
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 
-#include "agent/core/ipc.h"
 #include "agent/core/log.h"
-#include "agent/core/loop.h"
-#include "agent/dns/names.h"
 #include "agent/gate/gate.h"
-#include "agent/run/parent_priv.h"
+#include "agent/run/parent.h"
 
-#define NAMES_MAX 16384
-#define IPC_BATCH 64 /* messages dealt with per wake-up */
+struct ex_parent {
+	struct ex_loop *loop;
+	struct ex_keeper *keeper;
+	struct ex_gate *gate;
+	struct ex_audit *audit;
+	const struct ex_child *child;
+	struct ex_watch events, signals;
+	int signal_fd;
+	bool proxy_gone;
+	bool child_gone;
+	bool waiting; /* for the proxy to be ready */
+};
 
-/* Nothing opens: its sockets are closed, so the kernel gate finds none to steer to and denies. */
-static void lose_proxy(struct ex_parent *p, const char *why)
+/* ---- what the keeper says ---- */
+
+static void on_ready(void *arg)
 {
-	if (p->proxy_gone)
-		return;
-	p->proxy_gone = true;
-	ex_watch_stop(p->loop, &p->ipc);
-	ex_watch_stop(p->loop, &p->resolvers);
-	kill(p->cfg.proxy, SIGKILL);
-	ex_error("the proxy %s: everything that needs it is refused from now on", why);
-	if (!p->ready)
+	struct ex_parent *p = arg;
+
+	if (p->waiting)
 		ex_loop_quit(p->loop);
 }
 
-static void on_ipc(struct ex_watch *w, uint32_t events)
+static void on_lost(void *arg, const char *why)
 {
-	struct ex_parent *p = ex_container_of(w, struct ex_parent, ipc);
-	union ex_ipc_message msg;
+	struct ex_parent *p = arg;
 
-	(void)events;
-	for (int i = 0; i < IPC_BATCH; i++) {
-		ssize_t n = ex_ipc_receive(p->cfg.ipc, &msg, NULL);
-
-		if (n == -EAGAIN)
-			return;
-		if (n == 0) {
-			lose_proxy(p, "ended");
-			return;
-		}
-		if (n < 0 || ex_parent_take(p, &msg) < 0) {
-			lose_proxy(p, "sent what it must not and was ended");
-			return;
-		}
-		if (!p->child_gone && p->ready && msg.head.type == EX_IPC_READY)
-			ex_loop_quit(p->loop); /* ex_parent_wait_ready() waits for this */
-	}
+	p->proxy_gone = true;
+	ex_error("the proxy %s: everything that needs it is refused from now on", why);
+	if (p->waiting)
+		ex_loop_quit(p->loop);
 }
 
-static void on_resolvers(struct ex_watch *w, uint32_t events)
+static void on_record(void *arg, const struct ex_ruleset *rs, const struct ex_audit_record *rec)
 {
-	struct ex_parent *p = ex_container_of(w, struct ex_parent, resolvers);
-	union ex_ipc_message msg;
-	ssize_t n = ex_ipc_receive(p->cfg.resolvers, &msg, NULL);
+	struct ex_parent *p = arg;
 
-	(void)events;
-	if (n == -EAGAIN)
-		return;
-	if (n == 0)
-		ex_watch_stop(p->loop, &p->resolvers);
-	else if (n < 0 || ex_parent_take_resolver(p, &msg) < 0)
-		lose_proxy(p, "sent what it must not and was ended");
+	(void)rs;
+	if (p->audit)
+		ex_audit_write(p->audit, rec);
 }
+
+static const struct ex_keeper_ops keeper_ops = {
+	.ready = on_ready,
+	.lost = on_lost,
+	.record = on_record,
+};
 
 /* ---- events of the kernel gate ---- */
-
-/*
- * Denied and counted as everything else, but not worth a record: nobody tried anything. Both
- * kernels announce their multicast groups on the link (MLDv2, RFC 3810).
- */
-static bool is_chatter(const struct ex_event *ev)
-{
-	static const struct ex_ip routers = { .b = { 0xff, 0x02, [15] = 0x16 } };
-
-	/* The last words on a connection that was ended here: its rule is known, its socket gone.
-	 */
-	if (ev->reason == EX_R_NO_FLOW && ev->proto == IPPROTO_TCP && ev->rule)
-		return true;
-	return ev->proto == IPPROTO_ICMPV6 && ex_ip_eq(&ev->dst, &routers);
-}
 
 static void take_event(void *arg, const struct ex_event *ev)
 {
 	struct ex_parent *p = arg;
-	struct ex_audit_record rec = { .app = EX_AUDIT_L4,
-				       .gate = EX_AUDIT_KERNEL,
-				       .verdict = ev->verdict,
-				       .proto = ev->proto,
-				       .reason = ev->reason,
-				       .rule = ev->rule,
-				       .count = 1,
-				       .src = ev->src,
-				       .dst = ev->dst,
-				       .sport = ntohs(ev->sport),
-				       .dport = ntohs(ev->dport) };
 
-	/* What is steered is judged, and recorded, by the proxy. */
-	if (ev->type != EX_EV_DENY)
-		return;
-	/* Left out were denials of anything: they are not this one's. */
-	p->left_out += ev->suppressed;
-	ex_parent_record_left_out(p);
-	if (!is_chatter(ev))
-		ex_audit_write(p->cfg.audit, &rec);
+	ex_keeper_take_event(p->keeper, ev);
 }
 
 static void on_events(struct ex_watch *w, uint32_t events)
@@ -116,25 +71,18 @@ static void on_events(struct ex_watch *w, uint32_t events)
 	struct ex_parent *p = ex_container_of(w, struct ex_parent, events);
 
 	(void)events;
-	if (ex_gate_events_drain(p->cfg.gate, take_event, p) < 0)
+	if (ex_gate_events_drain(p->gate, take_event, p) < 0)
 		ex_debug("cannot read the events of the kernel gate");
 }
 
 /* ---- signals ---- */
 
-static void reap(struct ex_parent *p)
+static void look_for_end(struct ex_parent *p)
 {
-	int status;
-	pid_t pid;
-
-	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
-		if (pid == p->cfg.proxy)
-			lose_proxy(p, "ended");
-		if (pid == p->cfg.child->pid) {
-			p->child_gone = true;
-			ex_loop_quit(p->loop);
-		}
-	}
+	if (p->child_gone || waitpid(p->child->pid, NULL, WNOHANG) != p->child->pid)
+		return;
+	p->child_gone = true;
+	ex_loop_quit(p->loop);
 }
 
 static void on_signal(struct ex_watch *w, uint32_t events)
@@ -145,9 +93,9 @@ static void on_signal(struct ex_watch *w, uint32_t events)
 	(void)events;
 	while (read(p->signal_fd, &si, sizeof(si)) == (ssize_t)sizeof(si)) {
 		if (si.ssi_signo == SIGCHLD)
-			reap(p);
+			look_for_end(p);
 		else
-			kill(p->cfg.child->pid, (int)si.ssi_signo); /* its init passes it on */
+			kill(p->child->pid, (int)si.ssi_signo); /* its init passes it on */
 	}
 }
 
@@ -158,7 +106,7 @@ static int watch_signals(struct ex_parent *p)
 	sigset_t set;
 
 	/* From a terminal the last two go to the command as well, whose matter they are. */
-	if (!p->cfg.child->own_session) {
+	if (!p->child->own_session) {
 		n -= 2;
 		(void)signal(SIGINT, SIG_IGN);
 		(void)signal(SIGQUIT, SIG_IGN);
@@ -177,34 +125,19 @@ static int watch_signals(struct ex_parent *p)
 
 /* ---- life ---- */
 
-int ex_parent_new(const struct ex_parent_config *config, struct ex_parent **ret)
+int ex_parent_new(struct ex_parent **ret)
 {
 	struct ex_parent *p = calloc(1, sizeof(*p));
 	int r;
 
 	if (!p)
 		return -ENOMEM;
-	p->cfg = *config;
 	p->signal_fd = -1;
-	p->ipc.fn = on_ipc;
-	p->resolvers.fn = on_resolvers;
-	p->events.fn = on_events;
-	p->signals.fn = on_signal;
+	p->events = (struct ex_watch){ .fd = -1, .fn = on_events };
+	p->signals = (struct ex_watch){ .fd = -1, .fn = on_signal };
 	r = ex_loop_new(&p->loop);
-	if (r == 0)
-		r = ex_names_new(NAMES_MAX, &p->names);
-	if (r == 0)
-		r = ex_name_classes_new(config->rs, &p->classes);
-	if (r == 0)
-		r = watch_signals(p);
-	if (r == 0)
-		r = ex_watch_start(p->loop, &p->ipc, config->ipc, EPOLLIN);
-	if (r == 0)
-		r = ex_watch_start(p->loop, &p->resolvers, config->resolvers, EPOLLIN);
-	if (r == 0)
-		r = ex_watch_start(p->loop, &p->events, ex_gate_events_fd(config->gate), EPOLLIN);
 	if (r < 0) {
-		ex_parent_free(p);
+		free(p);
 		return r;
 	}
 	*ret = p;
@@ -215,21 +148,51 @@ void ex_parent_free(struct ex_parent *p)
 {
 	if (!p)
 		return;
-	ex_name_classes_free(p->classes);
-	ex_names_free(p->names);
+	ex_keeper_free(p->keeper);
 	ex_loop_free(p->loop);
 	if (p->signal_fd >= 0)
 		close(p->signal_fd);
 	free(p);
 }
 
+int ex_parent_keep(struct ex_parent *p, struct ex_keeper_config *config, struct ex_ruleset *rs)
+{
+	config->loop = p->loop;
+	config->ops = &keeper_ops;
+	config->arg = p;
+	return ex_keeper_new(config, rs, -1, &p->keeper);
+}
+
+struct ex_keeper *ex_parent_keeper(struct ex_parent *p)
+{
+	return p->keeper;
+}
+
+int ex_parent_watch(struct ex_parent *p, struct ex_gate *gate, struct ex_audit *audit,
+		    const struct ex_child *child)
+{
+	int r;
+
+	p->gate = gate;
+	p->audit = audit;
+	p->child = child;
+	r = watch_signals(p);
+	if (r == 0)
+		r = ex_watch_start(p->loop, &p->events, ex_gate_events_fd(gate), EPOLLIN);
+	return r;
+}
+
 int ex_parent_wait_ready(struct ex_parent *p)
 {
-	int r = p->ready || p->child_gone ? 0 : ex_loop_run(p->loop);
+	int r = 0;
 
+	p->waiting = true;
+	if (!p->proxy_gone && !p->child_gone && !ex_keeper_is_ready(p->keeper))
+		r = ex_loop_run(p->loop);
+	p->waiting = false;
 	if (r < 0)
 		return r;
-	return p->ready && !p->proxy_gone && !p->child_gone ? 0 : -EPIPE;
+	return ex_keeper_is_ready(p->keeper) && !p->child_gone ? 0 : -EPIPE;
 }
 
 int ex_parent_run(struct ex_parent *p)
@@ -241,9 +204,7 @@ int ex_parent_run(struct ex_parent *p)
 	if (r < 0)
 		return r;
 	/* What was judged before the command ended has been sent already. */
-	if (!p->proxy_gone)
-		on_ipc(&p->ipc, 0);
 	on_events(&p->events, 0);
-	ex_parent_record_left_out(p);
-	return ex_child_exit_status(p->cfg.child);
+	ex_keeper_drain(p->keeper);
+	return ex_child_exit_status(p->child);
 }

@@ -1,36 +1,31 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The privileged parent while the command runs: answers the proxy (ipc.h), writes the audit records
- * of both gates, passes signals on, and notices the end of the command and of the proxy.
+ * The privileged parent of a run: one loop, on which the keeper of the proxy, the signals, the end
+ * of the command and the events of the kernel gate are looked after.
  */
 #ifndef EXEAT_AGENT_RUN_PARENT_H
 #define EXEAT_AGENT_RUN_PARENT_H
 
 #include "agent/audit/audit.h"
-#include "agent/dns/resolver.h"
+#include "agent/keeper/keeper.h"
 #include "agent/run/child.h"
-#include "agent/run/netns.h"
 
-struct ex_ca;
-struct ex_gate;
 struct ex_parent;
 
-struct ex_parent_config { /* all borrowed */
-	struct ex_ruleset *rs;
-	struct ex_gate *gate;
-	struct ex_ca *ca;
-	struct ex_audit *audit;
-	const struct ex_netns *ns;
-	const struct ex_child *child;
-	pid_t proxy;
-	int ipc;       /* this end of the proxy's socket */
-	int resolvers; /* and of the one for sockets to the resolvers */
-	const struct ex_resolver_server *servers;
-	size_t n_servers;
-};
-
-EX_MUST_CHECK int ex_parent_new(const struct ex_parent_config *config, struct ex_parent **ret);
+EX_MUST_CHECK int ex_parent_new(struct ex_parent **ret);
 void ex_parent_free(struct ex_parent *p);
+
+/*
+ * Makes the keeper, which starts the proxy; loop, ops and arg of config are set here. The keeper is
+ * the parent's, and lives as long.
+ */
+EX_MUST_CHECK int ex_parent_keep(struct ex_parent *p, struct ex_keeper_config *config,
+				 struct ex_ruleset *rs);
+struct ex_keeper *ex_parent_keeper(struct ex_parent *p);
+
+/* Both gates stand: from now on their records are written, and signals go to the command. */
+EX_MUST_CHECK int ex_parent_watch(struct ex_parent *p, struct ex_gate *gate, struct ex_audit *audit,
+				  const struct ex_child *child);
 
 /* Serves until the proxy says that it is ready: 0, or -EPIPE when it ended instead. */
 EX_MUST_CHECK int ex_parent_wait_ready(struct ex_parent *p);

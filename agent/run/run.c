@@ -15,8 +15,8 @@
 #include "agent/core/log.h"
 #include "agent/gate/gate.h"
 #include "agent/proxy/datagram.h"
-#include "agent/proxy/proxy.h"
 #include "agent/run/mounts.h"
+#include "agent/run/netns.h"
 #include "agent/run/options.h"
 #include "agent/run/parent.h"
 #include "agent/run/run.h"
@@ -31,9 +31,6 @@ struct run {
 	struct ex_identity id;
 	struct ex_netns ns;
 	struct ex_ruleset *rs;
-	struct ex_proxy_config proxy;
-	pid_t proxy_pid;
-	int ipc[2];
 	char *sockets;
 	struct ex_child child;
 	char *roots;
@@ -140,17 +137,21 @@ static int find_resolvers(struct run *run)
 
 static int start_proxy(struct run *run)
 {
-	int r = ex_netns_listen(&run->ns, run->proxy.sockets);
+	struct ex_keeper_config cfg = { .gw = { .outer = run->ns.outer,
+						.netns = run->ns.gateway,
+						.v6 = run->ns.v6,
+						.ip4 = run->ns.ip4,
+						.ip6 = run->ns.ip6 },
+					.dial = ex_dial_from_outer,
+					.servers = run->opt.dns,
+					.n_servers = run->opt.n_dns,
+					.roots = { run->roots, run->roots_len },
+					.uid = PROXY_UID_BASE + (uid_t)getpid() };
+	int r = ex_parent_new(&run->parent);
 
-	if (r < 0)
-		return fail("cannot listen in the gateway namespace", r);
-	run->proxy.rs = run->rs;
-	run->proxy.servers = run->opt.dns;
-	run->proxy.n_servers = run->opt.n_dns;
-	run->proxy.roots = (struct ex_span){ run->roots, run->roots_len };
-	run->proxy.uid = PROXY_UID_BASE + (uid_t)getpid();
-	run->proxy_pid = ex_proxy_start(&run->proxy, run->ipc);
-	return run->proxy_pid < 0 ? fail("cannot start the proxy", run->proxy_pid) : 0;
+	if (r == 0)
+		r = ex_parent_keep(run->parent, &cfg, run->rs);
+	return r < 0 ? fail("cannot start the proxy", r) : 0;
 }
 
 static int start_child(struct run *run)
@@ -174,18 +175,10 @@ static int fill_gate(struct run *run)
 				  .ip6 = run->ns.ip6,
 				  .gw4 = run->ns.gw4,
 				  .gw6 = run->ns.gw6 };
-	struct ex_tables tables = { 0 };
-	int r = ex_emit(run->rs, &tables);
 
 	memcpy(ep.mac, run->ns.mac, 6);
 	memcpy(ep.gw_mac, run->ns.gw_mac, 6);
-	for (size_t i = 0; i < EX_SOCK_MAX && r == 0; i++)
-		if (run->proxy.sockets[i] >= 0)
-			r = ex_gate_set_socket(run->gate, (enum ex_sock)i, run->proxy.sockets[i]);
-	if (r == 0)
-		r = ex_gate_publish(run->gate, run->ns.ifindex, &ep, &tables);
-	ex_tables_done(&tables);
-	return r;
+	return ex_keeper_publish(ex_parent_keeper(run->parent), run->gate, run->ns.ifindex, &ep);
 }
 
 static int attach_gate(struct run *run)
@@ -206,10 +199,6 @@ static int start_gate(struct run *run)
 		r = fill_gate(run);
 	if (r == 0)
 		r = attach_gate(run);
-	/* The proxy has its own: when it dies, the sockets are gone and the gate denies. */
-	for (size_t i = 0; i < EX_SOCK_MAX; i++)
-		if (run->proxy.sockets[i] >= 0)
-			close(EX_TAKE_FD(run->proxy.sockets[i]));
 	return r < 0 ? fail("cannot set up the kernel gate", r) : 0;
 }
 
@@ -225,6 +214,7 @@ static int equip_child(struct run *run)
 	r = ex_ca_new(30, &run->ca);
 	if (r < 0)
 		return fail("cannot make a certificate authority", r);
+	ex_keeper_set_ca(ex_parent_keeper(run->parent), run->ca);
 	r = ex_trust_bundle((struct ex_span){ run->roots, run->roots_len }, ex_ca_pem(run->ca),
 			    &bundle, &bundle_len);
 	if (r < 0)
@@ -274,20 +264,9 @@ static int start_audit(struct run *run)
 	return ex_audit_new(&o, &run->audit);
 }
 
-static int start_parent(struct run *run)
+static int wait_for_proxy(struct run *run)
 {
-	struct ex_parent_config cfg = { .rs = run->rs,
-					.gate = run->gate,
-					.ca = run->ca,
-					.audit = run->audit,
-					.ns = &run->ns,
-					.child = &run->child,
-					.proxy = run->proxy_pid,
-					.ipc = run->ipc[0],
-					.resolvers = run->ipc[1],
-					.servers = run->opt.dns,
-					.n_servers = run->opt.n_dns };
-	int r = ex_parent_new(&cfg, &run->parent);
+	int r = ex_parent_watch(run->parent, run->gate, run->audit, &run->child);
 
 	if (r == 0)
 		r = ex_parent_wait_ready(run->parent);
@@ -339,7 +318,7 @@ static int set_up(struct run *run)
 	if (r == 0)
 		r = start_audit(run);
 	if (r == 0)
-		r = start_parent(run);
+		r = wait_for_proxy(run);
 	if (r < 0)
 		return r;
 	r = ex_netns_open(&run->ns, run->child.pid);
@@ -353,11 +332,9 @@ static void tear_down(struct run *run)
 {
 	if (run->child.pid > 0)
 		kill(run->child.pid, SIGKILL);
-	if (run->proxy_pid > 0)
-		kill(run->proxy_pid, SIGKILL);
+	ex_parent_free(run->parent);
 	while (wait(NULL) > 0)
 		;
-	ex_parent_free(run->parent);
 	ex_audit_free(run->audit);
 	ex_gate_free(run->gate);
 	ex_ca_free(run->ca);
@@ -370,7 +347,7 @@ static void tear_down(struct run *run)
 
 int ex_cmd_run(int argc, char **argv)
 {
-	struct run run = { .ns = { .outer = -1, .gateway = -1 }, .log_fd = -1, .ipc = { -1, -1 } };
+	struct run run = { .ns = { .outer = -1, .gateway = -1 }, .log_fd = -1 };
 	int r = ex_run_options_parse(argc, argv, &run.opt);
 	int status = 125;
 

@@ -4,43 +4,41 @@
 #include <errno.h>
 #include <netinet/in.h>
 
-#include "agent/dns/names.h"
-#include "agent/gate/gate.h"
-#include "agent/run/dial.h"
-#include "agent/run/parent_priv.h"
+#include "agent/keeper/keeper_priv.h"
+#include "agent/tls/ca.h"
 
 #define TTL_MAX       86400  /* seconds an address may be known for, whatever is asked */
 #define DIAL_LATER_MS 180000 /* idle time and head of a request, before the server is dialled */
 
 /* The class of one address under all its names, in the kernel before anyone hears of it. */
-static int learn_address(struct ex_parent *p, const struct ex_ip *ip, struct ex_span name,
+static int learn_address(struct ex_keeper *k, const struct ex_ip *ip, struct ex_span name,
 			 uint64_t ttl_ms)
 {
 	struct ex_span names[EX_NAMES_PER_ADDR_MAX];
-	uint64_t now = ex_loop_now(p->loop);
+	uint64_t now = ex_loop_now(k->cfg.loop);
 	struct ex_tables fresh = { 0 };
 	uint32_t klass = 0;
 	size_t n;
 	int r;
 
-	if (ex_judge_answer(p->cfg.rs, ip).verdict != EX_V_ALLOW)
+	if (ex_judge_answer(k->rs, ip).verdict != EX_V_ALLOW)
 		return -EACCES;
 	/* A connection lives on the binding it began with, and may dial a little later. */
-	r = ex_names_add(p->names, ip, name, now, ttl_ms + DIAL_LATER_MS);
+	r = ex_names_add(k->names, ip, name, now, ttl_ms + DIAL_LATER_MS);
 	if (r < 0)
 		return r;
-	if (!ex_name_selects(p->cfg.rs, ip))
+	if (!ex_name_selects(k->rs, ip))
 		return 0; /* known by what it is: a name gives it nothing */
-	n = ex_names_of(p->names, ip, now, names, EX_NAMES_PER_ADDR_MAX);
-	r = ex_name_class(p->classes, names, n, &klass, &fresh);
+	n = ex_names_of(k->names, ip, now, names, EX_NAMES_PER_ADDR_MAX);
+	r = ex_name_class(k->classes, names, n, &klass, &fresh);
 	if (r < 0 || klass == 0) /* 0: the name may be asked for, but no rule leads to it */
 		return r;
 	if (fresh.n_rules)
-		r = ex_gate_add_class(p->cfg.gate, p->cfg.ns->ifindex, &fresh);
-	return r < 0 ? r : ex_gate_learn(p->cfg.gate, p->cfg.ns->ifindex, ip, klass, ttl_ms);
+		r = ex_gate_add_class(k->gate, k->ifindex, &fresh);
+	return r < 0 ? r : ex_gate_learn(k->gate, k->ifindex, ip, klass, ttl_ms);
 }
 
-static int learn(struct ex_parent *p, const struct ex_ipc_learn *msg)
+static int learn(struct ex_keeper *k, const struct ex_ipc_learn *msg)
 {
 	struct ex_span name = ex_ipc_name_get(&msg->name);
 	uint32_t ttl = msg->ttl < TTL_MAX ? msg->ttl : TTL_MAX;
@@ -48,10 +46,10 @@ static int learn(struct ex_parent *p, const struct ex_ipc_learn *msg)
 
 	if (!name.len || msg->n_addrs > EX_IPC_ADDRS_MAX)
 		return -EINVAL;
-	if (ex_judge_dns(p->cfg.rs, name).verdict != EX_V_ALLOW)
+	if (ex_judge_dns(k->rs, name).verdict != EX_V_ALLOW)
 		return -EACCES;
 	for (uint32_t i = 0; i < msg->n_addrs && r == 0; i++)
-		r = learn_address(p, &msg->addrs[i], name, (uint64_t)ttl * 1000);
+		r = learn_address(k, &msg->addrs[i], name, (uint64_t)ttl * 1000);
 	return r;
 }
 
@@ -59,16 +57,16 @@ static int learn(struct ex_parent *p, const struct ex_ipc_learn *msg)
  * The proxy may have only so many requests waiting that every answer has room: when one has not,
  * the proxy does not read, and waiting for it would stop everything here.
  */
-static int answer(struct ex_parent *p, const void *msg, size_t len)
+static int answer(struct ex_worker *w, const void *msg, size_t len)
 {
-	return ex_ipc_send(p->cfg.ipc, msg, len, -1, false);
+	return ex_ipc_send(w->ipc, msg, len, -1, false);
 }
 
-static int answer_learned(struct ex_parent *p, uint32_t id, int err)
+static int answer_learned(struct ex_worker *w, uint32_t id, int err)
 {
 	struct ex_ipc_done done = { .head = { EX_IPC_LEARNED, id }, .err = err };
 
-	return answer(p, &done, sizeof(done));
+	return answer(w, &done, sizeof(done));
 }
 
 /* Hands fd over, or says why there is none; our copy is closed. */
@@ -82,48 +80,43 @@ static int answer_fd(int socket, uint32_t type, uint32_t id, int fd)
 	return r;
 }
 
-static int mint(struct ex_parent *p, const struct ex_ipc_mint *msg)
+static int mint(struct ex_worker *w, const struct ex_ipc_mint *msg)
 {
 	struct ex_ipc_minted minted = { .head = { EX_IPC_MINTED, msg->head.id }, .err = -EACCES };
 	struct ex_span name = ex_ipc_name_get(&msg->name);
 	int n;
 
-	if (name.len && ex_ruleset_intercepts(p->cfg.rs, name)) {
-		n = ex_ca_sign(p->cfg.ca, name, p->spki, p->spki_len, minted.der);
+	if (name.len && ex_ruleset_intercepts(w->keeper->rs, name)) {
+		n = ex_ca_sign(w->keeper->cfg.ca, name, w->spki, w->spki_len, minted.der);
 		minted.err = n < 0 ? n : 0;
 		minted.len = n < 0 ? 0 : (uint32_t)n;
 	}
-	return answer(p, &minted, sizeof(minted));
+	return answer(w, &minted, sizeof(minted));
 }
 
 /* The flow as the parent itself knows it: the proxy's word is not asked. */
-static struct ex_decision judge_flow(struct ex_parent *p, const struct ex_ip *dst, uint16_t port,
+static struct ex_decision judge_flow(struct ex_keeper *k, const struct ex_ip *dst, uint16_t port,
 				     uint8_t proto)
 {
 	struct ex_span names[EX_NAMES_PER_ADDR_MAX];
 	struct ex_flow flow = { .dst = *dst, .port = port, .proto = proto, .names = names };
 
 	flow.n_names =
-		ex_names_of(p->names, dst, ex_loop_now(p->loop), names, EX_NAMES_PER_ADDR_MAX);
-	return ex_judge_l4(p->cfg.rs, &flow);
-}
-
-static bool is_workload(const struct ex_netns *ns, const struct ex_ip *ip)
-{
-	return ex_ip_eq(ip, &ns->ip4) || (ns->v6 && ex_ip_eq(ip, &ns->ip6));
+		ex_names_of(k->names, dst, ex_loop_now(k->cfg.loop), names, EX_NAMES_PER_ADDR_MAX);
+	return ex_judge_l4(k->rs, &flow);
 }
 
 /* Towards the workload only, and as an address it may speak with. */
-static int open_udp(struct ex_parent *p, const struct ex_ipc_udp *msg)
+static int open_udp(struct ex_keeper *k, const struct ex_ipc_udp *msg)
 {
-	const struct ex_netns *ns = p->cfg.ns;
+	const struct ex_gateway *gw = &k->cfg.gw;
 	int fd = -EACCES;
 
-	if (is_workload(ns, &msg->src) && ex_ip_is4(&msg->src) == ex_ip_is4(&msg->dst) &&
+	if (ex_gateway_is_workload(gw, &msg->src) && ex_ip_is4(&msg->src) == ex_ip_is4(&msg->dst) &&
 	    msg->sport && msg->dport &&
-	    judge_flow(p, &msg->dst, msg->dport, IPPROTO_UDP).verdict == EX_V_ALLOW)
-		fd = ex_netns_udp(ns, &msg->src, msg->sport, &msg->dst, msg->dport);
-	return answer_fd(p->cfg.ipc, EX_IPC_UDP_READY, msg->head.id, fd);
+	    judge_flow(k, &msg->dst, msg->dport, IPPROTO_UDP).verdict == EX_V_ALLOW)
+		fd = ex_gateway_udp(gw, &msg->src, msg->sport, &msg->dst, msg->dport);
+	return fd;
 }
 
 /*
@@ -131,67 +124,71 @@ static int open_udp(struct ex_parent *p, const struct ex_ipc_udp *msg)
  * proxy that was taken over reaches no other address. Addresses the host got after the policy was
  * compiled are the host's all the same.
  */
-static int open_up(struct ex_parent *p, const struct ex_ipc_dial *msg)
+static int open_up(struct ex_keeper *k, const struct ex_ipc_dial *msg)
 {
 	struct ex_decision d = { .verdict = EX_V_DENY };
 	bool tcp = msg->proto == IPPROTO_TCP;
 
 	if (msg->port && !msg->scope && (tcp || msg->proto == IPPROTO_UDP))
-		d = judge_flow(p, &msg->dst, msg->port, msg->proto);
+		d = judge_flow(k, &msg->dst, msg->port, msg->proto);
 	if (d.verdict != EX_V_ALLOW && !(tcp && d.verdict == EX_V_STEER))
 		return -EACCES;
-	if (ex_dial_is_own(&msg->dst) && ex_name_selects(p->cfg.rs, &msg->dst))
+	if (ex_dial_is_own(&msg->dst) && ex_name_selects(k->rs, &msg->dst))
 		return -EACCES;
-	return ex_dial(&msg->dst, msg->port, msg->proto, 0);
+	return k->cfg.dial(&k->cfg.gw, &msg->dst, msg->port, msg->proto);
 }
 
-int ex_parent_take_resolver(struct ex_parent *p, const union ex_ipc_message *msg)
+int ex_worker_take_resolver(struct ex_worker *w, const union ex_ipc_message *msg)
 {
+	const struct ex_keeper_config *cfg = &w->keeper->cfg;
 	const struct ex_ipc_dial *dial = &msg->dial;
 	int fd = -EACCES;
 
 	if (msg->head.type != EX_IPC_DIAL)
 		return -EBADMSG;
-	for (size_t i = 0; i < p->cfg.n_servers && fd == -EACCES; i++) {
-		const struct ex_resolver_server *s = &p->cfg.servers[i];
+	for (size_t i = 0; i < cfg->n_servers && fd == -EACCES; i++) {
+		const struct ex_resolver_server *s = &cfg->servers[i];
 
 		if (ex_ip_eq(&s->ip, &dial->dst) && s->port == dial->port)
 			fd = ex_dial(&s->ip, s->port,
 				     dial->proto == IPPROTO_TCP ? IPPROTO_TCP : IPPROTO_UDP,
 				     s->scope);
 	}
-	return answer_fd(p->cfg.resolvers, EX_IPC_DIALLED, msg->head.id, fd);
+	return answer_fd(w->resolvers, EX_IPC_DIALLED, msg->head.id, fd);
 }
 
-static int take_ready(struct ex_parent *p, const struct ex_ipc_ready *msg)
+static int take_ready(struct ex_worker *w, const struct ex_ipc_ready *msg)
 {
-	if (p->ready || msg->spki_len == 0 || msg->spki_len > sizeof(msg->spki))
+	if (w->ready || msg->spki_len == 0 || msg->spki_len > sizeof(msg->spki))
 		return -EBADMSG;
-	memcpy(p->spki, msg->spki, msg->spki_len);
-	p->spki_len = msg->spki_len;
-	p->ready = true;
+	memcpy(w->spki, msg->spki, msg->spki_len);
+	w->spki_len = msg->spki_len;
+	w->ready = true;
+	w->keeper->cfg.ops->ready(w->keeper->cfg.arg);
 	return 0;
 }
 
-int ex_parent_take(struct ex_parent *p, const union ex_ipc_message *msg)
+int ex_worker_take(struct ex_worker *w, const union ex_ipc_message *msg)
 {
+	struct ex_keeper *k = w->keeper;
 	enum ex_ipc_type type = msg->head.type;
 
-	if (!p->ready && type != EX_IPC_READY)
+	/* Before that no flow can have reached it. */
+	if (type != EX_IPC_READY && (!w->ready || !k->gate))
 		return -EBADMSG;
 	switch (type) {
 	case EX_IPC_READY:
-		return take_ready(p, &msg->ready);
+		return take_ready(w, &msg->ready);
 	case EX_IPC_DIAL:
-		return answer_fd(p->cfg.ipc, EX_IPC_DIALLED, msg->head.id, open_up(p, &msg->dial));
+		return answer_fd(w->ipc, EX_IPC_DIALLED, msg->head.id, open_up(k, &msg->dial));
 	case EX_IPC_LEARN:
-		return answer_learned(p, msg->head.id, learn(p, &msg->learn));
+		return answer_learned(w, msg->head.id, learn(k, &msg->learn));
 	case EX_IPC_MINT:
-		return mint(p, &msg->mint);
+		return mint(w, &msg->mint);
 	case EX_IPC_UDP:
-		return open_udp(p, &msg->udp);
+		return answer_fd(w->ipc, EX_IPC_UDP_READY, msg->head.id, open_udp(k, &msg->udp));
 	case EX_IPC_AUDIT:
-		return ex_parent_record(p, &msg->audit.record);
+		return ex_keeper_record(k, &msg->audit.record);
 	case EX_IPC_DIALLED:
 	case EX_IPC_LEARNED:
 	case EX_IPC_MINTED:

@@ -2,10 +2,12 @@
 /* The sockets of the gateway namespace: what steered flows are delivered to. */
 #include <errno.h>
 #include <netinet/in.h>
+#include <sched.h>
 #include <sys/socket.h>
 
+#include "agent/core/log.h"
+#include "agent/keeper/gateway.h"
 #include "agent/proxy/datagram.h"
-#include "agent/run/netns.h"
 
 #define PORT_TCP 15001 /* nothing connects to these ports; steering picks the socket itself */
 #define PORT_UDP 15002
@@ -26,6 +28,26 @@ static const struct listener listeners[EX_SOCK_MAX] = {
 	[EX_SOCK_UDP4] = { false, true, PORT_UDP },
 	[EX_SOCK_UDP6] = { true, true, PORT_UDP },
 };
+
+bool ex_gateway_is_workload(const struct ex_gateway *gw, const struct ex_ip *ip)
+{
+	static const struct ex_ip none = { 0 };
+
+	return !ex_ip_eq(ip, &none) && (ex_ip_eq(ip, &gw->ip4) || ex_ip_eq(ip, &gw->ip6));
+}
+
+int ex_gateway_enter(const struct ex_gateway *gw)
+{
+	return setns(gw->netns, CLONE_NEWNET) < 0 ? -errno : 0;
+}
+
+void ex_gateway_leave(const struct ex_gateway *gw)
+{
+	if (setns(gw->outer, CLONE_NEWNET) == 0)
+		return;
+	ex_error("cannot go back to the outer network namespace: %s", strerror(errno));
+	abort();
+}
 
 static int set_on(int fd, int level, int option)
 {
@@ -67,20 +89,31 @@ static int listener_open(const struct listener *l)
 	return EX_TAKE_FD(fd);
 }
 
-int ex_netns_listen(const struct ex_netns *ns, int ret[static EX_SOCK_MAX])
+static void close_all(int fds[static EX_SOCK_MAX])
 {
-	int r = ex_netns_enter(ns->gateway), back;
+	for (size_t i = 0; i < EX_SOCK_MAX; i++)
+		if (fds[i] >= 0)
+			close(EX_TAKE_FD(fds[i]));
+}
+
+int ex_gateway_listen(const struct ex_gateway *gw, int ret[static EX_SOCK_MAX])
+{
+	int r = ex_gateway_enter(gw);
 
 	for (size_t i = 0; i < EX_SOCK_MAX; i++)
 		ret[i] = -1;
+	if (r < 0)
+		return r;
 	for (size_t i = 0; i < EX_SOCK_MAX && r == 0; i++) {
-		if (listeners[i].v6 && !ns->v6)
+		if (listeners[i].v6 && !gw->v6)
 			continue;
 		ret[i] = listener_open(&listeners[i]);
 		r = ret[i] < 0 ? ret[i] : 0;
 	}
-	back = ex_netns_enter(ns->outer);
-	return r < 0 ? r : back;
+	ex_gateway_leave(gw);
+	if (r < 0)
+		close_all(ret);
+	return r;
 }
 
 /* ---- one flow of datagrams ---- */
@@ -107,17 +140,14 @@ static int udp_open(const struct ex_ip *src, uint16_t sport, const struct ex_ip 
 	return EX_TAKE_FD(fd);
 }
 
-int ex_netns_udp(const struct ex_netns *ns, const struct ex_ip *src, uint16_t sport,
-		 const struct ex_ip *dst, uint16_t dport)
+int ex_gateway_udp(const struct ex_gateway *gw, const struct ex_ip *src, uint16_t sport,
+		   const struct ex_ip *dst, uint16_t dport)
 {
-	int r = ex_netns_enter(ns->gateway), back, fd = -1;
+	int r = ex_gateway_enter(gw);
 
-	if (r == 0)
-		fd = udp_open(src, sport, dst, dport);
-	back = ex_netns_enter(ns->outer);
-	if (r == 0 && back == 0)
-		return fd;
-	if (fd >= 0)
-		close(fd);
-	return r < 0 ? r : back;
+	if (r < 0)
+		return r;
+	r = udp_open(src, sport, dst, dport);
+	ex_gateway_leave(gw);
+	return r;
 }
