@@ -48,7 +48,7 @@ INC  := -I. -Iinclude -isystem $(O)/datapath -isystem /usr/share/include/llhttp
 CFLAGS   += -std=gnu17 $(OPT) $(CWARN) $(HARDEN) $(DEFS) $(INC) -MMD -MP
 CXXFLAGS += -std=c++17 $(OPT) $(WARN) $(HARDEN) $(INC) -MMD -MP -fno-exceptions
 LDFLAGS  += $(OPT) -pie -Wl,-z,relro,-z,now,-z,noexecstack,-z,separate-code
-LIBS := -lbpf -lxdp -lyaml -lre2 -lcares -lnghttp2 -lssl -lcrypto -lseccomp -lcap -lstdc++
+LIBS := -lbpf -lxdp -lyaml -lre2 -lcares -lnghttp2 -lssl -lcrypto -lseccomp -lcap -ljansson -lstdc++
 
 BPF_CFLAGS := -O2 -g -target bpf -mcpu=v3 -std=gnu17 -Wall -Wextra -Wno-unused-parameter -Werror \
 	-Iinclude -I$(ARCH_INC)

@@ -15,7 +15,7 @@ struct ex_control_error {
 
 /*
  * Asks once: request is the whole line {"op":...}, without a newline. 0 and the answer (its
- * "result" is ex_jv_get(*ret, "result"); the caller frees with ex_json_free()), or negative errno:
+ * "result" is ex_jv_get(*ret, "result"); the caller frees with ex_jv_free()), or negative errno:
  * -EREMOTEIO when the answer is an error, -ECONNREFUSED or -ENOENT when nobody listens, -ETIMEDOUT.
  * *err says it in words for every failure.
  */

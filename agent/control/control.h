@@ -39,7 +39,8 @@ struct ex_control_config {
  */
 EX_MUST_CHECK int ex_control_new(struct ex_loop *loop, const struct ex_control_config *config,
 				 struct ex_control **ret);
-/* Ends all calls (their gone functions are called) and removes the socket file. */
+/* Ends all calls (their gone functions are called) and removes the socket file. The loop must not
+ * run any more. */
 void ex_control_free(struct ex_control *c);
 
 /* The listening socket, to be kept over a restart. */

@@ -15,10 +15,10 @@ struct ex_jv; /* a value in a tree, or the whole tree */
  * Reads exactly one JSON object (nothing behind it, no key twice, no NUL in strings). 0, -EBADMSG
  * with one line about where and why in err, or -ENOMEM.
  */
-#define EX_JSON_ERROR_MAX 160
-EX_MUST_CHECK int ex_json_read(struct ex_span text, struct ex_jv **ret,
-			       char err[static EX_JSON_ERROR_MAX]);
-void ex_json_free(struct ex_jv *tree); /* what ex_json_read() gave; NULL is fine */
+#define EX_JV_ERROR_MAX 208
+EX_MUST_CHECK int ex_jv_read(struct ex_span text, struct ex_jv **ret,
+			     char err[static EX_JV_ERROR_MAX]);
+void ex_jv_free(struct ex_jv *tree); /* what ex_jv_read() gave; NULL is fine */
 
 /* The value of a key; NULL when v is NULL, no object, or has no such key. */
 const struct ex_jv *ex_jv_get(const struct ex_jv *v, const char *key);
