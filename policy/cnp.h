@@ -11,6 +11,7 @@
 #include "policy/name.h"
 #include "policy/prefix.h"
 #include "policy/regex.h"
+#include "policy/ruleset.h"
 
 #define EX_PORTS_MAX 40 /* upstream's limit of ports in one toPorts item */
 #define EX_LIST_MAX  100000
@@ -93,10 +94,21 @@ enum ex_l7_kind {
 	EX_L7_SNI,
 };
 
+/* headerMatches[].mismatch: what becomes of a header that is not as it should be. */
+enum ex_mismatch {
+	EX_MISMATCH_FAIL = 0, /* the rule does not match */
+	EX_MISMATCH_EDIT,     /* it does, and edit is recorded and done */
+};
+
 struct ex_header_match {
 	const char *name;
 	const char *value; /* NULL: it must be there */
 	size_t value_len;
+	bool never;  /* stands for a secret that is not there: nothing matches */
+	bool secret; /* value is one: never shown, never logged */
+	enum ex_mismatch mismatch;
+	enum ex_header_op op; /* of EX_MISMATCH_EDIT */
+	const char *lower;    /* name as it is written into requests */
 };
 
 struct ex_http_match {
@@ -156,6 +168,10 @@ struct ex_policy_set {
 	EX_VEC(struct ex_spec) specs;
 	EX_VEC(struct ex_cidr_group) groups;
 	EX_VEC(struct ex_regex *) regexes;
+	size_t regex_size; /* of the programs of all of them */
+
+	const struct ex_compile_input *in; /* where secrets are; NULL: nowhere */
+	EX_VEC(struct ex_secret) secrets;  /* those that rules use */
 };
 
 void ex_policy_set_done(struct ex_policy_set *set); /* not the arena */

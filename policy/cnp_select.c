@@ -200,12 +200,14 @@ static void read_match_expressions(struct ex_decoder *d, const struct ex_node *n
 	}
 }
 
+/* Or about something that has none: an entity. */
 static bool is_about_namespace(const char *key)
 {
 	struct ex_span source, name;
 
 	ex_label_split(key, &source, &name);
-	return ex_span_eq(name, EX_SPAN(EX_LABEL_NAMESPACE)) ||
+	return ex_span_eq(source, EX_SPAN("reserved")) ||
+	       ex_span_eq(name, EX_SPAN(EX_LABEL_NAMESPACE)) ||
 	       (name.len > 30 && memcmp(name.ptr, "io.cilium.k8s.namespace.labels.", 31) == 0);
 }
 

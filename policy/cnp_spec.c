@@ -170,13 +170,41 @@ static void read_rules(struct ex_decoder *d, const struct ex_node *n, struct spe
 
 /* ---- spec ---- */
 
+/* A namespaced policy is about its own namespace, whatever its selector says: as upstream. */
+static void drop_foreign_namespace(struct ex_decoder *d, const struct ex_node *n,
+				   const struct ex_spec *spec)
+{
+	struct ex_selector *s = spec->endpoints;
+	size_t kept = 0;
+
+	for (size_t i = 0; i < s->n_terms; i++) {
+		const struct ex_label_term *t = &s->terms[i];
+
+		if (t->op == EX_LABEL_IN && t->n_values == 1 &&
+		    ex_label_key_eq(t->key, EX_LABEL_NAMESPACE) &&
+		    strcmp(t->values[0], spec->ns) != 0)
+			ex_decode_warning(d, n,
+					  "move the policy to that namespace, or use "
+					  "CiliumClusterwideNetworkPolicy",
+					  "names another namespace than the policy's own, \"%s\", "
+					  "which it is about all the same",
+					  spec->ns);
+		else
+			s->terms[kept++] = *t;
+	}
+	s->n_terms = kept;
+}
+
 static void read_endpoint_selector(struct ex_decoder *d, const struct ex_node *n, void *out)
 {
 	struct spec_reader *sr = out;
 
 	sr->spec.endpoints = ex_arena_alloc(d->arena, 1, sizeof(*sr->spec.endpoints));
-	if (sr->spec.endpoints)
-		ex_read_selector(d, n, sr->spec.endpoints);
+	if (!sr->spec.endpoints)
+		return;
+	ex_read_selector(d, n, sr->spec.endpoints);
+	if (!sr->spec.clusterwide)
+		drop_foreign_namespace(d, n, &sr->spec);
 }
 
 static void read_egress(struct ex_decoder *d, const struct ex_node *n, void *out)

@@ -17,14 +17,59 @@ struct compiler {
 	struct ex_marks marks;
 };
 
-static int read_endpoints(struct compiler *c)
+/* Documents of every file and text, in this order, behind those that docs holds. */
+struct sources {
+	const char *const *files;
+	size_t n_files;
+	const struct ex_text *texts;
+	size_t n_texts;
+};
+
+/* The name lives as long as the rules that stand there. */
+static int read_source(struct compiler *c, const struct sources *src, size_t i,
+		       struct ex_docs *docs)
 {
-	struct ex_docs docs = { 0 };
+	const struct ex_text *t = i < src->n_files ? NULL : &src->texts[i - src->n_files];
+	const char *given = t ? t->name : src->files[i];
+	char *name = ex_arena_strndup(&c->rs->arena, given, strlen(given));
+	size_t before = docs->n;
 	int r;
 
-	if (!c->in->endpoints_file)
-		return 0;
-	r = ex_yaml_read(c->in->endpoints_file, &c->tree, c->diags, &docs);
+	if (!name)
+		return -ENOMEM;
+	r = t ? ex_yaml_parse(t->text.ptr, t->text.len, name, &c->tree, c->diags, docs)
+	      : ex_yaml_read(name, &c->tree, c->diags, docs);
+	if (r == 0 && docs->n == before && docs == &c->docs) {
+		ex_diag_add(c->diags, (struct ex_pos){ name, 0, 0 }, false,
+			    "write a CiliumNetworkPolicy", "has no policy in it");
+		return -EINVAL;
+	}
+	return r;
+}
+
+static int read_sources(struct compiler *c, const struct sources *src, struct ex_docs *docs)
+{
+	int first = 0;
+
+	/* on after an error: one run shows the errors of every file */
+	for (size_t i = 0; i < src->n_files + src->n_texts; i++) {
+		int r = read_source(c, src, i, docs);
+
+		if (r == -ENOMEM)
+			return r;
+		if (r < 0)
+			first = r;
+	}
+	return first;
+}
+
+static int read_endpoints(struct compiler *c)
+{
+	const struct sources src = { &c->in->endpoints_file, c->in->endpoints_file ? 1 : 0,
+				     c->in->endpoints, c->in->n_endpoints };
+	struct ex_docs docs = { 0 };
+	int r = read_sources(c, &src, &docs);
+
 	if (r == 0) {
 		ex_endpoints_read(&c->decoder, &docs, &c->known);
 		r = c->decoder.n_errors ? -EINVAL : 0;
@@ -35,30 +80,9 @@ static int read_endpoints(struct compiler *c)
 
 static int read_files(struct compiler *c)
 {
-	int first = 0;
+	const struct sources src = { c->in->files, c->in->n_files, c->in->texts, c->in->n_texts };
 
-	for (size_t i = 0; i < c->in->n_files; i++) {
-		const char *given = c->in->files[i];
-		char *file = ex_arena_strndup(&c->rs->arena, given, strlen(given));
-		size_t before = c->docs.n;
-		int r;
-
-		if (!file)
-			return -ENOMEM;
-		r = ex_yaml_read(file, &c->tree, c->diags, &c->docs);
-		if (r == -ENOMEM)
-			return r;
-		if (r < 0) {
-			first = r; /* go on: one run shows the errors of every file */
-			continue;
-		}
-		if (c->docs.n == before) {
-			ex_diag_add(c->diags, (struct ex_pos){ file, 0, 0 }, false,
-				    "write a CiliumNetworkPolicy", "has no policy in it");
-			first = -EINVAL;
-		}
-	}
-	return first;
+	return read_sources(c, &src, &c->docs);
 }
 
 static int read_policies(struct compiler *c)
@@ -69,12 +93,15 @@ static int read_policies(struct compiler *c)
 	return c->decoder.n_errors ? -EINVAL : 0;
 }
 
-/* Regexes live outside of the arena: the ruleset takes them, also when compilation fails later. */
-static void take_regexes(struct compiler *c)
+/* They live outside of the arena: the ruleset takes them, also when compilation fails later. */
+static void take_heap(struct compiler *c)
 {
 	c->rs->regexes = EX_TAKE_PTR(c->set.regexes.v);
 	c->rs->n_regexes = c->set.regexes.n;
 	c->set.regexes.n = c->set.regexes.cap = 0;
+	c->rs->secrets = EX_TAKE_PTR(c->set.secrets.v);
+	c->rs->n_secrets = c->set.secrets.n;
+	c->set.secrets.n = c->set.secrets.cap = 0;
 }
 
 static int build(struct compiler *c)
@@ -112,12 +139,13 @@ static int compiler_init(struct compiler *c, const struct ex_compile_input *in,
 	atomic_init(&c->rs->refs, 1);
 	c->decoder = (struct ex_decoder){ .arena = &c->rs->arena, .diags = diags };
 	c->set.arena = &c->rs->arena;
+	c->set.in = in;
 	return 0;
 }
 
 static int compiler_finish(struct compiler *c, int r, struct ex_ruleset **ret)
 {
-	take_regexes(c);
+	take_heap(c);
 	if (r == 0)
 		*ret = EX_TAKE_PTR(c->rs);
 	ex_ruleset_unref(c->rs);
@@ -128,8 +156,8 @@ static int compiler_finish(struct compiler *c, int r, struct ex_ruleset **ret)
 	return r;
 }
 
-static int compile_files(const struct ex_compile_input *in, bool lint, struct ex_ruleset **ret,
-			 struct ex_diags *diags)
+static int compile(const struct ex_compile_input *in, bool lint, struct ex_ruleset **ret,
+		   struct ex_diags *diags)
 {
 	struct compiler c;
 	int r;
@@ -151,38 +179,26 @@ static int compile_files(const struct ex_compile_input *in, bool lint, struct ex
 
 int ex_compile(const struct ex_compile_input *in, struct ex_ruleset **ret, struct ex_diags *diags)
 {
-	return compile_files(in, false, ret, diags);
+	return compile(in, false, ret, diags);
 }
 
 int ex_compile_lint(const struct ex_compile_input *in, struct ex_ruleset **ret,
 		    struct ex_diags *diags)
 {
-	return compile_files(in, true, ret, diags);
+	return compile(in, true, ret, diags);
 }
 
 int ex_compile_text(const char *policy, size_t len, const char *endpoints, size_t endpoints_len,
 		    const struct ex_compile_input *in, struct ex_ruleset **ret,
 		    struct ex_diags *diags)
 {
-	struct ex_docs ep_docs = { 0 };
-	struct compiler c;
-	int r;
+	const struct ex_text text = { "policy.yaml", { policy, len } };
+	const struct ex_text known = { "endpoints.yaml", { endpoints, endpoints_len } };
+	struct ex_compile_input with = *in;
 
-	r = compiler_init(&c, in, diags);
-	if (r < 0)
-		return r;
-	if (endpoints) {
-		r = ex_yaml_parse(endpoints, endpoints_len, "endpoints.yaml", &c.tree, diags,
-				  &ep_docs);
-		if (r == 0)
-			ex_endpoints_read(&c.decoder, &ep_docs, &c.known);
-		free(ep_docs.v);
-	}
-	if (r == 0)
-		r = ex_yaml_parse(policy, len, "policy.yaml", &c.tree, diags, &c.docs);
-	if (r == 0)
-		r = read_policies(&c);
-	if (r == 0)
-		r = build(&c);
-	return compiler_finish(&c, r, ret);
+	with.texts = &text;
+	with.n_texts = 1;
+	with.endpoints = &known;
+	with.n_endpoints = endpoints ? 1 : 0;
+	return compile(&with, false, ret, diags);
 }

@@ -31,14 +31,53 @@ struct ex_label {
 	const char *key, *value; /* key may carry a source prefix: "k8s:app" */
 };
 
+/* A file that is in memory already; name stands for it in messages and records. */
+struct ex_text {
+	const char *name;
+	struct ex_span text;
+};
+
+/*
+ * All that is copied is copied by ex_compile(); nothing has to outlive the call. The same texts in
+ * the same order, with the same labels and addresses, give the same rule ids in every process.
+ */
 struct ex_compile_input {
+	/* Policies: files first, then texts. */
 	const char *const *files;
 	size_t n_files;
-	const char *endpoints_file; /* which addresses carry which labels; NULL = none */
+	const struct ex_text *texts;
+	size_t n_texts;
 
-	/* The workload's labels. n_labels == 0: every policy given is applied, selectors unread. */
+	/* Which addresses carry which labels: a file (NULL = none), and texts of the same form. */
+	const char *endpoints_file;
+	const struct ex_text *endpoints;
+	size_t n_endpoints;
+
+	/*
+	 * What headerMatches[].secret stands for: files DIR/NAMESPACE/NAME/ITEM (NULL = none), or
+	 * values. A proxy gets the values of the ruleset that its parent made: ex_ruleset_secret().
+	 */
+	const char *secrets_dir;
+	const struct ex_secret *secrets;
+	size_t n_secrets;
+
+	/*
+	 * The workload's labels. n_labels == 0: every policy given is applied, selectors unread, as
+	 * for a command that is run by hand. An endpoint of a node has labels, among them
+	 * io.kubernetes.pod.namespace ("default" when its owner named none): a namespaced policy is
+	 * for the endpoints of its namespace only, a cluster-wide one for all. What the cluster
+	 * would add (io.cilium.k8s.policy.cluster, kubernetes.io/metadata.name of the namespace) is
+	 * added here, unless it is given.
+	 */
 	const struct ex_label *labels;
 	size_t n_labels;
+
+	/*
+	 * What becomes of a workload about whose egress no policy says anything. false: -ENOENT.
+	 * true: a ruleset that allows everything but what is always denied; see
+	 * ex_ruleset_is_unselected().
+	 */
+	bool allow_unselected;
 
 	/* Addresses of the node itself (the "host" entity; never "world"). */
 	const struct ex_ip *host_ips;
@@ -53,8 +92,9 @@ struct ex_compile_input {
 };
 
 /*
- * 0, or -EINVAL with at least one error in diags (warnings may come with success), or -ENOMEM.
- * *ret is written on success only.
+ * 0; -EINVAL with at least one error in diags (warnings may come with success); -ENOENT, also with
+ * an error in diags, when the policies are sound and none says anything about the egress of a
+ * workload with these labels; -ENOMEM. *ret is written on success only.
  */
 EX_MUST_CHECK int ex_compile(const struct ex_compile_input *in, struct ex_ruleset **ret,
 			     struct ex_diags *diags);

@@ -4,8 +4,6 @@
 #define ENDPOINTS_MAX 100000
 #define LABELS_MAX    256
 #define ADDRS_MAX     1024
-#define CLUSTER_LABEL "io.cilium.k8s.policy.cluster"
-#define NS_NAME_LABEL "io.cilium.k8s.namespace.labels.kubernetes.io/metadata.name"
 
 struct endpoint_reader {
 	struct ex_known_endpoint ep;
@@ -85,19 +83,11 @@ static void read_ports(struct ex_decoder *d, const struct ex_node *n, void *out)
 	}
 }
 
-static void add_label(struct ex_label *v, size_t *n, const char *key, const char *value)
-{
-	struct ex_label_set set = { v, *n };
-
-	if (!ex_label_get(&set, key))
-		v[(*n)++] = (struct ex_label){ key, value };
-}
-
 /* The labels that Kubernetes and the cluster would add by themselves. */
 static void finish_labels(struct ex_decoder *d, struct endpoint_reader *er)
 {
 	size_t given = er->labels ? er->labels->n : 0, n = 0;
-	struct ex_label *v = ex_arena_alloc(d->arena, given + 3, sizeof(*v));
+	struct ex_label *v = ex_arena_alloc(d->arena, given + EX_LABELS_IMPLIED, sizeof(*v));
 
 	if (!v)
 		return;
@@ -115,9 +105,7 @@ static void finish_labels(struct ex_decoder *d, struct endpoint_reader *er)
 	if (er->ep.entity) {
 		er->ep.ns = "";
 	} else {
-		add_label(v, &n, EX_LABEL_NAMESPACE, er->ep.ns);
-		add_label(v, &n, NS_NAME_LABEL, er->ep.ns);
-		add_label(v, &n, CLUSTER_LABEL, "default");
+		ex_labels_imply(v, &n, er->ep.ns);
 	}
 	er->ep.labels = (struct ex_label_set){ v, n };
 }
@@ -141,23 +129,25 @@ static void read_endpoint(struct ex_decoder *d, const struct ex_node *n,
 	*ret = er.ep;
 }
 
+/* Behind those of the documents before. */
 static void read_endpoint_list(struct ex_decoder *d, const struct ex_node *n, void *out)
 {
 	struct ex_known_endpoints *ret = out;
+	struct ex_known_endpoint *v;
+	size_t i = 0;
 
-	if (ret->v) {
-		ex_decode_error(d, n, "write one list", "is there twice");
+	if (!ex_decode_list(d, n, ENDPOINTS_MAX - ret->n, true))
 		return;
-	}
-	if (!ex_decode_list(d, n, ENDPOINTS_MAX, true))
+	v = ex_arena_alloc(d->arena, ret->n + n->n, sizeof(*v));
+	if (!v)
 		return;
-	ret->v = ex_arena_alloc(d->arena, n->n, sizeof(*ret->v));
-	if (!ret->v)
-		return;
+	if (ret->n)
+		memcpy(v, ret->v, ret->n * sizeof(*v));
+	ret->v = v;
 	for (const struct ex_node *c = n->first; c; c = c->next) {
-		size_t mark = ex_decode_push_index(d, ret->n);
+		size_t mark = ex_decode_push_index(d, i++);
 
-		read_endpoint(d, c, &ret->v[ret->n++]);
+		read_endpoint(d, c, &v[ret->n++]);
 		ex_decode_pop(d, mark);
 	}
 }

@@ -18,6 +18,10 @@ struct ex_ruleset *ex_ruleset_unref(struct ex_ruleset *rs)
 	for (size_t i = 0; i < rs->n_regexes; i++)
 		ex_regex_free(rs->regexes[i]);
 	free(rs->regexes);
+	for (size_t i = 0; i < rs->n_secrets; i++)
+		explicit_bzero((void *)(uintptr_t)rs->secrets[i].value.ptr,
+			       rs->secrets[i].value.len);
+	free(rs->secrets);
 	ex_arena_done(&rs->arena);
 	free(rs);
 	return NULL;
@@ -241,6 +245,16 @@ struct ex_decision ex_judge_answer(const struct ex_ruleset *rs, const struct ex_
 		return deny;
 	}
 	return (struct ex_decision){ EX_V_ALLOW, EX_R_ALLOWED, 0 };
+}
+
+bool ex_ruleset_is_unselected(const struct ex_ruleset *rs)
+{
+	return rs->unselected;
+}
+
+const struct ex_secret *ex_ruleset_secret(const struct ex_ruleset *rs, size_t i)
+{
+	return i < rs->n_secrets ? &rs->secrets[i] : NULL;
 }
 
 bool ex_ruleset_uses_dns(const struct ex_ruleset *rs)

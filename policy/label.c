@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "policy/label.h"
 
+#define CLUSTER_LABEL "io.cilium.k8s.policy.cluster"
+#define NS_NAME_LABEL "io.cilium.k8s.namespace.labels.kubernetes.io/metadata.name"
+
 void ex_label_split(const char *key, struct ex_span *ret_source, struct ex_span *ret_key)
 {
 	const char *colon = strchr(key, ':');
@@ -36,6 +39,21 @@ const char *ex_label_get(const struct ex_label_set *set, const char *key)
 			return set->v[i].value;
 	}
 	return NULL;
+}
+
+static void add_missing(struct ex_label *v, size_t *n, const char *key, const char *value)
+{
+	const struct ex_label_set set = { v, *n };
+
+	if (value && !ex_label_get(&set, key))
+		v[(*n)++] = (struct ex_label){ key, value };
+}
+
+void ex_labels_imply(struct ex_label *v, size_t *n, const char *ns)
+{
+	add_missing(v, n, EX_LABEL_NAMESPACE, ns);
+	add_missing(v, n, NS_NAME_LABEL, ns);
+	add_missing(v, n, CLUSTER_LABEL, "default");
 }
 
 static bool term_match(const struct ex_label_term *t, const struct ex_label_set *set)

@@ -39,6 +39,11 @@ struct ex_label_set {
 void ex_label_split(const char *key, struct ex_span *ret_source, struct ex_span *ret_key);
 bool ex_label_key_eq(const char *selector_key, const char *label_key);
 const char *ex_label_get(const struct ex_label_set *set, const char *key);
+
+/* Appends the labels that follow from a namespace, at most EX_LABELS_IMPLIED, unless they are
+ * there. */
+#define EX_LABELS_IMPLIED 3
+void ex_labels_imply(struct ex_label *v, size_t *n, const char *ns);
 bool ex_selector_match(const struct ex_selector *s, const struct ex_label_set *set);
 
 #endif

@@ -12,17 +12,33 @@
  * A namespaced policy is for workloads of its namespace. A workload that says nothing about its
  * namespace (a command run by hand) is taken to be in the policy's.
  */
-static bool spec_selects(const struct ex_spec *spec, const struct ex_compile_input *in)
+static bool spec_selects(const struct ex_lowering *l, const struct ex_spec *spec)
 {
-	struct ex_label_set labels = { in->labels, in->n_labels };
 	const char *ns;
 
-	if (in->n_labels == 0)
+	if (l->in->n_labels == 0)
 		return true;
-	ns = ex_label_get(&labels, EX_LABEL_NAMESPACE);
+	ns = ex_label_get(&l->labels, EX_LABEL_NAMESPACE);
 	if (!spec->clusterwide && ns && strcmp(ns, spec->ns) != 0)
 		return false;
-	return ex_selector_match(spec->endpoints, &labels);
+	return ex_selector_match(spec->endpoints, &l->labels);
+}
+
+/* The workload's labels, with what the cluster would have added. */
+static int complete_labels(struct ex_lowering *l)
+{
+	const struct ex_compile_input *in = l->in;
+	struct ex_label *v =
+		ex_arena_alloc(&l->rs->arena, in->n_labels + EX_LABELS_IMPLIED, sizeof(*v));
+	size_t n = in->n_labels;
+
+	if (!v)
+		return -ENOMEM;
+	if (n)
+		memcpy(v, in->labels, n * sizeof(*v));
+	l->labels = (struct ex_label_set){ v, n };
+	ex_labels_imply(v, &l->labels.n, ex_label_get(&l->labels, EX_LABEL_NAMESPACE));
+	return 0;
 }
 
 /* ---- terms and rule ids ---- */
@@ -300,6 +316,10 @@ static int check_selected(struct ex_lowering *l, size_t selected, size_t about_e
 
 	if (about_egress)
 		return 0;
+	if (l->in->allow_unselected) {
+		l->rs->unselected = true;
+		return 0;
+	}
 	if (l->set->specs.n == 0)
 		ex_diag_add(l->diags, pos, false, "write a CiliumNetworkPolicy",
 			    "there is no policy");
@@ -310,7 +330,7 @@ static int check_selected(struct ex_lowering *l, size_t selected, size_t about_e
 	else
 		ex_diag_add(l->diags, pos, false, "add \"egress: [{}]\" to deny everything",
 			    "no policy for this workload says anything about egress");
-	return -EINVAL;
+	return -ENOENT;
 }
 
 /*
@@ -324,7 +344,7 @@ static void choose_default(struct ex_lowering *l, size_t *selected, size_t *abou
 	for (size_t i = 0; i < l->set->specs.n; i++) {
 		const struct ex_spec *spec = &l->set->specs.v[i];
 
-		if (!spec_selects(spec, l->in))
+		if (!spec_selects(l, spec))
 			continue;
 		*selected += 1;
 		*about_egress += spec->about_egress;
@@ -338,13 +358,17 @@ static void choose_default(struct ex_lowering *l, size_t *selected, size_t *abou
 static int lower_specs(struct ex_lowering *l)
 {
 	size_t selected = 0, about_egress = 0;
-	int r = alloc_rules(l);
+	int r = complete_labels(l);
 
+	if (r == 0)
+		r = alloc_rules(l);
+	if (r < 0)
+		return r;
 	choose_default(l, &selected, &about_egress);
 	for (size_t i = 0; r == 0 && i < l->set->specs.n; i++) {
 		const struct ex_spec *spec = &l->set->specs.v[i];
 
-		if (!spec_selects(spec, l->in))
+		if (!spec_selects(l, spec))
 			continue;
 		for (size_t k = 0; r == 0 && k < spec->n_egress; k++) {
 			/* what an auditing policy allows must not open an enforcing one */

@@ -13,7 +13,8 @@ struct ex_lowering {
 	const struct ex_known_endpoints *known;
 	struct ex_marks *marks;
 	const struct ex_policy_set *set;
-	uint32_t n_peers_max; /* room in rs->peers */
+	uint32_t n_peers_max;       /* room in rs->peers */
+	struct ex_label_set labels; /* of the workload, complete */
 };
 
 /* lower_peer.c: the marks of one peer. */
@@ -33,7 +34,7 @@ EX_MUST_CHECK int ex_mark_both(struct ex_lowering *l, uint32_t peer, unsigned ki
 
 /*
  * Fills rs (infos, peers, terms) from the specs that select the workload, and marks. 0, -ENOMEM, or
- * -EINVAL with an error in diags when no policy selects the workload.
+ * -ENOENT with an error in diags when no policy selects the workload.
  */
 EX_MUST_CHECK int ex_lower(struct ex_lowering *l);
 
@@ -41,7 +42,8 @@ EX_MUST_CHECK int ex_lower(struct ex_lowering *l);
 void ex_lint(struct ex_lowering *l);
 void ex_lint_overlaps(struct ex_lowering *l); /* lint_overlap.c */
 
-/* ex_compile() from memory; file names in diags are policy.yaml and endpoints.yaml. For tests. */
+/* ex_compile() from memory; one of each; names in diags are policy.yaml and endpoints.yaml. For
+ * tests. */
 EX_MUST_CHECK int ex_compile_text(const char *policy, size_t len, const char *endpoints,
 				  size_t endpoints_len, const struct ex_compile_input *in,
 				  struct ex_ruleset **ret, struct ex_diags *diags);

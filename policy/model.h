@@ -74,6 +74,10 @@ struct ex_ruleset {
 	struct ex_dest_tree tree4, tree6; /* never empty: [0] is the whole family */
 	struct ex_regex **regexes;
 	size_t n_regexes;
+	struct ex_secret *secrets; /* texts in the arena */
+	size_t n_secrets;
+	bool edits;         /* some rule edits headers: all have to be asked */
+	bool unselected;    /* see ex_ruleset_is_unselected() */
 	bool default_allow; /* no enforcing policy asks for default deny */
 	bool default_audit; /* ... but an auditing one does: allowed, and recorded */
 	bool deny_metadata;

@@ -74,6 +74,30 @@ struct ex_http_request {
 	size_t n_headers;
 };
 
+/* What a rule does to a header that is not as it should be (headerMatches[].mismatch). */
+enum ex_header_op {
+	EX_HEADER_NONE = 0,
+	EX_HEADER_LOG,     /* nothing, but it is recorded */
+	EX_HEADER_ADD,     /* one more field */
+	EX_HEADER_DELETE,  /* every field of the name goes */
+	EX_HEADER_REPLACE, /* ... and one with the value comes */
+};
+
+struct ex_header_edit {
+	enum ex_header_op op;
+	struct ex_span name;  /* lower case */
+	struct ex_span value; /* of ADD and REPLACE; never to be shown or logged */
+	uint32_t rule;
+};
+
+#define EX_HEADER_EDITS_MAX 16
+
+/* Spans live as long as the ruleset. */
+struct ex_header_edits {
+	struct ex_header_edit v[EX_HEADER_EDITS_MAX];
+	size_t n;
+};
+
 /*
  * The stages of one flow. Each is a full judgement over every rule with what is known so far, never
  * a continuation of the one before, so that parts of two rules cannot combine.
@@ -96,6 +120,15 @@ struct ex_decision ex_judge_app(const struct ex_ruleset *rs, const struct ex_flo
 struct ex_decision ex_judge_http(const struct ex_ruleset *rs, const struct ex_flow *flow,
 				 const struct ex_http_request *req);
 
+/*
+ * The same, for whoever sends the request on: with ALLOW, *ret says what has to be done to its
+ * headers first (policy/header.h does it). Rules that are met by the request as it was sent all
+ * have their say, in the order of rules.
+ */
+struct ex_decision ex_judge_http_edits(const struct ex_ruleset *rs, const struct ex_flow *flow,
+				       const struct ex_http_request *req,
+				       struct ex_header_edits *ret);
+
 /* A DNS question. name is canonical ("" is the root). */
 struct ex_decision ex_judge_dns(const struct ex_ruleset *rs, struct ex_span name);
 
@@ -111,5 +144,17 @@ bool ex_ruleset_intercepts(const struct ex_ruleset *rs, struct ex_span name);
 
 /* Does any rule name a host (toFQDNs) or a DNS pattern (rules.dns)? */
 bool ex_ruleset_uses_dns(const struct ex_ruleset *rs);
+
+/* Made with allow_unselected, and no policy says anything about this workload's egress. */
+bool ex_ruleset_is_unselected(const struct ex_ruleset *rs);
+
+/* A secret that some rule compares with or writes into a request: never to be shown or logged. */
+struct ex_secret {
+	const char *ns, *name;
+	struct ex_span value;
+};
+
+/* The secrets in use, those of other policies not among them; NULL behind the last one. */
+const struct ex_secret *ex_ruleset_secret(const struct ex_ruleset *rs, size_t i);
 
 #endif

@@ -119,7 +119,7 @@ static void test_no_file_is_refused(void **state)
 	struct ex_diags diags = { 0 };
 
 	(void)state;
-	assert_int_equal(ex_compile(&in, &rs, &diags), -EINVAL);
+	assert_int_equal(ex_compile(&in, &rs, &diags), -ENOENT);
 	assert_true(diags.n == 1);
 	ex_diags_done(&diags);
 }

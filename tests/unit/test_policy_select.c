@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One endpoint of many: which policies are for it, what it is when none is, and that two processes
+ * which compile the same texts agree on every rule id.
+ */
+#include "policy_helper.h"
+
+#include <errno.h>
+
+#define NS "io.kubernetes.pod.namespace"
+
+#define POLICY(kind, meta, spec)                                                                   \
+	"apiVersion: cilium.io/v2\nkind: " kind "\nmetadata: " meta "\nspec: " spec "\n"
+#define CNP(ns, spec)   POLICY("CiliumNetworkPolicy", "{name: p, namespace: " ns "}", spec)
+#define CCNP(spec)      POLICY("CiliumClusterwideNetworkPolicy", "{name: c}", spec)
+#define PLAIN_CNP(spec) POLICY("CiliumNetworkPolicy", "{name: p}", spec)
+
+static const char known[] =
+	"endpoints:\n"
+	"- {name: gw, namespace: a, labels: {app: gw}, addresses: [10.9.0.1]}\n"
+	"- {name: gw, namespace: b, labels: {app: gw}, addresses: [10.9.0.2]}\n"
+	"- {name: api, labels: {'reserved:kube-apiserver': ''}, addresses: [10.9.0.3]}\n";
+
+static struct ex_ruleset *compile_for(const char *text, const struct ex_label *labels, size_t n,
+				      bool allow, int want)
+{
+	const struct ex_compile_input in = {
+		.labels = labels, .n_labels = n, .allow_unselected = allow, .deny_metadata = true
+	};
+	struct ex_ruleset *rs = NULL;
+	struct ex_diags diags = { 0 };
+	int r = ex_compile_text(text, strlen(text), known, sizeof(known) - 1, &in, &rs, &diags);
+
+	if (r != want)
+		ex_diags_print(&diags, stderr);
+	assert_int_equal(r, want);
+	if (r < 0)
+		assert_true(diags.n > 0);
+	ex_diags_done(&diags);
+	return rs;
+}
+
+static struct ex_ruleset *in_namespace(const char *text, const char *ns)
+{
+	const struct ex_label labels[] = { { "app", "web" }, { NS, ns } };
+
+	return compile_for(text, labels, 2, false, 0);
+}
+
+static void not_in_namespace(const char *text, const char *ns)
+{
+	const struct ex_label labels[] = { { "app", "web" }, { NS, ns } };
+
+	assert_null(compile_for(text, labels, 2, false, -ENOENT));
+}
+
+static bool allows(const struct ex_ruleset *rs, const char *ip)
+{
+	return test_l4(rs, ip, IPPROTO_TCP, 80).verdict == EX_V_ALLOW;
+}
+
+/* Asks, and lets go of the ruleset. */
+static void check(struct ex_ruleset *rs, const char *allowed, const char *denied)
+{
+	if (allowed)
+		assert_true(allows(rs, allowed));
+	if (denied)
+		assert_false(allows(rs, denied));
+	ex_ruleset_unref(rs);
+}
+
+static void test_namespaced_policy_is_for_its_namespace_only(void **state)
+{
+	static const char a[] = CNP("a", "{endpointSelector: {}, egress: [{toCIDR: [1.0.0.0/8]}]}");
+	static const char none[] =
+		PLAIN_CNP("{endpointSelector: {}, egress: [{toCIDR: [1.0.0.0/8]}]}");
+
+	(void)state;
+	check(in_namespace(a, "a"), "1.0.0.1", "2.0.0.1");
+	not_in_namespace(a, "b");
+	check(in_namespace(none, "default"), "1.0.0.1", "2.0.0.1");
+	not_in_namespace(none, "a");
+}
+
+static void test_clusterwide_policy_is_for_every_namespace(void **state)
+{
+	static const char all[] = CCNP("{endpointSelector: {}, egress: [{toCIDR: [1.0.0.0/8]}]}");
+	static const char some[] = CCNP("{endpointSelector: {matchLabels: {k8s:" NS ": a}},"
+					" egress: [{toCIDR: [1.0.0.0/8]}]}");
+
+	(void)state;
+	check(in_namespace(all, "a"), "1.0.0.1", "2.0.0.1");
+	check(in_namespace(all, "b"), "1.0.0.1", "2.0.0.1");
+	check(in_namespace(some, "a"), "1.0.0.1", "2.0.0.1");
+	not_in_namespace(some, "b");
+}
+
+/* Upstream overwrites it, with a warning: a policy must not silently be for nobody. */
+static void test_selector_cannot_leave_the_namespace(void **state)
+{
+	static const char text[] = CNP("a", "{endpointSelector: {matchLabels: {" NS ": b}},"
+					    " egress: [{toCIDR: [1.0.0.0/8]}]}");
+
+	(void)state;
+	check(in_namespace(text, "a"), "1.0.0.1", "2.0.0.1");
+	not_in_namespace(text, "b");
+}
+
+static void test_labels_that_the_cluster_adds(void **state)
+{
+	static const char text[] =
+		CCNP("{endpointSelector: {matchLabels: {"
+		     "io.cilium.k8s.namespace.labels.kubernetes.io/metadata.name: a,"
+		     " io.cilium.k8s.policy.cluster: default}}, egress: [{toCIDR: [1.0.0.0/8]}]}");
+
+	(void)state;
+	check(in_namespace(text, "a"), "1.0.0.1", "2.0.0.1");
+	not_in_namespace(text, "b");
+}
+
+static void test_endpoints_of_the_policys_namespace(void **state)
+{
+	static const char own[] = CNP("a", "{endpointSelector: {},"
+					   " egress: [{toEndpoints: [{matchLabels: {app: gw}}]}]}");
+	static const char every[] =
+		CNP("a", "{endpointSelector: {}, egress: [{toEndpoints: [{}]}]}");
+	static const char other[] =
+		CNP("a", "{endpointSelector: {}, egress: [{toEndpoints: [{matchLabels:"
+			 " {app: gw, " NS ": b}}]}]}");
+	static const char wide[] = CCNP("{endpointSelector: {},"
+					" egress: [{toEndpoints: [{matchLabels: {app: gw}}]}]}");
+
+	(void)state;
+	check(in_namespace(own, "a"), "10.9.0.1", "10.9.0.2");
+	check(in_namespace(every, "a"), "10.9.0.1", "10.9.0.2");
+	check(in_namespace(every, "a"), NULL, "10.9.0.3");
+	check(in_namespace(other, "a"), "10.9.0.2", "10.9.0.1");
+	check(in_namespace(wide, "a"), "10.9.0.1", "10.9.0.3");
+	check(in_namespace(wide, "a"), "10.9.0.2", NULL);
+}
+
+/* What has a reserved label has no namespace. */
+static void test_reserved_labels_need_no_namespace(void **state)
+{
+	static const char text[] =
+		CNP("a", "{endpointSelector: {}, egress: [{toEndpoints: [{matchLabels:"
+			 " {'reserved:kube-apiserver': ''}}]}]}");
+
+	(void)state;
+	check(in_namespace(text, "a"), "10.9.0.3", "10.9.0.1");
+}
+
+static void test_unselected_is_told_apart_from_an_error(void **state)
+{
+	static const char other[] = CNP("b", "{endpointSelector: {}, egress: [{}]}");
+	static const char inward[] = CNP("a", "{endpointSelector: {}, ingress: [{}]}");
+	static const char bad[] = CNP("a", "{endpointSelector: {}, egress: [{toCIDR: [x]}]}");
+	static const char bad_elsewhere[] =
+		CNP("b", "{endpointSelector: {}, egress: [{toCIDR: [x]}]}");
+	const struct ex_label labels[] = { { NS, "a" } };
+	struct ex_ruleset *rs;
+
+	(void)state;
+	assert_null(compile_for(other, labels, 1, false, -ENOENT));
+	assert_null(compile_for(inward, labels, 1, false, -ENOENT));
+	assert_null(compile_for(bad, labels, 1, true, -EINVAL));
+	assert_null(compile_for(bad_elsewhere, labels, 1, true, -EINVAL));
+	rs = compile_for(other, labels, 1, true, 0);
+	assert_true(ex_ruleset_is_unselected(rs));
+	assert_true(allows(rs, "9.9.9.9"));
+	assert_false(allows(rs, "169.254.169.254"));
+	assert_false(allows(rs, "127.0.0.1"));
+	ex_ruleset_unref(rs);
+	rs = compile_for(CNP("a", "{endpointSelector: {}, egress: [{}]}"), labels, 1, true, 0);
+	assert_false(ex_ruleset_is_unselected(rs));
+	check(rs, NULL, "9.9.9.9");
+}
+
+/* One policy that asks for default deny is enough; without one, rules only add. */
+static void test_default_deny_of_several_policies(void **state)
+{
+	static const char open[] =
+		CNP("a", "{endpointSelector: {}, enableDefaultDeny: {egress: false},"
+			 " egress: [{toCIDR: [1.0.0.0/8]}], egressDeny: [{toCIDR: [2.0.0.0/8]}]}");
+	static const char shut[] = CNP(
+		"a",
+		"{endpointSelector: {}, enableDefaultDeny: {egress: false},"
+		" egress: [{toCIDR: [1.0.0.0/8]}]}") "---\n" CCNP("{endpointSelector: {}, egress: [{toCIDR: [3.0.0.0/8]}]}");
+	static const char elsewhere[] = CNP(
+		"a",
+		"{endpointSelector: {}, enableDefaultDeny: {egress: false},"
+		" egress: [{toCIDR: [1.0.0.0/8]}]}") "---\n" CNP("b",
+								 "{endpointSelector: {}, egress: [{}]}");
+	static const char said[] = CNP("a", "{endpointSelector: {}, ingress: [{}],"
+					    " enableDefaultDeny: {egress: true}}");
+
+	(void)state;
+	check(in_namespace(open, "a"), "9.9.9.9", "2.0.0.1");
+	check(in_namespace(shut, "a"), "1.0.0.1", "9.9.9.9");
+	check(in_namespace(shut, "a"), "3.0.0.1", "9.9.9.9");
+	check(in_namespace(elsewhere, "a"), "9.9.9.9", NULL);
+	check(in_namespace(said, "a"), NULL, "9.9.9.9");
+}
+
+static void test_kubernetes_policy_is_namespaced(void **state)
+{
+	static const char text[] =
+		"apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\n"
+		"metadata: {name: p, namespace: a}\n"
+		"spec: {podSelector: {matchLabels: {app: web}}, policyTypes: [Egress],\n"
+		"       egress: [{to: [{ipBlock: {cidr: 1.0.0.0/8}}]}]}\n";
+
+	(void)state;
+	check(in_namespace(text, "a"), "1.0.0.1", "2.0.0.1");
+	not_in_namespace(text, "b");
+}
+
+/* ---- texts ---- */
+
+static const struct ex_text parts[] = {
+	{ "one.yaml",
+	  EX_SPAN(CNP("a", "{endpointSelector: {}, egress: [{toCIDR: [1.0.0.0/8]}]}")) },
+	{ "two.yaml", EX_SPAN(CNP("a", "{endpointSelector: {},"
+				       " egress: [{toEndpoints: [{matchLabels: {app: gw}}]}]}")) },
+};
+static const struct ex_text places[] = {
+	{ "near.yaml",
+	  EX_SPAN("endpoints: [{name: x, namespace: a, labels: {app: gw}, addresses: [10.1.0.1]}]") },
+	{ "far.yaml",
+	  EX_SPAN("endpoints: [{name: y, namespace: a, labels: {app: gw}, addresses: [10.2.0.1]}]") },
+};
+
+static void test_several_texts_make_one_policy(void **state)
+{
+	const struct ex_compile_input in = {
+		.texts = parts, .n_texts = 2, .endpoints = places, .n_endpoints = 2
+	};
+	struct ex_ruleset *rs = NULL, *again = NULL;
+	struct ex_diags diags = { 0 };
+
+	(void)state;
+	assert_int_equal(ex_compile(&in, &rs, &diags), 0);
+	assert_int_equal(ex_compile(&in, &again, &diags), 0);
+	assert_true(allows(rs, "1.0.0.1"));
+	assert_true(allows(rs, "10.1.0.1"));
+	assert_true(allows(rs, "10.2.0.1"));
+	assert_false(allows(rs, "10.3.0.1"));
+	assert_int_equal(ex_ruleset_n_rules(rs), 2);
+	assert_int_equal(ex_ruleset_n_rules(again), 2);
+	for (uint32_t i = 1; i <= 2; i++) {
+		assert_string_equal(ex_ruleset_rule(rs, i)->file, parts[i - 1].name);
+		assert_string_equal(ex_ruleset_rule(again, i)->file, parts[i - 1].name);
+		assert_ptr_not_equal(ex_ruleset_rule(rs, i)->file, parts[i - 1].name);
+	}
+	ex_ruleset_unref(rs);
+	ex_ruleset_unref(again);
+	ex_diags_done(&diags);
+}
+
+static void test_error_names_the_text_it_is_in(void **state)
+{
+	const struct ex_text bad[] = { parts[0], { "three.yaml", EX_SPAN("kind: nothing\n") } };
+	const struct ex_text bad_place[] = { places[0], { "odd.yaml", EX_SPAN("endpoints: 1\n") } };
+	struct ex_compile_input in = { .texts = bad, .n_texts = 2 };
+	struct ex_ruleset *rs = NULL;
+	struct ex_diags diags = { 0 };
+
+	(void)state;
+	assert_int_equal(ex_compile(&in, &rs, &diags), -EINVAL);
+	assert_int_equal(diags.n, 1);
+	assert_string_equal(diags.items[0].file, "three.yaml");
+	ex_diags_done(&diags);
+	in = (struct ex_compile_input){
+		.texts = parts, .n_texts = 2, .endpoints = bad_place, .n_endpoints = 2
+	};
+	assert_int_equal(ex_compile(&in, &rs, &diags), -EINVAL);
+	assert_int_equal(diags.n, 1);
+	assert_string_equal(diags.items[0].file, "odd.yaml");
+	ex_diags_done(&diags);
+	assert_null(rs);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_namespaced_policy_is_for_its_namespace_only),
+		cmocka_unit_test(test_clusterwide_policy_is_for_every_namespace),
+		cmocka_unit_test(test_selector_cannot_leave_the_namespace),
+		cmocka_unit_test(test_labels_that_the_cluster_adds),
+		cmocka_unit_test(test_endpoints_of_the_policys_namespace),
+		cmocka_unit_test(test_reserved_labels_need_no_namespace),
+		cmocka_unit_test(test_unselected_is_told_apart_from_an_error),
+		cmocka_unit_test(test_default_deny_of_several_policies),
+		cmocka_unit_test(test_kubernetes_policy_is_namespaced),
+		cmocka_unit_test(test_several_texts_make_one_policy),
+		cmocka_unit_test(test_error_names_the_text_it_is_in),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
