@@ -6,7 +6,7 @@
 
 #include "agent/keeper/dial.h"
 #include "agent/proxy/datagram.h"
-#include "agent/run/rtnl.h"
+#include "agent/core/rtnl.h"
 
 static int socket_open(const struct ex_ip *ip, uint8_t proto)
 {

@@ -8,7 +8,7 @@
 
 #include "agent/core/log.h"
 #include "agent/run/netns.h"
-#include "agent/run/rtnl.h"
+#include "agent/core/rtnl.h"
 
 /*
  * 192.0.0.0/29 is the IPv4 service continuity prefix (RFC 7335): set aside for links such as this

@@ -7,7 +7,7 @@
 #include <net/if.h>
 #include <sys/socket.h>
 
-#include "agent/run/rtnl.h"
+#include "agent/core/rtnl.h"
 
 struct request {
 	struct nlmsghdr hdr;

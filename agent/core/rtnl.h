@@ -3,8 +3,8 @@
  * The few rtnetlink requests exeat makes (RFC 3549; rtnetlink(7)), each acknowledged by the kernel
  * before the call returns. A socket acts in the network namespace it was opened in.
  */
-#ifndef EXEAT_AGENT_RUN_RTNL_H
-#define EXEAT_AGENT_RUN_RTNL_H
+#ifndef EXEAT_AGENT_CORE_RTNL_H
+#define EXEAT_AGENT_CORE_RTNL_H
 
 #include "exeat/util.h"
 
