@@ -9,8 +9,7 @@
 #include "policy.bpf.h"
 #include "parse.bpf.h"
 
-#define FIN_LOCAL  1
-#define FIN_REMOTE 2
+#define FIN_BOTH (EX_FLOW_FIN_LOCAL | EX_FLOW_FIN_REMOTE)
 
 /* The port that rules of this flow are keyed by, seen from the workload. */
 INLINE __u16 flow_rule_port(const struct pkt *p)
@@ -95,9 +94,9 @@ INLINE bool tcp_advance(struct ex_flow_state *flow, const struct pkt *p)
 	else if (p->outbound && flow->phase == EX_FLOW_ANSWERED && !(flags & TCP_SYN))
 		flow->phase = EX_FLOW_LIVE;
 	if (flags & TCP_FIN) {
-		flow->fins |= p->outbound ? FIN_LOCAL : FIN_REMOTE;
+		flow->flags |= p->outbound ? EX_FLOW_FIN_LOCAL : EX_FLOW_FIN_REMOTE;
 		flow->phase =
-			flow->fins == (FIN_LOCAL | FIN_REMOTE) ? EX_FLOW_CLOSED : EX_FLOW_CLOSING;
+			(flow->flags & FIN_BOTH) == FIN_BOTH ? EX_FLOW_CLOSED : EX_FLOW_CLOSING;
 	}
 	return flow->phase == EX_FLOW_CLOSED;
 }
@@ -127,6 +126,7 @@ INLINE bool flow_create(void *flows, const struct pkt *p, const struct ex_flow_k
 		.phase = EX_FLOW_OPENING,
 		.verdict = p->rule.verdict,
 		.kind = p->rule.kind,
+		.worker = p->worker,
 	};
 
 	return bpf_map_update_elem(flows, key, &flow, BPF_ANY) == 0;
@@ -156,6 +156,7 @@ INLINE enum ex_reason flow_rejudge(void *flows, struct pkt *p, const struct ex_f
 	p->rule.reason = EX_R_ALLOWED;
 	p->rule.rule = flow->rule;
 	p->rule.counter = flow->counter;
+	p->worker = flow->worker;
 	if (flow->generation == p->generation)
 		return EX_R_ALLOWED;
 	policy_judge(p, flow_rule_port(p));

@@ -125,6 +125,8 @@ INLINE enum ex_reason judge_outbound(struct __sk_buff *skb, void *flows, struct 
 		reason = steer(skb, p, opens);
 		if (reason != EX_R_ALLOWED)
 			return reason;
+		if (flow)
+			flow->worker = p->worker;
 	} else if (p->rule.verdict != EX_V_ALLOW) {
 		return p->rule.reason;
 	}
@@ -172,6 +174,7 @@ INLINE enum ex_reason judge(struct __sk_buff *skb, struct pkt *p)
 	p->policy = ep->policy;
 	p->generation = ep->generation;
 	p->flags = ep->flags;
+	p->workers = ep->workers;
 	reason = check_link(skb, p, ep, &ethertype);
 	if (reason != EX_R_ALLOWED)
 		return reason;

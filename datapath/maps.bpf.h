@@ -7,7 +7,7 @@
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 1024);
+	__uint(max_entries, EX_ENDPOINTS_MAX);
 	__type(key, __u32);
 	__type(value, struct ex_endpoint);
 } ex_endpoints SEC(".maps");
@@ -31,12 +31,13 @@ struct {
 /* One table an endpoint, so that none can use up the room of another. Key: ex_endpoint.slot. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
-	__uint(max_entries, 1024);
+	__uint(max_entries, EX_ENDPOINTS_MAX);
 	__type(key, __u32);
 	__array(
 		values, struct {
 			__uint(type, BPF_MAP_TYPE_HASH);
 			__uint(max_entries, 16384);
+			__uint(map_flags, BPF_F_NO_PREALLOC);
 			__uint(key_size, sizeof(struct ex_flow_key));
 			__uint(value_size, sizeof(struct ex_flow_state));
 		});
@@ -57,14 +58,14 @@ struct port_state {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 1024);
+	__uint(max_entries, EX_ENDPOINTS_MAX);
 	__type(key, __u32);
 	__type(value, struct port_state);
 } ex_ports SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_SOCKMAP);
-	__uint(max_entries, EX_SOCK_MAX);
+	__uint(max_entries, EX_ENDPOINTS_MAX *EX_WORKERS_MAX *EX_SOCK_MAX);
 	__type(key, __u32);
 	__type(value, __u64);
 } ex_socks SEC(".maps");

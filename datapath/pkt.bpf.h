@@ -68,6 +68,8 @@ struct pkt {
 	bool embeds;   /* judged differs from dst */
 	__u8 fragment; /* enum fragment */
 	__u32 frag_id;
+	__u8 workers;    /* of the endpoint's proxy */
+	__u8 worker;     /* which of them has the flow */
 	bool revoked;    /* of a live flow that the policy no longer allows */
 	bool may_refuse; /* the source is proved and the destination is unicast */
 	struct judgement rule;

@@ -27,9 +27,11 @@ INLINE __u32 steer_socket(const struct pkt *p)
 	return SOCK_NONE;
 }
 
-INLINE enum ex_reason steer_assign(struct __sk_buff *skb, __u32 which)
+INLINE enum ex_reason steer_assign(struct __sk_buff *skb, const struct pkt *p, __u32 worker,
+				   __u32 which)
 {
-	struct bpf_sock *sk = bpf_map_lookup_elem(&ex_socks, &which);
+	__u32 key = (p->slot * EX_WORKERS_MAX + worker) * EX_SOCK_MAX + which;
+	struct bpf_sock *sk = bpf_map_lookup_elem(&ex_socks, &key);
 	long r;
 
 	if (!sk)
@@ -37,6 +39,37 @@ INLINE enum ex_reason steer_assign(struct __sk_buff *skb, __u32 which)
 	r = bpf_sk_assign(skb, sk, 0);
 	bpf_sk_release(sk);
 	return r ? EX_R_NO_PROXY : EX_R_ALLOWED;
+}
+
+/* Spreads flows over workers; who wants a certain worker may well find a port that leads there. */
+INLINE __u32 steer_hash(const struct pkt *p)
+{
+	__u32 h = p->dst.w[3] ^ p->dst.w[2] ^ p->dst.w[1] ^ ((__u32)p->sport << 16 | p->dport);
+
+	h *= 0x9e3779b1;
+	return h >> 16;
+}
+
+/* To the worker that has the flow, or for a new flow the one of its tuple; else to any that lives.
+ */
+INLINE enum ex_reason steer_worker(struct __sk_buff *skb, struct pkt *p, bool fresh, __u32 which)
+{
+	__u32 workers = p->workers, i, worker;
+
+	if (workers > EX_WORKERS_MAX)
+		workers = EX_WORKERS_MAX;
+	if (!workers)
+		return EX_R_NO_PROXY;
+	worker = (fresh ? steer_hash(p) : p->worker) % workers;
+	for (i = 0; i < EX_WORKERS_MAX && i < workers; i++) {
+		if (steer_assign(skb, p, worker, which) == EX_R_ALLOWED) {
+			p->worker = worker;
+			return EX_R_ALLOWED;
+		}
+		if (++worker >= workers)
+			worker = 0;
+	}
+	return EX_R_NO_PROXY;
 }
 
 /* Does the stack have a socket of this very connection (not a listener that fits by port)? */
@@ -83,7 +116,7 @@ SUBPROG enum ex_reason steer(struct __sk_buff *skb, struct pkt *p, bool opens)
 		if ((p->tcp_flags & TCP_CONTROL) != TCP_SYN)
 			return EX_R_NO_FLOW;
 	}
-	return steer_assign(skb, which);
+	return steer_worker(skb, p, opens, which);
 }
 
 #endif

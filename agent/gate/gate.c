@@ -96,13 +96,6 @@ int ex_gate_load(const struct ex_gate_limits *limits, struct ex_gate **ret)
 	return 0;
 }
 
-static void port_free(struct gate_port *port)
-{
-	gate_set_free(port->set);
-	ex_closep(&port->flows);
-	free(port);
-}
-
 void ex_gate_free(struct ex_gate *gate)
 {
 	struct gate_port *port;
@@ -111,7 +104,7 @@ void ex_gate_free(struct ex_gate *gate)
 		return;
 	while ((port = gate->ports)) {
 		gate->ports = port->next;
-		port_free(port);
+		gate_port_free(port);
 	}
 	free(gate->spare_counters);
 	ring_buffer__free(gate->ring);
@@ -119,90 +112,7 @@ void ex_gate_free(struct ex_gate *gate)
 	free(gate);
 }
 
-int ex_gate_set_socket(struct ex_gate *gate, enum ex_sock which, int fd)
-{
-	uint32_t key = which;
-	uint64_t value = (uint64_t)fd;
-
-	if (which >= EX_SOCK_MAX || fd < 0)
-		return -EINVAL;
-	return bpf_map_update_elem(bpf_map__fd(gate->skel->maps.ex_socks), &key, &value, BPF_ANY);
-}
-
 /* ---- endpoints ---- */
-
-struct gate_port *gate_port_find(const struct ex_gate *gate, uint32_t ifindex)
-{
-	struct gate_port *port;
-
-	for (port = gate->ports; port; port = port->next)
-		if (port->ifindex == ifindex)
-			return port;
-	return NULL;
-}
-
-static bool slot_taken(const struct ex_gate *gate, uint32_t slot)
-{
-	const struct gate_port *port;
-
-	for (port = gate->ports; port; port = port->next)
-		if (port->slot == slot)
-			return true;
-	return false;
-}
-
-static int slot_find(const struct ex_gate *gate, uint32_t *ret)
-{
-	uint32_t n = bpf_map__max_entries(gate->skel->maps.ex_flows);
-
-	for (*ret = 0; *ret < n; ++*ret)
-		if (!slot_taken(gate, *ret))
-			return 0;
-	return -E2BIG;
-}
-
-static int port_new(struct ex_gate *gate, uint32_t ifindex, struct gate_port **ret)
-{
-	size_t size = bpf_map__value_size(gate->skel->maps.ex_ports);
-	EX_AUTO_FREE void *zero = calloc(1, size);
-	struct gate_port *port = calloc(1, sizeof(*port));
-	int r;
-
-	if (!zero || !port) {
-		free(port);
-		return -ENOMEM;
-	}
-	port->ifindex = ifindex;
-	port->flows = bpf_map_create(BPF_MAP_TYPE_HASH, "ex_flow_table", sizeof(struct ex_flow_key),
-				     sizeof(struct ex_flow_state), gate->flow_limit, NULL);
-	r = port->flows < 0 ? port->flows : 0;
-	if (!r)
-		r = slot_find(gate, &port->slot);
-	if (!r)
-		r = bpf_map_update_elem(bpf_map__fd(gate->skel->maps.ex_ports), &ifindex, zero,
-					BPF_ANY);
-	if (!r)
-		r = bpf_map_update_elem(bpf_map__fd(gate->skel->maps.ex_flows), &port->slot,
-					&port->flows, BPF_ANY);
-	if (r) {
-		port_free(port);
-		return r;
-	}
-	port->next = gate->ports;
-	gate->ports = port;
-	*ret = port;
-	return 0;
-}
-
-/*
- * Returns when every packet that was in the programs at the time of the call has left them: the
- * kernel waits for that whenever an inner map is set.
- */
-static int wait_for_packets(struct ex_gate *gate, const struct gate_port *port)
-{
-	return bpf_map_update_elem(bpf_map__fd(gate->skel->maps.ex_flows), &port->slot,
-				   &port->flows, BPF_ANY);
-}
 
 /* In one step: the endpoint's entry is replaced as a whole. */
 static int port_flip(struct ex_gate *gate, struct gate_port *port, const struct ex_endpoint *ep,
@@ -214,13 +124,14 @@ static int port_flip(struct ex_gate *gate, struct gate_port *port, const struct 
 	value.policy = fresh->policy;
 	value.generation = ++gate->last_generation;
 	value.slot = port->slot;
+	value.workers = port->ep.workers;
 	r = bpf_map_update_elem(bpf_map__fd(gate->skel->maps.ex_endpoints), &port->ifindex, &value,
 				BPF_ANY);
 	if (r)
 		return r;
 	port->ep = value;
 	/* an old set that cannot be waited out is left in the maps: nothing refers to it */
-	if (port->set && wait_for_packets(gate, port) == 0)
+	if (port->set && gate_wait_for_packets(gate, port) == 0)
 		gate_set_remove(gate, port->set);
 	else
 		gate_set_free(port->set);
@@ -231,13 +142,12 @@ static int port_flip(struct ex_gate *gate, struct gate_port *port, const struct 
 int ex_gate_publish_with_names(struct ex_gate *gate, uint32_t ifindex, const struct ex_endpoint *ep,
 			       const struct ex_tables *tables, const struct ex_gate_names *names)
 {
-	struct gate_port *port = gate_port_find(gate, ifindex);
 	struct gate_set *fresh = NULL;
-	int r = ifindex ? 0 : -EINVAL;
+	struct gate_port *port;
 	size_t i;
+	int r;
 
-	if (!r && !port)
-		r = port_new(gate, ifindex, &port);
+	r = gate_port_get(gate, ifindex, &port);
 	if (!r)
 		r = gate_set_new(gate, tables, &fresh);
 	if (r)
@@ -287,10 +197,11 @@ void ex_gate_forget(struct ex_gate *gate, uint32_t ifindex)
 	*at = port->next;
 	bpf_map_delete_elem(bpf_map__fd(gate->skel->maps.ex_endpoints), &ifindex);
 	bpf_map_delete_elem(bpf_map__fd(gate->skel->maps.ex_flows), &port->slot); /* waits */
+	gate_sockets_remove(gate, port);
 	bpf_map_delete_elem(bpf_map__fd(gate->skel->maps.ex_ports), &ifindex);
 	gate_set_remove(gate, port->set);
 	port->set = NULL;
-	port_free(port);
+	gate_port_free(port);
 }
 
 static int hook_attach(uint32_t ifindex, enum bpf_tc_attach_point point, int prog)

@@ -34,19 +34,43 @@ struct ex_gate;
 
 struct ex_gate_limits {
 	uint32_t dests, rules, names, flows; /* map sizes; 0 = default */
+	/*
+	 * NULL: everything ends with the gate. Else a folder on a bpffs that is mounted, as
+	 * "/sys/fs/bpf/exeat": the maps are pinned in <pin>/v<EX_ABI_VERSION>, and those of a
+	 * former process are adopted with their endpoints, rulesets, flows and counters. -EPROTO
+	 * with the cause logged when they do not fit (other limits): ex_gate_unpin() makes room.
+	 */
+	const char *pin;
 };
 
 /* Opens and loads the programs and maps; nothing is attached. 0 or negative errno, cause logged. */
 EX_MUST_CHECK int ex_gate_load(const struct ex_gate_limits *limits, struct ex_gate **ret);
-void ex_gate_free(struct ex_gate *gate);
+void ex_gate_free(struct ex_gate *gate); /* what is pinned or attached goes on */
 
-/* Listening socket for a steered kind; the kernel forgets it when the socket is closed. */
-EX_MUST_CHECK int ex_gate_set_socket(struct ex_gate *gate, enum ex_sock which, int fd);
+/*
+ * Removes the pins of every ABI version. Attached programs go on with what they have until they are
+ * detached or their interface goes.
+ */
+EX_MUST_CHECK int ex_gate_unpin(const char *pin);
+
+/*
+ * Listening socket for a steered kind, of one of the endpoint's workers (0 .. EX_WORKERS_MAX-1;
+ * `run` has worker 0 only). The endpoint need not be published yet. The kernel forgets the socket
+ * when it is closed; new flows then go to the other workers. fd -1 takes it away.
+ */
+EX_MUST_CHECK int ex_gate_set_socket(struct ex_gate *gate, uint32_t ifindex, enum ex_sock which,
+				     uint32_t worker, int fd);
+
+/*
+ * What the caller fills in of an endpoint: flags, addresses, MACs and `gateway`; the rest is set
+ * here.
+ */
 
 /*
  * Puts a ruleset in force for the endpoint at ifindex: writes all entries under a fresh policy id,
  * then flips the endpoint to it (ep->policy and ep->generation are set here), then removes the old
- * ruleset's entries. On error the endpoint keeps what it had.
+ * ruleset's entries. On error the endpoint keeps what it had. Nothing can reach the workload but
+ * answers.
  */
 EX_MUST_CHECK int ex_gate_publish(struct ex_gate *gate, uint32_t ifindex,
 				  const struct ex_endpoint *ep, const struct ex_tables *tables);
@@ -71,6 +95,35 @@ EX_MUST_CHECK int ex_gate_publish_with_names(struct ex_gate *gate, uint32_t ifin
 					     const struct ex_tables *tables,
 					     const struct ex_gate_names *names);
 
+/*
+ * Both directions, flipped in one step. `ingress` is keyed by the far end's address (dests) and by
+ * the workload's own port (rules; ICMP: the type and code of the request): what the compiler makes
+ * of `ingress` rules with fromCIDR, fromEntities, fromEndpoints and toPorts. Verdicts: deny and
+ * allow; a steer there is denied as `unsupported`. NULL: nothing may reach the workload but
+ * answers. Without a default deny (nobody selects the endpoint for ingress, or
+ * enableDefaultDeny.ingress is false) it is ex_tables_all, or the explicit denies with an allow of
+ * class "everything" below them. The same goes for egress and its default.
+ */
+struct ex_gate_ruleset {
+	const struct ex_tables *egress;
+	const struct ex_gate_names *names; /* NULL: none */
+	const struct ex_tables *ingress;
+};
+EX_MUST_CHECK int ex_gate_publish_both(struct ex_gate *gate, uint32_t ifindex,
+				       const struct ex_endpoint *ep,
+				       const struct ex_gate_ruleset *ruleset);
+
+/* Everything is allowed: every protocol and address. */
+extern const struct ex_tables ex_tables_all;
+
+/* Tables that allow these ports from everywhere. The caller ends them with ex_tables_done(). */
+struct ex_gate_served {
+	uint8_t proto; /* IPPROTO_TCP, UDP or SCTP */
+	uint16_t first, last;
+};
+EX_MUST_CHECK int ex_gate_serve(const struct ex_gate_served *served, size_t n,
+				struct ex_tables *ret);
+
 /* Entries of a class that names made (ex_name_class); before the first ex_gate_learn() of it. */
 EX_MUST_CHECK int ex_gate_add_class(struct ex_gate *gate, uint32_t ifindex,
 				    const struct ex_tables *entries);
@@ -79,9 +132,51 @@ EX_MUST_CHECK int ex_gate_add_class(struct ex_gate *gate, uint32_t ifindex,
 EX_MUST_CHECK int ex_gate_learn(struct ex_gate *gate, uint32_t ifindex, const struct ex_ip *ip,
 				uint32_t klass, uint64_t ttl_ms);
 
-/* Attaches both directions on the host end, in the network namespace the caller is in. */
+/*
+ * Attaches both directions on the host end, in the network namespace the caller is in. Where
+ * programs of a former process are attached they are replaced in one step, without a packet in
+ * between.
+ */
 EX_MUST_CHECK int ex_gate_attach(struct ex_gate *gate, uint32_t ifindex);
-void ex_gate_forget(struct ex_gate *gate, uint32_t ifindex); /* endpoint and its entries */
+
+/*
+ * Joins an endpoint (EX_EP_GATEWAY, published) with its gateway namespace: a program on the host
+ * end of the gateway's veth, in the namespace the caller is in, and one on the other end, in
+ * `netns`, which must have the same ifindex as the endpoint (ifi_index at RTM_NEWLINK). Before
+ * ex_gate_attach(). In the gateway namespace, GATE being that end (tests/datapath/bridge.c does
+ * exactly this):
+ *
+ *   rp_filter, tcp_syncookies and tcp_max_tw_buckets as above; lo up
+ *   ip link set GATE addrgenmode none arp off mtu MTU_OF_THE_ENDPOINT up
+ *   ip [-6] rule add iif GATE lookup 100; ip [-6] route add local default dev lo table 100
+ *   ip [-6] route add default dev GATE      arp is off: no neighbour is ever asked for
+ *
+ * and on the host: addrgenmode none, no address, the same MTU, up. The proxy's own connections are
+ * made there too, IP_TRANSPARENT and bound to the workload's address.
+ */
+EX_MUST_CHECK int ex_gate_attach_gateway(struct ex_gate *gate, uint32_t ifindex, uint32_t gateway,
+					 int netns);
+
+/* The endpoint and all that belongs to it: rulesets, flows, sockets, names, bindings, counters. */
+void ex_gate_forget(struct ex_gate *gate, uint32_t ifindex);
+
+/* Endpoints that the maps hold: after a start, those of the former process. */
+void ex_gate_each(const struct ex_gate *gate,
+		  void (*fn)(void *arg, uint32_t ifindex, const struct ex_endpoint *ep), void *arg);
+
+/*
+ * The names of addresses, in the kernel, so that they outlive the process (with limits.pin). The
+ * gate does not act on them: it acts on ex_gate_learn().
+ */
+EX_MUST_CHECK int ex_gate_binding_put(struct ex_gate *gate, uint32_t ifindex,
+				      const struct ex_ip *ip, struct ex_span name, uint64_t ttl_ms);
+void ex_gate_binding_remove(struct ex_gate *gate, uint32_t ifindex, const struct ex_ip *ip,
+			    struct ex_span name);
+/* fn must not put or remove. Expired ones are removed instead of told. */
+void ex_gate_bindings_each(struct ex_gate *gate, uint32_t ifindex,
+			   void (*fn)(void *arg, const struct ex_ip *ip, struct ex_span name,
+				      uint64_t ttl_ms),
+			   void *arg);
 
 struct ex_counter {
 	uint64_t packets, bytes;

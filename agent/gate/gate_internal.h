@@ -56,7 +56,19 @@ int gate_counters_open(struct ex_gate *gate);
 int gate_counter_of(struct ex_gate *gate, struct gate_set *set, uint32_t rule, uint32_t *ret);
 void gate_counters_release(struct ex_gate *gate, struct gate_set *set);
 
+/* port.c */
 struct gate_port *gate_port_find(const struct ex_gate *gate, uint32_t ifindex);
+int gate_port_get(struct ex_gate *gate, uint32_t ifindex,
+		  struct gate_port **ret); /* or a new one */
+void gate_port_free(struct gate_port *port);
+void gate_sockets_remove(struct ex_gate *gate, const struct gate_port *port);
+
+/*
+ * Returns when every packet that was in the programs at the time of the call has left them: the
+ * kernel waits for that whenever an inner map is set.
+ */
+int gate_wait_for_packets(struct ex_gate *gate, const struct gate_port *port);
+
 int gate_events_open(struct ex_gate *gate);
 
 /* CLOCK_MONOTONIC in nanoseconds, the clock of flows and names. */

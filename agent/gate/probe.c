@@ -69,7 +69,7 @@ static int probe_mountns(void)
 
 static int gate_load(struct ex_gate **gate)
 {
-	const struct ex_gate_limits small = { 16, 16, 16, 16 };
+	const struct ex_gate_limits small = { .dests = 16, .rules = 16, .names = 16, .flows = 16 };
 	int r = probe_netns();
 
 	return r ? r : ex_gate_load(&small, gate);
@@ -115,7 +115,7 @@ static int probe_steering(void)
 	if (r)
 		return r;
 	fd = transparent_socket(AF_INET);
-	return fd < 0 ? fd : ex_gate_set_socket(gate, EX_SOCK_TCP4, fd);
+	return fd < 0 ? fd : ex_gate_set_socket(gate, 1, EX_SOCK_TCP4, 0, fd);
 }
 
 static int probe_ipv6(void)

@@ -167,7 +167,8 @@ int ex_worker_publish(struct ex_worker *w)
 
 	for (size_t i = 0; i < EX_SOCK_MAX && r == 0; i++)
 		if (w->sockets[i] >= 0)
-			r = ex_gate_set_socket(gate, (enum ex_sock)i, w->sockets[i]);
+			r = ex_gate_set_socket(gate, w->keeper->ifindex, (enum ex_sock)i, 0,
+					       w->sockets[i]);
 	close_sockets(w);
 	return r;
 }

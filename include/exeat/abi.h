@@ -18,7 +18,7 @@
 #include <linux/types.h>
 #include "reasons.h"
 
-#define EX_ABI_VERSION 1
+#define EX_ABI_VERSION 2
 
 enum ex_verdict {
 	EX_V_INVALID = 0, /* zeroed or missing: denied */
@@ -35,7 +35,10 @@ enum ex_kind {
 	EX_KIND_UDP = 3, /* opaque datagrams, carried for an endpoint with EX_EP_CARRY */
 };
 
-/* Index into the listener sockmap: one socket per kind, transport and family. */
+/*
+ * The proxy's sockets: one per kind, transport and family, of each worker. In the sockmap ex_socks
+ * at (slot of the endpoint * EX_WORKERS_MAX + worker) * EX_SOCK_MAX + enum ex_sock.
+ */
 enum ex_sock {
 	EX_SOCK_TCP4 = 0,
 	EX_SOCK_TCP6 = 1,
@@ -48,6 +51,9 @@ enum ex_sock {
 	EX_SOCK_MAX = 8,
 };
 
+#define EX_WORKERS_MAX   8    /* proxy processes of one endpoint */
+#define EX_ENDPOINTS_MAX 1024 /* slots */
+
 struct ex_ip {
 	__u8 b[16];
 };
@@ -56,6 +62,13 @@ struct ex_ip {
 #define EX_EP_CARRY                                                                                \
 	(1u << 0) /* allowed TCP and UDP go to the proxy too, which carries them (run) */
 #define EX_EP_SILENT (1u << 1) /* drop silently instead of RST / ICMP admin-prohibited */
+#define EX_EP_GATEWAY                                                                              \
+	(1u << 2) /* the proxy's sockets are in a gateway namespace behind interface `gateway` */
+#define EX_EP_BRIDGED (1u << 3) /* other hosts on the link: neighbours beside the next hop */
+#define EX_EP_SHARED                                                                               \
+	(1u << 4) /* the interface is the host's: the workload leaves by its egress hook */
+
+#define EX_EP_MORE 4
 
 /* Map ex_endpoints: key __u32 ifindex of the host end of the veth. */
 struct ex_endpoint {
@@ -63,14 +76,25 @@ struct ex_endpoint {
 	__u32 flags;      /* EX_EP_* */
 	struct ex_ip ip4; /* the workload's own addresses; all zero = has none of this family */
 	struct ex_ip ip6;
-	struct ex_ip gw4; /* its next hops: the only targets of ARP and neighbour discovery */
+	struct ex_ip more[EX_EP_MORE]; /* further ones, of either family; all zero = none */
+	struct ex_ip ll6; /* EX_EP_BRIDGED: its link-local one; if zero the gate makes it of mac */
+	struct ex_ip gw4; /* its next hops: the only targets of ARP and ND unless EX_EP_BRIDGED */
 	struct ex_ip gw6;
 	__u8 mac[6];      /* the workload's MAC */
-	__u8 gw_mac[6];   /* the host end's MAC */
+	__u8 gw_mac[6];   /* its next hop's: the host end of the veth, or the bridge */
+	__u8 gate_mac[6]; /* EX_EP_GATEWAY: of the interface in the gateway namespace */
+	__u8 pad[2];
+	__u32 gateway;    /* EX_EP_GATEWAY: ifindex of the host end of the gateway's veth */
 	__u32 generation; /* changes whenever live flows have to be judged again */
-	__u32 slot;       /* of its tables in ex_flows; set by the gate */
-	__u32 pad;
+	__u32 slot;       /* of its tables in ex_flows and ex_socks; set by the gate */
+	__u32 ingress; /* policy id of what may reach the workload; 0 = nothing. Set by the gate */
+	__u32 workers; /* set by the gate */
 };
+
+/*
+ * Map ex_gateways: key __u32 ifindex of the host end of a gateway's veth, value __u32 ifindex of
+ * the endpoint that it serves.
+ */
 
 /* Map ex_dests (LPM trie): prefixlen counts policy (32) and address (0..128; IPv4 /n is 96+n). */
 struct ex_dest_key {
@@ -127,20 +151,24 @@ struct ex_rule {
 /*
  * Map ex_flows: key slot, value a hash table of that endpoint's flows. One entry holds both
  * directions. Remote is the far end whoever opened the flow; ICMP echo: local_port is the
- * identifier, remote_port 0.
+ * identifier, remote_port 0 when the workload asks and 1 when it is asked.
  */
 struct ex_flow_key {
 	struct ex_ip remote;
 	__be16 local_port;
 	__be16 remote_port;
 	__u8 proto;
-	__u8 part; /* 0 = a flow; EX_PART_* = a datagram in fragments, its id in place of the ports
-		    */
+	__u8 part; /* enum ex_part */
 	__u8 pad[2];
 };
 
-#define EX_PART_OUT 1
-#define EX_PART_IN  2
+enum ex_part {
+	EX_PART_FLOW = 0,     /* a flow of the workload */
+	EX_PART_OUT = 1,      /* a datagram in fragments, its id in place of the ports */
+	EX_PART_IN = 2,       /* the same, to the workload */
+	EX_PART_UPSTREAM = 3, /* a flow that the proxy opened with the workload's address */
+	EX_PART_LINK = 4,     /* which MAC the workload has for remote; no ports */
+};
 
 enum ex_flow_phase {
 	EX_FLOW_NONE = 0,     /* zeroed: not a flow */
@@ -160,9 +188,16 @@ struct ex_flow_state {
 	__u8 phase;    /* enum ex_flow_phase */
 	__u8 verdict;  /* EX_V_ALLOW or EX_V_STEER */
 	__u8 kind;     /* enum ex_kind */
-	__u8 fins;     /* 1 = from the workload, 2 = from the far end */
+	__u8 flags;    /* EX_FLOW_* */
 	__u32 counter; /* of the rule */
+	__u8 worker;   /* EX_V_STEER: whose sockets it was given to */
+	__u8 pad;
+	__u8 mac[6]; /* EX_PART_LINK, EX_PART_UPSTREAM: of the next hop towards remote */
 };
+
+#define EX_FLOW_FIN_LOCAL  (1u << 0) /* the workload has sent its FIN */
+#define EX_FLOW_FIN_REMOTE (1u << 1)
+#define EX_FLOW_INBOUND    (1u << 2) /* opened by the far end: judged as ingress */
 
 /* Nanoseconds without a packet after which a flow is not one any more. */
 #define EX_SEC 1000000000ull
@@ -200,10 +235,36 @@ struct ex_counted_rule {
 	__u32 pad;
 };
 
+/*
+ * Map ex_bindings (hash): which names a DNS answer gave the endpoint for an address. A store for
+ * user space that outlives it; the programs do not read it.
+ */
+struct ex_binding_key {
+	__u32 ifindex;
+	struct ex_ip ip;
+	__u32 pad;
+	__u64 hash; /* of the name */
+};
+
+#define EX_NAME_MAX 255
+
+struct ex_binding {
+	__u64 expires; /* CLOCK_MONOTONIC nanoseconds */
+	__u8 len;
+	char name[EX_NAME_MAX];
+};
+
 enum ex_event_type {
 	EX_EV_NEW = 1,  /* first packet of an allowed or steered flow */
 	EX_EV_DENY = 2, /* a packet was denied */
 	EX_EV_END = 3,  /* a flow ended or expired */
+};
+
+enum ex_direction {
+	EX_DIR_NONE = 0,
+	EX_DIR_EGRESS = 1,   /* of a flow: opened by the workload; of a denial: left it */
+	EX_DIR_INGRESS = 2,  /* opened from outside; was on its way to the workload */
+	EX_DIR_UPSTREAM = 3, /* opened by the proxy with the workload's address */
 };
 
 /* Ring buffer ex_events. Rate-limited; counters never are. */
@@ -213,26 +274,29 @@ struct ex_event {
 	__u32 rule;
 	struct ex_ip src;
 	struct ex_ip dst;
-	__be16 sport; /* ICMP: 0 */
-	__be16 dport; /* ICMP: htons(type << 8 | code) */
-	__u16 reason; /* enum ex_reason */
-	__u8 proto;   /* IPPROTO_*; 0 when it could not be read */
-	__u8 verdict; /* enum ex_verdict */
-	__u8 type;    /* enum ex_event_type */
-	__u8 pad[3];
+	__be16 sport;   /* ICMP: 0 */
+	__be16 dport;   /* ICMP: htons(type << 8 | code) */
+	__u16 reason;   /* enum ex_reason */
+	__u8 proto;     /* IPPROTO_*; 0 when it could not be read */
+	__u8 verdict;   /* enum ex_verdict */
+	__u8 type;      /* enum ex_event_type */
+	__u8 direction; /* enum ex_direction */
+	__u8 pad[2];
 	__u32 suppressed; /* denials, or other events, left out since the last one of the kind */
 	__u64 packets;    /* EX_EV_END: of the whole flow */
 	__u64 bytes;
 };
 
-_Static_assert(sizeof(struct ex_endpoint) == 96, "ABI");
+_Static_assert(sizeof(struct ex_endpoint) == 192, "ABI");
 _Static_assert(sizeof(struct ex_dest_key) == 24, "ABI");
 _Static_assert(sizeof(struct ex_name_key) == 20, "ABI");
 _Static_assert(sizeof(struct ex_name) == 16, "ABI");
 _Static_assert(sizeof(struct ex_rule_key) == 12, "ABI");
 _Static_assert(sizeof(struct ex_rule) == 8, "ABI");
 _Static_assert(sizeof(struct ex_flow_key) == 24, "ABI");
-_Static_assert(sizeof(struct ex_flow_state) == 40, "ABI");
+_Static_assert(sizeof(struct ex_flow_state) == 48, "ABI");
+_Static_assert(sizeof(struct ex_binding_key) == 32, "ABI");
+_Static_assert(sizeof(struct ex_binding) == 264, "ABI");
 _Static_assert(sizeof(struct ex_event) == 80, "ABI");
 
 #endif

@@ -99,7 +99,8 @@ static int setup(void **state)
 					   i % 2 ? "::" : "0.0.0.0", 0);
 	assert_int_equal(ex_gate_load(NULL, &gate), 0);
 	for (i = 0; i < EX_SOCK_MAX; i++)
-		assert_int_equal(ex_gate_set_socket(gate, (enum ex_sock)i, listeners[i]), 0);
+		assert_int_equal(
+			ex_gate_set_socket(gate, ns.ifindex, (enum ex_sock)i, 0, listeners[i]), 0);
 	netns_endpoint(&ep, EX_EP_CARRY);
 	t = tables();
 	assert_int_equal(ex_gate_publish(gate, ns.ifindex, &ep, &t), 0);
@@ -459,10 +460,60 @@ static void test_dead_proxy_denies(void **state)
 	assert_int_equal(counted(EX_R_NO_PROXY), before + 2);
 	listeners[EX_SOCK_TCP4] = transparent(SOCK_STREAM, "0.0.0.0", 0);
 	listeners[EX_SOCK_DNS_UDP6] = transparent(SOCK_DGRAM, "::", 0);
-	assert_int_equal(ex_gate_set_socket(gate, EX_SOCK_TCP4, listeners[EX_SOCK_TCP4]), 0);
-	assert_int_equal(ex_gate_set_socket(gate, EX_SOCK_DNS_UDP6, listeners[EX_SOCK_DNS_UDP6]),
+	assert_int_equal(
+		ex_gate_set_socket(gate, ns.ifindex, EX_SOCK_TCP4, 0, listeners[EX_SOCK_TCP4]), 0);
+	assert_int_equal(ex_gate_set_socket(gate, ns.ifindex, EX_SOCK_DNS_UDP6, 0,
+					    listeners[EX_SOCK_DNS_UDP6]),
 			 0);
 	assert_carried(EX_SOCK_TCP4, "198.51.100.7", 443);
+}
+
+/* Opens n connections and counts what each worker's listener got. */
+static void spread(int n, const int worker[2], int got[2])
+{
+	int i, w, fd, peer;
+
+	got[0] = got[1] = 0;
+	while (n--) {
+		struct pollfd wait[2] = { { worker[0], POLLIN, 0 }, { worker[1], POLLIN, 0 } };
+
+		fd = client(SOCK_STREAM, "198.51.100.7", 443);
+		assert_true(fd >= 0);
+		assert_true(poll(wait, 2, WAIT_MS) > 0);
+		for (i = w = 0; i < 2; i++)
+			if (wait[i].revents & POLLIN)
+				w = i;
+		peer = accept(worker[w], NULL, NULL);
+		assert_true(peer >= 0);
+		got[w]++;
+		say(fd, "ping"); /* later segments find the way as well */
+		assert_says(peer, "ping");
+		close(peer);
+		close(fd);
+	}
+}
+
+static void test_flows_go_to_every_worker_that_lives(void **state)
+{
+	int worker[2], got[2];
+	const int *tcp4 = &listeners[EX_SOCK_TCP4];
+
+	(void)state;
+	worker[0] = *tcp4;
+	worker[1] = transparent(SOCK_STREAM, "0.0.0.0", 0);
+	assert_int_equal(ex_gate_set_socket(gate, ns.ifindex, EX_SOCK_TCP4, 1, worker[1]), 0);
+	spread(40, worker, got);
+	assert_true(got[0] > 5 && got[1] > 5);
+	assert_int_equal(ex_gate_set_socket(gate, ns.ifindex, EX_SOCK_TCP4, 0, -1), 0);
+	spread(10, worker, got);
+	assert_int_equal(got[0], 0);
+	assert_int_equal(ex_gate_set_socket(gate, ns.ifindex, EX_SOCK_TCP4, 0, *tcp4), 0);
+	close(worker[1]);
+	worker[1] = -1;
+	spread(10, worker, got);
+	assert_int_equal(got[0], 10);
+	assert_int_equal(ex_gate_set_socket(gate, ns.ifindex, EX_SOCK_TCP4, EX_WORKERS_MAX, *tcp4),
+			 -EINVAL);
 }
 
 int main(void)
@@ -479,6 +530,7 @@ int main(void)
 		cmocka_unit_test(test_unasked_datagram_does_not_enter),
 		cmocka_unit_test(test_revoked_connection_ends_on_both_sides),
 		cmocka_unit_test(test_dead_proxy_denies),
+		cmocka_unit_test(test_flows_go_to_every_worker_that_lives),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Endpoints as the gate keeps them: their slot, flow table, and the sockets of their workers. */
+#include <errno.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include "gate.skel.h"
+#include "agent/gate/gate_internal.h"
+
+struct gate_port *gate_port_find(const struct ex_gate *gate, uint32_t ifindex)
+{
+	struct gate_port *port;
+
+	for (port = gate->ports; port; port = port->next)
+		if (port->ifindex == ifindex)
+			return port;
+	return NULL;
+}
+
+void gate_port_free(struct gate_port *port)
+{
+	gate_set_free(port->set);
+	ex_closep(&port->flows);
+	free(port);
+}
+
+static bool slot_taken(const struct ex_gate *gate, uint32_t slot)
+{
+	const struct gate_port *port;
+
+	for (port = gate->ports; port; port = port->next)
+		if (port->slot == slot)
+			return true;
+	return false;
+}
+
+static int slot_find(const struct ex_gate *gate, uint32_t *ret)
+{
+	for (*ret = 0; *ret < EX_ENDPOINTS_MAX; ++*ret)
+		if (!slot_taken(gate, *ret))
+			return 0;
+	return -E2BIG;
+}
+
+static int port_write(struct ex_gate *gate, struct gate_port *port)
+{
+	size_t size = bpf_map__value_size(gate->skel->maps.ex_ports);
+	EX_AUTO_FREE void *zero = calloc(1, size);
+	int r;
+
+	if (!zero)
+		return -ENOMEM;
+	r = bpf_map_update_elem(bpf_map__fd(gate->skel->maps.ex_ports), &port->ifindex, zero,
+				BPF_ANY);
+	return r ? r : gate_wait_for_packets(gate, port);
+}
+
+int gate_port_get(struct ex_gate *gate, uint32_t ifindex, struct gate_port **ret)
+{
+	LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = BPF_F_NO_PREALLOC);
+	struct gate_port *port = gate_port_find(gate, ifindex);
+	int r;
+
+	if (port || !ifindex) {
+		*ret = port;
+		return port ? 0 : -EINVAL;
+	}
+	port = calloc(1, sizeof(*port));
+	if (!port)
+		return -ENOMEM;
+	port->ifindex = ifindex;
+	port->flows = bpf_map_create(BPF_MAP_TYPE_HASH, "ex_flow_table", sizeof(struct ex_flow_key),
+				     sizeof(struct ex_flow_state), gate->flow_limit, &opts);
+	r = port->flows < 0 ? port->flows : 0;
+	if (!r)
+		r = slot_find(gate, &port->slot);
+	if (!r)
+		r = port_write(gate, port);
+	if (r) {
+		gate_port_free(port);
+		return r;
+	}
+	port->next = gate->ports;
+	gate->ports = port;
+	*ret = port;
+	return 0;
+}
+
+int gate_wait_for_packets(struct ex_gate *gate, const struct gate_port *port)
+{
+	return bpf_map_update_elem(bpf_map__fd(gate->skel->maps.ex_flows), &port->slot,
+				   &port->flows, BPF_ANY);
+}
+
+/* ---- sockets ---- */
+
+static uint32_t socket_key(const struct gate_port *port, uint32_t worker, uint32_t which)
+{
+	return (port->slot * EX_WORKERS_MAX + worker) * EX_SOCK_MAX + which;
+}
+
+/* The programs look at sockets of this many workers. */
+static int workers_raise(struct ex_gate *gate, struct gate_port *port, uint32_t workers)
+{
+	struct ex_endpoint ep = port->ep;
+	int r;
+
+	if (port->ep.workers >= workers)
+		return 0;
+	ep.workers = workers;
+	r = port->set ? bpf_map_update_elem(bpf_map__fd(gate->skel->maps.ex_endpoints),
+					    &port->ifindex, &ep, BPF_ANY)
+		      : 0;
+	if (!r)
+		port->ep.workers = workers;
+	return r;
+}
+
+int ex_gate_set_socket(struct ex_gate *gate, uint32_t ifindex, enum ex_sock which, uint32_t worker,
+		       int fd)
+{
+	int socks = bpf_map__fd(gate->skel->maps.ex_socks), r;
+	uint64_t value = (uint64_t)fd;
+	struct gate_port *port;
+	uint32_t key;
+
+	if (which >= EX_SOCK_MAX || worker >= EX_WORKERS_MAX)
+		return -EINVAL;
+	r = gate_port_get(gate, ifindex, &port);
+	if (r)
+		return r;
+	key = socket_key(port, worker, which);
+	if (fd < 0) {
+		r = bpf_map_delete_elem(socks, &key);
+		return r == -EINVAL || r == -ENOENT ? 0 : r; /* there was none */
+	}
+	r = bpf_map_update_elem(socks, &key, &value, BPF_ANY);
+	return r ? r : workers_raise(gate, port, worker + 1);
+}
+
+void gate_sockets_remove(struct ex_gate *gate, const struct gate_port *port)
+{
+	uint32_t worker, which, key;
+
+	for (worker = 0; worker < port->ep.workers; worker++)
+		for (which = 0; which < EX_SOCK_MAX; which++) {
+			key = socket_key(port, worker, which);
+			bpf_map_delete_elem(bpf_map__fd(gate->skel->maps.ex_socks), &key);
+		}
+}
