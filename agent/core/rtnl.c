@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
+#include <linux/fib_rules.h>
 #include <linux/if_link.h>
 #include <linux/neighbour.h>
 #include <linux/rtnetlink.h>
@@ -7,12 +8,7 @@
 #include <net/if.h>
 #include <sys/socket.h>
 
-#include "agent/core/rtnl.h"
-
-struct request {
-	struct nlmsghdr hdr;
-	char body[1024];
-};
+#include "agent/core/rtnl_priv.h"
 
 int ex_rtnl_open(void)
 {
@@ -21,7 +17,7 @@ int ex_rtnl_open(void)
 	return fd < 0 ? -errno : fd;
 }
 
-static void *request_init(struct request *rq, uint16_t type, uint16_t flags, size_t body)
+void *rtnl_begin(struct rtnl_request *rq, uint16_t type, uint16_t flags, size_t body)
 {
 	memset(rq, 0, sizeof(*rq));
 	rq->hdr.nlmsg_type = type;
@@ -31,7 +27,7 @@ static void *request_init(struct request *rq, uint16_t type, uint16_t flags, siz
 }
 
 /* All our requests are built from constants and fit by far; overflow would be a bug. */
-static struct rtattr *put(struct request *rq, uint16_t type, const void *data, size_t len)
+struct rtattr *rtnl_put(struct rtnl_request *rq, uint16_t type, const void *data, size_t len)
 {
 	size_t at = NLMSG_ALIGN(rq->hdr.nlmsg_len);
 	struct rtattr *rta = (void *)((char *)rq + at);
@@ -46,20 +42,20 @@ static struct rtattr *put(struct request *rq, uint16_t type, const void *data, s
 	return rta;
 }
 
-static void nest_end(struct request *rq, struct rtattr *nest)
+static void nest_end(struct rtnl_request *rq, struct rtattr *nest)
 {
 	nest->rta_len = (uint16_t)((char *)rq + rq->hdr.nlmsg_len - (char *)nest);
 }
 
-static void put_ip(struct request *rq, uint16_t type, const struct ex_ip *ip)
+void rtnl_put_ip(struct rtnl_request *rq, uint16_t type, const struct ex_ip *ip)
 {
 	if (ex_ip_is4(ip))
-		put(rq, type, ip->b + 12, 4);
+		rtnl_put(rq, type, ip->b + 12, 4);
 	else
-		put(rq, type, ip->b, 16);
+		rtnl_put(rq, type, ip->b, 16);
 }
 
-static int transact(int rtnl, struct request *rq)
+int rtnl_transact(int rtnl, struct rtnl_request *rq)
 {
 	struct {
 		struct nlmsghdr hdr;
@@ -79,80 +75,123 @@ static int transact(int rtnl, struct request *rq)
 	return reply.err.error; /* 0 or negative errno */
 }
 
-int ex_rtnl_veth_add(int rtnl, const char *name, const uint8_t mac[static 6], const char *peer,
-		     const uint8_t peer_mac[static 6], int peer_ns)
+int ex_rtnl_veth_add(int rtnl, const struct ex_veth *v)
 {
 	struct rtattr *info, *data, *peer_info;
-	struct request rq;
+	struct rtnl_request rq;
+	struct ifinfomsg *ifi;
 
-	request_init(&rq, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, sizeof(struct ifinfomsg));
-	put(&rq, IFLA_IFNAME, name, strlen(name) + 1);
-	put(&rq, IFLA_ADDRESS, mac, 6);
-	info = put(&rq, IFLA_LINKINFO, NULL, 0);
-	put(&rq, IFLA_INFO_KIND, "veth", 4);
-	data = put(&rq, IFLA_INFO_DATA, NULL, 0);
+	ifi = rtnl_begin(&rq, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, sizeof(*ifi));
+	ifi->ifi_index = (int)v->ifindex;
+	rtnl_put(&rq, IFLA_IFNAME, v->name, strlen(v->name) + 1);
+	rtnl_put(&rq, IFLA_ADDRESS, v->mac, 6);
+	if (v->mtu)
+		rtnl_put(&rq, IFLA_MTU, &v->mtu, sizeof(v->mtu));
+	info = rtnl_put(&rq, IFLA_LINKINFO, NULL, 0);
+	rtnl_put(&rq, IFLA_INFO_KIND, "veth", 4);
+	data = rtnl_put(&rq, IFLA_INFO_DATA, NULL, 0);
 	/* VETH_INFO_PEER holds an ifinfomsg, then its own attributes. */
-	peer_info = put(&rq, VETH_INFO_PEER, &(struct ifinfomsg){ 0 }, sizeof(struct ifinfomsg));
-	put(&rq, IFLA_IFNAME, peer, strlen(peer) + 1);
-	put(&rq, IFLA_ADDRESS, peer_mac, 6);
-	put(&rq, IFLA_NET_NS_FD, &peer_ns, sizeof(peer_ns));
+	peer_info =
+		rtnl_put(&rq, VETH_INFO_PEER, &(struct ifinfomsg){ 0 }, sizeof(struct ifinfomsg));
+	rtnl_put(&rq, IFLA_IFNAME, v->peer, strlen(v->peer) + 1);
+	rtnl_put(&rq, IFLA_ADDRESS, v->peer_mac, 6);
+	if (v->mtu)
+		rtnl_put(&rq, IFLA_MTU, &v->mtu, sizeof(v->mtu));
+	rtnl_put(&rq, IFLA_NET_NS_FD, &v->peer_ns, sizeof(v->peer_ns));
 	nest_end(&rq, peer_info);
 	nest_end(&rq, data);
 	nest_end(&rq, info);
-	return transact(rtnl, &rq);
+	return rtnl_transact(rtnl, &rq);
 }
 
 int ex_rtnl_link_up(int rtnl, uint32_t ifindex)
 {
-	struct request rq;
-	struct ifinfomsg *ifi = request_init(&rq, RTM_NEWLINK, 0, sizeof(*ifi));
+	struct rtnl_request rq;
+	struct ifinfomsg *ifi = rtnl_begin(&rq, RTM_NEWLINK, 0, sizeof(*ifi));
 
 	ifi->ifi_index = (int)ifindex;
 	ifi->ifi_flags = IFF_UP;
 	ifi->ifi_change = IFF_UP;
-	return transact(rtnl, &rq);
+	return rtnl_transact(rtnl, &rq);
+}
+
+int ex_rtnl_link_quiet(int rtnl, uint32_t ifindex)
+{
+	struct rtnl_request rq;
+	struct ifinfomsg *ifi = rtnl_begin(&rq, RTM_NEWLINK, 0, sizeof(*ifi));
+	struct rtattr *spec, *inet6;
+
+	ifi->ifi_index = (int)ifindex;
+	ifi->ifi_flags = IFF_NOARP;
+	ifi->ifi_change = IFF_NOARP;
+	spec = rtnl_put(&rq, IFLA_AF_SPEC, NULL, 0);
+	inet6 = rtnl_put(&rq, AF_INET6, NULL, 0);
+	rtnl_put(&rq, IFLA_INET6_ADDR_GEN_MODE, &(uint8_t){ IN6_ADDR_GEN_MODE_NONE }, 1);
+	nest_end(&rq, inet6);
+	nest_end(&rq, spec);
+	return rtnl_transact(rtnl, &rq);
+}
+
+int ex_rtnl_link_del(int rtnl, uint32_t ifindex)
+{
+	struct rtnl_request rq;
+	struct ifinfomsg *ifi = rtnl_begin(&rq, RTM_DELLINK, 0, sizeof(*ifi));
+
+	ifi->ifi_index = (int)ifindex;
+	return rtnl_transact(rtnl, &rq);
+}
+
+int ex_rtnl_rule_add(int rtnl, const char *iif, uint8_t table, bool v6)
+{
+	struct rtnl_request rq;
+	struct fib_rule_hdr *frh =
+		rtnl_begin(&rq, RTM_NEWRULE, NLM_F_CREATE | NLM_F_EXCL, sizeof(*frh));
+
+	frh->family = v6 ? AF_INET6 : AF_INET;
+	frh->table = table;
+	frh->action = FR_ACT_TO_TBL;
+	rtnl_put(&rq, FRA_IIFNAME, iif, strlen(iif) + 1);
+	return rtnl_transact(rtnl, &rq);
 }
 
 int ex_rtnl_addr_add(int rtnl, uint32_t ifindex, const struct ex_ip *ip)
 {
-	struct request rq;
+	struct rtnl_request rq;
 	struct ifaddrmsg *ifa =
-		request_init(&rq, RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, sizeof(*ifa));
+		rtnl_begin(&rq, RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, sizeof(*ifa));
 
 	ifa->ifa_family = ex_ip_is4(ip) ? AF_INET : AF_INET6;
 	ifa->ifa_prefixlen = ex_ip_is4(ip) ? 32 : 128;
 	ifa->ifa_flags = ex_ip_is4(ip) ? 0 : IFA_F_NODAD;
 	ifa->ifa_index = ifindex;
-	put_ip(&rq, IFA_LOCAL, ip);
-	put_ip(&rq, IFA_ADDRESS, ip);
-	return transact(rtnl, &rq);
+	rtnl_put_ip(&rq, IFA_LOCAL, ip);
+	rtnl_put_ip(&rq, IFA_ADDRESS, ip);
+	return rtnl_transact(rtnl, &rq);
 }
 
 int ex_rtnl_neigh_add(int rtnl, uint32_t ifindex, const struct ex_ip *ip,
 		      const uint8_t mac[static 6])
 {
-	struct request rq;
-	struct ndmsg *nd =
-		request_init(&rq, RTM_NEWNEIGH, NLM_F_CREATE | NLM_F_REPLACE, sizeof(*nd));
+	struct rtnl_request rq;
+	struct ndmsg *nd = rtnl_begin(&rq, RTM_NEWNEIGH, NLM_F_CREATE | NLM_F_REPLACE, sizeof(*nd));
 
 	nd->ndm_family = ex_ip_is4(ip) ? AF_INET : AF_INET6;
 	nd->ndm_ifindex = (int)ifindex;
 	nd->ndm_state = NUD_PERMANENT;
-	put_ip(&rq, NDA_DST, ip);
-	put(&rq, NDA_LLADDR, mac, 6);
-	return transact(rtnl, &rq);
+	rtnl_put_ip(&rq, NDA_DST, ip);
+	rtnl_put(&rq, NDA_LLADDR, mac, 6);
+	return rtnl_transact(rtnl, &rq);
 }
 
 int ex_rtnl_route_add(int rtnl, const struct ex_route *route)
 {
 	const struct ex_ip *hint = route->dst ? route->dst : route->via;
 	bool v6 = hint ? !ex_ip_is4(hint) : route->v6;
-	struct request rq;
-	struct rtmsg *rtm =
-		request_init(&rq, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, sizeof(*rtm));
+	struct rtnl_request rq;
+	struct rtmsg *rtm = rtnl_begin(&rq, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, sizeof(*rtm));
 
 	rtm->rtm_family = v6 ? AF_INET6 : AF_INET;
-	rtm->rtm_table = RT_TABLE_MAIN;
+	rtm->rtm_table = route->table ? route->table : RT_TABLE_MAIN;
 	rtm->rtm_protocol = RTPROT_STATIC;
 	rtm->rtm_type = route->local ? RTN_LOCAL : RTN_UNICAST;
 	rtm->rtm_scope = route->local ? RT_SCOPE_HOST
@@ -160,37 +199,10 @@ int ex_rtnl_route_add(int rtnl, const struct ex_route *route)
 				      : RT_SCOPE_LINK;
 	if (route->dst) {
 		rtm->rtm_dst_len = v6 ? 128 : 32;
-		put_ip(&rq, RTA_DST, route->dst);
+		rtnl_put_ip(&rq, RTA_DST, route->dst);
 	}
 	if (route->via)
-		put_ip(&rq, RTA_GATEWAY, route->via);
-	put(&rq, RTA_OIF, &route->ifindex, sizeof(route->ifindex));
-	return transact(rtnl, &rq);
-}
-
-int ex_rtnl_route_type(int rtnl, const struct ex_ip *ip)
-{
-	struct {
-		struct nlmsghdr hdr;
-		struct rtmsg rtm;
-		char rest[1024];
-	} reply;
-	struct request rq;
-	struct rtmsg *rtm = request_init(&rq, RTM_GETROUTE, 0, sizeof(*rtm));
-	ssize_t n;
-
-	rq.hdr.nlmsg_flags = NLM_F_REQUEST;
-	rtm->rtm_family = ex_ip_is4(ip) ? AF_INET : AF_INET6;
-	rtm->rtm_dst_len = ex_ip_is4(ip) ? 32 : 128;
-	put_ip(&rq, RTA_DST, ip);
-	if (send(rtnl, &rq, rq.hdr.nlmsg_len, 0) < 0)
-		return -errno;
-	n = recv(rtnl, &reply, sizeof(reply), 0);
-	if (n < 0)
-		return -errno;
-	if (reply.hdr.nlmsg_type == NLMSG_ERROR)
-		return ((struct nlmsgerr *)(void *)&reply.rtm)->error;
-	if (reply.hdr.nlmsg_type != RTM_NEWROUTE || (size_t)n < NLMSG_LENGTH(sizeof(reply.rtm)))
-		return -EPROTO;
-	return reply.rtm.rtm_type;
+		rtnl_put_ip(&rq, RTA_GATEWAY, route->via);
+	rtnl_put(&rq, RTA_OIF, &route->ifindex, sizeof(route->ifindex));
+	return rtnl_transact(rtnl, &rq);
 }

@@ -12,9 +12,18 @@
 EX_MUST_CHECK int ex_rtnl_open(void);
 
 /* A veth pair: `name` in this namespace, `peer` in the one of peer_ns. Both down. */
-EX_MUST_CHECK int ex_rtnl_veth_add(int rtnl, const char *name, const uint8_t mac[static 6],
-				   const char *peer, const uint8_t peer_mac[static 6], int peer_ns);
+struct ex_veth {
+	const char *name, *peer;
+	uint8_t mac[6], peer_mac[6];
+	int peer_ns;
+	uint32_t ifindex; /* that name shall have; 0 = any */
+	uint32_t mtu;     /* of both; 0 = the usual */
+};
+EX_MUST_CHECK int ex_rtnl_veth_add(int rtnl, const struct ex_veth *veth);
 EX_MUST_CHECK int ex_rtnl_link_up(int rtnl, uint32_t ifindex);
+/* No ARP, no neighbour discovery, no address of its own making. */
+EX_MUST_CHECK int ex_rtnl_link_quiet(int rtnl, uint32_t ifindex);
+EX_MUST_CHECK int ex_rtnl_link_del(int rtnl, uint32_t ifindex);
 EX_MUST_CHECK int ex_rtnl_addr_add(int rtnl, uint32_t ifindex, const struct ex_ip *ip);
 
 /* Permanent neighbour entry. */
@@ -28,9 +37,50 @@ struct ex_route {
 	const struct ex_ip *dst; /* host route; NULL = default of the family of via, or v6 says */
 	const struct ex_ip *via; /* NULL = directly on the link */
 	uint32_t ifindex;
-	bool v6;    /* family when both dst and via are NULL */
-	bool local; /* type local: whatever matches is for this host */
+	bool v6;       /* family when both dst and via are NULL */
+	bool local;    /* type local: whatever matches is for this host */
+	uint8_t table; /* 0 = main */
 };
 EX_MUST_CHECK int ex_rtnl_route_add(int rtnl, const struct ex_route *route);
+
+/* What comes in on iif is looked up in that table first. */
+EX_MUST_CHECK int ex_rtnl_rule_add(int rtnl, const char *iif, uint8_t table, bool v6);
+
+/* ---- what there is ---- */
+
+struct ex_link {
+	uint32_t ifindex;
+	char name[16];
+	uint8_t mac[6];
+	uint32_t mtu;
+	bool ethernet, up;
+	uint32_t master;   /* bridge it is a port of, or 0 */
+	char kind[16];     /* "veth", "bridge", ...; "" = none */
+	uint32_t peer;     /* veth: ifindex of the other end, in its namespace; else 0 */
+	int32_t peer_nsid; /* of that namespace, as seen from here; -1 = this one */
+};
+
+/* By index, or by name when ifindex is 0. -ENODEV when there is none. */
+EX_MUST_CHECK int ex_rtnl_link_get(int rtnl, uint32_t ifindex, const char *name,
+				   struct ex_link *ret);
+
+/* The id that this namespace has for another (given to it when there was none). */
+EX_MUST_CHECK int ex_rtnl_nsid(int rtnl, int netns, int32_t *ret);
+
+/* Calls fn for each address of the interface; link-local ones as well. */
+EX_MUST_CHECK int ex_rtnl_addrs_each(int rtnl, uint32_t ifindex,
+				     void (*fn)(void *arg, const struct ex_ip *ip), void *arg);
+
+/* The next hop towards ip: all zero when it is on the link. */
+EX_MUST_CHECK int ex_rtnl_next_hop(int rtnl, const struct ex_ip *ip, struct ex_ip *ret_via,
+				   uint32_t *ret_ifindex);
+
+/* A socket that tells of links that go, non-blocking; fd or negative errno. */
+EX_MUST_CHECK int ex_rtnl_watch_links(void);
+/*
+ * The next link that is gone: 1 and its index; 0 = nothing now; -ENOBUFS = some were missed, look
+ * at all of them; other negative errno.
+ */
+EX_MUST_CHECK int ex_rtnl_next_gone(int fd, uint32_t *ret_ifindex);
 
 #endif

@@ -150,12 +150,15 @@ static int wire_workload(const struct ex_netns *ns)
 
 static int wire_gateway(struct ex_netns *ns, int peer)
 {
+	struct ex_veth veth = { .name = "gate0", .peer = "eth0", .peer_ns = peer };
 	EX_AUTO_CLOSE int rtnl = ex_rtnl_open();
 	int r;
 
 	if (rtnl < 0)
 		return rtnl;
-	r = ex_rtnl_veth_add(rtnl, "gate0", ns->gw_mac, "eth0", ns->mac, peer);
+	memcpy(veth.mac, ns->gw_mac, 6);
+	memcpy(veth.peer_mac, ns->mac, 6);
+	r = ex_rtnl_veth_add(rtnl, &veth);
 	if (r < 0)
 		return r;
 	ns->ifindex = if_nametoindex("gate0");

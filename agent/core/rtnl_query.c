@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Questions to rtnetlink. */
+#include <errno.h>
+#include <linux/if_arp.h>
+#include <linux/if_link.h>
+#include <linux/net_namespace.h>
+#include <stdio.h>
+#include <sys/socket.h>
+
+#include "agent/core/rtnl_priv.h"
+
+#define REPLY_MAX 32768 /* what the kernel fills in one part of a dump, and then some */
+#define NO_NSID   (-1)  /* what the kernel says when there is none */
+
+union reply {
+	struct nlmsghdr hdr;
+	char bytes[REPLY_MAX];
+};
+
+/*
+ * Asks and calls fn for every message of the answer of this type; the last one is an error (0 =
+ * acknowledged) or the end of the dump.
+ */
+typedef void (*message_fn)(void *arg, const struct nlmsghdr *h);
+
+static int take_messages(const union reply *rp, size_t len, uint16_t type, message_fn fn, void *arg)
+{
+	int r = 1; /* more to come */
+
+	for (const struct nlmsghdr *h = &rp->hdr; r == 1 && NLMSG_OK(h, len);
+	     h = NLMSG_NEXT(h, len)) {
+		if (h->nlmsg_type == NLMSG_ERROR)
+			r = ((const struct nlmsgerr *)NLMSG_DATA(h))->error;
+		else if (h->nlmsg_type == NLMSG_DONE)
+			r = 0;
+		else if (h->nlmsg_type == type)
+			fn(arg, h);
+	}
+	return r;
+}
+
+static int ask(int rtnl, const struct rtnl_request *rq, uint16_t type, message_fn fn, void *arg)
+{
+	union reply rp;
+	int r = 1;
+
+	if (send(rtnl, rq, rq->hdr.nlmsg_len, 0) < 0)
+		return -errno;
+	while (r == 1) {
+		ssize_t n = recv(rtnl, &rp, sizeof(rp), 0);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		r = take_messages(&rp, (size_t)n, type, fn, arg);
+	}
+	return r;
+}
+
+/* Attributes of a message by type, those up to max; later ones of a type win. */
+static void sort_attrs(const struct nlmsghdr *h, size_t fixed, const struct rtattr **ret,
+		       size_t max)
+{
+	size_t len = NLMSG_PAYLOAD(h, fixed);
+
+	for (const struct rtattr *a =
+		     (const void *)((const char *)NLMSG_DATA(h) + NLMSG_ALIGN(fixed));
+	     RTA_OK(a, len); a = RTA_NEXT(a, len))
+		if ((a->rta_type & NLA_TYPE_MASK) <= max)
+			ret[a->rta_type & NLA_TYPE_MASK] = a;
+}
+
+static uint32_t attr_u32(const struct rtattr *a)
+{
+	uint32_t v = 0;
+
+	if (a && RTA_PAYLOAD(a) >= sizeof(v))
+		memcpy(&v, RTA_DATA(a), sizeof(v));
+	return v;
+}
+
+static bool attr_ip(const struct rtattr *a, struct ex_ip *ret)
+{
+	if (a && RTA_PAYLOAD(a) == 4)
+		*ret = ex_ip_from4(RTA_DATA(a));
+	else if (a && RTA_PAYLOAD(a) == 16)
+		memcpy(ret->b, RTA_DATA(a), 16);
+	else
+		return false;
+	return true;
+}
+
+/* ---- links ---- */
+
+static void read_kind(const struct rtattr *info, char *kind, size_t cap)
+{
+	size_t len = info ? RTA_PAYLOAD(info) : 0;
+
+	for (const struct rtattr *a = info ? RTA_DATA(info) : NULL; a && RTA_OK(a, len);
+	     a = RTA_NEXT(a, len))
+		if (a->rta_type == IFLA_INFO_KIND)
+			snprintf(kind, cap, "%.*s", (int)RTA_PAYLOAD(a), (const char *)RTA_DATA(a));
+}
+
+static void take_link(void *arg, const struct nlmsghdr *h)
+{
+	const struct rtattr *a[IFLA_MAX + 1] = { 0 };
+	const struct ifinfomsg *ifi = NLMSG_DATA(h);
+	struct ex_link *l = arg;
+
+	sort_attrs(h, sizeof(*ifi), a, IFLA_MAX);
+	*l = (struct ex_link){ .ifindex = (uint32_t)ifi->ifi_index,
+			       .ethernet = ifi->ifi_type == ARPHRD_ETHER,
+			       .up = ifi->ifi_flags & IFF_UP,
+			       .mtu = attr_u32(a[IFLA_MTU]),
+			       .master = attr_u32(a[IFLA_MASTER]),
+			       .peer_nsid = -1 };
+	if (a[IFLA_IFNAME])
+		snprintf(l->name, sizeof(l->name), "%.*s", (int)RTA_PAYLOAD(a[IFLA_IFNAME]),
+			 (const char *)RTA_DATA(a[IFLA_IFNAME]));
+	if (a[IFLA_ADDRESS] && RTA_PAYLOAD(a[IFLA_ADDRESS]) == 6)
+		memcpy(l->mac, RTA_DATA(a[IFLA_ADDRESS]), 6);
+	read_kind(a[IFLA_LINKINFO], l->kind, sizeof(l->kind));
+	if (strcmp(l->kind, "veth") == 0)
+		l->peer = attr_u32(a[IFLA_LINK]);
+	if (a[IFLA_LINK_NETNSID])
+		l->peer_nsid = (int32_t)attr_u32(a[IFLA_LINK_NETNSID]);
+}
+
+int ex_rtnl_link_get(int rtnl, uint32_t ifindex, const char *name, struct ex_link *ret)
+{
+	struct ex_link link = { 0 };
+	struct rtnl_request rq;
+	struct ifinfomsg *ifi = rtnl_begin(&rq, RTM_GETLINK, 0, sizeof(*ifi));
+	int r;
+
+	if (!ifindex && strlen(name) >= sizeof(link.name))
+		return -ENODEV;
+	ifi->ifi_index = (int)ifindex;
+	if (!ifindex)
+		rtnl_put(&rq, IFLA_IFNAME, name, strlen(name) + 1);
+	r = ask(rtnl, &rq, RTM_NEWLINK, take_link, &link);
+	if (r == 0 && !link.ifindex)
+		r = -ENODEV;
+	if (r == 0)
+		*ret = link;
+	return r;
+}
+
+static void take_nsid(void *arg, const struct nlmsghdr *h)
+{
+	const struct rtattr *a[NETNSA_MAX + 1] = { 0 };
+
+	sort_attrs(h, sizeof(struct rtgenmsg), a, NETNSA_MAX);
+	if (a[NETNSA_NSID])
+		*(int32_t *)arg = (int32_t)attr_u32(a[NETNSA_NSID]);
+}
+
+static int nsid_get(int rtnl, int netns, int32_t *ret)
+{
+	struct rtnl_request rq;
+
+	rtnl_begin(&rq, RTM_GETNSID, 0, sizeof(struct rtgenmsg));
+	rtnl_put(&rq, NETNSA_FD, &netns, sizeof(netns));
+	*ret = NO_NSID;
+	return ask(rtnl, &rq, RTM_NEWNSID, take_nsid, ret);
+}
+
+int ex_rtnl_nsid(int rtnl, int netns, int32_t *ret)
+{
+	static const int32_t any = NO_NSID;
+	struct rtnl_request rq;
+	int r = nsid_get(rtnl, netns, ret);
+
+	if (r < 0 || *ret != NO_NSID)
+		return r;
+	rtnl_begin(&rq, RTM_NEWNSID, 0, sizeof(struct rtgenmsg));
+	rtnl_put(&rq, NETNSA_FD, &netns, sizeof(netns));
+	rtnl_put(&rq, NETNSA_NSID, &any, sizeof(any));
+	r = rtnl_transact(rtnl, &rq);
+	return r < 0 && r != -EEXIST ? r : nsid_get(rtnl, netns, ret);
+}
+
+/* ---- addresses and routes ---- */
+
+struct addrs {
+	uint32_t ifindex;
+	void (*fn)(void *arg, const struct ex_ip *ip);
+	void *arg;
+};
+
+static void take_addr(void *arg, const struct nlmsghdr *h)
+{
+	const struct rtattr *a[IFA_MAX + 1] = { 0 };
+	const struct ifaddrmsg *ifa = NLMSG_DATA(h);
+	const struct addrs *to = arg;
+	struct ex_ip ip;
+
+	if (ifa->ifa_index != to->ifindex)
+		return;
+	sort_attrs(h, sizeof(*ifa), a, IFA_MAX);
+	/* On a point-to-point link IFA_ADDRESS is the other side's. */
+	if (attr_ip(a[IFA_LOCAL] ? a[IFA_LOCAL] : a[IFA_ADDRESS], &ip))
+		to->fn(to->arg, &ip);
+}
+
+int ex_rtnl_addrs_each(int rtnl, uint32_t ifindex, void (*fn)(void *arg, const struct ex_ip *ip),
+		       void *arg)
+{
+	struct addrs to = { ifindex, fn, arg };
+	struct rtnl_request rq;
+
+	rtnl_begin(&rq, RTM_GETADDR, NLM_F_DUMP, sizeof(struct ifaddrmsg));
+	rq.hdr.nlmsg_flags &= (uint16_t)~NLM_F_ACK;
+	return ask(rtnl, &rq, RTM_NEWADDR, take_addr, &to);
+}
+
+struct route_answer {
+	uint8_t type;
+	struct ex_ip via;
+	uint32_t ifindex;
+};
+
+static void take_route(void *arg, const struct nlmsghdr *h)
+{
+	const struct rtattr *a[RTA_MAX + 1] = { 0 };
+	const struct rtmsg *rtm = NLMSG_DATA(h);
+	struct route_answer *to = arg;
+
+	sort_attrs(h, sizeof(*rtm), a, RTA_MAX);
+	to->type = rtm->rtm_type;
+	to->ifindex = attr_u32(a[RTA_OIF]);
+	if (!attr_ip(a[RTA_GATEWAY], &to->via))
+		to->via = (struct ex_ip){ 0 };
+}
+
+static int route_get(int rtnl, const struct ex_ip *ip, struct route_answer *ret)
+{
+	struct rtnl_request rq;
+	struct rtmsg *rtm = rtnl_begin(&rq, RTM_GETROUTE, 0, sizeof(*rtm));
+
+	*ret = (struct route_answer){ .type = RTN_UNSPEC };
+	rtm->rtm_family = ex_ip_is4(ip) ? AF_INET : AF_INET6;
+	rtm->rtm_dst_len = ex_ip_is4(ip) ? 32 : 128;
+	rtnl_put_ip(&rq, RTA_DST, ip);
+	return ask(rtnl, &rq, RTM_NEWROUTE, take_route, ret);
+}
+
+int ex_rtnl_route_type(int rtnl, const struct ex_ip *ip)
+{
+	struct route_answer answer;
+	int r = route_get(rtnl, ip, &answer);
+
+	return r < 0 ? r : answer.type;
+}
+
+int ex_rtnl_next_hop(int rtnl, const struct ex_ip *ip, struct ex_ip *ret_via, uint32_t *ret_ifindex)
+{
+	struct route_answer answer;
+	int r = route_get(rtnl, ip, &answer);
+
+	if (r < 0)
+		return r;
+	if (answer.type != RTN_UNICAST)
+		return -ENETUNREACH;
+	*ret_via = answer.via;
+	*ret_ifindex = answer.ifindex;
+	return 0;
+}
+
+/* ---- links that go ---- */
+
+int ex_rtnl_watch_links(void)
+{
+	EX_AUTO_CLOSE int fd =
+		socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
+	const struct sockaddr_nl a = { .nl_family = AF_NETLINK, .nl_groups = RTMGRP_LINK };
+
+	if (fd < 0 || bind(fd, (const struct sockaddr *)&a, sizeof(a)) < 0)
+		return -errno;
+	return EX_TAKE_FD(fd);
+}
+
+/* One message is one datagram here: notifications are not packed. */
+int ex_rtnl_next_gone(int fd, uint32_t *ret_ifindex)
+{
+	union reply rp;
+
+	for (;;) {
+		ssize_t n = recv(fd, &rp, sizeof(rp), 0);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return errno == EAGAIN ? 0 : -errno;
+		if (!NLMSG_OK(&rp.hdr, (size_t)n) || rp.hdr.nlmsg_type != RTM_DELLINK ||
+		    NLMSG_PAYLOAD(&rp.hdr, 0) < sizeof(struct ifinfomsg))
+			continue;
+		/* A port that leaves its bridge is told in the same words, of another family. */
+		if (((const struct ifinfomsg *)NLMSG_DATA(&rp.hdr))->ifi_family != AF_UNSPEC)
+			continue;
+		*ret_ifindex = (uint32_t)((const struct ifinfomsg *)NLMSG_DATA(&rp.hdr))->ifi_index;
+		return 1;
+	}
+}
