@@ -6,6 +6,7 @@
 #include "agent/gate/prefilter.h"
 #include "agent/gate/probe.h"
 #include "agent/http/http1.h"
+#include "agent/proxy/proxy.h"
 #include "agent/run/run.h"
 #include "exeat/util.h"
 #include "policy/explain.h"
@@ -14,7 +15,7 @@
 struct command {
 	const char *name;
 	int (*fn)(int argc, char **argv);
-	const char *help;
+	const char *help; /* NULL: not for people */
 };
 
 static int cmd_policy(int argc, char **argv);
@@ -27,6 +28,7 @@ static const struct command commands[] = {
 	{ "prefilter", ex_cmd_prefilter, "drop denied sources on an uplink (XDP)" },
 	{ "doctor", ex_cmd_doctor, "say what this machine can do, and what is missing" },
 	{ "version", cmd_version, "print the version" },
+	{ "proxy", ex_cmd_proxy, NULL },
 };
 
 /* The tools judge what the gates judge: paths in the proxy's normal form. */
@@ -50,7 +52,8 @@ static void print_usage(FILE *out)
 	      "Decides what may leave a Linux workload, and proves it.\n\n",
 	      out);
 	for (size_t i = 0; i < EX_ARRAY_SIZE(commands); i++)
-		fprintf(out, "  %-10s %s\n", commands[i].name, commands[i].help);
+		if (commands[i].help)
+			fprintf(out, "  %-10s %s\n", commands[i].name, commands[i].help);
 	fputs("\n'exeat COMMAND --help' says more; so does exeat(8).\n", out);
 }
 

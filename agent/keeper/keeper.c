@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
+#include <fcntl.h>
 
 #include "agent/keeper/keeper_priv.h"
 
@@ -11,13 +12,15 @@ int ex_keeper_new(const struct ex_keeper_config *config, struct ex_ruleset *rs, 
 	struct ex_keeper *k = calloc(1, sizeof(*k));
 	int r;
 
-	(void)bundle;
 	if (!k)
 		return -ENOMEM;
 	k->cfg = *config;
 	k->rs = ex_ruleset_ref(rs);
 	ex_worker_init(&k->worker, k);
-	r = ex_names_new(NAMES_MAX, &k->names);
+	k->bundle = fcntl(bundle, F_DUPFD_CLOEXEC, 0);
+	r = k->bundle < 0 ? -errno : 0;
+	if (r == 0)
+		r = ex_names_new(NAMES_MAX, &k->names);
 	if (r == 0)
 		r = ex_name_classes_new(rs, &k->classes);
 	if (r == 0)
@@ -38,6 +41,8 @@ void ex_keeper_free(struct ex_keeper *k)
 	ex_name_classes_free(k->classes);
 	ex_names_free(k->names);
 	ex_ruleset_unref(k->rs);
+	if (k->bundle >= 0)
+		close(k->bundle);
 	free(k);
 }
 

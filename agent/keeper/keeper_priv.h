@@ -38,6 +38,7 @@ struct ex_worker {
 struct ex_keeper {
 	struct ex_keeper_config cfg;
 	struct ex_ruleset *rs;
+	int bundle; /* what rs was compiled from */
 	struct ex_names *names;
 	struct ex_name_classes *classes;
 	struct ex_gate *gate; /* NULL until published */

@@ -8,7 +8,7 @@
 #include <sys/wait.h>
 
 #include "agent/keeper/keeper_priv.h"
-#include "agent/proxy/proxy.h"
+#include "agent/proxy/start.h"
 
 #define IPC_BATCH 64 /* messages dealt with per wake-up */
 
@@ -135,18 +135,18 @@ static int watch_it(struct ex_worker *w)
 int ex_worker_start(struct ex_worker *w)
 {
 	const struct ex_keeper_config *cfg = &w->keeper->cfg;
-	struct ex_proxy_config proxy = { .rs = w->keeper->rs,
-					 .servers = cfg->servers,
-					 .n_servers = cfg->n_servers,
-					 .roots = cfg->roots,
-					 .uid = cfg->uid };
+	const struct ex_proxy_spec spec = { .bundle = w->keeper->bundle,
+					    .sockets = w->sockets,
+					    .servers = cfg->servers,
+					    .n_servers = cfg->n_servers,
+					    .roots = cfg->roots,
+					    .uid = cfg->uid };
 	int ipc[2];
 	int r = ex_gateway_listen(&cfg->gw, w->sockets);
 
 	if (r < 0)
 		return r;
-	memcpy(proxy.sockets, w->sockets, sizeof(proxy.sockets));
-	w->pid = ex_proxy_start(&proxy, ipc);
+	w->pid = ex_proxy_start(&spec, ipc);
 	if (w->pid < 0)
 		return w->pid;
 	w->ipc = ipc[0];

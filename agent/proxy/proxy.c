@@ -1,33 +1,32 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/close_range.h>
 #include <malloc.h>
 #include <signal.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 
 #include "agent/core/log.h"
 #include "agent/dns/gate.h"
 #include "agent/dns/names.h"
 #include "agent/proxy/ask.h"
+#include "agent/proxy/bundle.h"
 #include "agent/proxy/conn.h"
 #include "agent/proxy/dns_io.h"
 #include "agent/proxy/pipe.h"
 #include "agent/proxy/pool.h"
 #include "agent/proxy/sandbox.h"
+#include "agent/proxy/settings.h"
 #include "agent/proxy/udp.h"
 #include "agent/tls/session.h"
 
 #define NAMES_MAX       16384 /* addresses one workload may have learned */
 #define ACCEPT_BATCH    32
 #define ACCEPT_PAUSE_MS 100 /* after descriptors ran out */
-#define KEEP_ABOVE      64  /* more than the descriptors that are kept */
+#define KEPT_FDS        64  /* for what is no connection */
 #define TRIM_THRESHOLD  (16 * 1024 * 1024)
-#define IPC_BUFFER      (1024 * 1024)
 
 /* The reports of a sanitizer have to reach the terminal. */
 #if defined(__SANITIZE_ADDRESS__)
@@ -93,7 +92,7 @@ static void on_accept6(struct ex_watch *w, uint32_t events)
 	on_accept(ex_container_of(w, struct ex_proxy, tcp[1]), w);
 }
 
-static int listen_tcp(struct ex_proxy *px, const struct ex_proxy_config *config)
+static int listen_tcp(struct ex_proxy *px)
 {
 	int r = 0;
 
@@ -103,58 +102,70 @@ static int listen_tcp(struct ex_proxy *px, const struct ex_proxy_config *config)
 	px->spare_fd = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3);
 	if (px->spare_fd < 0)
 		return -errno;
-	if (config->sockets[EX_SOCK_TCP4] >= 0)
-		r = ex_watch_start(px->loop, &px->tcp[0], config->sockets[EX_SOCK_TCP4], EPOLLIN);
-	if (r == 0 && config->sockets[EX_SOCK_TCP6] >= 0)
-		r = ex_watch_start(px->loop, &px->tcp[1], config->sockets[EX_SOCK_TCP6], EPOLLIN);
+	if (px->sockets[EX_SOCK_TCP4] >= 0)
+		r = ex_watch_start(px->loop, &px->tcp[0], px->sockets[EX_SOCK_TCP4], EPOLLIN);
+	if (r == 0 && px->sockets[EX_SOCK_TCP6] >= 0)
+		r = ex_watch_start(px->loop, &px->tcp[1], px->sockets[EX_SOCK_TCP6], EPOLLIN);
 	return r;
 }
 
 /* ---- the process ---- */
 
-static int build_dns(struct ex_proxy *px, const struct ex_proxy_config *config)
+static int build_dns(struct ex_proxy *px, const struct ex_proxy_settings *set)
 {
 	struct ex_dns_gate_ops ops = ex_dns_io_ops;
 	int r = ex_names_new(NAMES_MAX, &px->names);
 
 	ops.arg = px;
-	px->resolver_dial.fd = config->resolvers;
+	px->resolver_dial.fd = EX_PROXY_FD_RESOLVERS;
 	ex_resolver_set_dial(ex_resolver_dial, &px->resolver_dial);
 	if (r == 0)
-		r = ex_resolver_new(px->loop, config->servers, config->n_servers, &px->resolver);
+		r = ex_resolver_new(px->loop, set->servers, set->n_servers, &px->resolver);
 	if (r == 0)
 		r = ex_dns_gate_new(px->loop, px->rs, px->resolver, px->names, &ops, &px->dns);
 	return r;
 }
 
-/* Everything that needs a file or privilege comes before the sandbox; nothing is accepted yet. */
-static int build(struct ex_proxy *px, const struct ex_proxy_config *config)
+static int compile(struct ex_proxy *px)
 {
-	int r;
+	struct ex_diags diags = { 0 };
+	int r = ex_bundle_compile(EX_PROXY_FD_BUNDLE, &px->rs, &diags);
 
-	px->rs = config->rs;
-	r = ex_loop_new(&px->loop);
+	/* The privileged side has compiled the same already, and said what there was to say. */
+	if (r < 0)
+		ex_diags_print(&diags, stderr);
+	ex_diags_done(&diags);
+	return r;
+}
+
+/* Everything that needs a file or privilege comes before the sandbox; nothing is accepted yet. */
+static int build(struct ex_proxy *px, const struct ex_proxy_settings *set)
+{
+	int r = compile(px);
+
 	if (r == 0)
-		r = ex_ask_new(px->loop, config->parent, &px->ask);
+		r = ex_loop_new(&px->loop);
 	if (r == 0)
-		r = ex_tls_new(config->roots.ptr, config->roots.len, &px->tls);
+		r = ex_ask_new(px->loop, EX_PROXY_FD_REQUESTS, &px->ask);
+	if (r == 0)
+		r = ex_tls_new(set->roots.ptr, set->roots.len, &px->tls);
 	if (r == 0)
 		r = ex_pool_new(px->loop, &px->pool);
 	if (r == 0)
 		r = ex_pipes_new(&px->pipes);
 	if (r == 0)
-		r = build_dns(px, config);
+		r = build_dns(px, set);
 	return r;
 }
 
-static int serve(struct ex_proxy *px, const struct ex_proxy_config *config)
+static int serve(struct ex_proxy *px)
 {
-	int r = listen_tcp(px, config);
+	int r = listen_tcp(px);
 
 	if (r == 0)
-		r = ex_dns_io_new(px, config->sockets, &px->dns_io);
+		r = ex_dns_io_new(px, px->sockets, &px->dns_io);
 	if (r == 0)
-		r = ex_udp_new(px, config->sockets, &px->udp);
+		r = ex_udp_new(px, px->sockets, &px->udp);
 	if (r == 0)
 		r = ex_ask_ready(px->ask, ex_tls_leaf_spki(px->tls));
 	return r < 0 ? r : ex_loop_run(px->loop);
@@ -170,9 +181,9 @@ static size_t fit_fd_limit(void)
 		return 1;
 	lim.rlim_cur = lim.rlim_max;
 	(void)setrlimit(RLIMIT_NOFILE, &lim);
-	fit = lim.rlim_cur < 4 * EX_CONNS_MAX + KEEP_ABOVE ? (size_t)(lim.rlim_cur - KEEP_ABOVE) / 4
-							   : EX_CONNS_MAX;
-	return lim.rlim_cur > KEEP_ABOVE && fit ? fit : 1;
+	fit = lim.rlim_cur < 4 * EX_CONNS_MAX + KEPT_FDS ? (size_t)(lim.rlim_cur - KEPT_FDS) / 4
+							 : EX_CONNS_MAX;
+	return lim.rlim_cur > KEPT_FDS && fit ? fit : 1;
 }
 
 /* The standard descriptors are the command's; the proxy has said by now what it had to say. */
@@ -188,12 +199,18 @@ static int leave_terminal(void)
 	return r;
 }
 
-static _Noreturn void proxy_main(const struct ex_proxy_config *config)
+/* The last descriptor that stays for good. */
+static int find_sockets(struct ex_proxy *px, const struct ex_proxy_settings *set)
 {
-	struct ex_proxy px = { 0 };
-	int r;
+	int next = EX_PROXY_FD_SOCKETS;
 
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	for (size_t i = 0; i < EX_SOCK_MAX; i++)
+		px->sockets[i] = set->sockets[i] ? next++ : -1;
+	return next - 1;
+}
+
+static void prepare_process(void)
+{
 	prctl(PR_SET_NAME, "exeat-proxy");
 	/* The terminal's signals are for the command; the proxy ends with its parent. */
 	(void)signal(SIGINT, SIG_IGN);
@@ -201,98 +218,45 @@ static _Noreturn void proxy_main(const struct ex_proxy_config *config)
 	(void)signal(SIGTSTP, SIG_IGN);
 	(void)signal(SIGHUP, SIG_IGN);
 	(void)signal(SIGPIPE, SIG_IGN);
-	px.max_conns = fit_fd_limit();
 	/* Buffers come and go with every wake-up: do not give their memory back each time. */
 	(void)mallopt(M_TRIM_THRESHOLD, TRIM_THRESHOLD);
 	(void)mallopt(M_MMAP_THRESHOLD, TRIM_THRESHOLD);
-	r = build(&px, config);
+}
+
+static int run(const struct ex_proxy_settings *set)
+{
+	struct ex_proxy px = { 0 };
+	int last_fd = find_sockets(&px, set), r;
+
+	px.max_conns = fit_fd_limit();
+	r = build(&px, set);
+	close(EX_PROXY_FD_SETTINGS);
+	close(EX_PROXY_FD_BUNDLE);
 	if (r == 0)
 		r = leave_terminal();
 	if (r == 0)
-		r = ex_sandbox_enter(config->uid, config->last_fd);
-	if (r == 0)
-		r = serve(&px, config);
+		r = ex_sandbox_enter(set->uid, last_fd);
+	return r < 0 ? r : serve(&px);
+}
+
+int ex_cmd_proxy(int argc, char **argv)
+{
+	struct ex_proxy_settings set = { 0 };
+	int r;
+
+	(void)argv;
+	r = argc == 1 ? ex_proxy_settings_read(EX_PROXY_FD_SETTINGS, &set) : -EINVAL;
+	if (r < 0) {
+		ex_error("this is a part of exeat that only exeat starts");
+		return 125;
+	}
+	ex_log_set_level(set.log_level);
+	prepare_process();
+	/* The signal is on its way only if the parent ended after it was asked for. */
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != set.parent)
+		return 1;
+	r = run(&set);
 	if (r < 0)
 		ex_error("proxy: %s", strerror(-r));
 	_exit(r < 0 ? 1 : 0);
-}
-
-/*
- * Closes every descriptor but the standard ones and those of the configuration, which become 3 and
- * the following: the sandbox tells them by number. Sets config->last_fd.
- */
-static int keep_only(struct ex_proxy_config *config)
-{
-	int *keep[EX_SOCK_MAX + 2], n = 0, next = STDERR_FILENO + 1;
-
-	for (size_t i = 0; i < EX_SOCK_MAX; i++)
-		if (config->sockets[i] >= 0)
-			keep[n++] = &config->sockets[i];
-	keep[n++] = &config->parent;
-	keep[n++] = &config->resolvers;
-	/* Out of the way first, so that no one is overwritten. */
-	for (int i = 0; i < n; i++) {
-		*keep[i] = fcntl(*keep[i], F_DUPFD_CLOEXEC, KEEP_ABOVE);
-		if (*keep[i] < 0)
-			return -errno;
-	}
-	for (int i = 0; i < n; i++, next++) {
-		if (dup3(*keep[i], next, O_CLOEXEC) < 0)
-			return -errno;
-		*keep[i] = next;
-	}
-	config->last_fd = next - 1;
-	return syscall(SYS_close_range, next, ~0U, 0) < 0 ? -errno : 0;
-}
-
-static int make_pair(int pair[2])
-{
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
-		return -errno;
-	for (int i = 0; i < 2; i++) {
-		(void)setsockopt(pair[i], SOL_SOCKET, SO_SNDBUFFORCE, &(int){ IPC_BUFFER },
-				 sizeof(int));
-		(void)setsockopt(pair[i], SOL_SOCKET, SO_RCVBUFFORCE, &(int){ IPC_BUFFER },
-				 sizeof(int));
-	}
-	return 0;
-}
-
-static void close_pair(const int pair[2])
-{
-	close(pair[0]);
-	close(pair[1]);
-}
-
-pid_t ex_proxy_start(struct ex_proxy_config *config, int ret_ipc[static 2])
-{
-	int requests[2], resolvers[2], r = make_pair(requests);
-	pid_t pid;
-
-	if (r < 0)
-		return r;
-	r = make_pair(resolvers);
-	if (r < 0) {
-		close_pair(requests);
-		return r;
-	}
-	pid = fork();
-	if (pid == 0) {
-		config->parent = requests[1];
-		config->resolvers = resolvers[1];
-		if (keep_only(config) < 0)
-			_exit(1);
-		proxy_main(config);
-	}
-	if (pid < 0) {
-		r = -errno;
-		close_pair(requests);
-		close_pair(resolvers);
-		return r;
-	}
-	close(requests[1]);
-	close(resolvers[1]);
-	ret_ipc[0] = requests[0];
-	ret_ipc[1] = resolvers[0];
-	return pid;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The unprivileged proxy process: it alone reads the workload's bytes. It was forked before the
- * privileged parent held a secret, has its own uid, no capability, a system call filter and no
- * file; what needs privilege it asks for (ask.h).
+ * The unprivileged proxy process: it alone reads the workload's bytes. It is a program of its own
+ * (start.h), has its own uid, no capability, a system call filter and no file; what needs privilege
+ * it asks for (ask.h).
  */
 #ifndef EXEAT_AGENT_PROXY_PROXY_H
 #define EXEAT_AGENT_PROXY_PROXY_H
@@ -11,26 +11,8 @@
 #include "agent/proxy/resolver_dial.h"
 #include "policy/ruleset.h"
 
-struct ex_proxy_config {
-	struct ex_ruleset *rs;
-	int sockets[EX_SOCK_MAX]; /* listening, in the gateway namespace; -1 = none */
-	int resolvers; /* seqpacket socket on which sockets to the resolvers are asked for */
-	int parent;    /* seqpacket socket */
-	const struct ex_resolver_server *servers;
-	size_t n_servers;
-	struct ex_span roots; /* PEM: what upstream certificates are verified against */
-	uid_t uid;
-	int last_fd; /* set in the process: its descriptors up to here are the ones above */
-};
-
-/*
- * Forks the proxy. In the parent: its pid, and *ret_ipc the other end of its socket. The parent
- * should close its copies of the listening sockets once the kernel gate has them, so that they die
- * with the proxy. Negative errno on failure.
- */
-EX_MUST_CHECK pid_t ex_proxy_start(struct ex_proxy_config *config, int ret_ipc[static 2]);
-
-/* ---- inside the process ---- */
+/* `exeat proxy`, which only exeat itself can start. */
+int ex_cmd_proxy(int argc, char **argv);
 
 struct ex_ask;
 struct ex_conn;
@@ -43,6 +25,7 @@ struct ex_tls;
 struct ex_udp;
 
 struct ex_proxy {
+	int sockets[EX_SOCK_MAX]; /* listening, in the gateway namespace; -1 = none */
 	struct ex_loop *loop;
 	struct ex_ruleset *rs;
 	struct ex_ask *ask;

@@ -155,12 +155,13 @@ void ex_parent_free(struct ex_parent *p)
 	free(p);
 }
 
-int ex_parent_keep(struct ex_parent *p, struct ex_keeper_config *config, struct ex_ruleset *rs)
+int ex_parent_keep(struct ex_parent *p, struct ex_keeper_config *config,
+		   const struct ex_run_policy *policy)
 {
 	config->loop = p->loop;
 	config->ops = &keeper_ops;
 	config->arg = p;
-	return ex_keeper_new(config, rs, -1, &p->keeper);
+	return ex_keeper_new(config, policy->rs, policy->bundle, &p->keeper);
 }
 
 struct ex_keeper *ex_parent_keeper(struct ex_parent *p)

@@ -9,6 +9,7 @@
 #include "agent/audit/audit.h"
 #include "agent/keeper/keeper.h"
 #include "agent/run/child.h"
+#include "agent/run/policy.h"
 
 struct ex_parent;
 
@@ -20,7 +21,7 @@ void ex_parent_free(struct ex_parent *p);
  * the parent's, and lives as long.
  */
 EX_MUST_CHECK int ex_parent_keep(struct ex_parent *p, struct ex_keeper_config *config,
-				 struct ex_ruleset *rs);
+				 const struct ex_run_policy *policy);
 struct ex_keeper *ex_parent_keeper(struct ex_parent *p);
 
 /* Both gates stand: from now on their records are written, and signals go to the command. */

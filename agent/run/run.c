@@ -6,31 +6,28 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <ifaddrs.h>
-#include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/wait.h>
 
 #include "agent/core/log.h"
 #include "agent/gate/gate.h"
-#include "agent/proxy/datagram.h"
 #include "agent/run/mounts.h"
 #include "agent/run/netns.h"
 #include "agent/run/options.h"
 #include "agent/run/parent.h"
+#include "agent/run/policy.h"
 #include "agent/run/run.h"
 #include "agent/run/trust.h"
 #include "agent/tls/ca.h"
 
-#define HOST_IPS_MAX   256
 #define PROXY_UID_BASE 0x7e000000u /* above every user and service id; one per run, by its pid */
 
 struct run {
 	struct ex_run_options opt;
 	struct ex_identity id;
 	struct ex_netns ns;
-	struct ex_ruleset *rs;
+	struct ex_run_policy policy;
 	char *sockets;
 	struct ex_child child;
 	char *roots;
@@ -50,55 +47,10 @@ static int fail(const char *what, int r)
 
 /* ---- policy ---- */
 
-/* The host's own addresses, which are nobody's "world". */
-static int find_host_ips(struct ex_ip *out, size_t *ret_n)
-{
-	struct ifaddrs *list, *ifa;
-	size_t n = 0;
-
-	if (getifaddrs(&list) < 0)
-		return -errno;
-	for (ifa = list; ifa && n < HOST_IPS_MAX; ifa = ifa->ifa_next) {
-		struct sockaddr_storage ss = { 0 };
-		uint16_t port;
-
-		if (!ifa->ifa_addr ||
-		    (ifa->ifa_addr->sa_family != AF_INET && ifa->ifa_addr->sa_family != AF_INET6))
-			continue;
-		memcpy(&ss, ifa->ifa_addr,
-		       ifa->ifa_addr->sa_family == AF_INET ? sizeof(struct sockaddr_in)
-							   : sizeof(struct sockaddr_in6));
-		n += ex_sockaddr_read(&ss, &out[n], &port);
-	}
-	freeifaddrs(list);
-	*ret_n = n;
-	/* Not knowing all of them could let "world" mean the host. */
-	return ifa ? -E2BIG : 0;
-}
-
 static int compile(struct run *run)
 {
-	struct ex_ip host[HOST_IPS_MAX], dns[2] = { run->ns.gw4, run->ns.gw6 };
-	struct ex_compile_input in = {
-		.files = run->opt.policies,
-		.n_files = run->opt.n_policies,
-		.endpoints_file = run->opt.endpoints,
-		.labels = run->opt.labels,
-		.n_labels = run->opt.n_labels,
-		.host_ips = host,
-		.dns_ips = dns,
-		.n_dns_ips = run->ns.v6 ? 2 : 1,
-		.deny_metadata = !run->opt.allow_metadata,
-	};
-	struct ex_diags diags = { 0 };
-	int r = find_host_ips(host, &in.n_host_ips);
+	int r = ex_run_policy_read(&run->opt, &run->ns, &run->policy);
 
-	if (r < 0)
-		return fail("cannot list the host's addresses", r);
-	r = ex_compile(&in, &run->rs, &diags);
-	if (r < 0 || !run->opt.quiet)
-		ex_diags_print(&diags, stderr);
-	ex_diags_done(&diags);
 	if (r < 0)
 		ex_error("the policy is not valid: nothing was run");
 	return r;
@@ -122,7 +74,7 @@ static int find_resolvers(struct run *run)
 						     EX_RUN_SERVERS_MAX - o->n_dns);
 	if (has_default_resolver(o))
 		return 0;
-	if (!o->n_dns && ex_ruleset_uses_dns(run->rs)) {
+	if (!o->n_dns && ex_ruleset_uses_dns(run->policy.rs)) {
 		ex_error(
 			"the policy names hosts, but /etc/resolv.conf has no nameserver: add --dns "
 			"ADDR");
@@ -150,7 +102,7 @@ static int start_proxy(struct run *run)
 	int r = ex_parent_new(&run->parent);
 
 	if (r == 0)
-		r = ex_parent_keep(run->parent, &cfg, run->rs);
+		r = ex_parent_keep(run->parent, &cfg, &run->policy);
 	return r < 0 ? fail("cannot start the proxy", r) : 0;
 }
 
@@ -258,7 +210,7 @@ static int start_audit(struct run *run)
 				      .json = run->opt.log_json,
 				      .terminal = run->opt.quiet ? -1 : STDERR_FILENO,
 				      .run = name,
-				      .rs = run->rs };
+				      .rs = run->policy.rs };
 
 	snprintf(name, sizeof(name), "run-%d", (int)getpid());
 	return ex_audit_new(&o, &run->audit);
@@ -339,7 +291,7 @@ static void tear_down(struct run *run)
 	ex_gate_free(run->gate);
 	ex_ca_free(run->ca);
 	ex_netns_done(&run->ns);
-	ex_ruleset_unref(run->rs);
+	ex_run_policy_done(&run->policy);
 	ex_identity_done(&run->id);
 	free(run->roots);
 	free(run->sockets);
@@ -347,7 +299,9 @@ static void tear_down(struct run *run)
 
 int ex_cmd_run(int argc, char **argv)
 {
-	struct run run = { .ns = { .outer = -1, .gateway = -1 }, .log_fd = -1 };
+	struct run run = { .ns = { .outer = -1, .gateway = -1 },
+			   .policy.bundle = -1,
+			   .log_fd = -1 };
 	int r = ex_run_options_parse(argc, argv, &run.opt);
 	int status = 125;
 

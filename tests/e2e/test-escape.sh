@@ -313,4 +313,32 @@ out=$(run l4 nobody bash -c "echo through | nc -N -w3 $ECHO4 7777" 2>&1)
 same "another run does not feel it" "$out" through
 wait $job
 
+# ---- the proxy is a program of its own: nothing of the one that started it is in it ----
+refuse "the proxy is started by exeat only" "$EXEAT" proxy
+hasnt "nobody is told of it" "$("$EXEAT" --help)" '^  proxy'
+(
+	export IN_THE_PARENT=only-in-the-parent
+	run l4 nobody sleep 3
+) >/dev/null 2>&1 &
+job=$!
+world_wait 5 pgrep -xn exeat-proxy >/dev/null
+proxy=$(pgrep -xn exeat-proxy)
+has "the parent has it in its environment" "$(tr '\0' '\n' <"/proc/$(awk '/PPid/ {print $2}' "/proc/$proxy/status")/environ")" only-in-the-parent
+hasnt "the parent's environment is not in the proxy" "$(tr '\0' '\n' <"/proc/$proxy/environ")" parent
+sleep 1
+python3 - "$proxy" >"$here/memory" 2>&1 <<'END'
+import re
+import sys
+found = 0
+with open(f"/proc/{sys.argv[1]}/mem", "rb") as mem:
+    for line in open(f"/proc/{sys.argv[1]}/maps"):
+        low, high, mode = re.match(r"(\w+)-(\w+) (\S+)", line).groups()
+        if mode.startswith("rw"):
+            mem.seek(int(low, 16))
+            found += b"only-in-" b"the-parent" in mem.read(int(high, 16) - int(low, 16))
+print("found", found)
+END
+same "nor in its memory" "$(cat "$here/memory")" "found 0"
+wait $job
+
 tap_done

@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/proxy/bundle.h"
+
+#include <errno.h>
+
+#include "agent/core/pack.h"
+#include "policy/ruleset.h"
+
+#define MAGIC 0x42584531u
+
+/* Another input: it has to travel too, or the proxy would judge by another policy than the kernel.
+ */
+_Static_assert(sizeof(struct ex_compile_input) == 144, "pack and unpack every field");
+
+/* ---- writing ---- */
+
+static void pack_texts(struct ex_pack *p, const struct ex_text *v, size_t n)
+{
+	ex_pack_u32(p, (uint32_t)n);
+	for (size_t i = 0; i < n; i++) {
+		ex_pack_str(p, v[i].name);
+		ex_pack_span(p, v[i].text);
+	}
+}
+
+static void pack_secrets(struct ex_pack *p, const struct ex_ruleset *rs)
+{
+	const struct ex_secret *s;
+	uint32_t n = 0;
+
+	while (ex_ruleset_secret(rs, n))
+		n++;
+	ex_pack_u32(p, n);
+	for (size_t i = 0; (s = ex_ruleset_secret(rs, i)); i++) {
+		ex_pack_str(p, s->ns);
+		ex_pack_str(p, s->name);
+		ex_pack_span(p, s->value);
+	}
+}
+
+static void pack_labels(struct ex_pack *p, const struct ex_label *v, size_t n)
+{
+	ex_pack_u32(p, (uint32_t)n);
+	for (size_t i = 0; i < n; i++) {
+		ex_pack_str(p, v[i].key);
+		ex_pack_str(p, v[i].value);
+	}
+}
+
+static void pack_ips(struct ex_pack *p, const struct ex_ip *v, size_t n)
+{
+	ex_pack_u32(p, (uint32_t)n);
+	ex_pack_bytes(p, v, n * sizeof(*v));
+}
+
+int ex_bundle_new(const struct ex_compile_input *in, const struct ex_ruleset *rs)
+{
+	struct ex_pack p = { 0 };
+
+	if (in->n_files || in->endpoints_file)
+		return -EINVAL;
+	ex_pack_u32(&p, MAGIC);
+	ex_pack_u32(&p, in->allow_unselected);
+	ex_pack_u32(&p, in->deny_metadata);
+	pack_texts(&p, in->texts, in->n_texts);
+	pack_texts(&p, in->endpoints, in->n_endpoints);
+	pack_secrets(&p, rs);
+	pack_labels(&p, in->labels, in->n_labels);
+	pack_ips(&p, in->host_ips, in->n_host_ips);
+	pack_ips(&p, in->dns_ips, in->n_dns_ips);
+	return ex_pack_seal(&p, "exeat-policy");
+}
+
+/* ---- reading ---- */
+
+/* A list of n elements for unpacking; when there is no memory, the rest is not read. */
+static void *list_new(struct ex_unpack *u, size_t n, size_t size)
+{
+	void *v = n ? calloc(n, size) : NULL;
+
+	u->bad |= n && !v;
+	return v;
+}
+
+static const struct ex_text *unpack_texts(struct ex_unpack *u, size_t *ret_n)
+{
+	size_t n = ex_unpack_count(u, 2 * sizeof(uint32_t));
+	struct ex_text *v = list_new(u, n, sizeof(*v));
+
+	for (size_t i = 0; v && i < n; i++) {
+		v[i].name = ex_unpack_str(u);
+		v[i].text = ex_unpack_span(u);
+	}
+	*ret_n = n;
+	return v;
+}
+
+static const struct ex_secret *unpack_secrets(struct ex_unpack *u, size_t *ret_n)
+{
+	size_t n = ex_unpack_count(u, 3 * sizeof(uint32_t));
+	struct ex_secret *v = list_new(u, n, sizeof(*v));
+
+	for (size_t i = 0; v && i < n; i++) {
+		v[i].ns = ex_unpack_str(u);
+		v[i].name = ex_unpack_str(u);
+		v[i].value = ex_unpack_span(u);
+	}
+	*ret_n = n;
+	return v;
+}
+
+static const struct ex_label *unpack_labels(struct ex_unpack *u, size_t *ret_n)
+{
+	size_t n = ex_unpack_count(u, 2 * sizeof(uint32_t));
+	struct ex_label *v = list_new(u, n, sizeof(*v));
+
+	for (size_t i = 0; v && i < n; i++) {
+		v[i].key = ex_unpack_str(u);
+		v[i].value = ex_unpack_str(u);
+	}
+	*ret_n = n;
+	return v;
+}
+
+static const struct ex_ip *unpack_ips(struct ex_unpack *u, size_t *ret_n)
+{
+	size_t n = ex_unpack_count(u, sizeof(struct ex_ip));
+	struct ex_ip *v = list_new(u, n, sizeof(*v));
+
+	if (v)
+		ex_unpack_bytes(u, v, n * sizeof(*v));
+	*ret_n = n;
+	return v;
+}
+
+static int unpack(struct ex_unpack *u, struct ex_compile_input *in)
+{
+	u->bad = ex_unpack_u32(u) != MAGIC;
+	in->allow_unselected = ex_unpack_u32(u);
+	in->deny_metadata = ex_unpack_u32(u);
+	in->texts = unpack_texts(u, &in->n_texts);
+	in->endpoints = unpack_texts(u, &in->n_endpoints);
+	in->secrets = unpack_secrets(u, &in->n_secrets);
+	in->labels = unpack_labels(u, &in->n_labels);
+	in->host_ips = unpack_ips(u, &in->n_host_ips);
+	in->dns_ips = unpack_ips(u, &in->n_dns_ips);
+	return ex_unpack_done(u);
+}
+
+/* The lists are ours, though the compiler may only read them. */
+static void free_list(const void *v)
+{
+	free((void *)(uintptr_t)v);
+}
+
+int ex_bundle_compile(int fd, struct ex_ruleset **ret, struct ex_diags *diags)
+{
+	struct ex_compile_input in = { 0 };
+	EX_AUTO_FREE char *bytes = NULL;
+	struct ex_unpack u = { 0 };
+	size_t len;
+	int r = ex_pack_read(fd, &bytes, &len);
+
+	if (r < 0)
+		return r;
+	u = (struct ex_unpack){ .at = bytes, .end = bytes + len };
+	r = unpack(&u, &in);
+	if (r == 0)
+		r = ex_compile(&in, ret, diags);
+	free_list(in.texts);
+	free_list(in.endpoints);
+	free_list(in.secrets);
+	free_list(in.labels);
+	free_list(in.host_ips);
+	free_list(in.dns_ips);
+	return r;
+}

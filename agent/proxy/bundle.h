@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A policy on its way to the proxy: the texts, labels and addresses it was compiled from, in a
+ * sealed memory file. Both sides compile the same bytes, so that their rule ids agree.
+ */
+#ifndef EXEAT_AGENT_PROXY_BUNDLE_H
+#define EXEAT_AGENT_PROXY_BUNDLE_H
+
+#include "policy/compile.h"
+
+/*
+ * in: what rs was compiled from, all of it texts (-EINVAL when it names files). The secrets are
+ * those that rs uses. fd or negative errno.
+ */
+EX_MUST_CHECK int ex_bundle_new(const struct ex_compile_input *in, const struct ex_ruleset *rs);
+
+/* 0 or negative errno: of ex_pack_read(), of ex_compile(), or -EBADMSG. */
+EX_MUST_CHECK int ex_bundle_compile(int fd, struct ex_ruleset **ret, struct ex_diags *diags);
+
+#endif

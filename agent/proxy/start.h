@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * How a proxy process comes into being: fork, then this program once more as `exeat proxy`, with
+ * nothing of the privileged side's memory, environment or descriptors but what it needs.
+ */
+#ifndef EXEAT_AGENT_PROXY_START_H
+#define EXEAT_AGENT_PROXY_START_H
+
+#include "agent/dns/resolver.h"
+
+struct ex_proxy_spec {      /* all borrowed */
+	int bundle;         /* the policy, see bundle.h */
+	const int *sockets; /* EX_SOCK_MAX listening ones, in the gateway namespace; -1 = none */
+	const struct ex_resolver_server *servers;
+	size_t n_servers;
+	struct ex_span roots; /* PEM: what upstream certificates are verified against */
+	uid_t uid;
+};
+
+/*
+ * The pid, or negative errno. ret_ipc: our ends of its socket for requests, and of the one on which
+ * it asks for sockets to the resolvers. The caller should close its copies of the listening sockets
+ * once the kernel gate has them, so that they die with the proxy.
+ */
+EX_MUST_CHECK pid_t ex_proxy_start(const struct ex_proxy_spec *spec, int ret_ipc[static 2]);
+
+#endif

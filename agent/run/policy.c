@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <fcntl.h>
+#include <ifaddrs.h>
+#include <netinet/in.h>
+#include <stdio.h>
+
+#include "agent/core/buf.h"
+#include "agent/core/log.h"
+#include "agent/proxy/bundle.h"
+#include "agent/proxy/datagram.h"
+#include "agent/run/policy.h"
+#include "policy/diag.h"
+#include "policy/ruleset.h"
+#include "policy/yaml.h"
+
+#define HOST_IPS_MAX 256
+
+/* ---- texts ---- */
+
+struct texts {
+	struct ex_text policies[EX_RUN_POLICIES_MAX];
+	size_t n;
+	struct ex_text endpoints;
+};
+
+static void free_text(struct ex_text *t)
+{
+	free((void *)(uintptr_t)t->text.ptr);
+	*t = (struct ex_text){ 0 };
+}
+
+static void texts_done(struct texts *t)
+{
+	for (size_t i = 0; i < t->n; i++)
+		free_text(&t->policies[i]);
+	free_text(&t->endpoints);
+}
+
+/* One byte more than a policy may have is enough to see that it has too many. */
+static int read_to_end(int fd, struct ex_buf *b)
+{
+	ssize_t n = 1;
+
+	while (n > 0 && ex_buf_len(b) <= EX_YAML_SIZE_MAX) {
+		char *to = ex_buf_reserve(b, 65536);
+
+		if (!to)
+			return -ENOMEM;
+		n = read(fd, to, 65536);
+		if (n > 0)
+			ex_buf_commit(b, (size_t)n);
+		else if (n < 0 && errno == EINTR)
+			n = 1;
+	}
+	return n < 0 ? -errno : 0;
+}
+
+static int read_text(const char *file, struct ex_text *ret, struct ex_diags *diags)
+{
+	EX_AUTO_CLOSE int fd = open(file, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	struct ex_buf b = { 0 };
+	int r = fd < 0 ? -errno : read_to_end(fd, &b);
+
+	*ret = (struct ex_text){ file, { b.data, ex_buf_len(&b) } };
+	if (r == -ENOMEM)
+		return r;
+	if (r < 0)
+		ex_diag_add(diags, (struct ex_pos){ file, 0, 0 }, false, NULL, "cannot read: %s",
+			    strerror(-r));
+	return r < 0 ? -EINVAL : 0;
+}
+
+/* On after an error: one run shows every file that cannot be read. */
+static int read_texts(const struct ex_run_options *o, struct texts *t, struct ex_diags *diags)
+{
+	int first = 0, r;
+
+	for (t->n = 0; t->n < o->n_policies; t->n++) {
+		r = read_text(o->policies[t->n], &t->policies[t->n], diags);
+		first = r < 0 ? r : first;
+	}
+	if (o->endpoints) {
+		r = read_text(o->endpoints, &t->endpoints, diags);
+		first = r < 0 ? r : first;
+	}
+	return first;
+}
+
+/* ---- ruleset and bundle ---- */
+
+/* The host's own addresses, which are nobody's "world". */
+static int find_host_ips(struct ex_ip *out, size_t *ret_n)
+{
+	struct ifaddrs *list, *ifa;
+	size_t n = 0;
+
+	if (getifaddrs(&list) < 0)
+		return -errno;
+	for (ifa = list; ifa && n < HOST_IPS_MAX; ifa = ifa->ifa_next) {
+		struct sockaddr_storage ss = { 0 };
+		uint16_t port;
+
+		if (!ifa->ifa_addr ||
+		    (ifa->ifa_addr->sa_family != AF_INET && ifa->ifa_addr->sa_family != AF_INET6))
+			continue;
+		memcpy(&ss, ifa->ifa_addr,
+		       ifa->ifa_addr->sa_family == AF_INET ? sizeof(struct sockaddr_in)
+							   : sizeof(struct sockaddr_in6));
+		n += ex_sockaddr_read(&ss, &out[n], &port);
+	}
+	freeifaddrs(list);
+	*ret_n = n;
+	/* Not knowing all of them could let "world" mean the host. */
+	return ifa ? -E2BIG : 0;
+}
+
+static int compile(const struct ex_run_options *o, const struct ex_netns *ns, const struct texts *t,
+		   struct ex_run_policy *ret, struct ex_diags *diags)
+{
+	struct ex_ip host[HOST_IPS_MAX], dns[2] = { ns->gw4, ns->gw6 };
+	struct ex_compile_input in = {
+		.texts = t->policies,
+		.n_texts = t->n,
+		.endpoints = &t->endpoints,
+		.n_endpoints = o->endpoints ? 1 : 0,
+		.labels = o->labels,
+		.n_labels = o->n_labels,
+		.host_ips = host,
+		.dns_ips = dns,
+		.n_dns_ips = ns->v6 ? 2 : 1,
+		.deny_metadata = !o->allow_metadata,
+	};
+	int r = find_host_ips(host, &in.n_host_ips);
+
+	if (r < 0) {
+		ex_error("cannot list the host's addresses: %s", strerror(-r));
+		return r;
+	}
+	r = ex_compile(&in, &ret->rs, diags);
+	if (r < 0)
+		return r;
+	ret->bundle = ex_bundle_new(&in, ret->rs);
+	if (ret->bundle >= 0)
+		return 0;
+	r = ret->bundle;
+	ex_run_policy_done(ret);
+	return r;
+}
+
+int ex_run_policy_read(const struct ex_run_options *o, const struct ex_netns *ns,
+		       struct ex_run_policy *ret)
+{
+	struct ex_diags diags = { 0 };
+	struct texts t = { 0 };
+	int r = read_texts(o, &t, &diags);
+
+	if (r == 0)
+		r = compile(o, ns, &t, ret, &diags);
+	if (r < 0 || !o->quiet)
+		ex_diags_print(&diags, stderr);
+	ex_diags_done(&diags);
+	texts_done(&t);
+	return r;
+}
+
+void ex_run_policy_done(struct ex_run_policy *p)
+{
+	if (p->bundle >= 0)
+		close(p->bundle);
+	ex_ruleset_unref(p->rs);
+	*p = (struct ex_run_policy){ .bundle = -1 };
+}

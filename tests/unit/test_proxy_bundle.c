@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The sealed files a proxy is started and changed with: whole, or refused. */
+#include "policy_helper.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+
+#include "agent/core/pack.h"
+#include "agent/proxy/bundle.h"
+#include "agent/proxy/settings.h"
+
+static const char policy[] = HEAD "  egress:\n"
+				  "  - toFQDNs: [{matchName: api.example}]\n"
+				  "    toPorts: [{ports: [{port: '443', protocol: TCP}]}]\n"
+				  "  - toEndpoints: [{matchLabels: {app: gw}}]\n";
+
+static const struct ex_text texts[] = { { "one.yaml", { policy, sizeof(policy) - 1 } } };
+static const struct ex_text known[] = { { "known.yaml",
+					  { test_endpoints, sizeof(test_endpoints) - 1 } } };
+
+static struct ex_compile_input test_input(const struct ex_ip ips[2])
+{
+	return (struct ex_compile_input){ .texts = texts,
+					  .n_texts = 1,
+					  .endpoints = known,
+					  .n_endpoints = 1,
+					  .host_ips = ips,
+					  .n_host_ips = 1,
+					  .dns_ips = ips + 1,
+					  .n_dns_ips = 1,
+					  .deny_metadata = true };
+}
+
+static struct ex_ruleset *compile(const struct ex_compile_input *in)
+{
+	struct ex_diags diags = { 0 };
+	struct ex_ruleset *rs = NULL;
+
+	assert_int_equal(ex_compile(in, &rs, &diags), 0);
+	ex_diags_done(&diags);
+	return rs;
+}
+
+static int compile_bundle(int fd, struct ex_ruleset **ret)
+{
+	struct ex_diags diags = { 0 };
+	int r = ex_bundle_compile(fd, ret, &diags);
+
+	ex_diags_done(&diags);
+	return r;
+}
+
+static int sealed(const void *bytes, size_t len)
+{
+	struct ex_pack p = { 0 };
+	int fd;
+
+	ex_pack_bytes(&p, bytes, len);
+	fd = ex_pack_seal(&p, "test");
+	assert_true(fd >= 0);
+	return fd;
+}
+
+static int new_bundle(void)
+{
+	struct ex_ip ips[2] = { test_ip("192.0.2.9"), test_ip("192.0.0.1") };
+	struct ex_compile_input in = test_input(ips);
+	struct ex_ruleset *rs = compile(&in);
+	int fd = ex_bundle_new(&in, rs);
+
+	assert_true(fd >= 0);
+	ex_ruleset_unref(rs);
+	return fd;
+}
+
+/* ---- what goes through ---- */
+
+static void test_both_sides_have_the_same_rules(void **state)
+{
+	struct ex_ip ips[2] = { test_ip("192.0.2.9"), test_ip("192.0.0.1") };
+	struct ex_compile_input in = test_input(ips);
+	struct ex_ruleset *a = compile(&in), *b = NULL;
+	struct ex_tables ta = { 0 }, tb = { 0 };
+	int fd = ex_bundle_new(&in, a);
+
+	(void)state;
+	assert_int_equal(compile_bundle(fd, &b), 0);
+	assert_int_equal(ex_ruleset_n_rules(a), ex_ruleset_n_rules(b));
+	for (uint32_t i = 1; i <= ex_ruleset_n_rules(a); i++) {
+		assert_string_equal(ex_ruleset_rule(a, i)->where, ex_ruleset_rule(b, i)->where);
+		assert_string_equal(ex_ruleset_rule(b, i)->file, "one.yaml");
+	}
+	assert_int_equal(ex_emit(a, &ta), 0);
+	assert_int_equal(ex_emit(b, &tb), 0);
+	assert_int_equal(ta.n_rules, tb.n_rules);
+	assert_memory_equal(ta.rules, tb.rules, ta.n_rules * sizeof(*ta.rules));
+	ex_tables_done(&ta);
+	ex_tables_done(&tb);
+	ex_ruleset_unref(a);
+	ex_ruleset_unref(b);
+	close(fd);
+}
+
+static void test_can_be_read_twice_by_whoever_shares_it(void **state)
+{
+	struct ex_ruleset *rs = NULL;
+	int fd = new_bundle(), other = dup(fd);
+
+	(void)state;
+	assert_int_equal(compile_bundle(fd, &rs), 0);
+	rs = ex_ruleset_unref(rs);
+	assert_int_equal(compile_bundle(other, &rs), 0);
+	ex_ruleset_unref(rs);
+	close(other);
+	close(fd);
+}
+
+static void test_nobody_changes_it(void **state)
+{
+	int fd = new_bundle();
+
+	(void)state;
+	assert_int_equal(pwrite(fd, "x", 1, 0), -1);
+	assert_int_equal(ftruncate(fd, 0), -1);
+	assert_ptr_equal(mmap(NULL, 1, PROT_WRITE, MAP_SHARED, fd, 0), MAP_FAILED);
+	close(fd);
+}
+
+static void test_files_have_to_be_texts(void **state)
+{
+	struct ex_ip ips[2] = { test_ip("192.0.2.9"), test_ip("192.0.0.1") };
+	struct ex_compile_input in = test_input(ips);
+	struct ex_ruleset *rs = compile(&in);
+	const char *const file = "/dev/null";
+
+	(void)state;
+	in.files = &file;
+	in.n_files = 1;
+	assert_int_equal(ex_bundle_new(&in, rs), -EINVAL);
+	ex_ruleset_unref(rs);
+}
+
+/* ---- what does not ---- */
+
+static void test_refused_when_not_sealed(void **state)
+{
+	struct ex_ruleset *rs = NULL;
+	int fd = memfd_create("test", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+	(void)state;
+	assert_int_equal(compile_bundle(fd, &rs), -EPERM);
+	assert_int_equal(compile_bundle(null, &rs), -EPERM);
+	close(null);
+	close(fd);
+}
+
+static void test_refused_when_cut_anywhere(void **state)
+{
+	int fd = new_bundle(), r;
+	char *bytes = NULL;
+	size_t len;
+
+	(void)state;
+	assert_int_equal(ex_pack_read(fd, &bytes, &len), 0);
+	close(fd);
+	for (size_t n = 0; n < len; n++) {
+		struct ex_ruleset *rs = NULL;
+
+		fd = sealed(bytes, n);
+		r = compile_bundle(fd, &rs);
+		assert_int_equal(r, -EBADMSG);
+		close(fd);
+	}
+	free(bytes);
+}
+
+static void test_refused_when_something_follows(void **state)
+{
+	struct ex_ruleset *rs = NULL;
+	char *bytes = NULL, *more;
+	int fd = new_bundle();
+	size_t len;
+
+	(void)state;
+	assert_int_equal(ex_pack_read(fd, &bytes, &len), 0);
+	close(fd);
+	more = calloc(1, len + 1);
+	memcpy(more, bytes, len);
+	fd = sealed(more, len + 1);
+	assert_int_equal(compile_bundle(fd, &rs), -EBADMSG);
+	close(fd);
+	free(more);
+	free(bytes);
+}
+
+/* Every four bytes once a length that lies; what comes of it is an error or a policy. */
+static void test_lying_lengths_are_survived(void **state)
+{
+	static const uint32_t lies[] = { 0, 1, 0x7fffffff, 0xffffffff, 0xfffffff0 };
+	int fd = new_bundle();
+	char *bytes = NULL;
+	size_t len;
+
+	(void)state;
+	assert_int_equal(ex_pack_read(fd, &bytes, &len), 0);
+	close(fd);
+	for (size_t at = 0; at + 4 <= len; at++) {
+		for (size_t i = 0; i < EX_ARRAY_SIZE(lies); i++) {
+			struct ex_ruleset *rs = NULL;
+			char kept[4];
+
+			memcpy(kept, bytes + at, 4);
+			memcpy(bytes + at, &lies[i], 4);
+			fd = sealed(bytes, len);
+			(void)!compile_bundle(fd, &rs);
+			ex_ruleset_unref(rs);
+			close(fd);
+			memcpy(bytes + at, kept, 4);
+		}
+	}
+	free(bytes);
+}
+
+static void test_a_count_is_bounded_by_what_is_there(void **state)
+{
+	uint32_t many[3] = { 3, 0, 0 };
+	struct ex_unpack u = { .at = (char *)many, .end = (char *)(many + 3) };
+
+	(void)state;
+	assert_int_equal(ex_unpack_count(&u, 4), 0);
+	assert_true(u.bad);
+	many[0] = 2;
+	u = (struct ex_unpack){ .at = (char *)many, .end = (char *)(many + 3) };
+	assert_int_equal(ex_unpack_count(&u, 4), 2);
+	assert_false(u.bad);
+}
+
+static void test_a_string_ends_with_its_only_nul(void **state)
+{
+	char none[] = "\4\0\0\0abcd", inside[] = "\4\0\0\0a\0c\0", right[] = "\4\0\0\0abc\0";
+	struct ex_unpack u = { .at = none, .end = none + 8 };
+
+	(void)state;
+	assert_string_equal(ex_unpack_str(&u), "");
+	assert_true(u.bad);
+	u = (struct ex_unpack){ .at = inside, .end = inside + 8 };
+	assert_string_equal(ex_unpack_str(&u), "");
+	assert_true(u.bad);
+	u = (struct ex_unpack){ .at = right, .end = right + 8 };
+	assert_string_equal(ex_unpack_str(&u), "abc");
+	assert_int_equal(ex_unpack_done(&u), 0);
+}
+
+/* ---- settings ---- */
+
+static void test_settings_arrive(void **state)
+{
+	int sockets[EX_SOCK_MAX] = { 5, -1, 6, -1, 7, -1, 8, -1 };
+	struct ex_resolver_server server = { .suffix = "corp.example", .port = 53 };
+	struct ex_proxy_spec spec = { .sockets = sockets,
+				      .servers = &server,
+				      .n_servers = 1,
+				      .roots = EX_SPAN("pem"),
+				      .uid = 4711 };
+	struct ex_proxy_settings s = { 0 };
+	int fd = ex_proxy_settings_pack(&spec);
+
+	(void)state;
+	assert_int_equal(ex_proxy_settings_read(fd, &s), 0);
+	assert_int_equal(s.parent, getpid());
+	assert_int_equal(s.uid, 4711);
+	for (size_t i = 0; i < EX_SOCK_MAX; i++)
+		assert_int_equal(s.sockets[i], sockets[i] >= 0);
+	assert_int_equal(s.n_servers, 1);
+	assert_string_equal(s.servers[0].suffix, "corp.example");
+	assert_true(ex_span_eq(s.roots, EX_SPAN("pem")));
+	ex_proxy_settings_done(&s);
+	close(fd);
+	fd = new_bundle();
+	assert_int_equal(ex_proxy_settings_read(fd, &s), -EBADMSG);
+	close(fd);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_both_sides_have_the_same_rules),
+		cmocka_unit_test(test_can_be_read_twice_by_whoever_shares_it),
+		cmocka_unit_test(test_nobody_changes_it),
+		cmocka_unit_test(test_files_have_to_be_texts),
+		cmocka_unit_test(test_refused_when_not_sealed),
+		cmocka_unit_test(test_refused_when_cut_anywhere),
+		cmocka_unit_test(test_refused_when_something_follows),
+		cmocka_unit_test(test_lying_lengths_are_survived),
+		cmocka_unit_test(test_a_count_is_bounded_by_what_is_there),
+		cmocka_unit_test(test_a_string_ends_with_its_only_nul),
+		cmocka_unit_test(test_settings_arrive),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
