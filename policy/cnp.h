@@ -258,6 +258,14 @@ struct ex_ports_reader {
 	const struct ex_node *rules, *server_names, *terminating;
 };
 void ex_read_l7_rules(struct ex_decoder *d, const struct ex_node *n, struct ex_ports_reader *r);
+/* cnp_header.c: header conditions of one rules.http item; out is a struct ex_http_reader. */
+struct ex_http_reader {
+	struct ex_rule_reader *rule;
+	struct ex_http_match match;
+};
+void ex_read_headers(struct ex_decoder *d, const struct ex_node *n, void *out);
+void ex_read_header_matches(struct ex_decoder *d, const struct ex_node *n, void *out);
+
 void ex_read_server_names(struct ex_decoder *d, const struct ex_node *n, struct ex_ports_reader *r);
 
 #endif

@@ -251,5 +251,5 @@ void ex_policy_set_done(struct ex_policy_set *set)
 	free(set->groups.v);
 	memset(&set->regexes, 0, sizeof(set->regexes));
 	memset(&set->specs, 0, sizeof(set->specs));
-	memset(&set->groups, 0, sizeof(set->groups));
+	memset(&set->groups, 0, sizeof(set->groups)); /* secrets are the ruleset's by now */
 }

@@ -1,20 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* rules.http, rules.dns and serverNames of one toPorts item. */
 #include "policy/cnp.h"
-#include "policy/header.h"
 
 #include <errno.h>
-#include <strings.h>
-
-#define HEADERS_MAX 64
-
-struct http_reader {
-	struct ex_policy_set *set;
-	struct ex_http_match match;
-};
 
 static struct ex_regex *read_regex(struct ex_decoder *d, const struct ex_node *n,
-				   struct http_reader *hr)
+				   struct ex_http_reader *hr)
 {
 	const char *text = ex_decode_text(d, n);
 	char err[160], quoted[EX_QUOTE_TEXT];
@@ -26,7 +17,7 @@ static struct ex_regex *read_regex(struct ex_decoder *d, const struct ex_node *n
 	/* upstream: an empty expression is the same as none */
 	if (n->len == 0)
 		return NULL;
-	slot = EX_VEC_ADD(&hr->set->regexes);
+	slot = EX_VEC_ADD(&hr->rule->set->regexes);
 	if (!slot) {
 		d->arena->oom = true;
 		return NULL;
@@ -53,7 +44,7 @@ static const char *keep_written(struct ex_decoder *d, const struct ex_node *n)
 
 static void read_method(struct ex_decoder *d, const struct ex_node *n, void *out)
 {
-	struct http_reader *hr = out;
+	struct ex_http_reader *hr = out;
 
 	hr->match.method = read_regex(d, n, hr);
 	hr->match.written_method = keep_written(d, n);
@@ -61,7 +52,7 @@ static void read_method(struct ex_decoder *d, const struct ex_node *n, void *out
 
 static void read_path(struct ex_decoder *d, const struct ex_node *n, void *out)
 {
-	struct http_reader *hr = out;
+	struct ex_http_reader *hr = out;
 
 	hr->match.path = read_regex(d, n, hr);
 	hr->match.written_path = keep_written(d, n);
@@ -69,148 +60,10 @@ static void read_path(struct ex_decoder *d, const struct ex_node *n, void *out)
 
 static void read_host(struct ex_decoder *d, const struct ex_node *n, void *out)
 {
-	struct http_reader *hr = out;
+	struct ex_http_reader *hr = out;
 
 	hr->match.host = read_regex(d, n, hr);
 	hr->match.written_host = keep_written(d, n);
-}
-
-static bool is_token(const char *s, size_t len)
-{
-	for (size_t i = 0; i < len; i++) {
-		unsigned char c = (unsigned char)s[i];
-
-		if (c <= 0x20 || c >= 0x7f || strchr("\"(),/:;<=>?@[\\]{}", c))
-			return false;
-	}
-	return len > 0;
-}
-
-static void check_header(struct ex_decoder *d, const struct ex_node *n, struct ex_span name)
-{
-	char quoted[EX_QUOTE_TEXT];
-
-	if (name.len == 4 && strncasecmp(name.ptr, "host", 4) == 0)
-		ex_decode_error(d, n, "write host: instead",
-				"the header Host is not matched: the field host is, and binds the "
-				"name to the address");
-	if (ex_header_is_removed(name))
-		ex_decode_error(
-			d, n, "leave it out: it never reaches the server",
-			"exeat removes the header %s from requests, so no rule can rely on it",
-			ex_quote(name.ptr, name.len, quoted));
-}
-
-/* "Name" or "Name: value", split at the first blank. */
-static void read_header(struct ex_decoder *d, const struct ex_node *n, struct ex_header_match *ret)
-{
-	const char *text = ex_decode_text(d, n);
-	char quoted[EX_QUOTE_TEXT];
-	const char *blank;
-	size_t len;
-
-	if (!text)
-		return;
-	blank = strchr(text, ' ');
-	len = blank ? (size_t)(blank - text) : n->len;
-	if (len && text[len - 1] == ':')
-		len--;
-	if (!is_token(text, len)) {
-		ex_decode_error(d, n, "write \"Name\" or \"Name: value\"", "%s has no header name",
-				ex_quote(text, n->len, quoted));
-		return;
-	}
-	check_header(d, n, (struct ex_span){ text, len });
-	ret->name = ex_arena_strndup(d->arena, text, len);
-	if (blank) {
-		ret->value_len = strlen(blank + 1);
-		ret->value = ex_arena_strndup(d->arena, blank + 1, ret->value_len);
-	}
-}
-
-static void read_headers(struct ex_decoder *d, const struct ex_node *n, void *out)
-{
-	struct http_reader *hr = out;
-	struct ex_http_match *m = &hr->match;
-	size_t i = 0;
-
-	if (ex_node_is_null(n) || !ex_decode_list(d, n, HEADERS_MAX, true))
-		return;
-	m->headers = ex_arena_alloc(d->arena, n->n, sizeof(*m->headers));
-	if (!m->headers)
-		return;
-	for (const struct ex_node *c = n->first; c; c = c->next) {
-		size_t mark = ex_decode_push_index(d, i);
-
-		read_header(d, c, &m->headers[i++]);
-		ex_decode_pop(d, mark);
-	}
-	m->n_headers = i;
-}
-
-struct match_reader {
-	struct ex_header_match match;
-	const struct ex_node *name;
-};
-
-static void read_match_name(struct ex_decoder *d, const struct ex_node *n, void *out)
-{
-	struct match_reader *mr = out;
-	const char *text = ex_decode_text(d, n);
-	char quoted[EX_QUOTE_TEXT];
-
-	mr->name = n;
-	if (!text)
-		return;
-	if (!is_token(text, n->len))
-		ex_decode_error(d, n, NULL, "%s is not a header name",
-				ex_quote(text, n->len, quoted));
-	check_header(d, n, ex_span_str(text));
-	mr->match.name = ex_arena_strndup(d->arena, text, n->len);
-}
-
-/* An empty value is none: then the header only has to be there. */
-static void read_match_value(struct ex_decoder *d, const struct ex_node *n, void *out)
-{
-	struct match_reader *mr = out;
-	const char *text = n->kind == EX_NODE_SCALAR && n->len == 0 ? "" : ex_decode_text(d, n);
-
-	if (!text || n->len == 0)
-		return;
-	mr->match.value = ex_arena_strndup(d->arena, text, n->len);
-	mr->match.value_len = n->len;
-}
-
-static void read_header_matches(struct ex_decoder *d, const struct ex_node *n, void *out)
-{
-	static const struct ex_field fields[] = {
-		{ "name", read_match_name, NULL, NULL },
-		{ "value", read_match_value, NULL, NULL },
-		{ "secret", NULL, "exeat does not read Kubernetes secrets",
-		  "write value, or only name" },
-		{ "mismatch", NULL, "exeat does not rewrite headers",
-		  "remove mismatch: a header that does not match fails the rule" },
-	};
-	struct http_reader *hr = out;
-	struct ex_http_match *m = &hr->match;
-	size_t i = 0;
-
-	if (ex_node_is_null(n) || !ex_decode_list(d, n, HEADERS_MAX, true))
-		return;
-	m->matches = ex_arena_alloc(d->arena, n->n, sizeof(*m->matches));
-	if (!m->matches)
-		return;
-	for (const struct ex_node *c = n->first; c; c = c->next) {
-		size_t mark = ex_decode_push_index(d, i++);
-		struct match_reader mr = { .name = NULL };
-
-		if (ex_decode_map(d, c, fields, EX_ARRAY_SIZE(fields), &mr)) {
-			if (!mr.name)
-				ex_decode_error(d, c, "write name: HEADER", "needs the field name");
-			m->matches[m->n_matches++] = mr.match;
-		}
-		ex_decode_pop(d, mark);
-	}
 }
 
 static void read_http(struct ex_decoder *d, const struct ex_node *n, void *out)
@@ -219,8 +72,8 @@ static void read_http(struct ex_decoder *d, const struct ex_node *n, void *out)
 		{ "method", read_method, NULL, NULL },
 		{ "path", read_path, NULL, NULL },
 		{ "host", read_host, NULL, NULL },
-		{ "headers", read_headers, NULL, NULL },
-		{ "headerMatches", read_header_matches, NULL, NULL },
+		{ "headers", ex_read_headers, NULL, NULL },
+		{ "headerMatches", ex_read_header_matches, NULL, NULL },
 	};
 	struct ex_ports_reader *r = out;
 	struct ex_ports *p = r->ports;
@@ -233,7 +86,7 @@ static void read_http(struct ex_decoder *d, const struct ex_node *n, void *out)
 	if (!p->http)
 		return;
 	for (const struct ex_node *c = n->first; c; c = c->next) {
-		struct http_reader hr = { .set = r->rule->set, .match.pos = c->pos };
+		struct ex_http_reader hr = { .rule = r->rule, .match.pos = c->pos };
 		size_t mark = ex_decode_push_index(d, p->n_http);
 
 		(void)ex_decode_map(d, c, fields, EX_ARRAY_SIZE(fields), &hr);

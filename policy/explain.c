@@ -158,7 +158,7 @@ static enum ex_failed check_http(const struct ex_ruleset *rs, const struct ex_te
 		return EX_FAILED_PATH;
 	if (m->method && !ex_regex_match(m->method, p->method, strlen(p->method)))
 		return EX_FAILED_METHOD;
-	if (!ex_http_match_headers(m, &req))
+	if (!ex_http_match_headers(m, &req, NULL))
 		return EX_FAILED_HEADER;
 	return EX_FAILED_NONE;
 }

@@ -61,6 +61,10 @@ enum ex_step {
 struct ex_decision ex_probe_judge(const struct ex_ruleset *rs, const struct ex_probe *p,
 				  enum ex_step *ret_step);
 
+/* The same, and what is done to the headers of a request that is allowed. */
+struct ex_decision ex_probe_judge_edits(const struct ex_ruleset *rs, const struct ex_probe *p,
+					enum ex_step *ret_step, struct ex_header_edits *ret);
+
 /* The first condition of a rule that the request fails, in the order in which they are met. */
 enum ex_failed {
 	EX_FAILED_NONE = 0, /* the rule applies */

@@ -6,6 +6,9 @@
  */
 #include "policy/header.h"
 
+#include <errno.h>
+#include <stdio.h>
+
 /* As the proxy compares: to some servers all that is neither letter nor digit is one byte. */
 static char fold(char c)
 {
@@ -64,4 +67,98 @@ bool ex_header_is_removed(struct ex_span name)
 			return true;
 	}
 	return false;
+}
+
+bool ex_header_is_rewritten(struct ex_span name)
+{
+	static const char *const names[] = { "content-length", "expect", "host", "upgrade" };
+
+	for (size_t i = 0; i < EX_ARRAY_SIZE(names); i++) {
+		if (is_same(name, names[i]))
+			return true;
+	}
+	return ex_header_is_removed(name);
+}
+
+/* Spelled as the rule does, but for the case? */
+static bool is_spelled(struct ex_span name, struct ex_span lower)
+{
+	if (name.len != lower.len)
+		return false;
+	for (size_t i = 0; i < name.len; i++) {
+		char c = name.ptr[i];
+
+		if ((c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c) != lower.ptr[i])
+			return false;
+	}
+	return true;
+}
+
+/* What some server takes for the same field: see is_same(). */
+static bool may_mean(struct ex_span name, struct ex_span lower)
+{
+	if (name.len != lower.len)
+		return false;
+	for (size_t i = 0; i < name.len; i++) {
+		if (fold(name.ptr[i]) != fold(lower.ptr[i]))
+			return false;
+	}
+	return true;
+}
+
+/*
+ * ADD leaves what has the very name, since a second field is what it asks for; a field that only
+ * looks like it goes, so that no server reads the workload's word for the rule's.
+ */
+static size_t drop(const struct ex_header_edit *e, struct ex_header *fields, bool *secret, size_t n)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		bool same = is_spelled(fields[i].name, e->name);
+
+		if (may_mean(fields[i].name, e->name) && !(same && e->op == EX_HEADER_ADD))
+			continue;
+		fields[kept] = fields[i];
+		if (secret)
+			secret[kept] = secret[i];
+		kept++;
+	}
+	return kept;
+}
+
+ssize_t ex_headers_edit(const struct ex_header_edits *edits, struct ex_header *fields, bool *secret,
+			size_t n, size_t cap)
+{
+	for (size_t i = 0; i < edits->n; i++) {
+		const struct ex_header_edit *e = &edits->v[i];
+
+		if (e->op == EX_HEADER_LOG)
+			continue;
+		n = drop(e, fields, secret, n);
+		if (e->op == EX_HEADER_DELETE)
+			continue;
+		if (n >= cap)
+			return -ENOSPC;
+		fields[n] = (struct ex_header){ e->name, e->value };
+		if (secret)
+			secret[n] = true;
+		n++;
+	}
+	return (ssize_t)n;
+}
+
+void ex_headers_describe(const struct ex_header_edits *edits, char *out, size_t size)
+{
+	static const char *const words[] = { "", "LOG", "ADD", "DELETE", "REPLACE" };
+	size_t len = 0;
+
+	out[0] = '\0';
+	for (size_t i = 0; i < edits->n && len < size; i++) {
+		const struct ex_header_edit *e = &edits->v[i];
+		int n = snprintf(out + len, size - len, "%s%s %.*s", i ? ", " : "", words[e->op],
+				 (int)e->name.len, e->name.ptr);
+
+		len += n > 0 ? (size_t)n : 0;
+	}
 }

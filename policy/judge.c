@@ -18,9 +18,12 @@ struct ex_ruleset *ex_ruleset_unref(struct ex_ruleset *rs)
 	for (size_t i = 0; i < rs->n_regexes; i++)
 		ex_regex_free(rs->regexes[i]);
 	free(rs->regexes);
-	for (size_t i = 0; i < rs->n_secrets; i++)
-		explicit_bzero((void *)(uintptr_t)rs->secrets[i].value.ptr,
-			       rs->secrets[i].value.len);
+	for (size_t i = 0; i < rs->n_secrets; i++) {
+		char *value = (char *)(uintptr_t)rs->secrets[i].value.ptr;
+
+		explicit_bzero(value, rs->secrets[i].value.len);
+		free(value);
+	}
 	free(rs->secrets);
 	ex_arena_done(&rs->arena);
 	free(rs);

@@ -8,6 +8,8 @@
 
 /* May a request with this host, at this port, meet the rule as far as the host goes? */
 bool ex_http_may_name(const struct ex_http_match *m, struct ex_span name, uint16_t port);
-bool ex_http_match_headers(const struct ex_http_match *m, const struct ex_http_request *req);
+/* Appends what the rule does to headers, if it matches; edits may be NULL. */
+bool ex_http_match_headers(const struct ex_http_match *m, const struct ex_http_request *req,
+			   struct ex_header_edits *edits);
 
 #endif

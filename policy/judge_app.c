@@ -12,7 +12,6 @@
 #include "policy/slash.h"
 
 #include <stdio.h>
-#include <strings.h>
 
 #define EX_HOST_TEXT 253 /* of a canonical name */
 
@@ -22,6 +21,7 @@ struct ask {
 	enum ex_app app;
 	struct ex_span sni;                /* ptr NULL: none */
 	const struct ex_http_request *req; /* NULL: not there yet */
+	struct ex_header_edits *edits;     /* of the rules that were met; NULL: nobody asks */
 	bool slash; /* its path hides one, which no rule has named so far: see slash.h */
 
 	struct ex_decision best; /* so far */
@@ -244,41 +244,6 @@ static void judge_app_term(struct ask *a, const struct ex_rpeer *peer, const str
 
 /* ---- one request ---- */
 
-static bool name_is(struct ex_span name, const char *want)
-{
-	return name.len == strlen(want) && strncasecmp(name.ptr, want, name.len) == 0;
-}
-
-/* A header that is there twice has no one value: only a presence test can be met by it. */
-static bool match_header(const struct ex_header_match *m, const struct ex_http_request *req)
-{
-	const struct ex_header *found = NULL;
-	size_t n = 0;
-
-	for (size_t i = 0; i < req->n_headers; i++) {
-		if (!name_is(req->headers[i].name, m->name))
-			continue;
-		found = &req->headers[i];
-		n++;
-	}
-	if (!m->value)
-		return n > 0;
-	return n == 1 && ex_span_eq(found->value, (struct ex_span){ m->value, m->value_len });
-}
-
-bool ex_http_match_headers(const struct ex_http_match *m, const struct ex_http_request *req)
-{
-	for (size_t i = 0; i < m->n_matches; i++) {
-		if (!match_header(&m->matches[i], req))
-			return false;
-	}
-	for (size_t i = 0; i < m->n_headers; i++) {
-		if (!match_header(&m->headers[i], req))
-			return false;
-	}
-	return true;
-}
-
 static void judge_request(struct ask *a, const struct ex_term *t)
 {
 	const struct ex_http_request *req = a->req;
@@ -297,10 +262,12 @@ static void judge_request(struct ask *a, const struct ex_term *t)
 			ask_list_miss(a, 5, EX_R_ADDRESS_NOT_OF_NAME, t, m->rule);
 			continue;
 		}
-		if (method && path && ex_http_match_headers(m, req)) {
+		if (method && path && ex_http_match_headers(m, req, a->edits)) {
 			a->slash = false;
 			ask_allow(a, EX_V_ALLOW, m->rule);
-			return;
+			if (!a->rs->edits)
+				return;
+			continue; /* what the others do to headers counts as well */
 		}
 		ask_list_miss(a, 6 + 2 * path + method, EX_R_HTTP_DENIED, t, m->rule);
 	}
@@ -358,7 +325,7 @@ static bool request_matches(const struct ex_ports *p, const struct ex_http_reque
 		const struct ex_http_match *m = &p->http[i];
 
 		if (match_regex(m->method, req->method) && ex_path_may_mean(m, req->path) &&
-		    match_regex(m->host, req->authority) && ex_http_match_headers(m, req))
+		    match_regex(m->host, req->authority) && ex_http_match_headers(m, req, NULL))
 			return true;
 	}
 	return false;
@@ -517,12 +484,15 @@ struct ex_decision ex_judge_app(const struct ex_ruleset *rs, const struct ex_flo
 	return ask_all(&a);
 }
 
-struct ex_decision ex_judge_http(const struct ex_ruleset *rs, const struct ex_flow *flow,
-				 const struct ex_http_request *req)
+struct ex_decision ex_judge_http_edits(const struct ex_ruleset *rs, const struct ex_flow *flow,
+				       const struct ex_http_request *req,
+				       struct ex_header_edits *ret)
 {
 	struct ask a = { .rs = rs, .flow = flow, .app = EX_APP_HTTP, .sni = req->sni, .req = req };
 	struct ex_decision d;
 
+	*ret = (struct ex_header_edits){ 0 };
+	a.edits = ret;
 	if (!req->tls)
 		a.sni = (struct ex_span){ 0 };
 	a.slash = ex_path_hides_slash(req->path);
@@ -531,6 +501,22 @@ struct ex_decision ex_judge_http(const struct ex_ruleset *rs, const struct ex_fl
 	 * form. */
 	if (a.slash && d.verdict != EX_V_DENY)
 		d = (struct ex_decision){ EX_V_DENY, EX_R_HTTP_DENIED, d.rule };
+	if (ret->full && d.verdict != EX_V_DENY)
+		d = (struct ex_decision){ EX_V_DENY, EX_R_HTTP_TOO_LARGE, d.rule };
+	return d;
+}
+
+struct ex_decision ex_judge_http(const struct ex_ruleset *rs, const struct ex_flow *flow,
+				 const struct ex_http_request *req)
+{
+	struct ex_header_edits edits;
+	struct ex_decision d = ex_judge_http_edits(rs, flow, req, &edits);
+
+	/* allowed only with its headers changed, which nobody here will do */
+	for (size_t i = 0; d.verdict != EX_V_DENY && i < edits.n; i++) {
+		if (edits.v[i].op != EX_HEADER_LOG)
+			d = (struct ex_decision){ EX_V_DENY, EX_R_INTERNAL, edits.v[i].rule };
+	}
 	return d;
 }
 

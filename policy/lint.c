@@ -133,6 +133,30 @@ static bool is_literal_path(const char *written, size_t len)
 	return len > 0 && strcspn(written, "\\+*?()|[]{}^$") >= len;
 }
 
+static void lint_header(struct ex_lowering *l, struct ex_pos pos, const char *where, size_t i,
+			const struct ex_header_match *h)
+{
+	if (h->op == EX_HEADER_ADD)
+		warn(l, pos, "use REPLACE, if the server is to see one value",
+		     "%s.rules.http[%zu]: ADD leaves a %s of the workload's own beside the new one",
+		     where, i, h->name);
+	if (h->op == EX_HEADER_DELETE && !h->value)
+		warn(l, pos, "write the value that may pass, or leave mismatch out",
+		     "%s.rules.http[%zu]: DELETE without a value deletes nothing: any %s passes",
+		     where, i, h->name);
+}
+
+static void lint_headers(struct ex_lowering *l, const struct ex_egress *e, const struct ex_ports *p)
+{
+	char where[200];
+
+	(void)snprintf(where, sizeof(where), "%s.%s", e->where, p->where);
+	for (size_t i = 0; i < p->n_http; i++) {
+		for (size_t k = 0; k < p->http[i].n_matches; k++)
+			lint_header(l, p->http[i].pos, where, i, &p->http[i].matches[k]);
+	}
+}
+
 static void lint_http(struct ex_lowering *l, const struct ex_egress *e, const struct ex_ports *p)
 {
 	for (size_t i = 0; i < p->n_http; i++) {
@@ -176,6 +200,7 @@ static void lint_ports(struct ex_lowering *l, const struct ex_egress *e, const s
 	char where[200];
 
 	lint_http(l, e, p);
+	lint_headers(l, e, p);
 	(void)snprintf(where, sizeof(where), "%s.%s", e->where, p->where);
 	for (size_t i = 0; p->l7 == EX_L7_SNI && i < p->n_names; i++)
 		lint_pattern(l, p->pos, where, &p->names[i]);

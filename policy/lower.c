@@ -69,11 +69,15 @@ static void lower_ports(struct ex_lowering *l, const struct ex_spec *spec,
 	t->ports = p;
 	t->rule = add_info(l, spec, e->audit, ex_arena_printf(a, "%s.%s", e->where, p->where),
 			   p->pos);
-	for (size_t i = 0; i < p->n_http; i++)
-		p->http[i].rule =
-			add_info(l, spec, e->audit,
-				 ex_arena_printf(a, "%s.%s.rules.http[%zu]", e->where, p->where, i),
-				 p->http[i].pos);
+	for (size_t i = 0; i < p->n_http; i++) {
+		struct ex_http_match *m = &p->http[i];
+		const char *where =
+			ex_arena_printf(a, "%s.%s.rules.http[%zu]", e->where, p->where, i);
+
+		m->rule = add_info(l, spec, e->audit, where, m->pos);
+		for (size_t k = 0; k < m->n_matches; k++)
+			l->rs->edits |= m->matches[k].mismatch == EX_MISMATCH_EDIT;
+	}
 }
 
 /*

@@ -202,6 +202,14 @@ static struct ex_decision judge_name(const struct ex_ruleset *rs, const struct e
 struct ex_decision ex_probe_judge(const struct ex_ruleset *rs, const struct ex_probe *p,
 				  enum ex_step *ret_step)
 {
+	struct ex_header_edits unread;
+
+	return ex_probe_judge_edits(rs, p, ret_step, &unread);
+}
+
+struct ex_decision ex_probe_judge_edits(const struct ex_ruleset *rs, const struct ex_probe *p,
+					enum ex_step *ret_step, struct ex_header_edits *ret)
+{
 	struct ex_span name = span_of(p->name);
 	struct ex_flow flow = { .dst = p->dst,
 				.port = p->port,
@@ -219,6 +227,7 @@ struct ex_decision ex_probe_judge(const struct ex_ruleset *rs, const struct ex_p
 	enum ex_app app = ex_probe_app(p);
 	struct ex_decision d;
 
+	*ret = (struct ex_header_edits){ 0 };
 	*ret_step = EX_STEP_DNS;
 	if (name.len) {
 		d = judge_name(rs, p, name);
@@ -237,5 +246,5 @@ struct ex_decision ex_probe_judge(const struct ex_ruleset *rs, const struct ex_p
 	*ret_step = EX_STEP_HTTP;
 	if (p->malformed)
 		return (struct ex_decision){ EX_V_DENY, EX_R_HTTP_MALFORMED, 0 };
-	return ex_judge_http(rs, &flow, &req);
+	return ex_judge_http_edits(rs, &flow, &req, ret);
 }

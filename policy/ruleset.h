@@ -96,6 +96,7 @@ struct ex_header_edit {
 struct ex_header_edits {
 	struct ex_header_edit v[EX_HEADER_EDITS_MAX];
 	size_t n;
+	bool full; /* there were more: the request is denied */
 };
 
 /*
@@ -116,12 +117,15 @@ struct ex_decision ex_judge_l4(const struct ex_ruleset *rs, const struct ex_flow
 struct ex_decision ex_judge_app(const struct ex_ruleset *rs, const struct ex_flow *flow,
 				enum ex_app app, struct ex_span sni);
 
-/* One HTTP request: ALLOW or DENY. Name resolved = address dialled = SNI = Host in one rule. */
+/*
+ * One HTTP request: ALLOW or DENY. Name resolved = address dialled = SNI = Host in one rule. Denies
+ * what is allowed only with its headers changed.
+ */
 struct ex_decision ex_judge_http(const struct ex_ruleset *rs, const struct ex_flow *flow,
 				 const struct ex_http_request *req);
 
 /*
- * The same, for whoever sends the request on: with ALLOW, *ret says what has to be done to its
+ * The same, for whoever can change headers: with ALLOW, *ret says what has to be done to its
  * headers first (policy/header.h does it). Rules that are met by the request as it was sent all
  * have their say, in the order of rules.
  */

@@ -18,6 +18,7 @@ static const char usage_text[] =
 	"  With check, explain, diff and dump:\n"
 	"    -l, --label KEY=VALUE    a label of the workload (default: every policy applies)\n"
 	"    --endpoints FILE         which addresses carry which labels\n"
+	"    --secrets DIR            what rules mean by a secret: DIR/NAMESPACE/NAME\n"
 	"    --no-metadata            do not deny the cloud metadata addresses\n"
 	"\n"
 	"  DEST: https://HOST/PATH, http://HOST:PORT/PATH, HOST:PORT, IP:PORT/udp, [V6]:PORT,\n"
@@ -73,6 +74,7 @@ enum {
 	OPT_TO,
 	OPT_ADDRESS,
 	OPT_SNI,
+	OPT_SECRETS,
 };
 
 static int take_option(struct ex_tool *t, int opt, char *arg)
@@ -90,6 +92,9 @@ static int take_option(struct ex_tool *t, int opt, char *arg)
 		return EX_TOOL_OK;
 	case OPT_ENDPOINTS:
 		t->in.endpoints_file = arg;
+		return EX_TOOL_OK;
+	case OPT_SECRETS:
+		t->in.secrets_dir = arg;
 		return EX_TOOL_OK;
 	case OPT_NO_METADATA:
 		t->in.deny_metadata = false;
@@ -121,6 +126,7 @@ int ex_tool_parse(int argc, char **argv, const char *usage, struct ex_tool *ret)
 		{ "header", required_argument, NULL, 'H' },
 		{ "method", required_argument, NULL, 'X' },
 		{ "endpoints", required_argument, NULL, OPT_ENDPOINTS },
+		{ "secrets", required_argument, NULL, OPT_SECRETS },
 		{ "no-metadata", no_argument, NULL, OPT_NO_METADATA },
 		{ "format", required_argument, NULL, OPT_FORMAT },
 		{ "strict", no_argument, NULL, OPT_STRICT },

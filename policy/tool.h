@@ -20,7 +20,7 @@ int ex_cmd_policy(int argc, char **argv);
 #define EX_TOOL_FILES_MAX  1024
 #define EX_TOOL_LABELS_MAX 256
 
-/* Options that every sub-command has: files, --endpoints, -l, --no-metadata. */
+/* Options that every sub-command has: files, --endpoints, --secrets, -l, --no-metadata. */
 struct ex_tool {
 	const char *files[EX_TOOL_FILES_MAX];
 	struct ex_label labels[EX_TOOL_LABELS_MAX];

@@ -5,6 +5,7 @@
  *   # NAME.test.yaml; paths are relative to it
  *   policy: [policy.yaml]
  *   endpoints: endpoints.yaml
+ *   secrets: secrets
  *   labels: {app: agent}
  *   tests:
  *   - name: the agent may ask for a completion
@@ -29,7 +30,7 @@ struct fixture_file {
 	char *dir; /* of the file, for the paths in it */
 	const char *files[64];
 	size_t n_files;
-	const char *endpoints;
+	const char *endpoints, *secrets;
 	struct ex_label labels[64];
 	size_t n_labels;
 	bool metadata;
@@ -137,6 +138,13 @@ static void read_endpoints_file(struct ex_decoder *d, const struct ex_node *n, v
 	ff->endpoints = beside(d, ff, n);
 }
 
+static void read_secrets_dir(struct ex_decoder *d, const struct ex_node *n, void *out)
+{
+	struct fixture_file *ff = out;
+
+	ff->secrets = beside(d, ff, n);
+}
+
 static void read_labels(struct ex_decoder *d, const struct ex_node *n, void *out)
 {
 	struct fixture_file *ff = out;
@@ -162,6 +170,7 @@ static void read_metadata_switch(struct ex_decoder *d, const struct ex_node *n, 
 static const struct ex_field file_fields[] = {
 	{ "policy", read_policy_files, NULL, NULL },
 	{ "endpoints", read_endpoints_file, NULL, NULL },
+	{ "secrets", read_secrets_dir, NULL, NULL },
 	{ "labels", read_labels, NULL, NULL },
 	{ "denyMetadata", read_metadata_switch, NULL, NULL },
 	{ "tests", read_fixtures, NULL, NULL },
@@ -278,6 +287,7 @@ static int run_parsed(struct runner *r, const struct fixture_file *ff)
 		.files = ff->files,
 		.n_files = ff->n_files,
 		.endpoints_file = ff->endpoints,
+		.secrets_dir = ff->secrets,
 		.labels = ff->labels,
 		.n_labels = ff->n_labels,
 		.deny_metadata = ff->metadata,

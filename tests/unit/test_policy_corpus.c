@@ -12,7 +12,6 @@
 static const struct {
 	const char *file, *message;
 } refused[] = {
-	{ "cilium-conn-client-egress-l7-http-matchheader-secret.yaml", "does not rewrite headers" },
 	{ "cilium-conn-client-egress-to-fqdns-and-ccec-listener.yaml",
 	  "kind \"CiliumClusterwideEnvoyConfig\" is not supported" },
 	{ "cilium-conn-host-firewall-egress.yaml", "nodeSelector: not supported" },
