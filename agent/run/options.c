@@ -16,6 +16,7 @@ static const char usage[] =
 	"  -l, --label KEY=VALUE    label of the command; policies that do not select it are\n"
 	"                           left out. Without any -l every policy given applies\n"
 	"      --endpoints FILE     which addresses carry which labels, for toEndpoints\n"
+	"      --secrets DIR        what rules mean by a secret: files DIR/NAMESPACE/NAME\n"
 	"      --dns ADDR[:PORT]    resolver to ask (default: the ones in /etc/resolv.conf)\n"
 	"      --dns SUFFIX=ADDR[:PORT]  resolver for the names that end with SUFFIX\n"
 	"      --upstream-ca FILE   more roots to trust, besides the system's\n"
@@ -36,6 +37,7 @@ static const char usage[] =
 
 enum {
 	OPT_ENDPOINTS = 256,
+	OPT_SECRETS,
 	OPT_DNS,
 	OPT_UPSTREAM_CA,
 	OPT_LOG,
@@ -48,6 +50,7 @@ static const struct option longopts[] = {
 	{ "policy", required_argument, NULL, 'p' },
 	{ "label", required_argument, NULL, 'l' },
 	{ "endpoints", required_argument, NULL, OPT_ENDPOINTS },
+	{ "secrets", required_argument, NULL, OPT_SECRETS },
 	{ "dns", required_argument, NULL, OPT_DNS },
 	{ "upstream-ca", required_argument, NULL, OPT_UPSTREAM_CA },
 	{ "log", required_argument, NULL, OPT_LOG },
@@ -121,6 +124,9 @@ static int take_option(struct ex_run_options *o, int c)
 		return add_label(o, optarg);
 	case OPT_ENDPOINTS:
 		o->endpoints = optarg;
+		return 0;
+	case OPT_SECRETS:
+		o->secrets = optarg;
 		return 0;
 	case OPT_DNS:
 		return add_dns(o, optarg);

@@ -18,6 +18,7 @@ struct ex_run_options {
 	struct ex_resolver_server dns[EX_RUN_SERVERS_MAX];
 	size_t n_dns;
 	const char *endpoints;
+	const char *secrets; /* folder, or NULL */
 	const char *upstream_ca;
 	const char *log;
 	bool log_json;

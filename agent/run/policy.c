@@ -124,6 +124,7 @@ static int compile(const struct ex_run_options *o, const struct ex_netns *ns, co
 		.n_texts = t->n,
 		.endpoints = &t->endpoints,
 		.n_endpoints = o->endpoints ? 1 : 0,
+		.secrets_dir = o->secrets,
 		.labels = o->labels,
 		.n_labels = o->n_labels,
 		.host_ips = host,
