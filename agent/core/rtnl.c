@@ -104,15 +104,25 @@ int ex_rtnl_veth_add(int rtnl, const struct ex_veth *v)
 	return rtnl_transact(rtnl, &rq);
 }
 
-int ex_rtnl_link_up(int rtnl, uint32_t ifindex)
+static int switch_link(int rtnl, uint32_t ifindex, unsigned flags)
 {
 	struct rtnl_request rq;
 	struct ifinfomsg *ifi = rtnl_begin(&rq, RTM_NEWLINK, 0, sizeof(*ifi));
 
 	ifi->ifi_index = (int)ifindex;
-	ifi->ifi_flags = IFF_UP;
+	ifi->ifi_flags = flags;
 	ifi->ifi_change = IFF_UP;
 	return rtnl_transact(rtnl, &rq);
+}
+
+int ex_rtnl_link_up(int rtnl, uint32_t ifindex)
+{
+	return switch_link(rtnl, ifindex, IFF_UP);
+}
+
+int ex_rtnl_link_down(int rtnl, uint32_t ifindex)
+{
+	return switch_link(rtnl, ifindex, 0);
 }
 
 int ex_rtnl_link_quiet(int rtnl, uint32_t ifindex)

@@ -21,6 +21,7 @@ struct ex_veth {
 };
 EX_MUST_CHECK int ex_rtnl_veth_add(int rtnl, const struct ex_veth *veth);
 EX_MUST_CHECK int ex_rtnl_link_up(int rtnl, uint32_t ifindex);
+EX_MUST_CHECK int ex_rtnl_link_down(int rtnl, uint32_t ifindex);
 /* No ARP, no neighbour discovery, no address of its own making. */
 EX_MUST_CHECK int ex_rtnl_link_quiet(int rtnl, uint32_t ifindex);
 EX_MUST_CHECK int ex_rtnl_link_del(int rtnl, uint32_t ifindex);
