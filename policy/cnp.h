@@ -201,6 +201,7 @@ struct ex_rule_reader {
 	bool ingress;
 	bool own;                  /* a rule of an EgressPolicy */
 	const struct ex_node *tls; /* its field tls */
+	const struct ex_node *enforcement;
 };
 
 /* cnp_own.c: fields of EgressPolicy rules; out is a struct ex_rule_reader. */

@@ -24,9 +24,32 @@ void ex_read_rule_enforcement(struct ex_decoder *d, const struct ex_node *n, voi
 	bool audit = false;
 
 	ex_read_enforcement(d, n, &audit);
+	rr->enforcement = n;
 	/* a rule may be laxer than its policy, not stricter: the policy's word is about all of it
 	 */
+	if (rr->egress->audit && !audit)
+		ex_decode_error(d, n, "put the rule into a policy of its own",
+				"the policy audits, so none of its rules enforces");
 	rr->egress->audit |= audit;
+}
+
+/* An allow by address and port denies nothing by itself: there is nothing to record. */
+static void check_audit(struct ex_decoder *d, const struct ex_rule_reader *rr)
+{
+	const struct ex_egress *e = rr->egress;
+
+	if (!rr->enforcement || !e->audit || rr->spec->audit || e->deny)
+		return;
+	for (size_t i = 0; i < e->n_ports; i++) {
+		if (e->ports[i].l7 != EX_L7_NONE)
+			return;
+	}
+	ex_decode_error(
+		d, rr->enforcement,
+		"write enforcement under spec, where default deny is recorded, or give the "
+		"rule a list: rules or serverNames",
+		"the rule has no list of requests or names, so it denies nothing that could "
+		"be recorded");
 }
 
 void ex_read_tls(struct ex_decoder *d, const struct ex_node *n, void *out)
@@ -77,6 +100,7 @@ void ex_finish_own_rule(struct ex_decoder *d, const struct ex_node *n, struct ex
 			ex_decode_error(d, rr->tls, "remove tls, or use serverNames",
 					"rules.http cannot be read without intercepting TLS");
 	}
+	check_audit(d, rr);
 }
 
 const struct ex_node *ex_preset_rules(struct ex_decoder *d, const struct ex_node *item)

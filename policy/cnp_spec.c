@@ -125,11 +125,14 @@ static void read_rule(struct ex_decoder *d, const struct ex_node *n, struct spec
 static void read_item(struct ex_decoder *d, const struct ex_node *n, struct spec_reader *sr,
 		      const struct rule_kind *kind, const char *where)
 {
+	size_t before = d->n_errors;
 	const struct ex_node *preset = sr->own ? ex_preset_rules(d, n) : NULL;
 	struct ex_egress scratch = { 0 };
 	struct ex_egress *e = &scratch;
 	size_t i = 0;
 
+	if (d->n_errors > before)
+		return; /* there is no such preset */
 	if (!preset) {
 		if (!kind->ingress)
 			e = &sr->spec.egress[sr->spec.n_egress++];

@@ -43,6 +43,11 @@ static struct ex_rule to_value(const struct ex_merge *m)
 		v.kind = (uint8_t)m->kind;
 	if (m->verdict == EX_V_DENY)
 		v.reason = (uint16_t)m->reason;
+	/* What audit mode would have denied; where it steers the proxy finds out by itself. */
+	if (m->verdict == EX_V_ALLOW && (m->would || m->reason != EX_R_ALLOWED)) {
+		v.reason = (uint16_t)(m->would ? EX_R_POLICY_DENY : m->reason);
+		v.rule = m->would ? m->would : m->rule;
+	}
 	return v;
 }
 

@@ -198,6 +198,24 @@ static void test_audit_policy_records_and_allows(void **state)
 	ex_ruleset_unref(rs);
 }
 
+/* Nothing is accepted and ignored: where audit changes nothing it is refused. */
+static void test_audit_without_effect_is_refused(void **state)
+{
+	(void)state;
+	refused(OWN "  egress:\n  - toCIDR: [198.51.100.0/24]\n    enforcement: audit\n");
+	refused(OWN "  egress:\n  - toCIDR: [198.51.100.0/24]\n    enforcement: audit\n"
+		    "    toPorts: [{ports: [{port: '80', protocol: TCP}]}]\n");
+	refused(OWN "  enforcement: audit\n  egress:\n  - toCIDR: [198.51.100.0/24]\n"
+		    "    enforcement: enforce\n");
+	ex_ruleset_unref(test_compile(OWN
+				      "  egress:\n  - toCIDR: [198.51.100.0/24]\n"
+				      "    enforcement: audit\n    tls: intercept\n"
+				      "    toPorts: [{ports: [{port: '443', protocol: TCP}]}]\n"));
+	ex_ruleset_unref(test_compile(OWN
+				      "  enforcement: audit\n  egress:\n"
+				      "  - toCIDR: [198.51.100.0/24]\n    enforcement: audit\n"));
+}
+
 static void test_audit_never_weakens_an_enforcing_policy(void **state)
 {
 	struct ex_ruleset *rs =
@@ -321,6 +339,7 @@ int main(void)
 		cmocka_unit_test(test_deny_by_name),
 		cmocka_unit_test(test_deny_by_request_to_addresses),
 		cmocka_unit_test(test_audit_policy_records_and_allows),
+		cmocka_unit_test(test_audit_without_effect_is_refused),
 		cmocka_unit_test(test_audit_never_weakens_an_enforcing_policy),
 		cmocka_unit_test(test_audit_does_not_loosen_the_name_binding),
 		cmocka_unit_test(test_audit_records_an_unresolved_server_name),
