@@ -6,6 +6,7 @@
 #include "agent/gate/prefilter.h"
 #include "agent/gate/probe.h"
 #include "agent/http/http1.h"
+#include "agent/observe/command.h"
 #include "agent/proxy/proxy.h"
 #include "agent/run/run.h"
 #include "exeat/util.h"
@@ -24,6 +25,7 @@ static int cmd_version(int argc, char **argv);
 static const struct command commands[] = {
 	{ "run", ex_cmd_run, "run a command behind both gates" },
 	{ "policy", cmd_policy, "check, explain, test, compare and print policies" },
+	{ "observe", ex_cmd_observe, "show flows and requests as they are judged" },
 	{ "audit", ex_cmd_audit, "verify an audit log" },
 	{ "prefilter", ex_cmd_prefilter, "drop denied sources on an uplink (XDP)" },
 	{ "doctor", ex_cmd_doctor, "say what this machine can do, and what is missing" },

@@ -19,6 +19,8 @@ enum ex_audit_app {
 	EX_AUDIT_HTTP = 3, /* judged by the request */
 };
 
+#define EX_AUDIT_IPS_MAX 8
+
 enum ex_audit_gate { EX_AUDIT_KERNEL = 0, EX_AUDIT_PROXY = 1 };
 
 /* Fits one message of 4 KiB; the size is checked below. */
@@ -34,7 +36,11 @@ struct ex_audit_record {
 	struct ex_ip src, dst;
 	uint16_t sport, dport; /* host order; ICMP: dport is type << 8 | code */
 	uint16_t qtype;        /* DNS: the type asked for; 0 = unknown */
-	char name[254];        /* DNS: the question; else the name the address was learned under */
+	uint8_t http;          /* HTTP: version times ten (10, 11, 20); 0 = unknown */
+	uint8_t n_ips;         /* DNS: addresses of the answer, as far as they fit */
+	uint32_t ttl;          /* DNS: of the answer, seconds */
+	struct ex_ip ips[EX_AUDIT_IPS_MAX];
+	char name[254]; /* DNS: the question; else the name the address was learned under */
 	char sni[254];
 	char host[254];
 	char method[24];

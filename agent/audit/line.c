@@ -137,7 +137,7 @@ static const char *app_word(uint8_t app)
 	return "l4";
 }
 
-static const char *proto_word(uint8_t proto, char buf[static 8])
+const char *ex_audit_proto_word(uint8_t proto, char buf[static 8])
 {
 	switch (proto) {
 	case IPPROTO_TCP:
@@ -192,8 +192,7 @@ static void put_rule(struct ex_json *j, const struct ex_rule_info *rule)
 	put_number(j, "line", rule->line > 0 ? (uint64_t)rule->line : 0);
 }
 
-/* "A", or "TYPE64" (RFC 3597 5). */
-static const char *qtype_word(uint16_t qtype, char buf[static 16])
+const char *ex_audit_qtype_word(uint16_t qtype, char buf[static 16])
 {
 	switch (qtype) {
 	case 1:
@@ -230,9 +229,16 @@ static void put_dns(struct ex_json *j, const struct ex_audit_record *rec)
 	char number[16];
 
 	if (rec->qtype)
-		ex_json_string(j, "qtype", ex_span_str(qtype_word(rec->qtype, number)));
+		ex_json_string(j, "qtype", ex_span_str(ex_audit_qtype_word(rec->qtype, number)));
 	if (rec->status)
 		ex_json_number(j, "rcode", rec->status - 1u);
+	if (!rec->n_ips)
+		return;
+	put_number(j, "ttl", rec->ttl);
+	ex_json_open(j, "answers", '[');
+	for (size_t i = 0; i < rec->n_ips && i < EX_AUDIT_IPS_MAX; i++)
+		put_ip(j, NULL, &rec->ips[i]);
+	ex_json_close(j, ']');
 }
 
 static void put_flow(struct ex_json *j, const struct ex_audit_record *rec)
@@ -240,7 +246,7 @@ static void put_flow(struct ex_json *j, const struct ex_audit_record *rec)
 	char number[8];
 
 	if (rec->proto)
-		ex_json_string(j, "proto", ex_span_str(proto_word(rec->proto, number)));
+		ex_json_string(j, "proto", ex_span_str(ex_audit_proto_word(rec->proto, number)));
 	put_ip(j, "src", &rec->src);
 	put_number(j, "sport", rec->sport);
 	put_ip(j, "dst", &rec->dst);
@@ -303,7 +309,8 @@ static size_t subject_http(const struct ex_audit_record *rec, char *out, size_t 
 static void subject_flow(const struct ex_audit_record *rec, char *out, size_t cap)
 {
 	char ip[EX_IP_TEXT], number[8];
-	const char *proto = proto_word(rec->proto, number), *dst = ex_ip_text(&rec->dst, ip);
+	const char *proto = ex_audit_proto_word(rec->proto, number),
+		   *dst = ex_ip_text(&rec->dst, ip);
 
 	if (rec->proto == IPPROTO_ICMP || rec->proto == IPPROTO_ICMPV6)
 		snprintf(out, cap, "%s %s type %u code %u", proto, dst, (unsigned)rec->dport >> 8,

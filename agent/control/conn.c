@@ -124,6 +124,27 @@ void ex_call_on_gone(struct ex_call *call, void (*fn)(void *arg, struct ex_call 
 	call->gone_arg = arg;
 }
 
+/* Told from the poll of the loop, not from deferred work: others come in between. */
+void ex_call_on_room(struct ex_call *call, void (*fn)(void *arg, struct ex_call *call), void *arg)
+{
+	call->room = fn;
+	call->room_arg = arg;
+	if (call->conn)
+		ex_defer(call->conn->control->loop, &call->conn->work);
+}
+
+static void tell_room(struct ex_control_conn *conn)
+{
+	struct ex_call *call = conn->call;
+	void (*fn)(void *arg, struct ex_call *call);
+
+	if (!call || !call->room || conn->dead || ex_buf_len(&conn->out))
+		return;
+	fn = call->room;
+	call->room = NULL;
+	fn(call->room_arg, call);
+}
+
 /* ---- requests ---- */
 
 static const struct ex_control_op *op_find(const struct ex_control *c, const char *name)
@@ -243,7 +264,7 @@ static bool is_over(const struct ex_control_conn *conn)
 static void set_interest(struct ex_control_conn *conn, bool progress)
 {
 	struct ex_loop *loop = conn->control->loop;
-	bool writing = ex_buf_len(&conn->out) > 0;
+	bool writing = ex_buf_len(&conn->out) > 0 || (conn->call && conn->call->room);
 	bool reading = !writing && !conn->call && !conn->ending && !conn->eof;
 
 	ex_watch_set(loop, &conn->watch, (writing ? EPOLLOUT : 0u) | (reading ? EPOLLIN : 0u));
@@ -276,6 +297,8 @@ static void on_ready(struct ex_watch *w, uint32_t events)
 		conn->dead = true;
 	else if (events & EPOLLIN)
 		read_some(conn);
+	else if ((events & EPOLLOUT) && !ex_buf_len(&conn->out))
+		tell_room(conn);
 	ex_defer(conn->control->loop, &conn->work);
 }
 

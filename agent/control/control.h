@@ -70,6 +70,8 @@ void ex_call_error(struct ex_call *call, const char *code, const char *fmt, ...)
  * gone.
  */
 EX_MUST_CHECK int ex_call_send(struct ex_call *call, struct ex_span line);
+/* fn is called once, from the loop, when what was sent has left: there is room for more. */
+void ex_call_on_room(struct ex_call *call, void (*fn)(void *arg, struct ex_call *call), void *arg);
 void ex_call_end(struct ex_call *call); /* closes the connection when all was sent */
 
 /* fn is called once when the client goes away before the end; then the op ends the call itself. */

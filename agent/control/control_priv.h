@@ -52,6 +52,8 @@ struct ex_call {
 	struct ex_json result;
 	void (*gone)(void *arg, struct ex_call *call);
 	void *gone_arg;
+	void (*room)(void *arg, struct ex_call *call); /* NULL: nobody waits for it */
+	void *room_arg;
 };
 
 /* conn.c; fd is taken. */

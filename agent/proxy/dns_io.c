@@ -86,8 +86,14 @@ static void audit(void *arg, const void *client, const struct ex_dns_verdict *v)
 		ex_audit_set(rec.name, sizeof(rec.name),
 			     (struct ex_span){ v->question->name, v->question->name_len });
 	}
-	if (v->answer)
+	if (v->answer) {
 		rec.status = (uint16_t)(v->answer->rcode + 1);
+		rec.ttl = v->answer->ttl;
+		while (rec.n_ips < EX_AUDIT_IPS_MAX && rec.n_ips < v->answer->n_addrs) {
+			rec.ips[rec.n_ips] = v->answer->addrs[rec.n_ips];
+			rec.n_ips++;
+		}
+	}
 	ex_ask_audit(px->ask, &rec);
 }
 

@@ -41,6 +41,7 @@ void ex_conn_audit(struct ex_conn *c, enum ex_audit_app app, const struct ex_dec
 	ex_audit_set(rec.sni, sizeof(rec.sni), (struct ex_span){ c->hello.sni, c->hello.sni_len });
 	ex_audit_set(rec.detail, sizeof(rec.detail), ex_span_str(detail));
 	if (head) {
+		rec.http = c->state == EX_CONN_H2 ? 20 : 10 + (head->minor & 1);
 		ex_audit_set(rec.method, sizeof(rec.method), head->method);
 		ex_audit_set(rec.host, sizeof(rec.host), head->host);
 		ex_audit_set_path(rec.path, sizeof(rec.path), head->path);

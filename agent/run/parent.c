@@ -8,12 +8,14 @@
 #include "agent/core/log.h"
 #include "agent/gate/gate.h"
 #include "agent/run/parent.h"
+#include "agent/run/seen.h"
 
 struct ex_parent {
 	struct ex_loop *loop;
 	struct ex_keeper *keeper;
 	struct ex_gate *gate;
 	struct ex_audit *audit;
+	struct ex_seen *seen;
 	const struct ex_child *child;
 	struct ex_watch events, signals;
 	int signal_fd;
@@ -46,9 +48,9 @@ static void on_record(void *arg, const struct ex_ruleset *rs, const struct ex_au
 {
 	struct ex_parent *p = arg;
 
-	(void)rs;
 	if (p->audit)
 		ex_audit_write(p->audit, rec);
+	ex_seen_record(p->seen, rs, rec);
 }
 
 static const struct ex_keeper_ops keeper_ops = {
@@ -64,6 +66,7 @@ static void take_event(void *arg, const struct ex_event *ev)
 	struct ex_parent *p = arg;
 
 	ex_keeper_take_event(p->keeper, ev);
+	ex_seen_event(p->seen, ex_keeper_ruleset(p->keeper), ev);
 }
 
 static void on_events(struct ex_watch *w, uint32_t events)
@@ -149,6 +152,7 @@ void ex_parent_free(struct ex_parent *p)
 	if (!p)
 		return;
 	ex_keeper_free(p->keeper);
+	ex_seen_free(p->seen);
 	ex_loop_free(p->loop);
 	if (p->signal_fd >= 0)
 		close(p->signal_fd);
@@ -167,6 +171,14 @@ int ex_parent_keep(struct ex_parent *p, struct ex_keeper_config *config,
 struct ex_keeper *ex_parent_keeper(struct ex_parent *p)
 {
 	return p->keeper;
+}
+
+void ex_parent_show(struct ex_parent *p, const struct ex_label *labels, size_t n_labels)
+{
+	int r = ex_seen_new(p->loop, labels, n_labels, &p->seen);
+
+	if (r < 0)
+		ex_warning("exeat observe cannot look at this run: %s", strerror(-r));
 }
 
 int ex_parent_watch(struct ex_parent *p, struct ex_gate *gate, struct ex_audit *audit,

@@ -10,6 +10,7 @@
 #include "agent/keeper/keeper.h"
 #include "agent/run/child.h"
 #include "agent/run/policy.h"
+#include "policy/compile.h"
 
 struct ex_parent;
 
@@ -23,6 +24,9 @@ void ex_parent_free(struct ex_parent *p);
 EX_MUST_CHECK int ex_parent_keep(struct ex_parent *p, struct ex_keeper_config *config,
 				 const struct ex_run_policy *policy);
 struct ex_keeper *ex_parent_keeper(struct ex_parent *p);
+
+/* Lets root look on with `exeat observe`; without it nobody can, and the run goes on. */
+void ex_parent_show(struct ex_parent *p, const struct ex_label *labels, size_t n_labels);
 
 /* Both gates stand: from now on their records are written, and signals go to the command. */
 EX_MUST_CHECK int ex_parent_watch(struct ex_parent *p, struct ex_gate *gate, struct ex_audit *audit,

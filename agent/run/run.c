@@ -218,7 +218,10 @@ static int start_audit(struct run *run)
 
 static int wait_for_proxy(struct run *run)
 {
-	int r = ex_parent_watch(run->parent, run->gate, run->audit, &run->child);
+	int r;
+
+	ex_parent_show(run->parent, run->opt.labels, run->opt.n_labels);
+	r = ex_parent_watch(run->parent, run->gate, run->audit, &run->child);
 
 	if (r == 0)
 		r = ex_parent_wait_ready(run->parent);
