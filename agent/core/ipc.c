@@ -4,9 +4,9 @@
 
 #include "agent/core/ipc.h"
 
-size_t ex_ipc_size(enum ex_ipc_type type)
+size_t ex_ipc_size(const struct ex_ipc_head *head)
 {
-	switch (type) {
+	switch ((enum ex_ipc_type)head->type) {
 	case EX_IPC_READY:
 		return sizeof(struct ex_ipc_ready);
 	case EX_IPC_DIAL:
@@ -24,7 +24,9 @@ size_t ex_ipc_size(enum ex_ipc_type type)
 	case EX_IPC_UDP_READY:
 		return sizeof(struct ex_ipc_done);
 	case EX_IPC_AUDIT:
-		return sizeof(struct ex_ipc_audit);
+		return head->id <= EX_IPC_RECORDS_MAX
+			       ? offsetof(struct ex_ipc_audit, records) + head->id
+			       : 0;
 	case EX_IPC_INVALID:
 		break;
 	}
@@ -110,7 +112,7 @@ ssize_t ex_ipc_receive(int fd, union ex_ipc_message *ret, int *ret_fd)
 		return 0;
 	passed = received_fd(&mh, &many);
 	if (many || (mh.msg_flags & MSG_TRUNC) || ((mh.msg_flags & MSG_CTRUNC) && !ret_fd) ||
-	    (size_t)n < sizeof(ret->head) || ex_ipc_size(ret->head.type) != (size_t)n ||
+	    (size_t)n < sizeof(ret->head) || ex_ipc_size(&ret->head) != (size_t)n ||
 	    (passed >= 0 && !ret_fd)) {
 		if (passed >= 0)
 			close(passed);

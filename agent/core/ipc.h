@@ -2,7 +2,8 @@
 /*
  * The messages between the privileged parent and the unprivileged proxy, over a SOCK_SEQPACKET
  * socketpair. The proxy asks, the parent validates every field and answers; the parent trusts no
- * byte of a message. Fixed-size structures; a message is exactly as long as its structure.
+ * byte of a message. Fixed-size structures; a message is exactly as long as its structure, but for
+ * AUDIT, which is as long as what it holds.
  *
  *   proxy  -> parent   READY, DIAL, LEARN, MINT, UDP, AUDIT
  *   parent -> proxy    DIALLED and UDP_READY (carry a descriptor), LEARNED, MINTED
@@ -90,9 +91,11 @@ struct ex_ipc_done { /* DIALLED, LEARNED, UDP_READY */
 	int32_t err; /* 0 or negative errno */
 };
 
-struct ex_ipc_audit {
+#define EX_IPC_RECORDS_MAX 8192
+
+struct ex_ipc_audit { /* head.id: how many bytes there are */
 	struct ex_ipc_head head;
-	struct ex_audit_record record;
+	uint8_t records[EX_IPC_RECORDS_MAX]; /* packed one after the other (audit/pack.h) */
 };
 
 union ex_ipc_message {
@@ -107,8 +110,8 @@ union ex_ipc_message {
 	struct ex_ipc_audit audit;
 };
 
-/* The size a message of this type must have; 0 = no such type. */
-size_t ex_ipc_size(enum ex_ipc_type type);
+/* The size this message must have; 0 = no such type. */
+size_t ex_ipc_size(const struct ex_ipc_head *head);
 
 /*
  * Sends one message; pass >= 0 travels with it. wait: for room, as the proxy does, whose parent

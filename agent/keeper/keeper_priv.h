@@ -69,8 +69,8 @@ EX_MUST_CHECK int ex_worker_take_resolver(struct ex_worker *w, const union ex_ip
 
 /* ---- records.c ---- */
 
-/* Writes a record of the proxy, when it is one; negative as above. */
-EX_MUST_CHECK int ex_keeper_record(struct ex_keeper *k, const struct ex_audit_record *rec);
+/* Writes the records of the proxy, when they are records; negative as above. */
+EX_MUST_CHECK int ex_keeper_take_records(struct ex_keeper *k, const struct ex_ipc_audit *msg);
 
 /* Says how many records were left out, when some were. */
 void ex_keeper_record_left_out(struct ex_keeper *k);

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 
+#include "agent/audit/pack.h"
 #include "agent/keeper/keeper_priv.h"
 
 static void write_record(struct ex_keeper *k, const struct ex_audit_record *rec)
@@ -75,7 +76,7 @@ void ex_keeper_record_left_out(struct ex_keeper *k)
 	write_record(k, &rec);
 }
 
-int ex_keeper_record(struct ex_keeper *k, const struct ex_audit_record *rec)
+static int take_record(struct ex_keeper *k, const struct ex_audit_record *rec)
 {
 	if (!is_record(k, rec))
 		return -EBADMSG;
@@ -86,6 +87,17 @@ int ex_keeper_record(struct ex_keeper *k, const struct ex_audit_record *rec)
 	ex_keeper_record_left_out(k);
 	write_record(k, rec);
 	return 0;
+}
+
+int ex_keeper_take_records(struct ex_keeper *k, const struct ex_ipc_audit *msg)
+{
+	struct ex_span rest = { (const char *)msg->records, msg->head.id };
+	struct ex_audit_record rec;
+	int r = rest.len ? 0 : -EBADMSG;
+
+	while (rest.len && r == 0)
+		r = ex_audit_unpack(&rest, &rec) ? take_record(k, &rec) : -EBADMSG;
+	return r;
 }
 
 /* ---- events of the kernel gate ---- */

@@ -188,7 +188,7 @@ int ex_worker_take(struct ex_worker *w, const union ex_ipc_message *msg)
 	case EX_IPC_UDP:
 		return answer_fd(w->ipc, EX_IPC_UDP_READY, msg->head.id, open_udp(k, &msg->udp));
 	case EX_IPC_AUDIT:
-		return ex_keeper_record(k, &msg->audit.record);
+		return ex_keeper_take_records(k, &msg->audit);
 	case EX_IPC_DIALLED:
 	case EX_IPC_LEARNED:
 	case EX_IPC_MINTED:

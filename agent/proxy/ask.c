@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <sys/epoll.h>
 
+#include "agent/audit/pack.h"
 #include "agent/core/log.h"
 #include "agent/proxy/ask.h"
 
@@ -24,7 +25,30 @@ struct ex_ask {
 	uint32_t last_id;
 	size_t n_waiting, n_sent;
 	struct question *first, **last;
+	struct ex_defer flush;
+	struct ex_ipc_audit audit; /* records of this turn of the loop */
 };
+
+/* In the order in which things happened: before every other message. */
+static int flush_records(struct ex_ask *a)
+{
+	size_t len = ex_ipc_size(&a->audit.head);
+	int r;
+
+	if (a->audit.head.id == 0)
+		return 0;
+	r = ex_ipc_send(a->fd, &a->audit, len, -1, true);
+	a->audit.head.id = 0;
+	return r;
+}
+
+static void on_turn_over(struct ex_defer *d)
+{
+	struct ex_ask *a = ex_container_of(d, struct ex_ask, flush);
+
+	if (flush_records(a) < 0)
+		ex_loop_quit(a->loop);
+}
 
 /* Sends what the parent has room for. A send that fails means the parent is gone. */
 static void send_queued(struct ex_ask *a)
@@ -32,7 +56,7 @@ static void send_queued(struct ex_ask *a)
 	for (struct question *q = a->first; q && a->n_sent < EX_IPC_WAITING_MAX; q = q->next) {
 		if (q->sent)
 			continue;
-		if (ex_ipc_send(a->fd, q->msg, q->len, -1, true) < 0) {
+		if (flush_records(a) < 0 || ex_ipc_send(a->fd, q->msg, q->len, -1, true) < 0) {
 			ex_loop_quit(a->loop);
 			return;
 		}
@@ -94,6 +118,8 @@ int ex_ask_new(struct ex_loop *loop, int fd, struct ex_ask **ret)
 	a->fd = fd;
 	a->last = &a->first;
 	a->watch.fn = on_answer;
+	a->flush.fn = on_turn_over;
+	a->audit.head.type = EX_IPC_AUDIT;
 	r = ex_watch_start(loop, &a->watch, fd, EPOLLIN);
 	if (r < 0) {
 		free(a);
@@ -119,7 +145,7 @@ void ex_ask_free(struct ex_ask *a)
 
 int ex_ask_send(struct ex_ask *a, union ex_ipc_message *msg, ex_ask_fn fn, void *arg)
 {
-	size_t len = ex_ipc_size(msg->head.type);
+	size_t len = ex_ipc_size(&msg->head);
 	struct question *q;
 
 	if (a->n_waiting == WAITING_MAX)
@@ -154,10 +180,14 @@ int ex_ask_ready(struct ex_ask *a, struct ex_span spki)
 	return ex_ipc_send(a->fd, &msg, sizeof(msg), -1, true);
 }
 
+/*
+ * One message for what happened in one turn of the loop. What this process was about to say when it
+ * is killed is lost with whatever else it did in that turn.
+ */
 void ex_ask_audit(struct ex_ask *a, const struct ex_audit_record *rec)
 {
-	struct ex_ipc_audit msg = { .head.type = EX_IPC_AUDIT, .record = *rec };
-
-	if (ex_ipc_send(a->fd, &msg, sizeof(msg), -1, true) < 0)
+	if (EX_IPC_RECORDS_MAX - a->audit.head.id < EX_AUDIT_PACKED_MAX && flush_records(a) < 0)
 		ex_loop_quit(a->loop);
+	a->audit.head.id += (uint32_t)ex_audit_pack(rec, a->audit.records + a->audit.head.id);
+	ex_defer(a->loop, &a->flush);
 }
