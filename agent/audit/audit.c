@@ -28,7 +28,7 @@ struct ex_audit {
 	struct ex_audit_sink log, terminal;
 	struct ex_audit_file *file; /* instead of log */
 	bool json, colour;
-	char run[64];
+	char run[EX_AUDIT_RUN_MAX];
 	struct ex_ruleset *rs;
 	uint64_t seq, allowed, denied;
 	uint64_t lost, lost_told; /* in all; of these already in a loss record */
@@ -37,7 +37,7 @@ struct ex_audit {
 	char shown[768]; /* subject of the last denial shown, and when */
 	enum ex_reason shown_reason;
 	uint64_t shown_at;
-	struct ex_tally tally;
+	struct ex_tally *tally; /* NULL: nobody will see the summary */
 };
 
 static uint64_t now_ms(void)
@@ -62,6 +62,11 @@ int ex_audit_new(const struct ex_audit_options *options, struct ex_audit **ret)
 	a->colour =
 		options->terminal >= 0 && isatty(options->terminal) && !(no_colour && no_colour[0]);
 	ex_audit_set(a->run, sizeof(a->run), ex_span_str(options->run));
+	a->tally = options->terminal >= 0 ? calloc(1, sizeof(*a->tally)) : NULL;
+	if (options->terminal >= 0 && !a->tally) {
+		free(a);
+		return -ENOMEM;
+	}
 	a->rs = options->rs ? ex_ruleset_ref(options->rs) : NULL;
 	a->tokens = TERMINAL_BURST;
 	a->tokens_at = now_ms();
@@ -74,7 +79,16 @@ void ex_audit_free(struct ex_audit *a)
 	if (!a)
 		return;
 	ex_ruleset_unref(a->rs);
+	free(a->tally);
 	free(a);
+}
+
+void ex_audit_use(struct ex_audit *a, struct ex_ruleset *rs)
+{
+	struct ex_ruleset *old = a->rs;
+
+	a->rs = ex_ruleset_ref(rs);
+	ex_ruleset_unref(old);
 }
 
 /* ---- the log ---- */
@@ -244,7 +258,9 @@ void ex_audit_write(struct ex_audit *a, const struct ex_audit_record *rec)
 	log_record(a, rec, rule);
 	if (rec->verdict == EX_V_ALLOW)
 		return;
-	ex_tally_add(&a->tally, rec, rule, count);
+	if (!a->tally)
+		return;
+	ex_tally_add(a->tally, rec, rule, count);
 	show_denial(a, rec, rule);
 }
 
@@ -265,9 +281,9 @@ void ex_audit_summary(struct ex_audit *a)
 			      "; %" PRIu64 " records could not be written", a->lost);
 	line[n++] = '\n';
 	show(a, line, n, sizeof(line));
-	ex_tally_sort(&a->tally);
-	for (size_t i = 0; i < a->tally.n && i < SUMMARY_DENIALS; i++) {
-		const struct ex_tally_slot *s = &a->tally.slots[i];
+	ex_tally_sort(a->tally);
+	for (size_t i = 0; i < a->tally->n && i < SUMMARY_DENIALS; i++) {
+		const struct ex_tally_slot *s = &a->tally->slots[i];
 
 		n = snprintf(line, sizeof(line), "%8" PRIu64 "x %s %s%s%s%s%s%s\n", s->count,
 			     ex_reason_word(s->reason), s->subject, s->where[0] ? " [" : "",

@@ -72,8 +72,13 @@ struct ex_audit_options {
 	struct ex_ruleset *rs; /* names rules; a reference is taken */
 };
 
+#define EX_AUDIT_RUN_MAX 320 /* a name of a namespace and one of a pod in it */
+
 EX_MUST_CHECK int ex_audit_new(const struct ex_audit_options *options, struct ex_audit **ret);
 void ex_audit_free(struct ex_audit *a);
+
+/* Rules are named by this ruleset from now on. */
+void ex_audit_use(struct ex_audit *a, struct ex_ruleset *rs);
 
 /*
  * Writes the record; never blocks and never fails the caller: what cannot be written is counted as

@@ -27,6 +27,8 @@ struct ex_audit_file {
 	uint64_t size, rotate_bytes, rotate_at;
 	unsigned keep;
 	uint64_t head_n, head_at; /* the record the head tells of; when it was written */
+	struct ex_loop *loop;
+	struct ex_timer head_due;
 };
 
 static uint64_t now_ms(void)
@@ -37,7 +39,7 @@ static uint64_t now_ms(void)
 	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
 }
 
-void ex_audit_file_sync_head(struct ex_audit_file *f)
+static void head_sync(struct ex_audit_file *f)
 {
 	char path[PATH_MAX];
 
@@ -47,6 +49,26 @@ void ex_audit_file_sync_head(struct ex_audit_file *f)
 	snprintf(path, sizeof(path), "%s.head", f->path);
 	if (ex_audit_head_write(path, &f->chain, ex_audit_keys_current(&f->keys)) == 0)
 		f->head_n = f->chain.n;
+}
+
+static void on_head_due(struct ex_timer *t)
+{
+	head_sync(ex_container_of(t, struct ex_audit_file, head_due));
+}
+
+void ex_audit_file_watch(struct ex_audit_file *f, struct ex_loop *loop)
+{
+	f->loop = loop;
+	f->head_due.fn = on_head_due;
+}
+
+/* After a record. Without a loop, and without a timer, only the next record renews the head. */
+static void head_plan(struct ex_audit_file *f)
+{
+	if (now_ms() - f->head_at >= HEAD_MS)
+		head_sync(f);
+	else if (f->loop && !f->head_due.at && ex_timer_start(f->loop, &f->head_due, HEAD_MS) < 0)
+		head_sync(f);
 }
 
 /* ---- where the chain goes on ---- */
@@ -199,8 +221,11 @@ static void rotate(struct ex_audit_file *f)
 	snprintf(to, sizeof(to), "%s.1", f->path);
 	if (rename(f->path, to) < 0)
 		r = -errno;
-	if (r == 0)
+	if (r == 0) {
 		r = log_open(f->path, &fd);
+		if (r < 0)
+			(void)!rename(to, f->path); /* it goes on under its name */
+	}
 	if (r < 0) {
 		ex_warning("%s cannot be rotated: %s", f->path, strerror(-r));
 		return;
@@ -264,7 +289,7 @@ int ex_audit_file_open(const struct ex_audit_file_options *options, struct ex_au
 		ex_audit_file_close(f);
 		return r;
 	}
-	ex_audit_file_sync_head(f);
+	head_sync(f);
 	*ret = f;
 	return 0;
 }
@@ -273,8 +298,10 @@ void ex_audit_file_close(struct ex_audit_file *f)
 {
 	if (!f)
 		return;
+	if (f->loop)
+		ex_timer_stop(f->loop, &f->head_due);
 	if (f->sink.fd >= 0) {
-		ex_audit_file_sync_head(f);
+		head_sync(f);
 		close(f->sink.fd);
 	}
 	ex_audit_keys_wipe(&f->keys);
@@ -297,8 +324,7 @@ int ex_audit_file_append(struct ex_audit_file *f, char *line, size_t len)
 		return r;
 	f->chain = next;
 	f->size += (size_t)n;
-	if (now_ms() - f->head_at >= HEAD_MS)
-		ex_audit_file_sync_head(f);
+	head_plan(f);
 	return 0;
 }
 

@@ -10,7 +10,7 @@
 
 #include <sys/types.h>
 
-#include "exeat/util.h"
+#include "agent/core/loop.h"
 
 struct ex_audit_file;
 
@@ -32,8 +32,8 @@ void ex_audit_file_close(struct ex_audit_file *f);
  */
 EX_MUST_CHECK int ex_audit_file_append(struct ex_audit_file *f, char *line, size_t len);
 
-/* Renews the head when records came since; for a timer. */
-void ex_audit_file_sync_head(struct ex_audit_file *f);
+/* Keeps the head at most a second behind, on a loop that outlives the file. */
+void ex_audit_file_watch(struct ex_audit_file *f, struct ex_loop *loop);
 
 /* Reads the key file again: later records are signed with its last key. Keeps the old on error. */
 EX_MUST_CHECK int ex_audit_file_reload_keys(struct ex_audit_file *f);

@@ -22,6 +22,8 @@ static const char usage[] =
 	"      --upstream-ca FILE   more roots to trust, besides the system's\n"
 	"      --log FILE           append a record of every verdict to FILE\n"
 	"      --log-format FORMAT  json (default) or text\n"
+	"      --log-key FILE       sign the log with the last key in FILE, each record chained\n"
+	"                           to the one before ('exeat audit key FILE' makes one)\n"
 	"      --user NAME          run COMMAND as NAME\n"
 	"      --allow-metadata     do not deny cloud metadata addresses by default\n"
 	"  -q, --quiet              no lines about denials, no summary\n"
@@ -42,6 +44,7 @@ enum {
 	OPT_UPSTREAM_CA,
 	OPT_LOG,
 	OPT_LOG_FORMAT,
+	OPT_LOG_KEY,
 	OPT_USER,
 	OPT_METADATA
 };
@@ -55,6 +58,7 @@ static const struct option longopts[] = {
 	{ "upstream-ca", required_argument, NULL, OPT_UPSTREAM_CA },
 	{ "log", required_argument, NULL, OPT_LOG },
 	{ "log-format", required_argument, NULL, OPT_LOG_FORMAT },
+	{ "log-key", required_argument, NULL, OPT_LOG_KEY },
 	{ "user", required_argument, NULL, OPT_USER },
 	{ "allow-metadata", no_argument, NULL, OPT_METADATA },
 	{ "quiet", no_argument, NULL, 'q' },
@@ -138,6 +142,9 @@ static int take_option(struct ex_run_options *o, int c)
 		return 0;
 	case OPT_LOG_FORMAT:
 		return set_log_format(o, optarg);
+	case OPT_LOG_KEY:
+		o->log_key = optarg;
+		return 0;
 	case OPT_USER:
 		o->user = optarg;
 		return 0;
@@ -171,6 +178,10 @@ int ex_run_options_parse(int argc, char **argv, struct ex_run_options *ret)
 	}
 	if (!o.n_policies) {
 		ex_error("no policy given: add -p FILE (without a policy nothing may leave)");
+		return -EINVAL;
+	}
+	if (o.log_key && (!o.log || !o.log_json)) {
+		ex_error("--log-key signs a --log FILE of JSON lines");
 		return -EINVAL;
 	}
 	if (optind >= argc) {

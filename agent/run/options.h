@@ -21,6 +21,7 @@ struct ex_run_options {
 	const char *secrets; /* folder, or NULL */
 	const char *upstream_ca;
 	const char *log;
+	const char *log_key; /* chains and signs the log */
 	bool log_json;
 	const char *user;
 	bool allow_metadata;

@@ -173,6 +173,11 @@ struct ex_keeper *ex_parent_keeper(struct ex_parent *p)
 	return p->keeper;
 }
 
+struct ex_loop *ex_parent_loop(struct ex_parent *p)
+{
+	return p->loop;
+}
+
 void ex_parent_show(struct ex_parent *p, const struct ex_label *labels, size_t n_labels)
 {
 	int r = ex_seen_new(p->loop, labels, n_labels, &p->seen);

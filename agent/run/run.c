@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <sys/wait.h>
 
+#include "agent/audit/file.h"
 #include "agent/core/log.h"
 #include "agent/gate/gate.h"
 #include "agent/run/mounts.h"
@@ -37,6 +38,7 @@ struct run {
 	struct ex_audit *audit;
 	struct ex_parent *parent;
 	int log_fd;
+	struct ex_audit_file *log_file; /* instead, when it is signed */
 };
 
 static int fail(const char *what, int r)
@@ -190,7 +192,7 @@ static int equip_child(struct run *run)
 
 static int open_log(struct run *run)
 {
-	if (!run->opt.log)
+	if (!run->opt.log || run->opt.log_key)
 		return 0;
 	run->log_fd =
 		open(run->opt.log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY, 0600);
@@ -203,6 +205,17 @@ static int open_log(struct run *run)
 	return 0;
 }
 
+/* Its key is read late, as all secrets: the command's init was forked from us before. */
+static int open_signed_log(struct run *run)
+{
+	struct ex_audit_file_options o = { .path = run->opt.log, .key_file = run->opt.log_key };
+	int r = ex_audit_file_open(&o, &run->log_file);
+
+	if (r == 0)
+		ex_audit_file_watch(run->log_file, ex_parent_loop(run->parent));
+	return r;
+}
+
 static int start_audit(struct run *run)
 {
 	char name[32];
@@ -212,6 +225,9 @@ static int start_audit(struct run *run)
 				      .run = name,
 				      .rs = run->policy.rs };
 
+	if (run->opt.log_key && open_signed_log(run) < 0)
+		return -EIO; /* the cause was told */
+	o.file = run->log_file;
 	snprintf(name, sizeof(name), "run-%d", (int)getpid());
 	return ex_audit_new(&o, &run->audit);
 }
@@ -287,6 +303,7 @@ static void tear_down(struct run *run)
 {
 	if (run->child.pid > 0)
 		kill(run->child.pid, SIGKILL);
+	ex_audit_file_close(run->log_file); /* while its loop is there */
 	ex_parent_free(run->parent);
 	while (wait(NULL) > 0)
 		;
@@ -317,8 +334,7 @@ int ex_cmd_run(int argc, char **argv)
 		status = ex_parent_run(run.parent);
 		if (status < 0)
 			status = 125;
-		if (!run.opt.quiet)
-			ex_audit_summary(run.audit);
+		ex_audit_summary(run.audit);
 	}
 	tear_down(&run);
 	return status;

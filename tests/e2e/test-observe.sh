@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # exeat observe of a run: what both gates judged, live, with Hubble's field names, filtered; for root
 # of the namespace exeat was started in and for nobody else; and nothing of it stays.
+# shellcheck disable=SC2016 # what stands in single quotes runs inside
 
 # shellcheck source=tests/lib/e2e.sh
 . "$(dirname "$0")/../lib/e2e.sh"
@@ -122,7 +123,6 @@ nobody() { setpriv --reuid 65534 --regid 65534 --clear-groups "$@"; }
 cp "$EXEAT" "$WORLD/tmp/exeat"
 chmod 755 "$WORLD/tmp/exeat"
 has "a user may not look" "$(nobody "$WORLD/tmp/exeat" observe --run $run 2>&1)" 'forbidden'
-# shellcheck disable=SC2016
 out=$("$EXEAT" run -q -p "$AGENT/policy.yaml" -l app=moltbot-agent --endpoints "$AGENT/endpoints.yaml" \
 	-- python3 -c '
 import socket, sys
