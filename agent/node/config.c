@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The keys, each in one line of one table: the file, the flags and the help are read off it. */
+#include <stddef.h>
+
+#include "agent/core/log.h"
+#include "agent/node/config_keys.h"
+
+#define AT(field) offsetof(struct ex_node_config, field)
+
+/* ---- how a value of each kind is set; NULL, or what is wrong ---- */
+
+static const char *set_text(struct ex_node_config *c, const struct node_key *k, const char *text)
+{
+	const char **at = (void *)((char *)c + k->at);
+	char *copy;
+
+	if (!*text)
+		return "must not be empty";
+	copy = ex_arena_strndup(&c->arena, text, strlen(text));
+	if (!copy)
+		return "no memory";
+	*at = copy;
+	return NULL;
+}
+
+static const char *set_path(struct ex_node_config *c, const struct node_key *k, const char *text)
+{
+	return *text == '/' ? set_text(c, k, text) : "must be an absolute path";
+}
+
+static const char *set_number(struct ex_node_config *c, const struct node_key *k, const char *text)
+{
+	uint32_t *at = (void *)((char *)c + k->at);
+	unsigned long n;
+	char *end;
+
+	if (*text < '0' || *text > '9' || strlen(text) > 9)
+		return "must be a whole number";
+	n = strtoul(text, &end, 10);
+	if (*end)
+		return "must be a whole number";
+	if (n < k->min || n > k->max)
+		return "is out of range";
+	*at = (uint32_t)n;
+	return NULL;
+}
+
+/* words: "no|yes": the first is false. */
+static const char *set_word(struct ex_node_config *c, const struct node_key *k, const char *text)
+{
+	bool *at = (void *)((char *)c + k->at);
+	size_t first = strcspn(k->words, "|");
+
+	if (strlen(text) == first && strncmp(text, k->words, first) == 0)
+		*at = false;
+	else if (strcmp(text, k->words + first + 1) == 0)
+		*at = true;
+	else
+		return "is none of the words it may be";
+	return NULL;
+}
+
+static const char *set_level(struct ex_node_config *c, const struct node_key *k, const char *text)
+{
+	static const char *const words[] = { "error", "warning", "info", "debug" };
+
+	(void)k;
+	for (uint32_t i = 0; i < EX_ARRAY_SIZE(words); i++) {
+		if (strcmp(text, words[i]) == 0) {
+			c->log_level = i;
+			return NULL;
+		}
+	}
+	return "must be error, warning, info or debug";
+}
+
+static const char *add_dir(struct ex_node_config *c, const struct node_key *k, const char *text)
+{
+	const struct node_key to = { .at = AT(policy_dirs) +
+					   c->n_policy_dirs * sizeof(c->policy_dirs[0]) };
+	const char *why;
+
+	(void)k;
+	if (c->n_policy_dirs == EX_NODE_DIRS_MAX)
+		return "is one too many";
+	why = set_path(c, &to, text);
+	c->n_policy_dirs += !why;
+	return why;
+}
+
+static const char *add_dns(struct ex_node_config *c, const struct node_key *k, const char *text)
+{
+	(void)k;
+	if (c->n_dns == EX_NODE_SERVERS_MAX)
+		return "is one too many";
+	if (!ex_resolver_server_parse(text, &c->dns[c->n_dns]))
+		return "must be ADDR, ADDR:PORT or [IPV6]:PORT, with SUFFIX= in front for some "
+		       "names only";
+	c->n_dns++;
+	return NULL;
+}
+
+static const char *add_serve(struct ex_node_config *c, const struct node_key *k, const char *text)
+{
+	(void)k;
+	if (strcmp(text, "none") == 0)
+		return NULL; /* the list was emptied before */
+	if (c->n_serve == EX_NODE_SERVE_MAX)
+		return "is one too many";
+	if (!ex_serve_parse(text, &c->serve[c->n_serve]))
+		return "must be PORT, PORT/tcp, PORT/udp, any or none";
+	c->n_serve++;
+	return NULL;
+}
+
+/* ---- the table ---- */
+
+static const struct node_key keys[] = {
+	{ "policyDirs", add_dir, .count = AT(n_policy_dirs), .list = true, .arg = "DIR",
+	  .help = "directory of policies, watched; may be repeated (/etc/exeat/policies)" },
+	{ "unselected", set_word, .at = AT(unselected_allow), .words = "deny|allow",
+	  .help = "endpoints that no policy ever selected: deny (default) or allow everything" },
+	{ "metadata", set_word, .at = AT(allow_metadata), .words = "deny|allow",
+	  .help = "cloud metadata addresses, whatever a policy allows: deny (default)" },
+	{ "dns", add_dns, .count = AT(n_dns), .list = true, .arg = "[SUFFIX=]ADDR[:PORT]",
+	  .help = "resolvers to ask (the endpoint's own, else those of /etc/resolv.conf)" },
+	{ "serve", add_serve, .count = AT(n_serve), .list = true, .arg = "PORT[/udp]|any|none",
+	  .help = "where endpoints answer flows that others open, unless told per endpoint (any)" },
+	{ "refusal", set_word, .at = AT(silent), .words = "answer|silent",
+	  .help = "denied packets: answer (default) with RST or ICMP, or silent" },
+	{ "upstreamCa", set_path, .at = AT(upstream_ca), .arg = "FILE",
+	  .help = "more roots to trust, besides the system's" },
+	{ "workers", set_number, .at = AT(workers), .min = 1, .max = 16, .arg = "N",
+	  .help = "proxy processes of an endpoint (1)" },
+	{ "stateDir", set_path, .at = AT(state_dir), .arg = "DIR",
+	  .help = "state of endpoints; on a file system that a boot empties (/run/exeat)" },
+	{ "bpffs", set_path, .at = AT(bpffs), .arg = "DIR",
+	  .help = "where the BPF file system is mounted (/sys/fs/bpf)" },
+	{ "socket", set_text, .at = AT(socket), .arg = "PATH",
+	  .help = "control socket (STATEDIR/agent.sock)" },
+	{ "socketGroup", set_text, .at = AT(socket_group), .arg = "GROUP",
+	  .help = "group that may use the control socket, besides root (exeat, if there is one)" },
+	{ "auditFile", set_path, .at = AT(audit_file), .arg = "FILE",
+	  .help = "append a record of every verdict to FILE" },
+	{ "auditKey", set_path, .at = AT(audit_key), .arg = "FILE",
+	  .help = "chain the audit file with the key in FILE (exeat audit key)" },
+	{ "metrics", set_text, .at = AT(metrics), .arg = "ADDR:PORT",
+	  .help = "serve Prometheus metrics and health there" },
+	{ "maxEndpoints", set_number, .at = AT(max_endpoints), .min = 1, .max = 4096, .arg = "N",
+	  .help = "endpoints on this node (256)" },
+	{ "maxDests", set_number, .at = AT(max_dests), .min = 1024, .max = 1u << 24, .arg = "N",
+	  .help = "destination prefixes of all policies in the kernel gate" },
+	{ "maxRules", set_number, .at = AT(max_rules), .min = 1024, .max = 1u << 24, .arg = "N",
+	  .help = "rules of all policies in the kernel gate" },
+	{ "maxNames", set_number, .at = AT(max_names), .min = 1024, .max = 1u << 24, .arg = "N",
+	  .help = "addresses learned from DNS, of all endpoints" },
+	{ "maxFlows", set_number, .at = AT(max_flows), .min = 64, .max = 1u << 22, .arg = "N",
+	  .help = "flows of one endpoint" },
+	{ "debounce", set_number, .at = AT(debounce_ms), .min = 0, .max = 10000, .arg = "MS",
+	  .help = "wait so long for more changes of policy files (20)" },
+	{ "logLevel", set_level, .arg = "LEVEL",
+	  .help = "error, warning, info (default) or debug" },
+};
+
+const struct node_key *node_keys(size_t *ret_n)
+{
+	*ret_n = EX_ARRAY_SIZE(keys);
+	return keys;
+}
+
+const struct node_key *node_key_find(const char *name)
+{
+	for (size_t i = 0; i < EX_ARRAY_SIZE(keys); i++)
+		if (strcmp(keys[i].name, name) == 0)
+			return &keys[i];
+	return NULL;
+}
+
+void node_key_empty(struct ex_node_config *c, const struct node_key *k)
+{
+	if (k->list)
+		*(size_t *)(void *)((char *)c + k->count) = 0;
+}
+
+const char *ex_node_config_set(struct ex_node_config *c, const char *key, const char *text)
+{
+	const struct node_key *k = node_key_find(key);
+
+	return k ? k->set(c, k, text) : "is not a key";
+}
+
+void ex_node_config_init(struct ex_node_config *c)
+{
+	*c = (struct ex_node_config){
+		.policy_dirs = { "/etc/exeat/policies" },
+		.n_policy_dirs = 1,
+		.state_dir = "/run/exeat",
+		.bpffs = "/sys/fs/bpf",
+		.serve = { { 0 } },
+		.n_serve = 1,
+		.workers = 1,
+		.max_endpoints = 256,
+		.debounce_ms = 20,
+		.log_level = EX_LOG_INFO,
+	};
+}
+
+void ex_node_config_done(struct ex_node_config *c)
+{
+	ex_arena_done(&c->arena);
+}

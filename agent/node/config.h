@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * How the node agent is set up: /etc/exeat/agent.yaml, and every key of it as a flag too. The file
+ * is strict: an unknown key, a key twice or a value that is not one of its kind is an error with
+ * its place, and nothing starts. A flag beats the file; a list given by flags replaces the file's.
+ */
+#ifndef EXEAT_AGENT_NODE_CONFIG_H
+#define EXEAT_AGENT_NODE_CONFIG_H
+
+#include <stdio.h>
+
+#include "agent/dns/resolver.h"
+#include "agent/node/serve.h"
+#include "policy/arena.h"
+
+#define EX_NODE_CONFIG_FILE "/etc/exeat/agent.yaml"
+
+#define EX_NODE_DIRS_MAX    16
+#define EX_NODE_SERVERS_MAX 8
+#define EX_NODE_SERVE_MAX   32
+
+struct ex_node_config {
+	const char *policy_dirs[EX_NODE_DIRS_MAX];
+	size_t n_policy_dirs;
+	const char *state_dir; /* endpoints, lock; gone after a boot */
+	const char *bpffs;
+	const char *socket; /* control; NULL until finished */
+	const char *socket_group;
+	const char *audit_file; /* NULL = none */
+	const char *audit_key;
+	const char *upstream_ca;
+	const char *metrics; /* ADDR:PORT; NULL = none */
+	struct ex_resolver_server dns[EX_NODE_SERVERS_MAX];
+	size_t n_dns;
+	struct ex_serve serve[EX_NODE_SERVE_MAX];
+	size_t n_serve;
+	bool unselected_allow; /* an endpoint that no policy ever selected may do everything */
+	bool allow_metadata;
+	bool silent;
+	uint32_t workers;
+	uint32_t max_endpoints, max_dests, max_rules, max_names, max_flows; /* 0 = the gate's own */
+	uint32_t debounce_ms;
+	bool uninstall;     /* a flag only: clean up and end */
+	uint32_t log_level; /* enum ex_log_level */
+	struct ex_arena arena;
+};
+
+/* What is so without a file and without a flag. */
+void ex_node_config_init(struct ex_node_config *c);
+void ex_node_config_done(struct ex_node_config *c);
+
+/*
+ * Reads the command line of `exeat agent` and the file it names (--config; the usual one may be
+ * missing). 0; 1 = help was printed; -EINVAL = every mistake was printed.
+ */
+EX_MUST_CHECK int ex_node_config_load(struct ex_node_config *c, int argc, char **argv);
+
+/* One key from text, as a flag gives it. NULL, or what is wrong with it. */
+const char *ex_node_config_set(struct ex_node_config *c, const char *key, const char *text);
+
+void ex_node_config_usage(FILE *out);
+
+#endif

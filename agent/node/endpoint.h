@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One endpoint of the node: who it is, where it is, and what is in force for it. What has to
+ * outlive the agent is written to a file of its own (registry.h); the rest is made anew.
+ */
+#ifndef EXEAT_AGENT_NODE_ENDPOINT_H
+#define EXEAT_AGENT_NODE_ENDPOINT_H
+
+#include "agent/audit/json.h"
+#include "agent/core/json_read.h"
+#include "agent/node/serve.h"
+#include "policy/arena.h"
+#include "policy/compile.h"
+
+#define EX_NODE_ERR        208 /* room for a mistake in words; EX_JV_ERROR_MAX */
+#define EX_NODE_LABELS_MAX 128
+#define EX_NODE_SERVES_MAX 32
+#define EX_NODE_DNS_MAX    4
+
+enum ex_node_state {
+	EX_NODE_CLOSED = 0, /* nothing passes: the gate has no ruleset for it */
+	EX_NODE_ENFORCING,
+	EX_NODE_DEGRADED, /* the kernel gate stands, a part does not: see why */
+};
+
+/* Where its packets pass, and what they have to look like. */
+struct ex_node_link {
+	uint32_t ifindex;    /* of the host end */
+	uint8_t host_mac[6]; /* of the host end: it is still the same link */
+	uint8_t mac[6];      /* the workload's */
+	uint8_t gw_mac[6];   /* its next hop, as far as it is known */
+	uint32_t mtu;
+	struct ex_ip ip4, ip6;         /* the workload's; all zero = has none */
+	struct ex_ip more[EX_EP_MORE]; /* further ones, of either family */
+	struct ex_ip ll6;              /* its link-local one */
+	struct ex_ip gw4, gw6;         /* next hops, when they are known */
+	bool bridged; /* the host end is a port of a bridge: neighbours are on the link */
+};
+
+struct ex_node_endpoint {
+	struct ex_node_endpoint *next;
+	uint32_t id; /* never given again while the node is up */
+	const char *name, *ns;
+	const char *container; /* of the runtime; "" = none */
+	const char *interface; /* in its namespace; "" when given by the host's interface */
+	const char *netns;     /* path; "" = not known */
+	struct ex_label *labels;
+	size_t n_labels; /* with those of its namespace, see ex_node_endpoint_relabel() */
+	struct ex_node_link link;
+	struct ex_serve serve[EX_NODE_SERVES_MAX];
+	size_t n_serve;
+	struct ex_ip dns[EX_NODE_DNS_MAX]; /* its nameservers; none = the node's */
+	size_t n_dns;
+	bool confined; /* a policy selected it once: it is never open again */
+	/* not written down */
+	enum ex_node_state state;
+	char why[EX_NODE_ERR]; /* what is amiss, "" otherwise */
+	uint64_t revision;     /* of the policies in force */
+	struct ex_arena identity, label_arena;
+	struct node_gates *gates; /* gates.h */
+	bool recovered;           /* from a state file: it stays, also when it cannot be gated */
+};
+
+struct ex_node_endpoint *ex_node_endpoint_new(void);
+void ex_node_endpoint_free(struct ex_node_endpoint *e); /* not its gates */
+
+/*
+ * Who it is, out of a request or a state file: name, namespace, labels, container_id, serve, dns.
+ * 0, or -EINVAL with the mistake in err. labels are as the caller gave them.
+ */
+EX_MUST_CHECK int ex_node_endpoint_read(struct ex_node_endpoint *e, const struct ex_jv *from,
+					char err[static EX_NODE_ERR]);
+
+/*
+ * Labels from a JSON object of strings. A key that only the cluster may set (its namespace, what
+ * Cilium derives from it) is left out, and the true ones are put in its place; a key with a source
+ * ("reserved:host") is an error: nobody becomes another by the name it gives itself.
+ */
+EX_MUST_CHECK int ex_node_endpoint_relabel(struct ex_node_endpoint *e, const struct ex_jv *labels,
+					   char err[static EX_NODE_ERR]);
+
+/* Its members of an object: the state file has all of them, an answer adds what is in force. */
+void ex_node_endpoint_write(const struct ex_node_endpoint *e, struct ex_json *j);
+EX_MUST_CHECK int ex_node_endpoint_recover(struct ex_node_endpoint *e, const struct ex_jv *from,
+					   char err[static EX_NODE_ERR]);
+
+/* The item of it in the list of endpoints that policies are compiled with (toEndpoints). */
+void ex_node_endpoint_write_peer(const struct ex_node_endpoint *e, struct ex_json *j);
+
+const char *ex_node_state_word(enum ex_node_state state);
+
+#define EX_MAC_TEXT 18
+bool ex_mac_parse(const char *text, uint8_t ret[static 6]);
+const char *ex_mac_text(const uint8_t mac[static 6], char buf[static EX_MAC_TEXT]);
+
+static inline bool ex_ip_is_none(const struct ex_ip *ip)
+{
+	static const struct ex_ip none;
+
+	return ex_ip_eq(ip, &none);
+}
+
+#endif

@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* An endpoint as JSON, there and back: its state file, and answers about it. */
+#include <errno.h>
+#include <stdio.h>
+
+#include "agent/node/endpoint.h"
+
+#define HEX "0123456789abcdefABCDEF"
+
+bool ex_mac_parse(const char *text, uint8_t ret[static 6])
+{
+	if (strlen(text) != EX_MAC_TEXT - 1)
+		return false;
+	for (size_t i = 0; i < 6; i++) {
+		if (!strchr(HEX, text[i * 3]) || !strchr(HEX, text[i * 3 + 1]) ||
+		    text[i * 3 + 2] != (i < 5 ? ':' : '\0'))
+			return false;
+		ret[i] = (uint8_t)strtoul(text + i * 3, NULL, 16);
+	}
+	return true;
+}
+
+const char *ex_mac_text(const uint8_t mac[static 6], char buf[static EX_MAC_TEXT])
+{
+	snprintf(buf, EX_MAC_TEXT, "%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3],
+		 mac[4], mac[5]);
+	return buf;
+}
+
+static void write_ip(struct ex_json *j, const char *key, const struct ex_ip *ip)
+{
+	char text[EX_IP_TEXT];
+
+	if (!ex_ip_is_none(ip))
+		ex_json_text(j, key, ex_ip_text(ip, text));
+}
+
+static void write_mac(struct ex_json *j, const char *key, const uint8_t mac[static 6])
+{
+	char text[EX_MAC_TEXT];
+
+	ex_json_text(j, key, ex_mac_text(mac, text));
+}
+
+static void write_labels(const struct ex_node_endpoint *e, struct ex_json *j)
+{
+	ex_json_open(j, "labels", '{');
+	for (size_t i = 0; i < e->n_labels; i++)
+		ex_json_text(j, e->labels[i].key, e->labels[i].value);
+	ex_json_close(j, '}');
+}
+
+static void write_addresses(const struct ex_node_endpoint *e, struct ex_json *j)
+{
+	ex_json_open(j, "addresses", '[');
+	write_ip(j, NULL, &e->link.ip4);
+	write_ip(j, NULL, &e->link.ip6);
+	ex_json_close(j, ']');
+}
+
+static void write_link(const struct ex_node_link *l, struct ex_json *j)
+{
+	ex_json_open(j, "link", '{');
+	ex_json_number(j, "ifindex", l->ifindex);
+	write_mac(j, "host_mac", l->host_mac);
+	write_mac(j, "mac", l->mac);
+	write_mac(j, "gw_mac", l->gw_mac);
+	write_ip(j, "ip4", &l->ip4);
+	write_ip(j, "ip6", &l->ip6);
+	write_ip(j, "gw4", &l->gw4);
+	write_ip(j, "gw6", &l->gw6);
+	ex_json_bool(j, "bridged", l->bridged);
+	ex_json_close(j, '}');
+}
+
+void ex_node_endpoint_write(const struct ex_node_endpoint *e, struct ex_json *j)
+{
+	char text[EX_SERVE_TEXT];
+
+	ex_json_number(j, "id", e->id);
+	ex_json_text(j, "name", e->name);
+	ex_json_text(j, "namespace", e->ns);
+	write_labels(e, j);
+	write_addresses(e, j);
+	ex_json_text(j, "container_id", e->container);
+	ex_json_text(j, "netns", e->netns);
+	ex_json_text(j, "interface", e->interface);
+	write_link(&e->link, j);
+	ex_json_open(j, "serve", '[');
+	for (size_t i = 0; i < e->n_serve; i++)
+		ex_json_text(j, NULL, ex_serve_text(&e->serve[i], text));
+	ex_json_close(j, ']');
+	ex_json_open(j, "dns", '[');
+	for (size_t i = 0; i < e->n_dns; i++)
+		write_ip(j, NULL, &e->dns[i]);
+	ex_json_close(j, ']');
+	ex_json_bool(j, "confined", e->confined);
+}
+
+void ex_node_endpoint_write_peer(const struct ex_node_endpoint *e, struct ex_json *j)
+{
+	ex_json_open(j, NULL, '{');
+	ex_json_text(j, "name", e->name);
+	ex_json_text(j, "namespace", e->ns);
+	write_labels(e, j);
+	write_addresses(e, j);
+	ex_json_close(j, '}');
+}
+
+/* ---- back ---- */
+
+static bool read_ip(const struct ex_jv *from, const char *key, struct ex_ip *ret)
+{
+	const char *text = ex_jv_string(from, key);
+
+	return text ? ex_ip_parse(text, ret) : !ex_jv_get(from, key);
+}
+
+static bool read_mac(const struct ex_jv *from, const char *key, uint8_t ret[static 6])
+{
+	const char *text = ex_jv_string(from, key);
+
+	return text && ex_mac_parse(text, ret);
+}
+
+static bool read_link(const struct ex_jv *from, struct ex_node_link *l)
+{
+	int64_t ifindex;
+
+	if (!ex_jv_integer(from, "ifindex", 1, INT32_MAX, &ifindex))
+		return false;
+	l->ifindex = (uint32_t)ifindex;
+	l->bridged = ex_jv_bool(from, "bridged", false);
+	return read_mac(from, "host_mac", l->host_mac) && read_mac(from, "mac", l->mac) &&
+	       read_mac(from, "gw_mac", l->gw_mac) && read_ip(from, "ip4", &l->ip4) &&
+	       read_ip(from, "ip6", &l->ip6) && read_ip(from, "gw4", &l->gw4) &&
+	       read_ip(from, "gw6", &l->gw6);
+}
+
+static int recover_text(struct ex_node_endpoint *e, const struct ex_jv *from, const char *key,
+			const char **ret)
+{
+	const char *text = ex_jv_string(from, key);
+	char *copy = ex_arena_strndup(&e->identity, text ? text : "", text ? strlen(text) : 0);
+
+	if (!copy)
+		return -ENOMEM;
+	*ret = copy;
+	return 0;
+}
+
+int ex_node_endpoint_recover(struct ex_node_endpoint *e, const struct ex_jv *from,
+			     char err[static EX_NODE_ERR])
+{
+	int64_t id;
+	int r = ex_node_endpoint_read(e, from, err);
+
+	if (r < 0)
+		return r;
+	if (!ex_jv_integer(from, "id", 1, INT32_MAX, &id) ||
+	    !read_link(ex_jv_get(from, "link"), &e->link)) {
+		snprintf(err, EX_NODE_ERR, "id or link are missing or not well-formed");
+		return -EINVAL;
+	}
+	e->id = (uint32_t)id;
+	e->confined = ex_jv_bool(from, "confined", true);
+	r = recover_text(e, from, "netns", &e->netns);
+	return r < 0 ? r : recover_text(e, from, "interface", &e->interface);
+}

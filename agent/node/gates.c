@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "agent/core/log.h"
+#include "agent/keeper/keeper.h"
+#include "agent/node/gates.h"
+#include "agent/node/node.h"
+#include "agent/node/wiring.h"
+
+/* Above every user and service id, beside those of `exeat run`; see registry.c for the bits. */
+#define PROXY_UID_BASE 0x7d000000u
+#define PROXY_UID_BITS 0xffffu
+
+struct node_gates {
+	struct ex_node *node;
+	struct ex_node_endpoint *endpoint;
+	struct ex_wire wire;
+	struct ex_ruleset *rs; /* in force; NULL until published */
+	struct ex_keeper *keeper;
+	struct ex_audit *audit;
+	bool attached;
+};
+
+EX_PRINTF(3, 4) static int fail(char err[static EX_NODE_ERR], int r, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(err, EX_NODE_ERR, fmt, ap);
+	va_end(ap);
+	return r;
+}
+
+/* ---- what the keeper says ---- */
+
+static void on_ready(void *arg)
+{
+	struct ex_node_endpoint *e = ((struct node_gates *)arg)->endpoint;
+
+	if (e->state == EX_NODE_DEGRADED) {
+		ex_info("endpoint %u (%s/%s): the proxy is back", e->id, e->ns, e->name);
+		e->state = EX_NODE_ENFORCING;
+		e->why[0] = '\0';
+	}
+}
+
+static void on_lost(void *arg, const char *why)
+{
+	struct ex_node_endpoint *e = ((struct node_gates *)arg)->endpoint;
+
+	ex_warning("endpoint %u (%s/%s): the proxy %s: what needs it is refused", e->id, e->ns,
+		   e->name, why);
+	e->state = EX_NODE_DEGRADED;
+	snprintf(e->why, sizeof(e->why), "the proxy %s", why);
+}
+
+static void on_record(void *arg, const struct ex_ruleset *rs, const struct ex_audit_record *rec)
+{
+	struct node_gates *g = arg;
+
+	(void)rs;
+	if (g->audit)
+		ex_audit_write(g->audit, rec);
+}
+
+static const struct ex_keeper_ops keeper_ops = {
+	.ready = on_ready,
+	.lost = on_lost,
+	.record = on_record,
+};
+
+/* ---- pieces ---- */
+
+static void fill_endpoint(const struct node_gates *g, struct ex_endpoint *ep)
+{
+	const struct ex_node_link *l = &g->endpoint->link;
+
+	*ep = (struct ex_endpoint){ .flags = EX_EP_GATEWAY,
+				    .ip4 = l->ip4,
+				    .ip6 = l->ip6,
+				    .ll6 = l->ll6,
+				    .gw4 = l->gw4,
+				    .gw6 = l->gw6,
+				    .gateway = g->wire.gateway };
+	if (l->bridged)
+		ep->flags |= EX_EP_BRIDGED;
+	if (g->node->config.silent)
+		ep->flags |= EX_EP_SILENT;
+	memcpy(ep->more, l->more, sizeof(ep->more));
+	memcpy(ep->mac, l->mac, 6);
+	memcpy(ep->gw_mac, l->gw_mac, 6);
+	memcpy(ep->gate_mac, g->wire.mac, 6);
+}
+
+/* What others may open towards the workload. */
+static int make_ingress(const struct node_gates *g, struct ex_tables *ret)
+{
+	const struct ex_node_endpoint *e = g->endpoint;
+	struct ex_gate_served served[EX_NODE_SERVES_MAX];
+
+	for (size_t i = 0; i < e->n_serve; i++)
+		served[i] = (struct ex_gate_served){ e->serve[i].proto, e->serve[i].port,
+						     e->serve[i].port };
+	return ex_gate_serve(served, e->n_serve, ret);
+}
+
+static bool serves_all(const struct ex_node_endpoint *e)
+{
+	for (size_t i = 0; i < e->n_serve; i++)
+		if (!e->serve[i].proto)
+			return true;
+	return false;
+}
+
+static int publish_alone(struct node_gates *g, const struct ex_endpoint *ep, struct ex_ruleset *rs)
+{
+	struct ex_tables egress = { 0 }, ingress = { 0 };
+	struct ex_gate_ruleset set = { .egress = &egress, .ingress = &ex_tables_all };
+	int r = ex_emit(rs, &egress);
+
+	if (r == 0 && !serves_all(g->endpoint)) {
+		set.ingress = &ingress;
+		r = make_ingress(g, &ingress);
+	}
+	if (r == 0)
+		r = ex_gate_publish_both(g->node->gate, g->endpoint->link.ifindex, ep, &set);
+	ex_tables_done(&egress);
+	ex_tables_done(&ingress);
+	return r;
+}
+
+static int new_keeper(struct node_gates *g, const struct ex_compiled *c, struct ex_keeper **ret)
+{
+	struct ex_node *node = g->node;
+	const struct ex_node_link *l = &g->endpoint->link;
+	struct ex_keeper_config config = {
+		.loop = node->loop,
+		.gw = { .outer = node->own_net,
+			.netns = g->wire.netns,
+			.v6 = access("/proc/sys/net/ipv6", F_OK) == 0,
+			.ip4 = l->ip4,
+			.ip6 = l->ip6 },
+		.ca = node->ca,
+		.dial = ex_dial_as_workload,
+		.servers = node->config.dns,
+		.n_servers = node->config.n_dns,
+		.roots = { node->roots, node->roots_len },
+		.uid = PROXY_UID_BASE + (g->endpoint->id & PROXY_UID_BITS),
+		.restart = true,
+		.ops = &keeper_ops,
+		.arg = g,
+	};
+
+	return ex_keeper_new(&config, c->rs, c->bundle, ret);
+}
+
+static int open_audit(struct node_gates *g, struct ex_ruleset *rs)
+{
+	char name[320];
+	struct ex_audit_options o = { .fd = -1,
+				      .file = g->node->audit,
+				      .json = true,
+				      .terminal = -1,
+				      .run = name,
+				      .rs = rs };
+	struct ex_audit *audit;
+	int r;
+
+	if (!g->node->audit)
+		return 0;
+	snprintf(name, sizeof(name), "%s/%s", g->endpoint->ns, g->endpoint->name);
+	r = ex_audit_new(&o, &audit);
+	if (r < 0)
+		return r;
+	ex_audit_free(g->audit);
+	g->audit = audit;
+	return 0;
+}
+
+/* ---- a ruleset in force ---- */
+
+static int put_in_force(struct node_gates *g, const struct ex_compiled *c)
+{
+	struct ex_keeper *keeper = NULL;
+	struct ex_endpoint ep;
+	int r;
+
+	fill_endpoint(g, &ep);
+	if (c->bundle < 0) {
+		r = publish_alone(g, &ep, c->rs);
+		if (r == 0) {
+			ex_keeper_free(g->keeper);
+			g->keeper = NULL;
+		}
+		return r;
+	}
+	if (g->keeper)
+		return ex_keeper_swap(g->keeper, c->rs, c->bundle);
+	r = new_keeper(g, c, &keeper);
+	if (r == 0)
+		r = ex_keeper_publish(keeper, g->node->gate, g->endpoint->link.ifindex, &ep);
+	if (r < 0) {
+		ex_keeper_free(keeper);
+		return r;
+	}
+	g->keeper = keeper;
+	return 0;
+}
+
+static int attach(struct node_gates *g)
+{
+	uint32_t ifindex = g->endpoint->link.ifindex;
+	int r = ex_gate_attach_gateway(g->node->gate, ifindex, g->wire.gateway, g->wire.netns);
+
+	return r < 0 ? r : ex_gate_attach(g->node->gate, ifindex);
+}
+
+static int gates_new(struct ex_node *node, struct ex_node_endpoint *e, char err[static EX_NODE_ERR])
+{
+	struct node_gates *g = calloc(1, sizeof(*g));
+	int r;
+
+	if (!g)
+		return -ENOMEM;
+	g->node = node;
+	g->endpoint = e;
+	r = ex_wiring_make(&e->link, e->id, &g->wire, err);
+	if (r < 0) {
+		free(g);
+		return r;
+	}
+	e->gates = g;
+	return 0;
+}
+
+int ex_gates_apply(struct ex_node *node, struct ex_node_endpoint *e, const struct ex_compiled *c,
+		   char err[static EX_NODE_ERR])
+{
+	struct node_gates *g;
+	int r = e->gates ? 0 : gates_new(node, e, err);
+
+	if (r < 0)
+		return r;
+	g = e->gates;
+	r = put_in_force(g, c);
+	if (r < 0)
+		return fail(err, r, "cannot put the policy in force: %s", strerror(-r));
+	ex_ruleset_unref(g->rs);
+	g->rs = ex_ruleset_ref(c->rs);
+	if (open_audit(g, c->rs) < 0)
+		ex_error("endpoint %u: no memory for its audit records", e->id);
+	if (!g->attached) {
+		r = attach(g);
+		if (r < 0)
+			return fail(err, r, "cannot attach the kernel gate: %s", strerror(-r));
+		g->attached = true;
+	}
+	e->state = EX_NODE_ENFORCING;
+	e->why[0] = '\0';
+	return 0;
+}
+
+void ex_gates_close(struct ex_node *node, struct ex_node_endpoint *e, bool forget)
+{
+	struct node_gates *g = e->gates;
+
+	e->state = EX_NODE_CLOSED;
+	if (g) {
+		ex_keeper_free(g->keeper);
+		ex_audit_free(g->audit);
+		ex_wiring_undo(&g->wire);
+		ex_ruleset_unref(g->rs);
+		free(g);
+		e->gates = NULL;
+	}
+	if (forget)
+		ex_gate_forget(node->gate, e->link.ifindex);
+}
+
+void ex_gates_take_event(struct ex_node_endpoint *e, const struct ex_event *ev)
+{
+	if (e->gates && e->gates->keeper)
+		ex_keeper_take_event(e->gates->keeper, ev);
+}
+
+void ex_gates_write(const struct ex_node_endpoint *e, struct ex_json *j)
+{
+	const struct node_gates *g = e->gates;
+
+	ex_json_text(j, "state", ex_node_state_word(e->state));
+	if (e->why[0])
+		ex_json_text(j, "why", e->why);
+	ex_json_number(j, "revision", e->revision);
+	ex_json_number(j, "rules", g && g->rs ? ex_ruleset_n_rules(g->rs) : 0);
+	ex_json_text(j, "proxy",
+		     !g || !g->keeper                ? "none"
+		     : ex_keeper_is_ready(g->keeper) ? "ready"
+						     : "starting");
+}

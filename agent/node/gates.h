@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Both gates of one endpoint: made, given another ruleset, taken away. */
+#ifndef EXEAT_AGENT_NODE_GATES_H
+#define EXEAT_AGENT_NODE_GATES_H
+
+#include "agent/node/compile.h"
+
+struct ex_node;
+struct ex_event;
+
+/*
+ * Puts c in force for the endpoint. The first time the gateway namespace is made and the programs
+ * are attached, last of all; later it is a swap, in which the kernel gate is never without a
+ * ruleset. c is the caller's. 0, or negative errno with the cause in err: then what was in force
+ * stays, or, the first time, nothing passes.
+ */
+EX_MUST_CHECK int ex_gates_apply(struct ex_node *node, struct ex_node_endpoint *e,
+				 const struct ex_compiled *c, char err[static EX_NODE_ERR]);
+
+/* Lets the endpoint go: proxy ended, gateway removed; forget: also everything in the kernel. */
+void ex_gates_close(struct ex_node *node, struct ex_node_endpoint *e, bool forget);
+
+void ex_gates_take_event(struct ex_node_endpoint *e, const struct ex_event *ev);
+
+/* Members of an answer about the endpoint: its proxy, rules. */
+void ex_gates_write(const struct ex_node_endpoint *e, struct ex_json *j);
+
+#endif

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The node agent's state: one of it, one thread, one loop. What each file does with it is in its
+ * own header; nothing outside of agent/node includes this one.
+ */
+#ifndef EXEAT_AGENT_NODE_NODE_H
+#define EXEAT_AGENT_NODE_NODE_H
+
+#include "agent/audit/file.h"
+#include "agent/control/control.h"
+#include "agent/core/loop.h"
+#include "agent/gate/gate.h"
+#include "agent/node/config.h"
+#include "agent/node/policy_files.h"
+#include "agent/node/policy_watch.h"
+#include "agent/node/registry.h"
+#include "agent/tls/ca.h"
+
+#define EX_NODE_ERROR_TEXT 1024
+
+struct ex_node;
+
+struct ex_node_pending { /* a call that waits for the end of a round */
+	struct ex_node_pending *next;
+	struct ex_call *call;
+	void (*fn)(struct ex_node *node, struct ex_node_pending *p); /* answers the call */
+	uint32_t endpoint;                                           /* id; 0 = none */
+	int err;
+	char why[EX_NODE_ERR];
+};
+
+struct ex_node {
+	struct ex_node_config config;
+	char **argv; /* to start anew with */
+	struct ex_loop *loop;
+	struct ex_gate *gate;
+	struct ex_control *control;
+	struct ex_registry registry;
+	struct ex_ca *ca;
+	char *roots;
+	size_t roots_len;
+	struct ex_audit_file *audit;
+	int lock;     /* of the state directory: one agent at a time */
+	int own_net;  /* this network namespace */
+	int links_fd; /* tells of links that go */
+	int signals_fd;
+	struct ex_watch links, signals, events;
+	/* policies.c */
+	struct ex_policy_files *files; /* the last valid ones: in force */
+	struct ex_policy_watch *watch;
+	uint64_t revision, rejected;           /* how many sets were taken, and not */
+	char policy_error[EX_NODE_ERROR_TEXT]; /* of the files as they are now; "" = none */
+	/* round.c */
+	struct ex_defer round;
+	struct ex_timer again;
+	struct ex_node_pending *pending;
+	bool read_files;   /* in the next round */
+	uint64_t round_us; /* the last one took so long */
+	bool stopping;
+};
+
+#endif

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+
+#include "agent/node/ops.h"
+
+static void write_counts(const struct ex_node *node, struct ex_json *j)
+{
+	size_t n[3] = { 0 };
+
+	for (const struct ex_node_endpoint *e = node->registry.first; e; e = e->next)
+		n[e->state]++;
+	ex_json_open(j, "endpoints", '{');
+	ex_json_number(j, "enforcing", n[EX_NODE_ENFORCING]);
+	ex_json_number(j, "degraded", n[EX_NODE_DEGRADED]);
+	ex_json_number(j, "closed", n[EX_NODE_CLOSED]);
+	ex_json_number(j, "max", node->registry.max);
+	ex_json_close(j, '}');
+}
+
+static void write_policies(const struct ex_node *node, struct ex_json *j)
+{
+	ex_json_open(j, "policies", '{');
+	ex_json_number(j, "revision", node->revision);
+	ex_json_number(j, "files", node->files ? node->files->texts.n : 0);
+	ex_json_number(j, "rejected", node->rejected);
+	ex_json_text(j, "error", node->policy_error);
+	ex_json_number(j, "last_round_us", node->round_us);
+	ex_json_close(j, '}');
+}
+
+static void write_warnings(const struct ex_node *node, struct ex_json *j)
+{
+	char line[EX_NODE_ERR + 600];
+
+	ex_json_open(j, "warnings", '[');
+	if (node->policy_error[0])
+		ex_json_text(j, NULL, "the policy files are not valid: an older set is in force");
+	for (const struct ex_node_endpoint *e = node->registry.first; e; e = e->next) {
+		if (!e->why[0])
+			continue;
+		snprintf(line, sizeof(line), "endpoint %u (%s/%s): %s", e->id, e->ns, e->name,
+			 e->why);
+		ex_json_text(j, NULL, line);
+	}
+	ex_json_close(j, ']');
+}
+
+void ex_op_status(void *arg, struct ex_call *call)
+{
+	struct ex_node *node = arg;
+	struct ex_json *j;
+
+	if (!ex_op_keys(call, ""))
+		return;
+	j = ex_call_result(call);
+	ex_json_text(j, "version", EX_VERSION);
+	ex_json_number(j, "pid", (uint64_t)getpid());
+	ex_json_number(j, "abi", EX_ABI_VERSION);
+	write_counts(node, j);
+	write_policies(node, j);
+	write_warnings(node, j);
+	ex_call_ok(call);
+}

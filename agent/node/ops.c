@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <stdio.h>
+
+#include "agent/core/log.h"
+#include "agent/node/gates.h"
+#include "agent/node/ops.h"
+#include "agent/node/round.h"
+
+/* ---- what they share ---- */
+
+struct key_check {
+	const char *keys;
+	const char *unknown;
+};
+
+static int check_key(void *arg, const char *key, const struct ex_jv *v)
+{
+	struct key_check *kc = arg;
+	size_t n = strlen(key);
+
+	(void)v;
+	if (strcmp(key, "op") == 0)
+		return 0;
+	for (const char *p = kc->keys; *p; p += strspn(p, " ")) {
+		size_t word = strcspn(p, " ");
+
+		if (word == n && strncmp(p, key, n) == 0)
+			return 0;
+		p += word;
+	}
+	kc->unknown = key;
+	return 1;
+}
+
+bool ex_op_keys(struct ex_call *call, const char *keys)
+{
+	struct key_check kc = { .keys = keys };
+
+	if (ex_jv_each(ex_call_request(call), check_key, &kc) == 0)
+		return true;
+	ex_call_error(call, "invalid", "unknown key \"%.40s\"; this op knows: %s", kc.unknown,
+		      *keys ? keys : "none");
+	return false;
+}
+
+struct ex_node_endpoint *ex_op_endpoint(struct ex_node *node, struct ex_call *call)
+{
+	const struct ex_jv *rq = ex_call_request(call);
+	const char *name = ex_jv_string(rq, "name"), *ns = ex_jv_string(rq, "namespace");
+	const char *container = ex_jv_string(rq, "container_id");
+	struct ex_node_endpoint *e = NULL;
+	int64_t id;
+
+	if (ex_jv_integer(rq, "id", 1, INT32_MAX, &id)) {
+		e = ex_registry_by_id(&node->registry, (uint32_t)id);
+	} else if (container && *container) {
+		e = ex_registry_by_container(&node->registry, container,
+					     ex_jv_string(rq, "interface"));
+	} else if (name) {
+		e = ex_registry_by_name(&node->registry, ns ? ns : "default", name);
+	} else {
+		ex_call_error(call, "invalid",
+			      "write id, container_id, or name and namespace of the endpoint");
+		return NULL;
+	}
+	if (!e)
+		ex_call_error(call, "not-found", "there is no such endpoint");
+	return e;
+}
+
+/* ---- endpoints ---- */
+
+static void op_endpoint_remove(void *arg, struct ex_call *call)
+{
+	struct ex_node *node = arg;
+	struct ex_node_endpoint *e;
+
+	if (!ex_op_keys(call, "id name namespace container_id interface"))
+		return;
+	e = ex_op_endpoint(node, call);
+	if (!e)
+		return;
+	ex_json_number(ex_call_result(call), "id", e->id);
+	ex_round_drop(node, e, "removed on request");
+	ex_round_want(node, false); /* nobody has it as a peer any more */
+	ex_call_ok(call);
+}
+
+static void write_endpoint(const struct ex_node_endpoint *e, struct ex_json *j)
+{
+	ex_json_open(j, NULL, '{');
+	ex_node_endpoint_write(e, j);
+	ex_gates_write(e, j);
+	ex_json_close(j, '}');
+}
+
+static void op_endpoint_list(void *arg, struct ex_call *call)
+{
+	struct ex_node *node = arg;
+	struct ex_json *j;
+
+	if (!ex_op_keys(call, ""))
+		return;
+	j = ex_call_result(call);
+	ex_json_open(j, "endpoints", '[');
+	for (const struct ex_node_endpoint *e = node->registry.first; e; e = e->next)
+		write_endpoint(e, j);
+	ex_json_close(j, ']');
+	ex_call_ok(call);
+}
+
+static void op_endpoint_show(void *arg, struct ex_call *call)
+{
+	const struct ex_node_endpoint *e;
+	struct ex_json *j;
+
+	if (!ex_op_keys(call, "id name namespace container_id interface"))
+		return;
+	e = ex_op_endpoint(arg, call);
+	if (!e)
+		return;
+	j = ex_call_result(call);
+	ex_node_endpoint_write(e, j);
+	ex_gates_write(e, j);
+	ex_call_ok(call);
+}
+
+static void answer_done(struct ex_node *node, struct ex_node_pending *p)
+{
+	if (p->err < 0) {
+		ex_call_error(p->call, "failed", "%s", p->why);
+		return;
+	}
+	ex_json_number(ex_call_result(p->call), "revision", node->revision);
+	ex_call_ok(p->call);
+}
+
+/* A call that is answered when the next round is over. */
+static void wait_for_round(struct ex_node *node, struct ex_call *call, uint32_t endpoint,
+			   bool files, void (*fn)(struct ex_node *node, struct ex_node_pending *p))
+{
+	struct ex_node_pending *p = calloc(1, sizeof(*p));
+
+	if (!p) {
+		ex_call_error(call, "failed", "no memory");
+		return;
+	}
+	*p = (struct ex_node_pending){ .call = call, .fn = fn, .endpoint = endpoint };
+	ex_round_want_for(node, p, files);
+}
+
+static void op_endpoint_labels(void *arg, struct ex_call *call)
+{
+	struct ex_node *node = arg;
+	struct ex_node_endpoint *e;
+	char err[EX_NODE_ERR] = "no memory";
+	int r;
+
+	if (!ex_op_keys(call, "id name namespace container_id interface labels"))
+		return;
+	e = ex_op_endpoint(node, call);
+	if (!e)
+		return;
+	r = ex_node_endpoint_relabel(e, ex_jv_get(ex_call_request(call), "labels"), err);
+	if (r == 0)
+		r = ex_registry_save(&node->registry, e);
+	if (r < 0) {
+		ex_call_error(call, r == -EINVAL ? "invalid" : "failed", "%s", err);
+		return;
+	}
+	wait_for_round(node, call, e->id, false, answer_done);
+}
+
+/* ---- policies ---- */
+
+static void answer_policy(struct ex_node *node, struct ex_node_pending *p)
+{
+	if (p->err < 0 || node->policy_error[0]) {
+		ex_call_error(p->call, "failed", "%s",
+			      node->policy_error[0] ? node->policy_error : p->why);
+		return;
+	}
+	ex_json_number(ex_call_result(p->call), "revision", node->revision);
+	ex_json_number(ex_call_result(p->call), "files", node->files ? node->files->texts.n : 0);
+	ex_call_ok(p->call);
+}
+
+static void op_policy_apply(void *arg, struct ex_call *call)
+{
+	struct ex_node *node = arg;
+
+	if (!ex_op_keys(call, "wait"))
+		return;
+	if (ex_jv_bool(ex_call_request(call), "wait", true)) {
+		wait_for_round(node, call, 0, true, answer_policy);
+		return;
+	}
+	ex_round_want(node, true);
+	ex_call_ok(call);
+}
+
+static void op_policy_list(void *arg, struct ex_call *call)
+{
+	struct ex_node *node = arg;
+	struct ex_json *j;
+
+	if (!ex_op_keys(call, ""))
+		return;
+	j = ex_call_result(call);
+	ex_json_number(j, "revision", node->revision);
+	ex_json_text(j, "error", node->policy_error);
+	ex_json_open(j, "files", '[');
+	for (size_t i = 0; node->files && i < node->files->texts.n; i++)
+		ex_json_text(j, NULL, node->files->texts.v[i].name);
+	ex_json_close(j, ']');
+	ex_call_ok(call);
+}
+
+int ex_ops_add(struct ex_node *node)
+{
+	static const struct {
+		const char *op;
+		ex_control_fn fn;
+	} ops[] = {
+		{ "endpoint.add", ex_op_endpoint_add },
+		{ "endpoint.remove", op_endpoint_remove },
+		{ "endpoint.list", op_endpoint_list },
+		{ "endpoint.show", op_endpoint_show },
+		{ "endpoint.labels", op_endpoint_labels },
+		{ "policy.apply", op_policy_apply },
+		{ "policy.list", op_policy_list },
+		{ "reload", op_policy_apply },
+		{ "status", ex_op_status },
+	};
+	int r = 0;
+
+	for (size_t i = 0; i < EX_ARRAY_SIZE(ops) && r == 0; i++)
+		r = ex_control_add(node->control, ops[i].op, ops[i].fn, node);
+	return r;
+}

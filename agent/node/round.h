@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A round brings what is in force in line with what is wanted: it reads the policy files when they
+ * may have changed, compiles aside for every endpoint, and only when all of it is sound puts it in
+ * force: first for the endpoints there were, so that they know of a new one before it can be
+ * reached, then for the new ones. Calls that wait for it are answered at its end.
+ */
+#ifndef EXEAT_AGENT_NODE_ROUND_H
+#define EXEAT_AGENT_NODE_ROUND_H
+
+#include "agent/node/node.h"
+
+void ex_round_init(struct ex_node *node);
+void ex_round_done(struct ex_node *node);
+
+/* Wants a round, soon; files: the policy files may have changed. */
+void ex_round_want(struct ex_node *node, bool files);
+
+/* The same, and a call that is answered by fn at its end. p is taken. */
+void ex_round_want_for(struct ex_node *node, struct ex_node_pending *p, bool files);
+
+/* At the start: reads the files and puts everything in force. 0 or negative errno. */
+EX_MUST_CHECK int ex_round_first(struct ex_node *node);
+
+/* Takes an endpoint away at once, gates and state. Frees it. */
+void ex_round_drop(struct ex_node *node, struct ex_node_endpoint *e, const char *why);
+
+#endif
