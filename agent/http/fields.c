@@ -84,6 +84,36 @@ bool ex_field_is_override(struct ex_span name)
 	return is_one_of(name, names, EX_ARRAY_SIZE(names));
 }
 
+bool ex_field_may_trail(struct ex_span name)
+{
+	static const struct ex_span names[] = {
+		FIELD("te"),
+		FIELD("trailer"),
+		FIELD("content-encoding"),
+		FIELD("content-type"),
+		FIELD("content-range"),
+		FIELD("content-location"),
+		FIELD("content-security-policy"),
+		FIELD("strict-transport-security"),
+		FIELD("set-cookie"),
+		FIELD("www-authenticate"),
+		FIELD("authorization"),
+		FIELD("cookie"),
+		FIELD("location"),
+		FIELD("cache-control"),
+		FIELD("expires"),
+		FIELD("age"),
+		FIELD("date"),
+		FIELD("vary"),
+		FIELD("retry-after"),
+		FIELD("pragma"),
+		FIELD("expect"),
+		FIELD("range"),
+	};
+	return !is_one_of(name, names, EX_ARRAY_SIZE(names)) && !ex_field_is_hop_by_hop(name) &&
+	       !ex_field_is_framing(name);
+}
+
 bool ex_field_is_framing(struct ex_span name)
 {
 	static const struct ex_span names[] = {

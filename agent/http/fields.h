@@ -29,6 +29,12 @@ EX_MUST_CHECK int ex_field_length(struct ex_span value, uint64_t *ret);
 /* This hop's own business (RFC 9110 7.6.1). */
 bool ex_field_is_hop_by_hop(struct ex_span name);
 
+/*
+ * May stand in the trailers of a response that is sent on: nothing that frames, routes,
+ * authenticates or changes how the content is read, which a client might mix in with the head.
+ */
+bool ex_field_may_trail(struct ex_span name);
+
 /* Would make some servers act on another method, path or host than the one judged. */
 bool ex_field_is_override(struct ex_span name);
 

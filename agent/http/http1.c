@@ -43,6 +43,7 @@ static void message_start(struct ex_h1 *p)
 	p->remaining = 0;
 	p->digits = 0;
 	p->extra_len = 0;
+	ex_h1_trailers_drop(p);
 }
 
 int ex_h1_new(bool request, struct ex_h1 **ret)
@@ -61,6 +62,7 @@ void ex_h1_free(struct ex_h1 *p)
 {
 	if (!p)
 		return;
+	ex_h1_trailers_drop(p);
 	free(p->buf);
 	free(p->path);
 	free(p);

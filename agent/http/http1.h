@@ -10,9 +10,10 @@
 
 #include "policy/ruleset.h"
 
-#define EX_H1_HEAD_MAX    (64 * 1024) /* request or status line plus header fields, bytes */
-#define EX_H1_HEADERS_MAX 128
-#define EX_H1_TARGET_MAX  8192
+#define EX_H1_HEAD_MAX     (64 * 1024) /* request or status line plus header fields, bytes */
+#define EX_H1_HEADERS_MAX  128
+#define EX_H1_TARGET_MAX   8192
+#define EX_H1_TRAILERS_MAX 8192
 
 enum ex_h1_event {
 	EX_H1_MORE = 0, /* all bytes consumed, nothing to report */
@@ -78,6 +79,12 @@ enum ex_h1_event ex_h1_eof(struct ex_h1 *p);
 const struct ex_h1_head *
 ex_h1_head(const struct ex_h1 *p); /* valid until the next feed after END */
 struct ex_span ex_h1_body(const struct ex_h1 *p);
+
+/*
+ * After the END of a chunked response: the fields of its trailer section that may be sent on
+ * (RFC 9110 6.5.1), valid until the next feed. Those of a request are read, and dropped.
+ */
+size_t ex_h1_trailers(const struct ex_h1 *p, const struct ex_header **ret);
 enum ex_reason ex_h1_reason(const struct ex_h1 *p);
 const char *ex_h1_error(const struct ex_h1 *p); /* short text for the 400 body; our words only */
 
@@ -109,6 +116,18 @@ ssize_t ex_h1_write_request(const struct ex_h1_head *head, bool close, bool keep
  * its Upgrade.
  */
 ssize_t ex_h1_write_response(const struct ex_h1_head *head, bool close, char *out, size_t cap);
+
+/* The end of a chunked body with its trailers: bytes written or -ENOSPC. */
+ssize_t ex_h1_write_end(const struct ex_header *trailers, size_t n, char *out, size_t cap);
+
+/*
+ * A body where some servers expect none and would take it for the next request. The connection ends
+ * with such a request, on both sides: then there is no next one.
+ */
+bool ex_h1_body_is_unexpected(const struct ex_h1_head *head);
+
+/* Bytes that are enough to write this head with. */
+size_t ex_h1_write_size(const struct ex_h1_head *head);
 
 /* One chunk's size line; the caller writes the data and CRLF behind it. 18 bytes are enough. */
 size_t ex_h1_chunk_head(size_t len, char out[static 20]);

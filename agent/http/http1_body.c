@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Our reader behind the head: bodies, chunk framing, trailers. */
 #include "agent/http/chars.h"
+#include "agent/http/fields.h"
 #include "agent/http/http1_priv.h"
 
 #define CHUNK_DIGITS  15  /* of a chunk size: keeps it below 2^60 */
 #define CHUNK_EXT_MAX 256 /* bytes of a chunk-size line in a response */
-#define TRAILERS_MAX  8192
 
 /* n bytes of body data, known to be that; both readers have to take all of them. */
 static enum ex_h1_event feed_data(struct ex_h1 *p, const char *bytes, size_t n)
@@ -124,7 +124,55 @@ static enum ex_h1_event read_chunk_crlf(struct ex_h1 *p, const char *bytes, size
 	return EX_H1_MORE;
 }
 
-/* Trailers are bounded, checked like fields, and dropped. */
+void ex_h1_trailers_drop(struct ex_h1 *p)
+{
+	free(p->trailer_text);
+	free(p->trailers);
+	p->trailer_text = NULL;
+	p->trailers = NULL;
+	p->n_trailers = 0;
+}
+
+size_t ex_h1_trailers(const struct ex_h1 *p, const struct ex_header **ret)
+{
+	*ret = p->trailers;
+	return p->n_trailers;
+}
+
+/* Every line is a token, a colon, a value and CR LF: the reader has seen to that. */
+static bool trailers_split(struct ex_h1 *p)
+{
+	const char *at = p->trailer_text, *end = at + p->extra_len - 2;
+
+	p->trailers = calloc(p->lines.n + 1, sizeof(p->trailers[0]));
+	while (p->trailers && at < end && p->n_trailers < p->lines.n) {
+		const char *colon = memchr(at, ':', (size_t)(end - at));
+		const char *cr = memchr(at, '\r', (size_t)(end - at));
+		struct ex_header h;
+
+		if (!colon || !cr || colon > cr)
+			return false;
+		h.name = (struct ex_span){ at, (size_t)(colon - at) };
+		h.value = ex_span_trim((struct ex_span){ colon + 1, (size_t)(cr - colon - 1) });
+		if (ex_field_may_trail(h.name))
+			p->trailers[p->n_trailers++] = h;
+		at = cr + 2;
+	}
+	return p->trailers != NULL;
+}
+
+static bool trailer_byte_keep(struct ex_h1 *p, char c)
+{
+	if (p->request || (p->lines.n == 0 && p->lines.line_len == 0))
+		return true; /* no trailers: the empty line alone */
+	if (!p->trailer_text)
+		p->trailer_text = malloc(EX_H1_TRAILERS_MAX);
+	if (p->trailer_text)
+		p->trailer_text[p->extra_len - 1] = c;
+	return p->trailer_text != NULL;
+}
+
+/* Trailers are bounded and checked like fields; see ex_h1_trailers(). */
 static enum ex_h1_event read_trailers(struct ex_h1 *p, const char *bytes, size_t len, size_t *used)
 {
 	size_t start = *used;
@@ -137,12 +185,16 @@ static enum ex_h1_event read_trailers(struct ex_h1 *p, const char *bytes, size_t
 
 		if (error)
 			return ex_h1_break_malformed(p, error);
-		if (++p->extra_len > TRAILERS_MAX)
+		if (++p->extra_len > EX_H1_TRAILERS_MAX)
 			return ex_h1_break(p, EX_R_HTTP_TOO_LARGE, "trailers too large");
+		if (!trailer_byte_keep(p, c))
+			return ex_h1_break(p, EX_R_INTERNAL, "out of memory");
 		done = c == '\n' && was_empty;
 		(*used)++;
 	}
 	if (!ex_h1_second_reads(p, bytes + start, *used - start) || p->ll_done != done)
+		return ex_h1_break_malformed(p, "malformed trailers");
+	if (done && !p->request && p->lines.n && !trailers_split(p))
 		return ex_h1_break_malformed(p, "malformed trailers");
 	if (done)
 		p->state = H1_END_DUE;

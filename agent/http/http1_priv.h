@@ -53,9 +53,12 @@ struct ex_h1 {
 	bool ll_head_done, ll_done, ll_chunk;
 	struct ex_span body;
 
-	uint64_t remaining; /* of the body or the chunk */
-	unsigned digits;    /* of the chunk size */
-	size_t extra_len;   /* bytes of the chunk-size line or the trailers */
+	uint64_t remaining;         /* of the body or the chunk */
+	unsigned digits;            /* of the chunk size */
+	size_t extra_len;           /* bytes of the chunk-size line or the trailers */
+	char *trailer_text;         /* responses: as received, extra_len bytes */
+	struct ex_header *trailers; /* point into it */
+	size_t n_trailers;
 
 	enum ex_reason reason;
 	const char *error;
@@ -72,16 +75,13 @@ bool ex_h1_method_refused(struct ex_h1 *p, struct ex_span method);
 EX_MUST_CHECK int ex_h1_head_read(struct ex_h1 *p);
 
 /*
- * A body where some servers expect none and would take it for the next request. The connection ends
- * with such a request, on both sides: then there is no next one.
- */
-bool ex_h1_body_is_unexpected(const struct ex_h1_head *head);
-
-/*
  * One byte of a head or of trailers. NULL, or what is wrong with it. Every line ends in CR LF; a
  * field line is a token, a colon and a value without controls; nothing is folded.
  */
 const char *ex_h1_line_byte(struct h1_lines *l, char byte, bool first_line, bool ascii);
+
+/* Forgets the trailers of the message before. */
+void ex_h1_trailers_drop(struct ex_h1 *p);
 
 /* Bytes behind the head; some are left. */
 enum ex_h1_event ex_h1_body_feed(struct ex_h1 *p, const char *bytes, size_t len, size_t *used);

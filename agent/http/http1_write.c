@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <sys/types.h>
 
+#include "agent/http/chars.h"
 #include "agent/http/fields.h"
 #include "agent/http/http1_priv.h"
 
@@ -68,6 +69,19 @@ static bool is_ours(struct ex_span name)
 		if (ex_field_is(name, names[i]))
 			return true;
 	return ex_field_is_hop_by_hop(name);
+}
+
+/* What is written anew: status or request line, Host, framing, Connection. */
+#define FRAME_MAX 512
+
+size_t ex_h1_write_size(const struct ex_h1_head *h)
+{
+	size_t n = FRAME_MAX + h->method.len + h->path.len + h->authority.len + h->phrase.len +
+		   h->upgrade.len;
+
+	for (size_t i = 0; i < h->n_headers; i++)
+		n += h->headers[i].name.len + h->headers[i].value.len + 4;
+	return n;
 }
 
 static void put_framing(struct writer *w, const struct ex_h1_head *head)
@@ -135,12 +149,25 @@ ssize_t ex_h1_write_response(const struct ex_h1_head *head, bool close, char *ou
 	put_span(&w, head->phrase);
 	put_text(&w, "\r\n");
 	for (size_t i = 0; i < head->n_headers; i++)
-		if (!is_ours(head->headers[i].name))
+		if (!is_ours(head->headers[i].name) ||
+		    (head->framing == EX_H1_CHUNKED &&
+		     ex_span_is(head->headers[i].name, "trailer")))
 			put_header(&w, head->headers[i].name, head->headers[i].value);
 	put_framing(&w, head);
 	if (!interim)
 		put_connection(&w, head, close || head->framing == EX_H1_UNTIL_CLOSE,
 			       head->status == 101);
+	put_text(&w, "\r\n");
+	return done(&w);
+}
+
+ssize_t ex_h1_write_end(const struct ex_header *trailers, size_t n, char *out, size_t cap)
+{
+	struct writer w = { .out = out, .cap = cap };
+
+	put_text(&w, "0\r\n");
+	for (size_t i = 0; i < n; i++)
+		put_header(&w, trailers[i].name, trailers[i].value);
 	put_text(&w, "\r\n");
 	return done(&w);
 }

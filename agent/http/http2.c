@@ -265,11 +265,13 @@ static int session_start(struct ex_h2 *h)
 		  h->server ? SERVER_STREAM_WINDOW : CLIENT_STREAM_WINDOW },
 		{ NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, EX_H1_HEAD_MAX },
 		{ NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1 },
-		{ NGHTTP2_SETTINGS_ENABLE_PUSH, 0 }, /* the client's to say, so it comes last */
+		/* the one is the server's to say, the other the client's */
+		{ h->server ? NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL
+			    : NGHTTP2_SETTINGS_ENABLE_PUSH,
+		  h->server ? 1 : 0 },
 	};
-	size_t n = EX_ARRAY_SIZE(iv) - (h->server ? 1 : 0);
 
-	if (nghttp2_submit_settings(h->session, NGHTTP2_FLAG_NONE, iv, n) != 0 ||
+	if (nghttp2_submit_settings(h->session, NGHTTP2_FLAG_NONE, iv, EX_ARRAY_SIZE(iv)) != 0 ||
 	    nghttp2_session_set_local_window_size(h->session, NGHTTP2_FLAG_NONE, 0, window) != 0)
 		return -ENOMEM;
 	return 0;

@@ -40,6 +40,11 @@ struct ex_h2_head {
 	const bool *
 		secret; /* one per field: never to be put in a compression table (RFC 7541 7.1.3) */
 	bool end;       /* nothing follows on this half of the stream */
+	/*
+	 * Extended CONNECT for WebSocket (RFC 8441): h reads as the GET with Upgrade that it stands
+	 * for, and what follows is no body.
+	 */
+	bool websocket;
 };
 
 struct ex_h2;

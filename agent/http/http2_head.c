@@ -12,7 +12,8 @@
 
 void ex_h2_block_reset(struct ex_h2_block *b)
 {
-	b->method = b->scheme = b->authority = b->path = b->status = (struct ex_span){ NULL, 0 };
+	b->method = b->scheme = b->authority = b->path = b->status = b->protocol =
+		(struct ex_span){ NULL, 0 };
 	b->n = b->size = 0;
 	b->too_large = b->malformed = false;
 }
@@ -27,6 +28,8 @@ static struct ex_span *pseudo_slot(struct ex_h2_block *b, struct ex_span name)
 		return &b->authority;
 	if (ex_span_eq(name, EX_SPAN(":path")))
 		return &b->path;
+	if (ex_span_eq(name, EX_SPAN(":protocol")))
+		return &b->protocol;
 	return ex_span_eq(name, EX_SPAN(":status")) ? &b->status : NULL;
 }
 
@@ -66,7 +69,17 @@ static enum ex_reason malformed(const char *text, const char **detail)
 static enum ex_reason method_read(struct ex_h2_block *b, const char **detail)
 {
 	b->head.h.method = b->method;
-	return ex_method_check(b->method, detail);
+	if (b->protocol.len && ex_span_eq(b->method, EX_SPAN("CONNECT"))) {
+		if (!ex_span_eq(b->protocol, EX_SPAN("websocket")) || b->head.end)
+			return refuse(EX_R_UPGRADE_DENIED, "CONNECT for anything but websocket",
+				      detail);
+		b->head.websocket = true;
+		b->head.h.method = EX_SPAN("GET");
+		b->head.h.upgrade = EX_SPAN("websocket");
+	} else if (b->protocol.len) {
+		return malformed(":protocol without CONNECT", detail);
+	}
+	return ex_method_check(b->head.h.method, detail);
 }
 
 static enum ex_reason authority_read(struct ex_h2_block *b, const char **detail)
@@ -124,7 +137,7 @@ struct seen {
 	bool host, expect;
 };
 
-static const char *request_field_complaint(const struct ex_h2_block *b, const struct ex_header *f,
+static const char *request_field_complaint(struct ex_h2_block *b, const struct ex_header *f,
 					   struct seen *seen)
 {
 	bool host = ex_span_eq(f->name, EX_SPAN("host"));
@@ -134,6 +147,7 @@ static const char *request_field_complaint(const struct ex_h2_block *b, const st
 		return "repeated field that may appear once";
 	seen->host |= host;
 	seen->expect |= expect;
+	b->head.h.expect_continue |= expect;
 	if (host)
 		return host_agrees(b, f->value) ? NULL : "Host and :authority differ";
 	if (expect && !ex_span_is(f->value, "100-continue"))
@@ -195,7 +209,7 @@ static void framing_set(struct ex_h2_block *b)
 {
 	struct ex_h1_head *h = &b->head.h;
 
-	if (b->head.end)
+	if (b->head.end || b->head.websocket)
 		h->framing = EX_H1_NO_BODY;
 	else
 		h->framing = h->length_given ? EX_H1_LENGTH : EX_H1_CHUNKED;
@@ -220,6 +234,8 @@ enum ex_reason ex_h2_read_request(struct ex_h2_block *b, bool end, const char **
 		return r;
 	complaint = fields_complaint(b, true);
 	framing_set(b);
+	if (!complaint && b->head.h.framing == EX_H1_NO_BODY && b->head.h.content_length)
+		complaint = "Content-Length without a body";
 	if (!complaint && body_is_unexpected(&b->head.h))
 		complaint = "a body with a method that has none";
 	return complaint ? malformed(complaint, detail) : EX_R_ALLOWED;

@@ -8,7 +8,7 @@
 
 /* Fields of the block under way, pseudo-fields apart; each pseudo-field once (nghttp2 checks). */
 struct ex_h2_block {
-	struct ex_span method, scheme, authority, path, status;
+	struct ex_span method, scheme, authority, path, status, protocol;
 	struct ex_header fields[EX_H1_HEADERS_MAX];
 	bool secret[EX_H1_HEADERS_MAX];
 	size_t n, size;

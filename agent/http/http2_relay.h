@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A proxied HTTP/2 connection: two ends (http2.h) back to back. Each request of the workload is
- * judged on its own; one that is allowed becomes a stream towards the origin, one that is denied
- * is answered here (JSON body, or Trailers-Only for gRPC) and the origin never hears of it. Offer
- * h2 to the workload only when the origin has negotiated it: TLS with the origin comes first.
+ * A proxied HTTP/2 connection. Each request of the workload is judged on its own; one that is
+ *denied is answered here (JSON body, or Trailers-Only for gRPC) and the origin never hears of it.
+ *One that is allowed becomes a stream towards the origin when that speaks HTTP/2: two ends
+ *(http2.h) back to back. To an origin that speaks HTTP/1.1 it becomes a request on a connection of
+ *its own, a leg (http2_leg.h). Which of the two is asked when the first request has been allowed,
+ *not before.
  *
  * No socket, no clock, no TLS: the caller moves bytes. With `in` and `out` the buffers of a side:
  *
@@ -14,6 +16,8 @@
  *		n = ex_h2_relay_pull(r, side, room, cap);	nothing more when 0
  *	a side that is at its end:	ex_h2_relay_eof(r, side)
  *	a side with ex_h2_relay_done():	flush out, then close
+ *	ex_h2_relay_wants_origin():	connect, then ex_h2_relay_origin() or _failed()
+ *	ex_h2_relay_next_leg():		a leg to be given a connection of its own
  *
  * Feed may leave bytes (the other end is behind): stop reading that socket, and feed again after
  * the next pull from the same side. Whatever was fed may give bytes to both sides.
@@ -28,11 +32,19 @@ enum ex_h2_side {
 	EX_H2_ORIGIN = 1,
 };
 
+/* What the origin speaks. */
+enum ex_h2_origin {
+	EX_H2_ORIGIN_UNKNOWN = 0,
+	EX_H2_ORIGIN_H2,
+	EX_H2_ORIGIN_H1,
+};
+
 struct ex_h2_relay_config {
 	void *arg;
-	bool tls;           /* else h2c: the scheme has to be http */
-	struct ex_span sni; /* canonical; when tls, every :authority has to be this name */
-	uint16_t port;      /* the port dialled: what an :authority may name */
+	enum ex_h2_origin origin; /* as far as it is known */
+	bool tls;                 /* else h2c: the scheme has to be http */
+	struct ex_span sni;       /* canonical; when tls, every :authority has to be this name */
+	uint16_t port;            /* the port dialled: what an :authority may name */
 	/*
 	 * Judges a well-formed request, writes the audit record, and returns true to let it pass.
 	 * Else fills status, reason, rule and detail of *denial; the rest is filled in already.
@@ -43,6 +55,7 @@ struct ex_h2_relay_config {
 };
 
 struct ex_h2_relay;
+struct ex_h2_leg;
 
 /* The config is copied, sni included. */
 EX_MUST_CHECK int ex_h2_relay_new(const struct ex_h2_relay_config *config,
@@ -54,6 +67,19 @@ ssize_t ex_h2_relay_feed(struct ex_h2_relay *r, enum ex_h2_side side, const void
 			 uint64_t now_ms);
 ssize_t ex_h2_relay_pull(struct ex_h2_relay *r, enum ex_h2_side side, void *out, size_t cap);
 bool ex_h2_relay_done(const struct ex_h2_relay *r, enum ex_h2_side side);
+
+/* An allowed request waits for the server. */
+bool ex_h2_relay_wants_origin(const struct ex_h2_relay *r);
+
+/* This is what it speaks: what waits is on its way. 0 or -ENOMEM. */
+EX_MUST_CHECK int ex_h2_relay_origin(struct ex_h2_relay *r, enum ex_h2_origin origin);
+
+/* It could not be had: what waits is answered with that. The next request asks for it again. */
+void ex_h2_relay_origin_failed(struct ex_h2_relay *r, enum ex_reason reason, const char *detail);
+
+/* The next request that needs a connection of its own; NULL: none. The caller's to free, before r.
+ */
+struct ex_h2_leg *ex_h2_relay_next_leg(struct ex_h2_relay *r);
 
 /* The socket of this side ended or broke: what it left open is answered or reset on the other. */
 void ex_h2_relay_eof(struct ex_h2_relay *r, enum ex_h2_side side);

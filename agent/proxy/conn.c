@@ -10,6 +10,7 @@
 #include "agent/proxy/ask.h"
 #include "agent/proxy/conn.h"
 #include "agent/proxy/datagram.h"
+#include "agent/proxy/leg.h"
 #include "agent/tls/session.h"
 
 #define ROUNDS_MAX 16 /* steps of one connection before others get their turn */
@@ -32,10 +33,9 @@ static void conn_free(struct ex_defer *d)
 static bool may_follow(enum ex_conn_state from, enum ex_conn_state to)
 {
 	static const uint16_t next[] = {
-		[EX_CONN_SNIFF] = 1 << EX_CONN_MINT | 1 << EX_CONN_ALPN | 1 << EX_CONN_HANDSHAKE |
-				  1 << EX_CONN_HTTP | 1 << EX_CONN_STREAM | 1 << EX_CONN_LINGER,
-		[EX_CONN_MINT] = 1 << EX_CONN_ALPN | 1 << EX_CONN_HANDSHAKE | 1 << EX_CONN_LINGER,
-		[EX_CONN_ALPN] = 1 << EX_CONN_HANDSHAKE | 1 << EX_CONN_LINGER,
+		[EX_CONN_SNIFF] = 1 << EX_CONN_MINT | 1 << EX_CONN_HANDSHAKE | 1 << EX_CONN_HTTP |
+				  1 << EX_CONN_H2 | 1 << EX_CONN_STREAM | 1 << EX_CONN_LINGER,
+		[EX_CONN_MINT] = 1 << EX_CONN_HANDSHAKE | 1 << EX_CONN_LINGER,
 		[EX_CONN_HANDSHAKE] = 1 << EX_CONN_HTTP | 1 << EX_CONN_H2,
 		[EX_CONN_H2] = 1 << EX_CONN_LINGER,
 		[EX_CONN_HTTP] = 1 << EX_CONN_STREAM | 1 << EX_CONN_LINGER,
@@ -50,10 +50,10 @@ static bool may_follow(enum ex_conn_state from, enum ex_conn_state to)
 void ex_conn_set_state(struct ex_conn *c, enum ex_conn_state state)
 {
 	static const uint64_t timeout[] = {
-		[EX_CONN_MINT] = HANDSHAKE_MS,    [EX_CONN_ALPN] = DIAL_MS,
-		[EX_CONN_H2] = IDLE_MS,           [EX_CONN_HANDSHAKE] = HANDSHAKE_MS,
-		[EX_CONN_HTTP] = EX_CONN_HEAD_MS, [EX_CONN_STREAM] = IDLE_MS,
-		[EX_CONN_LINGER] = LINGER_MS,     [EX_CONN_CLOSED] = 0,
+		[EX_CONN_MINT] = HANDSHAKE_MS, [EX_CONN_HANDSHAKE] = HANDSHAKE_MS,
+		[EX_CONN_H2] = IDLE_MS,        [EX_CONN_HTTP] = EX_CONN_HEAD_MS,
+		[EX_CONN_STREAM] = IDLE_MS,    [EX_CONN_LINGER] = LINGER_MS,
+		[EX_CONN_CLOSED] = 0,
 	};
 
 	assert(may_follow(c->state, state));
@@ -84,6 +84,7 @@ void ex_conn_close(struct ex_conn *c)
 	ex_conn_stop_pipe(c, &c->server, &c->client);
 	ex_side_close(&c->client, loop);
 	ex_side_close(&c->server, loop);
+	ex_legs_close(c);
 	ex_conn_http_done(c);
 	c->px->n_conns--;
 	ex_defer(loop, &c->free_later);
@@ -133,7 +134,6 @@ static bool step_handshake(struct ex_conn *c)
 {
 	static const struct ex_decision broken = { EX_V_DENY, EX_R_TLS_HANDSHAKE, 0 };
 	int r = ex_side_handshake(&c->client);
-	bool h2;
 
 	if (r < 0) {
 		ex_conn_audit(c, EX_AUDIT_TLS, &broken, NULL, 0, ex_tls_error(c->client.tls));
@@ -142,12 +142,7 @@ static bool step_handshake(struct ex_conn *c)
 	}
 	if (r == 0)
 		return false;
-	h2 = ex_tls_is_h2(c->client.tls);
-	/* After a HelloRetryRequest the client may have changed its mind: the request dials anew.
-	 */
-	if (ex_side_ready(&c->server) && ex_tls_is_h2(c->server.tls) != h2)
-		ex_conn_hang_up(c);
-	r = h2 ? ex_conn_h2_begin(c) : ex_conn_http_begin(c);
+	r = ex_tls_is_h2(c->client.tls) ? ex_conn_h2_begin(c) : ex_conn_http_begin(c);
 	if (r < 0)
 		ex_conn_reset(c);
 	return true;
@@ -159,7 +154,6 @@ static bool step(struct ex_conn *c)
 	case EX_CONN_SNIFF:
 		return ex_conn_sniff(c);
 	case EX_CONN_MINT:
-	case EX_CONN_ALPN:
 		return false;
 	case EX_CONN_HANDSHAKE:
 		return step_handshake(c);
@@ -185,10 +179,11 @@ static int advance_dial(struct ex_conn *c)
 	if (!c->server.handshaking)
 		return 0;
 	r = ex_side_handshake(&c->server);
-	if (r == 1 && c->state == EX_CONN_ALPN)
-		ex_conn_alpn_known(c);
-	else if (r == 1)
+	if (r == 1) {
 		ex_conn_set_timeout(c, IDLE_MS);
+		if (c->state == EX_CONN_H2)
+			ex_conn_origin_known(c);
+	}
 	return r < 0 ? r : 0;
 }
 
@@ -251,6 +246,7 @@ void ex_conn_run(struct ex_conn *c)
 		ex_conn_set_timeout(c, IDLE_MS);
 	ex_side_update(&c->client, c->px->loop);
 	ex_side_update(&c->server, c->px->loop);
+	ex_legs_update(c);
 }
 
 static void on_client(struct ex_watch *w, uint32_t events)
@@ -274,11 +270,13 @@ static void on_server(struct ex_watch *w, uint32_t events)
 		if (r == 0 && c->tls) {
 			struct ex_span name = { c->hello.sni, c->hello.sni_len };
 
-			r = ex_tls_connect(c->px->tls, c->server.fd, name, c->state == EX_CONN_ALPN,
+			r = ex_tls_connect(c->px->tls, c->server.fd, name, c->state == EX_CONN_H2,
 					   &c->server.tls);
 			c->server.handshaking = r == 0;
 		} else if (r == 0) {
 			ex_conn_set_timeout(c, IDLE_MS);
+			if (c->state == EX_CONN_H2)
+				ex_conn_origin_known(c);
 		}
 		if (r < 0) {
 			ex_conn_dial_failed(c, r);

@@ -3,14 +3,13 @@
  * One steered TCP connection: the client side is the workload's, the server side is opened by us,
  * after a verdict, to the address the workload dialled.
  *
- *   SNIFF --> STREAM                   carried unread: an L4 rule, or a TLS name that is allowed
- *     |  \--> MINT -> ALPN -> HANDSHAKE TLS to be read: a leaf for the name; when the client offers
- *     |                      |   |      HTTP/2, TLS with the server, to know whether it does too;
- *     |                      |   |      then TLS with the client
- *     |----------------------+---|-> HTTP    requests judged one by one
- *     |                          \-> H2      streams judged one by one
- *     \--> LINGER                      the last bytes are being sent, what still comes is thrown
- * away any --> CLOSED
+ *   SNIFF --> STREAM             carried unread: an L4 rule, or a TLS name that is allowed
+ *     |  \--> MINT -> HANDSHAKE  TLS to be read: a leaf for the name, then TLS with the client
+ *     |                   |
+ *     |-------------------+--> HTTP    requests judged one by one
+ *     |-------------------\--> H2      streams judged one by one
+ *     \--> LINGER                      the last bytes are sent, what still comes is thrown away
+ *   any --> CLOSED
  *
  * step() advances as far as the bytes at hand allow, then interest is recomputed from state and
  * buffers; nothing else touches epoll. Memory is bounded: BUF_MAX per buffer, plus the parsers.
@@ -30,7 +29,6 @@
 enum ex_conn_state {
 	EX_CONN_SNIFF = 0,
 	EX_CONN_MINT,
-	EX_CONN_ALPN,
 	EX_CONN_HANDSHAKE,
 	EX_CONN_HTTP,
 	EX_CONN_H2,
@@ -69,6 +67,9 @@ enum ex_hold {
 	EX_HOLD_ALL,         /* it did not answer in TLS: nothing more goes to it */
 };
 
+struct ex_leg;
+struct ex_pool_key;
+
 struct ex_conn {
 	struct ex_proxy *px;
 	enum ex_conn_state state;
@@ -88,6 +89,9 @@ struct ex_conn {
 	bool probed;   /* SNIFF: the silence at the start was dealt with */
 	struct ex_exchange x;
 	struct ex_h2_relay *h2;
+	bool origin_h1;      /* H2: the server speaks HTTP/1.1 */
+	struct ex_leg *legs; /* H2: see leg.h */
+	size_t n_legs;
 };
 
 #define EX_CONN_HEAD_MS 120000 /* idle time and the whole of a request head */
@@ -126,8 +130,8 @@ void ex_conn_http_done(struct ex_conn *c);
 /* Enters H2, both sides having agreed on it: 0 or -ENOMEM. */
 EX_MUST_CHECK int ex_conn_h2_begin(struct ex_conn *c);
 
-/* ALPN: the server side is ready, or could not be had. */
-void ex_conn_alpn_known(struct ex_conn *c);
+/* H2: the server side is ready, so it is known what it speaks. */
+void ex_conn_origin_known(struct ex_conn *c);
 
 /* The verdict of one request, of either version of HTTP; never anything but ALLOW and DENY. */
 struct ex_decision ex_conn_judge(struct ex_conn *c, const struct ex_h1_head *head);
@@ -148,6 +152,10 @@ static inline bool ex_conn_is_dialling(const struct ex_conn *c)
 
 /* The server side could not be had: err is negative errno. */
 void ex_conn_dial_failed(struct ex_conn *c, int err);
+enum ex_reason ex_conn_dial_reason(int err);
+
+/* Which idle server connections would do for this one. */
+struct ex_pool_key ex_conn_pool_key(const struct ex_conn *c);
 
 /* The timer of a SNIFF connection fired. */
 void ex_conn_sniff_timeout(struct ex_conn *c);

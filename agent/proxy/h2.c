@@ -3,7 +3,9 @@
  */
 #include <errno.h>
 
-#include "agent/proxy/conn.h"
+#include "agent/proxy/leg.h"
+#include "agent/proxy/pool.h"
+#include "agent/tls/session.h"
 
 static bool judge(void *arg, const struct ex_h1_head *head, struct ex_h1_denial *denial)
 {
@@ -33,7 +35,7 @@ static void refused(void *arg, const struct ex_h1_denial *denial)
 int ex_conn_h2_begin(struct ex_conn *c)
 {
 	struct ex_h2_relay_config config = { .arg = c,
-					     .tls = true,
+					     .tls = c->tls,
 					     .sni = { c->hello.sni, c->hello.sni_len },
 					     .port = c->flow.port,
 					     .judge = judge,
@@ -90,23 +92,69 @@ static int pull(struct ex_conn *c, enum ex_h2_side which)
 	return moved;
 }
 
+/* Without TLS the client knew beforehand that HTTP/2 is spoken here; the server is told the same.
+ */
+void ex_conn_origin_known(struct ex_conn *c)
+{
+	bool h2 = !c->tls || ex_tls_is_h2(c->server.tls);
+
+	c->origin_h1 = !h2;
+	if (ex_h2_relay_origin(c->h2, h2 ? EX_H2_ORIGIN_H2 : EX_H2_ORIGIN_H1) < 0)
+		ex_conn_reset(c);
+}
+
+/* An allowed request waits for a server. */
+static void dial(struct ex_conn *c)
+{
+	int r;
+
+	if (!ex_h2_relay_wants_origin(c->h2) || c->server.fd >= 0 || c->dialling)
+		return;
+	r = ex_conn_dial(c);
+	if (r < 0)
+		ex_conn_dial_failed(c, r);
+}
+
+/* The connection that was made to ask: the first request has taken it, or wants it no more. */
+static void keep_first(struct ex_conn *c)
+{
+	struct ex_pool_key key = ex_conn_pool_key(c);
+
+	if (c->origin_h1 && ex_side_ready(&c->server))
+		ex_pool_put(c->px->pool, &key, &c->server);
+}
+
+/* What was asked of it is answered here; the client is told to come anew. */
+static bool feed_origin(struct ex_conn *c)
+{
+	int r = c->origin_h1 ? 0 : feed(c, EX_H2_ORIGIN);
+
+	if (r < 0) {
+		ex_h2_relay_eof(c->h2, EX_H2_ORIGIN);
+		ex_conn_hang_up(c);
+	}
+	return r != 0;
+}
+
 bool ex_conn_h2(struct ex_conn *c)
 {
-	bool moved = false, broken = false;
+	int r = feed(c, EX_H2_WORKLOAD);
+	bool moved = r != 0, broken = r < 0;
 
-	for (enum ex_h2_side side = EX_H2_WORKLOAD; side <= EX_H2_ORIGIN; side++) {
-		int r = feed(c, side);
-
-		broken |= r < 0;
-		moved |= r > 0;
-	}
+	moved |= feed_origin(c);
+	moved |= ex_legs_run(c);
+	keep_first(c);
 	/* What says why it broke is still to be sent. */
 	for (enum ex_h2_side side = EX_H2_WORKLOAD; side <= EX_H2_ORIGIN; side++)
 		moved |= pull(c, side) > 0;
 	if (broken || ex_h2_relay_done(c->h2, EX_H2_WORKLOAD)) {
+		ex_legs_close(c);
 		ex_conn_linger(c);
 		return true;
 	}
+	dial(c);
+	if (c->state == EX_CONN_CLOSED)
+		return false;
 	if (ex_h2_relay_done(c->h2, EX_H2_ORIGIN) && !ex_buf_len(&c->server.out))
 		ex_side_finish(&c->server);
 	return moved;

@@ -54,6 +54,24 @@ static int put_end(struct ex_buf *out, bool chunked)
 	return chunked ? ex_buf_append(out, "0\r\n\r\n", 5) : 0;
 }
 
+/* The end of a response, whose trailers go to a client that gets chunks. */
+static int put_response_end(struct ex_buf *out, const struct ex_h1 *res, bool chunked)
+{
+	const struct ex_header *trailers;
+	size_t n = ex_h1_trailers(res, &trailers);
+	char *room;
+	ssize_t len;
+
+	if (!chunked || !n)
+		return put_end(out, chunked);
+	room = ex_buf_reserve(out, 2 * EX_H1_TRAILERS_MAX);
+	len = room ? ex_h1_write_end(trailers, n, room, 2 * EX_H1_TRAILERS_MAX) : -ENOMEM;
+	if (len < 0)
+		return (int)len;
+	ex_buf_commit(out, (size_t)len);
+	return 0;
+}
+
 /* ---- the request ---- */
 
 struct ex_decision ex_conn_judge(struct ex_conn *c, const struct ex_h1_head *head)
@@ -91,7 +109,7 @@ static bool upgrade_allowed(const struct ex_h1_head *head)
 	       ex_span_eq(head->method, EX_SPAN("GET")) && head->framing == EX_H1_NO_BODY;
 }
 
-static struct ex_pool_key pool_key(const struct ex_conn *c)
+struct ex_pool_key ex_conn_pool_key(const struct ex_conn *c)
 {
 	struct ex_pool_key key = { .ip = c->flow.dst, .port = c->flow.port };
 
@@ -106,7 +124,7 @@ static struct ex_pool_key pool_key(const struct ex_conn *c)
  */
 static void part_from_server(struct ex_conn *c)
 {
-	struct ex_pool_key key = pool_key(c);
+	struct ex_pool_key key = ex_conn_pool_key(c);
 	struct ex_side *s = &c->server;
 
 	if (ex_side_ready(s) && ex_side_is_idle(s) && !ex_buf_len(&s->out) && c->x.used &&
@@ -130,9 +148,9 @@ static bool may_repeat(const struct ex_h1_head *head)
 /* The head as it goes to the server; what is read next from there answers it. */
 static int send_head(struct ex_conn *c, const struct ex_h1_head *head)
 {
-	char *room = ex_buf_reserve(&c->server.out, EX_H1_WRITE_MAX);
-	ssize_t n = room ? ex_h1_write_request(head, false, c->x.upgrade, room, EX_H1_WRITE_MAX)
-			 : -ENOMEM;
+	size_t max = ex_h1_write_size(head);
+	char *room = ex_buf_reserve(&c->server.out, max);
+	ssize_t n = room ? ex_h1_write_request(head, false, c->x.upgrade, room, max) : -ENOMEM;
 
 	if (n < 0)
 		return (int)n;
@@ -159,7 +177,7 @@ static void begin_exchange(struct ex_conn *c, const struct ex_h1_head *head)
 	c->x.http10 = head->minor == 0;
 	ex_conn_set_timeout(c, REQUEST_MS);
 	if (c->server.fd < 0 && !c->dialling) {
-		struct ex_pool_key key = pool_key(c);
+		struct ex_pool_key key = ex_conn_pool_key(c);
 
 		c->x.reused = may_repeat(head) && ex_pool_take(c->px->pool, &key, &c->server);
 		if (!c->x.reused)
@@ -273,6 +291,7 @@ static bool pass_request(struct ex_conn *c)
 static int on_response_head(struct ex_conn *c)
 {
 	struct ex_h1_head head = *ex_h1_head(c->x.res);
+	size_t max;
 	char *room;
 	ssize_t n;
 
@@ -288,9 +307,9 @@ static int on_response_head(struct ex_conn *c)
 		c->x.close |= c->x.server_close || head.framing == EX_H1_UNTIL_CLOSE;
 		c->x.res_chunked = head.framing == EX_H1_CHUNKED;
 	}
-	room = ex_buf_reserve(&c->client.out, EX_H1_WRITE_MAX);
-	n = room ? ex_h1_write_response(&head, c->x.close && !c->x.interim, room, EX_H1_WRITE_MAX)
-		 : -ENOMEM;
+	max = ex_h1_write_size(&head);
+	room = ex_buf_reserve(&c->client.out, max);
+	n = room ? ex_h1_write_response(&head, c->x.close && !c->x.interim, room, max) : -ENOMEM;
 	if (n < 0)
 		return (int)n;
 	ex_buf_commit(&c->client.out, (size_t)n);
@@ -356,7 +375,8 @@ static int take_response_event(struct ex_conn *c, enum ex_h1_event ev)
 	case EX_H1_END:
 		c->x.res_done = !c->x.interim;
 		c->x.interim = false;
-		return c->x.res_done ? put_end(&c->client.out, c->x.res_chunked) : 0;
+		return c->x.res_done ? put_response_end(&c->client.out, c->x.res, c->x.res_chunked)
+				     : 0;
 	case EX_H1_MORE:
 	case EX_H1_BAD:
 	case EX_H1_UPGRADED:

@@ -73,25 +73,6 @@ static struct idle *find_free(struct ex_pool *p)
 	return NULL;
 }
 
-/* Moves socket and TLS; the socket is watched by its new side. */
-static int move(struct ex_loop *loop, struct ex_side *from, struct ex_side *to)
-{
-	void (*fn)(struct ex_watch *, uint32_t) = from->watch.fn;
-	struct ex_tls_session *tls = from->tls;
-	int fd = from->fd, r;
-
-	ex_watch_stop(loop, &from->watch);
-	ex_buf_done(&from->in);
-	ex_buf_done(&from->out);
-	ex_side_init(from, fn);
-	r = ex_side_open(to, loop, fd); /* closes it on failure */
-	if (r < 0)
-		ex_tls_session_free(tls);
-	else
-		to->tls = tls;
-	return r;
-}
-
 void ex_pool_put(struct ex_pool *p, const struct ex_pool_key *key, struct ex_side *s)
 {
 	struct idle *i = find_free(p);
@@ -105,7 +86,7 @@ void ex_pool_put(struct ex_pool *p, const struct ex_pool_key *key, struct ex_sid
 	i->name_len = key->name.len;
 	if (key->name.len)
 		memcpy(i->name, key->name.ptr, key->name.len);
-	if (move(p->loop, s, &i->side) < 0)
+	if (ex_side_move(p->loop, s, &i->side) < 0)
 		return;
 	i->used = true;
 	ex_side_update(&i->side, p->loop);
@@ -137,7 +118,7 @@ bool ex_pool_take(struct ex_pool *p, const struct ex_pool_key *key, struct ex_si
 			ex_side_close(&idle->side, p->loop);
 			continue;
 		}
-		if (move(p->loop, &idle->side, s) == 0)
+		if (ex_side_move(p->loop, &idle->side, s) == 0)
 			return true;
 	}
 	return false;

@@ -52,6 +52,24 @@ void ex_side_close(struct ex_side *s, struct ex_loop *loop)
 	ex_side_init(s, fn);
 }
 
+int ex_side_move(struct ex_loop *loop, struct ex_side *from, struct ex_side *to)
+{
+	void (*fn)(struct ex_watch *, uint32_t) = from->watch.fn;
+	struct ex_tls_session *tls = from->tls;
+	int fd = from->fd, r;
+
+	ex_watch_stop(loop, &from->watch);
+	ex_buf_done(&from->in);
+	ex_buf_done(&from->out);
+	ex_side_init(from, fn);
+	r = ex_side_open(to, loop, fd); /* closes it on failure */
+	if (r < 0)
+		ex_tls_session_free(tls);
+	else
+		to->tls = tls;
+	return r;
+}
+
 static ssize_t read_some(struct ex_side *s, char *to, size_t cap)
 {
 	ssize_t n;

@@ -42,6 +42,12 @@ EX_MUST_CHECK int ex_side_open(struct ex_side *s, struct ex_loop *loop, int fd);
 int ex_side_connected(struct ex_side *s);
 void ex_side_close(struct ex_side *s, struct ex_loop *loop);
 
+/*
+ * Socket and TLS of from, which becomes a fresh side, are to's. What was read or is to be written
+ * is lost. 0 or negative errno (they are closed).
+ */
+EX_MUST_CHECK int ex_side_move(struct ex_loop *loop, struct ex_side *from, struct ex_side *to);
+
 /* Reads what there is, up to the bound. 1 = something happened, 0 = nothing, negative errno. */
 int ex_side_fill(struct ex_side *s);
 

@@ -10,7 +10,8 @@
 #include "agent/proxy/recognise.h"
 #include "agent/tls/session.h"
 
-#define SNIFF_MS 10000 /* for the whole ClientHello, or the first bytes of whatever it is */
+#define PREFACE_LEN 24
+#define SNIFF_MS    10000 /* for the whole ClientHello, or the first bytes of whatever it is */
 
 /* ---- saying no ---- */
 
@@ -64,41 +65,20 @@ static void start_stream(struct ex_conn *c, enum ex_audit_app app, const struct 
 
 /* ---- interception: a leaf for the name, then TLS with the client ---- */
 
-static void start_handshake(struct ex_conn *c, bool h2)
+/* HTTP/2 is offered to a client that knows it, whatever its server speaks: see http2_relay.h. */
+static void start_tls(struct ex_conn *c)
 {
 	struct ex_span name = { c->hello.sni, c->hello.sni_len };
 	int r = ex_tls_accept(c->px->tls, c->client.fd, name, ex_buf_ptr(&c->client.in),
-			      ex_buf_len(&c->client.in), h2, &c->client.tls);
+			      ex_buf_len(&c->client.in), c->hello.offers_h2, &c->client.tls);
 
 	if (r < 0) {
 		deny_tls_reason(c, EX_R_INTERNAL, strerror(-r));
 		return;
 	}
 	ex_buf_consume(&c->client.in, ex_buf_len(&c->client.in));
-	c->client.handshaking = true;
+	c->tls = c->client.handshaking = true;
 	ex_conn_set_state(c, EX_CONN_HANDSHAKE);
-}
-
-/*
- * A leaf is there. HTTP/2 is offered to the client only when the server speaks it, so that no
- * request has to be translated; for that the server is asked first. Nothing of the client's goes
- * there: the name and the address are allowed, the requests are judged when they come.
- */
-static void start_tls(struct ex_conn *c)
-{
-	c->tls = true;
-	if (!c->hello.offers_h2) {
-		start_handshake(c, false);
-		return;
-	}
-	ex_conn_set_state(c, EX_CONN_ALPN);
-	if (ex_conn_dial(c) < 0)
-		ex_conn_alpn_known(c);
-}
-
-void ex_conn_alpn_known(struct ex_conn *c)
-{
-	start_handshake(c, ex_side_ready(&c->server) && ex_tls_is_h2(c->server.tls));
 }
 
 static void on_minted(void *arg, const union ex_ipc_message *answer, int fd)
@@ -175,6 +155,16 @@ static void judge_other(struct ex_conn *c)
 	deny_stream(c, EX_AUDIT_L4, &d, NULL);
 }
 
+/* HTTP/2 by prior knowledge: the client's first bytes, or as many of them as there are. */
+static bool has_preface(const struct ex_conn *c)
+{
+	static const struct ex_span preface = { "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", PREFACE_LEN };
+	size_t len = ex_buf_len(&c->client.in);
+
+	return memcmp(ex_buf_ptr(&c->client.in), preface.ptr,
+		      len < preface.len ? len : preface.len) == 0;
+}
+
 static void judge_http(struct ex_conn *c)
 {
 	static const struct ex_span none = { 0 };
@@ -182,8 +172,8 @@ static void judge_http(struct ex_conn *c)
 
 	if (d.verdict == EX_V_ALLOW)
 		start_stream(c, EX_AUDIT_L4, &d);
-	else if (ex_conn_http_begin(c) < 0) /* a denial is told request by request */
-		ex_conn_reset(c);
+	else if ((has_preface(c) ? ex_conn_h2_begin(c) : ex_conn_http_begin(c)) < 0)
+		ex_conn_reset(c); /* else a denial is told request by request */
 }
 
 /* ---- recognising ---- */
@@ -215,6 +205,8 @@ static enum ex_recognised sniff(struct ex_conn *c)
 
 	if (what == EX_IS_BAD_TLS)
 		c->hello.reason = EX_R_TLS_MALFORMED;
+	if (what == EX_IS_HTTP && ex_buf_len(&c->client.in) < PREFACE_LEN && has_preface(c))
+		return EX_IS_UNDECIDED;
 	return what == EX_IS_TLS ? read_hello(c) : what;
 }
 

@@ -80,7 +80,7 @@ void ex_conn_refuse(struct ex_conn *c, const struct ex_decision *d, const char *
 	ex_conn_linger(c);
 }
 
-static enum ex_reason dial_reason(int err)
+enum ex_reason ex_conn_dial_reason(int err)
 {
 	if (err == -EKEYREJECTED)
 		return EX_R_UPSTREAM_TLS;
@@ -90,9 +90,9 @@ static enum ex_reason dial_reason(int err)
 	return err == -ETIMEDOUT ? EX_R_TIMEOUT : EX_R_UPSTREAM_UNREACHABLE;
 }
 
-static void dial_broke(struct ex_conn *c, int err)
+void ex_conn_dial_failed(struct ex_conn *c, int err)
 {
-	struct ex_decision d = { .verdict = EX_V_DENY, .reason = dial_reason(err) };
+	struct ex_decision d = { .verdict = EX_V_DENY, .reason = ex_conn_dial_reason(err) };
 	char why[96] = "";
 
 	if (c->server.handshaking && err != -ETIMEDOUT) {
@@ -106,17 +106,12 @@ static void dial_broke(struct ex_conn *c, int err)
 		ex_conn_refuse(c, &d, why);
 		return;
 	}
-	ex_conn_audit(c, EX_AUDIT_L4, &d, NULL, 0, why);
-	ex_conn_reset(c);
-}
-
-void ex_conn_dial_failed(struct ex_conn *c, int err)
-{
-	if (c->state == EX_CONN_ALPN) {
-		/* The first request will try again, and can be told why it failed. */
+	if (err != -EACCES && c->state == EX_CONN_H2) {
 		ex_conn_hang_up(c);
-		ex_conn_alpn_known(c);
+		ex_h2_relay_origin_failed(c->h2, d.reason, why);
+		ex_conn_set_timeout(c, EX_CONN_HEAD_MS);
 		return;
 	}
-	dial_broke(c, err);
+	ex_conn_audit(c, EX_AUDIT_L4, &d, NULL, 0, why);
+	ex_conn_reset(c);
 }

@@ -38,10 +38,34 @@ refuse "dot segments are refused (7)" \
 	agent curl -sS -f -m 10 --http2 --path-as-is -o /dev/null -d "$ASK" "$CHAT/../../models"
 audited "with their reason" "$(reason http-malformed)"
 
-# 26: the preface without TLS, and by upgrade
-out=$(agent curl -sS -m 10 --http2-prior-knowledge -w "$VERSION" -d "$ASK" http://$GATEWAY4:8080/v1/chat/completions 2>&1)
-hasnt "prior knowledge without TLS is refused (26)" "$out" '^2 200'
+# 26: without TLS, by prior knowledge: each stream is judged, and the server spoken to likewise
+cat >"$WORLD/conf/h2c.conf" <<-END
+	pid $WORLD/pid/h2c.pid; daemon off; worker_processes 1; user root; error_log $WORLD/log/h2c.error warn;
+	events { worker_connections 256; }
+	http {
+	log_format seen 'h2c "\$request" \$status';
+	access_log $WORLD/log/h2c.seen seen;
+	client_body_temp_path $WORLD/tmp/h2c; proxy_temp_path $WORLD/tmp/h2c;
+	fastcgi_temp_path $WORLD/tmp/h2c; uwsgi_temp_path $WORLD/tmp/h2c; scgi_temp_path $WORLD/tmp/h2c;
+	server { listen 203.0.113.81:8080 http2; location / { return 200 "h2c\n"; } }
+	}
+END
+world_daemon h2c nginx -c "$WORLD/conf/h2c.conf"
+world_wait 10 nc -z 203.0.113.81 8080
+PLAIN=http://203.0.113.81:8080
+out=$(confined smuggling curl -sS -m 10 --http2-prior-knowledge -w "$VERSION" $PLAIN/case/x 2>&1)
+has "prior knowledge without TLS: an allowed request (26)" "$out" '^2 200'
+seen "arrives as HTTP/2" '^h2c "GET /case/x HTTP/2.0" 200'
+out=$(confined smuggling curl -sS -m 10 --http2-prior-knowledge -w "$VERSION" $PLAIN/other 2>&1)
+has "a denied one does not" "$out" '^2 403'
+unseen "and is not heard of" '/other'
+out=$(confined smuggling curl -sS -m 10 --http2-prior-knowledge -H 'Host: evil.example:9' -w "$VERSION" $PLAIN/case/x 2>&1)
+has "nor one for another port" "$out" '^2 421'
+out=$(confined smuggling curl -sS -m 10 --http2 -w "$VERSION" $PLAIN/case/up 2>&1)
+has "an upgrade to it is refused" "$out" '^1.1 400'
 audited "with its reason" "$(reason h2-unsupported)"
+out=$(agent curl -sS -m 10 --http2-prior-knowledge -w "$VERSION" -d "$ASK" http://$GATEWAY4:8080/v1/chat/completions 2>&1)
+has "a server that does not know it is a 502" "$out" '^2 502'
 
 out=$(agent h2load -n 200 -c 4 -m 20 -d "$BODY" $CHAT 2>&1)
 has "200 requests, 20 at a time on 4 connections" "$out" '200 succeeded, 0 failed'

@@ -80,6 +80,7 @@ static void event(struct ex_h2_relay *r, enum ex_h2_side side, uint8_t which)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	const struct ex_h2_relay_config config = {
+		.origin = EX_H2_ORIGIN_H2,
 		.tls = true,
 		.sni = EX_SPAN("api.test"),
 		.port = 443,

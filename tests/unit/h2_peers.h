@@ -282,6 +282,7 @@ static inline void pump(void)
 static int world_open(void **state)
 {
 	const struct ex_h2_relay_config config = {
+		.origin = EX_H2_ORIGIN_H2,
 		.tls = true,
 		.sni = EX_SPAN("api.test"),
 		.port = 443,

@@ -128,7 +128,7 @@ static void test_responses_are_written_from_what_was_parsed(void **state)
 			"HTTP/1.1 200 OK\r\nServer: x\r\nTransfer-Encoding: chunked\r\n"
 			"Connection: Keep-Alive\r\nTrailer: Y\r\nX: \xc3\xa4\r\n\r\n"
 			"3;ext=1\r\nabc\r\n0\r\n\r\nHTTP/1.0 204\r\nContent-Length: 7\r\n\r\n",
-			"HTTP/1.1 200 OK\r\nServer: x\r\nX: \xc3\xa4\r\n"
+			"HTTP/1.1 200 OK\r\nServer: x\r\nTrailer: Y\r\nX: \xc3\xa4\r\n"
 			"Transfer-Encoding: chunked\r\nConnection: keep-alive\r\n\r\n"
 			"3\r\nabc\r\n0\r\n\r\nHTTP/1.1 204 \r\nConnection: close\r\n\r\n");
 	assert_rewrites(false, "HTTP/1.1 304 Not Modified\r\nContent-Length: 7\r\n\r\n",

@@ -9,5 +9,5 @@ export function point(good, what, ...detail) {
 	if (!good) for (const d of detail) console.log("#", typeof d === "string" ? d : JSON.stringify(d));
 }
 export const plan = () => console.log(`1..${n}`);
-export const require = createRequire(process.env.EXEAT_NPM + "/package.json");
+export const require = createRequire((process.env.EXEAT_NPM || "/nowhere") + "/package.json");
 setTimeout(() => process.exit(1), 60000).unref();

@@ -1,0 +1,576 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+
+#include "agent/http/chars.h"
+#include "agent/http/fields.h"
+#include "agent/http/http2_relay_priv.h"
+#include "agent/http/method.h"
+#include "agent/tls/websocket.h"
+
+#define QUEUE_MAX (64 * 1024) /* of a response, written to the workload's end and not yet sent */
+
+struct ex_h2_leg {
+	struct ex_h2_exchange *x; /* NULL: over */
+	struct ex_h2_leg *next;   /* while nobody carries it */
+	enum ex_h2_leg_state state;
+	struct ex_h1 *res;
+	struct ex_buf out;   /* to the server */
+	struct ex_buf again; /* the whole request, when it may be sent twice */
+	struct ex_buf early; /* for a WebSocket that is not open yet: until then it would be HTTP */
+	size_t owed;         /* body bytes in out that are not consumed yet */
+	size_t queued;       /* response bytes the workload has not been sent yet */
+	uint64_t left;       /* of a request body of known length */
+	char key[EX_WS_KEY_LEN + 1]; /* of a WebSocket */
+	bool chunked, websocket;
+	bool tunnel;   /* the WebSocket is open: bytes both ways */
+	bool close;    /* no request after this one */
+	bool finished; /* the server is told that no more comes */
+	bool req_done, to_head, reused, answered, interim;
+};
+
+enum ex_h2_leg_state ex_h2_leg_state(const struct ex_h2_leg *leg)
+{
+	return leg->state;
+}
+
+bool ex_h2_leg_is_websocket(const struct ex_h2_leg *leg)
+{
+	return leg->websocket;
+}
+
+bool ex_h2_leg_may_reuse(const struct ex_h2_leg *leg)
+{
+	return ex_buf_len(&leg->again) > 0;
+}
+
+void ex_h2_leg_reuses(struct ex_h2_leg *leg)
+{
+	leg->reused = true;
+}
+
+bool ex_h2_leg_is_finished(const struct ex_h2_leg *leg)
+{
+	return leg->finished && leg->tunnel;
+}
+
+/* ---- the request ---- */
+
+/* Room for the values of h, with two bytes more for each. */
+static char *value_room(const struct ex_h1_head *h)
+{
+	size_t n = 1;
+
+	for (size_t i = 0; i < h->n_headers; i++)
+		n += h->headers[i].value.len + 2;
+	return malloc(n);
+}
+
+/*
+ * HTTP/2 may cut Cookie into pieces, HTTP/1.1 has one field (RFC 9113 8.2.3). fields has room for
+ * all of head; text see value_room().
+ */
+static void join_cookies(struct ex_h1_head *h, struct ex_header *fields, char *text)
+{
+	struct ex_header *cookie = NULL;
+	size_t n = 0, len = 0;
+
+	for (size_t i = 0; i < h->n_headers; i++) {
+		const struct ex_header *f = &h->headers[i];
+
+		if (!ex_span_is(f->name, "cookie")) {
+			fields[n++] = *f;
+			continue;
+		}
+		if (cookie) {
+			memcpy(text + len, "; ", 2);
+			len += 2;
+		} else {
+			cookie = &fields[n++];
+			*cookie = *f;
+		}
+		if (f->value.len)
+			memcpy(text + len, f->value.ptr, f->value.len);
+		len += f->value.len;
+	}
+	if (cookie)
+		cookie->value = (struct ex_span){ text, len };
+	h->headers = fields;
+	h->n_headers = n;
+}
+
+/* Those that the handshake of HTTP/1.1 sets by itself are not the client's to say. */
+static void add_websocket_key(struct ex_h1_head *h, struct ex_header *fields, const char *key)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < h->n_headers; i++)
+		if (!ex_field_is(fields[i].name, "sec-websocket-key") &&
+		    !ex_field_is(fields[i].name, "sec-websocket-accept"))
+			fields[n++] = fields[i];
+	fields[n++] = (struct ex_header){ EX_SPAN("sec-websocket-key"), ex_span_str(key) };
+	h->n_headers = n;
+}
+
+static int write_head(struct ex_h2_leg *leg, struct ex_h1_head *h)
+{
+	size_t max = ex_h1_write_size(h);
+	char *room = ex_buf_reserve(&leg->out, max);
+	ssize_t n = room ? ex_h1_write_request(h, false, leg->websocket, room, max) : -ENOMEM;
+
+	if (n < 0)
+		return (int)n;
+	ex_buf_commit(&leg->out, (size_t)n);
+	return 0;
+}
+
+/* One that may be sent twice as well as once (RFC 9110 9.2.1), and has no body to keep for that. */
+static bool may_repeat(const struct ex_h1_head *h)
+{
+	return h->framing == EX_H1_NO_BODY && !h->upgrade.len &&
+	       (ex_span_eq(h->method, EX_SPAN("GET")) || ex_span_eq(h->method, EX_SPAN("HEAD")) ||
+		ex_span_eq(h->method, EX_SPAN("OPTIONS")));
+}
+
+static int write_request(struct ex_h2_leg *leg, const struct ex_h2_head *head)
+{
+	struct ex_header fields[EX_H1_HEADERS_MAX + 1];
+	struct ex_h1_head h = head->h;
+	EX_AUTO_FREE char *text = value_room(&h);
+	int r = text ? 0 : -ENOMEM;
+
+	if (r < 0)
+		return r;
+	join_cookies(&h, fields, text);
+	if (leg->websocket) {
+		r = ex_ws_key(leg->key);
+		add_websocket_key(&h, fields, leg->key);
+	}
+	/* A method that may have a body says that it has none: some servers wait for it else. */
+	if (h.framing == EX_H1_NO_BODY && !ex_method_is_bodiless(h.method))
+		h.framing = EX_H1_LENGTH;
+	leg->chunked = h.framing == EX_H1_CHUNKED;
+	leg->left = h.framing == EX_H1_LENGTH ? h.content_length : 0;
+	leg->close = ex_h1_body_is_unexpected(&h);
+	if (r == 0)
+		r = write_head(leg, &h);
+	if (r == 0 && may_repeat(&head->h))
+		r = ex_buf_append(&leg->again, ex_buf_ptr(&leg->out), ex_buf_len(&leg->out));
+	return r;
+}
+
+static int expect_response(struct ex_h2_leg *leg)
+{
+	struct ex_h1 *res;
+	int r = ex_h1_new(false, &res);
+
+	if (r < 0)
+		return r;
+	ex_h1_free(leg->res);
+	leg->res = res;
+	ex_h1_expect_response_to(res, leg->to_head ? EX_SPAN("HEAD") : EX_SPAN("GET"));
+	if (leg->websocket)
+		ex_h1_expect_upgrade(res);
+	return 0;
+}
+
+int ex_h2_leg_new(struct ex_h2_exchange *x, const struct ex_h2_head *head)
+{
+	struct ex_h2_relay *r = x->relay;
+	struct ex_h2_leg *leg = calloc(1, sizeof(*leg));
+	int e;
+
+	if (!leg)
+		return -ENOMEM;
+	leg->websocket = head->websocket;
+	leg->req_done = head->end || head->websocket;
+	leg->to_head = ex_span_eq(head->h.method, EX_SPAN("HEAD"));
+	e = expect_response(leg);
+	if (e == 0)
+		e = write_request(leg, head);
+	if (e < 0) {
+		ex_h2_leg_destroy(leg);
+		return e;
+	}
+	leg->x = x;
+	x->leg = leg;
+	x->by_leg = true;
+	*r->last_fresh = leg;
+	r->last_fresh = &leg->next;
+	return 0;
+}
+
+struct ex_h2_leg *ex_h2_relay_next_leg(struct ex_h2_relay *r)
+{
+	struct ex_h2_leg *leg;
+
+	/* Those whose stream is over by now need no connection. */
+	while ((leg = r->fresh)) {
+		r->fresh = leg->next;
+		leg->next = NULL;
+		if (!r->fresh)
+			r->last_fresh = &r->fresh;
+		if (leg->state == EX_LEG_RUNS)
+			return leg;
+		ex_h2_leg_free(leg);
+	}
+	return NULL;
+}
+
+static int put_chunk(struct ex_h2_leg *leg, const void *bytes, size_t len)
+{
+	char size[20];
+	int r = ex_buf_append(&leg->out, size, ex_h1_chunk_head(len, size));
+
+	if (r == 0)
+		r = ex_buf_append(&leg->out, bytes, len);
+	return r == 0 ? ex_buf_append(&leg->out, "\r\n", 2) : r;
+}
+
+int ex_h2_leg_write(struct ex_h2_leg *leg, const void *bytes, size_t len)
+{
+	int r = 0;
+
+	if (len == 0)
+		return 0;
+	if (leg->websocket)
+		r = ex_buf_append(leg->tunnel ? &leg->out : &leg->early, bytes, len);
+	else if (leg->chunked)
+		r = put_chunk(leg, bytes, len);
+	else if (len <= leg->left)
+		r = ex_buf_append(&leg->out, bytes, len);
+	else
+		return -EPROTO; /* nghttp2 has counted them: cannot be */
+	if (!leg->websocket && !leg->chunked)
+		leg->left -= len;
+	leg->owed += r == 0 ? len : 0;
+	return r;
+}
+
+int ex_h2_leg_finish(struct ex_h2_leg *leg)
+{
+	if (leg->websocket) {
+		leg->finished = true;
+		return 0;
+	}
+	if (leg->left)
+		return -EPROTO;
+	if (leg->chunked && !leg->req_done) {
+		leg->req_done = true;
+		return ex_buf_append(&leg->out, "0\r\n\r\n", 5);
+	}
+	leg->req_done = true;
+	return 0;
+}
+
+bool ex_h2_leg_pull(struct ex_h2_leg *leg, struct ex_buf *out)
+{
+	struct ex_buf empty = *out;
+
+	if (!ex_buf_len(&leg->out) || leg->state != EX_LEG_RUNS)
+		return false;
+	*out = leg->out;
+	leg->out = empty;
+	if (leg->x && leg->x->down)
+		ex_h2_consume(leg->x->relay->end[EX_H2_WORKLOAD], leg->x->down, leg->owed);
+	leg->owed = 0;
+	return true;
+}
+
+/* ---- the response ---- */
+
+/* The exchange needs the leg no more. */
+static void detach(struct ex_h2_leg *leg, enum ex_h2_leg_state state)
+{
+	struct ex_h2_exchange *x = leg->x;
+
+	leg->state = state;
+	leg->x = NULL;
+	if (!x)
+		return;
+	if (x->down && leg->owed)
+		ex_h2_consume(x->relay->end[EX_H2_WORKLOAD], x->down, leg->owed);
+	leg->owed = 0;
+	x->leg = NULL;
+	ex_h2_exchange_settle(x);
+}
+
+static void fail(struct ex_h2_leg *leg, enum ex_reason reason, const char *detail)
+{
+	if (leg->x)
+		ex_h2_exchange_fail(leg->x, reason, detail);
+	detach(leg, EX_LEG_CLOSE);
+}
+
+void ex_h2_leg_failed(struct ex_h2_leg *leg, enum ex_reason reason, const char *detail)
+{
+	if (leg->state == EX_LEG_RUNS)
+		fail(leg, reason, detail);
+}
+
+/* The reused connection was over before it said a word. */
+static bool repeat(struct ex_h2_leg *leg)
+{
+	if (!leg->reused || leg->answered || expect_response(leg) < 0)
+		return false;
+	leg->reused = false;
+	ex_buf_done(&leg->out);
+	leg->out = leg->again;
+	leg->again = (struct ex_buf){ 0 };
+	leg->state = EX_LEG_REPEAT;
+	return true;
+}
+
+static void response_broke(struct ex_h2_leg *leg)
+{
+	if (!repeat(leg))
+		fail(leg, EX_R_UPSTREAM_PROTOCOL, "the server closed or did not speak HTTP/1.1");
+}
+
+void ex_h2_leg_resume(struct ex_h2_leg *leg)
+{
+	if (leg->state == EX_LEG_REPEAT)
+		leg->state = EX_LEG_RUNS;
+}
+
+/* Names in lower case (RFC 9113 8.2), the text of which is written to names. */
+static void lower_names(struct ex_header *fields, size_t n, char *names)
+{
+	for (size_t i = 0; i < n; i++) {
+		struct ex_span *name = &fields[i].name;
+
+		for (size_t k = 0; k < name->len; k++)
+			names[k] = ex_lower(name->ptr[k]);
+		name->ptr = names;
+		names += name->len;
+	}
+}
+
+static int respond(struct ex_h2_leg *leg, const struct ex_h1_head *from, bool tunnel)
+{
+	struct ex_h2_head head = { .h = *from };
+	struct ex_header fields[EX_H1_HEADERS_MAX];
+	EX_AUTO_FREE char *names = NULL;
+	size_t n = 0, text = 1;
+
+	for (size_t i = 0; i < from->n_headers; i++) {
+		struct ex_span name = from->headers[i].name;
+
+		if (!ex_field_is_hop_by_hop(name) && !ex_span_is(name, "te") &&
+		    !ex_span_is(name, "sec-websocket-accept") &&
+		    (from->length_given || !ex_span_is(name, "content-length")))
+			fields[n++] = from->headers[i];
+		text += name.len;
+	}
+	names = malloc(text);
+	if (!names)
+		return -ENOMEM;
+	lower_names(fields, n, names);
+	head.h.headers = fields;
+	head.h.n_headers = n;
+	if (tunnel)
+		head.h.status = 200;
+	head.end = !tunnel && from->status >= 200 &&
+		   (from->framing == EX_H1_NO_BODY ||
+		    (from->framing == EX_H1_LENGTH && from->content_length == 0));
+	return ex_h2_respond(leg->x->down, &head);
+}
+
+static bool field_is(const struct ex_h1_head *h, const char *name, const char *value)
+{
+	const struct ex_header *found = NULL;
+
+	for (size_t i = 0; i < h->n_headers; i++) {
+		if (!ex_span_is(h->headers[i].name, name))
+			continue;
+		if (found)
+			return false;
+		found = &h->headers[i];
+	}
+	return found && ex_span_eq(found->value, ex_span_str(value));
+}
+
+/* 200 opens the tunnel of a CONNECT, so only the 101 of a WebSocket may become one. */
+static bool opens_websocket(const struct ex_h2_leg *leg, const struct ex_h1_head *h)
+{
+	char accept[EX_WS_ACCEPT_LEN + 1];
+
+	return h->status == 101 && ex_ws_accept(leg->key, accept) == 0 &&
+	       field_is(h, "sec-websocket-accept", accept);
+}
+
+/* What was said before the server agreed: now it is no HTTP to it. */
+static int open_tunnel(struct ex_h2_leg *leg)
+{
+	int r = ex_buf_append(&leg->out, leg->early.data + leg->early.start,
+			      ex_buf_len(&leg->early));
+
+	ex_buf_done(&leg->early);
+	leg->tunnel = r == 0;
+	return r;
+}
+
+static int on_head(struct ex_h2_leg *leg)
+{
+	const struct ex_h1_head *h = ex_h1_head(leg->res);
+	bool switched = h->status == 101;
+	int r = 0;
+
+	leg->interim = h->status < 200 && !switched;
+	if (leg->websocket && (switched || h->status / 100 == 2) && !opens_websocket(leg, h))
+		return -EPROTO;
+	if (switched)
+		r = open_tunnel(leg);
+	if (r < 0)
+		return r;
+	if (!leg->interim) {
+		leg->x->res_head = true;
+		leg->close |= h->close || h->framing == EX_H1_UNTIL_CLOSE || switched;
+	}
+	return respond(leg, h, switched);
+}
+
+static int on_bytes(struct ex_h2_leg *leg, struct ex_span bytes)
+{
+	int r = ex_h2_write(leg->x->down, bytes.ptr, bytes.len);
+
+	if (r == 0)
+		leg->queued += bytes.len;
+	return r;
+}
+
+static int on_end(struct ex_h2_leg *leg)
+{
+	struct ex_h2_head trailers = { .end = true };
+	struct ex_header fields[EX_H1_HEADERS_MAX];
+	const struct ex_header *from;
+	char names[EX_H1_TRAILERS_MAX];
+	size_t n;
+	int r;
+
+	if (leg->interim) {
+		leg->interim = false;
+		return 0;
+	}
+	n = ex_h1_trailers(leg->res, &from);
+	if (n > EX_ARRAY_SIZE(fields))
+		return -EPROTO;
+	if (n)
+		memcpy(fields, from, n * sizeof(fields[0]));
+	lower_names(fields, n, names);
+	trailers.h.headers = fields;
+	trailers.h.n_headers = n;
+	r = ex_h2_finish(leg->x->down, &trailers);
+	leg->x->res_done = r == 0;
+	return r;
+}
+
+/* True while there is more to be read. */
+static bool take_event(struct ex_h2_leg *leg, enum ex_h1_event ev)
+{
+	int r = 0;
+
+	switch (ev) {
+	case EX_H1_HEAD:
+		r = on_head(leg);
+		break;
+	case EX_H1_BODY:
+		r = on_bytes(leg, ex_h1_body(leg->res));
+		break;
+	case EX_H1_END:
+		r = on_end(leg);
+		if (r < 0 || !leg->x->res_done)
+			break;
+		detach(leg, leg->close || !leg->req_done || ex_buf_len(&leg->out) ? EX_LEG_CLOSE
+										  : EX_LEG_KEEP);
+		return false;
+	case EX_H1_MORE:
+	case EX_H1_UPGRADED:
+		return false;
+	case EX_H1_BAD:
+		response_broke(leg);
+		return false;
+	}
+	if (r < 0)
+		fail(leg, EX_R_UPSTREAM_PROTOCOL, "the answer can not be sent on in HTTP/2");
+	return r == 0;
+}
+
+/* The rest of what is fed belongs to the WebSocket. */
+static size_t feed_tunnel(struct ex_h2_leg *leg, const char *bytes, size_t len)
+{
+	size_t room = QUEUE_MAX > leg->queued ? QUEUE_MAX - leg->queued : 0;
+	size_t n = len < room ? len : room;
+
+	if (n && on_bytes(leg, (struct ex_span){ bytes, n }) < 0)
+		fail(leg, EX_R_INTERNAL, "out of memory");
+	return n;
+}
+
+size_t ex_h2_leg_feed(struct ex_h2_leg *leg, const char *bytes, size_t len)
+{
+	size_t off = 0;
+	bool more = true;
+
+	while (more && leg->state == EX_LEG_RUNS && leg->x->down && !leg->tunnel &&
+	       leg->queued < QUEUE_MAX) {
+		size_t used = 0;
+		enum ex_h1_event ev = ex_h1_feed(leg->res, bytes + off, len - off, &used);
+
+		off += used;
+		leg->answered |= used > 0;
+		more = take_event(leg, ev);
+	}
+	if (leg->state == EX_LEG_RUNS && leg->tunnel)
+		off += feed_tunnel(leg, bytes + off, len - off);
+	/* A server that says more than it was asked is asked no more. */
+	if (leg->state == EX_LEG_KEEP && off < len)
+		leg->state = EX_LEG_CLOSE;
+	return off;
+}
+
+void ex_h2_leg_eof(struct ex_h2_leg *leg, bool broken)
+{
+	enum ex_h1_event ev;
+
+	if (leg->state != EX_LEG_RUNS)
+		return;
+	if (leg->tunnel) {
+		if (broken)
+			ex_h2_reset_after(leg->x->down, EX_H2_CANCEL);
+		else if (ex_h2_finish(leg->x->down, NULL) < 0)
+			ex_h2_reset(leg->x->down, EX_H2_INTERNAL_ERROR);
+		leg->x->res_done = true;
+		detach(leg, EX_LEG_CLOSE);
+		return;
+	}
+	/* Broken off is not closed: a body until the end may be cut short. */
+	ev = broken ? EX_H1_BAD : ex_h1_eof(leg->res);
+	(void)take_event(leg, ev == EX_H1_MORE ? EX_H1_BAD : ev);
+}
+
+void ex_h2_leg_drained(struct ex_h2_leg *leg, size_t n)
+{
+	leg->queued -= n < leg->queued ? n : leg->queued;
+}
+
+void ex_h2_leg_orphan(struct ex_h2_leg *leg)
+{
+	detach(leg, EX_LEG_CLOSE);
+}
+
+/* ---- the end ---- */
+
+void ex_h2_leg_destroy(struct ex_h2_leg *leg)
+{
+	ex_h1_free(leg->res);
+	ex_buf_done(&leg->out);
+	ex_buf_done(&leg->again);
+	ex_buf_done(&leg->early);
+	free(leg);
+}
+
+void ex_h2_leg_free(struct ex_h2_leg *leg)
+{
+	detach(leg, EX_LEG_CLOSE);
+	ex_h2_leg_destroy(leg);
+}

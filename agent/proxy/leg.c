@@ -1,0 +1,316 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <netinet/in.h>
+#include <sys/epoll.h>
+
+#include "agent/http/http2_leg.h"
+#include "agent/proxy/ask.h"
+#include "agent/proxy/leg.h"
+#include "agent/proxy/pool.h"
+#include "agent/tls/session.h"
+
+#define DIAL_MS 10000 /* connect and TLS handshake with the server */
+
+struct ex_leg {
+	struct ex_leg *next, **prev;
+	struct ex_conn *c;
+	struct ex_h2_leg *http;
+	struct ex_side side;
+	struct ex_timer timer; /* while dialling */
+	struct ex_defer free_later;
+	bool dialling;
+};
+
+static void leg_free(struct ex_defer *d)
+{
+	free(ex_container_of(d, struct ex_leg, free_later));
+}
+
+static void hang_up(struct ex_leg *leg)
+{
+	if (leg->dialling)
+		ex_ask_cancel(leg->c->px->ask, leg);
+	leg->dialling = false;
+	ex_timer_stop(leg->c->px->loop, &leg->timer);
+	ex_side_close(&leg->side, leg->c->px->loop);
+}
+
+static void drop(struct ex_leg *leg)
+{
+	struct ex_conn *c = leg->c;
+
+	hang_up(leg);
+	ex_h2_leg_free(leg->http);
+	*leg->prev = leg->next;
+	if (leg->next)
+		leg->next->prev = leg->prev;
+	c->n_legs--;
+	c->px->n_conns--;
+	ex_defer(c->px->loop, &leg->free_later);
+}
+
+void ex_legs_close(struct ex_conn *c)
+{
+	while (c->legs)
+		drop(c->legs);
+}
+
+/* ---- dialling ---- */
+
+static void dial_failed(struct ex_leg *leg, int err)
+{
+	char why[96];
+
+	/* The words are copied: they may live in the session, which ends here. */
+	ex_audit_set(why, sizeof(why),
+		     ex_span_str(leg->side.handshaking && err != -ETIMEDOUT
+					 ? ex_tls_error(leg->side.tls)
+					 : strerror(-err)));
+	ex_h2_leg_failed(leg->http,
+			 leg->side.handshaking && err != -ETIMEDOUT ? EX_R_UPSTREAM_TLS
+								    : ex_conn_dial_reason(err),
+			 why);
+	hang_up(leg);
+}
+
+static void on_dialled(void *arg, const union ex_ipc_message *answer, int fd)
+{
+	struct ex_leg *leg = arg;
+	struct ex_conn *c = leg->c;
+	int r = answer->head.type == EX_IPC_DIALLED ? answer->done.err : -EPROTO;
+
+	leg->dialling = false;
+	if (r == 0 && fd < 0)
+		r = -EPROTO;
+	if (r == 0)
+		r = ex_side_open(&leg->side, c->px->loop, fd);
+	else if (fd >= 0)
+		close(fd);
+	if (r == 0)
+		leg->side.connecting = true;
+	else
+		dial_failed(leg, r);
+	ex_conn_run(c);
+}
+
+static void dial(struct ex_leg *leg)
+{
+	const struct ex_flow *flow = &leg->c->flow;
+	union ex_ipc_message msg = { .dial = { .head.type = EX_IPC_DIAL,
+					       .dst = flow->dst,
+					       .port = flow->port,
+					       .proto = IPPROTO_TCP } };
+	int r = ex_ask_send(leg->c->px->ask, &msg, on_dialled, leg);
+
+	leg->dialling = r == 0;
+	if (r == 0)
+		r = ex_timer_start(leg->c->px->loop, &leg->timer, DIAL_MS);
+	if (r < 0)
+		dial_failed(leg, r);
+}
+
+static void on_timeout(struct ex_timer *t)
+{
+	struct ex_leg *leg = ex_container_of(t, struct ex_leg, timer);
+	struct ex_conn *c = leg->c;
+
+	dial_failed(leg, -ETIMEDOUT);
+	ex_conn_run(c);
+}
+
+static int connected(struct ex_leg *leg)
+{
+	struct ex_conn *c = leg->c;
+	struct ex_span name = { c->hello.sni, c->hello.sni_len };
+	int r = ex_side_connected(&leg->side);
+
+	if (r < 0)
+		return r;
+	if (!c->tls) {
+		ex_timer_stop(c->px->loop, &leg->timer);
+		return 0;
+	}
+	r = ex_tls_connect(c->px->tls, leg->side.fd, name, false, &leg->side.tls);
+	leg->side.handshaking = r == 0;
+	return r;
+}
+
+static void on_event(struct ex_watch *w, uint32_t events)
+{
+	struct ex_leg *leg = ex_container_of(w, struct ex_leg, side.watch);
+	struct ex_conn *c = leg->c;
+	int r = leg->side.connecting ? connected(leg) : 0;
+
+	if (r < 0) {
+		dial_failed(leg, r);
+		events = 0;
+	}
+	if (events & (EPOLLHUP | EPOLLERR))
+		leg->side.hup = true;
+	leg->side.broken |= (events & EPOLLERR) != 0;
+	leg->side.readable |= (events & EPOLLIN) != 0;
+	ex_conn_run(c);
+}
+
+/* ---- opening ---- */
+
+/* The connection by which it was found out what the server speaks has carried nothing yet. */
+static bool take_first(struct ex_leg *leg)
+{
+	struct ex_conn *c = leg->c;
+
+	return c->origin_h1 && ex_side_ready(&c->server) && ex_side_is_idle(&c->server) &&
+	       ex_side_move(c->px->loop, &c->server, &leg->side) == 0;
+}
+
+static bool take_idle(struct ex_leg *leg)
+{
+	struct ex_pool_key key = ex_conn_pool_key(leg->c);
+
+	if (!ex_h2_leg_may_reuse(leg->http) || !ex_pool_take(leg->c->px->pool, &key, &leg->side))
+		return false;
+	ex_h2_leg_reuses(leg->http);
+	return true;
+}
+
+static void open_leg(struct ex_conn *c, struct ex_h2_leg *http)
+{
+	struct ex_leg *leg = calloc(1, sizeof(*leg));
+
+	if (!leg) {
+		ex_h2_leg_failed(http, EX_R_INTERNAL, "out of memory");
+		ex_h2_leg_free(http);
+		return;
+	}
+	leg->c = c;
+	leg->http = http;
+	leg->timer.fn = on_timeout;
+	leg->free_later.fn = leg_free;
+	ex_side_init(&leg->side, on_event);
+	leg->next = c->legs;
+	leg->prev = &c->legs;
+	if (leg->next)
+		leg->next->prev = &leg->next;
+	c->legs = leg;
+	c->n_legs++;
+	c->px->n_conns++; /* one descriptor more, as a connection takes two */
+	if (!take_first(leg) && !take_idle(leg))
+		dial(leg);
+}
+
+static bool open_legs(struct ex_conn *c)
+{
+	struct ex_h2_leg *http;
+	bool moved = false;
+
+	while (c->n_legs < EX_LEGS_MAX && (http = ex_h2_relay_next_leg(c->h2))) {
+		moved = true;
+		if (c->px->n_conns < c->px->max_conns) {
+			open_leg(c, http);
+			continue;
+		}
+		ex_h2_leg_failed(http, EX_R_LIMIT, "too many requests under way");
+		ex_h2_leg_free(http);
+	}
+	return moved;
+}
+
+/* ---- running ---- */
+
+static void keep(struct ex_leg *leg)
+{
+	struct ex_pool_key key = ex_conn_pool_key(leg->c);
+
+	if (ex_side_ready(&leg->side) && ex_side_is_idle(&leg->side) && !ex_buf_len(&leg->side.out))
+		ex_pool_put(leg->c->px->pool, &key, &leg->side);
+	drop(leg);
+}
+
+/* Goes on with the request, or ends the leg. True when something changed. */
+static bool settle(struct ex_leg *leg)
+{
+	switch (ex_h2_leg_state(leg->http)) {
+	case EX_LEG_RUNS:
+		return false;
+	case EX_LEG_REPEAT:
+		hang_up(leg);
+		ex_h2_leg_resume(leg->http);
+		dial(leg);
+		return true;
+	case EX_LEG_KEEP:
+		keep(leg);
+		return true;
+	case EX_LEG_CLOSE:
+		break;
+	}
+	drop(leg);
+	return true;
+}
+
+static bool read_side(struct ex_leg *leg)
+{
+	struct ex_side *s = &leg->side;
+	int r = ex_side_fill(s);
+	size_t n;
+
+	if (r < 0)
+		s->eof = s->hup = s->broken = true;
+	if (!ex_side_ready(s))
+		return false;
+	n = ex_h2_leg_feed(leg->http, ex_buf_ptr(&s->in), ex_buf_len(&s->in));
+	ex_buf_consume(&s->in, n);
+	if (s->eof && !ex_buf_len(&s->in))
+		ex_h2_leg_eof(leg->http, s->broken);
+	return r != 0 || n > 0;
+}
+
+static bool write_side(struct ex_leg *leg)
+{
+	struct ex_side *s = &leg->side;
+	bool moved = false;
+	int r;
+
+	if (!ex_buf_len(&s->out))
+		moved = ex_h2_leg_pull(leg->http, &s->out);
+	r = ex_side_flush(s);
+	/* The server may have answered before it stopped reading. */
+	if (r < 0)
+		ex_buf_consume(&s->out, ex_buf_len(&s->out));
+	if (ex_h2_leg_is_finished(leg->http) && ex_side_ready(s) && !ex_buf_len(&s->out))
+		ex_side_finish(s);
+	return moved || r != 0;
+}
+
+static bool run_leg(struct ex_leg *leg)
+{
+	bool moved = false;
+	int r = leg->side.handshaking ? ex_side_handshake(&leg->side) : 0;
+
+	if (r == 1)
+		ex_timer_stop(leg->c->px->loop, &leg->timer);
+	if (r < 0)
+		dial_failed(leg, r);
+	if (ex_side_ready(&leg->side)) {
+		moved = write_side(leg);
+		moved |= read_side(leg);
+	}
+	return settle(leg) || moved;
+}
+
+bool ex_legs_run(struct ex_conn *c)
+{
+	bool moved = open_legs(c);
+	struct ex_leg *next;
+
+	for (struct ex_leg *leg = c->legs; leg; leg = next) {
+		next = leg->next;
+		moved |= run_leg(leg);
+	}
+	return moved;
+}
+
+void ex_legs_update(struct ex_conn *c)
+{
+	for (struct ex_leg *leg = c->legs; leg; leg = leg->next)
+		ex_side_update(&leg->side, c->px->loop);
+}
