@@ -22,16 +22,16 @@
 #include "agent/core/log.h"
 #include "agent/core/rtnl.h"
 #include "agent/node/agent.h"
+#include "agent/node/authority.h"
 #include "agent/node/gates.h"
 #include "agent/node/netns.h"
 #include "agent/node/notify.h"
 #include "agent/node/ops.h"
 #include "agent/node/round.h"
-#include "agent/node/state_file.h"
 #include "agent/node/wiring.h"
 #include "agent/run/trust.h"
 
-#define CA_DAYS 365
+#define OBSERVED 2048 /* events that somebody who comes later can still see; 3 KiB each */
 
 static int fail(const char *what, int r)
 {
@@ -237,23 +237,21 @@ static int find_resolvers(struct ex_node *node)
 	return 0;
 }
 
-static int open_audit(struct ex_node *node)
+static int open_records(struct ex_node *node)
 {
 	const struct ex_audit_file_options o = { .path = node->config.audit_file,
 						 .key_file = node->config.audit_key };
+	char name[HOST_NAME_MAX + 1] = "";
+	int r = 0;
 
-	return o.path ? ex_audit_file_open(&o, &node->audit) : 0;
-}
-
-/* Its certificate is for workloads to trust: STATEDIR/ca.pem. */
-static int make_ca(struct ex_node *node)
-{
-	EX_AUTO_CLOSE int dir = open(node->config.state_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	int r = ex_ca_new(CA_DAYS, &node->ca);
-
-	if (r < 0 || dir < 0)
-		return r < 0 ? r : -errno;
-	return ex_state_file_write(dir, "ca.pem", ex_ca_pem(node->ca));
+	if (o.path)
+		r = ex_audit_file_open(&o, &node->audit);
+	if (r < 0)
+		return r;
+	if (node->audit)
+		ex_audit_file_watch(node->audit, node->loop);
+	(void)gethostname(name, sizeof(name) - 1);
+	return ex_observe_new(node->loop, name, OBSERVED, &node->observe);
 }
 
 /* Endpoints in the kernel that no state file tells of are let go: nothing of theirs passes. */
@@ -305,7 +303,8 @@ static int listen_control(struct ex_node *node)
 
 	if (r < 0)
 		return fail(node->config.socket, r);
-	return ex_ops_add(node);
+	r = ex_observe_serve(node->observe, node->control);
+	return r < 0 ? r : ex_ops_add(node);
 }
 
 static int start_watching(struct ex_node *node)
@@ -334,13 +333,11 @@ static int prepare(struct ex_node *node)
 		r = find_resolvers(node);
 	if (r == 0)
 		r = ex_trust_roots(node->config.upstream_ca, &node->roots, &node->roots_len);
-	if (r == 0)
-		r = open_audit(node);
 	if (r < 0)
 		return r;
-	r = make_ca(node);
+	r = ex_authority_open(node->config.ca_dir, &node->ca);
 	if (r < 0)
-		return fail("cannot make a certificate authority", r);
+		return r;
 	node->own_net = ex_netns_own();
 	/* Before anybody is looked at: no link goes unnoticed in between. */
 	node->links_fd = ex_rtnl_watch_links();
@@ -354,6 +351,8 @@ static int start(struct ex_node *node)
 
 	if (r == 0)
 		r = ex_loop_new(&node->loop);
+	if (r == 0)
+		r = open_records(node);
 	if (r == 0)
 		r = load_gate(node);
 	if (r == 0)
@@ -379,6 +378,7 @@ static void stop(struct ex_node *node, bool forget)
 	for (e = node->registry.first; e; e = e->next)
 		ex_gates_close(node, e, forget && node->gate);
 	ex_registry_done(&node->registry);
+	ex_observe_free(node->observe);
 	ex_gate_free(node->gate);
 	ex_ca_free(node->ca);
 	if (node->audit)

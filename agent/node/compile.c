@@ -77,6 +77,7 @@ static void fill_input(const struct ex_compile_base *b, const struct ex_node_end
 		.n_texts = b->files->texts.n,
 		.endpoints = &b->peers,
 		.n_endpoints = 1,
+		.secrets_dir = b->config->secrets_dir,
 		.labels = e->labels,
 		.n_labels = e->n_labels,
 		.allow_unselected = b->config->unselected_allow && !e->confined,

@@ -28,6 +28,8 @@ struct ex_node_config {
 	const char *socket_group;
 	const char *audit_file; /* NULL = none */
 	const char *audit_key;
+	const char *ca_dir;      /* the own certificate authority */
+	const char *secrets_dir; /* what rules mean by a secret; NULL = none */
 	const char *upstream_ca;
 	const char *metrics; /* ADDR:PORT; NULL = none */
 	struct ex_resolver_server dns[EX_NODE_SERVERS_MAX];

@@ -19,7 +19,8 @@ struct node_gates {
 	struct ex_wire wire;
 	struct ex_ruleset *rs; /* in force; NULL until published */
 	struct ex_keeper *keeper;
-	struct ex_audit *audit;
+	struct ex_audit *audit; /* NULL = the node keeps no log */
+	struct ex_observe_who *who;
 	bool attached;
 };
 
@@ -60,9 +61,11 @@ static void on_record(void *arg, const struct ex_ruleset *rs, const struct ex_au
 {
 	struct node_gates *g = arg;
 
-	(void)rs;
-	if (g->audit)
+	if (g->audit) {
+		ex_audit_use(g->audit, (struct ex_ruleset *)(uintptr_t)rs);
 		ex_audit_write(g->audit, rec);
+	}
+	ex_observe_record(g->node->observe, g->who, rs, rec);
 }
 
 static const struct ex_keeper_ops keeper_ops = {
@@ -156,27 +159,29 @@ static int new_keeper(struct node_gates *g, const struct ex_compiled *c, struct 
 	return ex_keeper_new(&config, c->rs, c->bundle, ret);
 }
 
-static int open_audit(struct node_gates *g, struct ex_ruleset *rs)
+/* Whose records they are. Labels may have changed since the last time. */
+static int name_records(struct node_gates *g, struct ex_ruleset *rs)
 {
-	char name[320];
+	const struct ex_node_endpoint *e = g->endpoint;
+	const struct ex_observe_endpoint who = { e->name, e->ns, e->labels, e->n_labels, e->id };
+	struct ex_observe_who *fresh;
+	char name[EX_AUDIT_RUN_MAX];
 	struct ex_audit_options o = { .fd = -1,
 				      .file = g->node->audit,
 				      .json = true,
 				      .terminal = -1,
 				      .run = name,
 				      .rs = rs };
-	struct ex_audit *audit;
-	int r;
+	int r = ex_observe_who_new(&who, &fresh);
 
-	if (!g->node->audit)
-		return 0;
-	snprintf(name, sizeof(name), "%s/%s", g->endpoint->ns, g->endpoint->name);
-	r = ex_audit_new(&o, &audit);
 	if (r < 0)
 		return r;
-	ex_audit_free(g->audit);
-	g->audit = audit;
-	return 0;
+	ex_observe_who_unref(g->who);
+	g->who = fresh;
+	if (g->audit || !g->node->audit)
+		return 0;
+	snprintf(name, sizeof(name), "%s/%s", e->ns, e->name);
+	return ex_audit_new(&o, &g->audit);
 }
 
 /* ---- a ruleset in force ---- */
@@ -244,13 +249,13 @@ int ex_gates_apply(struct ex_node *node, struct ex_node_endpoint *e, const struc
 	if (r < 0)
 		return r;
 	g = e->gates;
-	r = put_in_force(g, c);
+	r = name_records(g, c->rs);
+	if (r == 0)
+		r = put_in_force(g, c);
 	if (r < 0)
 		return fail(err, r, "cannot put the policy in force: %s", strerror(-r));
 	ex_ruleset_unref(g->rs);
 	g->rs = ex_ruleset_ref(c->rs);
-	if (open_audit(g, c->rs) < 0)
-		ex_error("endpoint %u: no memory for its audit records", e->id);
 	if (!g->attached) {
 		r = attach(g);
 		if (r < 0)
@@ -270,6 +275,7 @@ void ex_gates_close(struct ex_node *node, struct ex_node_endpoint *e, bool forge
 	if (g) {
 		ex_keeper_free(g->keeper);
 		ex_audit_free(g->audit);
+		ex_observe_who_unref(g->who);
 		ex_wiring_undo(&g->wire);
 		ex_ruleset_unref(g->rs);
 		free(g);
@@ -279,10 +285,35 @@ void ex_gates_close(struct ex_node *node, struct ex_node_endpoint *e, bool forge
 		ex_gate_forget(node->gate, e->link.ifindex);
 }
 
+/* Without a proxy there is no keeper to tell of denials. */
+static void record_denial(struct node_gates *g, const struct ex_event *ev)
+{
+	const struct ex_audit_record rec = { .app = EX_AUDIT_L4,
+					     .gate = EX_AUDIT_KERNEL,
+					     .verdict = ev->verdict,
+					     .proto = ev->proto,
+					     .reason = ev->reason,
+					     .rule = ev->rule,
+					     .count = 1 + ev->suppressed,
+					     .src = ev->src,
+					     .dst = ev->dst,
+					     .sport = ntohs(ev->sport),
+					     .dport = ntohs(ev->dport) };
+
+	on_record(g, g->rs, &rec);
+}
+
 void ex_gates_take_event(struct ex_node_endpoint *e, const struct ex_event *ev)
 {
-	if (e->gates && e->gates->keeper)
-		ex_keeper_take_event(e->gates->keeper, ev);
+	struct node_gates *g = e->gates;
+
+	if (!g || !g->rs)
+		return;
+	if (g->keeper)
+		ex_keeper_take_event(g->keeper, ev);
+	else if (ev->type == EX_EV_DENY)
+		record_denial(g, ev);
+	ex_observe_event(g->node->observe, g->who, g->rs, ev);
 }
 
 void ex_gates_write(const struct ex_node_endpoint *e, struct ex_json *j)

@@ -14,6 +14,7 @@
 #include "agent/node/policy_files.h"
 #include "agent/node/policy_watch.h"
 #include "agent/node/registry.h"
+#include "agent/observe/observe.h"
 #include "agent/tls/ca.h"
 
 #define EX_NODE_ERROR_TEXT 1024
@@ -39,7 +40,8 @@ struct ex_node {
 	struct ex_ca *ca;
 	char *roots;
 	size_t roots_len;
-	struct ex_audit_file *audit;
+	struct ex_audit_file *audit; /* NULL = none is kept */
+	struct ex_observe *observe;
 	int lock;     /* of the state directory: one agent at a time */
 	int own_net;  /* this network namespace */
 	int links_fd; /* tells of links that go */

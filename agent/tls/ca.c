@@ -10,18 +10,12 @@
 #include <openssl/rand.h>
 #include <openssl/x509v3.h>
 
+#include "agent/tls/ca_priv.h"
 #include "agent/tls/name.h"
 
 #define BACKDATE     (60 * 60) /* clocks differ */
 #define LEAF_SECONDS (24 * 60 * 60)
 #define DAYS_MAX     3650
-
-struct ex_ca {
-	EVP_PKEY *key;
-	X509 *cert;
-	char *pem; /* of cert */
-	size_t pem_len;
-};
 
 /* 128 random bits; the top one set, so that every serial has the same length and none is zero. */
 static bool serial_set(X509 *cert)
@@ -88,8 +82,8 @@ static bool ca_build(struct ex_ca *ca, int days)
 
 	if (RAND_bytes((unsigned char *)&suffix, sizeof(suffix)) != 1)
 		return false;
-	/* The suffix tells the CAs of two runs apart, also for stores that go by name. */
-	snprintf(cn, sizeof(cn), "exeat run CA %08x", suffix);
+	/* The suffix tells two CAs apart, also for stores that go by name. */
+	snprintf(cn, sizeof(cn), "exeat CA %08x", suffix);
 	return X509_set_version(ca->cert, X509_VERSION_3) && serial_set(ca->cert) &&
 	       validity_set(ca->cert, now - BACKDATE, now + (time_t)days * 24 * 60 * 60) &&
 	       subject_add(ca->cert, "O", "exeat") && subject_add(ca->cert, "CN", cn) &&
@@ -103,7 +97,7 @@ static bool ca_build(struct ex_ca *ca, int days)
 	       X509_sign(ca->cert, ca->key, EVP_sha256()) > 0;
 }
 
-static int ca_write_pem(struct ex_ca *ca)
+int ca_write_pem(struct ex_ca *ca)
 {
 	BIO *bio = BIO_new(BIO_s_mem());
 	char *data;

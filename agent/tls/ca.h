@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The local certificate authority. Lives in the privileged parent; the key never leaves it. The
- * proxy has one leaf key of its own and asks for a certificate per name.
+ * The local certificate authority. Lives in the privileged parent; the key never leaves it but for
+ * a file of root's. The proxy has one leaf key of its own and asks for a certificate per name.
  */
 #ifndef EXEAT_AGENT_TLS_CA_H
 #define EXEAT_AGENT_TLS_CA_H
@@ -13,6 +13,17 @@ struct ex_ca;
 /* A fresh ECDSA P-256 CA, valid from an hour ago for `days`, name-constrained to nothing. */
 EX_MUST_CHECK int ex_ca_new(int days, struct ex_ca **ret);
 void ex_ca_free(struct ex_ca *ca); /* wipes the key */
+
+/*
+ * One that was made before. -EINVAL: not a key and a certificate of it that may sign others and has
+ * not expired.
+ */
+EX_MUST_CHECK int ex_ca_load(struct ex_span key, struct ex_span cert, struct ex_ca **ret);
+
+/* Its key in PEM, to be kept where only root reads; the caller wipes it. Length or negative errno.
+ */
+#define EX_CA_KEY_MAX 8192
+EX_MUST_CHECK int ex_ca_key_pem(const struct ex_ca *ca, char buf[static EX_CA_KEY_MAX]);
 
 /* The CA certificate in PEM, owned by ca. */
 struct ex_span ex_ca_pem(const struct ex_ca *ca);
