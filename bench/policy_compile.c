@@ -57,6 +57,35 @@ static void make_world(FILE *f, unsigned n)
 			1 + i % 60000);
 }
 
+static void make_patterns(FILE *f, unsigned n)
+{
+	head(f);
+	fputs("  - toFQDNs:\n", f);
+	for (unsigned i = 0; i < n; i++)
+		fprintf(f, "    - matchPattern: '*.host-%u.example.com'\n", i);
+	fputs("    - matchName: host-7.example.com\n", f);
+}
+
+static void make_paths(FILE *f, unsigned n)
+{
+	head(f);
+	fputs("  - toFQDNs: [{matchName: host-7.example.com}]\n    toPorts:\n"
+	      "    - ports: [{port: \"443\", protocol: TCP}]\n      rules:\n        http:\n",
+	      f);
+	for (unsigned i = 0; i < n; i++)
+		fprintf(f, "        - {method: GET, path: \"/%u/%s\"}\n", i, i % 2 ? "x" : ".*");
+}
+
+static void make_server_names(FILE *f, unsigned n)
+{
+	head(f);
+	for (unsigned i = 0; i < n; i++)
+		fprintf(f,
+			"  - toPorts:\n    - ports: [{port: \"%u\", protocol: TCP}]\n"
+			"      serverNames: [host-%u.example.com]\n",
+			443 + i % 100 * 10, i);
+}
+
 static void make_cidrs(FILE *f, unsigned n)
 {
 	head(f);
@@ -147,6 +176,12 @@ int main(void)
 		run("names", make_names, n);
 	for (unsigned n = 1250; n <= 10000; n *= 2)
 		run("world", make_world, n);
+	for (unsigned n = 1250; n <= 10000; n *= 2)
+		run("wild", make_patterns, n);
+	for (unsigned n = 1250; n <= 10000; n *= 2)
+		run("paths", make_paths, n);
+	for (unsigned n = 1250; n <= 10000; n *= 2)
+		run("sni", make_server_names, n);
 	for (unsigned n = 12500; n <= 100000; n *= 2)
 		run("cidrs", make_cidrs, n);
 	return 0;

@@ -158,7 +158,9 @@ static int new_class(struct walker *w, bool closed, bool host, uint32_t *ret)
 		return -ENOMEM;
 	if (w->n_members)
 		memcpy(peers, w->members, w->n_members * sizeof(*peers));
-	*c = (struct ex_class){ peers, w->n_members, closed, host };
+	*c = (struct ex_class){
+		.peers = peers, .n_peers = w->n_members, .closed = closed, .host = host
+	};
 	*ret = (uint32_t)(w->classes.n - 1);
 	return 0;
 }

@@ -131,6 +131,7 @@ struct ex_ports {
 	enum ex_l7_kind l7;
 	struct ex_http_match *http;
 	size_t n_http;
+	const struct ex_http_index *index; /* of a long list; see http_index.c */
 	struct ex_name_pattern *names; /* of rules.dns or serverNames; HTTP may have the latter */
 	size_t n_names;
 	const char *where; /* "toPorts[0]", "icmps[1]" */

@@ -4,6 +4,19 @@
 
 #include <errno.h>
 
+/*
+ * Some bytes of text make hundreds of KiB of program: all of them together have to be worth their
+ * number, so that no file can fill the memory.
+ */
+#define REGEX_SIZE_BASE ((size_t)8 * 1024 * 1024)
+#define REGEX_SIZE_EACH ((size_t)8 * 1024)
+
+static bool is_too_large(struct ex_policy_set *set, const struct ex_regex *re)
+{
+	set->regex_size += ex_regex_size(re);
+	return set->regex_size > REGEX_SIZE_BASE + set->regexes.n * REGEX_SIZE_EACH;
+}
+
 static struct ex_regex *read_regex(struct ex_decoder *d, const struct ex_node *n,
 				   struct ex_http_reader *hr)
 {
@@ -23,6 +36,12 @@ static struct ex_regex *read_regex(struct ex_decoder *d, const struct ex_node *n
 		return NULL;
 	}
 	r = ex_regex_new(text, n->len, &re, err, sizeof(err));
+	if (r == 0 && is_too_large(hr->rule->set, re)) {
+		ex_regex_free(re);
+		ex_decode_error(d, n, "repeat less: {1000} stands for a thousand copies",
+				"the regular expressions of the policies are too large together");
+		return NULL;
+	}
 	if (r == 0)
 		return *slot = re;
 	if (r == -ENOMEM)

@@ -118,6 +118,8 @@ static int build(struct compiler *c)
 
 	if (r == 0)
 		r = ex_classes_build(c->rs, &c->marks);
+	if (r == 0)
+		r = ex_class_indexes_build(c->rs);
 	if (r == 0 && c->lint)
 		ex_lint(&l);
 	if (r == -E2BIG) {

@@ -60,12 +60,12 @@ struct ex_decision ex_judge_l4(const struct ex_ruleset *rs, const struct ex_flow
 		m = (struct ex_merge){ .would = m.would };
 	ex_merge_class(&m, rs, c, flow->proto, flow->port);
 	for (size_t i = 0; !c->closed && i < flow->n_names; i++) {
-		const struct ex_rpeer *peer;
+		const struct ex_name_slot *slot;
 		struct ex_name_iter it;
 
-		ex_name_find(rs, flow->names[i], &it);
-		while ((peer = ex_name_next(rs, &it)))
-			ex_merge_peer(&m, rs, peer, flow->proto, flow->port);
+		ex_name_find(&rs->name_index, flow->names[i], &it);
+		while ((slot = ex_name_next(&it)))
+			ex_merge_peer(&m, rs, &rs->peers[slot->peer], flow->proto, flow->port);
 	}
 	ex_merge_finish(&m, rs, c->closed, flow->proto, flow->port);
 	return to_decision(&m);
@@ -92,85 +92,63 @@ static bool asks_anyone(const struct ex_ruleset *rs, struct ex_merge *ret)
 	return false;
 }
 
-static bool has_dns_name(const struct ex_ports *p, struct ex_span name)
+/* Of the terms whose patterns have the name the one of the first rule, or NULL. */
+static const struct ex_term *find_named_term(const struct ex_ruleset *rs,
+					     const struct ex_name_index *ix, struct ex_span name)
 {
-	if (!p || p->l7 != EX_L7_DNS)
-		return false;
-	for (size_t i = 0; i < p->n_names; i++) {
-		if (ex_name_match(&p->names[i], name))
-			return true;
+	const struct ex_term *first = NULL;
+	const struct ex_name_slot *slot;
+	struct ex_name_iter it;
+
+	ex_name_find(ix, name, &it);
+	while ((slot = ex_name_next(&it))) {
+		const struct ex_term *t = &rs->peers[slot->peer].terms[slot->term];
+
+		if (!first || t->rule < first->rule)
+			first = t;
 	}
-	return false;
+	return first;
 }
 
-static const struct ex_term *find_dns_rule(const struct ex_ruleset *rs, struct ex_span name)
+/* An enforcing deny before an auditing one, then the first rule. */
+static bool is_rather(const struct ex_term *t, const struct ex_term *than)
 {
-	for (size_t i = 0; i < rs->n_dns_peers; i++) {
-		const struct ex_rpeer *peer = &rs->peers[rs->dns_peers[i]];
-
-		for (size_t k = 0; k < peer->n_terms; k++) {
-			if (has_dns_name(peer->terms[k].ports, name))
-				return &peer->terms[k];
-		}
-	}
-	return NULL;
-}
-
-/*
- * serverNames without an address mean the addresses of these names, so these may be asked for. Not
- * stars alone: any question at all would carry what the workload knows to whoever answers it.
- */
-static bool may_ask(const struct ex_term *t, struct ex_span name)
-{
-	const struct ex_ports *p = t->ports;
-
-	if (!t->open || !p || p->l7 == EX_L7_DNS)
-		return false;
-	for (size_t i = 0; i < p->n_names; i++) {
-		if (!ex_name_is_all_wild(&p->names[i]) && ex_name_match(&p->names[i], name))
-			return true;
-	}
-	return false;
-}
-
-static const struct ex_term *find_server_name(const struct ex_ruleset *rs, struct ex_span name)
-{
-	for (size_t i = 0; i < rs->n_peers; i++) {
-		const struct ex_rpeer *peer = &rs->peers[i];
-
-		for (size_t k = 0; k < peer->n_terms; k++) {
-			if (may_ask(&peer->terms[k], name))
-				return &peer->terms[k];
-		}
-	}
-	return NULL;
+	if (!than || t->audit != than->audit)
+		return !than || than->audit;
+	return t->rule < than->rule;
 }
 
 /*
  * The term that allows the question, and the one that denies it: on every port, since a name may
- * still be good for the others. An enforcing deny before an auditing one.
+ * still be good for the others. serverNames without an address mean the addresses of these names,
+ * so these may be asked for as well.
  */
 static void find_dns_terms(const struct ex_ruleset *rs, struct ex_span name,
 			   const struct ex_term **allow, const struct ex_term **deny)
 {
-	const struct ex_rpeer *peer;
+	const struct ex_term *named = NULL;
+	const struct ex_name_slot *slot;
 	struct ex_name_iter it;
 
-	*allow = find_dns_rule(rs, name);
 	*deny = NULL;
-	ex_name_find(rs, name, &it);
-	while ((peer = ex_name_next(rs, &it))) {
+	ex_name_find(&rs->name_index, name, &it);
+	while ((slot = ex_name_next(&it))) {
+		const struct ex_rpeer *peer = &rs->peers[slot->peer];
+
 		for (size_t k = 0; k < peer->n_terms; k++) {
 			const struct ex_term *t = &peer->terms[k];
 
-			if (!t->deny && !*allow)
-				*allow = t;
-			if (t->deny && !t->ports && (!*deny || (*deny)->audit))
+			if (!t->deny && (!named || t->rule < named->rule))
+				named = t;
+			if (t->deny && !t->ports && is_rather(t, *deny))
 				*deny = t;
 		}
 	}
-	if (!*allow && rs->open_names)
-		*allow = find_server_name(rs, name);
+	*allow = find_named_term(rs, &rs->dns_index, name);
+	if (!*allow)
+		*allow = named;
+	if (!*allow)
+		*allow = find_named_term(rs, &rs->sni_index, name);
 }
 
 struct ex_decision ex_judge_dns(const struct ex_ruleset *rs, struct ex_span name)
@@ -262,5 +240,5 @@ const struct ex_secret *ex_ruleset_secret(const struct ex_ruleset *rs, size_t i)
 
 bool ex_ruleset_uses_dns(const struct ex_ruleset *rs)
 {
-	return rs->n_name_peers || rs->n_dns_peers || rs->open_names;
+	return rs->n_name_peers || rs->dns_rules || rs->open_names;
 }

@@ -11,5 +11,7 @@ bool ex_http_may_name(const struct ex_http_match *m, struct ex_span name, uint16
 /* Appends what the rule does to headers, if it matches; edits may be NULL. */
 bool ex_http_match_headers(const struct ex_http_match *m, const struct ex_http_request *req,
 			   struct ex_header_edits *edits);
+/* In the order of rules, and of what each of them says. */
+void ex_header_edits_sort(struct ex_header_edits *edits);
 
 #endif

@@ -37,15 +37,18 @@ struct ask {
 
 static void ask_allow(struct ask *a, enum ex_verdict verdict, uint32_t rule)
 {
-	if (a->best.verdict == EX_V_ALLOW ||
-	    (a->best.verdict == EX_V_STEER && verdict == EX_V_STEER))
+	bool better = a->best.verdict == EX_V_DENY ||
+		      (a->best.verdict == EX_V_STEER && verdict == EX_V_ALLOW);
+
+	if (!better && !(a->best.verdict == verdict && rule < a->best.rule))
 		return;
 	a->best = (struct ex_decision){ verdict, EX_R_ALLOWED, rule };
 }
 
 static void ask_miss(struct ask *a, int nearness, enum ex_reason reason, uint32_t rule)
 {
-	if (a->best.verdict != EX_V_DENY || nearness <= a->nearness)
+	if (a->best.verdict != EX_V_DENY || nearness < a->nearness ||
+	    (nearness == a->nearness && rule >= a->best.rule))
 		return;
 	a->nearness = nearness;
 	a->best = (struct ex_decision){ EX_V_DENY, reason, rule };
@@ -55,7 +58,8 @@ static void ask_miss(struct ask *a, int nearness, enum ex_reason reason, uint32_
 static void ask_list_miss(struct ask *a, int nearness, enum ex_reason reason,
 			  const struct ex_term *t, uint32_t rule)
 {
-	if (t->audit && (a->audit_miss.verdict == EX_V_INVALID || nearness > a->nearness))
+	if (t->audit && (a->audit_miss.verdict == EX_V_INVALID || nearness > a->nearness ||
+			 (nearness == a->nearness && rule < a->audit_miss.rule)))
 		a->audit_miss = (struct ex_decision){ EX_V_ALLOW, reason, rule };
 	a->enforced |= !t->audit;
 	ask_miss(a, nearness, reason, rule);
@@ -97,7 +101,7 @@ static bool has_server_name(const struct ex_ports *p, struct ex_span name)
 static bool bind_name(struct ask *a, const struct ex_rpeer *peer, const struct ex_term *t,
 		      struct ex_span name, enum ex_reason foreign)
 {
-	if (t->fqdn && !ex_peer_has_name(peer, name)) {
+	if (t->fqdn && !ex_peer_names(a->rs, peer, name)) {
 		ask_miss(a, 2, foreign, t->rule);
 		return false;
 	}
@@ -244,33 +248,54 @@ static void judge_app_term(struct ask *a, const struct ex_rpeer *peer, const str
 
 /* ---- one request ---- */
 
-static void judge_request(struct ask *a, const struct ex_term *t)
+/* True when the rule allows the request. */
+static bool judge_rule(struct ask *a, const struct ex_term *t, const struct ex_http_match *m)
 {
 	const struct ex_http_request *req = a->req;
-	const struct ex_ports *p = t->ports;
+	bool method = match_regex(m->method, req->method);
+	bool path = ex_path_meets(m, req->path);
 
-	for (size_t i = 0; i < p->n_http; i++) {
-		const struct ex_http_match *m = &p->http[i];
-		bool method = match_regex(m->method, req->method);
-		bool path = ex_path_meets(m, req->path);
-
-		if (!match_regex(m->host, req->authority)) {
-			ask_list_miss(a, 5, EX_R_HOST_DENIED, t, m->rule);
-			continue;
-		}
-		if (m->host && !is_resolved(a, t, req->host)) {
-			ask_list_miss(a, 5, EX_R_ADDRESS_NOT_OF_NAME, t, m->rule);
-			continue;
-		}
-		if (method && path && ex_http_match_headers(m, req, a->edits)) {
-			a->slash = false;
-			ask_allow(a, EX_V_ALLOW, m->rule);
-			if (!a->rs->edits)
-				return;
-			continue; /* what the others do to headers counts as well */
-		}
-		ask_list_miss(a, 6 + 2 * path + method, EX_R_HTTP_DENIED, t, m->rule);
+	if (!match_regex(m->host, req->authority)) {
+		ask_list_miss(a, 5, EX_R_HOST_DENIED, t, m->rule);
+		return false;
 	}
+	if (m->host && !is_resolved(a, t, req->host)) {
+		ask_list_miss(a, 5, EX_R_ADDRESS_NOT_OF_NAME, t, m->rule);
+		return false;
+	}
+	if (!method || !path || !ex_http_match_headers(m, req, a->edits)) {
+		ask_list_miss(a, 6 + 2 * path + method, EX_R_HTTP_DENIED, t, m->rule);
+		return false;
+	}
+	a->slash = false;
+	ask_allow(a, EX_V_ALLOW, m->rule);
+	return true;
+}
+
+/* Of a denial in a longer list only the list is named: the nearest miss is not worth the search. */
+#define LIST_SEARCHED 256
+
+static void judge_request(struct ask *a, const struct ex_term *t)
+{
+	const struct ex_ports *p = t->ports;
+	const struct ex_http_match *m;
+	struct ex_http_iter it;
+	bool met = false;
+
+	ex_http_find(p, a->req->path, &it);
+	while ((m = ex_http_next(&it))) {
+		/* one that comes first; but what others do to headers, or name, counts as well */
+		if (a->best.verdict == EX_V_ALLOW && m->rule > a->best.rule && !a->rs->edits &&
+		    !a->slash)
+			continue;
+		met |= judge_rule(a, t, m);
+	}
+	if (met || !p->index)
+		return;
+	if (p->n_http > LIST_SEARCHED)
+		ask_list_miss(a, 6, EX_R_HTTP_DENIED, t, t->rule);
+	for (size_t i = 0; i < p->n_http && p->n_http <= LIST_SEARCHED; i++)
+		(void)judge_rule(a, t, &p->http[i]);
 }
 
 /* Inside TLS the server name, which the certificate is checked for, and Host are one name. */
@@ -321,9 +346,15 @@ static void judge_http_term(struct ask *a, const struct ex_rpeer *peer, const st
 
 static bool request_matches(const struct ex_ports *p, const struct ex_http_request *req)
 {
-	for (size_t i = 0; i < p->n_http; i++) {
-		const struct ex_http_match *m = &p->http[i];
+	const struct ex_http_match *m;
+	struct ex_http_iter it;
 
+	/* a %2F is read in two ways, and the index knows one: all of the list then */
+	if (ex_path_hides_slash(req->path))
+		it = (struct ex_http_iter){ .ports = p };
+	else
+		ex_http_find(p, req->path, &it);
+	while ((m = ex_http_next(&it))) {
 		if (match_regex(m->method, req->method) && ex_path_may_mean(m, req->path) &&
 		    match_regex(m->host, req->authority) && ex_http_match_headers(m, req, NULL))
 			return true;
@@ -340,10 +371,10 @@ static enum ex_reason content_denies(struct ask *a, const struct ex_rpeer *peer,
 				     const struct ex_term *t)
 {
 	bool list = t->ports && t->ports->l7 == EX_L7_HTTP;
-	bool named = !t->fqdn || (!is_missing(a->sni) && ex_peer_has_name(peer, a->sni));
+	bool named = !t->fqdn || (!is_missing(a->sni) && ex_peer_names(a->rs, peer, a->sni));
 
 	if (a->req) {
-		named |= ex_peer_has_name(peer, a->req->host);
+		named |= ex_peer_names(a->rs, peer, a->req->host);
 		return named && (!list || request_matches(t->ports, a->req)) ? EX_R_POLICY_DENY
 									     : EX_R_UNSPEC;
 	}
@@ -382,24 +413,47 @@ static bool ask_deny(struct ask *a, const struct ex_rpeer *peer, const struct ex
 
 /* ---- every term ---- */
 
-/* False: a deny term ended it. */
+/* A term whose ports match. False: it denies, and that ended it. */
+static bool ask_term(struct ask *a, const struct ex_rpeer *peer, const struct ex_term *t)
+{
+	if (t->deny)
+		return ask_deny(a, peer, t);
+	a->seen = true;
+	if (a->req)
+		judge_http_term(a, peer, t);
+	else
+		judge_app_term(a, peer, t);
+	return true;
+}
+
 static bool ask_peer(struct ask *a, const struct ex_rpeer *peer)
 {
 	for (size_t i = 0; i < peer->n_terms; i++) {
 		const struct ex_term *t = &peer->terms[i];
 
-		if (!ex_ports_has(t->ports, a->flow->proto, a->flow->port))
-			continue;
-		if (t->deny) {
-			if (!ask_deny(a, peer, t))
-				return false;
-			continue;
-		}
-		a->seen = true;
-		if (a->req)
-			judge_http_term(a, peer, t);
-		else
-			judge_app_term(a, peer, t);
+		if (ex_ports_has(t->ports, a->flow->proto, a->flow->port) && !ask_term(a, peer, t))
+			return false;
+	}
+	return true;
+}
+
+static bool denies(const struct ex_rpeer *peer)
+{
+	return peer->n_terms && peer->terms[0].deny;
+}
+
+/* The toFQDNs peers that have the name, those that deny or the others. */
+static bool ask_named(struct ask *a, struct ex_span name, bool deny)
+{
+	const struct ex_name_slot *slot;
+	struct ex_name_iter it;
+
+	ex_name_find(&a->rs->name_index, name, &it);
+	while ((slot = ex_name_next(&it))) {
+		const struct ex_rpeer *peer = &a->rs->peers[slot->peer];
+
+		if (denies(peer) == deny && !ask_peer(a, peer))
+			return false;
 	}
 	return true;
 }
@@ -407,8 +461,16 @@ static bool ask_peer(struct ask *a, const struct ex_rpeer *peer)
 /* Denies by name are about every address that names may be about, known under them or not. */
 static bool ask_name_denies(struct ask *a)
 {
-	for (size_t i = 0; i < a->rs->n_name_denies; i++) {
-		if (!ask_peer(a, &a->rs->peers[a->rs->name_denies[i]]))
+	const struct ex_ruleset *rs = a->rs;
+	bool named = !is_missing(a->sni) && !ask_named(a, a->sni, true);
+
+	if (named)
+		return false;
+	if (a->req)
+		return ask_named(a, a->req->host, true);
+	/* No name is known yet, or none was told: what any of them says about that. */
+	for (size_t i = 0; is_missing(a->sni) && i < rs->n_name_denies; i++) {
+		if (!ask_peer(a, &rs->peers[rs->name_denies[i]]))
 			return false;
 	}
 	return true;
@@ -430,23 +492,19 @@ static bool is_shell_denied(struct ask *a)
 /* False: a deny term ended it. */
 static bool ask_peers(struct ask *a, const struct ex_class *c)
 {
-	for (size_t i = 0; i < c->n_peers; i++) {
-		if (!ask_peer(a, &a->rs->peers[c->peers[i]]))
+	struct ex_term_iter it;
+	const struct ex_term *t;
+
+	ex_class_find(c, a->flow->proto, a->flow->port, &it);
+	while ((t = ex_class_next(a->rs, &it))) {
+		if (!ask_term(a, it.of, t))
 			return false;
 	}
 	if (c->closed)
 		return true;
-	for (size_t i = 0; i < a->flow->n_names; i++) {
-		const struct ex_rpeer *peer;
-		struct ex_name_iter it;
-
-		ex_name_find(a->rs, a->flow->names[i], &it);
-		while ((peer = ex_name_next(a->rs, &it))) {
-			/* those that deny come below, whatever the flow's names are */
-			if (!(peer->n_terms && peer->terms[0].deny) && !ask_peer(a, peer))
-				return false;
-		}
-	}
+	/* those that deny come below, whatever the flow's names are */
+	for (size_t i = 0; i < a->flow->n_names; i++)
+		(void)ask_named(a, a->flow->names[i], false);
 	return ask_name_denies(a);
 }
 
@@ -497,6 +555,7 @@ struct ex_decision ex_judge_http_edits(const struct ex_ruleset *rs, const struct
 		a.sni = (struct ex_span){ 0 };
 	a.slash = ex_path_hides_slash(req->path);
 	d = ask_all(&a);
+	ex_header_edits_sort(ret);
 	/* Also where no rule reads paths, and in audit mode: it is refused like what has no normal
 	 * form. */
 	if (a.slash && d.verdict != EX_V_DENY)
@@ -535,21 +594,32 @@ static bool term_may_name(const struct ex_term *t, struct ex_span name)
 	return false;
 }
 
+static bool peer_may_intercept(const struct ex_rpeer *peer, struct ex_span name)
+{
+	for (size_t k = 0; k < peer->n_terms; k++) {
+		const struct ex_term *t = &peer->terms[k];
+
+		if (t->ports && t->ports->l7 == EX_L7_HTTP && term_may_name(t, name))
+			return true;
+	}
+	return false;
+}
+
 bool ex_ruleset_intercepts(const struct ex_ruleset *rs, struct ex_span name)
 {
+	const struct ex_name_slot *slot;
+	struct ex_name_iter it;
+
 	if (is_missing(name))
 		return false;
-	for (size_t i = 0; i < rs->n_peers; i++) {
-		const struct ex_rpeer *peer = &rs->peers[i];
-
-		if (peer->names && !ex_peer_has_name(peer, name))
-			continue;
-		for (size_t k = 0; k < peer->n_terms; k++) {
-			const struct ex_term *t = &peer->terms[k];
-
-			if (t->ports && t->ports->l7 == EX_L7_HTTP && term_may_name(t, name))
-				return true;
-		}
+	ex_name_find(&rs->name_index, name, &it);
+	while ((slot = ex_name_next(&it))) {
+		if (peer_may_intercept(&rs->peers[slot->peer], name))
+			return true;
+	}
+	for (size_t i = 0; i < rs->n_http_peers; i++) {
+		if (peer_may_intercept(&rs->peers[rs->http_peers[i]], name))
+			return true;
 	}
 	return false;
 }

@@ -43,15 +43,17 @@ static bool match_header(const struct ex_header_match *m, const struct ex_http_r
 	return n == 1 && is_same_value(found->value, m);
 }
 
-static bool is_known(const struct ex_header_edits *edits, const struct ex_header_edit *e)
+static bool is_known(struct ex_header_edits *edits, const struct ex_header_edit *e)
 {
 	for (size_t i = 0; i < edits->n; i++) {
-		const struct ex_header_edit *o = &edits->v[i];
+		struct ex_header_edit *o = &edits->v[i];
 
 		if (o->op == e->op && ex_span_eq(o->name, e->name) &&
 		    o->value.len == e->value.len &&
-		    (e->value.len == 0 || memcmp(o->value.ptr, e->value.ptr, e->value.len) == 0))
+		    (e->value.len == 0 || memcmp(o->value.ptr, e->value.ptr, e->value.len) == 0)) {
+			o->rule = e->rule < o->rule ? e->rule : o->rule;
 			return true;
+		}
 	}
 	return false;
 }
@@ -116,4 +118,16 @@ bool ex_http_match_headers(const struct ex_http_match *m, const struct ex_http_r
 		edits->full = was_full;
 	}
 	return false;
+}
+
+void ex_header_edits_sort(struct ex_header_edits *edits)
+{
+	for (size_t i = 1; i < edits->n; i++) {
+		struct ex_header_edit e = edits->v[i];
+		size_t k = i;
+
+		for (; k > 0 && edits->v[k - 1].rule > e.rule; k--)
+			edits->v[k] = edits->v[k - 1];
+		edits->v[k] = e;
+	}
 }

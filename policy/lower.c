@@ -61,8 +61,8 @@ static uint32_t add_info(struct ex_lowering *l, const struct ex_spec *spec, bool
 	return l->rs->n_rules;
 }
 
-static void lower_ports(struct ex_lowering *l, const struct ex_spec *spec,
-			const struct ex_egress *e, struct ex_ports *p, struct ex_term *t)
+static int lower_ports(struct ex_lowering *l, const struct ex_spec *spec, const struct ex_egress *e,
+		       struct ex_ports *p, struct ex_term *t)
 {
 	struct ex_arena *a = &l->rs->arena;
 
@@ -78,6 +78,7 @@ static void lower_ports(struct ex_lowering *l, const struct ex_spec *spec,
 		for (size_t k = 0; k < m->n_matches; k++)
 			l->rs->edits |= m->matches[k].mismatch == EX_MISMATCH_EDIT;
 	}
+	return ex_http_index_build(a, p);
 }
 
 /*
@@ -168,18 +169,6 @@ bool ex_egress_is_open(const struct ex_egress *e)
 	       (e->peer.kind == EX_PEER_ENTITIES && (e->peer.entities & world));
 }
 
-/* Does the term name hosts that nothing else has to name? */
-static bool asks_for_names(const struct ex_term *t)
-{
-	if (!t->open || !t->ports || t->ports->l7 == EX_L7_DNS)
-		return false;
-	for (size_t i = 0; i < t->ports->n_names; i++) {
-		if (!ex_name_is_all_wild(&t->ports->names[i]))
-			return true;
-	}
-	return false;
-}
-
 static int lower_rule(struct ex_lowering *l, const struct ex_spec *spec, struct ex_egress *e)
 {
 	uint32_t id = (uint32_t)l->rs->n_peers++;
@@ -196,11 +185,10 @@ static int lower_rule(struct ex_lowering *l, const struct ex_spec *spec, struct 
 		t->audit = e->audit;
 		t->fqdn = e->peer.kind == EX_PEER_FQDN;
 		t->open = ex_egress_is_open(e);
-		if (e->limits_ports)
-			lower_ports(l, spec, e, &e->ports[i], t);
-		else
+		if (e->limits_ports && lower_ports(l, spec, e, &e->ports[i], t) < 0)
+			return -ENOMEM;
+		if (!e->limits_ports)
 			t->rule = add_info(l, spec, e->audit, e->where, e->pos);
-		l->rs->open_names |= asks_for_names(t);
 	}
 	peer->n_terms = n;
 	if (e->peer.kind == EX_PEER_FQDN) {
@@ -384,43 +372,6 @@ static int lower_specs(struct ex_lowering *l)
 	return r < 0 ? r : check_selected(l, selected, about_egress);
 }
 
-/* The DNS gate's own term has no names: the rules of the policy say what it answers. */
-static bool has_dns_rules(const struct ex_rpeer *peer)
-{
-	for (size_t k = 0; k < peer->n_terms; k++) {
-		const struct ex_ports *p = peer->terms[k].ports;
-
-		if (p && p->l7 == EX_L7_DNS && p->n_names)
-			return true;
-	}
-	return false;
-}
-
-static int list_name_peers(struct ex_ruleset *rs)
-{
-	uint32_t *names = ex_arena_alloc(&rs->arena, rs->n_peers, sizeof(*names));
-	uint32_t *denies = ex_arena_alloc(&rs->arena, rs->n_peers, sizeof(*denies));
-	uint32_t *dns = ex_arena_alloc(&rs->arena, rs->n_peers, sizeof(*dns));
-
-	if (!names || !denies || !dns)
-		return -ENOMEM;
-	for (uint32_t i = 0; i < rs->n_peers; i++) {
-		const struct ex_rpeer *peer = &rs->peers[i];
-
-		if (has_dns_rules(peer))
-			dns[rs->n_dns_peers++] = i;
-		if (!peer->names)
-			continue;
-		names[rs->n_name_peers++] = i;
-		if (peer->n_terms && peer->terms[0].deny)
-			denies[rs->n_name_denies++] = i;
-	}
-	rs->name_peers = names;
-	rs->name_denies = denies;
-	rs->dns_peers = dns;
-	return ex_name_index_build(rs);
-}
-
 int ex_lower(struct ex_lowering *l)
 {
 	int r = lower_specs(l);
@@ -433,7 +384,7 @@ int ex_lower(struct ex_lowering *l)
 	if (r == 0)
 		r = mark_addresses(l);
 	if (r == 0)
-		r = list_name_peers(l->rs);
+		r = ex_lower_names(l->rs);
 	if (r == 0 && l->rs->arena.oom)
 		r = -ENOMEM;
 	return r;

@@ -32,6 +32,9 @@ EX_MUST_CHECK int ex_mark_ip(struct ex_lowering *l, const struct ex_ip *ip, uint
 			     unsigned kinds);
 EX_MUST_CHECK int ex_mark_both(struct ex_lowering *l, uint32_t peer, unsigned kinds);
 
+/* lower_names.c: the indexes of names, from peers and terms. */
+EX_MUST_CHECK int ex_lower_names(struct ex_ruleset *rs);
+
 /*
  * Fills rs (infos, peers, terms) from the specs that select the workload, and marks. 0, -ENOMEM, or
  * -ENOENT with an error in diags when no policy selects the workload.

@@ -6,7 +6,8 @@
  *   3. an allow term without L7 part: the union makes any L7 list for the same tuple useless
  *   4. a steer term: DNS before sniffing, because the DNS listener understands less
  *   5. nothing
- * Of equals the first rule wins, so that the same policy names the same rule every time.
+ * Of equals the first rule wins, in whatever order they are looked at, so that the same policy
+ * names the same rule every time.
  */
 #include "policy/model.h"
 
@@ -20,6 +21,24 @@ bool ex_ports_has(const struct ex_ports *p, uint8_t proto, uint16_t port)
 		const struct ex_portset *s = &p->v[i];
 
 		if (s->any_proto || (s->proto == proto && s->lo <= port && port <= s->hi))
+			return true;
+	}
+	return false;
+}
+
+/* Of more names the index knows sooner. */
+#define FEW_NAMES 8
+
+bool ex_peer_names(const struct ex_ruleset *rs, const struct ex_rpeer *peer, struct ex_span name)
+{
+	const struct ex_name_slot *slot;
+	struct ex_name_iter it;
+
+	if (peer->n_names <= FEW_NAMES)
+		return ex_peer_has_name(peer, name);
+	ex_name_find(&rs->name_index, name, &it);
+	while ((slot = ex_name_next(&it))) {
+		if (&rs->peers[slot->peer] == peer)
 			return true;
 	}
 	return false;
@@ -98,9 +117,9 @@ void ex_merge_term(struct ex_merge *m, const struct ex_ruleset *rs, const struct
 	struct ex_merge one = t->deny ? judge_deny(t, proto) : judge_allow(rs, t, proto);
 
 	m->look |= one.look;
-	if (!m->would)
+	if (one.would && (!m->would || one.would < m->would))
 		m->would = one.would;
-	if (rank(&one) <= rank(m))
+	if (rank(&one) < rank(m) || (rank(&one) == rank(m) && one.rule >= m->rule))
 		return;
 	m->verdict = one.verdict;
 	m->kind = one.kind;
@@ -124,8 +143,16 @@ void ex_merge_peer(struct ex_merge *m, const struct ex_ruleset *rs, const struct
 void ex_merge_class(struct ex_merge *m, const struct ex_ruleset *rs, const struct ex_class *c,
 		    uint8_t proto, uint16_t port)
 {
-	for (size_t i = 0; i < c->n_peers; i++)
-		ex_merge_peer(m, rs, &rs->peers[c->peers[i]], proto, port);
+	struct ex_term_iter it;
+	const struct ex_term *t;
+
+	ex_class_find(c, proto, port, &it);
+	while ((t = ex_class_next(rs, &it)))
+		ex_merge_term(m, rs, t, proto);
+	/* It says something only where no allow matched: then the first one is the first that
+	 * missed. */
+	if (!m->miss)
+		m->miss = ex_class_first_allow(rs, c);
 }
 
 /*

@@ -36,6 +36,7 @@ struct ex_class {
 	size_t n_peers;
 	bool closed; /* endpoint, host or DNS gate: names add nothing, no default allow */
 	bool host;   /* host or DNS gate: no DNS answer may point here */
+	const struct ex_class_index *index; /* of a large one; see class_index.c */
 };
 
 /* Prefixes of one family, outer before inner; up = index of the next outer one. */
@@ -49,12 +50,19 @@ struct ex_dest_tree {
 	size_t n;
 };
 
+/* A pattern, and the term it is about; of toFQDNs, which is about all of a peer, the first one. */
+struct ex_name_slot {
+	const struct ex_name_pattern *pattern;
+	uint32_t peer, term;
+};
+
+/* name_index.c: patterns by name. */
 struct ex_name_index {
 	uint32_t *buckets; /* index + 1 of the first entry; 0 = none */
 	size_t mask;
 	struct ex_name_entry *entries;
-	uint32_t *wild; /* peers with a wildcard */
-	size_t n_wild;
+	uint32_t *loose; /* those that can only be tried */
+	size_t n_loose;
 };
 
 struct ex_ruleset {
@@ -67,8 +75,11 @@ struct ex_ruleset {
 	const uint32_t *name_peers; /* those with toFQDNs */
 	size_t n_name_peers;
 	struct ex_name_index name_index; /* of them */
-	const uint32_t *dns_peers;       /* those with rules.dns */
-	size_t n_dns_peers;
+	struct ex_name_index dns_index;  /* rules.dns */
+	struct ex_name_index sni_index;  /* serverNames that may be asked for, since they bind */
+	bool dns_rules;                  /* there is some rules.dns */
+	const uint32_t *http_peers;      /* those that may have TLS intercepted for any name */
+	size_t n_http_peers;
 	struct ex_class *classes; /* [0] is unused */
 	size_t n_classes;
 	struct ex_dest_tree tree4, tree6; /* never empty: [0] is the whole family */
@@ -110,8 +121,7 @@ struct ex_merge {
 /* merge.c */
 bool ex_ports_has(const struct ex_ports *p, uint8_t proto, uint16_t port);
 bool ex_peer_has_name(const struct ex_rpeer *peer, struct ex_span name);
-/* One term whose ports match; terms have to come in their order, so that of equals the first wins.
- */
+/* One term whose ports match; of equals the first rule wins. */
 void ex_merge_term(struct ex_merge *m, const struct ex_ruleset *rs, const struct ex_term *t,
 		   uint8_t proto);
 void ex_merge_peer(struct ex_merge *m, const struct ex_ruleset *rs, const struct ex_rpeer *peer,
@@ -127,18 +137,60 @@ const struct ex_class *ex_ruleset_class(const struct ex_ruleset *rs, const struc
 const struct ex_class *ex_ruleset_shell(const struct ex_ruleset *rs, const struct ex_ip *ip);
 
 /*
- * name_index.c: the toFQDNs peers that have a name, one by one; a peer may come twice. NULL at the
- * end. it->peer is the id of the one returned.
+ * name_index.c: the patterns that have a name, in no order that means anything; a peer comes once
+ * for each of its patterns that has it. NULL at the end.
  */
 struct ex_name_iter {
+	const struct ex_name_index *ix;
 	struct ex_span name;
-	uint32_t entry, peer;
-	size_t wild;
+	size_t left; /* bytes of the name whose tails are still to be looked up */
+	uint64_t hash;
+	uint32_t entry;
+	size_t loose;
 };
 
-void ex_name_find(const struct ex_ruleset *rs, struct ex_span name, struct ex_name_iter *it);
-const struct ex_rpeer *ex_name_next(const struct ex_ruleset *rs, struct ex_name_iter *it);
-EX_MUST_CHECK int ex_name_index_build(struct ex_ruleset *rs);
+void ex_name_find(const struct ex_name_index *ix, struct ex_span name, struct ex_name_iter *it);
+const struct ex_name_slot *ex_name_next(struct ex_name_iter *it);
+EX_MUST_CHECK int ex_name_index_build(struct ex_arena *arena, const struct ex_name_slot *slots,
+				      size_t n, struct ex_name_index *ret);
+
+/* Does the peer's toFQDNs have the name? */
+bool ex_peer_names(const struct ex_ruleset *rs, const struct ex_rpeer *peer, struct ex_span name);
+
+/* class_index.c: the terms of a class whose ports have (protocol, port), in their order. */
+struct ex_term_ref {
+	uint32_t peer, term;
+};
+
+struct ex_term_iter {
+	const struct ex_class *c;
+	const struct ex_term_ref *exact, *exact_end, *wide, *wide_end; /* of an indexed class */
+	size_t peer, term;                                             /* of another one */
+	uint8_t proto;
+	uint16_t port;
+	const struct ex_rpeer *of; /* the peer of the term returned last */
+};
+
+void ex_class_find(const struct ex_class *c, uint8_t proto, uint16_t port, struct ex_term_iter *it);
+const struct ex_term *ex_class_next(const struct ex_ruleset *rs, struct ex_term_iter *it);
+/* The first allow rule of the class; 0 = none. */
+uint32_t ex_class_first_allow(const struct ex_ruleset *rs, const struct ex_class *c);
+EX_MUST_CHECK int ex_class_indexes_build(struct ex_ruleset *rs);
+
+/* http_index.c: the http rules of a list that a path may meet, in their order. */
+struct ex_http_iter {
+	const struct ex_ports *ports;
+	struct ex_span path;
+	size_t at; /* in path: prefixes up to here are done */
+	uint64_t hash;
+	uint32_t entry;
+	size_t loose;
+	size_t next; /* without an index */
+};
+
+void ex_http_find(const struct ex_ports *ports, struct ex_span path, struct ex_http_iter *it);
+const struct ex_http_match *ex_http_next(struct ex_http_iter *it);
+EX_MUST_CHECK int ex_http_index_build(struct ex_arena *arena, struct ex_ports *ports);
 
 /* ---- compile.c and its parts ---- */
 

@@ -61,13 +61,14 @@ static int match_peers(struct ex_name_classes *nc, const struct ex_span *names, 
 	size_t found = 0, kept = 0;
 
 	for (size_t i = 0; i < n; i++) {
+		const struct ex_name_slot *slot;
 		struct ex_name_iter it;
 
-		ex_name_find(nc->rs, names[i], &it);
-		while (ex_name_next(nc->rs, &it)) {
+		ex_name_find(&nc->rs->name_index, names[i], &it);
+		while ((slot = ex_name_next(&it))) {
 			if (!ex_vec_reserve(&nc->scratch, &nc->cap, found, sizeof(*nc->scratch)))
 				return -ENOMEM;
-			nc->scratch[found++] = it.peer;
+			nc->scratch[found++] = slot->peer;
 		}
 	}
 	if (found)

@@ -1,110 +1,133 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Which toFQDNs peers have a name: exact names by hash, the few with wildcards one by one, so that
- * a judgement does not grow with the number of names in a policy. The table is made of the policy's
- * names only; what a workload asks for cannot make a chain longer.
+ * Which patterns of a policy have a name, without looking at all of them. A pattern is filed under
+ * its fixed tail: the labels behind the last one that has a star, of an exact name all of it. A
+ * name has as many tails as labels, and each is looked up. Patterns without a fixed tail are tried
+ * one by one. The table is made of the policy's patterns only; what a workload asks for cannot make
+ * a chain longer.
  */
 #include "policy/model.h"
 
 #include <errno.h>
 
 struct ex_name_entry {
-	const struct ex_name_pattern *pattern;
-	uint32_t peer;
+	struct ex_name_slot slot;
 	uint32_t next; /* index + 1 */
 };
 
-static size_t hash_name(const char *s, size_t len, size_t mask)
+/* From the last byte to the first, so that a tail's hash is on the way to that of a longer one. */
+static uint64_t hash_byte(uint64_t h, char c)
 {
-	uint64_t h = 0xcbf29ce484222325u;
-
-	for (size_t i = 0; i < len; i++)
-		h = (h ^ (unsigned char)s[i]) * 0x100000001b3u;
-	return (size_t)(h ^ (h >> 32)) & mask;
+	return (h ^ (unsigned char)c) * 0x100000001b3u;
 }
 
-static size_t count_exact(const struct ex_ruleset *rs)
+#define HASH_START 0xcbf29ce484222325u
+
+static size_t bucket_of(const struct ex_name_index *ix, uint64_t h)
 {
-	size_t n = 0;
-
-	for (size_t i = 0; i < rs->n_name_peers; i++) {
-		const struct ex_rpeer *peer = &rs->peers[rs->name_peers[i]];
-
-		for (size_t k = 0; k < peer->n_names; k++)
-			n += peer->names[k].kind == EX_NAME_EXACT;
-	}
-	return n;
+	return (size_t)(h ^ (h >> 32)) & ix->mask;
 }
 
-static void index_peer(struct ex_ruleset *rs, uint32_t id, uint32_t *n)
+/* Empty: the pattern has none. */
+static struct ex_span fixed_tail(const struct ex_name_pattern *p)
 {
-	struct ex_name_index *ix = &rs->name_index;
-	const struct ex_rpeer *peer = &rs->peers[id];
-	bool wild = false;
+	struct ex_span tail = { p->text, p->len };
 
-	for (size_t k = 0; k < peer->n_names; k++) {
-		const struct ex_name_pattern *p = &peer->names[k];
-		uint32_t *bucket;
+	if (p->kind == EX_NAME_NONE || p->kind == EX_NAME_ANY)
+		return (struct ex_span){ p->text, 0 };
+	for (size_t i = p->len; i > 0; i--) {
+		const char *dot;
 
-		if (p->kind != EX_NAME_EXACT) {
-			wild = true;
+		if (p->text[i - 1] != '*')
 			continue;
-		}
-		bucket = &ix->buckets[hash_name(p->text, p->len, ix->mask)];
-		ix->entries[*n] = (struct ex_name_entry){ p, id, *bucket };
-		*bucket = ++*n;
+		dot = memchr(p->text + i, '.', p->len - i);
+		tail.ptr = dot ? dot + 1 : p->text + p->len;
+		tail.len = (size_t)(p->text + p->len - tail.ptr);
+		break;
 	}
-	if (wild)
-		ix->wild[ix->n_wild++] = id;
+	return tail;
 }
 
-int ex_name_index_build(struct ex_ruleset *rs)
+static uint64_t hash_tail(struct ex_span tail)
 {
-	struct ex_name_index *ix = &rs->name_index;
-	size_t exact = count_exact(rs), size = 16;
-	uint32_t n = 0;
+	uint64_t h = HASH_START;
 
-	while (size < exact * 2)
-		size *= 2;
-	ix->mask = size - 1;
-	ix->buckets = ex_arena_alloc(&rs->arena, size, sizeof(*ix->buckets));
-	ix->entries = ex_arena_alloc(&rs->arena, exact, sizeof(*ix->entries));
-	ix->wild = ex_arena_alloc(&rs->arena, rs->n_name_peers, sizeof(*ix->wild));
-	if (!ix->buckets || !ix->entries || !ix->wild)
+	for (size_t i = tail.len; i > 0; i--)
+		h = hash_byte(h, tail.ptr[i - 1]);
+	return h;
+}
+
+int ex_name_index_build(struct ex_arena *arena, const struct ex_name_slot *slots, size_t n,
+			struct ex_name_index *ret)
+{
+	struct ex_name_index ix = { .mask = 15 };
+
+	while (ix.mask + 1 < n * 2)
+		ix.mask = ix.mask * 2 + 1;
+	ix.buckets = ex_arena_alloc(arena, ix.mask + 1, sizeof(*ix.buckets));
+	ix.entries = ex_arena_alloc(arena, n, sizeof(*ix.entries));
+	ix.loose = ex_arena_alloc(arena, n, sizeof(*ix.loose));
+	if (!ix.buckets || !ix.entries || !ix.loose)
 		return -ENOMEM;
 	/* from the last to the first, so that a chain begins with the first rule */
-	for (size_t i = rs->n_name_peers; i > 0; i--)
-		index_peer(rs, rs->name_peers[i - 1], &n);
+	for (size_t i = n; i > 0; i--) {
+		struct ex_span tail = fixed_tail(slots[i - 1].pattern);
+		uint32_t *bucket;
+
+		ix.entries[i - 1].slot = slots[i - 1];
+		if (tail.len == 0) {
+			ix.loose[ix.n_loose++] = (uint32_t)(i - 1);
+			continue;
+		}
+		bucket = &ix.buckets[bucket_of(&ix, hash_tail(tail))];
+		ix.entries[i - 1].next = *bucket;
+		*bucket = (uint32_t)i;
+	}
+	*ret = ix;
 	return 0;
 }
 
-void ex_name_find(const struct ex_ruleset *rs, struct ex_span name, struct ex_name_iter *it)
+void ex_name_find(const struct ex_name_index *ix, struct ex_span name, struct ex_name_iter *it)
 {
-	const struct ex_name_index *ix = &rs->name_index;
-
-	*it = (struct ex_name_iter){ .name = name };
-	if (ix->buckets)
-		it->entry = ix->buckets[hash_name(name.ptr, name.len, ix->mask)];
-	it->wild = ix->n_wild;
+	*it = (struct ex_name_iter){ .ix = ix,
+				     .name = name,
+				     .left = ix->buckets ? name.len : 0,
+				     .hash = HASH_START,
+				     .loose = ix->n_loose };
 }
 
-const struct ex_rpeer *ex_name_next(const struct ex_ruleset *rs, struct ex_name_iter *it)
+/* The chain of the next longer tail; false behind the whole name. */
+static bool next_tail(struct ex_name_iter *it)
 {
-	const struct ex_name_index *ix = &rs->name_index;
+	const struct ex_name_index *ix = it->ix;
 
-	while (it->entry) {
+	while (it->left) {
+		it->hash = hash_byte(it->hash, it->name.ptr[--it->left]);
+		if (it->left && it->name.ptr[it->left - 1] != '.')
+			continue;
+		it->entry = ix->buckets[bucket_of(ix, it->hash)];
+		if (it->entry)
+			return true;
+	}
+	return false;
+}
+
+const struct ex_name_slot *ex_name_next(struct ex_name_iter *it)
+{
+	const struct ex_name_index *ix = it->ix;
+
+	while (it->entry || next_tail(it)) {
 		const struct ex_name_entry *e = &ix->entries[it->entry - 1];
 
 		it->entry = e->next;
-		if (!ex_name_match(e->pattern, it->name))
-			continue;
-		it->peer = e->peer;
-		return &rs->peers[e->peer];
+		if (ex_name_match(e->slot.pattern, it->name))
+			return &e->slot;
 	}
-	while (it->wild) {
-		it->peer = ix->wild[--it->wild];
-		if (ex_peer_has_name(&rs->peers[it->peer], it->name))
-			return &rs->peers[it->peer];
+	while (it->loose) {
+		const struct ex_name_entry *e = &ix->entries[ix->loose[--it->loose]];
+
+		if (ex_name_match(e->slot.pattern, it->name))
+			return &e->slot;
 	}
 	return NULL;
 }

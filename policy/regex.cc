@@ -108,6 +108,22 @@ void ex_regex_free(struct ex_regex *re)
 	delete re;
 }
 
+bool ex_regex_literal(const struct ex_regex *re, const char **ret_text, size_t *ret_len,
+		      bool *ret_prefix)
+{
+	*ret_text = re->literal.data();
+	*ret_len = re->literal.size();
+	*ret_prefix = re->fast == FAST_PREFIX;
+	return re->fast != FAST_NONE;
+}
+
+size_t ex_regex_size(const struct ex_regex *re)
+{
+	/* an instruction has 8 bytes; there are one program for each direction and what RE2 keeps
+	 * beside them */
+	return sizeof(*re) + 2048 + (size_t)re->re->ProgramSize() * 32;
+}
+
 bool ex_regex_match_slow(const struct ex_regex *re, const char *text, size_t len)
 {
 	return RE2::FullMatch(re2::StringPiece(text, len), *re->re);

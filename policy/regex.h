@@ -27,6 +27,16 @@ int ex_regex_new(const char *pattern, size_t len, struct ex_regex **ret, char *e
 void ex_regex_free(struct ex_regex *re); /* accepts NULL */
 bool ex_regex_match(const struct ex_regex *re, const char *text, size_t len);
 
+/*
+ * True when the pattern is a literal, or a literal and then ".*" (*ret_prefix): what it matches is,
+ * or begins with, the text. Owned by re.
+ */
+bool ex_regex_literal(const struct ex_regex *re, const char **ret_text, size_t *ret_len,
+		      bool *ret_prefix);
+
+/* Roughly the bytes it takes, whatever it is asked. */
+size_t ex_regex_size(const struct ex_regex *re);
+
 /* Without the fast path: for the test that compares the two. */
 bool ex_regex_match_slow(const struct ex_regex *re, const char *text, size_t len);
 
