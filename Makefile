@@ -3,7 +3,8 @@
 #   make            build build/exeat            make demo     run the main job (root)
 #   make check      all tests (root)             make lint     format, analysis, budgets
 #   make fuzz       fuzzers, long                make bench    side-by-side benchmark (root)
-#   make install    PREFIX=/usr/local DESTDIR=   make clean    remove build/
+#   make install    PREFIX=/usr/local DESTDIR=   make deb      a Debian package, in build/
+#   make clean      remove build/
 #   make deps       install what the build and the tests need (Debian 12, root)
 #
 # Knobs: O=build directory, V=1 verbose, SAN=asan (address + undefined behaviour sanitizers).
@@ -11,6 +12,9 @@
 O       ?= build
 PREFIX  ?= /usr/local
 DESTDIR ?=
+CNIDIR  ?= $(PREFIX)/lib/cni
+UNITDIR ?= $(PREFIX)/lib/systemd/system
+SYSCONFDIR ?= /etc
 CC      ?= gcc
 CXX     ?= g++
 CLANG   ?= clang
@@ -56,7 +60,7 @@ BPF_CFLAGS := -O2 -g -target bpf -mcpu=v3 -std=gnu17 -Wall -Wextra -Wno-unused-p
 # ---- sources: every .c in a room belongs to the room ----
 POLICY_OBJ := $(patsubst %.c,$(O)/%.o,$(sort $(wildcard policy/*.c))) \
 	      $(patsubst %.cc,$(O)/%.o,$(sort $(wildcard policy/*.cc)))
-AGENT_OBJ  := $(patsubst %.c,$(O)/%.o,$(filter-out agent/main.c,$(sort $(wildcard agent/*.c agent/*/*.c))))
+AGENT_OBJ  := $(patsubst %.c,$(O)/%.o,$(filter-out agent/main.c agent/cni/main.c,$(sort $(wildcard agent/*.c agent/*/*.c))))
 LLHTTP_OBJ := $(patsubst %,$(O)/third_party/%.o,llhttp api http)
 BPF_SKEL   := $(patsubst datapath/%.bpf.c,$(O)/datapath/%.skel.h,$(sort $(wildcard datapath/*.bpf.c)))
 UNIT_BIN     := $(patsubst tests/%.c,$(O)/tests/%,$(sort $(wildcard tests/unit/test_*.c)))
@@ -65,8 +69,8 @@ DATAPATH_AUX := $(patsubst %.c,$(O)/%.o,$(filter-out $(wildcard tests/datapath/t
 FUZZ_BIN     := $(patsubst tests/%.c,$(O)/tests/%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 
 .PHONY: all help deps demo check check-unit check-datapath check-e2e check-fuzz check-kernels check-san lint format \
-	fuzz bench install clean unit-bins datapath-bins fuzz-bins
-all: $(O)/exeat
+	fuzz bench install deb clean unit-bins datapath-bins fuzz-bins
+all: $(O)/exeat $(O)/exeat-cni
 
 help:
 	@sed -n 's/^#  *\(make.*\)/\1/p' Makefile
@@ -118,6 +122,16 @@ $(O)/libagent.a: $(AGENT_OBJ) $(LLHTTP_OBJ)
 $(O)/exeat: $(O)/agent/main.o $(O)/libagent.a $(O)/libpolicy.a
 	$(call msg,LD,$@)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+# A CNI plugin is copied to hosts that have none of our libraries: all in one.
+ifeq ($(SAN),asan)
+CNI_LDFLAGS := $(LDFLAGS)
+else
+CNI_LDFLAGS := $(filter-out -pie,$(LDFLAGS)) -static-pie
+endif
+$(O)/exeat-cni: $(O)/agent/cni/main.o $(O)/libagent.a $(O)/libpolicy.a
+	$(call msg,LD,$@)
+	$(Q)$(CC) $(CNI_LDFLAGS) -o $@ $^ -ljansson
 
 # ---- tests: only what a test uses of the archives is linked ----
 $(O)/tests/unit/%: $(O)/tests/unit/%.o $(O)/libpolicy.a $(O)/libagent.a
@@ -192,9 +206,21 @@ $(O)/bench/bench_gate: $(O)/bench/bench_gate.o $(O)/tests/datapath/pkt.o $(O)/te
 		$(O)/libagent.a $(O)/libpolicy.a
 	$(call msg,LD,$@)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -lcmocka $(LIBS)
-install: $(O)/exeat
+install: $(O)/exeat $(O)/exeat-cni
 	install -D -m 755 $(O)/exeat $(DESTDIR)$(PREFIX)/sbin/exeat
-	install -D -m 644 docs/man/exeat.8 $(DESTDIR)$(PREFIX)/share/man/man8/exeat.8
+	install -D -m 755 $(O)/exeat-cni $(DESTDIR)$(CNIDIR)/exeat-cni
+	for f in docs/man/*.[58]; do \
+		install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man$${f##*.} $$f; done
+	install -d $(DESTDIR)$(UNITDIR)
+	sed 's|@SBINDIR@|$(PREFIX)/sbin|; s|@CNIDIR@|$(CNIDIR)|' examples/systemd/exeat-agent.service \
+		>$(DESTDIR)$(UNITDIR)/exeat-agent.service
+	install -D -m 644 examples/systemd/exeat-sysusers.conf $(DESTDIR)$(PREFIX)/lib/sysusers.d/exeat.conf
+	install -d $(DESTDIR)$(SYSCONFDIR)/exeat/policies
+	[ -e $(DESTDIR)$(SYSCONFDIR)/exeat/agent.yaml ] || \
+		install -m 644 examples/systemd/agent.yaml $(DESTDIR)$(SYSCONFDIR)/exeat/agent.yaml
+
+deb: $(O)/exeat $(O)/exeat-cni
+	@O=$(O) VERSION=$(VERSION) .ci/package/deb
 
 # for editors and clang-tidy
 compile_commands.json: Makefile
@@ -206,4 +232,4 @@ compile_commands.json: Makefile
 clean:
 	rm -rf $(O)
 
--include $(shell find $(O) -name '*.d' 2>/dev/null)
+-include $(shell find $(O) -type f -name '*.d' 2>/dev/null)
