@@ -61,4 +61,24 @@ INLINE bool address_judge(struct pkt *p)
 	return !martian4(four);
 }
 
+/*
+ * The number of the workload's own address (as in struct ex_flow_key) and one; 0 when it is none of
+ * them. ::/64 is nobody's: it has the unspecified address, which stands for "none", and the
+ * IPv4-mapped ones.
+ */
+INLINE __u8 address_own(const union addr *a, bool is6, const struct ex_endpoint *ep)
+{
+	int i;
+
+	if (is6 && !a->q[0])
+		return 0;
+	if (addr_eq(a, is6 ? &ep->ip6 : &ep->ip4))
+		return 1;
+#pragma unroll
+	for (i = 0; i < EX_EP_MORE; i++)
+		if (addr_eq(a, &ep->more[i]))
+			return 2 + i;
+	return 0;
+}
+
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Flows: one entry for both directions. A flow begins with a packet of the workload that the policy
- * allows, and only a packet of a flow gets back to the workload.
+ * Flows: one entry for both directions. A flow begins with a packet that the policy of its
+ * direction allows, and only packets of flows pass the other way.
  */
 #ifndef EXEAT_DATAPATH_FLOW_H
 #define EXEAT_DATAPATH_FLOW_H
@@ -11,10 +11,16 @@
 
 #define FIN_BOTH (EX_FLOW_FIN_LOCAL | EX_FLOW_FIN_REMOTE)
 
-/* The port that rules of this flow are keyed by, seen from the workload. */
+/* Is the packet of the side that opened the flow? */
+INLINE bool from_opener(const struct pkt *p)
+{
+	return p->outbound != p->inward;
+}
+
+/* The port that rules of this flow are keyed by: the one that was opened. */
 INLINE __u16 flow_rule_port(const struct pkt *p)
 {
-	if (p->outbound)
+	if (from_opener(p))
 		return p->key_port;
 	if (proto_is_icmp(p->proto))
 		return (p->is6 ? ICMPV6_ECHO_REQUEST : ICMP_ECHO) << 8;
@@ -23,11 +29,13 @@ INLINE __u16 flow_rule_port(const struct pkt *p)
 
 INLINE struct ex_flow_key flow_key(const struct pkt *p)
 {
-	struct ex_flow_key key __attribute__((aligned(8))) = { .proto = p->proto };
+	struct ex_flow_key key
+		__attribute__((aligned(8))) = { .proto = p->proto, .part = p->part, .own = p->own };
 
 	addr_copy(&key.remote, pkt_remote(p));
 	if (proto_is_icmp(p->proto)) {
 		key.local_port = p->sport; /* identifier; dport is 0 */
+		key.remote_port = icmp_is_reply(p) == p->outbound ? bpf_htons(1) : 0;
 	} else {
 		key.local_port = p->outbound ? p->sport : p->dport;
 		key.remote_port = p->outbound ? p->dport : p->sport;
@@ -48,8 +56,8 @@ INLINE struct ex_flow_state *flow_find(void *flows, const struct pkt *p,
 	return flow;
 }
 
-/* May this segment of the workload be part of the flow as it stands? */
-INLINE bool tcp_may_leave(const struct ex_flow_state *flow, __u8 flags)
+/* May this segment of the side that opened be part of the flow as it stands? */
+INLINE bool tcp_opener_may(const struct ex_flow_state *flow, __u8 flags)
 {
 	switch (flow->phase) {
 	case EX_FLOW_OPENING: /* nothing was answered: there is nothing to acknowledge */
@@ -63,7 +71,7 @@ INLINE bool tcp_may_leave(const struct ex_flow_state *flow, __u8 flags)
 	return false;
 }
 
-INLINE bool tcp_may_enter(const struct ex_flow_state *flow, __u8 flags)
+INLINE bool tcp_other_may(const struct ex_flow_state *flow, __u8 flags)
 {
 	switch (flow->phase) {
 	case EX_FLOW_OPENING:
@@ -78,6 +86,16 @@ INLINE bool tcp_may_enter(const struct ex_flow_state *flow, __u8 flags)
 	return false;
 }
 
+/* May the packet be part of the flow? Sets p->inward. */
+INLINE bool flow_admits(const struct ex_flow_state *flow, struct pkt *p)
+{
+	p->inward = flow->flags & EX_FLOW_INBOUND;
+	if (p->proto != IPPROTO_TCP)
+		return true;
+	return from_opener(p) ? tcp_opener_may(flow, p->tcp_flags)
+			      : tcp_other_may(flow, p->tcp_flags);
+}
+
 /* True when this packet closes the flow. */
 INLINE bool tcp_advance(struct ex_flow_state *flow, const struct pkt *p)
 {
@@ -89,9 +107,9 @@ INLINE bool tcp_advance(struct ex_flow_state *flow, const struct pkt *p)
 		flow->phase = EX_FLOW_CLOSED;
 		return true;
 	}
-	if (!p->outbound && flow->phase == EX_FLOW_OPENING)
+	if (!from_opener(p) && flow->phase == EX_FLOW_OPENING)
 		flow->phase = EX_FLOW_ANSWERED;
-	else if (p->outbound && flow->phase == EX_FLOW_ANSWERED && !(flags & TCP_SYN))
+	else if (from_opener(p) && flow->phase == EX_FLOW_ANSWERED && !(flags & TCP_SYN))
 		flow->phase = EX_FLOW_LIVE;
 	if (flags & TCP_FIN) {
 		flow->flags |= p->outbound ? EX_FLOW_FIN_LOCAL : EX_FLOW_FIN_REMOTE;
@@ -109,7 +127,7 @@ INLINE bool flow_touch(struct ex_flow_state *flow, const struct pkt *p)
 	__sync_fetch_and_add(&flow->bytes, p->len);
 	if (p->proto == IPPROTO_TCP)
 		return tcp_advance(flow, p);
-	if (!p->outbound)
+	if (!from_opener(p))
 		flow->phase = EX_FLOW_LIVE;
 	return false;
 }
@@ -127,21 +145,35 @@ INLINE bool flow_create(void *flows, const struct pkt *p, const struct ex_flow_k
 		.verdict = p->rule.verdict,
 		.kind = p->rule.kind,
 		.worker = p->worker,
+		.flags = p->inward ? EX_FLOW_INBOUND : 0,
 	};
 
+	mac_copy(flow.mac, p->mac);
 	return bpf_map_update_elem(flows, key, &flow, BPF_ANY) == 0;
 }
 
 /* Does this packet open a flow, rather than continue one? */
 INLINE bool packet_opens(const struct pkt *p, const struct ex_flow_state *flow)
 {
-	if (proto_is_icmp(p->proto)) /* type and code are judged each time: no flow covers them */
+	if (proto_is_icmp(p->proto)) { /* judged each time: no flow covers type and code */
+		if (icmp_is_reply(p))
+			return p->outbound && !flow;
 		return true;
+	}
 	if (p->proto != IPPROTO_TCP)
 		return !flow;
 	if ((p->tcp_flags & TCP_CONTROL) != TCP_SYN)
 		return false;
 	return !flow || flow->phase >= EX_FLOW_CLOSING;
+}
+
+/* Does a flow with the verdict in p->rule stay what it was? The proxy's own only has to be allowed.
+ */
+INLINE bool flow_keeps(const struct pkt *p, const struct ex_flow_state *flow)
+{
+	if (p->part == EX_PART_UPSTREAM)
+		return p->rule.verdict == EX_V_ALLOW || p->rule.verdict == EX_V_STEER;
+	return p->rule.verdict == flow->verdict && p->rule.kind == flow->kind;
 }
 
 /*
@@ -157,10 +189,14 @@ INLINE enum ex_reason flow_rejudge(void *flows, struct pkt *p, const struct ex_f
 	p->rule.rule = flow->rule;
 	p->rule.counter = flow->counter;
 	p->worker = flow->worker;
+	p->proxied = flow->verdict == EX_V_STEER && (p->flags & EX_EP_GATEWAY);
+	mac_copy(p->mac, flow->mac);
+	if (p->inward)
+		p->policy = p->ingress;
 	if (flow->generation == p->generation)
 		return EX_R_ALLOWED;
 	policy_judge(p, flow_rule_port(p));
-	if (p->rule.verdict != flow->verdict || p->rule.kind != flow->kind) {
+	if (!flow_keeps(p, flow)) {
 		bpf_map_delete_elem(flows, key);
 		p->revoked = true;
 		return EX_R_POLICY_CHANGED;

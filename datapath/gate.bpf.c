@@ -16,13 +16,14 @@
  *   9. steered (or carried by the proxy): the socket is there
  *  10. the flow is remembered
  *
- * Towards the workload only members of its flows pass. All state is in maps; with all of user space
- * dead the gate judges on.
+ * Towards the workload only members of its flows pass, and what opens a flow that the policy of its
+ * ingress allows. All state is in maps; with all of user space dead the gate judges on.
+ *
+ * Where the proxy's sockets are behind a gateway namespace, see gateway.bpf.h.
  */
 #include "neigh.bpf.h"
-#include "related.bpf.h"
-#include "steer.bpf.h"
-#include "verdict.bpf.h"
+#include "outbound.bpf.h"
+#include "inbound.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -50,112 +51,25 @@ INLINE enum ex_reason check_link(struct __sk_buff *skb, struct pkt *p, const str
 		return EX_R_ALLOWED;
 	if (!mac_eq(link.source, ep->mac))
 		return EX_R_SOURCE_MAC;
-	return p->group || mac_eq(link.dest, ep->gw_mac) ? EX_R_ALLOWED : EX_R_NEIGHBOUR;
+	if (p->group || (p->flags & EX_EP_BRIDGED) || mac_eq(link.dest, ep->gw_mac))
+		return EX_R_ALLOWED;
+	return EX_R_NEIGHBOUR;
 }
 
 /* Steps 5 and 6. */
 INLINE enum ex_reason check_addresses(struct pkt *p, const struct ex_endpoint *ep)
 {
 	const union addr *own = p->outbound ? &p->src : &p->dst;
+	__u8 number = address_own(own, p->is6, ep);
 
-	if (!addr_eq(own, p->is6 ? &ep->ip6 : &ep->ip4))
+	if (!number)
 		return p->outbound ? EX_R_SOURCE_ADDRESS : EX_R_NO_FLOW;
+	p->own = number - 1;
 	/* only ARP and solicitations have any business at a group address */
 	if (p->group || !address_judge(p) || addr_eq(pkt_remote(p), &own->ip))
 		return EX_R_MARTIAN;
 	p->may_refuse = true;
 	return EX_R_ALLOWED;
-}
-
-INLINE void book(struct ex_flow_state *flow, struct pkt *p)
-{
-	if (flow_touch(flow, p))
-		event_send(p, EX_EV_END, EX_R_ALLOWED, flow->packets, flow->bytes);
-}
-
-/* Step 10. */
-INLINE enum ex_reason remember(void *flows, struct pkt *p, const struct ex_flow_key *key,
-			       struct ex_flow_state *flow)
-{
-	enum ex_reason reason;
-
-	if (p->fragment) {
-		reason = fragment_first(p);
-		if (reason != EX_R_ALLOWED)
-			return reason;
-	}
-	if (proto_is_icmp(p->proto) && !icmp_is_query(p))
-		return EX_R_ALLOWED; /* nothing answers it */
-	if (flow) {
-		book(flow, p);
-		return EX_R_ALLOWED;
-	}
-	if (!flow_create(flows, p, key))
-		return EX_R_TABLE_FULL;
-	event_send(p, EX_EV_NEW, EX_R_ALLOWED, 0, 0);
-	return EX_R_ALLOWED;
-}
-
-/* Steps 7 to 10 for a packet of the workload. */
-INLINE enum ex_reason judge_outbound(struct __sk_buff *skb, void *flows, struct pkt *p)
-{
-	struct ex_flow_key key = flow_key(p);
-	struct ex_flow_state *flow;
-	enum ex_reason reason;
-	bool opens;
-
-	if (p->fragment == FRAGMENT_LATER)
-		return fragment_later(p);
-	if (proto_is_icmp(p->proto) && icmp_is_error(p) && error_related(skb, p) == EX_R_ALLOWED)
-		return EX_R_ALLOWED;
-	flow = flow_find(flows, p, &key);
-	opens = packet_opens(p, flow);
-	if (opens) {
-		policy_judge(p, p->key_port);
-	} else {
-		if (!flow || (p->proto == IPPROTO_TCP && !tcp_may_leave(flow, p->tcp_flags)))
-			return EX_R_NO_FLOW;
-		reason = flow_rejudge(flows, p, &key, flow);
-		if (reason != EX_R_ALLOWED)
-			return reason;
-	}
-	if (p->rule.verdict == EX_V_STEER) {
-		if (p->fragment) /* the socket would be lost when the stack puts it together */
-			return EX_R_FRAGMENT;
-		reason = steer(skb, p, opens);
-		if (reason != EX_R_ALLOWED)
-			return reason;
-		if (flow)
-			flow->worker = p->worker;
-	} else if (p->rule.verdict != EX_V_ALLOW) {
-		return p->rule.reason;
-	}
-	if (opens && p->proto == IPPROTO_TCP)
-		flow = NULL; /* what had the tuple before is over */
-	return remember(flows, p, &key, flow);
-}
-
-INLINE enum ex_reason judge_inbound(struct __sk_buff *skb, void *flows, struct pkt *p)
-{
-	struct ex_flow_key key = flow_key(p);
-	struct ex_flow_state *flow;
-	enum ex_reason reason;
-
-	if (p->fragment == FRAGMENT_LATER)
-		return fragment_later(p);
-	if (proto_is_icmp(p->proto) && icmp_is_error(p))
-		return error_related(skb, p);
-	flow = flow_find(flows, p, &key);
-	if (!flow || (proto_is_icmp(p->proto) && !icmp_is_reply(p)))
-		return EX_R_NO_FLOW;
-	if (p->proto == IPPROTO_TCP && !tcp_may_enter(flow, p->tcp_flags))
-		return EX_R_NO_FLOW;
-	reason = flow_rejudge(flows, p, &key, flow);
-	if (reason == EX_R_ALLOWED && p->fragment)
-		reason = fragment_first(p);
-	if (reason == EX_R_ALLOWED)
-		book(flow, p);
-	return reason;
 }
 
 INLINE enum ex_reason judge(struct __sk_buff *skb, struct pkt *p)
@@ -175,6 +89,8 @@ INLINE enum ex_reason judge(struct __sk_buff *skb, struct pkt *p)
 	p->generation = ep->generation;
 	p->flags = ep->flags;
 	p->workers = ep->workers;
+	p->ingress = ep->ingress;
+	p->gateway = ep->gateway;
 	reason = check_link(skb, p, ep, &ethertype);
 	if (reason != EX_R_ALLOWED)
 		return reason;
@@ -184,7 +100,7 @@ INLINE enum ex_reason judge(struct __sk_buff *skb, struct pkt *p)
 	if (reason != EX_R_ALLOWED)
 		return reason;
 	if (nd_is(p))
-		return neigh_nd(skb, p);
+		return p->part || p->answer ? EX_R_GATEWAY : neigh_nd(skb, p);
 	reason = check_addresses(p, ep);
 	if (reason != EX_R_ALLOWED)
 		return reason;
@@ -193,15 +109,16 @@ INLINE enum ex_reason judge(struct __sk_buff *skb, struct pkt *p)
 
 INLINE int gate(struct __sk_buff *skb, bool outbound)
 {
+	bool gateway;
 	struct pkt p;
 
-	if (refuse_is_own(skb))
+	if (mark_take(skb, refuse_mark))
 		return TC_ACT_OK;
-	__builtin_memset(&p, 0, sizeof(p)); /* padding too: the subprograms read all of it */
-	p.now = bpf_ktime_get_coarse_ns();
-	p.ifindex = skb->ifindex;
-	p.len = skb->len;
+	gateway = mark_take(skb, gateway_mark);
+	gateway_pkt(skb, &p, skb->ifindex);
 	p.outbound = outbound;
+	p.answer = gateway && !outbound;
+	p.part = gateway && outbound ? EX_PART_UPSTREAM : EX_PART_FLOW;
 	return verdict_exit(skb, &p, judge(skb, &p));
 }
 

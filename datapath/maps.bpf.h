@@ -43,6 +43,13 @@ struct {
 		});
 } ex_flows SEC(".maps");
 
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, EX_ENDPOINTS_MAX);
+	__type(key, __u32);
+	__type(value, __u32);
+} ex_gateways SEC(".maps");
+
 /* Token buckets of one endpoint. Races lose a token now and then, no more. */
 struct bucket {
 	__u64 filled; /* time of the last refill */

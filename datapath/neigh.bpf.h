@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * ARP and neighbour discovery: the workload and its next hop may find each other, nothing more.
- * Router discovery, redirects, duplicate address detection and questions about anybody else are
- * denied.
+ * ARP and neighbour discovery. On a link of its own, the workload and its next hop may find each
+ * other, nothing more. On a bridge it may ask for any neighbour, and look whether its own addresses
+ * are free, but speak for nobody but itself: sender addresses, MACs and what it claims are its own.
+ * Router discovery and redirects are denied.
  */
 #ifndef EXEAT_DATAPATH_NEIGH_H
 #define EXEAT_DATAPATH_NEIGH_H
@@ -36,17 +37,12 @@ struct nd_option {
 	__u8 mac[ETH_ALEN];
 };
 
-#define ND_SOLICIT   135
-#define ND_ADVERT    136
-#define ND_HOP_LIMIT 255 /* RFC 4861 7.1: proves that nobody forwarded it */
-
-/* Both aligned to 2. */
-INLINE bool mac_eq(const void *a, const void *b)
-{
-	const __u16 *x = a, *y = b;
-
-	return x[0] == y[0] && x[1] == y[1] && x[2] == y[2];
-}
+#define ND_SOLICIT     135
+#define ND_ADVERT      136
+#define ND_SOURCE_LINK 1
+#define ND_TARGET_LINK 2
+#define ND_NONCE       14
+#define ND_HOP_LIMIT   255 /* RFC 4861 7.1: proves that nobody forwarded it */
 
 INLINE bool four_eq(const __u8 *four, const struct ex_ip *ip)
 {
@@ -54,12 +50,51 @@ INLINE bool four_eq(const __u8 *four, const struct ex_ip *ip)
 	       four[3] == ip->b[15] && ip->b[10] == 0xff;
 }
 
-INLINE enum ex_reason arp_check(struct __sk_buff *skb, const struct pkt *p,
-				const struct ex_endpoint *ep)
+INLINE bool link_local(const union addr *a)
+{
+	return a->w[0] == bpf_htonl(0xfe800000) && a->w[1] == 0;
+}
+
+/* Does the sender speak as itself, to what it may speak to? */
+INLINE bool arp_point_to_point(const struct pkt *p, const struct ex_endpoint *ep,
+			       const struct arp4 *arp)
 {
 	const struct ex_ip *from = p->outbound ? &ep->ip4 : &ep->gw4;
 	const struct ex_ip *to = p->outbound ? &ep->gw4 : &ep->ip4;
-	const void *mac = p->outbound ? ep->mac : ep->gw_mac;
+
+	return mac_eq(arp->sha, p->outbound ? ep->mac : ep->gw_mac) && four_eq(arp->spa, from) &&
+	       four_eq(arp->tpa, to);
+}
+
+INLINE bool own_four(const __u8 *four, const struct ex_endpoint *ep)
+{
+	union addr a = {};
+
+	a.w[2] = bpf_htonl(0xffff);
+	__builtin_memcpy(&a.b[12], four, 4);
+	return address_own(&a, false, ep);
+}
+
+/* The far ends are not ours to judge here: those that have a gate are judged by it. */
+INLINE bool arp_bridged(const struct pkt *p, const struct ex_endpoint *ep, const struct arp4 *arp)
+{
+	static const __u8 none[ETH_ALEN] __attribute__((aligned(2)));
+	bool request = arp->op == bpf_htons(ARP_REQUEST);
+
+	if (!p->outbound)
+		return true;
+	if (!mac_eq(arp->sha, ep->mac) || (request && !mac_eq(arp->tha, none)))
+		return false;
+	if (own_four(arp->spa, ep))
+		return true;
+	/* RFC 5227: is this address of mine free? */
+	return request && !arp->spa[0] && !arp->spa[1] && !arp->spa[2] && !arp->spa[3] &&
+	       own_four(arp->tpa, ep);
+}
+
+INLINE enum ex_reason arp_check(struct __sk_buff *skb, const struct pkt *p,
+				const struct ex_endpoint *ep)
+{
 	struct arp4 arp;
 
 	if (bpf_skb_load_bytes(skb, ETH_HLEN, &arp, sizeof(arp)) ||
@@ -70,14 +105,9 @@ INLINE enum ex_reason arp_check(struct __sk_buff *skb, const struct pkt *p,
 		return EX_R_MALFORMED;
 	if (arp.op != bpf_htons(ARP_REQUEST) && arp.op != bpf_htons(ARP_REPLY))
 		return EX_R_NEIGHBOUR;
-	if (!mac_eq(arp.sha, mac) || !four_eq(arp.spa, from) || !four_eq(arp.tpa, to))
-		return EX_R_NEIGHBOUR;
-	return EX_R_ALLOWED;
-}
-
-INLINE bool link_local(const union addr *a)
-{
-	return a->w[0] == bpf_htonl(0xfe800000) && a->w[1] == 0;
+	if (p->flags & EX_EP_BRIDGED ? arp_bridged(p, ep, &arp) : arp_point_to_point(p, ep, &arp))
+		return EX_R_ALLOWED;
+	return EX_R_NEIGHBOUR;
 }
 
 /* ff02::1:ffXX:XXXX of ip, RFC 4291 2.7.1 */
@@ -97,13 +127,84 @@ INLINE bool nd_is(const struct pkt *p)
  * Sender and target: a solicitation asks for the other end, an advertisement speaks for oneself.
  * The link-local address of the sender may stand for its global one: the kernel probes with it.
  */
-INLINE enum ex_reason nd_check(struct __sk_buff *skb, const struct pkt *p,
-			       const struct ex_endpoint *ep)
+INLINE enum ex_reason nd_point_to_point(const struct pkt *p, const struct ex_endpoint *ep,
+					const struct nd *nd)
 {
 	const struct ex_ip *own = p->outbound ? &ep->ip6 : &ep->gw6;
 	const struct ex_ip *other = p->outbound ? &ep->gw6 : &ep->ip6;
-	const __u8 *mac = p->outbound ? ep->mac : ep->gw_mac;
+
+	if (!addr_eq(&p->src, own) && !link_local(&p->src))
+		return EX_R_SOURCE_ADDRESS;
+	if (!addr_eq(&p->dst, other) && !link_local(&p->dst) &&
+	    !(nd->type == ND_SOLICIT && solicited_node(&p->dst, other)))
+		return EX_R_NEIGHBOUR;
+	if (nd->type == ND_SOLICIT)
+		return addr_eq(&nd->target, other) ? EX_R_ALLOWED : EX_R_NEIGHBOUR;
+	if (addr_eq(&nd->target, own) ||
+	    (link_local(&nd->target) && nd->target.q[1] == p->src.q[1]))
+		return EX_R_ALLOWED;
+	return EX_R_NEIGHBOUR;
+}
+
+INLINE bool nd_own(const union addr *a, const struct ex_endpoint *ep)
+{
+	return address_own(a, true, ep) || (link_local(a) && addr_eq(a, &ep->ll6));
+}
+
+/*
+ * A router would carry a solicitation for, or to, an address that is not on the link wherever the
+ * sender likes: on the link is what shares a /64 with one of the workload's own addresses.
+ */
+INLINE bool nd_on_link(const union addr *a, const struct ex_endpoint *ep)
+{
+	const __u64 *ip6 = (const __u64 *)&ep->ip6;
+	int i;
+
+	if (link_local(a) || addr_eq(a, &ep->gw6) || (ip6[0] && a->q[0] == ip6[0]))
+		return true;
+#pragma unroll
+	for (i = 0; i < EX_EP_MORE; i++) {
+		const __u64 *more = (const __u64 *)&ep->more[i];
+
+		if (more[0] && a->q[0] == more[0])
+			return true;
+	}
+	return false;
+}
+
+INLINE bool all_nodes(const union addr *a)
+{
+	return a->w[0] == bpf_htonl(0xff020000) && !a->w[1] && !a->w[2] && a->w[3] == bpf_htonl(1);
+}
+
+INLINE enum ex_reason nd_bridged(const struct pkt *p, const struct ex_endpoint *ep,
+				 const struct nd *nd)
+{
+	bool mine;
+
+	if (!p->outbound)
+		return EX_R_ALLOWED;
+	mine = nd_own(&nd->target, ep);
+	if (nd->type == ND_SOLICIT && !p->src.q[0] && !p->src.q[1]) /* RFC 4862 5.4 */
+		return mine && solicited_node(&p->dst, &nd->target.ip) ? EX_R_ALLOWED
+								       : EX_R_NEIGHBOUR;
+	if (!nd_own(&p->src, ep))
+		return EX_R_SOURCE_ADDRESS;
+	if (nd->type == ND_ADVERT)
+		return mine && (nd_on_link(&p->dst, ep) || all_nodes(&p->dst)) ? EX_R_ALLOWED
+									       : EX_R_NEIGHBOUR;
+	if (nd_on_link(&nd->target, ep) &&
+	    (addr_eq(&p->dst, &nd->target.ip) || solicited_node(&p->dst, &nd->target.ip)))
+		return EX_R_ALLOWED;
+	return EX_R_NEIGHBOUR;
+}
+
+INLINE enum ex_reason nd_check(struct __sk_buff *skb, const struct pkt *p,
+			       const struct ex_endpoint *ep)
+{
+	bool bridged = p->flags & EX_EP_BRIDGED;
 	struct nd_option option;
+	enum ex_reason reason;
 	struct nd nd;
 	__u8 hops;
 
@@ -112,26 +213,21 @@ INLINE enum ex_reason nd_check(struct __sk_buff *skb, const struct pkt *p,
 	    hops != ND_HOP_LIMIT)
 		return EX_R_NEIGHBOUR;
 	if (p->end < p->l4 + sizeof(nd) || bpf_skb_load_bytes(skb, p->l4, &nd, sizeof(nd)) ||
-	    nd.code)
+	    nd.code || (nd.type != ND_SOLICIT && nd.type != ND_ADVERT))
 		return EX_R_NEIGHBOUR;
-	if (!addr_eq(&p->src, own) && !link_local(&p->src))
-		return EX_R_SOURCE_ADDRESS;
-	if (!addr_eq(&p->dst, other) && !link_local(&p->dst) &&
-	    !(nd.type == ND_SOLICIT && solicited_node(&p->dst, other)))
-		return EX_R_NEIGHBOUR;
-	if (nd.type == ND_SOLICIT ? !addr_eq(&nd.target, other)
-				  : nd.type != ND_ADVERT || (!addr_eq(&nd.target, own) &&
-							     !(link_local(&nd.target) &&
-							       nd.target.q[1] == p->src.q[1])))
-		return EX_R_NEIGHBOUR;
-	if (p->end == p->l4 + sizeof(nd))
-		return EX_R_ALLOWED;
-	/* one link-layer address option, and it is the sender's own */
+	reason = bridged ? nd_bridged(p, ep, &nd) : nd_point_to_point(p, ep, &nd);
+	if (reason != EX_R_ALLOWED || p->end == p->l4 + sizeof(nd) || (bridged && !p->outbound))
+		return reason;
+	/* one link-layer address option, and it is the sender's own; in DAD a nonce (RFC 7527) */
 	if (p->end != p->l4 + sizeof(nd) + sizeof(option) ||
 	    bpf_skb_load_bytes(skb, p->l4 + sizeof(nd), &option, sizeof(option)))
 		return EX_R_NEIGHBOUR;
-	if (option.type != (nd.type == ND_SOLICIT ? 1 : 2) || option.len != 1 ||
-	    !mac_eq(option.mac, mac))
+	if (option.len != 1)
+		return EX_R_NEIGHBOUR;
+	if (!p->src.q[0] && !p->src.q[1])
+		return option.type == ND_NONCE ? EX_R_ALLOWED : EX_R_NEIGHBOUR;
+	if (option.type != (nd.type == ND_SOLICIT ? ND_SOURCE_LINK : ND_TARGET_LINK) ||
+	    !mac_eq(option.mac, p->outbound ? ep->mac : ep->gw_mac))
 		return EX_R_NEIGHBOUR;
 	return EX_R_ALLOWED;
 }

@@ -55,6 +55,7 @@ struct pkt {
 	__u32 ifindex;
 	__u32 slot;                      /* of the flow table */
 	__u32 policy, generation, flags; /* read once, so that one packet sees one ruleset */
+	__u32 ingress, gateway;          /* the same */
 	__u32 len;                       /* of the frame */
 	__u32 l4;                        /* offset of the transport header */
 	__u32 end;                       /* offset behind the IP packet */
@@ -62,7 +63,7 @@ struct pkt {
 	__u16 key_port;                  /* host order, as rules are keyed: ICMP type << 8 | code */
 	__u8 proto;                      /* 0 = not read */
 	__u8 tcp_flags;
-	bool outbound; /* from the workload */
+	bool outbound; /* from the workload, or from the proxy in its name */
 	bool is6;
 	bool group;    /* the frame went to a group address */
 	bool embeds;   /* judged differs from dst */
@@ -70,6 +71,13 @@ struct pkt {
 	__u32 frag_id;
 	__u8 workers;    /* of the endpoint's proxy */
 	__u8 worker;     /* which of them has the flow */
+	__u8 own;        /* number of the workload's address */
+	__u8 part;       /* EX_PART_FLOW, or EX_PART_UPSTREAM: of a flow of the proxy */
+	bool answer;     /* from the proxy in its gateway namespace to the workload */
+	bool inward;     /* of a flow that the far end opened */
+	bool proxied;    /* of a flow that goes to the gateway namespace */
+	bool taken;      /* a steered flow has the tuple of this packet from outside */
+	__u8 mac[6];     /* of the next hop of a flow of the proxy */
 	bool revoked;    /* of a live flow that the policy no longer allows */
 	bool may_refuse; /* the source is proved and the destination is unicast */
 	struct judgement rule;
@@ -106,6 +114,24 @@ INLINE void addr_copy(void *to, const union addr *from)
 
 	q[0] = from->q[0];
 	q[1] = from->q[1];
+}
+
+/* All aligned to 2. */
+INLINE bool mac_eq(const void *a, const void *b)
+{
+	const __u16 *x = a, *y = b;
+
+	return x[0] == y[0] && x[1] == y[1] && x[2] == y[2];
+}
+
+INLINE void mac_copy(void *to, const void *from)
+{
+	const __u16 *x = from;
+	__u16 *y = to;
+
+	y[0] = x[0];
+	y[1] = x[1];
+	y[2] = x[2];
 }
 
 INLINE void addr_set4(union addr *a, __be32 four)

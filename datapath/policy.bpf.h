@@ -92,7 +92,7 @@ INLINE void judgement_merge(struct judgement *to, struct judgement other)
 /* Where nothing is forwarded, the proxy carries what is allowed; it can carry TCP and UDP. */
 INLINE struct judgement judgement_carry(const struct pkt *p, struct judgement j)
 {
-	if (j.verdict != EX_V_ALLOW || !(p->flags & EX_EP_CARRY))
+	if (j.verdict != EX_V_ALLOW || !(p->flags & EX_EP_CARRY) || p->inward)
 		return j;
 	j.verdict = EX_V_STEER;
 	j.kind = p->proto == IPPROTO_TCP   ? EX_KIND_TCP

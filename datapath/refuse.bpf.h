@@ -16,13 +16,17 @@
 #define REFUSE_PERIOD 1000000ull /* ns a token: 1000 a second ... */
 #define REFUSE_BURST  200        /* ... and so many at once */
 
-/* A random number per load: what bears it is the gate's own answer, and passes its hooks. */
+/*
+ * Random numbers. What bears the first is the gate's own answer, and passes its hooks; what bears
+ * the second comes from a gateway namespace.
+ */
 const volatile __u32 refuse_mark = 0;
+const volatile __u32 gateway_mark = 0;
 
 /* Takes the mark off. The workload cannot set it: the veth clears marks between namespaces. */
-INLINE bool refuse_is_own(struct __sk_buff *skb)
+INLINE bool mark_take(struct __sk_buff *skb, __u32 mark)
 {
-	if (!refuse_mark || skb->mark != refuse_mark)
+	if (!mark || skb->mark != mark)
 		return false;
 	skb->mark = 0;
 	return true;
@@ -56,6 +60,8 @@ INLINE bool refuse_wanted(const struct pkt *p)
 		return false;
 	if (p->proto == IPPROTO_TCP)
 		return !(p->tcp_flags & TCP_RST);
+	if (p->part)
+		return false;         /* hand_over() lets nothing else in that is of no flow */
 	if (p->proto == IPPROTO_ICMP) /* RFC 1122 3.2.2: queries only */
 		return type == ICMP_ECHO || type == ICMP_TIMESTAMP;
 	if (p->proto == IPPROTO_ICMPV6) /* RFC 4443 2.4 (e) */
@@ -63,24 +69,63 @@ INLINE bool refuse_wanted(const struct pkt *p)
 	return true;
 }
 
-/* The hook that a packet in this direction came to: out to the workload, or in from it. */
-INLINE __u64 refuse_flags(bool to_workload)
+/* Who is at the ends of a flow, seen from the endpoint's interface. */
+enum end {
+	END_WORKLOAD, /* out of it */
+	END_FAR,      /* in through it, as if the workload had sent it */
+	END_GATEWAY,  /* out of the gateway's interface */
+};
+
+INLINE enum end end_of(const struct pkt *p, bool sender)
 {
-	return to_workload ? 0 : BPF_F_INGRESS;
+	if (p->part == EX_PART_UPSTREAM)
+		return p->outbound == sender ? END_GATEWAY : END_FAR;
+	if (p->outbound == sender)
+		return END_WORKLOAD;
+	return p->proxied ? END_GATEWAY : END_FAR;
 }
 
-INLINE int refuse_tcp(struct __sk_buff *skb, const struct pkt *p)
+/* Where the stack of the gateway namespace takes it for its own. */
+INLINE long gateway_link(struct __sk_buff *skb, const struct ex_endpoint *ep)
 {
+	return bpf_skb_store_bytes(skb, 0, ep->gate_mac, ETH_ALEN, 0);
+}
+
+INLINE void refuse_clone(struct __sk_buff *skb, const struct pkt *p, const struct ex_endpoint *ep,
+			 enum end end)
+{
+	if (end == END_GATEWAY ? gateway_link(skb, ep) != 0
+			       : p->part && bpf_skb_store_bytes(skb, 0, p->mac, ETH_ALEN, 0))
+		return;
+	bpf_clone_redirect(skb, end == END_GATEWAY ? p->gateway : p->ifindex,
+			   end == END_FAR ? BPF_F_INGRESS : 0);
+}
+
+INLINE int refuse_send(struct __sk_buff *skb, const struct pkt *p, const struct ex_endpoint *ep,
+		       enum end end)
+{
+	if (end != END_GATEWAY)
+		return bpf_redirect(p->ifindex, end == END_FAR ? BPF_F_INGRESS : 0);
+	if (gateway_link(skb, ep))
+		return TC_ACT_SHOT;
+	return bpf_redirect(p->gateway, 0);
+}
+
+INLINE int refuse_tcp(struct __sk_buff *skb, const struct pkt *p, const struct ex_endpoint *ep)
+{
+	struct ethhdr eth;
 	struct tcphdr in;
 
-	if (bpf_skb_load_bytes(skb, p->l4, &in, sizeof(in)))
+	if (bpf_skb_load_bytes(skb, p->l4, &in, sizeof(in)) ||
+	    bpf_skb_load_bytes(skb, 0, &eth, sizeof(eth)))
 		return TC_ACT_SHOT;
 	skb->mark = refuse_mark;
 	if (p->revoked && answer_rst(skb, p, &in, ANSWER_ON) == 0)
-		bpf_clone_redirect(skb, skb->ifindex, refuse_flags(!p->outbound));
-	if (in.rst || answer_rst(skb, p, &in, ANSWER_BACK))
+		refuse_clone(skb, p, ep, end_of(p, false));
+	if (in.rst || bpf_skb_store_bytes(skb, 0, &eth, sizeof(eth), 0) ||
+	    answer_rst(skb, p, &in, ANSWER_BACK))
 		return TC_ACT_SHOT;
-	return bpf_redirect(skb->ifindex, refuse_flags(p->outbound));
+	return refuse_send(skb, p, ep, end_of(p, true));
 }
 
 /* TC_ACT_REDIRECT with the answer on its way, or TC_ACT_SHOT. */
@@ -96,11 +141,11 @@ SUBPROG int refuse(struct __sk_buff *skb, struct pkt *p)
 	if (!ep || !port || !bucket_take(&port->refusals, p->now, REFUSE_PERIOD, REFUSE_BURST))
 		return TC_ACT_SHOT;
 	if (p->proto == IPPROTO_TCP)
-		return refuse_tcp(skb, p);
+		return refuse_tcp(skb, p, ep);
 	if (answer_icmp(skb, p, ep))
 		return TC_ACT_SHOT;
 	skb->mark = refuse_mark;
-	return bpf_redirect(skb->ifindex, 0);
+	return bpf_redirect(p->ifindex, 0);
 }
 
 #endif

@@ -18,7 +18,10 @@ INLINE struct ex_flow_key fragment_key(const struct pkt *p)
 		.local_port = p->frag_id >> 16,
 		.remote_port = p->frag_id,
 		.proto = p->proto,
-		.part = p->outbound ? EX_PART_OUT : EX_PART_IN,
+		.own = p->own,
+		.part = p->outbound ? EX_PART_OUT
+			: p->answer ? EX_PART_ANSWER
+				    : EX_PART_IN,
 	};
 }
 
@@ -99,10 +102,34 @@ INLINE bool quoted_read(struct __sk_buff *skb, const struct pkt *p, struct quote
 }
 
 /*
- * Does the error speak of a flow? The workload may report to the far end of a flow that passes
- * (never of a steered one: its far end has not seen the workload); to the workload anybody on the
- * way may. EX_R_ALLOWED when it does.
+ * The flow that an error speaks of. The workload may report to the far end of a flow that passes
+ * (never of a steered one: its far end has not seen the workload), the proxy to that of its own
+ * flow; to the workload anybody on the way may. Behind a gateway namespace, what comes from outside
+ * is about a flow that passes, or about one of the proxy (and sets p->part).
  */
+INLINE const struct ex_flow_state *related_flow(void *flows, struct pkt *p, struct ex_flow_key *key)
+{
+	bool steered = p->answer || !(p->flags & EX_EP_GATEWAY);
+	const struct ex_flow_state *flow;
+
+	key->part = p->part;
+	flow = flow_find(flows, p, key);
+	if (p->part == EX_PART_UPSTREAM)
+		return flow;
+	if (p->outbound)
+		return flow && flow->verdict == EX_V_ALLOW ? flow : NULL;
+	if (flow && (flow->verdict == EX_V_ALLOW ? !p->answer : steered))
+		return flow;
+	if (steered)
+		return NULL;
+	key->part = EX_PART_UPSTREAM;
+	flow = flow_find(flows, p, key);
+	if (flow)
+		p->part = EX_PART_UPSTREAM;
+	return flow;
+}
+
+/* EX_R_ALLOWED when the error speaks of a flow. */
 SUBPROG enum ex_reason error_related(struct __sk_buff *skb, struct pkt *p)
 {
 	const struct ex_flow_state *flow;
@@ -121,18 +148,20 @@ SUBPROG enum ex_reason error_related(struct __sk_buff *skb, struct pkt *p)
 		return EX_R_NO_FLOW;
 	key.remote = p->outbound ? q.src.ip : q.dst.ip;
 	key.proto = q.proto;
+	key.own = p->own;
 	if (proto_is_icmp(q.proto)) {
-		key.local_port = q.id;
+		key.local_port =
+			q.id; /* about a question of the workload: nobody minds an answer */
 	} else if (q.proto == IPPROTO_TCP || q.proto == IPPROTO_UDP || q.proto == IPPROTO_SCTP) {
 		key.local_port = p->outbound ? q.ports.dst : q.ports.src;
 		key.remote_port = p->outbound ? q.ports.src : q.ports.dst;
 	}
-	flow = flow_find(flows, p, &key);
-	if (!flow || flow->generation != p->generation ||
-	    (p->outbound && flow->verdict != EX_V_ALLOW))
+	flow = related_flow(flows, p, &key);
+	if (!flow || flow->generation != p->generation)
 		return EX_R_NO_FLOW;
 	p->rule.rule = flow->rule;
 	p->rule.counter = flow->counter;
+	mac_copy(p->mac, flow->mac);
 	return EX_R_ALLOWED;
 }
 

@@ -27,16 +27,18 @@ INLINE __u32 steer_socket(const struct pkt *p)
 	return SOCK_NONE;
 }
 
+/* In this namespace the socket gets the packet; behind a gateway it only has to be there. */
 INLINE enum ex_reason steer_assign(struct __sk_buff *skb, const struct pkt *p, __u32 worker,
 				   __u32 which)
 {
 	__u32 key = (p->slot * EX_WORKERS_MAX + worker) * EX_SOCK_MAX + which;
 	struct bpf_sock *sk = bpf_map_lookup_elem(&ex_socks, &key);
-	long r;
+	long r = 0;
 
 	if (!sk)
 		return EX_R_NO_PROXY;
-	r = bpf_sk_assign(skb, sk, 0);
+	if (!p->proxied)
+		r = bpf_sk_assign(skb, sk, 0);
 	bpf_sk_release(sk);
 	return r ? EX_R_NO_PROXY : EX_R_ALLOWED;
 }
@@ -76,8 +78,8 @@ INLINE enum ex_reason steer_worker(struct __sk_buff *skb, struct pkt *p, bool fr
 INLINE bool steer_connected(struct __sk_buff *skb, const struct pkt *p)
 {
 	struct bpf_sock_tuple tuple = {};
+	__u32 size, state, port;
 	struct bpf_sock *sk;
-	__u32 size, state;
 
 	if (p->is6) {
 		__builtin_memcpy(tuple.ipv6.saddr, &p->src, sizeof(tuple.ipv6.saddr));
@@ -91,6 +93,14 @@ INLINE bool steer_connected(struct __sk_buff *skb, const struct pkt *p)
 		tuple.ipv4.sport = p->sport;
 		tuple.ipv4.dport = p->dport;
 		size = sizeof(tuple.ipv4);
+	}
+	if (p->proto == IPPROTO_UDP) {
+		sk = bpf_sk_lookup_udp(skb, &tuple, size, BPF_F_CURRENT_NETNS, 0);
+		if (!sk)
+			return false;
+		port = sk->dst_port;
+		bpf_sk_release(sk);
+		return port != 0;
 	}
 	sk = bpf_skc_lookup_tcp(skb, &tuple, size, BPF_F_CURRENT_NETNS, 0);
 	if (!sk)
@@ -110,7 +120,12 @@ SUBPROG enum ex_reason steer(struct __sk_buff *skb, struct pkt *p, bool opens)
 	which = steer_socket(p);
 	if (which == SOCK_NONE)
 		return EX_R_UNSUPPORTED;
-	if (p->proto == IPPROTO_TCP) {
+	p->proxied = p->flags & EX_EP_GATEWAY;
+	if (p->proxied) {
+		/* hand_over() sees to what is not a first packet */
+		if (!opens && p->proto == IPPROTO_TCP && (p->tcp_flags & TCP_CONTROL) != TCP_SYN)
+			return EX_R_ALLOWED;
+	} else if (p->proto == IPPROTO_TCP) {
 		if (!opens && steer_connected(skb, p))
 			return EX_R_ALLOWED;
 		if ((p->tcp_flags & TCP_CONTROL) != TCP_SYN)

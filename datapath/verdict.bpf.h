@@ -3,6 +3,7 @@
 #ifndef EXEAT_DATAPATH_VERDICT_H
 #define EXEAT_DATAPATH_VERDICT_H
 
+#include "flow.bpf.h"
 #include "refuse.bpf.h"
 
 #define EVENT_PERIOD 1000000ull /* ns a token: 1000 a second ... */
@@ -22,8 +23,8 @@ INLINE void count(void *map, __u32 key, __u32 bytes)
 INLINE void event_fill(struct ex_event *ev, const struct pkt *p, enum ex_event_type type,
 		       enum ex_reason reason)
 {
-	bool turned =
-		type == EX_EV_END && !p->outbound; /* a flow is told from the workload's end */
+	/* a flow is told from the end that opened it */
+	bool turned = type == EX_EV_END && !from_opener(p);
 
 	__builtin_memset(ev, 0, sizeof(*ev));
 	ev->time = p->now;
@@ -41,6 +42,12 @@ INLINE void event_fill(struct ex_event *ev, const struct pkt *p, enum ex_event_t
 	ev->reason = reason;
 	ev->verdict = type == EX_EV_DENY ? EX_V_DENY : p->rule.verdict;
 	ev->type = type;
+	if (p->part == EX_PART_UPSTREAM)
+		ev->direction = EX_DIR_UPSTREAM;
+	else if (type == EX_EV_DENY ? !p->outbound : p->inward)
+		ev->direction = EX_DIR_INGRESS;
+	else
+		ev->direction = EX_DIR_EGRESS;
 }
 
 /* packets and bytes are of the whole flow, for its end. Returns whether the event was sent. */
@@ -75,14 +82,33 @@ SUBPROG int event_send(struct pkt *p, enum ex_event_type type, enum ex_reason re
 	return 1;
 }
 
+/* On with a packet that may pass: to the gateway namespace, or to where it was going. */
+SUBPROG int pass(struct __sk_buff *skb, struct pkt *p)
+{
+	const struct ex_endpoint *ep;
+
+	if (!p)
+		return TC_ACT_SHOT;
+	if (end_of(p, false) == END_GATEWAY) {
+		ep = find_endpoint(p);
+		if (!ep || gateway_link(skb, ep))
+			return TC_ACT_SHOT;
+		return bpf_redirect(p->gateway, 0);
+	}
+	if (p->part == EX_PART_UPSTREAM && bpf_skb_store_bytes(skb, 0, p->mac, ETH_ALEN, 0))
+		return TC_ACT_SHOT;
+	return TC_ACT_OK;
+}
+
 INLINE int verdict_exit(struct __sk_buff *skb, struct pkt *p, enum ex_reason reason)
 {
 	count(&ex_reasons, reason < EX_R_MAX ? reason : EX_R_INTERNAL, p->len);
 	if (p->rule.counter)
 		count(&ex_rule_counts, p->rule.counter, p->len);
 	if (reason == EX_R_ALLOWED)
-		return TC_ACT_OK;
-	event_send(p, EX_EV_DENY, reason, 0, 0);
+		return pass(skb, p);
+	if (p->outbound || !p->group) /* what is said to a group is not said to the workload */
+		event_send(p, EX_EV_DENY, reason, 0, 0);
 	return refuse(skb, p);
 }
 

@@ -111,15 +111,32 @@ int ex_gate_count_reason(struct ex_gate *gate, enum ex_reason reason, struct ex_
 	return counter_read(gate->skel->maps.ex_reasons, &key, ret);
 }
 
+static int set_count(const struct ex_gate *gate, const struct gate_set *set, uint32_t rule,
+		     struct ex_counter *sum)
+{
+	uint32_t key = set && rule < set->n_counters ? set->counters[rule] : 0;
+	struct ex_counter c;
+	int r;
+
+	if (!key)
+		return 0;
+	r = counter_read(gate->skel->maps.ex_rule_counts, &key, &c);
+	if (r)
+		return r;
+	sum->packets += c.packets;
+	sum->bytes += c.bytes;
+	return 0;
+}
+
 int ex_gate_count_rule(struct ex_gate *gate, uint32_t ifindex, uint32_t rule,
 		       struct ex_counter *ret)
 {
 	const struct gate_port *port = gate_port_find(gate, ifindex);
-	uint32_t key;
+	int r;
 
 	if (!port)
 		return -ENOENT;
 	*ret = (struct ex_counter){ 0 };
-	key = port->set && rule < port->set->n_counters ? port->set->counters[rule] : 0;
-	return key ? counter_read(gate->skel->maps.ex_rule_counts, &key, ret) : 0;
+	r = set_count(gate, port->set, rule, ret);
+	return r ? r : set_count(gate, port->ingress, rule, ret);
 }

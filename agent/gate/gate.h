@@ -142,9 +142,10 @@ EX_MUST_CHECK int ex_gate_attach(struct ex_gate *gate, uint32_t ifindex);
 /*
  * Joins an endpoint (EX_EP_GATEWAY, published) with its gateway namespace: a program on the host
  * end of the gateway's veth, in the namespace the caller is in, and one on the other end, in
- * `netns`, which must have the same ifindex as the endpoint (ifi_index at RTM_NEWLINK). Before
- * ex_gate_attach(). In the gateway namespace, GATE being that end (tests/datapath/bridge.c does
- * exactly this):
+ * `netns`, which must have the same ifindex as the endpoint (ifi_index at RTM_NEWLINK, with
+ * GATE as the link and the host's end as its peer: the kernel heeds no ifi_index of a peer alone).
+ * Before ex_gate_attach(). In the gateway namespace, GATE being that end (tests/datapath/bridge.c
+ * does exactly this):
  *
  *   rp_filter, tcp_syncookies and tcp_max_tw_buckets as above; lo up
  *   ip link set GATE addrgenmode none arp off mtu MTU_OF_THE_ENDPOINT up

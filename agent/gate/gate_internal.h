@@ -27,7 +27,8 @@ struct gate_port {
 	uint32_t slot;
 	int flows; /* map fd */
 	struct ex_endpoint ep;
-	struct gate_set *set; /* in force; NULL before the first was published */
+	struct gate_set *set;     /* in force; NULL before the first was published */
+	struct gate_set *ingress; /* the same; NULL when nothing may reach the workload */
 };
 
 struct ex_gate {
@@ -56,6 +57,9 @@ int gate_counters_open(struct ex_gate *gate);
 int gate_counter_of(struct ex_gate *gate, struct gate_set *set, uint32_t rule, uint32_t *ret);
 void gate_counters_release(struct ex_gate *gate, struct gate_set *set);
 
+/* attach.c */
+void gate_gateway_remove(struct ex_gate *gate, const struct gate_port *port);
+
 /* port.c */
 struct gate_port *gate_port_find(const struct ex_gate *gate, uint32_t ifindex);
 int gate_port_get(struct ex_gate *gate, uint32_t ifindex,
@@ -79,6 +83,8 @@ void gate_sweep(struct ex_gate *gate);
 
 /* For tests and benchmarks. */
 int gate_prog_fd(const struct ex_gate *gate, bool outbound);
+struct bpf_object;
+struct bpf_object *gate_object(const struct ex_gate *gate);
 int gate_map_fd(const struct ex_gate *gate, const char *name);
 
 #endif

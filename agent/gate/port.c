@@ -21,6 +21,7 @@ struct gate_port *gate_port_find(const struct ex_gate *gate, uint32_t ifindex)
 void gate_port_free(struct gate_port *port)
 {
 	gate_set_free(port->set);
+	gate_set_free(port->ingress);
 	ex_closep(&port->flows);
 	free(port);
 }

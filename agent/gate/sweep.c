@@ -23,17 +23,29 @@ uint64_t gate_now(void)
 	return (uint64_t)now.tv_sec * EX_SEC + (uint64_t)now.tv_nsec;
 }
 
+static const struct ex_ip *own_address(const struct gate_port *port, const struct ex_flow_key *key)
+{
+	if (key->own && key->own <= EX_EP_MORE)
+		return &port->ep.more[key->own - 1];
+	return ex_ip_is4(&key->remote) ? &port->ep.ip4 : &port->ep.ip6;
+}
+
 static void flow_tell(const struct ex_gate *gate, const struct gate_port *port,
 		      const struct ex_flow_key *key, const struct ex_flow_state *flow)
 {
+	bool inward = flow->flags & EX_FLOW_INBOUND;
+	const struct ex_ip *own = own_address(port, key);
 	const struct ex_event ev = {
 		.time = flow->seen,
 		.ifindex = port->ifindex,
 		.rule = flow->rule,
-		.src = ex_ip_is4(&key->remote) ? port->ep.ip4 : port->ep.ip6,
-		.dst = key->remote,
-		.sport = key->local_port,
-		.dport = key->remote_port,
+		.src = inward ? key->remote : *own,
+		.dst = inward ? *own : key->remote,
+		.sport = inward ? key->remote_port : key->local_port,
+		.dport = inward ? key->local_port : key->remote_port,
+		.direction = key->part == EX_PART_UPSTREAM ? EX_DIR_UPSTREAM
+			     : inward                      ? EX_DIR_INGRESS
+							   : EX_DIR_EGRESS,
 		.reason = EX_R_ALLOWED,
 		.proto = key->proto,
 		.verdict = flow->verdict,
@@ -43,7 +55,8 @@ static void flow_tell(const struct ex_gate *gate, const struct gate_port *port,
 	};
 
 	/* a closed TCP flow was told by the program that saw it close */
-	if (gate->event_fn && !key->part && flow->phase != EX_FLOW_CLOSED)
+	if (gate->event_fn && (!key->part || key->part == EX_PART_UPSTREAM) &&
+	    flow->phase != EX_FLOW_CLOSED)
 		gate->event_fn(gate->event_arg, &ev);
 }
 

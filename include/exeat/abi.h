@@ -159,7 +159,8 @@ struct ex_flow_key {
 	__be16 remote_port;
 	__u8 proto;
 	__u8 part; /* enum ex_part */
-	__u8 pad[2];
+	__u8 own;  /* which of its addresses: 0 = ip4 or ip6, n = more[n - 1] */
+	__u8 pad;
 };
 
 enum ex_part {
@@ -168,6 +169,7 @@ enum ex_part {
 	EX_PART_IN = 2,       /* the same, to the workload */
 	EX_PART_UPSTREAM = 3, /* a flow that the proxy opened with the workload's address */
 	EX_PART_LINK = 4,     /* which MAC the workload has for remote; no ports */
+	EX_PART_ANSWER = 5,   /* as EX_PART_IN, from the proxy in its gateway namespace */
 };
 
 enum ex_flow_phase {

@@ -37,6 +37,8 @@
 	X(34, UNSUPPORTED, "unsupported", "allowed, but this mode cannot carry the protocol")      \
 	X(35, INTERNAL, "internal-error", "exeat could not finish its work; denied")               \
 	X(36, POLICY_CHANGED, "policy-changed", "a new policy no longer allows this live flow")    \
+	X(37, FLOW_COLLISION, "flow-collision", "another live flow has these addresses and ports") \
+	X(38, GATEWAY, "gateway", "a gateway's packet that belongs to no flow of its workload")    \
 	/* proxy: any stream */                                                                    \
 	X(50, UNKNOWN_PROTOCOL, "unknown-protocol", "the rule needs HTTP or TLS; this is neither") \
 	X(51, ADDRESS_NOT_OF_NAME, "address-not-of-name",                                          \

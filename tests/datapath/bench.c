@@ -93,7 +93,7 @@ static enum ex_reason counted(size_t bytes)
 	return (enum ex_reason)found;
 }
 
-static void run(bool outbound, const struct pkt_frame *f, uint32_t mark, struct bench_result *ret)
+static void run(int prog, const struct pkt_frame *f, uint32_t mark, struct bench_result *ret)
 {
 	struct __sk_buff in = { .ifindex = bench_ifindex, .mark = mark }, out = { 0 };
 	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = f->b, .data_size_in = (uint32_t)f->len,
@@ -101,18 +101,18 @@ static void run(bool outbound, const struct pkt_frame *f, uint32_t mark, struct 
 		    .ctx_size_in = sizeof(in), .ctx_out = &out, .ctx_size_out = sizeof(out),
 		    .repeat = 1);
 
-	assert_int_equal(bpf_prog_test_run_opts(gate_prog_fd(bench_gate, outbound), &opts), 0);
+	assert_int_equal(bpf_prog_test_run_opts(prog, &opts), 0);
 	ret->action = (int)opts.retval;
 	ret->mark = out.mark;
 	ret->len = opts.data_size_out;
 }
 
-static struct bench_result run_counted(bool outbound, const struct pkt_frame *f)
+static struct bench_result run_counted(int prog, const struct pkt_frame *f, uint32_t mark)
 {
 	struct bench_result result = { 0 };
 
 	counters_read(counters[0]);
-	run(outbound, f, 0, &result);
+	run(prog, f, mark, &result);
 	counters_read(counters[1]);
 	result.reason = counted(f->len);
 	assert_int_equal(result.action == TC_ACT_OK, result.reason == EX_R_ALLOWED);
@@ -121,19 +121,28 @@ static struct bench_result run_counted(bool outbound, const struct pkt_frame *f)
 
 struct bench_result bench_send(const struct pkt_frame *f)
 {
-	return run_counted(true, f);
+	return run_counted(gate_prog_fd(bench_gate, true), f, 0);
 }
 
 struct bench_result bench_receive(const struct pkt_frame *f)
 {
-	return run_counted(false, f);
+	return run_counted(gate_prog_fd(bench_gate, false), f, 0);
+}
+
+struct bench_result bench_program(const char *name, const struct pkt_frame *f, uint32_t mark)
+{
+	const struct bpf_program *prog =
+		bpf_object__find_program_by_name(gate_object(bench_gate), name);
+
+	assert_non_null(prog);
+	return run_counted(bpf_program__fd(prog), f, mark);
 }
 
 int bench_receive_marked(const struct pkt_frame *f, uint32_t mark)
 {
 	struct bench_result result = { 0 };
 
-	run(false, f, mark, &result);
+	run(gate_prog_fd(bench_gate, false), f, mark, &result);
 	return result.action;
 }
 
@@ -141,7 +150,7 @@ int bench_action(const struct pkt_frame *f)
 {
 	struct bench_result result;
 
-	run(true, f, 0, &result);
+	run(gate_prog_fd(bench_gate, true), f, 0, &result);
 	return result.action;
 }
 

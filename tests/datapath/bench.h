@@ -36,6 +36,9 @@ void bench_publish_rules(const struct ex_rule_entry *rules, size_t n, uint32_t f
 struct bench_result bench_send(const struct pkt_frame *f);
 struct bench_result bench_receive(const struct pkt_frame *f);
 
+/* The same with any program of the gate, and a mark. */
+struct bench_result bench_program(const char *name, const struct pkt_frame *f, uint32_t mark);
+
 /* TC_ACT_* of the program towards the workload for a packet with this mark. */
 int bench_receive_marked(const struct pkt_frame *f, uint32_t mark);
 

@@ -15,7 +15,7 @@ void netns_enter(int fd)
 	assert_return_code(setns(fd, CLONE_NEWNET), 0);
 }
 
-static int netns_new(void)
+int netns_new(void)
 {
 	int fd;
 

@@ -26,6 +26,7 @@ struct netns {
 /* Leaves the caller in the gateway's namespace. Fails the test on any error. */
 void netns_open(struct netns *ns);
 void netns_enter(int fd);
+int netns_new(void); /* a new one, which the caller is in then */
 
 /*
  * Makes the gateway forward, as the agent's host does, to a world where every packet ends on the

@@ -7,6 +7,9 @@
 #include <stdio.h>
 #include <cmocka.h>
 
+#include <bpf/bpf.h>
+
+#include "agent/gate/gate_internal.h"
 #include "tests/datapath/bench.h"
 
 #define FAR "198.51.100.7"
@@ -65,6 +68,34 @@ static enum ex_reason without_endpoint(void)
 
 	ex_gate_forget(bench_gate, BENCH_IF);
 	return bench_out(&s);
+}
+
+/* The proxy has this tuple in use. */
+static enum ex_reason collision(void)
+{
+	const struct pkt_spec s = TCP_TO(443);
+	struct ex_flow_key key = { .local_port = htons(s.sport),
+				   .remote_port = htons(s.dport),
+				   .proto = IPPROTO_TCP,
+				   .part = EX_PART_UPSTREAM };
+	const struct ex_flow_state flow = { .seen = gate_now(), .phase = EX_FLOW_LIVE };
+
+	assert_true(ex_ip_parse(FAR, &key.remote));
+	bench_publish_rules(rules, EX_ARRAY_SIZE(rules), EX_EP_GATEWAY);
+	assert_int_equal(bpf_map_update_elem(gate_port_find(bench_gate, BENCH_IF)->flows, &key,
+					     &flow, BPF_ANY),
+			 0);
+	return bench_out(&s);
+}
+
+static enum ex_reason at_gateway(void)
+{
+	const struct pkt_spec s = TCP_TO(443);
+	struct pkt_frame f;
+
+	bench_publish_rules(rules, EX_ARRAY_SIZE(rules), EX_EP_GATEWAY);
+	pkt_build(&f, &s);
+	return bench_program("hand_over", &f, 0).reason;
 }
 
 static enum ex_reason produce(enum ex_reason reason)
@@ -134,6 +165,10 @@ static enum ex_reason produce(enum ex_reason reason)
 		break;
 	case EX_R_POLICY_CHANGED:
 		return after_change();
+	case EX_R_FLOW_COLLISION:
+		return collision();
+	case EX_R_GATEWAY:
+		return at_gateway();
 	default:
 		return EX_R_UNSPEC;
 	}

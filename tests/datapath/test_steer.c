@@ -16,8 +16,7 @@
 
 #include "agent/gate/gate.h"
 #include "tests/datapath/netns.h"
-
-#define WAIT_MS 2000
+#include "tests/datapath/socks.h"
 
 static struct netns ns;
 static struct ex_gate *gate;
@@ -43,49 +42,6 @@ static struct ex_tables tables(void)
 	return (struct ex_tables){ dests, EX_ARRAY_SIZE(dests), rules, EX_ARRAY_SIZE(rules), 1 };
 }
 
-static struct sockaddr_storage address(const char *text, uint16_t port, socklen_t *len)
-{
-	struct sockaddr_storage ss = { 0 };
-	struct sockaddr_in *in = (struct sockaddr_in *)&ss;
-	struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)&ss;
-
-	if (inet_pton(AF_INET, text, &in->sin_addr) == 1) {
-		in->sin_family = AF_INET;
-		in->sin_port = htons(port);
-		*len = sizeof(*in);
-	} else {
-		assert_int_equal(inet_pton(AF_INET6, text, &in6->sin6_addr), 1);
-		in6->sin6_family = AF_INET6;
-		in6->sin6_port = htons(port);
-		*len = sizeof(*in6);
-	}
-	return ss;
-}
-
-static int transparent(int type, const char *text, uint16_t port)
-{
-	socklen_t len;
-	struct sockaddr_storage ss = address(text, port, &len);
-	int fd = socket(ss.ss_family, type | SOCK_CLOEXEC, 0), one = 1;
-
-	assert_true(fd >= 0);
-	if (ss.ss_family == AF_INET) {
-		assert_return_code(setsockopt(fd, SOL_IP, IP_TRANSPARENT, &one, sizeof(one)), 0);
-		assert_return_code(setsockopt(fd, SOL_IP, IP_RECVORIGDSTADDR, &one, sizeof(one)),
-				   0);
-	} else {
-		assert_return_code(setsockopt(fd, SOL_IPV6, IPV6_TRANSPARENT, &one, sizeof(one)),
-				   0);
-		assert_return_code(setsockopt(fd, SOL_IPV6, IPV6_V6ONLY, &one, sizeof(one)), 0);
-		assert_return_code(
-			setsockopt(fd, SOL_IPV6, IPV6_RECVORIGDSTADDR, &one, sizeof(one)), 0);
-	}
-	assert_return_code(bind(fd, (struct sockaddr *)&ss, len), 0);
-	if (type == SOCK_STREAM)
-		assert_return_code(listen(fd, 16), 0);
-	return fd;
-}
-
 static int setup(void **state)
 {
 	struct ex_endpoint ep;
@@ -95,8 +51,8 @@ static int setup(void **state)
 	(void)state;
 	netns_open(&ns);
 	for (i = 0; i < EX_SOCK_MAX; i++)
-		listeners[i] = transparent(i < EX_SOCK_DNS_UDP4 ? SOCK_STREAM : SOCK_DGRAM,
-					   i % 2 ? "::" : "0.0.0.0", 0);
+		listeners[i] = socks_transparent(i < EX_SOCK_DNS_UDP4 ? SOCK_STREAM : SOCK_DGRAM,
+						 i % 2 ? "::" : "0.0.0.0", 0);
 	assert_int_equal(ex_gate_load(NULL, &gate), 0);
 	for (i = 0; i < EX_SOCK_MAX; i++)
 		assert_int_equal(
@@ -131,58 +87,18 @@ static uint64_t counted(enum ex_reason reason)
 /* A socket of the workload; -errno when it is refused. */
 static int client(int type, const char *text, uint16_t port)
 {
-	socklen_t len;
-	struct sockaddr_storage ss = address(text, port, &len);
-	struct pollfd wait = { .events = POLLOUT };
-	int r, error = 0;
-	socklen_t size = sizeof(error);
+	int fd;
 
 	netns_enter(ns.workload);
-	wait.fd = socket(ss.ss_family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	assert_true(wait.fd >= 0);
-	r = connect(wait.fd, (struct sockaddr *)&ss, len);
+	fd = socks_connect(type, text, port);
 	netns_enter(ns.gw);
-	if (r == 0)
-		return wait.fd;
-	if (errno != EINPROGRESS)
-		error = errno;
-	else if (poll(&wait, 1, WAIT_MS) == 0)
-		error = ETIMEDOUT;
-	else
-		assert_return_code(getsockopt(wait.fd, SOL_SOCKET, SO_ERROR, &error, &size), 0);
-	if (!error)
-		return wait.fd;
-	close(wait.fd);
-	return -error;
-}
-
-static void assert_readable(int fd)
-{
-	struct pollfd wait = { .fd = fd, .events = POLLIN };
-
-	assert_int_equal(poll(&wait, 1, WAIT_MS), 1);
-}
-
-static void assert_says(int fd, const char *expected)
-{
-	char buf[64];
-	ssize_t n;
-
-	assert_readable(fd);
-	n = recv(fd, buf, sizeof(buf), 0);
-	assert_int_equal(n, strlen(expected));
-	assert_memory_equal(buf, expected, (size_t)n);
-}
-
-static void say(int fd, const char *words)
-{
-	assert_int_equal(send(fd, words, strlen(words), MSG_NOSIGNAL), strlen(words));
+	return fd;
 }
 
 static void assert_same_address(const struct sockaddr_storage *ss, const char *text, uint16_t port)
 {
 	socklen_t len;
-	struct sockaddr_storage expected = address(text, port, &len);
+	struct sockaddr_storage expected = socks_address(text, port, &len);
 
 	if (ss->ss_family == AF_INET6) /* scope and flow label are not of interest */
 		((struct sockaddr_in6 *)&expected)->sin6_scope_id =
@@ -199,17 +115,17 @@ static void assert_carried(enum ex_sock listener, const char *text, uint16_t por
 
 	if (fd < 0)
 		fail_msg("%s port %u: %s", text, port, strerror(-fd));
-	assert_readable(listeners[listener]);
+	socks_assert_readable(listeners[listener]);
 	peer = accept(listeners[listener], NULL, NULL);
 	assert_true(peer >= 0);
 	assert_return_code(getsockname(peer, (struct sockaddr *)&ss, &len), 0);
 	assert_same_address(&ss, text, port);
-	say(fd, "ping");
-	assert_says(peer, "ping");
-	say(peer, "pong");
-	assert_says(fd, "pong");
+	socks_say(fd, "ping");
+	socks_assert_says(peer, "ping");
+	socks_say(peer, "pong");
+	socks_assert_says(fd, "pong");
 	close(peer);
-	assert_readable(fd);
+	socks_assert_readable(fd);
 	assert_int_equal(recv(fd, &len, sizeof(len), 0), 0);
 	close(fd);
 }
@@ -280,7 +196,7 @@ static struct sockaddr_storage datagram_target(int fd, struct sockaddr_storage *
 	struct sockaddr_storage ss = { 0 };
 	struct cmsghdr *c;
 
-	assert_readable(fd);
+	socks_assert_readable(fd);
 	assert_int_equal(recvmsg(fd, &msg, 0), 4);
 	for (c = CMSG_FIRSTHDR(&msg); c; c = CMSG_NXTHDR(&msg, c)) {
 		if ((c->cmsg_level == SOL_IP && c->cmsg_type == IP_ORIGDSTADDR) ||
@@ -296,16 +212,16 @@ static void assert_datagrams(enum ex_sock listener, const char *text, uint16_t p
 	int fd = client(SOCK_DGRAM, text, port), back, i;
 
 	for (i = 0; i < 3; i++) {
-		say(fd, "ping");
+		socks_say(fd, "ping");
 		to = datagram_target(listeners[listener], &from);
 		assert_same_address(&to, text, port);
 	}
-	back = transparent(SOCK_DGRAM, text, port);
+	back = socks_transparent(SOCK_DGRAM, text, port);
 	assert_int_equal(sendto(back, "pong", 4, 0, (struct sockaddr *)&from,
 				from.ss_family == AF_INET ? sizeof(struct sockaddr_in)
 							  : sizeof(struct sockaddr_in6)),
 			 4);
-	assert_says(fd, "pong");
+	socks_assert_says(fd, "pong");
 	close(back);
 	close(fd);
 }
@@ -329,13 +245,13 @@ static void test_large_segments_pass(void **state)
 
 	(void)state;
 	assert_true(fd >= 0);
-	assert_readable(listeners[EX_SOCK_TCP4]);
+	socks_assert_readable(listeners[EX_SOCK_TCP4]);
 	peer = accept4(listeners[EX_SOCK_TCP4], NULL, NULL, SOCK_NONBLOCK);
 	memset(sent, 'x', sizeof(sent));
 	while (in < sizeof(got)) {
 		n = out < sizeof(sent) ? send(fd, sent + out, sizeof(sent) - out, MSG_DONTWAIT) : 0;
 		out += n > 0 ? (size_t)n : 0;
-		assert_readable(peer);
+		socks_assert_readable(peer);
 		n = recv(peer, got + in, sizeof(got) - in, 0);
 		in += n > 0 ? (size_t)n : 0;
 	}
@@ -346,7 +262,7 @@ static void test_large_segments_pass(void **state)
 	assert_return_code(setsockopt(fd, SOL_UDP, UDP_SEGMENT, &segment, sizeof(segment)), 0);
 	assert_int_equal(send(fd, sent, 5000, 0), 5000);
 	for (in = 0; in < 5000; in += (size_t)n) {
-		assert_readable(listeners[EX_SOCK_UDP6]);
+		socks_assert_readable(listeners[EX_SOCK_UDP6]);
 		n = recv(listeners[EX_SOCK_UDP6], got, sizeof(got), 0);
 		assert_int_equal(n, segment);
 	}
@@ -359,8 +275,8 @@ static void assert_datagram_refused(const char *text, uint16_t port, int error)
 	struct pollfd wait = { .fd = fd };
 	socklen_t len = sizeof(pending);
 
-	say(fd, "ping");
-	assert_int_equal(poll(&wait, 1, WAIT_MS), 1);
+	socks_say(fd, "ping");
+	assert_int_equal(poll(&wait, 1, SOCKS_WAIT_MS), 1);
 	assert_return_code(getsockopt(fd, SOL_SOCKET, SO_ERROR, &pending, &len), 0);
 	assert_int_equal(pending, error);
 	close(fd);
@@ -386,7 +302,7 @@ static void test_unasked_datagram_does_not_enter(void **state)
 
 	(void)state;
 	assert_return_code(getsockname(fd, (struct sockaddr *)&own, &len), 0);
-	back = transparent(SOCK_DGRAM, "198.51.100.7", 53);
+	back = socks_transparent(SOCK_DGRAM, "198.51.100.7", 53);
 	(void)sendto(back, "boo!", 4, 0, (struct sockaddr *)&own, sizeof(own));
 	assert_int_equal(poll(&wait, 1, 50), 0);
 	assert_int_equal(counted(EX_R_NO_FLOW), before + 1);
@@ -399,7 +315,7 @@ static void assert_reset(int fd)
 	struct pollfd wait = { .fd = fd, .events = POLLIN };
 	char c;
 
-	assert_int_equal(poll(&wait, 1, WAIT_MS), 1);
+	assert_int_equal(poll(&wait, 1, SOCKS_WAIT_MS), 1);
 	assert_int_equal(recv(fd, &c, 1, MSG_DONTWAIT), -1);
 	assert_int_equal(errno, ECONNRESET);
 }
@@ -422,15 +338,15 @@ static void assert_revoked(const char *text, enum ex_sock listener, bool workloa
 	none.n_rules = 0;
 	fd = client(SOCK_STREAM, text, 443);
 	assert_true(fd >= 0);
-	assert_readable(listeners[listener]);
+	socks_assert_readable(listeners[listener]);
 	peer = accept(listeners[listener], NULL, NULL);
-	say(fd, "ping");
-	assert_says(peer, "ping");
+	socks_say(fd, "ping");
+	socks_assert_says(peer, "ping");
 	publish(tables());
-	say(peer, "pong"); /* a change that still allows it */
-	assert_says(fd, "pong");
+	socks_say(peer, "pong"); /* a change that still allows it */
+	socks_assert_says(fd, "pong");
 	publish(none);
-	say(workload_speaks ? fd : peer, "more");
+	socks_say(workload_speaks ? fd : peer, "more");
 	assert_reset(fd);
 	assert_reset(peer);
 	assert_int_equal(counted(EX_R_POLICY_CHANGED), before + 1);
@@ -458,8 +374,8 @@ static void test_dead_proxy_denies(void **state)
 	assert_int_equal(client(SOCK_STREAM, "198.51.100.7", 443), -ECONNREFUSED);
 	assert_datagram_refused("2001:db8::7", 53, EACCES);
 	assert_int_equal(counted(EX_R_NO_PROXY), before + 2);
-	listeners[EX_SOCK_TCP4] = transparent(SOCK_STREAM, "0.0.0.0", 0);
-	listeners[EX_SOCK_DNS_UDP6] = transparent(SOCK_DGRAM, "::", 0);
+	listeners[EX_SOCK_TCP4] = socks_transparent(SOCK_STREAM, "0.0.0.0", 0);
+	listeners[EX_SOCK_DNS_UDP6] = socks_transparent(SOCK_DGRAM, "::", 0);
 	assert_int_equal(
 		ex_gate_set_socket(gate, ns.ifindex, EX_SOCK_TCP4, 0, listeners[EX_SOCK_TCP4]), 0);
 	assert_int_equal(ex_gate_set_socket(gate, ns.ifindex, EX_SOCK_DNS_UDP6, 0,
@@ -479,15 +395,15 @@ static void spread(int n, const int worker[2], int got[2])
 
 		fd = client(SOCK_STREAM, "198.51.100.7", 443);
 		assert_true(fd >= 0);
-		assert_true(poll(wait, 2, WAIT_MS) > 0);
+		assert_true(poll(wait, 2, SOCKS_WAIT_MS) > 0);
 		for (i = w = 0; i < 2; i++)
 			if (wait[i].revents & POLLIN)
 				w = i;
 		peer = accept(worker[w], NULL, NULL);
 		assert_true(peer >= 0);
 		got[w]++;
-		say(fd, "ping"); /* later segments find the way as well */
-		assert_says(peer, "ping");
+		socks_say(fd, "ping"); /* later segments find the way as well */
+		socks_assert_says(peer, "ping");
 		close(peer);
 		close(fd);
 	}
@@ -500,7 +416,7 @@ static void test_flows_go_to_every_worker_that_lives(void **state)
 
 	(void)state;
 	worker[0] = *tcp4;
-	worker[1] = transparent(SOCK_STREAM, "0.0.0.0", 0);
+	worker[1] = socks_transparent(SOCK_STREAM, "0.0.0.0", 0);
 	assert_int_equal(ex_gate_set_socket(gate, ns.ifindex, EX_SOCK_TCP4, 1, worker[1]), 0);
 	spread(40, worker, got);
 	assert_true(got[0] > 5 && got[1] > 5);

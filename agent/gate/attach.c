@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Programs on interfaces. */
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <unistd.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include "gate.skel.h"
+#include "agent/gate/gate_internal.h"
+
+/* A program that is there already is replaced in one step. */
+static int hook_attach(uint32_t ifindex, enum bpf_tc_attach_point point,
+		       const struct bpf_program *prog)
+{
+	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = (int)ifindex, .attach_point = point);
+	LIBBPF_OPTS(bpf_tc_opts, opts, .prog_fd = bpf_program__fd(prog), .handle = 1, .priority = 1,
+		    .flags = BPF_TC_F_REPLACE);
+	int r;
+
+	r = bpf_tc_hook_create(&hook);
+	if (r && r != -EEXIST)
+		return r;
+	return bpf_tc_attach(&hook, &opts);
+}
+
+int ex_gate_attach(struct ex_gate *gate, uint32_t ifindex)
+{
+	const struct gate_port *port = gate_port_find(gate, ifindex);
+	int r;
+
+	if (!port || !port->set)
+		return -EINVAL; /* maps are filled before programs are attached */
+	r = hook_attach(ifindex, BPF_TC_INGRESS, gate->skel->progs.from_workload);
+	return r ? r : hook_attach(ifindex, BPF_TC_EGRESS, gate->skel->progs.to_workload);
+}
+
+/* The other end: in its own namespace the endpoint's number is its own. */
+static int hand_over_attach(const struct ex_gate *gate, uint32_t ifindex, int netns)
+{
+	int here = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC), r = 0, back = 0;
+
+	if (here < 0)
+		return -errno;
+	if (setns(netns, CLONE_NEWNET) < 0)
+		r = -errno;
+	if (!r) {
+		r = hook_attach(ifindex, BPF_TC_INGRESS, gate->skel->progs.hand_over);
+		back = setns(here, CLONE_NEWNET) < 0 ? -errno : 0;
+	}
+	close(here);
+	return r ? r : back;
+}
+
+int ex_gate_attach_gateway(struct ex_gate *gate, uint32_t ifindex, uint32_t gateway, int netns)
+{
+	struct gate_port *port = gate_port_find(gate, ifindex);
+	int r;
+
+	if (!port || !port->set || !(port->ep.flags & EX_EP_GATEWAY) ||
+	    port->ep.gateway != gateway || !gateway)
+		return -EINVAL;
+	r = hand_over_attach(gate, ifindex, netns);
+	if (!r)
+		r = bpf_map_update_elem(bpf_map__fd(gate->skel->maps.ex_gateways), &gateway,
+					&ifindex, BPF_ANY);
+	if (!r)
+		r = hook_attach(gateway, BPF_TC_INGRESS, gate->skel->progs.from_gateway);
+	return r;
+}
+
+void gate_gateway_remove(struct ex_gate *gate, const struct gate_port *port)
+{
+	uint32_t gateway = port->ep.gateway;
+
+	if (gateway)
+		bpf_map_delete_elem(bpf_map__fd(gate->skel->maps.ex_gateways), &gateway);
+}

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A ruleset is swapped by writing all of the new one under a fresh policy id and fresh class ids,
+ * then the endpoint entry in one update, then, when no packet can be on its way through the old one
+ * any more, taking the old entries out.
+ */
+#include <errno.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include "gate.skel.h"
+#include "agent/gate/gate_internal.h"
+
+/* RFC 4291, appendix A: what the kernel makes of a MAC by default. */
+static void link_local_make(struct ex_endpoint *ep)
+{
+	static const struct ex_ip none;
+	struct ex_ip *ll = &ep->ll6;
+
+	if (!(ep->flags & EX_EP_BRIDGED) || memcmp(ll, &none, sizeof(none)) != 0)
+		return;
+	ll->b[0] = 0xfe;
+	ll->b[1] = 0x80;
+	memcpy(ll->b + 8, ep->mac, 3);
+	ll->b[8] ^= 2;
+	ll->b[11] = 0xff;
+	ll->b[12] = 0xfe;
+	memcpy(ll->b + 13, ep->mac + 3, 3);
+}
+
+/* An old set that cannot be waited out is left in the maps: nothing refers to it. */
+static void set_drop(struct ex_gate *gate, struct gate_set *set, bool waited)
+{
+	if (waited)
+		gate_set_remove(gate, set);
+	else
+		gate_set_free(set);
+}
+
+/* In one step: the endpoint's entry is replaced as a whole. Takes the sets when it succeeds. */
+static int port_flip(struct ex_gate *gate, struct gate_port *port, const struct ex_endpoint *ep,
+		     struct gate_set *egress, struct gate_set *ingress)
+{
+	struct ex_endpoint value = *ep;
+	bool waited;
+	int r;
+
+	value.policy = egress->policy;
+	value.ingress = ingress ? ingress->policy : 0;
+	value.generation = ++gate->last_generation;
+	value.slot = port->slot;
+	value.workers = port->ep.workers;
+	link_local_make(&value);
+	r = bpf_map_update_elem(bpf_map__fd(gate->skel->maps.ex_endpoints), &port->ifindex, &value,
+				BPF_ANY);
+	if (r)
+		return r;
+	port->ep = value;
+	waited = (port->set || port->ingress) && gate_wait_for_packets(gate, port) == 0;
+	set_drop(gate, port->set, waited);
+	set_drop(gate, port->ingress, waited);
+	port->set = egress;
+	port->ingress = ingress;
+	return 0;
+}
+
+static int names_write(struct ex_gate *gate, struct gate_set *set,
+		       const struct ex_gate_names *names)
+{
+	int r = names->classes ? gate_set_add_rules(gate, set, names->classes) : 0;
+
+	for (size_t i = 0; !r && i < names->n; i++)
+		r = gate_set_learn(gate, set, &names->v[i]);
+	return r;
+}
+
+int ex_gate_publish_both(struct ex_gate *gate, uint32_t ifindex, const struct ex_endpoint *ep,
+			 const struct ex_gate_ruleset *ruleset)
+{
+	struct gate_set *egress = NULL, *ingress = NULL;
+	struct gate_port *port;
+	int r;
+
+	r = gate_port_get(gate, ifindex, &port);
+	if (!r)
+		r = gate_set_new(gate, ruleset->egress, &egress);
+	if (!r && ruleset->names)
+		r = names_write(gate, egress, ruleset->names);
+	if (!r && ruleset->ingress)
+		r = gate_set_new(gate, ruleset->ingress, &ingress);
+	if (!r)
+		r = port_flip(gate, port, ep, egress, ingress);
+	if (r) {
+		gate_set_remove(gate, egress);
+		gate_set_remove(gate, ingress);
+	}
+	return r;
+}
+
+int ex_gate_publish_with_names(struct ex_gate *gate, uint32_t ifindex, const struct ex_endpoint *ep,
+			       const struct ex_tables *tables, const struct ex_gate_names *names)
+{
+	const struct ex_gate_ruleset ruleset = { .egress = tables, .names = names };
+
+	return ex_gate_publish_both(gate, ifindex, ep, &ruleset);
+}
+
+int ex_gate_publish(struct ex_gate *gate, uint32_t ifindex, const struct ex_endpoint *ep,
+		    const struct ex_tables *tables)
+{
+	return ex_gate_publish_with_names(gate, ifindex, ep, tables, NULL);
+}
+
+int ex_gate_add_class(struct ex_gate *gate, uint32_t ifindex, const struct ex_tables *entries)
+{
+	const struct gate_port *port = gate_port_find(gate, ifindex);
+
+	return port && port->set ? gate_set_add_rules(gate, port->set, entries) : -ENOENT;
+}
+
+int ex_gate_learn(struct ex_gate *gate, uint32_t ifindex, const struct ex_ip *ip, uint32_t klass,
+		  uint64_t ttl_ms)
+{
+	const struct gate_port *port = gate_port_find(gate, ifindex);
+	const struct ex_gate_name name = { *ip, klass, ttl_ms };
+
+	return port && port->set ? gate_set_learn(gate, port->set, &name) : -ENOENT;
+}
+
+void ex_gate_forget(struct ex_gate *gate, uint32_t ifindex)
+{
+	struct gate_port **at, *port;
+
+	for (at = &gate->ports; *at && (*at)->ifindex != ifindex; at = &(*at)->next)
+		;
+	port = *at;
+	if (!port)
+		return;
+	*at = port->next;
+	gate_gateway_remove(gate, port);
+	bpf_map_delete_elem(bpf_map__fd(gate->skel->maps.ex_endpoints), &ifindex);
+	bpf_map_delete_elem(bpf_map__fd(gate->skel->maps.ex_flows), &port->slot); /* waits */
+	gate_sockets_remove(gate, port);
+	bpf_map_delete_elem(bpf_map__fd(gate->skel->maps.ex_ports), &ifindex);
+	gate_set_remove(gate, port->set);
+	gate_set_remove(gate, port->ingress);
+	port->set = port->ingress = NULL;
+	gate_port_free(port);
+}
