@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "policy/selects.h"
+
+#include <errno.h>
+
+#include "policy/cnp.h"
+
+struct ex_selects {
+	struct ex_arena arena;
+	struct ex_policy_set set;
+};
+
+/*
+ * A namespaced policy is for workloads of its namespace. A workload that says nothing about its
+ * namespace (a command run by hand) is taken to be in the policy's.
+ */
+bool ex_spec_selects(const struct ex_spec *spec, const struct ex_label_set *labels)
+{
+	const char *ns = ex_label_get(labels, EX_LABEL_NAMESPACE);
+
+	if (!spec->clusterwide && ns && strcmp(ns, spec->ns) != 0)
+		return false;
+	return ex_selector_match(spec->endpoints, labels);
+}
+
+static int decode(struct ex_selects *s, const struct ex_text *text, struct ex_diags *diags)
+{
+	struct ex_decoder d = { .arena = &s->arena, .diags = diags };
+	const char *name = ex_arena_strndup(&s->arena, text->name, strlen(text->name));
+	struct ex_arena tree = { 0 };
+	struct ex_docs docs = { 0 };
+	int r = name ? ex_yaml_parse(text->text.ptr, text->text.len, name, &tree, diags, &docs)
+		     : -ENOMEM;
+
+	if (r == 0 && docs.n == 0) {
+		ex_diag_add(diags, (struct ex_pos){ name, 0, 0 }, false,
+			    "write a CiliumNetworkPolicy", "has no policy in it");
+		r = -EINVAL;
+	}
+	if (r == 0)
+		ex_policy_read(&d, &docs, &s->set);
+	if (r == 0 && d.n_errors)
+		r = -EINVAL;
+	if (tree.oom || s->arena.oom)
+		r = -ENOMEM;
+	free(docs.v);
+	ex_arena_done(&tree);
+	return r;
+}
+
+int ex_selects_read(const struct ex_text *text, struct ex_selects **ret, struct ex_diags *diags)
+{
+	struct ex_selects *s = calloc(1, sizeof(*s));
+	int r;
+
+	if (!s)
+		return -ENOMEM;
+	s->set.arena = &s->arena;
+	r = decode(s, text, diags);
+	if (r < 0) {
+		ex_selects_free(s);
+		return r;
+	}
+	*ret = s;
+	return 0;
+}
+
+void ex_selects_free(struct ex_selects *s)
+{
+	if (!s)
+		return;
+	ex_policy_set_done(&s->set);
+	ex_arena_done(&s->arena);
+	free(s);
+}
+
+size_t ex_selects_count(const struct ex_selects *s)
+{
+	return s->set.specs.n;
+}
+
+bool ex_selects_match(const struct ex_selects *s, size_t i, const struct ex_label_set *labels)
+{
+	return ex_spec_selects(&s->set.specs.v[i], labels);
+}
+
+bool ex_selects_is_shared(const struct ex_selects *s)
+{
+	return s->set.groups.n > 0;
+}

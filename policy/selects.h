@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Whom the policies of one text are for, without compiling them. A node with many policies and
+ * endpoints compiles for each endpoint what concerns it, and for those that the same policies
+ * select, once.
+ */
+#ifndef EXEAT_POLICY_SELECTS_H
+#define EXEAT_POLICY_SELECTS_H
+
+#include "policy/label.h"
+
+struct ex_spec;
+struct ex_selects;
+
+/* Decodes all of it: 0; -EINVAL with an error in diags; -ENOMEM. Secrets are not looked for. */
+EX_MUST_CHECK int ex_selects_read(const struct ex_text *text, struct ex_selects **ret,
+				  struct ex_diags *diags);
+void ex_selects_free(struct ex_selects *s);
+
+/* How many specs it has (spec, or each of specs, of every document), and is the i-th for these? */
+size_t ex_selects_count(const struct ex_selects *s);
+bool ex_selects_match(const struct ex_selects *s, size_t i, const struct ex_label_set *labels);
+
+/* Has it what policies of other texts may refer to (CiliumCIDRGroup)? */
+bool ex_selects_is_shared(const struct ex_selects *s);
+
+/* The judgement itself, for the compiler too: is the spec for a workload with these labels? */
+bool ex_spec_selects(const struct ex_spec *spec, const struct ex_label_set *labels);
+
+#endif
