@@ -4,24 +4,15 @@
 #include <errno.h>
 #include <netinet/in.h>
 
+#include "policy/selects.h"
+
 #define RULES_MAX 10000000
 
 /* ---- which policies are for this workload ---- */
 
-/*
- * A namespaced policy is for workloads of its namespace. A workload that says nothing about its
- * namespace (a command run by hand) is taken to be in the policy's.
- */
 static bool spec_selects(const struct ex_lowering *l, const struct ex_spec *spec)
 {
-	const char *ns;
-
-	if (l->in->n_labels == 0)
-		return true;
-	ns = ex_label_get(&l->labels, EX_LABEL_NAMESPACE);
-	if (!spec->clusterwide && ns && strcmp(ns, spec->ns) != 0)
-		return false;
-	return ex_selector_match(spec->endpoints, &l->labels);
+	return l->in->n_labels == 0 || ex_spec_selects(spec, &l->labels);
 }
 
 /* The workload's labels, with what the cluster would have added. */
