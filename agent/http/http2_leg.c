@@ -401,8 +401,8 @@ static bool opens_websocket(const struct ex_h2_leg *leg, const struct ex_h1_head
 /* What was said before the server agreed: now it is no HTTP to it. */
 static int open_tunnel(struct ex_h2_leg *leg)
 {
-	int r = ex_buf_append(&leg->out, leg->early.data + leg->early.start,
-			      ex_buf_len(&leg->early));
+	size_t len = ex_buf_len(&leg->early);
+	int r = len ? ex_buf_append(&leg->out, ex_buf_ptr(&leg->early), len) : 0;
 
 	ex_buf_done(&leg->early);
 	leg->tunnel = r == 0;

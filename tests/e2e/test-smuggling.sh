@@ -48,4 +48,22 @@ done
 tap_import "$(python3 "$CLIENTS/smuggle.py" check "$WORLD/log/all" "$WORLD/log/plain.jsonl" \
 	"$WORLD/log/node.jsonl" "$WORLD/log/nginx-smuggle.jsonl" 2>&1)"
 
+# The same origins behind TLS, to which HTTP/2 has to be translated.
+: >"$WORLD/log/all"
+: >"$WORLD/log/nginx-smuggle.jsonl"
+: >"$WORLD/log/plain.jsonl"
+: >"$WORLD/log/node.jsonl"
+world_cert smuggle plain.test node.test nginx.test
+for origin in plain:$PLAIN node:$NODE nginx:$NGINX; do
+	name=${origin%%:*} address=${origin#*:}
+	world_name "$name.test" "$address"
+	world_daemon "tls-$name" socat "OPENSSL-LISTEN:443,bind=$address,fork,reuseaddr,backlog=128,cert=$WORLD/tls/smuggle.pem,key=$WORLD/tls/smuggle.key,verify=0" \
+		"TCP:$address:8080"
+	world_wait 10 nc -z "$address" 443
+	tap_import "$(confined h2-h1 /usr/bin/python3 "$CLIENTS/smuggle_h2.py" send "$name.test" "$address" 2>&1)"
+	cat "$WORLD/log/audit" >>"$WORLD/log/all"
+done
+tap_import "$(/usr/bin/python3 "$CLIENTS/smuggle_h2.py" check "$WORLD/log/all" "$WORLD/log/plain.jsonl" \
+	"$WORLD/log/node.jsonl" "$WORLD/log/nginx-smuggle.jsonl" 2>&1)"
+
 tap_done

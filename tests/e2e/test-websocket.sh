@@ -28,6 +28,13 @@ for url in ws://$ORIGIN:8080 wss://ws.test; do
 	seen "$url: the allowed ones did" '"target":"/chat","upgrade":"websocket"'
 done
 
+world_forget
+tap_import "$(confined websocket node "$CLIENTS/ws_h2.mjs" https://ws.test 2>&1)"
+audited "over HTTP/2: the socket is in the audit log" '"verdict": ?"allow"' '"path": ?"/chat"'
+audited "over HTTP/2: so is a refused one" '"verdict": ?"deny"' "$(reason upgrade-denied)"
+unseen "over HTTP/2: no refused one arrived, nor what came before an answer" '/admin|tunnel'
+seen "over HTTP/2: the allowed ones did" '"target":"/chat","upgrade":"websocket"'
+
 out=$(confined websocket node "$CLIENTS/ws.mjs" ws://$ORIGIN:443 2>&1)
 hasnt "plain WebSocket at the port of TLS is refused" "$out" '^ok'
 
