@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The pods that wait, given to the agent once it is there; and the command line. */
+/* The pods that wait, given to the agent once it is there. */
 #include <errno.h>
 
 #include "agent/audit/json.h"
@@ -81,37 +81,4 @@ int ex_cni_adopt(const char *socket, const char *state_dir)
 	else if (r > 0)
 		ex_error("%d pods stay closed", r);
 	return r != 0;
-}
-
-static void print_usage(FILE *out)
-{
-	fputs("Usage: exeat-cni                        as a CNI runtime calls it; see exeat-cni(8)\n"
-	      "       exeat-cni adopt [SOCKET [DIR]]   open the pods that were started while the\n"
-	      "                                        agent was away (onAgentDown: closed)\n"
-	      "       exeat-cni version\n",
-	      out);
-}
-
-int ex_cni_main(int argc, char **argv)
-{
-	const struct ex_cni_env env = {
-		.command = getenv("CNI_COMMAND"),
-		.container = getenv("CNI_CONTAINERID"),
-		.netns = getenv("CNI_NETNS"),
-		.ifname = getenv("CNI_IFNAME"),
-		.args = getenv("CNI_ARGS"),
-	};
-	const char *word = argc > 1 ? argv[1] : "";
-
-	if (argc == 1 && env.command)
-		return ex_cni_call(&env, stdin, stdout);
-	if (strcmp(word, "adopt") == 0 && argc <= 4)
-		return ex_cni_adopt(argc > 2 ? argv[2] : EX_CONTROL_PATH,
-				    argc > 3 ? argv[3] : EX_CNI_STATE_DIR);
-	if (strcmp(word, "version") == 0 || strcmp(word, "--version") == 0) {
-		puts("exeat-cni " EX_VERSION);
-		return 0;
-	}
-	print_usage(strcmp(word, "--help") == 0 ? stdout : stderr);
-	return strcmp(word, "--help") == 0 ? 0 : 2;
 }

@@ -3,6 +3,7 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
+#include "agent/cni/chain.h"
 #include "tests/unit/cni_stub.h"
 
 #define PREV                                                                                       \
@@ -447,6 +448,46 @@ static void test_status_says_whether_the_agent_is_there(void **state)
 	stub_asked();
 }
 
+/* ---- the chain ---- */
+
+static void test_the_plugin_becomes_the_last_of_the_chain(void **state)
+{
+	static const char old[] =
+		"{\"cniVersion\":\"0.4.0\",\"name\":\"k\",\"plugins\":[{\"type\":\"exeat-cni\"},"
+		"{\"type\":\"ptp\",\"mtu\":1500,\"x\":[1,{\"y\":null}]},{\"type\":\"portmap\"}],\"z\":true}";
+	static const char plugin[] = "{\"type\": \"exeat-cni\", \"onAgentDown\": \"fail\"}";
+	char err[EX_CNI_CHAIN_ERR], *text = NULL, *again = NULL;
+
+	(void)state;
+	assert_int_equal(ex_cni_chain(EX_SPAN(old), EX_SPAN(plugin), &text, err), 1);
+	assert_string_equal(
+		text,
+		"{\"cniVersion\":\"0.4.0\",\"name\":\"k\",\"plugins\":["
+		"{\"type\":\"ptp\",\"mtu\":1500,\"x\":[1,{\"y\":null}]},{\"type\":\"portmap\"},"
+		"{\"type\":\"exeat-cni\",\"onAgentDown\":\"fail\"}],\"z\":true}");
+	assert_int_equal(ex_cni_chain(ex_span_str(text), EX_SPAN(plugin), &again, err), 0);
+	assert_null(again);
+	free(text);
+}
+
+static void test_only_a_chain_can_be_chained(void **state)
+{
+	static const char plugin[] = "{\"type\":\"exeat-cni\"}";
+	static const char *const confs[] = { "", "{}", "{\"type\":\"bridge\"}", "{\"plugins\":[]}",
+					     "{\"plugins\":{\"type\":\"bridge\"}}" };
+	static const char *const plugins[] = { "", "{}", "{\"type\":\"bridge\"}", "[]" };
+	char err[EX_CNI_CHAIN_ERR], *text = NULL;
+
+	(void)state;
+	for (size_t i = 0; i < EX_ARRAY_SIZE(confs); i++)
+		assert_int_equal(ex_cni_chain(ex_span_str(confs[i]), EX_SPAN(plugin), &text, err),
+				 -EINVAL);
+	for (size_t i = 0; i < EX_ARRAY_SIZE(plugins); i++)
+		assert_int_equal(ex_cni_chain(EX_SPAN("{\"plugins\":[{\"type\":\"ptp\"}]}"),
+					      ex_span_str(plugins[i]), &text, err),
+				 -EINVAL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -471,6 +512,8 @@ int main(void)
 		cmocka_unit_test(test_check_looks_at_the_endpoint),
 		cmocka_unit_test(test_gc_removes_what_is_gone_and_nothing_else),
 		cmocka_unit_test(test_status_says_whether_the_agent_is_there),
+		cmocka_unit_test(test_the_plugin_becomes_the_last_of_the_chain),
+		cmocka_unit_test(test_only_a_chain_can_be_chained),
 	};
 
 	return cmocka_run_group_tests(tests, stub_up, stub_down);
