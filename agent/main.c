@@ -8,6 +8,7 @@
 #include "agent/http/http1.h"
 #include "agent/observe/command.h"
 #include "agent/proxy/proxy.h"
+#include "agent/report/report.h"
 #include "agent/run/run.h"
 #include "exeat/util.h"
 #include "policy/explain.h"
@@ -31,6 +32,7 @@ static const struct command commands[] = {
 	{ "doctor", ex_cmd_doctor, "say what this machine can do, and what is missing" },
 	{ "version", cmd_version, "print the version" },
 	{ "proxy", ex_cmd_proxy, NULL },
+	{ "report", ex_cmd_report, NULL },
 };
 
 /* The tools judge what the gates judge: paths in the proxy's normal form. */

@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The reporting process: reads its files and binds while it still may, becomes nobody, then serves.
+ * Metrics have a thread of their own; alerts are the main one's. It ends with the agent.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include "agent/core/json_read.h"
+#include "agent/core/log.h"
+#include "agent/report/report.h"
+#include "agent/report/serve.h"
+#include "agent/report/webhook.h"
+#include "agent/run/confine.h"
+
+#define FILE_MAX (1u << 20)
+
+struct process {
+	struct ex_jv *config;
+	char *ca, *token, *secret;
+	struct ex_webhook *webhook;
+	struct ex_serve_http *http;
+	struct ex_report_stats told;
+};
+
+static char message[EX_REPORT_MESSAGE_MAX + 1];
+
+/* ---- what only root may ---- */
+
+/* The file's text without the line break at its end; NULL when none is named. */
+static int read_file(const char *path, char **ret)
+{
+	EX_AUTO_CLOSE int fd = path ? open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY) : -1;
+	EX_AUTO_FREE char *text = NULL;
+	struct stat st;
+	ssize_t n;
+
+	if (!path)
+		return 0;
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return -errno;
+	if (!S_ISREG(st.st_mode) || st.st_size > FILE_MAX)
+		return -EFBIG;
+	text = calloc(1, (size_t)st.st_size + 1);
+	if (!text)
+		return -ENOMEM;
+	n = read(fd, text, (size_t)st.st_size);
+	if (n < 0)
+		return -errno;
+	while (n > 0 && (text[n - 1] == '\n' || text[n - 1] == '\r'))
+		text[--n] = '\0';
+	*ret = EX_TAKE_PTR(text);
+	return 0;
+}
+
+static int become(int64_t uid)
+{
+	if (prctl(PR_SET_DUMPABLE, 0) < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		return -errno;
+	if (!uid)
+		return 0;
+	if (ex_confine_drop_bounding() < 0 || setgroups(0, NULL) < 0 ||
+	    setresgid((gid_t)uid, (gid_t)uid, (gid_t)uid) < 0 ||
+	    setresuid((uid_t)uid, (uid_t)uid, (uid_t)uid) < 0)
+		return -errno;
+	/* The change of identity cleared it. */
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || prctl(PR_SET_DUMPABLE, 0) < 0)
+		return -errno;
+	return ex_confine_drop_caps();
+}
+
+/* ---- start ---- */
+
+static void say(char type, const void *bytes, size_t len)
+{
+	char out[512];
+
+	if (len > sizeof(out) - 1)
+		len = sizeof(out) - 1;
+	out[0] = type;
+	memcpy(out + 1, bytes, len);
+	(void)!send(EX_REPORT_FD_ALERTS, out, len + 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+static int fail(const char *what, const char *value, int r)
+{
+	char text[400];
+	int n = snprintf(text, sizeof(text), "%s%s%s: %s", what, value ? " " : "",
+			 value ? value : "", strerror(-r));
+
+	say(EX_REPORT_FAILED, text, n < 0 ? 0 : (size_t)n);
+	return r;
+}
+
+static int read_config(struct process *p)
+{
+	char err[EX_JV_ERROR_MAX];
+	ssize_t n = recv(EX_REPORT_FD_ALERTS, message, sizeof(message) - 1, 0);
+
+	if (n < 1 || message[0] != EX_REPORT_CONFIG)
+		return -EPROTO;
+	return ex_jv_read((struct ex_span){ message + 1, (size_t)n - 1 }, &p->config, err);
+}
+
+static int read_files(struct process *p)
+{
+	static const char *const keys[] = { "webhook_ca", "webhook_token", "webhook_secret" };
+	char **texts[] = { &p->ca, &p->token, &p->secret };
+
+	for (size_t i = 0; i < EX_ARRAY_SIZE(keys); i++) {
+		const char *path = ex_jv_string(p->config, keys[i]);
+		int r = read_file(path, texts[i]);
+
+		if (r < 0)
+			return fail("cannot read", path, r);
+	}
+	return 0;
+}
+
+static int start_webhook(struct process *p)
+{
+	struct ex_webhook_config cfg = { .url = ex_jv_string(p->config, "webhook"),
+					 .node = ex_jv_string(p->config, "node"),
+					 .ca = ex_span_str(p->ca),
+					 .token = ex_span_str(p->token),
+					 .secret = ex_span_str(p->secret),
+					 .interval_ms = 1000 };
+	int64_t interval = 1000;
+	int r;
+
+	if (!cfg.url)
+		return 0;
+	(void)ex_jv_integer(p->config, "interval_ms", 1, 3600000, &interval);
+	cfg.interval_ms = (unsigned)interval;
+	r = ex_webhook_new(&cfg, &p->webhook);
+	return r < 0 ? fail("not a URL of a webhook", NULL, r) : 0;
+}
+
+static int start(struct process *p)
+{
+	const char *where;
+	int64_t uid = 0;
+	int listener = -1, r = read_config(p);
+
+	if (r < 0)
+		return fail("no configuration", NULL, r);
+	where = ex_jv_string(p->config, "listen");
+	(void)ex_jv_integer(p->config, "uid", 0, UINT32_MAX - 1, &uid);
+	r = read_files(p);
+	if (r == 0 && where) {
+		listener = ex_serve_listen(where);
+		r = listener < 0 ? fail("cannot listen at", where, listener) : 0;
+	}
+	if (r < 0)
+		return r;
+	r = become(uid);
+	if (r < 0)
+		return fail("cannot give up privileges", NULL, r);
+	r = start_webhook(p);
+	if (r == 0 && where) {
+		r = ex_serve_start(listener, EX_REPORT_FD_QUESTIONS, &p->http);
+		if (r < 0)
+			fail("cannot serve at", where, r);
+	}
+	return r;
+}
+
+/* ---- alerts ---- */
+
+static void tell_stats(struct process *p)
+{
+	const struct ex_report_stats *now = ex_webhook_stats(p->webhook);
+
+	if (memcmp(now, &p->told, sizeof(*now)) == 0)
+		return;
+	p->told = *now;
+	say(EX_REPORT_STATS, now, sizeof(*now));
+}
+
+/* False when the agent is gone. */
+static bool take_alerts(struct process *p)
+{
+	for (;;) {
+		ssize_t n = recv(EX_REPORT_FD_ALERTS, message, sizeof(message) - 1, MSG_DONTWAIT);
+
+		if (n < 0)
+			return errno == EAGAIN || errno == EINTR;
+		if (n == 0)
+			return false;
+		if (message[0] == EX_REPORT_ALERT && p->webhook)
+			ex_webhook_add(p->webhook, (struct ex_span){ message + 1, (size_t)n - 1 });
+	}
+}
+
+static void serve(struct process *p)
+{
+	char byte;
+
+	if (!p->webhook) { /* metrics only: their thread does it */
+		while (recv(EX_REPORT_FD_ALERTS, &byte, 1, 0) > 0)
+			;
+		return;
+	}
+	do {
+		ex_webhook_wait(p->webhook, EX_REPORT_FD_ALERTS);
+		tell_stats(p);
+	} while (take_alerts(p));
+}
+
+int ex_cmd_report(int argc, char **argv)
+{
+	struct process p = { 0 };
+	int type = 0;
+	socklen_t len = sizeof(type);
+
+	(void)argc;
+	(void)argv;
+	if (getsockopt(EX_REPORT_FD_ALERTS, SOL_SOCKET, SO_TYPE, &type, &len) < 0 ||
+	    type != SOCK_SEQPACKET) {
+		ex_error("only the agent starts this");
+		return 125;
+	}
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	(void)signal(SIGPIPE, SIG_IGN);
+	if (start(&p) < 0)
+		return 1;
+	say(EX_REPORT_READY, "", 0);
+	serve(&p);
+	return 0;
+}

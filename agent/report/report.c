@@ -1,0 +1,446 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/close_range.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include "agent/audit/json.h"
+#include "agent/core/log.h"
+#include "agent/metrics/expo.h"
+#include "agent/report/report.h"
+#include "agent/report/wire.h"
+
+#define READY_MS       10000
+#define RESTART_MS     1000 /* doubled by each failure in a row, up to RESTART_MAX_MS */
+#define RESTART_MAX_MS 60000
+#define TEXT_AGE_MS    500 /* metrics are not made more often than this */
+#define BUFFER         (1024 * 1024)
+#define ALERTS_PER_S   100
+#define ALERTS_BURST   1000
+#define CONFIG_MAX     16384
+
+struct ex_report {
+	struct ex_loop *loop;
+	const struct ex_report_ops *ops;
+	void *arg;
+	char config[CONFIG_MAX];
+	size_t config_len;
+	bool webhook;
+	pid_t pid;
+	int alerts, questions; /* -1: the process is not there */
+	struct ex_watch on_alerts, on_questions;
+	struct ex_timer again;
+	uint64_t pause;
+	int text; /* metrics as they were at text_at; -1 = none */
+	size_t text_len;
+	uint64_t text_at;
+	uint64_t tokens, tokens_at;
+	uint64_t dropped;                     /* alerts that did not get to the process */
+	struct ex_report_stats stats, before; /* of this process; of those before it */
+};
+
+static void close_fd(int *fd)
+{
+	if (*fd >= 0)
+		close(EX_TAKE_FD(*fd));
+}
+
+/* ---- the process ---- */
+
+static _Noreturn void become_process(int exe, int alerts, int questions)
+{
+	char *argv[] = { (char[]){ "exeat" }, (char[]){ "report" }, NULL };
+	char *envp[] = { NULL };
+	int from[] = { alerts, questions, exe }, away[3];
+	sigset_t none;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	for (size_t i = 0; i < EX_ARRAY_SIZE(from); i++)
+		away[i] = fcntl(from[i], F_DUPFD_CLOEXEC, EX_REPORT_FD_END);
+	sigemptyset(&none);
+	if (away[2] >= 0 && dup2(away[0], EX_REPORT_FD_ALERTS) >= 0 &&
+	    dup2(away[1], EX_REPORT_FD_QUESTIONS) >= 0 &&
+	    syscall(SYS_close_range, EX_REPORT_FD_END, ~0U, CLOSE_RANGE_CLOEXEC) == 0 &&
+	    sigprocmask(SIG_SETMASK, &none, NULL) == 0)
+		(void)syscall(SYS_execveat, away[2], "", argv, envp, AT_EMPTY_PATH);
+	_exit(127);
+}
+
+static int make_pair(int pair[2])
+{
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		return -errno;
+	for (int i = 0; i < 2; i++)
+		(void)setsockopt(pair[i], SOL_SOCKET, SO_SNDBUFFORCE, &(int){ BUFFER },
+				 sizeof(int));
+	return 0;
+}
+
+static int spawn(struct ex_report *r)
+{
+	EX_AUTO_CLOSE int exe = open("/proc/self/exe", O_PATH | O_CLOEXEC);
+	int alerts[2] = { -1, -1 }, questions[2] = { -1, -1 };
+	int err = exe < 0 ? -errno : make_pair(alerts);
+
+	if (err == 0)
+		err = make_pair(questions);
+	if (err == 0) {
+		r->pid = fork();
+		if (r->pid == 0)
+			become_process(exe, alerts[1], questions[1]);
+		err = r->pid < 0 ? -errno : 0;
+	}
+	close_fd(&alerts[1]);
+	close_fd(&questions[1]);
+	r->alerts = alerts[0];
+	r->questions = questions[0];
+	if (err == 0 && send(r->alerts, r->config, r->config_len, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+		err = -errno;
+	return err;
+}
+
+static void end(struct ex_report *r)
+{
+	ex_watch_stop(r->loop, &r->on_alerts);
+	ex_watch_stop(r->loop, &r->on_questions);
+	close_fd(&r->alerts);
+	close_fd(&r->questions);
+	if (r->pid > 0) {
+		kill(r->pid, SIGKILL);
+		waitpid(r->pid, NULL, 0);
+	}
+	r->pid = 0;
+	r->before.sent += r->stats.sent;
+	r->before.posts += r->stats.posts;
+	r->before.failed += r->stats.failed;
+	r->before.lost += r->stats.lost + r->stats.queued; /* what waited in it is gone */
+	r->stats = (struct ex_report_stats){ 0 };
+}
+
+static void lose(struct ex_report *r)
+{
+	ex_warning("the reporting process ended; it is started again in %llu ms",
+		   (unsigned long long)r->pause);
+	end(r);
+	if (ex_timer_start(r->loop, &r->again, r->pause) < 0)
+		ex_error("no metrics and no alerts from now on: out of memory");
+	r->pause = r->pause * 2 > RESTART_MAX_MS ? RESTART_MAX_MS : r->pause * 2;
+}
+
+/* ---- what it says ---- */
+
+static void take_message(struct ex_report *r, const char *bytes, size_t len)
+{
+	switch (bytes[0]) {
+	case EX_REPORT_STATS:
+		if (len == 1 + sizeof(r->stats))
+			memcpy(&r->stats, bytes + 1, sizeof(r->stats));
+		r->pause = RESTART_MS; /* it works */
+		return;
+	case EX_REPORT_FAILED:
+		ex_error("report: %.*s", (int)len - 1, bytes + 1);
+		return;
+	}
+}
+
+static void on_alerts(struct ex_watch *w, uint32_t events)
+{
+	struct ex_report *r = ex_container_of(w, struct ex_report, on_alerts);
+	char bytes[512];
+	ssize_t n = recv(r->alerts, bytes, sizeof(bytes), MSG_DONTWAIT);
+
+	(void)events;
+	if (n > 0)
+		take_message(r, bytes, (size_t)n);
+	else if (n == 0 || errno != EAGAIN)
+		lose(r);
+}
+
+/* ---- what it asks ---- */
+
+static int text_file(struct ex_span text)
+{
+	EX_AUTO_CLOSE int fd = memfd_create("exeat-report", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+	if (fd < 0)
+		return -errno;
+	for (size_t done = 0; done < text.len;) {
+		ssize_t n = write(fd, text.ptr + done, text.len - done);
+
+		if (n < 0)
+			return -errno;
+		done += (size_t)n;
+	}
+	if (fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
+		return -errno;
+	return EX_TAKE_FD(fd);
+}
+
+static int metrics_text(struct ex_report *r, size_t *ret_len)
+{
+	uint64_t now = ex_loop_now(r->loop);
+	struct ex_expo x = { 0 };
+	struct ex_span text;
+
+	if (r->text < 0 || now - r->text_at >= TEXT_AGE_MS) {
+		close_fd(&r->text);
+		r->ops->metrics(r->arg, &x);
+		if (ex_expo_done(&x, &text) == 0)
+			r->text = text_file(text);
+		r->text_len = r->text < 0 ? 0 : ex_buf_len(&x.out);
+		r->text_at = now;
+		ex_expo_wipe(&x);
+	}
+	*ret_len = r->text_len;
+	return r->text < 0 ? -ENOMEM : fcntl(r->text, F_DUPFD_CLOEXEC, 0);
+}
+
+static int health_text(struct ex_report *r, size_t *ret_len, int *ret_status)
+{
+	char text[1024], why[256] = "";
+	bool well = r->ops->health(r->arg, why, sizeof(why));
+	struct ex_json j;
+
+	ex_json_init(&j, text, sizeof(text) - 1);
+	ex_json_open(&j, NULL, '{');
+	ex_json_bool(&j, "ok", well);
+	if (!well)
+		ex_json_text(&j, "why", why);
+	ex_json_close(&j, '}');
+	text[j.len++] = '\n';
+	*ret_len = j.len;
+	*ret_status = well ? 200 : 503;
+	return text_file((struct ex_span){ text, j.len });
+}
+
+static void send_answer(struct ex_report *r, struct ex_report_answer *a, int fd)
+{
+	union {
+		char bytes[CMSG_SPACE(sizeof(int))];
+		struct cmsghdr align;
+	} control = { 0 };
+	struct iovec iov = { a, sizeof(*a) };
+	struct msghdr msg = { .msg_iov = &iov,
+			      .msg_iovlen = 1,
+			      .msg_control = control.bytes,
+			      .msg_controllen = sizeof(control.bytes) };
+	struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
+
+	c->cmsg_level = SOL_SOCKET;
+	c->cmsg_type = SCM_RIGHTS;
+	c->cmsg_len = CMSG_LEN(sizeof(int));
+	memcpy(CMSG_DATA(c), &fd, sizeof(int));
+	/* It waits for this with an empty buffer, or has broken off: then it is not missed. */
+	(void)!sendmsg(r->questions, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+static void on_questions(struct ex_watch *w, uint32_t events)
+{
+	struct ex_report *r = ex_container_of(w, struct ex_report, on_questions);
+	struct ex_report_question q;
+	struct ex_report_answer a = { .status = 200 };
+	ssize_t n = recv(r->questions, &q, sizeof(q), MSG_DONTWAIT);
+	size_t len = 0;
+	int fd;
+
+	(void)events;
+	if (n < 0 && errno == EAGAIN)
+		return;
+	if (n != (ssize_t)sizeof(q)) {
+		ex_watch_stop(r->loop, &r->on_questions); /* the other socket tells the end */
+		return;
+	}
+	fd = q.what == EX_REPORT_METRICS ? metrics_text(r, &len) : health_text(r, &len, &a.status);
+	if (fd < 0)
+		return;
+	a.id = q.id;
+	a.len = len;
+	send_answer(r, &a, fd);
+	close(fd);
+}
+
+/* ---- alerts ---- */
+
+/* Nobody tried anything: what servers and time did, and the small change of a network. */
+static bool is_noise(unsigned reason)
+{
+	switch (reason) {
+	case EX_R_UPSTREAM_UNREACHABLE:
+	case EX_R_UPSTREAM_TLS:
+	case EX_R_UPSTREAM_PROTOCOL:
+	case EX_R_DNS_UPSTREAM:
+	case EX_R_TIMEOUT:
+	case EX_R_TLS_HANDSHAKE:
+	case EX_R_NO_FLOW:
+	case EX_R_NEIGHBOUR:
+	case EX_R_TCP_FLAGS:
+		return true;
+	}
+	return false;
+}
+
+bool ex_report_wants(const struct ex_report *r, const struct ex_audit_record *rec)
+{
+	return r && r->webhook && rec->verdict != EX_V_ALLOW && !is_noise(rec->reason);
+}
+
+static bool take_token(struct ex_report *r)
+{
+	uint64_t now = ex_loop_now(r->loop), gained = (now - r->tokens_at) * ALERTS_PER_S / 1000;
+
+	if (gained) {
+		r->tokens_at = now;
+		r->tokens = r->tokens + gained > ALERTS_BURST ? ALERTS_BURST : r->tokens + gained;
+	}
+	if (!r->tokens)
+		return false;
+	r->tokens--;
+	return true;
+}
+
+void ex_report_alert(struct ex_report *r, struct ex_span json)
+{
+	struct iovec iov[2] = { { (char[]){ EX_REPORT_ALERT }, 1 },
+				{ (void *)(uintptr_t)json.ptr, json.len } };
+	struct msghdr msg = { .msg_iov = iov, .msg_iovlen = 2 };
+
+	if (r->alerts < 0 || json.len + 1 > EX_REPORT_MESSAGE_MAX || !take_token(r) ||
+	    sendmsg(r->alerts, &msg, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+		r->dropped++;
+}
+
+void ex_report_metrics(const struct ex_report *r, struct ex_expo *x)
+{
+	const struct ex_report_stats *s = &r->stats, *b = &r->before;
+
+	if (!r->webhook)
+		return;
+	ex_expo_family(x, "exeat_alerts_total", "counter",
+		       "Alerts for the webhook: sent, or lost (no room, given up).");
+	ex_expo_label(x, "result", "sent");
+	ex_expo_value(x, s->sent + b->sent);
+	ex_expo_label(x, "result", "lost");
+	ex_expo_value(x, s->lost + b->lost + r->dropped);
+	ex_expo_single(x, "exeat_webhook_posts_total", "counter",
+		       "Posts to the webhook that were tried.", s->posts + b->posts);
+	ex_expo_single(x, "exeat_webhook_failures_total", "counter",
+		       "Posts to the webhook that failed.", s->failed + b->failed);
+	ex_expo_single(x, "exeat_alerts_waiting", "gauge", "Alerts that wait for the webhook.",
+		       s->queued);
+}
+
+/* ---- life ---- */
+
+static void put_text(struct ex_json *j, const char *key, const char *value)
+{
+	if (value)
+		ex_json_text(j, key, value);
+}
+
+static int write_config(struct ex_report *r, const struct ex_report_config *c)
+{
+	char node[HOST_NAME_MAX + 1] = "";
+	struct ex_json j;
+
+	(void)gethostname(node, sizeof(node) - 1);
+	r->config[0] = EX_REPORT_CONFIG;
+	ex_json_init(&j, r->config + 1, sizeof(r->config) - 1);
+	ex_json_open(&j, NULL, '{');
+	put_text(&j, "node", node);
+	put_text(&j, "listen", c->listen);
+	put_text(&j, "webhook", c->webhook);
+	put_text(&j, "webhook_ca", c->webhook_ca);
+	put_text(&j, "webhook_token", c->webhook_token);
+	put_text(&j, "webhook_secret", c->webhook_secret);
+	ex_json_number(&j, "interval_ms", c->interval_ms ? c->interval_ms : 1000);
+	ex_json_number(&j, "uid", c->uid);
+	ex_json_close(&j, '}');
+	r->config_len = j.len + 1;
+	return ex_json_done(&j) < 0 ? -E2BIG : 0;
+}
+
+static int watch(struct ex_report *r)
+{
+	int err = ex_watch_start(r->loop, &r->on_alerts, r->alerts, EPOLLIN);
+
+	return err < 0 ? err : ex_watch_start(r->loop, &r->on_questions, r->questions, EPOLLIN);
+}
+
+static void on_again(struct ex_timer *t)
+{
+	struct ex_report *r = ex_container_of(t, struct ex_report, again);
+
+	if (spawn(r) < 0 || watch(r) < 0)
+		lose(r);
+}
+
+/* Blocks, at the start only. */
+static int wait_ready(struct ex_report *r)
+{
+	struct pollfd p = { .fd = r->alerts, .events = POLLIN };
+	char bytes[512];
+	ssize_t n = poll(&p, 1, READY_MS) == 1 ? recv(r->alerts, bytes, sizeof(bytes), 0) : -1;
+
+	if (n == 1 && bytes[0] == EX_REPORT_READY)
+		return 0;
+	if (n > 1 && bytes[0] == EX_REPORT_FAILED)
+		ex_error("report: %.*s", (int)n - 1, bytes + 1);
+	else
+		ex_error("the reporting process did not start");
+	return -EIO;
+}
+
+int ex_report_new(struct ex_loop *loop, const struct ex_report_config *config,
+		  const struct ex_report_ops *ops, void *arg, struct ex_report **ret)
+{
+	struct ex_report *r = calloc(1, sizeof(*r));
+	int err;
+
+	if (!r)
+		return -ENOMEM;
+	*r = (struct ex_report){ .loop = loop,
+				 .ops = ops,
+				 .arg = arg,
+				 .webhook = config->webhook,
+				 .alerts = -1,
+				 .questions = -1,
+				 .on_alerts.fn = on_alerts,
+				 .on_questions.fn = on_questions,
+				 .again.fn = on_again,
+				 .pause = RESTART_MS,
+				 .text = -1,
+				 .tokens = ALERTS_BURST,
+				 .tokens_at = ex_loop_now(loop) };
+	err = write_config(r, config);
+	if (err == 0)
+		err = spawn(r);
+	if (err == 0)
+		err = wait_ready(r);
+	if (err == 0)
+		err = watch(r);
+	if (err < 0) {
+		ex_report_free(r);
+		return err;
+	}
+	*ret = r;
+	return 0;
+}
+
+void ex_report_free(struct ex_report *r)
+{
+	if (!r)
+		return;
+	ex_timer_stop(r->loop, &r->again);
+	end(r);
+	close_fd(&r->text);
+	free(r);
+}

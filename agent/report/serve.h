@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* /metrics and /healthz over HTTP, on a thread of its own; the only user of libmicrohttpd. */
+#ifndef EXEAT_AGENT_REPORT_SERVE_H
+#define EXEAT_AGENT_REPORT_SERVE_H
+
+#include "exeat/util.h"
+
+struct ex_serve_http;
+
+/*
+ * Binds: "ADDR:PORT", "[ADDR]:PORT" or the path of a unix socket. Returns the listening descriptor
+ * or negative errno. While still privileged.
+ */
+EX_MUST_CHECK int ex_serve_listen(const char *where);
+
+/* Serves on listener (taken), asking at questions (borrowed) for what it answers with. */
+EX_MUST_CHECK int ex_serve_start(int listener, int questions, struct ex_serve_http **ret);
+
+#endif

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Alerts to a webhook: in batches, not too often, again with growing pauses when it fails. The only
+ * user of libcurl. What waits is bounded; what finds no room, or is given up after many tries, is
+ * counted, and the next body that gets through tells how many.
+ */
+#ifndef EXEAT_AGENT_REPORT_WEBHOOK_H
+#define EXEAT_AGENT_REPORT_WEBHOOK_H
+
+#include "agent/report/wire.h"
+
+struct ex_webhook;
+
+struct ex_webhook_config { /* borrowed for as long as the webhook */
+	const char *url, *node;
+	struct ex_span ca;     /* PEM; empty: the system's */
+	struct ex_span token;  /* empty: none */
+	struct ex_span secret; /* empty: no signature */
+	unsigned interval_ms;
+};
+
+EX_MUST_CHECK int ex_webhook_new(const struct ex_webhook_config *config, struct ex_webhook **ret);
+
+void ex_webhook_add(struct ex_webhook *w, struct ex_span json);
+
+/* Does what is due, and waits for fd to be readable, for the server or for the next try. */
+void ex_webhook_wait(struct ex_webhook *w, int fd);
+
+const struct ex_report_stats *ex_webhook_stats(const struct ex_webhook *w);
+
+#endif

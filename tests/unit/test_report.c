@@ -1,0 +1,650 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Metrics text, and the reporting process with real clients and a real webhook server that is up,
+ * down, slow, or answers with errors. This program is also the reporting process ("report").
+ */
+#include <errno.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+#include "agent/core/json_read.h"
+#include "agent/core/log.h"
+#include "agent/metrics/expo.h"
+#include "agent/metrics/metrics.h"
+#include "agent/report/report.h"
+
+static uint64_t now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+/* ---- text ---- */
+
+static void test_hostile_label_values_stay_inside_their_quotes(void **state)
+{
+	struct ex_expo x = { 0 };
+	struct ex_span text;
+
+	(void)state;
+	ex_expo_family(&x, "a_total", "counter", "Help.");
+	ex_expo_label(&x, "l", "a\"b\\c\nd\xff\x1b");
+	ex_expo_label(&x, "m", "");
+	ex_expo_value(&x, UINT64_MAX);
+	ex_expo_value(&x, 0);
+	assert_int_equal(ex_expo_done(&x, &text), 0);
+	assert_true(ex_span_eq(text,
+			       EX_SPAN("# HELP a_total Help.\n# TYPE a_total counter\n"
+				       "a_total{l=\"a\\\"b\\\\c\xef\xbf\xbd"
+				       "d\xef\xbf\xbd\xef\xbf\xbd\",m=\"\"} 18446744073709551615\n"
+				       "a_total 0\n")));
+	ex_expo_wipe(&x);
+}
+
+static char *metrics_text(const struct ex_metrics *m)
+{
+	struct ex_expo x = { 0 };
+	struct ex_span text;
+	char *copy;
+
+	ex_metrics_write(m, NULL, &x);
+	assert_int_equal(ex_expo_done(&x, &text), 0);
+	copy = strndup(text.ptr, text.len);
+	ex_expo_wipe(&x);
+	return copy;
+}
+
+static void test_verdicts_are_counted_by_endpoint_and_reason(void **state)
+{
+	struct ex_audit_record rec = { .app = EX_AUDIT_HTTP,
+				       .gate = EX_AUDIT_PROXY,
+				       .verdict = EX_V_DENY,
+				       .reason = EX_R_HTTP_DENIED,
+				       .count = 3 };
+	struct ex_metrics_endpoint *a, *b;
+	struct ex_metrics *m;
+	char *text;
+
+	(void)state;
+	assert_int_equal(ex_metrics_new(&m), 0);
+	assert_int_equal(ex_metrics_endpoint_new(m, "ns", "a", &a), 0);
+	assert_int_equal(ex_metrics_endpoint_new(m, "ns", "b", &b), 0);
+	ex_metrics_record(a, &rec);
+	rec.count = 0;
+	ex_metrics_record(a, &rec);
+	rec.verdict = EX_V_ALLOW; /* with a reason: audit mode */
+	ex_metrics_record(b, &rec);
+	rec = (struct ex_audit_record){ .app = 255, .gate = 255, .verdict = 255, .reason = 65535 };
+	ex_metrics_record(b, &rec);
+	text = metrics_text(m);
+	assert_non_null(strstr(text, "exeat_verdicts_total{namespace=\"ns\",endpoint=\"a\","
+				     "gate=\"proxy\",protocol=\"http\",verdict=\"deny\","
+				     "reason=\"http-denied\"} 4\n"));
+	assert_non_null(strstr(text, "endpoint=\"b\",gate=\"proxy\",protocol=\"http\","
+				     "verdict=\"audit\",reason=\"http-denied\"} 1\n"));
+	assert_non_null(strstr(text, "verdict=\"deny\",reason=\"unspecified\"} 1\n"));
+	free(text);
+	ex_metrics_endpoint_free(a);
+	text = metrics_text(m);
+	assert_null(strstr(text, "endpoint=\"a\""));
+	free(text);
+	ex_metrics_endpoint_free(b);
+	ex_metrics_free(m);
+}
+
+/* ---- a webhook server ---- */
+
+enum mode { MODE_OK, MODE_500_TWICE, MODE_400, MODE_SLOW };
+
+struct hook {
+	uint16_t port;
+	pid_t pid;
+	int bodies; /* of accepted posts: each with a length in front */
+};
+
+static bool read_request(int fd, char *out, size_t cap, size_t *ret_body)
+{
+	size_t len = 0, want = SIZE_MAX;
+	char *end;
+
+	while (len < cap - 1 && len < want) {
+		ssize_t n = read(fd, out + len, cap - 1 - len);
+
+		if (n <= 0)
+			return false;
+		len += (size_t)n;
+		out[len] = '\0';
+		end = strstr(out, "\r\n\r\n");
+		if (end && want == SIZE_MAX) {
+			const char *length = strcasestr(out, "content-length:");
+
+			*ret_body = (size_t)(end + 4 - out);
+			want = *ret_body + (length ? strtoul(length + 15, NULL, 10) : 0);
+		}
+	}
+	return true;
+}
+
+static void serve_hook(int listener, enum mode mode, int bodies)
+{
+	static char request[1 << 20];
+	int n = 0;
+
+	for (;;) {
+		int fd = accept(listener, NULL, NULL);
+		const char *status = "200 OK";
+		size_t body = 0;
+		char answer[128];
+
+		if (!read_request(fd, request, sizeof(request), &body)) {
+			close(fd);
+			continue;
+		}
+		n++;
+		if (mode == MODE_500_TWICE && n <= 2)
+			status = "500 Oops";
+		if (mode == MODE_400 && n == 1)
+			status = "400 No";
+		if (mode == MODE_SLOW && n == 1) {
+			sleep(60);
+			continue;
+		}
+		if (status[0] == '2')
+			dprintf(bodies, "%s\n", request + body);
+		else
+			dprintf(bodies, "%s\n", status);
+		if (n == 1 && strstr(request, "X-Exeat-Signature: sha256=") &&
+		    strstr(request, "Authorization: Bearer t0ken\r\n"))
+			dprintf(bodies, "signed\n");
+		snprintf(answer, sizeof(answer),
+			 "HTTP/1.1 %s\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", status);
+		assert_true(write(fd, answer, strlen(answer)) > 0);
+		close(fd);
+	}
+}
+
+static int bind_any(uint16_t *port)
+{
+	struct sockaddr_in sa = { .sin_family = AF_INET,
+				  .sin_port = htons(*port),
+				  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	socklen_t len = sizeof(sa);
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &(int){ 1 }, sizeof(int)), 0);
+	assert_int_equal(bind(fd, (struct sockaddr *)&sa, sizeof(sa)), 0);
+	assert_int_equal(listen(fd, 16), 0);
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&sa, &len), 0);
+	*port = ntohs(sa.sin_port);
+	return fd;
+}
+
+static void hook_start(struct hook *h, enum mode mode)
+{
+	int pipes[2], listener = bind_any(&h->port);
+
+	assert_int_equal(pipe(pipes), 0);
+	h->pid = fork();
+	if (h->pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		serve_hook(listener, mode, pipes[1]);
+	}
+	close(listener);
+	close(pipes[1]);
+	h->bodies = pipes[0];
+}
+
+static void hook_stop(struct hook *h)
+{
+	kill(h->pid, SIGKILL);
+	waitpid(h->pid, NULL, 0);
+	close(h->bodies);
+}
+
+/* A line of what the server took. */
+static bool hook_line(struct hook *h, int timeout_ms, char *out, size_t cap)
+{
+	struct pollfd p = { .fd = h->bodies, .events = POLLIN };
+	size_t len = 0;
+
+	while (len < cap - 1 && poll(&p, 1, timeout_ms) == 1 &&
+	       read(h->bodies, out + len, 1) == 1 && out[len] != '\n')
+		len++;
+	out[len] = '\0';
+	return len > 0;
+}
+
+/* ---- the agent: a loop in a child ---- */
+
+struct agent {
+	struct ex_loop *loop;
+	struct ex_report *report;
+	struct ex_timer timer;
+	unsigned alerts; /* still to be made */
+	unsigned made;
+	unsigned per_tick;
+	bool sick, stuck;
+};
+
+static void write_metrics(void *arg, struct ex_expo *x)
+{
+	const struct agent *a = arg;
+
+	ex_expo_single(x, "made_total", "counter", "Made.", a->made);
+	ex_report_metrics(a->report, x);
+	while (a->stuck)
+		pause();
+}
+
+static bool health(void *arg, char *why, size_t cap)
+{
+	const struct agent *a = arg;
+
+	snprintf(why, cap, "the policy is not valid");
+	return !a->sick;
+}
+
+static const struct ex_report_ops ops = { .metrics = write_metrics, .health = health };
+
+static void on_timer(struct ex_timer *t)
+{
+	struct agent *a = ex_container_of(t, struct agent, timer);
+	char text[64];
+
+	for (unsigned i = 0; i < a->per_tick && a->alerts; i++, a->alerts--) {
+		int n = snprintf(text, sizeof(text), "{\"n\":%u}", ++a->made);
+		uint64_t began = now_ms();
+
+		ex_report_alert(a->report, (struct ex_span){ text, (size_t)n });
+		assert_true(now_ms() - began < 500); /* never waits */
+	}
+	assert_int_equal(ex_timer_start(a->loop, &a->timer, 10), 0);
+}
+
+/* Its exit status is that of ex_report_new(), when that fails. */
+static pid_t agent_start(struct agent *a, const struct ex_report_config *config)
+{
+	int ready[2];
+	char byte;
+	pid_t pid;
+
+	assert_int_equal(pipe(ready), 0);
+	pid = fork();
+	if (pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		close(ready[0]);
+		a->timer.fn = on_timer;
+		ex_log_set_level(EX_LOG_ERROR);
+		if (ex_loop_new(&a->loop) < 0 ||
+		    ex_report_new(a->loop, config, &ops, a, &a->report) < 0)
+			_exit(1);
+		if (ex_timer_start(a->loop, &a->timer, 1) < 0 || write(ready[1], "x", 1) != 1)
+			_exit(2);
+		_exit(ex_loop_run(a->loop));
+	}
+	close(ready[1]);
+	(void)!read(ready[0], &byte, 1);
+	close(ready[0]);
+	return pid;
+}
+
+static void agent_stop(pid_t pid)
+{
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+}
+
+static int dial(uint16_t port)
+{
+	struct sockaddr_in sa = { .sin_family = AF_INET,
+				  .sin_port = htons(port),
+				  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	if (connect(fd, (struct sockaddr *)&sa, sizeof(sa)) == 0)
+		return fd;
+	close(fd);
+	return -1;
+}
+
+static char page[1 << 18];
+
+/* The whole answer in page; its status. */
+static int get(uint16_t port, const char *head)
+{
+	int fd = dial(port);
+	size_t len = 0;
+	ssize_t n;
+
+	assert_true(fd >= 0);
+	dprintf(fd, "%s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", head);
+	while ((n = read(fd, page + len, sizeof(page) - 1 - len)) > 0)
+		len += (size_t)n;
+	page[len] = '\0';
+	close(fd);
+	return strncmp(page, "HTTP/1.1 ", 9) == 0 ? (int)strtol(page + 9, NULL, 10) : -1;
+}
+
+static uint16_t spare_port(char *text, size_t cap)
+{
+	uint16_t port = 0;
+	int fd = bind_any(&port);
+
+	close(fd);
+	snprintf(text, cap, "127.0.0.1:%u", port);
+	return port;
+}
+
+static void test_metrics_and_health_are_served(void **state)
+{
+	char at[32];
+	uint16_t port = spare_port(at, sizeof(at));
+	struct ex_report_config cfg = { .listen = at, .uid = geteuid() == 0 ? 65533 : 0 };
+	struct agent a = { 0 };
+	pid_t pid = agent_start(&a, &cfg);
+
+	(void)state;
+	assert_int_equal(get(port, "GET /metrics"), 200);
+	assert_non_null(strstr(page, "\r\n\r\n# HELP made_total Made.\n"));
+	assert_non_null(strstr(page, "text/plain; version=0.0.4"));
+	assert_int_equal(get(port, "GET /healthz"), 200);
+	assert_non_null(strstr(page, "{\"ok\":true}"));
+	assert_int_equal(get(port, "HEAD /metrics"), 200);
+	assert_int_equal(get(port, "GET /other"), 404);
+	assert_int_equal(get(port, "POST /metrics"), 405);
+	assert_int_equal(get(port, "GET nonsense"), 404);
+	agent_stop(pid);
+}
+
+static void test_an_agent_that_is_not_well_says_so(void **state)
+{
+	char at[32];
+	uint16_t port = spare_port(at, sizeof(at));
+	struct ex_report_config cfg = { .listen = at };
+	struct agent a = { .sick = true };
+	pid_t pid = agent_start(&a, &cfg);
+
+	(void)state;
+	assert_int_equal(get(port, "GET /healthz"), 503);
+	assert_non_null(strstr(page, "the policy is not valid"));
+	agent_stop(pid);
+}
+
+static void test_an_agent_that_hangs_is_found_unhealthy(void **state)
+{
+	char at[32];
+	uint16_t port = spare_port(at, sizeof(at));
+	struct ex_report_config cfg = { .listen = at };
+	struct agent a = { .stuck = true };
+	pid_t pid = agent_start(&a, &cfg);
+
+	(void)state;
+	assert_int_equal(get(port, "GET /metrics"), 503);
+	assert_int_equal(get(port, "GET /healthz"), 503);
+	agent_stop(pid);
+}
+
+static void test_slow_clients_do_not_keep_others_out(void **state)
+{
+	char at[32];
+	uint16_t port = spare_port(at, sizeof(at));
+	struct ex_report_config cfg = { .listen = at };
+	struct agent a = { 0 };
+	pid_t pid = agent_start(&a, &cfg);
+	int slow[20];
+
+	(void)state;
+	for (size_t i = 0; i < EX_ARRAY_SIZE(slow); i++) {
+		slow[i] = dial(port);
+		dprintf(slow[i], "GET /metr");
+	}
+	assert_int_equal(get(port, "GET /metrics"), 200);
+	for (size_t i = 0; i < EX_ARRAY_SIZE(slow); i++)
+		close(slow[i]);
+	agent_stop(pid);
+}
+
+static void test_an_address_in_use_is_told_at_the_start(void **state)
+{
+	char at[32];
+	uint16_t port = 0;
+	int fd = bind_any(&port), status;
+	struct ex_report_config cfg = { .listen = at };
+	struct agent a = { 0 };
+	pid_t pid;
+
+	(void)state;
+	snprintf(at, sizeof(at), "127.0.0.1:%u", port);
+	pid = agent_start(&a, &cfg);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(WEXITSTATUS(status), 1);
+	close(fd);
+}
+
+/* ---- alerts ---- */
+
+static char url[64], line[1 << 20];
+
+static struct ex_report_config webhook_to(const struct hook *h)
+{
+	snprintf(url, sizeof(url), "http://127.0.0.1:%u/hook", h->port);
+	return (struct ex_report_config){ .webhook = url,
+					  .interval_ms = 50,
+					  .uid = geteuid() == 0 ? 65533 : 0 };
+}
+
+struct taken {
+	int64_t alerts, lost, posts;
+	int64_t last; /* number of the last alert */
+};
+
+/* Reads bodies until that many alerts came, or none comes any more; they must be in order. */
+static void take_alerts(struct hook *h, int64_t want, int timeout_ms, struct taken *t)
+{
+	char err[EX_JV_ERROR_MAX];
+	struct ex_jv *v;
+
+	while (t->alerts < want && hook_line(h, timeout_ms, line, sizeof(line))) {
+		int64_t n, lost = -1;
+
+		if (line[0] != '{')
+			continue;
+		assert_int_equal(ex_jv_read(ex_span_str(line), &v, err), 0);
+		assert_true(ex_jv_integer(v, "lost", 0, 1 << 30, &lost));
+		t->lost += lost;
+		t->posts++;
+		for (size_t i = 0; i < ex_jv_count(ex_jv_get(v, "alerts")); i++) {
+			assert_true(ex_jv_integer(ex_jv_at(ex_jv_get(v, "alerts"), i), "n",
+						  t->last + 1, 1 << 30, &n));
+			t->last = n;
+			t->alerts++;
+		}
+		ex_jv_free(v);
+	}
+}
+
+static void test_alerts_come_in_batches_and_in_order(void **state)
+{
+	struct hook h = { 0 };
+	struct taken t = { 0 };
+	struct agent a = { .alerts = 300, .per_tick = 50 };
+	struct ex_report_config cfg;
+	pid_t pid;
+
+	(void)state;
+	hook_start(&h, MODE_OK);
+	cfg = webhook_to(&h);
+	pid = agent_start(&a, &cfg);
+	take_alerts(&h, 300, 3000, &t);
+	assert_int_equal(t.alerts, 300);
+	assert_int_equal(t.lost, 0);
+	assert_in_range(t.posts, 3, 20);
+	agent_stop(pid);
+	hook_stop(&h);
+}
+
+static void write_file(char *path, const char *text)
+{
+	int fd = mkstemp(path);
+
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+	close(fd);
+}
+
+static void test_posts_are_signed_and_carry_the_token(void **state)
+{
+	char token[] = "/tmp/exeat-token-XXXXXX", secret[] = "/tmp/exeat-secret-XXXXXX";
+	struct hook h = { 0 };
+	struct agent a = { .alerts = 1, .per_tick = 1 };
+	struct ex_report_config cfg;
+	pid_t pid;
+
+	(void)state;
+	write_file(token, "t0ken\n");
+	write_file(secret, "k\n");
+	hook_start(&h, MODE_OK);
+	cfg = webhook_to(&h);
+	cfg.webhook_token = token;
+	cfg.webhook_secret = secret;
+	pid = agent_start(&a, &cfg);
+	assert_true(hook_line(&h, 3000, line, sizeof(line)));
+	assert_true(hook_line(&h, 3000, line, sizeof(line)));
+	assert_string_equal(line, "signed");
+	agent_stop(pid);
+	hook_stop(&h);
+	unlink(token);
+	unlink(secret);
+}
+
+static void test_a_500_is_tried_again_and_nothing_is_lost(void **state)
+{
+	struct hook h = { 0 };
+	struct taken t = { 0 };
+	struct agent a = { .alerts = 10, .per_tick = 10 };
+	struct ex_report_config cfg;
+	pid_t pid;
+
+	(void)state;
+	hook_start(&h, MODE_500_TWICE);
+	cfg = webhook_to(&h);
+	pid = agent_start(&a, &cfg);
+	take_alerts(&h, 10, 8000, &t);
+	assert_int_equal(t.alerts, 10);
+	assert_int_equal(t.lost, 0);
+	agent_stop(pid);
+	hook_stop(&h);
+}
+
+static void test_what_the_server_refuses_is_lost_and_told(void **state)
+{
+	struct hook h = { 0 };
+	struct taken t = { 0 };
+	struct agent a = { .alerts = 20, .per_tick = 1 };
+	struct ex_report_config cfg;
+	pid_t pid;
+
+	(void)state;
+	hook_start(&h, MODE_400);
+	cfg = webhook_to(&h);
+	pid = agent_start(&a, &cfg);
+	take_alerts(&h, 19, 4000, &t);
+	assert_true(t.lost > 0);
+	assert_int_equal(t.alerts + t.lost, 20);
+	agent_stop(pid);
+	hook_stop(&h);
+}
+
+static void test_a_server_that_is_down_costs_a_bounded_queue(void **state)
+{
+	struct hook h = { 0 };
+	struct taken t = { 0 };
+	struct agent a = { .alerts = 2500, .per_tick = 50 };
+	struct ex_report_config cfg;
+	char at[32];
+	uint16_t port = spare_port(at, sizeof(at));
+	pid_t pid;
+
+	(void)state;
+	h.port = 0;
+	close(bind_any(&h.port)); /* nobody listens there now */
+	cfg = webhook_to(&h);
+	cfg.listen = at;
+	pid = agent_start(&a, &cfg);
+	for (int i = 0; i < 100 && (get(port, "GET /metrics"), !strstr(page, "made_total 2500\n"));
+	     i++)
+		usleep(50000);
+	hook_start(&h, MODE_OK); /* at the same port */
+	take_alerts(&h, 1000, 9000, &t);
+	assert_int_equal(t.alerts, 1000); /* what waits at most */
+	/* What the agent itself left out is in its metrics only. */
+	for (int i = 0; i < 40; i++) {
+		assert_int_equal(get(port, "GET /metrics"), 200);
+		if (strstr(page, "exeat_alerts_waiting 0\n"))
+			break;
+		usleep(100000);
+	}
+	assert_non_null(strstr(page, "exeat_alerts_total{result=\"lost\"} 1"));
+	agent_stop(pid);
+	hook_stop(&h);
+}
+
+static void test_a_slow_server_stops_neither_alerts_nor_metrics(void **state)
+{
+	struct hook h = { 0 };
+	struct agent a = { .alerts = 100, .per_tick = 10 };
+	struct ex_report_config cfg;
+	uint64_t began;
+	char at[32];
+	uint16_t port = spare_port(at, sizeof(at));
+	pid_t pid;
+
+	(void)state;
+	hook_start(&h, MODE_SLOW);
+	cfg = webhook_to(&h);
+	cfg.listen = at;
+	pid = agent_start(&a, &cfg);
+	usleep(300000);
+	began = now_ms();
+	assert_int_equal(get(port, "GET /metrics"), 200);
+	assert_non_null(strstr(page, "made_total 100\n"));
+	assert_true(now_ms() - began < 1500);
+	agent_stop(pid);
+	hook_stop(&h);
+}
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_hostile_label_values_stay_inside_their_quotes),
+		cmocka_unit_test(test_verdicts_are_counted_by_endpoint_and_reason),
+		cmocka_unit_test(test_metrics_and_health_are_served),
+		cmocka_unit_test(test_an_agent_that_is_not_well_says_so),
+		cmocka_unit_test(test_an_agent_that_hangs_is_found_unhealthy),
+		cmocka_unit_test(test_slow_clients_do_not_keep_others_out),
+		cmocka_unit_test(test_an_address_in_use_is_told_at_the_start),
+		cmocka_unit_test(test_alerts_come_in_batches_and_in_order),
+		cmocka_unit_test(test_posts_are_signed_and_carry_the_token),
+		cmocka_unit_test(test_a_500_is_tried_again_and_nothing_is_lost),
+		cmocka_unit_test(test_what_the_server_refuses_is_lost_and_told),
+		cmocka_unit_test(test_a_server_that_is_down_costs_a_bounded_queue),
+		cmocka_unit_test(test_a_slow_server_stops_neither_alerts_nor_metrics),
+	};
+
+	if (argc == 2 && strcmp(argv[1], "report") == 0)
+		return ex_cmd_report(argc, argv);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
