@@ -6,6 +6,8 @@
 #include "agent/gate/prefilter.h"
 #include "agent/gate/probe.h"
 #include "agent/http/http1.h"
+#include "agent/node/agent.h"
+#include "agent/node/command.h"
 #include "agent/observe/command.h"
 #include "agent/proxy/proxy.h"
 #include "agent/report/report.h"
@@ -25,7 +27,10 @@ static int cmd_version(int argc, char **argv);
 
 static const struct command commands[] = {
 	{ "run", ex_cmd_run, "run a command behind both gates" },
-	{ "policy", cmd_policy, "check, explain, test, compare and print policies" },
+	{ "agent", ex_cmd_agent, "gate the endpoints of this node" },
+	{ "endpoint", ex_cmd_endpoint, "add, list, show, label and remove endpoints of the agent" },
+	{ "status", ex_cmd_status, "how the agent and its endpoints are" },
+	{ "policy", cmd_policy, "check, explain, test, compare, print and apply policies" },
 	{ "observe", ex_cmd_observe, "show flows and requests as they are judged" },
 	{ "audit", ex_cmd_audit, "verify an audit log" },
 	{ "prefilter", ex_cmd_prefilter, "drop denied sources on an uplink (XDP)" },
@@ -38,6 +43,8 @@ static const struct command commands[] = {
 /* The tools judge what the gates judge: paths in the proxy's normal form. */
 static int cmd_policy(int argc, char **argv)
 {
+	if (argc > 1 && strcmp(argv[1], "apply") == 0)
+		return ex_cmd_policy_apply(argc - 1, argv + 1);
 	ex_probe_use_normal_form(ex_h1_normalise);
 	return ex_cmd_policy(argc, argv);
 }

@@ -108,6 +108,7 @@ static void on_signal(struct ex_watch *w, uint32_t events)
 	(void)events;
 	while (read(node->signals_fd, &si, sizeof(si)) == (ssize_t)sizeof(si)) {
 		if (si.ssi_signo == SIGHUP) {
+			node->recompile = true;
 			ex_round_want(node, true);
 		} else if (si.ssi_signo == SIGTERM || si.ssi_signo == SIGINT) {
 			node->stopping = true;
@@ -211,12 +212,6 @@ static int load_gate(struct ex_node *node)
 		return r;
 	snprintf(pin, sizeof(pin), "%s/exeat", c->bpffs);
 	r = ex_gate_load(&limits, &node->gate);
-	if (r == -EPROTO) {
-		ex_warning("what is pinned has other limits: it is replaced, flows begin anew");
-		r = ex_gate_unpin(pin);
-		if (r == 0)
-			r = ex_gate_load(&limits, &node->gate);
-	}
 	return r;
 }
 
@@ -254,16 +249,6 @@ static int open_records(struct ex_node *node)
 	return ex_observe_new(node->loop, name, OBSERVED, &node->observe);
 }
 
-/* Endpoints in the kernel that no state file tells of are let go: nothing of theirs passes. */
-static void forget_unknown(void *arg, uint32_t ifindex, const struct ex_endpoint *ep)
-{
-	struct ex_node *node = arg;
-
-	(void)ep;
-	if (!ex_registry_by_ifindex(&node->registry, ifindex))
-		ex_gate_forget(node->gate, ifindex);
-}
-
 static int recover(struct ex_node *node)
 {
 	int r = ex_registry_recover(&node->registry);
@@ -273,7 +258,6 @@ static int recover(struct ex_node *node)
 	for (struct ex_node_endpoint *e = node->registry.first; e; e = e->next)
 		e->recovered = true;
 	collect_vanished(node);
-	ex_gate_each(node->gate, forget_unknown, node);
 	/* Invalid policies do not keep the agent down: it says so, and lets nobody in. */
 	if (ex_round_first(node) < 0)
 		ex_error("no endpoint can be added until the policies are valid");

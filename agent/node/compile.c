@@ -6,8 +6,7 @@
 #include "agent/node/compile.h"
 #include "agent/proxy/bundle.h"
 #include "agent/proxy/datagram.h"
-#include "policy/label.h"
-#include "policy/ruleset.h"
+#include "policy/emit.h"
 
 #define HOST_IPS_MAX 1024
 
@@ -47,11 +46,11 @@ static int find_host_ips(struct ex_compile_base *b)
 }
 
 int ex_compile_base_init(struct ex_compile_base *b, const struct ex_node_config *config,
-			 const struct ex_policy_files *files, const struct ex_registry *registry)
+			 const struct ex_registry *registry)
 {
 	int r;
 
-	*b = (struct ex_compile_base){ .config = config, .files = files };
+	*b = (struct ex_compile_base){ .config = config };
 	b->peers.name = "endpoints of this node";
 	b->peers.text.ptr = ex_registry_peers(registry, &b->peers.text.len);
 	r = b->peers.text.ptr ? find_host_ips(b) : -ENOMEM;
@@ -67,29 +66,13 @@ void ex_compile_base_done(struct ex_compile_base *b)
 	*b = (struct ex_compile_base){ 0 };
 }
 
-/* ---- one endpoint ---- */
-
-static void fill_input(const struct ex_compile_base *b, const struct ex_node_endpoint *e,
-		       struct ex_ip dns[static EX_NODE_SERVERS_MAX], struct ex_compile_input *in)
+bool ex_compile_base_equal(const struct ex_compile_base *a, const struct ex_compile_base *b)
 {
-	*in = (struct ex_compile_input){
-		.texts = b->files->texts.v,
-		.n_texts = b->files->texts.n,
-		.endpoints = &b->peers,
-		.n_endpoints = 1,
-		.secrets_dir = b->config->secrets_dir,
-		.labels = e->labels,
-		.n_labels = e->n_labels,
-		.allow_unselected = b->config->unselected_allow && !e->confined,
-		.host_ips = b->host_ips,
-		.n_host_ips = b->n_host_ips,
-		.dns_ips = e->n_dns ? e->dns : dns,
-		.n_dns_ips = e->n_dns ? e->n_dns : b->config->n_dns,
-		.deny_metadata = !b->config->allow_metadata,
-	};
-	for (size_t i = 0; i < b->config->n_dns; i++)
-		dns[i] = b->config->dns[i].ip;
+	return ex_span_eq(a->peers.text, b->peers.text) && a->n_host_ips == b->n_host_ips &&
+	       memcmp(a->host_ips, b->host_ips, a->n_host_ips * sizeof(*a->host_ips)) == 0;
 }
+
+/* ---- one endpoint ---- */
 
 static int compile_nothing(struct ex_compile_input *in, struct ex_ruleset **ret)
 {
@@ -101,6 +84,7 @@ static int compile_nothing(struct ex_compile_input *in, struct ex_ruleset **ret)
 	own.texts = &text;
 	own.n_texts = 1;
 	own.n_endpoints = 0;
+	own.n_dns_ips = 0;
 	r = ex_compile(&own, ret, &diags);
 	ex_diags_done(&diags);
 	return r;
@@ -131,52 +115,79 @@ static int drop_dns_gate(struct ex_compile_input *in, struct ex_compiled *c, str
 	return compile_input(in, c, diags);
 }
 
-int ex_node_compile(const struct ex_compile_base *b, const struct ex_node_endpoint *e,
-		    struct ex_compiled *ret, struct ex_diags *diags)
+/* Does anything in it need more than the kernel gate? */
+static int needs_proxy(const struct ex_ruleset *rs)
 {
-	struct ex_compiled c = { .bundle = -1 };
-	struct ex_ip dns[EX_NODE_SERVERS_MAX];
-	struct ex_compile_input in;
-	int r;
+	struct ex_tables tables = { 0 };
+	int r = ex_emit(rs, &tables);
+	bool steers = ex_ruleset_uses_dns(rs);
 
-	fill_input(b, e, dns, &in);
-	r = compile_input(&in, &c, diags);
-	if (r == 0 && c.selected && !ex_ruleset_uses_dns(c.rs))
-		r = drop_dns_gate(&in, &c, diags);
-	if (r == 0 && c.selected) {
-		c.bundle = ex_bundle_new(&in, c.rs);
-		r = c.bundle < 0 ? c.bundle : 0;
-	}
+	for (size_t i = 0; i < tables.n_rules; i++)
+		steers |= tables.rules[i].value.verdict == EX_V_STEER;
+	ex_tables_done(&tables);
+	return r < 0 ? r : steers;
+}
+
+static int compile_texts(struct ex_compile_input *in, struct ex_compiled *c, struct ex_diags *diags)
+{
+	int r = compile_input(in, c, diags);
+
+	if (r == 0 && !ex_ruleset_uses_dns(c->rs))
+		r = drop_dns_gate(in, c, diags);
+	if (r == 0 && c->selected)
+		r = needs_proxy(c->rs);
+	if (r > 0)
+		r = c->bundle = ex_bundle_new(in, c->rs);
+	return r < 0 ? r : 0;
+}
+
+int ex_node_compile(const struct ex_compile_base *b, const struct ex_selection *s,
+		    const struct ex_label_set *labels, struct ex_compiled **ret,
+		    struct ex_diags *diags)
+{
+	struct ex_compiled *c = calloc(1, sizeof(*c));
+	struct ex_compile_input in = {
+		.endpoints = &b->peers,
+		.n_endpoints = 1,
+		.secrets_dir = b->config->secrets_dir,
+		.labels = labels->v,
+		.n_labels = labels->n,
+		.allow_unselected = s->allow_unselected,
+		.host_ips = b->host_ips,
+		.n_host_ips = b->n_host_ips,
+		.dns_ips = s->dns,
+		.n_dns_ips = s->n_dns,
+		.deny_metadata = !b->config->allow_metadata,
+	};
+	struct ex_text *texts = ex_selection_texts(s, &in.n_texts);
+	int r = c && texts ? 0 : -ENOMEM;
+
+	in.texts = texts;
+	if (c)
+		*c = (struct ex_compiled){ .refs = 1, .bundle = -1 };
+	if (r == 0)
+		r = compile_texts(&in, c, diags);
+	free(texts);
 	if (r < 0) {
-		ex_compiled_done(&c);
+		ex_compiled_unref(c);
 		return r;
 	}
 	*ret = c;
 	return 0;
 }
 
-void ex_compiled_done(struct ex_compiled *c)
+struct ex_compiled *ex_compiled_ref(struct ex_compiled *c)
 {
+	c->refs++;
+	return c;
+}
+
+void ex_compiled_unref(struct ex_compiled *c)
+{
+	if (!c || --c->refs)
+		return;
 	ex_ruleset_unref(c->rs);
 	if (c->bundle >= 0)
 		close(c->bundle);
-	*c = (struct ex_compiled){ .bundle = -1 };
-}
-
-int ex_node_check(const struct ex_compile_base *b, struct ex_diags *diags)
-{
-	static const struct ex_label nobody = { EX_LABEL_NAMESPACE, "exeat-nobody" };
-	struct ex_compile_input in = { .texts = b->files->texts.v,
-				       .n_texts = b->files->texts.n,
-				       .endpoints = &b->peers,
-				       .n_endpoints = 1,
-				       .labels = &nobody,
-				       .n_labels = 1,
-				       .allow_unselected = true };
-	struct ex_ruleset *rs = NULL;
-	int r;
-
-	r = ex_compile(&in, &rs, diags);
-	ex_ruleset_unref(rs);
-	return r;
+	free(c);
 }

@@ -57,8 +57,9 @@ struct ex_node_endpoint {
 	char why[EX_NODE_ERR]; /* what is amiss, "" otherwise */
 	uint64_t revision;     /* of the policies in force */
 	struct ex_arena identity, label_arena;
-	struct node_gates *gates; /* gates.h */
-	bool recovered;           /* from a state file: it stays, also when it cannot be gated */
+	struct node_gates *gates;       /* gates.h */
+	struct node_in_force *in_force; /* round.c; NULL = nothing, or it has to be tried again */
+	bool recovered; /* from a state file: it stays, also when it cannot be gated */
 };
 
 struct ex_node_endpoint *ex_node_endpoint_new(void);

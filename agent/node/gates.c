@@ -22,6 +22,7 @@ struct node_gates {
 	struct ex_audit *audit; /* NULL = the node keeps no log */
 	struct ex_observe_who *who;
 	bool attached;
+	bool lost; /* the proxy is gone, and was not back yet */
 };
 
 EX_PRINTF(3, 4) static int fail(char err[static EX_NODE_ERR], int r, const char *fmt, ...)
@@ -38,19 +39,23 @@ EX_PRINTF(3, 4) static int fail(char err[static EX_NODE_ERR], int r, const char 
 
 static void on_ready(void *arg)
 {
-	struct ex_node_endpoint *e = ((struct node_gates *)arg)->endpoint;
+	struct node_gates *g = arg;
+	struct ex_node_endpoint *e = g->endpoint;
 
-	if (e->state == EX_NODE_DEGRADED) {
-		ex_info("endpoint %u (%s/%s): the proxy is back", e->id, e->ns, e->name);
-		e->state = EX_NODE_ENFORCING;
-		e->why[0] = '\0';
-	}
+	if (!g->lost)
+		return;
+	g->lost = false;
+	ex_info("endpoint %u (%s/%s): the proxy is back", e->id, e->ns, e->name);
+	e->state = EX_NODE_ENFORCING;
+	e->why[0] = '\0';
 }
 
 static void on_lost(void *arg, const char *why)
 {
-	struct ex_node_endpoint *e = ((struct node_gates *)arg)->endpoint;
+	struct node_gates *g = arg;
+	struct ex_node_endpoint *e = g->endpoint;
 
+	g->lost = true;
 	ex_warning("endpoint %u (%s/%s): the proxy %s: what needs it is refused", e->id, e->ns,
 		   e->name, why);
 	e->state = EX_NODE_DEGRADED;
@@ -201,8 +206,8 @@ static int put_in_force(struct node_gates *g, const struct ex_compiled *c)
 		}
 		return r;
 	}
-	if (g->keeper)
-		return ex_keeper_swap(g->keeper, c->rs, c->bundle);
+	ex_keeper_free(g->keeper); /* the ports are the new one's */
+	g->keeper = NULL;
 	r = new_keeper(g, c, &keeper);
 	if (r == 0)
 		r = ex_keeper_publish(keeper, g->node->gate, g->endpoint->link.ifindex, &ep);
@@ -262,8 +267,10 @@ int ex_gates_apply(struct ex_node *node, struct ex_node_endpoint *e, const struc
 			return fail(err, r, "cannot attach the kernel gate: %s", strerror(-r));
 		g->attached = true;
 	}
-	e->state = EX_NODE_ENFORCING;
-	e->why[0] = '\0';
+	if (!g->lost) {
+		e->state = EX_NODE_ENFORCING;
+		e->why[0] = '\0';
+	}
 	return 0;
 }
 

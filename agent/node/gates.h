@@ -11,7 +11,7 @@ struct ex_event;
 /*
  * Puts c in force for the endpoint. The first time the gateway namespace is made and the programs
  * are attached, last of all; later it is a swap, in which the kernel gate is never without a
- * ruleset. c is the caller's. 0, or negative errno with the cause in err: then what was in force
+ * ruleset. 0, or negative errno with the cause in err: then what was in force
  * stays, or, the first time, nothing passes.
  */
 EX_MUST_CHECK int ex_gates_apply(struct ex_node *node, struct ex_node_endpoint *e,

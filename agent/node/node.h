@@ -10,10 +10,8 @@
 #include "agent/control/control.h"
 #include "agent/core/loop.h"
 #include "agent/gate/gate.h"
-#include "agent/node/config.h"
-#include "agent/node/policy_files.h"
+#include "agent/node/compile.h"
 #include "agent/node/policy_watch.h"
-#include "agent/node/registry.h"
 #include "agent/observe/observe.h"
 #include "agent/tls/ca.h"
 
@@ -56,8 +54,10 @@ struct ex_node {
 	struct ex_defer round;
 	struct ex_timer again;
 	struct ex_node_pending *pending;
-	bool read_files;   /* in the next round */
-	uint64_t round_us; /* the last one took so long */
+	struct ex_compile_base base; /* what is in force was compiled with this */
+	bool read_files;             /* in the next round */
+	bool recompile;              /* whether it seems needed or not */
+	uint64_t round_us;           /* the last one took so long */
 	bool stopping;
 };
 

@@ -21,7 +21,7 @@ static void write_policies(const struct ex_node *node, struct ex_json *j)
 {
 	ex_json_open(j, "policies", '{');
 	ex_json_number(j, "revision", node->revision);
-	ex_json_number(j, "files", node->files ? node->files->texts.n : 0);
+	ex_json_number(j, "files", node->files ? node->files->files.n : 0);
 	ex_json_number(j, "rejected", node->rejected);
 	ex_json_text(j, "error", node->policy_error);
 	ex_json_number(j, "last_round_us", node->round_us);

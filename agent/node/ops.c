@@ -182,7 +182,7 @@ static void answer_policy(struct ex_node *node, struct ex_node_pending *p)
 		return;
 	}
 	ex_json_number(ex_call_result(p->call), "revision", node->revision);
-	ex_json_number(ex_call_result(p->call), "files", node->files ? node->files->texts.n : 0);
+	ex_json_number(ex_call_result(p->call), "files", node->files ? node->files->files.n : 0);
 	ex_call_ok(p->call);
 }
 
@@ -192,6 +192,7 @@ static void op_policy_apply(void *arg, struct ex_call *call)
 
 	if (!ex_op_keys(call, "wait"))
 		return;
+	node->recompile |= node->config.secrets_dir != NULL; /* they may be others now */
 	if (ex_jv_bool(ex_call_request(call), "wait", true)) {
 		wait_for_round(node, call, 0, true, answer_policy);
 		return;
@@ -211,8 +212,8 @@ static void op_policy_list(void *arg, struct ex_call *call)
 	ex_json_number(j, "revision", node->revision);
 	ex_json_text(j, "error", node->policy_error);
 	ex_json_open(j, "files", '[');
-	for (size_t i = 0; node->files && i < node->files->texts.n; i++)
-		ex_json_text(j, NULL, node->files->texts.v[i].name);
+	for (size_t i = 0; node->files && i < node->files->files.n; i++)
+		ex_json_text(j, NULL, node->files->files.v[i]->text.name);
 	ex_json_close(j, ']');
 	ex_call_ok(call);
 }

@@ -11,12 +11,29 @@
 
 #define TRIES 5 /* a ConfigMap that is swapped more often while it is read is broken */
 
+struct ex_policy_file *ex_policy_file_ref(struct ex_policy_file *f)
+{
+	f->refs++;
+	return f;
+}
+
+void ex_policy_file_unref(struct ex_policy_file *f)
+{
+	if (!f || --f->refs)
+		return;
+	ex_selects_free(f->selects);
+	free((void *)(uintptr_t)f->text.name);
+	free((void *)(uintptr_t)f->text.text.ptr);
+	free(f);
+}
+
 void ex_policy_files_free(struct ex_policy_files *f)
 {
 	if (!f)
 		return;
-	free(f->texts.v);
-	ex_arena_done(&f->arena);
+	for (size_t i = 0; i < f->files.n; i++)
+		ex_policy_file_unref(f->files.v[i]);
+	free(f->files.v);
 	free(f);
 }
 
@@ -28,16 +45,6 @@ static bool is_policy(const char *name)
 		return false;
 	return (n > 5 && strcmp(name + n - 5, ".yaml") == 0) ||
 	       (n > 4 && strcmp(name + n - 4, ".yml") == 0);
-}
-
-/* FNV-1a: to see a change, not to withstand anyone. */
-static uint64_t digest_add(uint64_t h, const void *bytes, size_t n)
-{
-	const uint8_t *p = bytes;
-
-	for (size_t i = 0; i < n; i++)
-		h = (h ^ p[i]) * 0x100000001b3ull;
-	return (h ^ 0xff) * 0x100000001b3ull;
 }
 
 static int read_all(int fd, char *to, size_t cap, size_t *ret_len)
@@ -59,33 +66,54 @@ static int read_all(int fd, char *to, size_t cap, size_t *ret_len)
 	return 0;
 }
 
-static int read_file(struct ex_policy_files *f, int dir, const char *dir_path, const char *name)
+static int read_bytes(int fd, struct ex_policy_file *f)
 {
-	EX_AUTO_CLOSE int fd = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-	struct ex_text *t;
 	struct stat st;
 	char *bytes;
-	size_t len;
-	int r;
 
-	if (fd < 0 || fstat(fd, &st) < 0)
+	if (fstat(fd, &st) < 0)
 		return -errno;
 	if (!S_ISREG(st.st_mode))
 		return -EINVAL;
 	if (st.st_size > (off_t)EX_YAML_SIZE_MAX)
 		return -EFBIG;
-	bytes = ex_arena_alloc(&f->arena, (size_t)st.st_size + 1, 1);
+	bytes = malloc((size_t)st.st_size + 1);
 	if (!bytes)
 		return -ENOMEM;
-	r = read_all(fd, bytes, (size_t)st.st_size, &len);
-	if (r < 0)
-		return r;
-	t = EX_VEC_ADD(&f->texts);
-	if (!t)
+	f->text.text.ptr = bytes;
+	return read_all(fd, bytes, (size_t)st.st_size, &f->text.text.len);
+}
+
+static int read_file(struct ex_policy_files *fs, int dir, const char *dir_path, const char *name)
+{
+	EX_AUTO_CLOSE int fd = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	struct ex_policy_file *f, **at;
+	char *path;
+	int r;
+
+	if (fd < 0)
+		return -errno;
+	f = calloc(1, sizeof(*f));
+	at = EX_VEC_ADD(&fs->files);
+	if (!f || !at) {
+		free(f);
+		fs->files.n -= at != NULL;
 		return -ENOMEM;
-	t->name = ex_arena_printf(&f->arena, "%s/%s", dir_path, name);
-	t->text = (struct ex_span){ bytes, len };
-	return t->name ? 0 : -ENOMEM;
+	}
+	*at = f;
+	f->refs = 1;
+	r = read_bytes(fd, f);
+	if (r == 0 && asprintf(&path, "%s/%s", dir_path, name) < 0)
+		r = -ENOMEM;
+	if (r == 0)
+		f->text.name = path;
+	return r;
+}
+
+static void forget_from(struct ex_policy_files *fs, size_t mark)
+{
+	while (fs->files.n > mark)
+		ex_policy_file_unref(fs->files.v[--fs->files.n]);
 }
 
 /* What "..data" points to, "" when there is none. */
@@ -108,7 +136,7 @@ static int read_entries(struct ex_policy_files *f, int fd, const char *path,
 	while (r == 0 && (de = readdir(d))) {
 		if (!is_policy(de->d_name))
 			continue;
-		r = f->texts.n < EX_POLICY_FILES_MAX ? read_file(f, fd, path, de->d_name) : -E2BIG;
+		r = f->files.n < EX_POLICY_FILES_MAX ? read_file(f, fd, path, de->d_name) : -E2BIG;
 		if (r < 0)
 			snprintf(err, EX_POLICY_FILES_ERR, "%.180s/%.40s: %s", path, de->d_name,
 				 strerror(-r));
@@ -121,7 +149,7 @@ static int read_dir(struct ex_policy_files *f, const char *path,
 		    char err[static EX_POLICY_FILES_ERR])
 {
 	char before[NAME_MAX], after[NAME_MAX];
-	size_t mark = f->texts.n;
+	size_t mark = f->files.n;
 	int r = 0;
 
 	for (int i = 0; i < TRIES; i++) {
@@ -129,7 +157,7 @@ static int read_dir(struct ex_policy_files *f, const char *path,
 
 		if (fd < 0)
 			return errno == ENOENT ? 0 : -errno;
-		f->texts.n = mark;
+		forget_from(f, mark);
 		read_data_link(fd, before);
 		r = read_entries(f, fd, path, err);
 		read_data_link(fd, after);
@@ -142,11 +170,37 @@ static int read_dir(struct ex_policy_files *f, const char *path,
 
 static int by_name(const void *a, const void *b)
 {
-	return strcmp(((const struct ex_text *)a)->name, ((const struct ex_text *)b)->name);
+	const struct ex_policy_file *const *fa = a, *const *fb = b;
+
+	return strcmp((*fa)->text.name, (*fb)->text.name);
 }
 
-int ex_policy_files_read(const char *const *dirs, size_t n, struct ex_policy_files **ret,
-			 char err[static EX_POLICY_FILES_ERR])
+static bool is_same(const struct ex_policy_file *a, const struct ex_policy_file *b)
+{
+	return a == b ||
+	       (strcmp(a->text.name, b->text.name) == 0 && ex_span_eq(a->text.text, b->text.text));
+}
+
+/* Both are sorted. */
+static void keep_identity(struct ex_policy_files *f, const struct ex_policy_files *before)
+{
+	size_t k = 0;
+
+	for (size_t i = 0; i < f->files.n; i++) {
+		struct ex_policy_file *own = f->files.v[i];
+
+		while (k < before->files.n &&
+		       strcmp(before->files.v[k]->text.name, own->text.name) < 0)
+			k++;
+		if (k == before->files.n || !is_same(before->files.v[k], own))
+			continue;
+		f->files.v[i] = ex_policy_file_ref(before->files.v[k]);
+		ex_policy_file_unref(own);
+	}
+}
+
+int ex_policy_files_read(const char *const *dirs, size_t n, const struct ex_policy_files *before,
+			 struct ex_policy_files **ret, char err[static EX_POLICY_FILES_ERR])
 {
 	struct ex_policy_files *f = calloc(1, sizeof(*f));
 	int r = f ? 0 : -ENOMEM;
@@ -161,15 +215,33 @@ int ex_policy_files_read(const char *const *dirs, size_t n, struct ex_policy_fil
 		ex_policy_files_free(f);
 		return r;
 	}
-	if (f->texts.n)
-		qsort(f->texts.v, f->texts.n, sizeof(*f->texts.v), by_name);
-	f->digest = 0xcbf29ce484222325ull;
-	for (size_t i = 0; i < f->texts.n; i++) {
-		const struct ex_text *t = &f->texts.v[i];
-
-		f->digest = digest_add(f->digest, t->name, strlen(t->name));
-		f->digest = digest_add(f->digest, t->text.ptr, t->text.len);
-	}
+	if (f->files.n)
+		qsort(f->files.v, f->files.n, sizeof(*f->files.v), by_name);
+	if (before)
+		keep_identity(f, before);
 	*ret = f;
 	return 0;
+}
+
+bool ex_policy_files_equal(const struct ex_policy_files *a, const struct ex_policy_files *b)
+{
+	if (a->files.n != b->files.n)
+		return false;
+	for (size_t i = 0; i < a->files.n; i++)
+		if (!is_same(a->files.v[i], b->files.v[i]))
+			return false;
+	return true;
+}
+
+int ex_policy_files_parse(struct ex_policy_files *f, struct ex_diags *diags)
+{
+	int first = 0;
+
+	for (size_t i = 0; i < f->files.n && first != -ENOMEM; i++) {
+		struct ex_policy_file *file = f->files.v[i];
+		int r = file->selects ? 0 : ex_selects_read(&file->text, &file->selects, diags);
+
+		first = r < 0 ? r : first;
+	}
+	return first;
 }

@@ -2,30 +2,45 @@
 /*
  * The policy directories as they are at one moment: every *.yaml and *.yml in them, read whole, in
  * the order of their names. A directory may be a Kubernetes ConfigMap mount, whose files are links
- * through "..data", which is swapped: reading starts over when that happened meanwhile.
+ * through "..data", which is swapped: reading starts over when that happened meanwhile. A file that
+ * is as it was keeps its identity from one reading to the next.
  */
 #ifndef EXEAT_AGENT_NODE_POLICY_FILES_H
 #define EXEAT_AGENT_NODE_POLICY_FILES_H
 
 #include "policy/arena.h"
-#include "policy/compile.h"
+#include "policy/selects.h"
 
 #define EX_POLICY_FILES_MAX 4096
 
-struct ex_policy_files {
-	EX_VEC(struct ex_text) texts; /* names and bytes live in the arena */
-	struct ex_arena arena;
-	uint64_t digest; /* of names and bytes: the same files, the same number */
+struct ex_policy_file { /* refcounted, immutable once parsed */
+	unsigned refs;
+	struct ex_text text;        /* name and bytes are its own */
+	struct ex_selects *selects; /* NULL until parsed */
 };
 
+struct ex_policy_files {
+	EX_VEC(struct ex_policy_file *) files;
+};
+
+struct ex_policy_file *ex_policy_file_ref(struct ex_policy_file *f);
+void ex_policy_file_unref(struct ex_policy_file *f);
+
 /*
- * 0, or negative errno with the cause in err (a directory that is not there is none without
- * policies: it is an error only when it is not readable). *ret is written on success.
+ * 0, or negative errno with the cause in err. A directory that is not there is one without
+ * policies. before may be NULL. *ret is written on success.
  */
 #define EX_POLICY_FILES_ERR 256
 EX_MUST_CHECK int ex_policy_files_read(const char *const *dirs, size_t n,
+				       const struct ex_policy_files *before,
 				       struct ex_policy_files **ret,
 				       char err[static EX_POLICY_FILES_ERR]);
 void ex_policy_files_free(struct ex_policy_files *f);
+
+/* The same files, byte for byte? */
+bool ex_policy_files_equal(const struct ex_policy_files *a, const struct ex_policy_files *b);
+
+/* Decodes those that were not yet: 0, or -EINVAL with errors of all of them in diags; -ENOMEM. */
+EX_MUST_CHECK int ex_policy_files_parse(struct ex_policy_files *f, struct ex_diags *diags);
 
 #endif

@@ -11,10 +11,24 @@
 
 #define AGAIN_MS 1000 /* after a round in which something could not be put in force */
 
-/* What was compiled for an endpoint in this round. */
+/* What is in force for an endpoint, and why. */
+struct node_in_force {
+	struct ex_selection selection;
+	struct ex_compiled *compiled;
+};
+
+/* The same, about to be. compiled NULL: it is already. */
 struct prepared {
 	struct ex_node_endpoint *e;
-	struct ex_compiled c;
+	struct ex_selection selection;
+	struct ex_compiled *compiled;
+};
+
+struct plan {
+	struct prepared *v;
+	size_t n;
+	struct ex_compile_base base;
+	bool same_base; /* as what is in force was compiled with */
 };
 
 static uint64_t now_us(void)
@@ -27,50 +41,84 @@ static uint64_t now_us(void)
 
 /* ---- compiling aside ---- */
 
-static void prepared_done(struct prepared *v, size_t n)
+static void in_force_free(struct ex_node_endpoint *e)
 {
-	for (size_t i = 0; v && i < n; i++)
-		ex_compiled_done(&v[i].c);
-	free(v);
+	if (!e->in_force)
+		return;
+	ex_selection_done(&e->in_force->selection);
+	ex_compiled_unref(e->in_force->compiled);
+	free(e->in_force);
+	e->in_force = NULL;
+}
+
+static void plan_done(struct plan *plan)
+{
+	for (size_t i = 0; i < plan->n; i++) {
+		ex_selection_done(&plan->v[i].selection);
+		ex_compiled_unref(plan->v[i].compiled);
+	}
+	free(plan->v);
+	ex_compile_base_done(&plan->base);
+	*plan = (struct plan){ 0 };
 }
 
 /* Those that were there before come first: see round.h. */
-static size_t list_endpoints(const struct ex_node *node, struct prepared *v)
+static void list_endpoints(const struct ex_node *node, struct plan *plan)
 {
-	size_t n = 0;
-
 	for (int fresh = 0; fresh < 2; fresh++)
 		for (struct ex_node_endpoint *e = node->registry.first; e; e = e->next)
 			if ((e->gates == NULL) == fresh)
-				v[n++] = (struct prepared){ .e = e, .c.bundle = -1 };
-	return n;
+				plan->v[plan->n++].e = e;
 }
 
-static int compile_all(struct ex_node *node, const struct ex_policy_files *files,
-		       struct prepared **ret, size_t *ret_n, struct ex_diags *diags)
+static struct ex_compiled *find_equal(const struct plan *plan, const struct ex_selection *s,
+				      size_t before)
 {
-	struct prepared *v = calloc(node->registry.n + 1, sizeof(*v));
-	struct ex_compile_base base;
-	size_t n;
-	int r = v ? ex_compile_base_init(&base, &node->config, files, &node->registry) : -ENOMEM;
+	for (size_t i = 0; i < before; i++)
+		if (plan->v[i].compiled && ex_selection_equal(&plan->v[i].selection, s))
+			return plan->v[i].compiled;
+	return NULL;
+}
 
+static int prepare_one(struct plan *plan, size_t i, struct ex_diags *diags)
+{
+	struct prepared *p = &plan->v[i];
+	const struct ex_label_set labels = { p->e->labels, p->e->n_labels };
+	const struct node_in_force *now = p->e->in_force;
+	struct ex_compiled *equal;
+
+	if (plan->same_base && now && ex_selection_equal(&now->selection, &p->selection))
+		return 0;
+	equal = find_equal(plan, &p->selection, i);
+	if (!equal)
+		return ex_node_compile(&plan->base, &p->selection, &labels, &p->compiled, diags);
+	p->compiled = ex_compiled_ref(equal);
+	return 0;
+}
+
+static int plan_make(struct ex_node *node, struct ex_policy_files *files, struct plan *ret,
+		     struct ex_diags *diags)
+{
+	struct plan plan = { .v = calloc(node->registry.n + 1, sizeof(*plan.v)) };
+	int r = plan.v ? ex_policy_files_parse(files, diags) : -ENOMEM;
+
+	if (r == 0)
+		r = ex_compile_base_init(&plan.base, &node->config, &node->registry);
+	if (r == 0) {
+		plan.same_base = !node->recompile && node->base.peers.text.ptr &&
+				 ex_compile_base_equal(&plan.base, &node->base);
+		list_endpoints(node, &plan);
+	}
+	for (size_t i = 0; i < plan.n && r == 0; i++) {
+		r = ex_selection_make(files, &node->config, plan.v[i].e, &plan.v[i].selection);
+		if (r == 0)
+			r = prepare_one(&plan, i, diags);
+	}
 	if (r < 0) {
-		free(v);
+		plan_done(&plan);
 		return r;
 	}
-	n = list_endpoints(node, v);
-	r = ex_node_check(&base, diags);
-	for (size_t i = 0; i < n && r == 0; i++) {
-		ex_diags_done(diags);
-		r = ex_node_compile(&base, v[i].e, &v[i].c, diags);
-	}
-	ex_compile_base_done(&base);
-	if (r < 0) {
-		prepared_done(v, n);
-		return r;
-	}
-	*ret = v;
-	*ret_n = n;
+	*ret = plan;
 	return 0;
 }
 
@@ -104,12 +152,12 @@ static struct ex_policy_files *read_new_files(struct ex_node *node)
 	char err[EX_POLICY_FILES_ERR];
 
 	node->read_files = false;
-	if (ex_policy_files_read(node->config.policy_dirs, node->config.n_policy_dirs, &files,
-				 err) < 0) {
+	if (ex_policy_files_read(node->config.policy_dirs, node->config.n_policy_dirs, node->files,
+				 &files, err) < 0) {
 		reject(node, err, NULL);
 		return NULL;
 	}
-	if (node->files && files->digest == node->files->digest) {
+	if (node->files && ex_policy_files_equal(files, node->files)) {
 		node->policy_error[0] = '\0'; /* changed back */
 		ex_policy_files_free(files);
 		return NULL;
@@ -124,7 +172,7 @@ static void accept_files(struct ex_node *node, struct ex_policy_files *files)
 	node->revision++;
 	node->policy_error[0] = '\0';
 	ex_info("policies: revision %llu, %zu files", (unsigned long long)node->revision,
-		files->texts.n);
+		files->files.n);
 }
 
 /* ---- putting in force ---- */
@@ -139,39 +187,56 @@ static void fail_pending(struct ex_node *node, uint32_t id, int err, const char 
 	}
 }
 
+static int remember(struct prepared *p)
+{
+	struct node_in_force *f = calloc(1, sizeof(*f));
+
+	in_force_free(p->e);
+	if (!f)
+		return -ENOMEM;
+	*f = (struct node_in_force){ p->selection, p->compiled };
+	p->selection = (struct ex_selection){ 0 };
+	p->compiled = NULL;
+	p->e->in_force = f;
+	return 0;
+}
+
 /* The state file is there before the gate opens: an agent that dies in between finds it. */
 static int apply_one(struct ex_node *node, struct prepared *p, char err[static EX_NODE_ERR])
 {
 	struct ex_node_endpoint *e = p->e;
-	bool write = !e->gates || (p->c.selected && !e->confined);
+	bool confine = p->compiled->selected && !e->confined;
 	int r = 0;
 
-	e->confined |= p->c.selected;
-	if (write)
+	e->confined |= confine;
+	if (!e->gates || confine)
 		r = ex_registry_save(&node->registry, e);
 	if (r < 0) {
 		snprintf(err, EX_NODE_ERR, "cannot write its state: %s", strerror(-r));
 		return r;
 	}
-	r = ex_gates_apply(node, e, &p->c, err);
+	r = ex_gates_apply(node, e, p->compiled, err);
 	if (r == 0)
-		e->revision = node->revision;
+		r = remember(p);
 	return r;
 }
 
 /* Says how many could not be put in force and should be tried again. */
-static size_t apply_all(struct ex_node *node, struct prepared *v, size_t n)
+static size_t apply_all(struct ex_node *node, struct plan *plan)
 {
-	char err[EX_NODE_ERR];
+	char err[EX_NODE_ERR] = "";
 	size_t bad = 0;
 
-	for (size_t i = 0; i < n; i++) {
-		struct ex_node_endpoint *e = v[i].e;
+	for (size_t i = 0; i < plan->n; i++) {
+		struct ex_node_endpoint *e = plan->v[i].e;
 		bool fresh = !e->gates;
-		int r = apply_one(node, &v[i], err);
+		int r = plan->v[i].compiled ? apply_one(node, &plan->v[i], err) : 0;
 
-		if (r == 0)
+		if (r == 0) {
+			e->revision = node->revision;
 			continue;
+		}
+		in_force_free(e);
 		ex_error("endpoint %u (%s/%s): %s", e->id, e->ns, e->name, err);
 		fail_pending(node, e->id, r, err);
 		if (fresh && !e->recovered) {
@@ -205,14 +270,14 @@ static void answer_pending(struct ex_node *node)
  * New files are tried with all endpoints; when that fails, the files in force are compiled instead,
  * for there may be new endpoints as well.
  */
-static int prepare(struct ex_node *node, struct prepared **ret, size_t *ret_n)
+static int prepare(struct ex_node *node, struct plan *ret)
 {
 	struct ex_policy_files *fresh = node->read_files ? read_new_files(node) : NULL;
 	struct ex_diags diags = { 0 };
 	int r;
 
 	if (fresh) {
-		r = compile_all(node, fresh, ret, ret_n, &diags);
+		r = plan_make(node, fresh, ret, &diags);
 		if (r == 0)
 			accept_files(node, fresh);
 		else
@@ -224,7 +289,7 @@ static int prepare(struct ex_node *node, struct prepared **ret, size_t *ret_n)
 	}
 	if (!node->files)
 		return -ENODATA;
-	r = compile_all(node, node->files, ret, ret_n, &diags);
+	r = plan_make(node, node->files, ret, &diags);
 	ex_diags_done(&diags);
 	return r;
 }
@@ -252,13 +317,17 @@ static void give_up(struct ex_node *node, int err)
 static int run_round(struct ex_node *node)
 {
 	uint64_t began = now_us();
-	struct prepared *v;
-	size_t n, bad = 0;
-	int r = prepare(node, &v, &n);
+	struct plan plan;
+	size_t bad = 0;
+	int r = prepare(node, &plan);
 
 	if (r == 0) {
-		bad = apply_all(node, v, n);
-		prepared_done(v, n);
+		bad = apply_all(node, &plan);
+		ex_compile_base_done(&node->base);
+		node->base = plan.base;
+		plan.base = (struct ex_compile_base){ 0 };
+		plan_done(&plan);
+		node->recompile = false;
 	} else {
 		give_up(node, r);
 	}
@@ -294,6 +363,9 @@ void ex_round_done(struct ex_node *node)
 	for (struct ex_node_pending *p = node->pending; p; p = p->next)
 		p->err = -ECANCELED;
 	answer_pending(node);
+	for (struct ex_node_endpoint *e = node->registry.first; e; e = e->next)
+		in_force_free(e);
+	ex_compile_base_done(&node->base);
 }
 
 void ex_round_want(struct ex_node *node, bool files)
@@ -322,6 +394,7 @@ int ex_round_first(struct ex_node *node)
 void ex_round_drop(struct ex_node *node, struct ex_node_endpoint *e, const char *why)
 {
 	ex_info("endpoint %u (%s/%s) is gone: %s", e->id, e->ns, e->name, why);
+	in_force_free(e);
 	ex_gates_close(node, e, true);
 	ex_registry_remove(&node->registry, e);
 	ex_node_endpoint_free(e);

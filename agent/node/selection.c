@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+
+#include "agent/node/selection.h"
+
+static int add(struct ex_selection *s, struct ex_policy_file *file, uint32_t spec)
+{
+	struct ex_selected *at = EX_VEC_ADD(&s->v);
+
+	if (!at)
+		return -ENOMEM;
+	*at = (struct ex_selected){ ex_policy_file_ref(file), spec };
+	return 0;
+}
+
+static int add_file(struct ex_selection *s, struct ex_policy_file *file,
+		    const struct ex_label_set *labels)
+{
+	size_t n = ex_selects_count(file->selects);
+	int r = 0;
+
+	if (ex_selects_is_shared(file->selects))
+		r = add(s, file, UINT32_MAX);
+	for (size_t i = 0; i < n && r == 0; i++)
+		if (ex_selects_match(file->selects, i, labels))
+			r = add(s, file, (uint32_t)i);
+	return r;
+}
+
+static void add_dns(struct ex_selection *s, const struct ex_node_config *config,
+		    const struct ex_node_endpoint *e)
+{
+	if (e->n_dns) {
+		memcpy(s->dns, e->dns, e->n_dns * sizeof(*e->dns));
+		s->n_dns = e->n_dns;
+		return;
+	}
+	for (s->n_dns = 0; s->n_dns < config->n_dns; s->n_dns++)
+		s->dns[s->n_dns] = config->dns[s->n_dns].ip;
+}
+
+int ex_selection_make(const struct ex_policy_files *files, const struct ex_node_config *config,
+		      const struct ex_node_endpoint *e, struct ex_selection *ret)
+{
+	const struct ex_label_set labels = { e->labels, e->n_labels };
+	struct ex_selection s = { .allow_unselected = config->unselected_allow && !e->confined };
+	int r = 0;
+
+	add_dns(&s, config, e);
+	for (size_t i = 0; i < files->files.n && r == 0; i++)
+		r = add_file(&s, files->files.v[i], &labels);
+	if (r < 0) {
+		ex_selection_done(&s);
+		return r;
+	}
+	*ret = s;
+	return 0;
+}
+
+void ex_selection_done(struct ex_selection *s)
+{
+	for (size_t i = 0; i < s->v.n; i++)
+		ex_policy_file_unref(s->v.v[i].file);
+	free(s->v.v);
+	*s = (struct ex_selection){ 0 };
+}
+
+bool ex_selection_equal(const struct ex_selection *a, const struct ex_selection *b)
+{
+	if (a->v.n != b->v.n || a->n_dns != b->n_dns || a->allow_unselected != b->allow_unselected)
+		return false;
+	for (size_t i = 0; i < a->v.n; i++)
+		if (a->v.v[i].file != b->v.v[i].file || a->v.v[i].spec != b->v.v[i].spec)
+			return false;
+	return memcmp(a->dns, b->dns, a->n_dns * sizeof(*a->dns)) == 0;
+}
+
+struct ex_text *ex_selection_texts(const struct ex_selection *s, size_t *ret_n)
+{
+	struct ex_text *texts = calloc(s->v.n + 1, sizeof(*texts));
+	size_t n = 0;
+
+	if (!texts)
+		return NULL;
+	for (size_t i = 0; i < s->v.n; i++)
+		if (i == 0 || s->v.v[i].file != s->v.v[i - 1].file)
+			texts[n++] = s->v.v[i].file->text;
+	*ret_n = n;
+	return texts;
+}

@@ -1,0 +1,111 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# The node agent gates pods on a bridge: allowed flows go natively, L7 is judged, the rest refused.
+
+# shellcheck source=tests/lib/e2e.sh
+. "$(dirname "$0")/../lib/e2e.sh"
+# shellcheck source=tests/lib/node.sh
+. "$(dirname "$0")/../lib/node.sh"
+world_enter "$@"
+world_up
+node_up
+
+policy_put llm <<'END'
+apiVersion: cilium.io/v2
+kind: CiliumNetworkPolicy
+metadata: {name: llm, namespace: default}
+spec:
+  endpointSelector: {matchLabels: {app: llm}}
+  egress:
+  - toFQDNs: [{matchName: api.openai.com}]
+    toPorts:
+    - ports: [{port: "443", protocol: TCP}]
+      rules: {http: [{method: POST, path: /v1/chat/completions}]}
+  - toCIDR: [203.0.113.50/32, "2001:db8:113::50/128"]
+    toPorts: [{ports: [{port: "7777"}]}]
+  - toEndpoints: [{matchLabels: {app: web}}]
+    toPorts:
+    - ports: [{port: "8080", protocol: TCP}]
+      rules: {http: [{method: GET, path: "/public.*"}]}
+END
+policy_put plain <<'END'
+apiVersion: cilium.io/v2
+kind: CiliumNetworkPolicy
+metadata: {name: plain, namespace: default}
+spec:
+  endpointSelector: {matchLabels: {app: plain}}
+  egress:
+  - toCIDR: [203.0.113.50/32]
+    toPorts: [{ports: [{port: "7777", protocol: TCP}]}]
+END
+node_agent
+
+pod_new pod1 11
+pod_new pod2 12
+pod_new web 13
+check "a pod that the agent does not know is its own matter" in_pod pod1 nc -zw3 "$EVIL4" 443
+same "the agent takes a pod" "$(endpoint pod1 app=llm)" 1
+check "another one" endpoint pod2 app=plain
+check "and one that no policy selects" endpoint web app=web
+has "they are listed" "$(ex endpoint list)" '1 +enforcing .*default/pod1 +10.88.0.11,fd00:88::11'
+has "status counts them" "$(ex status)" 'endpoints +3 enforcing'
+out=$(ex endpoint add --netns /run/netns/pod1 --name twice 2>&1)
+has "the same interface twice is refused" "$out" 'exists:'
+
+for family in 4 6; do
+	declare -n echo_=ECHO$family evil_=EVIL$family
+	url=$([ $family = 4 ] && echo "$echo_" || echo "[$echo_]")
+	sniff_start "native$family" "tcp port 7777"
+	same "IPv$family: an L4 rule carries TCP" \
+		"$(echo hello | in_pod pod1 socat -t3 - "TCP:$url:7777" 2>&1)" hello
+	same "IPv$family: and UDP" "$(echo hello | in_pod pod1 socat -t1 - "UDP:$url:7777" 2>&1)" hello
+	sniff_stop "native$family"
+	has "IPv$family: natively, with the pod's own address" "$(sniff_print "native$family")" \
+		"(10.88.0.11|fd00:88::11)[.][0-9]+ > $echo_.7777"
+	began=$EPOCHREALTIME
+	refuse "IPv$family: what no rule allows is refused" in_pod pod1 nc -zw5 "$evil_" 443
+	at_once "IPv$family: at once" 1 "$began"
+	refuse "IPv$family: a pod that no policy selects may nothing" in_pod web nc -zw2 "$echo_" 7777
+done
+
+world_forget
+out=$(in_pod pod1 curl -sSm5 "$CHAT" -H 'content-type: application/json' -d "$ASK" 2>&1)
+has "an allowed request is answered" "$out" 'Permission to leave granted'
+out=$(in_pod pod1 curl -sSm5 https://api.openai.com/v1/models 2>&1)
+has "another path of the same host is refused by the proxy" "$out" '"code": ?"http-denied"'
+has "a name that no rule allows is not resolved" \
+	"$(in_pod pod1 dig +tries=1 +time=2 evil.example 2>&1)" REFUSED
+unseen "and nothing of it arrived" '/v1/models|evil'
+refuse "what one pod has learned is not another's" \
+	in_pod pod2 curl -sSm3 --connect-to "::$OPENAI4" "$CHAT" -d "$ASK"
+same "the other pod has its own rules" \
+	"$(echo hello | in_pod pod2 socat -t3 - "TCP:$ECHO4:7777" 2>&1)" hello
+refuse "and no more than them" in_pod pod2 socat -t1 -T2 - "TCP:[$ECHO6]:7777"
+
+# Pod to pod, L7, over the bridge: the other pod sees who really asks.
+cat >"$WORLD/tmp/peer" <<'END'
+#!/bin/sh
+read -r line
+printf 'HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nfrom %s %s\n' "$SOCAT_PEERADDR" "$line"
+END
+chmod 755 "$WORLD/tmp/peer"
+in_pod web socat TCP-LISTEN:8080,fork,reuseaddr "EXEC:$WORLD/tmp/peer" &
+world_wait 5 in_pod web nc -z 127.0.0.1 8080
+has "toEndpoints with an HTTP rule; the pod's own address arrives" \
+	"$(in_pod pod1 curl -sSm5 http://10.88.0.13:8080/public/x 2>&1)" 'from 10.88.0.11 GET /public/x'
+has "another path there is refused" \
+	"$(in_pod pod1 curl -sSm5 http://10.88.0.13:8080/private 2>&1)" '"code": ?"http-denied"'
+refuse "a pod without the rule does not get there" in_pod pod2 nc -zw2 10.88.0.13 8080
+has "a service of a pod answers others: the node" \
+	"$(curl -sSm5 http://10.88.0.13:8080/ 2>&1)" 'from 10.88.0.1 GET /'
+
+check "an endpoint can be removed" ex endpoint remove pod2
+refuse "its gates go with it: it is no endpoint" ex endpoint show pod2
+pod_gone pod1
+check "a pod that is gone is collected" world_wait 5 sh -c "! '$EXEAT' endpoint show pod1 --socket '$AGENT_SOCK'"
+same "and nothing of it stays in the node's namespace" "$(ip -o link | grep -c exg-)" 1
+
+kill -TERM $agent_pid
+wait $agent_pid
+same "the agent ends when told to" $? 0
+tap_done
