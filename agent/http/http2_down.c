@@ -2,6 +2,7 @@
 /* The workload's end of the relay: each request is judged, then sent on, kept or denied. */
 #include <errno.h>
 
+#include "agent/http/edit.h"
 #include "agent/http/http2_relay_priv.h"
 
 /* Name of the TLS session = :authority, port dialled = its port, and the scheme that goes with it.
@@ -47,6 +48,8 @@ static void down_head(void *arg, struct ex_h2_stream *st, const struct ex_h2_hea
 {
 	struct ex_h2_relay *r = arg;
 	struct ex_h2_exchange *x = ex_h2_exchange_new(r, st);
+	struct ex_header_edits edits = { 0 };
+	struct ex_edited_head room;
 	struct ex_h1_denial d;
 	enum ex_reason reason;
 	const char *detail;
@@ -64,10 +67,11 @@ static void down_head(void *arg, struct ex_h2_stream *st, const struct ex_h2_hea
 	ex_h2_denial_start(head, &d);
 	d.reason = EX_R_HTTP_DENIED;
 	d.status = 403;
-	if (!r->config.judge(r->config.arg, &head->h, &d)) {
+	if (!r->config.judge(r->config.arg, &head->h, &d, &edits)) {
 		ex_h2_exchange_deny(x, head, &d);
 		return;
 	}
+	head = ex_h2_head_edit(head, &edits, &room);
 	ex_h2_exchange_note(x, &head->h);
 	if (r->origin == EX_H2_ORIGIN_UNKNOWN && !head->websocket)
 		request_keep(x, head);

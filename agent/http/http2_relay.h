@@ -48,8 +48,10 @@ struct ex_h2_relay_config {
 	/*
 	 * Judges a well-formed request, writes the audit record, and returns true to let it pass.
 	 * Else fills status, reason, rule and detail of *denial; the rest is filled in already.
+	 * *edits, empty before, is what is to be done to the fields of a request that passes.
 	 */
-	bool (*judge)(void *arg, const struct ex_h1_head *head, struct ex_h1_denial *denial);
+	bool (*judge)(void *arg, const struct ex_h1_head *head, struct ex_h1_denial *denial,
+		      struct ex_header_edits *edits);
 	/* The relay has refused a request by itself: for the audit record. Spans may be empty. */
 	void (*refused)(void *arg, const struct ex_h1_denial *denial);
 };

@@ -134,7 +134,12 @@ EX_MUST_CHECK int ex_conn_h2_begin(struct ex_conn *c);
 void ex_conn_origin_known(struct ex_conn *c);
 
 /* The verdict of one request, of either version of HTTP; never anything but ALLOW and DENY. */
-struct ex_decision ex_conn_judge(struct ex_conn *c, const struct ex_h1_head *head);
+struct ex_decision ex_conn_judge(struct ex_conn *c, const struct ex_h1_head *head,
+				 struct ex_header_edits *ret);
+/* The record of a request, with what is done to its header fields when it is allowed. */
+void ex_conn_audit_edits(struct ex_conn *c, const struct ex_decision *d,
+			 const struct ex_h1_head *head, uint16_t status,
+			 const struct ex_header_edits *edits);
 
 /* A request cannot be answered by the server: sends the denial (once no response head was sent). */
 void ex_conn_refuse(struct ex_conn *c, const struct ex_decision *d, const char *detail);

@@ -7,10 +7,11 @@
 #include "agent/proxy/pool.h"
 #include "agent/tls/session.h"
 
-static bool judge(void *arg, const struct ex_h1_head *head, struct ex_h1_denial *denial)
+static bool judge(void *arg, const struct ex_h1_head *head, struct ex_h1_denial *denial,
+		  struct ex_header_edits *edits)
 {
 	struct ex_conn *c = arg;
-	struct ex_decision d = ex_conn_judge(c, head);
+	struct ex_decision d = ex_conn_judge(c, head, edits);
 	bool allow = d.verdict == EX_V_ALLOW;
 
 	if (!allow) {
@@ -18,7 +19,7 @@ static bool judge(void *arg, const struct ex_h1_head *head, struct ex_h1_denial 
 		denial->reason = d.reason;
 		denial->rule = ex_ruleset_rule(c->px->rs, d.rule);
 	}
-	ex_conn_audit(c, EX_AUDIT_HTTP, &d, head, allow ? 0 : denial->status, NULL);
+	ex_conn_audit_edits(c, &d, head, allow ? 0 : denial->status, edits);
 	return allow;
 }
 

@@ -6,8 +6,10 @@
  */
 #include <errno.h>
 
+#include "agent/http/edit.h"
 #include "agent/proxy/conn.h"
 #include "agent/proxy/pool.h"
+#include "policy/header.h"
 
 #define REQUEST_MS (3600 * 1000)
 
@@ -74,7 +76,8 @@ static int put_response_end(struct ex_buf *out, const struct ex_h1 *res, bool ch
 
 /* ---- the request ---- */
 
-struct ex_decision ex_conn_judge(struct ex_conn *c, const struct ex_h1_head *head)
+struct ex_decision ex_conn_judge(struct ex_conn *c, const struct ex_h1_head *head,
+				 struct ex_header_edits *ret)
 {
 	struct ex_http_request req = {
 		.tls = c->tls,
@@ -88,13 +91,27 @@ struct ex_decision ex_conn_judge(struct ex_conn *c, const struct ex_h1_head *hea
 	};
 	struct ex_decision d;
 
+	*ret = (struct ex_header_edits){ 0 };
 	/* A port in Host that is not the one dialled speaks of another server. */
 	if (head->host_port && head->host_port != c->flow.port)
 		return (struct ex_decision){ EX_V_DENY, EX_R_HOST_MISMATCH, 0 };
-	d = ex_judge_http(c->px->rs, &c->flow, &req);
+	d = ex_judge_http_edits(c->px->rs, &c->flow, &req, ret);
 	if (d.verdict != EX_V_ALLOW && d.verdict != EX_V_DENY)
 		d = (struct ex_decision){ EX_V_DENY, EX_R_INTERNAL, d.rule };
+	if (d.verdict == EX_V_ALLOW && !ex_edits_fit(ret, head->n_headers))
+		d = (struct ex_decision){ EX_V_DENY, EX_R_HTTP_TOO_LARGE, d.rule };
 	return d;
+}
+
+void ex_conn_audit_edits(struct ex_conn *c, const struct ex_decision *d,
+			 const struct ex_h1_head *head, uint16_t status,
+			 const struct ex_header_edits *edits)
+{
+	char detail[96] = "";
+
+	if (d->verdict == EX_V_ALLOW)
+		ex_headers_describe(edits, detail, sizeof(detail));
+	ex_conn_audit(c, EX_AUDIT_HTTP, d, head, status, detail[0] ? detail : NULL);
 }
 
 /* Only WebSocket: it starts as a request that a rule allowed, on a connection of its own. */
@@ -146,12 +163,18 @@ static bool may_repeat(const struct ex_h1_head *head)
 }
 
 /* The head as it goes to the server; what is read next from there answers it. */
-static int send_head(struct ex_conn *c, const struct ex_h1_head *head)
+static int send_head(struct ex_conn *c, const struct ex_h1_head *head,
+		     const struct ex_header_edits *edits)
 {
-	size_t max = ex_h1_write_size(head);
-	char *room = ex_buf_reserve(&c->server.out, max);
-	ssize_t n = room ? ex_h1_write_request(head, false, c->x.upgrade, room, max) : -ENOMEM;
+	struct ex_edited_head edited;
+	size_t max;
+	char *room;
+	ssize_t n;
 
+	head = ex_h1_head_edit(head, edits, &edited);
+	max = ex_h1_write_size(head);
+	room = ex_buf_reserve(&c->server.out, max);
+	n = room ? ex_h1_write_request(head, false, c->x.upgrade, room, max) : -ENOMEM;
 	if (n < 0)
 		return (int)n;
 	ex_buf_commit(&c->server.out, (size_t)n);
@@ -161,13 +184,14 @@ static int send_head(struct ex_conn *c, const struct ex_h1_head *head)
 	return 0;
 }
 
-static void begin_exchange(struct ex_conn *c, const struct ex_h1_head *head)
+static void begin_exchange(struct ex_conn *c, const struct ex_h1_head *head,
+			   const struct ex_header_edits *edits)
 {
 	struct ex_decision failed = { EX_V_DENY, EX_R_INTERNAL, 0 };
 	int r = 0;
 
 	c->x.upgrade = head->upgrade.len > 0;
-	if (send_head(c, head) < 0) {
+	if (send_head(c, head, edits) < 0) {
 		ex_conn_refuse(c, &failed, NULL);
 		return;
 	}
@@ -190,7 +214,8 @@ static void begin_exchange(struct ex_conn *c, const struct ex_h1_head *head)
 static void on_request(struct ex_conn *c)
 {
 	const struct ex_h1_head *head = ex_h1_head(c->x.req);
-	struct ex_decision d = ex_conn_judge(c, head);
+	struct ex_header_edits edits;
+	struct ex_decision d = ex_conn_judge(c, head, &edits);
 
 	if (d.verdict == EX_V_ALLOW && head->upgrade.len && !upgrade_allowed(head))
 		d = (struct ex_decision){ EX_V_DENY, EX_R_UPGRADE_DENIED, d.rule };
@@ -198,8 +223,8 @@ static void on_request(struct ex_conn *c)
 		ex_conn_refuse(c, &d, NULL);
 		return;
 	}
-	ex_conn_audit(c, EX_AUDIT_HTTP, &d, head, 0, NULL);
-	begin_exchange(c, head);
+	ex_conn_audit_edits(c, &d, head, 0, &edits);
+	begin_exchange(c, head, &edits);
 }
 
 static void refuse_malformed(struct ex_conn *c)
@@ -328,15 +353,18 @@ static void begin_upgraded(struct ex_conn *c)
 /* The reused connection was over before it said a word: the same request on a new one. */
 static bool repeat(struct ex_conn *c)
 {
+	const struct ex_h1_head *head = ex_h1_head(c->x.req);
+	struct ex_header_edits edits;
 	struct ex_h1 *fresh;
 
-	if (!c->x.reused || c->x.answered || ex_h1_new(false, &fresh) < 0)
+	if (!c->x.reused || c->x.answered || ex_conn_judge(c, head, &edits).verdict != EX_V_ALLOW ||
+	    ex_h1_new(false, &fresh) < 0)
 		return false;
 	ex_h1_free(c->x.res);
 	c->x.res = fresh;
 	c->x.reused = false;
 	ex_conn_hang_up(c);
-	return send_head(c, ex_h1_head(c->x.req)) == 0 && ex_conn_dial(c) == 0;
+	return send_head(c, head, &edits) == 0 && ex_conn_dial(c) == 0;
 }
 
 static void response_broke(struct ex_conn *c, const char *detail)

@@ -18,10 +18,19 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static const char preface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0";
 static unsigned allowed;
 
-static bool judge(void *arg, const struct ex_h1_head *head, struct ex_h1_denial *d)
+static bool judge(void *arg, const struct ex_h1_head *head, struct ex_h1_denial *d,
+		  struct ex_header_edits *edits)
 {
+	static const struct ex_header_edits edited = {
+		.v = { { EX_HEADER_REPLACE, EX_SPAN("authorization"), EX_SPAN("token"), 1 },
+		       { EX_HEADER_ADD, EX_SPAN("x-add"), EX_SPAN("more"), 1 } },
+		.n = 2,
+	};
+
 	(void)arg;
 	(void)d;
+	if (head->n_headers % 2 && head->n_headers + edited.n <= EX_H1_HEADERS_MAX)
+		*edits = edited;
 	CHECK(head->path.len > 0 && head->path.ptr[0] == '/');
 	CHECK(ex_span_eq(head->host, EX_SPAN("api.test")));
 	CHECK(head->n_headers <= EX_H1_HEADERS_MAX);

@@ -114,6 +114,8 @@ class Origin(BaseHTTPRequestHandler):
                 self.wfile.flush()
                 time.sleep(1)
             return None
+        if path == "/auth-header-required" and self.headers.get_all("Authorization") != ["Bearer 12345"]:
+            return self.answer(401, {"error": {"message": "who are you?"}})
         if path.startswith("/bytes/"):
             return self.answer(200, b"x" * int(path[7:]), "application/octet-stream")
         return self.answer(200, {"served": path, "method": self.command, "body_bytes": len(body)})

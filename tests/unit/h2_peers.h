@@ -59,10 +59,20 @@ static struct world w;
 
 /* ---- policy ---- */
 
-static bool judge(void *arg, const struct ex_h1_head *head, struct ex_h1_denial *d)
+static bool judge(void *arg, const struct ex_h1_head *head, struct ex_h1_denial *d,
+		  struct ex_header_edits *edits)
 {
+	static const struct ex_header_edits edited = {
+		.v = { { EX_HEADER_REPLACE, EX_SPAN("authorization"), EX_SPAN("token"), 1 },
+		       { EX_HEADER_DELETE, EX_SPAN("x-drop"), { NULL, 0 }, 1 },
+		       { EX_HEADER_ADD, EX_SPAN("x-add"), EX_SPAN("more"), 1 } },
+		.n = 3,
+	};
+
 	(void)arg;
 	w.judged++;
+	if (ex_span_eq(head->path, EX_SPAN("/ok/edit")))
+		*edits = edited;
 	if (head->path.len >= 3 && memcmp(head->path.ptr, "/ok", 3) == 0)
 		return true;
 	w.denied++;

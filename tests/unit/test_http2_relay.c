@@ -90,6 +90,23 @@ static void test_what_is_judged_is_what_is_sent(void **state)
 	assert_string_equal(o->fields, "authorization: Bearer t (secret)\nte: trailers\n--\n");
 }
 
+static void test_fields_go_out_as_the_rules_edit_them(void **state)
+{
+	const struct seen *o = &w.origin.seen[1];
+
+	(void)state;
+	ask_and_wait(&(struct request){
+		.path = "/ok/edit",
+		.names = { "authorization", "accept", "x-drop", "x_drop", "x-add" },
+		.values = { "Bearer mine", "*/*", "1", "2", "less" } });
+	assert_string_equal(o->fields, "");
+	ask_and_wait(&(struct request){ .path = "/ok/edit",
+					.names = { "authorization", "accept", "x-drop", "x-add" },
+					.values = { "Bearer mine", "*/*", "1", "less" } });
+	assert_string_equal(o->fields, "accept: */*\nx-add: less\nauthorization: token (secret)\n"
+				       "x-add: more (secret)\n--\n");
+}
+
 static void test_many_streams_at_once_each_with_its_own_verdict(void **state)
 {
 	(void)state;
@@ -606,6 +623,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(test_request_and_response_pass),
 		T(test_what_is_judged_is_what_is_sent),
+		T(test_fields_go_out_as_the_rules_edit_them),
 		T(test_many_streams_at_once_each_with_its_own_verdict),
 		T(test_trailers_of_a_grpc_call_pass),
 		T(test_interim_responses_and_head_pass),

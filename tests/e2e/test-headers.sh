@@ -1,0 +1,92 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# headerMatches with mismatch and secrets: what arrives at the server, over both versions of HTTP, with
+# and without TLS; what the workload and the log never see.
+
+# shellcheck source=tests/lib/e2e.sh
+. "$(dirname "$0")/../lib/e2e.sh"
+world_enter "$@"
+world_up
+
+SECRETS=$WORLD/secrets
+TOKEN=tok-not-to-be-seen-7261
+mkdir -p "$SECRETS/team"
+printf '%s\n' "Bearer $TOKEN" >"$SECRETS/team/token"
+chmod -R go= "$SECRETS"
+
+world_cert headers h2.headers.test h1.headers.test
+for family in 4 6; do
+	address=203.0.113.82
+	[ $family = 4 ] || address=2001:db8:113::82
+	for name in h2 h1; do
+		world_name $name.headers.test $address
+	done
+done
+ECHO='return 200 "auth=[$http_authorization] team=[$http_x_team] drop=[$http_x_drop] seen=[$http_x_seen]\n";'
+cat >"$WORLD/conf/headers.conf" <<-END
+	pid $WORLD/pid/headers.pid; daemon off; worker_processes 1; user root;
+	error_log $WORLD/log/headers.error warn;
+	events { worker_connections 256; }
+	http {
+	log_format seen 'headers "\$request" \$status';
+	access_log $WORLD/log/headers.seen seen;
+	client_body_temp_path $WORLD/tmp/hd; proxy_temp_path $WORLD/tmp/hd;
+	fastcgi_temp_path $WORLD/tmp/hd; uwsgi_temp_path $WORLD/tmp/hd; scgi_temp_path $WORLD/tmp/hd;
+	ssl_certificate $WORLD/tls/headers.pem; ssl_certificate_key $WORLD/tls/headers.key;
+	server { listen 203.0.113.82:80; listen [2001:db8:113::82]:80; location / { $ECHO } }
+	server { listen 203.0.113.82:443 ssl http2; listen [2001:db8:113::82]:443 ssl http2; location / { $ECHO } }
+	}
+END
+world_daemon headers nginx -c "$WORLD/conf/headers.conf"
+check "the server is there" world_wait 10 nc -z 203.0.113.82 443
+
+run() { # COMMAND…
+	: >"$WORLD/log/audit"
+	"$EXEAT" run -p "$POLICIES/headers.yaml" --secrets "$SECRETS" --log "$WORLD/log/audit" -q -- "$@"
+}
+
+for family in 4 6; do
+	for way in "h2 --http2 https://h2.headers.test" "h1 --http1.1 https://h1.headers.test" "plain --http1.1 http://h1.headers.test"; do
+		read -r what flag url <<<"$way"
+		what="IPv$family $what"
+		get() { run curl -$family -sS -m 10 $flag "$@"; }
+
+		out=$(get -H 'Authorization: Bearer mine' -H 'X-Drop: this' -H 'X-Seen: 2' "$url/edit")
+		same "$what: replaced, added, deleted, left" "$out" "auth=[Bearer $TOKEN] team=[blue] drop=[] seen=[2]"
+		audited "$what: the record says so" '"verdict": ?"allow"' \
+			'"detail": ?"REPLACE authorization, ADD x-team, DELETE x-drop, LOG x-seen"'
+		hasnt "$what: and not the token" "$(cat "$WORLD/log/audit")" "$TOKEN|Bearer"
+		out=$(get -H 'X-Team: blue' -H 'X-Drop: never' -H 'X-Seen: 1' "$url/edit")
+		same "$what: what is as it should be stays" "$out" "auth=[Bearer $TOKEN] team=[blue] drop=[never] seen=[1]"
+		out=$(get -H 'x_team: red' -H 'authorization_: x' "$url/edit")
+		same "$what: what looks alike does not pass for it" "$out" "auth=[Bearer $TOKEN] team=[blue] drop=[] seen=[]"
+		out=$(get -H 'Authorization: Bearer mine' "$url/must")
+		has "$what: without mismatch a wrong secret is denied" "$out" '"http-denied"'
+		hasnt "$what: and the answer does not tell it" "$out" "$TOKEN"
+		out=$(get -H "Authorization: Bearer $TOKEN" "$url/must")
+		same "$what: the right one is not" "$out" "auth=[Bearer $TOKEN] team=[] drop=[] seen=[]"
+		out=$(get "$url/nosecret")
+		has "$what: a secret that is not there matches nothing" "$out" '"http-denied"'
+	done
+done
+
+# Several requests of one connection are edited one by one.
+out=$(run curl -4 -sS -m 10 --http1.1 https://h1.headers.test/edit -H 'X-Seen: a' --next -4 -sS -m 10 --http1.1 \
+	https://h1.headers.test/edit -H 'X-Seen: b')
+same "a kept connection" "$out" "auth=[Bearer $TOKEN] team=[blue] drop=[] seen=[a]
+auth=[Bearer $TOKEN] team=[blue] drop=[] seen=[b]"
+
+check "the workload cannot find the secret in its surroundings" \
+	run sh -c "! grep -rqs '${TOKEN%1}[1]' /proc/self/environ /proc/self/cmdline /proc/1/environ"
+
+# Without the folder nothing matches, and it is said.
+out=$("$EXEAT" run -p "$POLICIES/headers.yaml" -- curl -4 -sS -m 10 https://h2.headers.test/edit 2>&1)
+has "without --secrets: denied" "$out" '"http-denied"'
+has "without --secrets: a warning says why" "$out" 'there is no secret team/token'
+
+printf 'two\nlines\n' >"$SECRETS/team/token"
+out=$(run true 2>&1) && tap_not_ok "a secret of two lines is refused" || tap_ok "a secret of two lines is refused"
+has "with its place" "$out" 'headers.yaml:[0-9]+:[0-9]+: error: .*secret'
+hasnt "and not its text" "$out" 'two.*lines'
+
+tap_done
