@@ -54,10 +54,11 @@ void ex_keeper_set_ca(struct ex_keeper *k, struct ex_ca *ca)
 static int publish_tables(struct ex_keeper *k)
 {
 	struct ex_tables tables = { 0 };
+	const struct ex_gate_ruleset set = { .egress = &tables, .ingress = k->cfg.ingress };
 	int r = ex_emit(k->rs, &tables);
 
 	if (r == 0)
-		r = ex_gate_publish(k->gate, k->ifindex, &k->ep, &tables);
+		r = ex_gate_publish_both(k->gate, k->ifindex, &k->ep, &set);
 	ex_tables_done(&tables);
 	return r;
 }

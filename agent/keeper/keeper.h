@@ -25,6 +25,7 @@
 struct ex_ca;
 struct ex_gate;
 struct ex_keeper;
+struct ex_tables;
 
 /* May be called from within any ex_keeper_*() but ex_keeper_free(), and from the loop. A callback
  * does not free the keeper (queue an ex_defer for it). */
@@ -47,9 +48,10 @@ struct ex_keeper_config { /* copied; what it points to is borrowed until ex_keep
 	ex_dial_fn dial;  /* to the workload's servers */
 	const struct ex_resolver_server *servers; /* asked from the outer namespace */
 	size_t n_servers;
-	struct ex_span roots; /* PEM: what upstream certificates are verified against */
-	uid_t uid;            /* of the proxy: the endpoint's own, nobody else's */
-	bool restart;         /* a lost proxy is started again, with growing pauses */
+	struct ex_span roots;            /* PEM: what upstream certificates are verified against */
+	const struct ex_tables *ingress; /* what others may open; NULL = nothing. See gate.h */
+	uid_t uid;                       /* of the proxy: the endpoint's own, nobody else's */
+	bool restart;                    /* a lost proxy is started again, with growing pauses */
 	const struct ex_keeper_ops *ops;
 	void *arg;
 };

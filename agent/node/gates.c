@@ -21,6 +21,8 @@ struct node_gates {
 	struct ex_keeper *keeper;
 	struct ex_audit *audit; /* NULL = the node keeps no log */
 	struct ex_observe_who *who;
+	const struct ex_tables *ingress; /* NULL = not made yet */
+	struct ex_tables served;
 	bool attached;
 	bool lost; /* the proxy is gone, and was not back yet */
 };
@@ -103,39 +105,32 @@ static void fill_endpoint(const struct node_gates *g, struct ex_endpoint *ep)
 }
 
 /* What others may open towards the workload. */
-static int make_ingress(const struct node_gates *g, struct ex_tables *ret)
+static int make_ingress(struct node_gates *g)
 {
 	const struct ex_node_endpoint *e = g->endpoint;
 	struct ex_gate_served served[EX_NODE_SERVES_MAX];
 
-	for (size_t i = 0; i < e->n_serve; i++)
+	for (size_t i = 0; i < e->n_serve; i++) {
+		if (!e->serve[i].proto) {
+			g->ingress = &ex_tables_all;
+			return 0;
+		}
 		served[i] = (struct ex_gate_served){ e->serve[i].proto, e->serve[i].port,
 						     e->serve[i].port };
-	return ex_gate_serve(served, e->n_serve, ret);
-}
-
-static bool serves_all(const struct ex_node_endpoint *e)
-{
-	for (size_t i = 0; i < e->n_serve; i++)
-		if (!e->serve[i].proto)
-			return true;
-	return false;
+	}
+	g->ingress = &g->served;
+	return ex_gate_serve(served, e->n_serve, &g->served);
 }
 
 static int publish_alone(struct node_gates *g, const struct ex_endpoint *ep, struct ex_ruleset *rs)
 {
-	struct ex_tables egress = { 0 }, ingress = { 0 };
-	struct ex_gate_ruleset set = { .egress = &egress, .ingress = &ex_tables_all };
+	struct ex_tables egress = { 0 };
+	const struct ex_gate_ruleset set = { .egress = &egress, .ingress = g->ingress };
 	int r = ex_emit(rs, &egress);
 
-	if (r == 0 && !serves_all(g->endpoint)) {
-		set.ingress = &ingress;
-		r = make_ingress(g, &ingress);
-	}
 	if (r == 0)
 		r = ex_gate_publish_both(g->node->gate, g->endpoint->link.ifindex, ep, &set);
 	ex_tables_done(&egress);
-	ex_tables_done(&ingress);
 	return r;
 }
 
@@ -155,6 +150,7 @@ static int new_keeper(struct node_gates *g, const struct ex_compiled *c, struct 
 		.servers = node->config.dns,
 		.n_servers = node->config.n_dns,
 		.roots = { node->roots, node->roots_len },
+		.ingress = g->ingress,
 		.uid = PROXY_UID_BASE + (g->endpoint->id & PROXY_UID_BITS),
 		.restart = true,
 		.ops = &keeper_ops,
@@ -236,8 +232,11 @@ static int gates_new(struct ex_node *node, struct ex_node_endpoint *e, char err[
 		return -ENOMEM;
 	g->node = node;
 	g->endpoint = e;
-	r = ex_wiring_make(&e->link, e->id, &g->wire, err);
+	r = make_ingress(g);
+	if (r == 0)
+		r = ex_wiring_make(&e->link, e->id, &g->wire, err);
 	if (r < 0) {
+		ex_tables_done(&g->served);
 		free(g);
 		return r;
 	}
@@ -283,6 +282,7 @@ void ex_gates_close(struct ex_node *node, struct ex_node_endpoint *e, bool forge
 		ex_keeper_free(g->keeper);
 		ex_audit_free(g->audit);
 		ex_observe_who_unref(g->who);
+		ex_tables_done(&g->served);
 		ex_wiring_undo(&g->wire);
 		ex_ruleset_unref(g->rs);
 		free(g);

@@ -38,6 +38,7 @@ spec:
   - toCIDR: [203.0.113.50/32]
     toPorts: [{ports: [{port: "7777", protocol: TCP}]}]
 END
+# shellcheck disable=SC2119
 node_agent
 
 pod_new pod1 11
@@ -98,6 +99,11 @@ has "another path there is refused" \
 refuse "a pod without the rule does not get there" in_pod pod2 nc -zw2 10.88.0.13 8080
 has "a service of a pod answers others: the node" \
 	"$(curl -sSm5 http://10.88.0.13:8080/ 2>&1)" 'from 10.88.0.1 GET /'
+
+in_pod pod1 socat TCP-LISTEN:8080,fork,reuseaddr "EXEC:$WORLD/tmp/peer" &
+world_wait 5 in_pod pod1 nc -z 127.0.0.1 8080
+has "and so does one of a pod whose policy needs the proxy" \
+	"$(curl -sSm5 http://10.88.0.11:8080/ 2>&1)" 'from 10.88.0.1 GET /'
 
 check "an endpoint can be removed" ex endpoint remove pod2
 refuse "its gates go with it: it is no endpoint" ex endpoint show pod2

@@ -24,8 +24,8 @@ node_up() {
 	ip addr add fd00:88::1/64 dev cni0 nodad
 	ip link set cni0 up
 	ip -6 route replace default via 2001:db8:1::1
-	ip netns exec net ip route add 10.88.0.0/15 via $OUTER4
-	ip netns exec net ip -6 route add fd00:88::/31 via $OUTER6
+	ip netns exec net ip route add 10.88.0.0/15 via "$OUTER4"
+	ip netns exec net ip -6 route add fd00:88::/31 via "$OUTER6"
 }
 
 pod_new() { # NAME N: not gated yet
