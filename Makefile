@@ -198,14 +198,18 @@ demo:
 	@.ci/setup
 	@$(MAKE) --no-print-directory $(O)/exeat
 	@tests/e2e/demo.sh
-bench: $(O)/exeat $(O)/bench/bench_gate
+bench: $(O)/exeat $(O)/bench/bench_gate $(O)/bench/load $(O)/bench/relay
 	@bench/run.sh
+	@bench/peers.sh $(BENCH)
 	@$(O)/bench/bench_gate
 
 $(O)/bench/bench_gate: $(O)/bench/bench_gate.o $(O)/tests/datapath/pkt.o $(O)/tests/datapath/netns.o \
 		$(O)/libagent.a $(O)/libpolicy.a
 	$(call msg,LD,$@)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -lcmocka $(LIBS)
+$(O)/bench/load $(O)/bench/relay: $(O)/bench/%: $(O)/bench/%.o
+	$(call msg,LD,$@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -lssl -lcrypto
 install: $(O)/exeat $(O)/exeat-cni
 	install -D -m 755 $(O)/exeat $(DESTDIR)$(PREFIX)/sbin/exeat
 	install -D -m 755 $(O)/exeat-cni $(DESTDIR)$(CNIDIR)/exeat-cni

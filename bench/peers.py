@@ -1,0 +1,354 @@
+# SPDX-License-Identifier: Apache-2.0
+"""exeat beside its peers: takes the measures in the world that peers.sh has made.
+
+Client, server and resolver share CPU 0; each proxy is alone on CPU 1. Variants take turns in every
+round, in an order that rotates. A requests/s number would say how fast CPU 0 is, so what counts is
+the CPU time that the proxy's processes (for exeat: proxy and parent) took for one request, connection
+or GiB, from /proc/PID/task/*/schedstat; then what all processes of the benchmark took, less what they
+take without a proxy; then latency. A ratio is the median of the ratios of each round.
+
+Before anything is timed each variant has to let pass what it should and to refuse what it should; one
+that does not is void. So is a round with one wrong, broken or truncated answer.
+"""
+
+import ctypes
+import fcntl
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+
+SHORT = "--short" in sys.argv
+ONLY = [a for a in sys.argv[1:] if not a.startswith("-")]
+ROUNDS = int(os.environ.get("ROUNDS", 3 if SHORT else 7))
+EACH = os.environ.get("SECONDS_EACH", "1" if SHORT else "2")
+WORLD, TOP, EXEAT = os.environ["WORLD"], os.environ["TOP"], os.environ["EXEAT"]
+NAME, LOAD = os.environ["NAME"], os.environ["LOAD"] + "/load"
+GIB = 1 << 30
+BLOB = 100 << 20
+SIOCGSKNS = 0x894C
+PIDFD_OPEN, PIDFD_GETFD = 434, 438
+
+PLAIN, TLS = f"http://{NAME}", f"https://{NAME}"
+CHAT = ["-m", "POST", "-u", "113", "-l", "215"]
+DOWN = ["-n", "-c", "1", "-l", str(BLOB)]
+UP = ["-n", "-c", "1", "-m", "PUT", "-u", str(BLOB)]
+
+
+def processes(pid):
+    """pid and what came of it that is a proxy: the confined command is not."""
+    found = [pid]
+    for p in os.listdir("/proc"):
+        if not p.isdigit():
+            continue
+        try:
+            with open(f"/proc/{p}/stat", encoding="ascii", errors="replace") as f:
+                text = f.read()
+        except OSError:
+            continue
+        comm, parent = text[text.index("(") + 1:text.rindex(")")], int(text[text.rindex(")") + 2:].split()[1])
+        if parent == pid and comm in ("exeat-proxy", "exeat", "nginx", "haproxy"):
+            if comm != "exeat" or os.readlink(f"/proc/{p}/ns/net") == os.readlink("/proc/self/ns/net"):
+                found.append(int(p))
+    return found
+
+
+def cpu_of(pid):
+    total = 0
+    try:
+        for task in os.listdir(f"/proc/{pid}/task"):
+            with open(f"/proc/{pid}/task/{task}/schedstat", encoding="ascii") as f:
+                total += int(f.read().split()[0])
+    except OSError:
+        pass
+    return total / 1e9
+
+
+def cpu_all():
+    return sum(cpu_of(p) for p in os.listdir("/proc") if p.isdigit())
+
+
+def memory(pids, key="Rss"):
+    total = 0
+    for p in pids:
+        with open(f"/proc/{p}/smaps_rollup", encoding="ascii") as f:
+            total += sum(int(line.split()[1]) for line in f if line.startswith(key + ":"))
+    return total / 1024
+
+
+def steady_congestion(pid):
+    """The proxy's listening sockets live in a namespace without a process: it paces as all others."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    pidfd = libc.syscall(PIDFD_OPEN, pid, 0)
+    done = set()
+    for fd in range(3, 64):
+        sock = libc.syscall(PIDFD_GETFD, pidfd, fd, 0)
+        if sock < 0:
+            continue
+        try:
+            ns = fcntl.ioctl(sock, SIOCGSKNS)
+        except OSError:
+            continue
+        finally:
+            os.close(sock)
+        ino = os.fstat(ns).st_ino
+        if ino not in done:
+            done.add(ino)
+            subprocess.run(["nsenter", f"--net=/proc/self/fd/{ns}", "sysctl", "-qw",
+                            "net.ipv4.tcp_congestion_control=reno"], pass_fds=[ns], check=False)
+        os.close(ns)
+    os.close(pidfd)
+
+
+class Variant:
+    def __init__(self, name, command, pid=None, cpu=1):
+        self.name, self.cpu = name, cpu
+        self.client = subprocess.Popen(command + ["python3", f"{TOP}/bench/client.py"], text=True,
+                                       stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        if self.client.stdout.readline() != "ready\n":
+            sys.exit(f"bench: {name} does not start")
+        # under `exeat run` the parent is the process that was started
+        self.pid = self.client.pid if pid == "self" else pid
+        self.pids = processes(self.pid) if self.pid else []
+        self.void = None
+        self.pin(1)
+        if pid == "self":
+            for p in self.pids:
+                steady_congestion(p)
+
+    def pin(self, cpu):
+        for p in self.pids:
+            for task in os.listdir(f"/proc/{p}/task"):
+                os.sched_setaffinity(int(task), {cpu})
+
+    def ask(self, *command):
+        self.client.stdin.write(json.dumps(command) + "\n")
+        self.client.stdin.flush()
+        return self.client.stdout.readline().strip()
+
+    def run(self, *command):
+        return json.loads(self.ask(*command))["out"]
+
+    def smoke(self, url, l7):
+        """Allowed passes; method, path and name that are not allowed are refused."""
+        curl = ["curl", "-sSm", "5", "-o", "/dev/null", "-w", "%{http_code} %{size_download}", "--http1.1"]
+        got = self.run(*curl, "--data", "x", url + "/v1/chat/completions")
+        if got != "200 215":
+            return f"an allowed request got {got!r}"
+        other = url.replace(NAME, "other.test") + "/v1/chat/completions"
+        tries = [[*curl, "--data", "x", other]]
+        if l7:
+            tries += [[*curl, url + "/v1/chat/completions"], [*curl, "--data", "x", url + "/v1/files"]]
+            tries += [[*curl, "-H", "Host: other.test", "--data", "x", url + "/v1/chat/completions"]]
+        for t in tries:
+            got = self.run(*t)
+            if got.startswith("200"):
+                return f"passed what is not allowed: {' '.join(t[7:])}"
+        return None
+
+
+def variants():
+    def pid(name):
+        with open(f"{WORLD}/pid/bench-{name}", encoding="ascii") as f:
+            return int(f.read())
+
+    def pod(name):
+        return ["ip", "netns", "exec", f"pod-{name}"]
+
+    def exeat(policy, *options):
+        return [EXEAT, "run", "-q", "-p", f"{TOP}/bench/{policy}.yaml", *options, "--"]
+
+    made = {
+        "direct": Variant("direct", pod("direct")),
+        "relay": Variant("relay", pod("relay"), pid("relay")),
+        "relay-splice": Variant("relay-splice", pod("splice"), pid("relay-splice")),
+        "haproxy": Variant("haproxy", pod("haproxy"), pid("haproxy")),
+        "nginx": Variant("nginx", pod("nginx"), pid("nginx")),
+        "exeat": Variant("exeat", exeat("policy-peers"), "self"),
+        "exeat --log": Variant("exeat --log", exeat("policy-peers", "--log", f"{WORLD}/log/bench-audit"), "self"),
+        "haproxy-sni": Variant("haproxy", pod("hapname"), pid("haproxy")),
+        "nginx-sni": Variant("nginx", pod("nginxname"), pid("nginx")),
+        "exeat-sni": Variant("exeat", exeat("policy-peers-name"), "self"),
+    }
+    for v in made:
+        if v in ("direct", "relay", "relay-splice"):
+            continue
+        l7 = not v.endswith("-sni")
+        for url in [PLAIN, TLS] if l7 else [TLS]:
+            made[v].void = made[v].void or made[v].smoke(url, l7)
+        if made[v].void:
+            print(f"void: {v}: {made[v].void}")
+    return made
+
+
+L7 = ["direct", "relay", "haproxy", "nginx", "exeat", "exeat --log"]
+L7_BULK = ["direct", "relay-splice", "haproxy", "nginx", "exeat"]
+SNI = ["direct", "relay", "haproxy-sni", "nginx-sni", "exeat-sni"]
+CHATS = "/v1/chat/completions"
+
+# key, title, variants, unit, load, url, CPU of the proxies
+ROWS = [
+    ("http-ka", "HTTP, 64 connections kept", L7, "req", [*CHAT, "-c", "64"], PLAIN + CHATS, 1),
+    ("http-one", "HTTP, 1 connection, all on one CPU", L7, "req", [*CHAT, "-c", "1"], PLAIN + CHATS, 0),
+    ("http-new", "HTTP, a connection each (16 at a time)", L7, "req", [*CHAT, "-n", "-c", "16"], PLAIN + CHATS, 1),
+    ("http-down", "HTTP, 100 MiB downloads", L7_BULK, "GiB", DOWN, PLAIN + "/blob", 1),
+    ("http-up", "HTTP, 100 MiB uploads", L7_BULK, "GiB", UP, PLAIN + "/sink/blob", 1),
+    ("sni-ka", "TLS passed by name, 64 connections kept", SNI, "req", [*CHAT, "-c", "64"], TLS + CHATS, 1),
+    ("sni-new", "TLS passed by name, a connection each", SNI, "req", [*CHAT, "-n", "-c", "16"], TLS + CHATS, 1),
+    ("tls-ka", "TLS intercepted, 64 connections kept", L7, "req", [*CHAT, "-c", "64"], TLS + CHATS, 1),
+    ("tls-new", "TLS intercepted, a connection each", L7, "req", [*CHAT, "-n", "-c", "16"], TLS + CHATS, 1),
+    ("tls-down", "TLS intercepted, 100 MiB downloads", L7_BULK, "GiB", DOWN, TLS + "/blob", 1),
+    ("tls-up", "TLS intercepted, 100 MiB uploads", L7_BULK, "GiB", UP, TLS + "/sink/blob", 1),
+]
+
+
+def sample(v, unit, load, url, cpu):
+    """One turn of one variant: what a unit of work cost."""
+    v.pin(cpu)
+    before, all_before = sum(map(cpu_of, v.pids)), cpu_all()
+    got = json.loads(v.run(LOAD, "-s", EACH, *load, url) or "{}")
+    proxy, everything = sum(map(cpu_of, v.pids)) - before, cpu_all() - all_before
+    if cpu != 1:
+        v.pin(1)
+    if not got or not got["requests"]:
+        return {"broken": "no answer at all"}
+    if got["errors"] or got["wrong"]:
+        return {"broken": f"{got['errors']} broken and {got['wrong']} wrong of {got['requests']} answers"}
+    work = got["requests"] * BLOB / GIB if unit == "GiB" else got["requests"]
+    # the client's process has ended: what it took is in its report
+    return {"rate": work / got["seconds"], "proxy": proxy / work, "all": (everything + got["cpu"]) / work,
+            "p50": got["p50"], "p99": got["p99"]}
+
+
+def median(values):
+    return statistics.median(values) if values else None
+
+
+def paired(samples, a, b, key):
+    """The median over rounds of a/b, and how far the rounds are apart."""
+    r = [x[key] / y[key] for x, y in zip(samples[a], samples[b]) if key in x and key in y and y[key] > 0]
+    return (median(r), min(r), max(r)) if r else None
+
+
+def measure(row, made):
+    key, title, names, unit, load, url, cpu = row
+    samples = {n: [] for n in names if not made[n].void}
+    for r in range(ROUNDS):
+        order = list(samples)
+        for n in order[r % len(order):] + order[:r % len(order)]:
+            samples[n].append(sample(made[n], unit, load, url, cpu))
+    table(title, samples, unit, names)
+    return key, samples
+
+
+def cell(samples, n, key, scale, digits):
+    values = [s[key] * scale for s in samples[n] if key in s]
+    if not values:
+        return "-"
+    return f"{median(values):.{digits}f} [{min(values):.{digits}f}-{max(values):.{digits}f}]"
+
+
+def table(title, samples, unit, names):
+    scale, digits, cost = (1e6, 1, "us") if unit == "req" else (1, 2, "s")
+    print(f"\n### {title}\n\n| | {unit}/s, of direct | proxy CPU {cost}/{unit} | added, all processes | p50 us | p99 us |"
+          "\n|---|---|---|---|---|---|")
+    base = median([s["all"] for s in samples["direct"] if "all" in s]) or 0
+    for n in names:
+        if n not in samples:
+            print(f"| {n} | void | | | | |")
+            continue
+        broken = [s["broken"] for s in samples[n] if "broken" in s]
+        rate = paired(samples, n, "direct", "rate")
+        added = [(s["all"] - base) * scale for s in samples[n] if "all" in s]
+        print(f"| {n} | {rate[0] if rate else 0:.2f} | {'-' if n == 'direct' else cell(samples, n, 'proxy', scale, digits)} "
+              f"| {median(added) or 0:+.{digits}f} | {cell(samples, n, 'p50', 1, 0)} | {cell(samples, n, 'p99', 1, 0)} |"
+              + (f" **{len(broken)} rounds void: {broken[0]}**" if broken else ""))
+    sys.stdout.flush()
+
+
+def idle_memory(made):
+    """MiB at rest, and for 10000 connections that made one request and wait."""
+    count = 500 if SHORT else 3000
+    print(f"\n### Memory ({count} idle connections)\n\n| | at rest, MiB (PSS) | MiB for 10000 connections |\n|---|---|---|")
+    found = {}
+    for kind, url, names in [("HTTP", PLAIN, ["haproxy", "nginx", "exeat"]),
+                             ("TLS passed", TLS, ["haproxy-sni", "nginx-sni", "exeat-sni"]),
+                             ("TLS intercepted", TLS, ["haproxy", "nginx", "exeat"])]:
+        for n in names:
+            v = made[n]
+            if v.void:
+                continue
+            rest, pss = memory(v.pids), memory(v.pids, "Pss")
+            got = json.loads(v.ask("start", LOAD, "-i", "-s", "20", "-c", str(count), *CHAT, url + CHATS) or "{}")
+            grown = (memory(v.pids) - rest) * 10000 / count
+            v.ask("stop")
+            ok = got and got["idle"] == count
+            print(f"| {kind}, {n.removesuffix('-sni')} | {rest:.1f} ({pss:.1f}) | "
+                  + (f"{grown:.0f} |" if ok else f"{got.get('idle')} of {count} connections stayed |"), flush=True)
+            found[kind, n.removesuffix("-sni")] = (rest, grown)
+            time.sleep(1)
+    return found
+
+
+def goal(name, text, ratio, limit):
+    if ratio is None:
+        print(f"| {name} | {text} | not measured | |")
+        return
+    mid, low, high = ratio
+    print(f"| {name} | {text} <= {limit:.2f} | {mid:.2f} [{low:.2f}-{high:.2f}] | {'met' if mid <= limit else 'missed'} |")
+
+
+def goals(got, mem):
+    def best(row, key, peers, mine="exeat"):
+        if row not in got:
+            return None
+        ratios = [paired(got[row], mine, p, key) for p in peers if p in got[row] and mine in got[row]]
+        return max((r for r in ratios if r), default=None)
+
+    both, sni = ["haproxy", "nginx"], ["haproxy-sni", "nginx-sni"]
+    print("\n### Goals\n\n| | exeat beside the best peer: median ratio of the rounds [range] | is | |\n|---|---|---|---|")
+    goal("G1", "HTTP kept, proxy CPU", best("http-ka", "proxy", both), 0.95)
+    goal("G1+", "the same beside the blind relay", best("http-ka", "proxy", ["relay"]), 1.08)
+    if "http-ka" in got:
+        over = {}
+        for n, samples in got["http-ka"].items():
+            over[n] = [{"x": s["all"] - d["all"]} for s, d in zip(samples, got["http-ka"]["direct"]) if "all" in s and "all" in d]
+        goal("G2", "HTTP kept, CPU added on the machine",
+             max((r for r in (paired(over, "exeat", p, "x") for p in both if p in over and "exeat" in over) if r), default=None), 0.95)
+    goal("G3", "HTTP, 1 connection, p50, HAProxy", best("http-one", "p50", ["haproxy"]), 1.00)
+    goal("G4", "HTTP new connections, proxy CPU", best("http-new", "proxy", both), 0.95)
+    goal("G5", "HTTP download, proxy CPU, HAProxy", best("http-down", "proxy", ["haproxy"]), 0.80)
+    goal("G5+", "the same beside the splice relay", best("http-down", "proxy", ["relay-splice"]), 1.00)
+    goal("G6", "HTTP upload, proxy CPU, HAProxy", best("http-up", "proxy", ["haproxy"]), 1.00)
+    goal("G7", "TLS passed, kept, proxy CPU", best("sni-ka", "proxy", sni, "exeat-sni"), 0.97)
+    goal("G8", "TLS passed, new connections, proxy CPU, nginx", best("sni-new", "proxy", ["nginx-sni"], "exeat-sni"), 0.95)
+    goal("G9", "intercepted, kept, proxy CPU, HAProxy", best("tls-ka", "proxy", ["haproxy"]), 0.95)
+    goal("G10", "intercepted, new connections, proxy CPU", best("tls-new", "proxy", both), 0.95)
+    goal("G12", "intercepted download, proxy CPU, HAProxy", best("tls-down", "proxy", ["haproxy"]), 0.92)
+    goal("G12", "intercepted upload, proxy CPU, HAProxy", best("tls-up", "proxy", ["haproxy"]), 0.92)
+    for kind, limit in [("HTTP", 12), ("TLS passed", 12), ("TLS intercepted", 140)]:
+        if (kind, "exeat") in mem:
+            rest, grown = mem[kind, "exeat"]
+            print(f"| G13 | {kind}: MiB for 10000 idle connections <= {limit} | {grown:.0f} | {'met' if grown <= limit else 'missed'} |")
+    if ("HTTP", "exeat") in mem:
+        rest = mem["HTTP", "exeat"][0]
+        print(f"| G13 | MiB at rest <= 8 | {rest:.1f} | {'met' if rest <= 8 else 'missed'} |")
+    wrong = [s["broken"] for row in got.values() for n, ss in row.items() if n.startswith("exeat") for s in ss if "broken" in s]
+    print(f"| G19 | answers wrong, broken or truncated through exeat = 0 | {len(wrong)} rounds | {'missed' if wrong else 'met'} |")
+
+
+def main():
+    made = variants()
+    if made["exeat"].void or made["exeat-sni"].void:
+        sys.exit("bench: the gates do not do what the policy says; nothing is measured")
+    print(f"{ROUNDS} rounds of {EACH} s a variant, order rotated; median [least-most]; ratios are paired within rounds")
+    print("CPUs: client and server on 0, the proxy on 1; congestion control reno")
+    # first, while all are fresh
+    mem = idle_memory(made) if not ONLY or "memory" in ONLY else {}
+    got = dict(measure(row, made) for row in ROWS if not ONLY or row[0] in ONLY)
+    goals(got, mem)
+
+
+main()

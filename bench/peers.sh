@@ -1,0 +1,235 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# exeat beside its peers, in one run: HAProxy, nginx, and a relay that reads nothing (the floor), all
+# between the same client and the same server. What is compared is the CPU time of the proxy for one
+# request, connection or GiB; peers.py takes the measures and says how.
+#
+#   bench/peers.sh [--short] [ROW…]     root; installs haproxy and nginx' stream module where missing
+#
+#   pod-X 10.77.N.2 --veth-- this namespace: the proxies --veth-- "net" 203.0.113.91: the server
+#
+# A pod for each variant, so that steering never changes and no address is shared: HAProxy and the
+# relays get their flows by tproxy, nginx (which has no IP_TRANSPARENT) by redirect, exeat by itself.
+
+# shellcheck source=tests/lib/e2e.sh
+. "$(dirname "$0")/../tests/lib/e2e.sh"
+
+if [ "${EXEAT_WORLD-}" != inside ]; then
+	make -C "$TOP" --no-print-directory -s O="$(dirname "$EXEAT")" "$(dirname "$EXEAT")/bench/load" \
+		"$(dirname "$EXEAT")/bench/relay" || exit 1
+	for p in haproxy libnginx-mod-stream; do
+		dpkg-query -W -f '${db:Status-Status}\n' $p 2>/dev/null | grep -qx installed ||
+			missing+=("$p")
+	done
+	if [ ${#missing[@]} -gt 0 ]; then
+		echo "bench: installing ${missing[*]}"
+		# the daemons that the packages would start are not wanted
+		policy=/usr/sbin/policy-rc.d
+		[ -e $policy ] || { printf '#!/bin/sh\nexit 101\n' >$policy && chmod 755 $policy && made=$policy; }
+		apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null 2>&1 </dev/null ||
+			{ echo "bench: apt-get install ${missing[*]} failed" >&2; exit 77; }
+		[ -z "${made-}" ] || rm -f "$made"
+	fi
+fi
+world_enter "$@"
+world_up
+
+ORIGIN=203.0.113.91
+NAME=api.bench.test
+LOAD=$(dirname "$EXEAT")/bench
+export ORIGIN NAME LOAD
+world_name $NAME $ORIGIN
+world_name other.test $ORIGIN
+world_cert origin $NAME other.test
+world_cert mitm $NAME
+cat $WORLD/tls/mitm.pem $WORLD/tls/mitm.key >$WORLD/tls/mitm.both
+
+# Everything paces alike; what the machine's default is does not matter.
+for ns in '' 'ip netns exec net'; do
+	$ns sysctl -qw net.ipv4.tcp_congestion_control=reno
+done
+
+# ---- the server ----
+
+mkdir -p $WORLD/www/v1/chat $WORLD/www/sink
+head -c $((100 << 20)) /dev/zero >$WORLD/www/blob
+answer=$(printf '{"id":"1","object":"chat.completion","choices":[{"message":{"content":"%0139d"}}]}' 0)
+sites=''
+for port in 80 '443 ssl'; do
+	sites+="
+		server {
+			listen $ORIGIN:$port backlog=4096 reuseport; server_name $NAME;
+			ssl_certificate $WORLD/tls/origin.pem; ssl_certificate_key $WORLD/tls/origin.key;
+			ssl_protocols TLSv1.2 TLSv1.3; ssl_session_cache shared:s:4m;
+			location = /v1/chat/completions { return 200 '$answer'; }
+			location /sink/ { dav_methods PUT; }
+			location / { sendfile on; sendfile_max_chunk 2m; }
+		}"
+done
+cat >$WORLD/conf/origin.conf <<END
+	pid $WORLD/pid/bench-origin.pid; daemon off; worker_processes 1; user root;
+	error_log $WORLD/log/bench-origin.error crit; worker_rlimit_nofile 19000;
+	events { worker_connections 9000; }
+	http {
+	access_log off; client_max_body_size 0; client_body_buffer_size 256k;
+	client_body_temp_path $WORLD/tmp/body-o; proxy_temp_path $WORLD/tmp/proxy-o;
+	fastcgi_temp_path $WORLD/tmp/fcgi-o; uwsgi_temp_path $WORLD/tmp/uwsgi-o; scgi_temp_path $WORLD/tmp/scgi-o;
+	server_tokens off; keepalive_requests 100000000; keepalive_timeout 600s; root $WORLD/www;
+	default_type application/json; tcp_nodelay on; $sites
+	}
+END
+world_daemon bench-origin taskset -c 0 nginx -c $WORLD/conf/origin.conf
+
+# ---- the peers ----
+
+cat >$WORLD/conf/haproxy.cfg <<END
+global
+	nbthread 1
+	maxconn 6000
+	tune.bufsize 131072
+	tune.pipesize 1048576
+defaults
+	timeout connect 5s
+	timeout client 600s
+	timeout server 600s
+	timeout http-keep-alive 600s
+	option splice-auto
+	maxconn 6000
+frontend http
+	mode http
+	bind :9080 transparent
+	acl ok hdr(host) $NAME
+	acl ok1 method POST
+	acl ok2 path /v1/chat/completions
+	acl ok3 method GET PUT
+	acl ok4 path /blob /sink/blob
+	http-request deny unless ok ok1 ok2 or ok ok3 ok4
+	default_backend http
+backend http
+	mode http
+	http-reuse always
+	server o $ORIGIN:80
+frontend mitm
+	mode http
+	bind :9443 transparent ssl crt $WORLD/tls/mitm.both alpn http/1.1
+	acl ok hdr(host) $NAME
+	acl ok0 ssl_fc_sni $NAME
+	acl ok1 method POST
+	acl ok2 path /v1/chat/completions
+	acl ok3 method GET PUT
+	acl ok4 path /blob /sink/blob
+	http-request deny unless ok0 ok ok1 ok2 or ok0 ok ok3 ok4
+	default_backend mitm
+backend mitm
+	mode http
+	http-reuse always
+	server o $ORIGIN:443 ssl verify required ca-file /etc/ssl/certs/ca-certificates.crt sni str($NAME) verifyhost $NAME
+frontend name
+	mode tcp
+	bind :9444 transparent
+	tcp-request inspect-delay 5s
+	tcp-request content accept if { req.ssl_sni -i $NAME }
+	tcp-request content reject if { req.ssl_hello_type 1 }
+	default_backend name
+backend name
+	mode tcp
+	server o $ORIGIN:443
+END
+guard='if ($request_method != POST) { return 403; }'
+proxy='proxy_http_version 1.1; proxy_set_header Connection ""; proxy_set_header Host $host;'
+site() { # LISTEN UPSTREAM
+	cat <<-END
+		server { listen $1 backlog=4096; server_name $NAME;
+			ssl_certificate $WORLD/tls/mitm.pem; ssl_certificate_key $WORLD/tls/mitm.key;
+			location = /v1/chat/completions { $guard proxy_pass $2; $proxy }
+			location = /blob { proxy_pass $2; $proxy }
+			location = /sink/blob { proxy_pass $2; $proxy }
+			location / { return 403; } }
+		server { listen ${1/ ssl/} default_server ${1//[0-9]/}; server_name _;
+			ssl_certificate $WORLD/tls/mitm.pem; ssl_certificate_key $WORLD/tls/mitm.key; return 403; }
+	END
+}
+cat >$WORLD/conf/peer.conf <<END
+	load_module /usr/lib/nginx/modules/ngx_stream_module.so;
+	pid $WORLD/pid/bench-nginx.pid; daemon off; worker_processes 1; user root;
+	error_log $WORLD/log/bench-nginx.error crit; worker_rlimit_nofile 19000;
+	events { worker_connections 9500; }
+	http {
+	access_log off; client_max_body_size 0; proxy_request_buffering off; proxy_max_temp_file_size 0;
+	proxy_buffer_size 16k; proxy_buffers 16 64k; proxy_busy_buffers_size 256k; client_body_buffer_size 128k;
+	client_body_temp_path $WORLD/tmp/body-p; proxy_temp_path $WORLD/tmp/proxy-p;
+	fastcgi_temp_path $WORLD/tmp/fcgi-p; uwsgi_temp_path $WORLD/tmp/uwsgi-p; scgi_temp_path $WORLD/tmp/scgi-p;
+	keepalive_requests 100000000; keepalive_timeout 600s; proxy_read_timeout 600s;
+	ssl_protocols TLSv1.2 TLSv1.3; proxy_ssl_verify on; proxy_ssl_trusted_certificate /etc/ssl/certs/ca-certificates.crt; proxy_ssl_name $NAME;
+	proxy_ssl_server_name on; proxy_ssl_session_reuse on; proxy_ssl_protocols TLSv1.2 TLSv1.3;
+	upstream plain { server $ORIGIN:80; keepalive 256; keepalive_requests 100000000; keepalive_timeout 600s; }
+	upstream tls { server $ORIGIN:443; keepalive 256; keepalive_requests 100000000; keepalive_timeout 600s; }
+	$(site 9180 http://plain)
+	$(site '9143 ssl' https://tls)
+	}
+	stream {
+	map \$ssl_preread_server_name \$to { $NAME $ORIGIN:443; }
+	server { listen 9144 backlog=4096; ssl_preread on; proxy_pass \$to; proxy_timeout 600s; proxy_buffer_size 128k; }
+	}
+END
+peer() { # NAME COMMAND…: alone on CPU 1
+	taskset -c 1 "${@:2}" >>"$WORLD/log/bench-$1.out" 2>&1 </dev/null &
+	echo $! >"$WORLD/pid/bench-$1"
+}
+peer haproxy haproxy -f $WORLD/conf/haproxy.cfg
+peer nginx nginx -c $WORLD/conf/peer.conf
+peer relay "$LOAD/relay" 9300 rw
+peer relay-splice "$LOAD/relay" 9301 splice
+
+# ---- pods and steering ----
+
+pod() { # NAME N
+	ip netns add "pod-$1"
+	ip link add "v-$1" type veth peer name eth0 netns "pod-$1"
+	ip addr add "10.77.$2.1/24" dev "v-$1"
+	ip link set "v-$1" up
+	ip netns exec "pod-$1" bash -e <<-END
+		sysctl -qw net.ipv4.tcp_congestion_control=reno
+		ip link set lo up
+		ip link set eth0 up
+		ip addr add 10.77.$2.2/24 dev eth0
+		ip route add default via 10.77.$2.1
+	END
+}
+n=1
+for v in direct relay splice haproxy hapname nginx nginxname; do
+	pod $v $n
+	n=$((n + 1))
+done
+sysctl -qw net.ipv4.ip_forward=1
+ip netns exec net ip route add 10.77.0.0/16 via $OUTER4
+ip rule add fwmark 1 lookup 100
+ip route add local default dev lo table 100
+nft -f - <<-END || exit 1
+	table ip bench {
+		chain raw { type filter hook prerouting priority raw; policy accept;
+			iifname != { "v-nginx", "v-nginxname" } notrack
+		}
+		chain out { type filter hook output priority raw; policy accept;
+			ip daddr 203.0.113.0/24 notrack
+		}
+		chain steer { type filter hook prerouting priority mangle; policy accept;
+			iifname "v-relay" tcp dport { 80, 443 } tproxy to :9300 meta mark set 1 accept
+			iifname "v-splice" tcp dport { 80, 443 } tproxy to :9301 meta mark set 1 accept
+			iifname "v-haproxy" tcp dport 80 tproxy to :9080 meta mark set 1 accept
+			iifname "v-haproxy" tcp dport 443 tproxy to :9443 meta mark set 1 accept
+			iifname "v-hapname" tcp dport 443 tproxy to :9444 meta mark set 1 accept
+		}
+		chain nat { type nat hook prerouting priority dstnat; policy accept;
+			iifname "v-nginx" tcp dport 80 redirect to :9180
+			iifname "v-nginx" tcp dport 443 redirect to :9143
+			iifname "v-nginxname" tcp dport 443 redirect to :9144
+		}
+	}
+END
+for port in 9080 9143 9144 9180 9300 9301 9443 9444; do
+	world_wait 5 nc -z 127.0.0.1 $port || { echo "bench: nothing listens on $port" >&2
+		tail -n 5 $WORLD/log/bench-* >&2; exit 1; }
+done
+world_wait 5 ip netns exec pod-direct curl -fsSo /dev/null --data x http://$NAME/v1/chat/completions
+exec python3 "$TOP/bench/peers.py" "$@"
