@@ -37,6 +37,22 @@ int ex_gate_attach(struct ex_gate *gate, uint32_t ifindex)
 	return r ? r : hook_attach(ifindex, BPF_TC_EGRESS, gate->skel->progs.to_workload);
 }
 
+static int hook_detach(uint32_t ifindex, enum bpf_tc_attach_point point)
+{
+	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = (int)ifindex, .attach_point = point);
+	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = 1, .priority = 1);
+	int r = bpf_tc_detach(&hook, &opts);
+
+	return r == -ENOENT ? 0 : r;
+}
+
+int ex_gate_detach(uint32_t ifindex)
+{
+	int r = hook_detach(ifindex, BPF_TC_INGRESS);
+
+	return r ? r : hook_detach(ifindex, BPF_TC_EGRESS);
+}
+
 /* The other end: in its own namespace the endpoint's number is its own. */
 static int hand_over_attach(const struct ex_gate *gate, uint32_t ifindex, int netns)
 {

@@ -10,15 +10,30 @@
 
 #define RULES_MAX (1u << 20) /* rule ids: a bound for the table by id, far above any policy */
 
+static void counters_mark(const struct gate_set *set, bool *used, uint32_t n)
+{
+	for (size_t i = 0; set && i < set->n_counters; i++)
+		if (set->counters[i] < n)
+			used[set->counters[i]] = true;
+}
+
+/* After gate_adopt(): rulesets may be there. */
 int gate_counters_open(struct ex_gate *gate)
 {
 	uint32_t n = bpf_map__max_entries(gate->skel->maps.ex_rule_counts), i;
+	EX_AUTO_FREE bool *used = calloc(n, sizeof(*used));
+	const struct gate_port *port;
 
 	gate->spare_counters = calloc(n, sizeof(*gate->spare_counters));
-	if (!gate->spare_counters)
+	if (!gate->spare_counters || !used)
 		return -ENOMEM;
+	for (port = gate->ports; port; port = port->next) {
+		counters_mark(port->set, used, n);
+		counters_mark(port->ingress, used, n);
+	}
 	for (i = n - 1; i > 0; i--) /* 0 stays out: it is "no counter" */
-		gate->spare_counters[gate->n_spare_counters++] = i;
+		if (!used[i])
+			gate->spare_counters[gate->n_spare_counters++] = i;
 	return 0;
 }
 
@@ -46,6 +61,15 @@ static int counters_grow(struct gate_set *set, uint32_t rule)
 	set->counters = counters;
 	set->n_counters = rule + 1;
 	return 0;
+}
+
+int gate_counter_keep(struct gate_set *set, uint32_t rule, uint32_t counter)
+{
+	int r = rule >= set->n_counters ? counters_grow(set, rule) : 0;
+
+	if (!r && rule)
+		set->counters[rule] = counter;
+	return r;
 }
 
 /* A rule goes uncounted (*ret = 0) when no counter is left: counting decides nothing. */

@@ -2,7 +2,6 @@
 /* Load and free. */
 #include <errno.h>
 #include <stdio.h>
-#include <sys/random.h>
 #include <sys/resource.h>
 
 #include <bpf/bpf.h>
@@ -43,17 +42,16 @@ static void memlock_raise(void)
 static int skel_open(struct ex_gate *gate, const struct ex_gate_limits *limits)
 {
 	struct gate_bpf *skel = gate_bpf__open();
-	uint32_t mark = 0;
-	int r = 0;
+	int r;
 
 	if (!skel)
 		return -ENOMEM;
 	gate->skel = skel;
-	while (mark < 2)
-		if (getrandom(&mark, sizeof(mark), 0) != sizeof(mark))
-			return -EIO;
-	skel->rodata->refuse_mark = mark;
-	skel->rodata->gateway_mark = mark ^ 1;
+	r = gate_state_open(gate, limits ? limits->pin : NULL);
+	if (r)
+		return r;
+	skel->rodata->refuse_mark = gate->state.mark;
+	skel->rodata->gateway_mark = gate->state.mark ^ 1;
 	if (limits && limits->dests)
 		r = bpf_map__set_max_entries(skel->maps.ex_dests, limits->dests);
 	if (!r && limits && limits->rules)
@@ -63,24 +61,39 @@ static int skel_open(struct ex_gate *gate, const struct ex_gate_limits *limits)
 	return r;
 }
 
+static int skel_load(struct ex_gate *gate, bool pinned)
+{
+	int r = gate_bpf__load(gate->skel);
+
+	return r == -EINVAL && pinned ? -EPROTO : r; /* libbpf's word for maps of another shape */
+}
+
 int ex_gate_load(const struct ex_gate_limits *limits, struct ex_gate **ret)
 {
 	struct ex_gate *gate = calloc(1, sizeof(*gate));
+	const char *pin = limits ? limits->pin : NULL;
 	int r;
 
 	if (!gate)
 		return -ENOMEM;
+	gate->lock = -1;
 	gate->flow_limit = limits && limits->flows ? limits->flows : FLOWS_DEFAULT;
 	memlock_raise();
 	chatter_len = 0;
 	libbpf_set_print(chatter_keep);
 	r = skel_open(gate, limits);
 	if (!r)
-		r = gate_bpf__load(gate->skel);
+		r = skel_load(gate, pin != NULL);
+	if (!r)
+		r = gate_state_save(gate);
+	if (!r)
+		r = gate_adopt(gate);
 	if (!r)
 		r = gate_events_open(gate);
 	if (!r)
 		r = gate_counters_open(gate);
+	if (!r && pin)
+		r = gate_pin_others_remove(pin);
 	if (r) {
 		fprintf(stderr, "exeat: kernel gate: cannot load: %s\n%.*s", strerror(-r),
 			(int)chatter_len, chatter);
@@ -101,9 +114,11 @@ void ex_gate_free(struct ex_gate *gate)
 		gate->ports = port->next;
 		gate_port_free(port);
 	}
+	gate_retired_free(gate);
 	free(gate->spare_counters);
 	ring_buffer__free(gate->ring);
 	gate_bpf__destroy(gate->skel);
+	ex_closep(&gate->lock);
 	free(gate);
 }
 

@@ -158,7 +158,13 @@ EX_MUST_CHECK int ex_gate_attach(struct ex_gate *gate, uint32_t ifindex);
 EX_MUST_CHECK int ex_gate_attach_gateway(struct ex_gate *gate, uint32_t ifindex, uint32_t gateway,
 					 int netns);
 
-/* The endpoint and all that belongs to it: rulesets, flows, sockets, names, bindings, counters. */
+/* Takes the programs off the host end, and what it sends passes unjudged from then on. */
+EX_MUST_CHECK int ex_gate_detach(uint32_t ifindex);
+
+/*
+ * The endpoint and all that belongs to it: rulesets, flows, sockets, names, bindings, counters.
+ * Programs stay attached, and deny everything.
+ */
 void ex_gate_forget(struct ex_gate *gate, uint32_t ifindex);
 
 /* Endpoints that the maps hold: after a start, those of the former process. */

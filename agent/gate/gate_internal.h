@@ -14,7 +14,7 @@ struct gate_set {
 	uint32_t base; /* class ids of this set are base + 1 .. base + classes */
 	uint32_t classes;
 	struct ex_dest_key *dests;
-	size_t n_dests;
+	size_t n_dests, cap_dests;
 	struct ex_rule_key *rules;
 	size_t n_rules, cap_rules;
 	uint32_t *counters; /* by rule id; 0 = none yet */
@@ -31,6 +31,8 @@ struct gate_port {
 	struct gate_set *ingress; /* the same; NULL when nothing may reach the workload */
 };
 
+#define GATE_RETIRED_MAX 64
+
 struct ex_gate {
 	struct gate_bpf *skel;
 	struct ring_buffer *ring;
@@ -38,24 +40,53 @@ struct ex_gate {
 	uint32_t flow_limit;
 	uint32_t *spare_counters; /* a stack of keys of ex_rule_counts */
 	size_t n_spare_counters;
-	uint32_t last_policy, last_class, last_generation;
+	struct gate_set *retired[GATE_RETIRED_MAX];
+	size_t n_retired;
+	struct ex_state state;
+	int lock; /* the folder of the pins */
 	void (*event_fn)(void *arg, const struct ex_event *ev);
 	void *event_arg;
 	uint64_t swept; /* when the tables were swept last, ns */
 };
 
 /* set.c */
-int gate_set_new(struct ex_gate *gate, const struct ex_tables *t, struct gate_set **ret);
+/* names: with room for classes that names make */
+int gate_set_new(struct ex_gate *gate, const struct ex_tables *t, bool names,
+		 struct gate_set **ret);
 int gate_set_add_rules(struct ex_gate *gate, struct gate_set *set, const struct ex_tables *t);
 int gate_set_learn(struct ex_gate *gate, const struct gate_set *set,
 		   const struct ex_gate_name *name);
 void gate_set_remove(struct ex_gate *gate, struct gate_set *set);
 void gate_set_free(struct gate_set *set);
 
+/* For an entry that is in the map already. */
+int gate_set_keep_dest(struct gate_set *set, const struct ex_dest_key *key);
+int gate_set_keep_rule(struct gate_set *set, const struct ex_rule_key *key,
+		       const struct ex_counted_rule *value);
+
+/* pin.c */
+int gate_state_open(struct ex_gate *gate, const char *pin);
+int gate_state_save(const struct ex_gate *gate);
+int gate_pin_others_remove(const char *pin);
+
+/* adopt.c */
+int gate_adopt(struct ex_gate *gate);
+
+/* bindings.c */
+void gate_bindings_sweep(struct ex_gate *gate);
+void gate_bindings_remove(struct ex_gate *gate, uint32_t ifindex);
+
 /* counters.c */
+int gate_counter_keep(struct gate_set *set, uint32_t rule, uint32_t counter);
 int gate_counters_open(struct ex_gate *gate);
 int gate_counter_of(struct ex_gate *gate, struct gate_set *set, uint32_t rule, uint32_t *ret);
 void gate_counters_release(struct ex_gate *gate, struct gate_set *set);
+
+/* retire.c */
+void gate_retire(struct ex_gate *gate, struct gate_set *set); /* may be NULL */
+void gate_settle(struct ex_gate *gate);                       /* waits and takes them out */
+void gate_retired_remove(struct ex_gate *gate);               /* when that wait was done */
+void gate_retired_free(struct ex_gate *gate);                 /* leaves the maps alone */
 
 /* attach.c */
 void gate_gateway_remove(struct ex_gate *gate, const struct gate_port *port);
@@ -65,6 +96,8 @@ struct gate_port *gate_port_find(const struct ex_gate *gate, uint32_t ifindex);
 int gate_port_get(struct ex_gate *gate, uint32_t ifindex,
 		  struct gate_port **ret); /* or a new one */
 void gate_port_free(struct gate_port *port);
+int gate_port_entry(struct ex_gate *gate, uint32_t ifindex, uint64_t flags); /* in ex_ports */
+bool gate_slot_taken(const struct ex_gate *gate, uint32_t slot);
 void gate_sockets_remove(struct ex_gate *gate, const struct gate_port *port);
 
 /*

@@ -26,7 +26,7 @@ void gate_port_free(struct gate_port *port)
 	free(port);
 }
 
-static bool slot_taken(const struct ex_gate *gate, uint32_t slot)
+bool gate_slot_taken(const struct ex_gate *gate, uint32_t slot)
 {
 	const struct gate_port *port;
 
@@ -39,21 +39,34 @@ static bool slot_taken(const struct ex_gate *gate, uint32_t slot)
 static int slot_find(const struct ex_gate *gate, uint32_t *ret)
 {
 	for (*ret = 0; *ret < EX_ENDPOINTS_MAX; ++*ret)
-		if (!slot_taken(gate, *ret))
+		if (!gate_slot_taken(gate, *ret))
 			return 0;
 	return -E2BIG;
 }
 
-static int port_write(struct ex_gate *gate, struct gate_port *port)
+int gate_port_entry(struct ex_gate *gate, uint32_t ifindex, uint64_t flags)
 {
 	size_t size = bpf_map__value_size(gate->skel->maps.ex_ports);
 	EX_AUTO_FREE void *zero = calloc(1, size);
-	int r;
 
 	if (!zero)
 		return -ENOMEM;
-	r = bpf_map_update_elem(bpf_map__fd(gate->skel->maps.ex_ports), &port->ifindex, zero,
-				BPF_ANY);
+	return bpf_map_update_elem(bpf_map__fd(gate->skel->maps.ex_ports), &ifindex, zero, flags);
+}
+
+static void sockets_clear(struct ex_gate *gate, uint32_t slot, uint32_t workers)
+{
+	uint32_t key = slot * EX_WORKERS_MAX * EX_SOCK_MAX, i;
+
+	for (i = 0; i < workers * EX_SOCK_MAX; i++, key++)
+		bpf_map_delete_elem(bpf_map__fd(gate->skel->maps.ex_socks), &key);
+}
+
+static int port_write(struct ex_gate *gate, struct gate_port *port)
+{
+	int r = gate_port_entry(gate, port->ifindex, BPF_ANY);
+
+	sockets_clear(gate, port->slot, EX_WORKERS_MAX); /* who had the slot may have crashed */
 	return r ? r : gate_wait_for_packets(gate, port);
 }
 
@@ -142,11 +155,5 @@ int ex_gate_set_socket(struct ex_gate *gate, uint32_t ifindex, enum ex_sock whic
 
 void gate_sockets_remove(struct ex_gate *gate, const struct gate_port *port)
 {
-	uint32_t worker, which, key;
-
-	for (worker = 0; worker < port->ep.workers; worker++)
-		for (which = 0; which < EX_SOCK_MAX; which++) {
-			key = socket_key(port, worker, which);
-			bpf_map_delete_elem(bpf_map__fd(gate->skel->maps.ex_socks), &key);
-		}
+	sockets_clear(gate, port->slot, port->ep.workers);
 }

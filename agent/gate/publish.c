@@ -29,37 +29,29 @@ static void link_local_make(struct ex_endpoint *ep)
 	memcpy(ll->b + 13, ep->mac + 3, 3);
 }
 
-/* An old set that cannot be waited out is left in the maps: nothing refers to it. */
-static void set_drop(struct ex_gate *gate, struct gate_set *set, bool waited)
-{
-	if (waited)
-		gate_set_remove(gate, set);
-	else
-		gate_set_free(set);
-}
-
 /* In one step: the endpoint's entry is replaced as a whole. Takes the sets when it succeeds. */
 static int port_flip(struct ex_gate *gate, struct gate_port *port, const struct ex_endpoint *ep,
 		     struct gate_set *egress, struct gate_set *ingress)
 {
 	struct ex_endpoint value = *ep;
-	bool waited;
 	int r;
 
 	value.policy = egress->policy;
 	value.ingress = ingress ? ingress->policy : 0;
-	value.generation = ++gate->last_generation;
+	value.generation = ++gate->state.last_generation;
 	value.slot = port->slot;
 	value.workers = port->ep.workers;
 	link_local_make(&value);
+	r = gate_state_save(gate);
+	if (r)
+		return r;
 	r = bpf_map_update_elem(bpf_map__fd(gate->skel->maps.ex_endpoints), &port->ifindex, &value,
 				BPF_ANY);
 	if (r)
 		return r;
 	port->ep = value;
-	waited = (port->set || port->ingress) && gate_wait_for_packets(gate, port) == 0;
-	set_drop(gate, port->set, waited);
-	set_drop(gate, port->ingress, waited);
+	gate_retire(gate, port->set);
+	gate_retire(gate, port->ingress);
 	port->set = egress;
 	port->ingress = ingress;
 	return 0;
@@ -75,6 +67,22 @@ static int names_write(struct ex_gate *gate, struct gate_set *set,
 	return r;
 }
 
+static int sets_write(struct ex_gate *gate, const struct ex_gate_ruleset *ruleset,
+		      struct gate_set **egress, struct gate_set **ingress)
+{
+	int r = gate_set_new(gate, ruleset->egress, true, egress);
+
+	if (!r && ruleset->names)
+		r = names_write(gate, *egress, ruleset->names);
+	if (!r && ruleset->ingress)
+		r = gate_set_new(gate, ruleset->ingress, false, ingress);
+	if (r) {
+		gate_set_remove(gate, *egress);
+		*egress = NULL;
+	}
+	return r;
+}
+
 int ex_gate_publish_both(struct ex_gate *gate, uint32_t ifindex, const struct ex_endpoint *ep,
 			 const struct ex_gate_ruleset *ruleset)
 {
@@ -83,14 +91,16 @@ int ex_gate_publish_both(struct ex_gate *gate, uint32_t ifindex, const struct ex
 	int r;
 
 	r = gate_port_get(gate, ifindex, &port);
-	if (!r)
-		r = gate_set_new(gate, ruleset->egress, &egress);
-	if (!r && ruleset->names)
-		r = names_write(gate, egress, ruleset->names);
-	if (!r && ruleset->ingress)
-		r = gate_set_new(gate, ruleset->ingress, &ingress);
-	if (!r)
-		r = port_flip(gate, port, ep, egress, ingress);
+	if (r)
+		return r;
+	r = sets_write(gate, ruleset, &egress, &ingress);
+	if (r == -ENOSPC || r == -E2BIG) { /* the retired ones may take the room */
+		gate_settle(gate);
+		r = sets_write(gate, ruleset, &egress, &ingress);
+	}
+	if (r)
+		return r;
+	r = port_flip(gate, port, ep, egress, ingress);
 	if (r) {
 		gate_set_remove(gate, egress);
 		gate_set_remove(gate, ingress);
@@ -139,12 +149,14 @@ void ex_gate_forget(struct ex_gate *gate, uint32_t ifindex)
 		return;
 	*at = port->next;
 	gate_gateway_remove(gate, port);
+	gate_bindings_remove(gate, ifindex);
 	bpf_map_delete_elem(bpf_map__fd(gate->skel->maps.ex_endpoints), &ifindex);
-	bpf_map_delete_elem(bpf_map__fd(gate->skel->maps.ex_flows), &port->slot); /* waits */
+	bpf_map_delete_elem(bpf_map__fd(gate->skel->maps.ex_flows), &port->slot); /* waits, too */
 	gate_sockets_remove(gate, port);
 	bpf_map_delete_elem(bpf_map__fd(gate->skel->maps.ex_ports), &ifindex);
 	gate_set_remove(gate, port->set);
 	gate_set_remove(gate, port->ingress);
 	port->set = port->ingress = NULL;
+	gate_retired_remove(gate);
 	gate_port_free(port);
 }

@@ -26,20 +26,57 @@ static struct ex_rule_key rule_key(const struct gate_set *set, const struct ex_r
 	return key;
 }
 
+/* Room for one more than n of cap entries. */
+static int grow(void **v, size_t *cap, size_t n, size_t size)
+{
+	size_t more = *cap ? *cap * 2 : 16;
+	void *p;
+
+	if (n < *cap)
+		return 0;
+	p = reallocarray(*v, more, size);
+	if (!p)
+		return -ENOMEM;
+	*v = p;
+	*cap = more;
+	return 0;
+}
+
+int gate_set_keep_dest(struct gate_set *set, const struct ex_dest_key *key)
+{
+	void *v = set->dests;
+	int r = grow(&v, &set->cap_dests, set->n_dests, sizeof(*set->dests));
+
+	set->dests = v;
+	if (!r)
+		set->dests[set->n_dests++] = *key;
+	return r;
+}
+
+static int keep_key(struct gate_set *set, const struct ex_rule_key *key)
+{
+	void *v = set->rules;
+	int r = grow(&v, &set->cap_rules, set->n_rules, sizeof(*set->rules));
+
+	set->rules = v;
+	if (!r)
+		set->rules[set->n_rules++] = *key;
+	return r;
+}
+
+int gate_set_keep_rule(struct gate_set *set, const struct ex_rule_key *key,
+		       const struct ex_counted_rule *value)
+{
+	int r = keep_key(set, key);
+
+	return r ? r : gate_counter_keep(set, value->rule.rule, value->counter);
+}
+
 int gate_set_add_rules(struct ex_gate *gate, struct gate_set *set, const struct ex_tables *t)
 {
-	int fd = bpf_map__fd(gate->skel->maps.ex_rules);
-	struct ex_rule_key *keys;
+	int fd = bpf_map__fd(gate->skel->maps.ex_rules), r;
 	size_t i;
-	int r;
 
-	if (t->n_rules > set->cap_rules - set->n_rules) {
-		keys = reallocarray(set->rules, set->n_rules + t->n_rules, sizeof(*keys));
-		if (!keys)
-			return -ENOMEM;
-		set->rules = keys;
-		set->cap_rules = set->n_rules + t->n_rules;
-	}
 	for (i = 0; i < t->n_rules; i++) {
 		struct ex_rule_key key = rule_key(set, &t->rules[i]);
 		struct ex_counted_rule value = { 0 };
@@ -50,23 +87,20 @@ int gate_set_add_rules(struct ex_gate *gate, struct gate_set *set, const struct 
 		value.rule = t->rules[i].value;
 		r = gate_counter_of(gate, set, value.rule.rule, &value.counter);
 		if (!r)
+			r = keep_key(set, &key); /* first: what is in the map must be known */
+		if (!r)
 			r = bpf_map_update_elem(fd, &key, &value, BPF_ANY);
 		if (r)
 			return r;
-		set->rules[set->n_rules++] = key;
 	}
 	return 0;
 }
 
 static int dests_write(struct ex_gate *gate, struct gate_set *set, const struct ex_tables *t)
 {
-	int fd = bpf_map__fd(gate->skel->maps.ex_dests);
+	int fd = bpf_map__fd(gate->skel->maps.ex_dests), r;
 	size_t i;
-	int r;
 
-	set->dests = calloc(t->n_dests + 1, sizeof(*set->dests));
-	if (!set->dests)
-		return -ENOMEM;
 	for (i = 0; i < t->n_dests; i++) {
 		const struct ex_dest_entry *e = &t->dests[i];
 		struct ex_dest_key key = { 32u + e->prefix, set->policy, e->ip };
@@ -74,10 +108,11 @@ static int dests_write(struct ex_gate *gate, struct gate_set *set, const struct 
 
 		if (e->prefix > 128 || e->klass > set->classes)
 			return -EINVAL;
-		r = bpf_map_update_elem(fd, &key, &value, BPF_ANY);
+		r = gate_set_keep_dest(set, &key);
+		if (!r)
+			r = bpf_map_update_elem(fd, &key, &value, BPF_ANY);
 		if (r)
 			return r;
-		set->dests[set->n_dests++] = key;
 	}
 	return 0;
 }
@@ -118,27 +153,93 @@ void gate_set_remove(struct ex_gate *gate, struct gate_set *set)
 	for (i = 0; i < set->n_rules; i++)
 		bpf_map_delete_elem(bpf_map__fd(gate->skel->maps.ex_rules), &set->rules[i]);
 	names_remove(gate, set->policy);
+	bpf_map_delete_elem(bpf_map__fd(gate->skel->maps.ex_sets), &set->policy);
 	gate_counters_release(gate, set);
 	gate_set_free(set);
 }
 
-/* -EOVERFLOW when the numbers of policies or classes are used up: after 65000 rulesets. */
-int gate_set_new(struct ex_gate *gate, const struct ex_tables *t, struct gate_set **ret)
+/* A ruleset that has one of the n numbers from base; its first free one goes to *ret. */
+static bool classes_taken(const struct ex_gate *gate, uint64_t base, uint64_t n, uint64_t *ret)
 {
+	int fd = bpf_map__fd(gate->skel->maps.ex_sets);
+	uint32_t policy, *last = NULL;
+	struct ex_set set;
+
+	while (bpf_map_get_next_key(fd, last, &policy) == 0) {
+		last = &policy;
+		if (bpf_map_lookup_elem(fd, &policy, &set) < 0)
+			continue;
+		if (base < (uint64_t)set.base + set.classes && set.base < base + n) {
+			*ret = (uint64_t)set.base + set.classes;
+			return true;
+		}
+	}
+	return false;
+}
+
+/*
+ * Numbers are given out upwards, and again from the beginning when they are used up: those of a
+ * ruleset are free when its entries are out of the maps.
+ */
+static int classes_find(struct ex_gate *gate, uint32_t n, uint32_t *ret)
+{
+	uint64_t base = gate->state.last_class;
+	bool again = false;
+
+	do {
+		if (base + n > UINT32_MAX) {
+			if (again)
+				return -EOVERFLOW;
+			again = true;
+			base = 0;
+		}
+	} while (classes_taken(gate, base, n, &base));
+	*ret = (uint32_t)base;
+	return 0;
+}
+
+/* Known to whoever comes after us before the first entry is in a map. */
+static int set_announce(struct ex_gate *gate, const struct gate_set *set)
+{
+	const struct ex_set value = { set->base, set->classes };
+	int r = gate_state_save(gate);
+
+	return r ? r
+		 : bpf_map_update_elem(bpf_map__fd(gate->skel->maps.ex_sets), &set->policy, &value,
+				       BPF_NOEXIST);
+}
+
+static uint32_t policy_next(struct ex_state *state)
+{
+	if (++state->last_policy >= EX_POLICY_PREFILTER)
+		state->last_policy = 1;
+	return state->last_policy;
+}
+
+int gate_set_new(struct ex_gate *gate, const struct ex_tables *t, bool names, struct gate_set **ret)
+{
+	uint32_t room = names ? NAME_CLASSES : 0;
 	struct gate_set *set;
 	int r;
 
-	if (gate->last_policy == EX_POLICY_PREFILTER - 1 ||
-	    t->n_classes > UINT32_MAX - NAME_CLASSES ||
-	    gate->last_class > UINT32_MAX - NAME_CLASSES - t->n_classes)
+	if (t->n_classes > UINT32_MAX - NAME_CLASSES)
 		return -EOVERFLOW;
 	set = calloc(1, sizeof(*set));
 	if (!set)
 		return -ENOMEM;
-	set->policy = ++gate->last_policy;
-	set->base = gate->last_class;
-	set->classes = t->n_classes + NAME_CLASSES;
-	gate->last_class += set->classes;
+	set->classes = t->n_classes + room;
+	r = classes_find(gate, set->classes, &set->base);
+	if (r) {
+		free(set);
+		return r;
+	}
+	gate->state.last_class = set->base + set->classes;
+	set->policy = policy_next(&gate->state);
+	r = set_announce(gate, set);
+	if (r) {
+		free(set);
+		return r;
+	}
 	r = gate_set_add_rules(gate, set, t);
 	if (!r)
 		r = dests_write(gate, set, t);

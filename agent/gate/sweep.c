@@ -115,6 +115,7 @@ void gate_sweep(struct ex_gate *gate)
 	uint64_t now = gate_now();
 
 	gate->swept = now;
+	gate_settle(gate);
 	for (port = gate->ports; b && port; port = port->next)
 		port_sweep(gate, port, b, now);
 	names_sweep(gate_map_fd(gate, "ex_names"), now);

@@ -238,6 +238,20 @@ struct ex_counted_rule {
 };
 
 /*
+ * Maps of user space, for the process that comes after it; the programs do not read them. ex_state
+ * (one entry): what was given out so far. ex_sets (hash, key policy id): the class ids of a ruleset.
+ */
+struct ex_state {
+	__u32 abi;  /* EX_ABI_VERSION; 0 = new */
+	__u32 mark; /* the secret of the programs */
+	__u32 last_policy, last_class, last_generation;
+};
+
+struct ex_set {
+	__u32 base, classes; /* base + 1 .. base + classes */
+};
+
+/*
  * Map ex_bindings (hash): which names a DNS answer gave the endpoint for an address. A store for
  * user space that outlives it; the programs do not read it.
  */

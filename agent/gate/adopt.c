@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the maps hold when a gate starts on those of a former process: endpoints with their rulesets
+ * are taken over as they are; what belongs to no endpoint, because the process ended in the middle
+ * of something, is taken out.
+ */
+#include <errno.h>
+#include <unistd.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include "gate.skel.h"
+#include "agent/gate/gate_internal.h"
+
+/* Calls fn for every key; fn may delete it. Stops at the first error. */
+static int each_key(struct ex_gate *gate, const struct bpf_map *map,
+		    int (*fn)(struct ex_gate *gate, const struct bpf_map *map, const void *key))
+{
+	size_t size = bpf_map__key_size(map);
+	EX_AUTO_FREE char *key = malloc(size);
+	EX_AUTO_FREE char *next = malloc(size);
+	int fd = bpf_map__fd(map), r = 0;
+	bool more;
+
+	if (!key || !next)
+		return -ENOMEM;
+	more = bpf_map_get_next_key(fd, NULL, next) == 0;
+	while (!r && more) {
+		memcpy(key, next, size);
+		more = bpf_map_get_next_key(fd, key, next) == 0;
+		r = fn(gate, map, key);
+	}
+	return r;
+}
+
+static int drop(const struct bpf_map *map, const void *key)
+{
+	int r = bpf_map_delete_elem(bpf_map__fd(map), key);
+
+	return r == -ENOENT ? 0 : r;
+}
+
+static int flows_open(const struct ex_gate *gate, uint32_t slot)
+{
+	uint32_t id;
+	int r = bpf_map_lookup_elem(bpf_map__fd(gate->skel->maps.ex_flows), &slot, &id);
+
+	return r ? r : bpf_map_get_fd_by_id(id);
+}
+
+static int take_endpoint(struct ex_gate *gate, const struct bpf_map *map, const void *key)
+{
+	struct gate_port *port = calloc(1, sizeof(*port));
+	int r;
+
+	if (!port)
+		return -ENOMEM;
+	port->flows = -1;
+	memcpy(&port->ifindex, key, sizeof(port->ifindex));
+	r = bpf_map_lookup_elem(bpf_map__fd(map), key, &port->ep);
+	port->slot = port->ep.slot;
+	if (!r)
+		port->flows = flows_open(gate, port->slot);
+	if (r || port->flows < 0) { /* half made: nothing passes, nothing to keep */
+		gate_port_free(port);
+		return drop(map, key);
+	}
+	port->next = gate->ports;
+	gate->ports = port;
+	return 0;
+}
+
+static struct gate_set **set_place(const struct ex_gate *gate, uint32_t policy)
+{
+	struct gate_port *port;
+
+	for (port = gate->ports; port; port = port->next) {
+		if (port->ep.policy == policy)
+			return &port->set;
+		if (port->ep.ingress == policy)
+			return &port->ingress;
+	}
+	return NULL;
+}
+
+static int take_set(struct ex_gate *gate, const struct bpf_map *map, const void *key)
+{
+	struct gate_set **place, *set;
+	struct ex_set value;
+	uint32_t policy;
+	int r;
+
+	memcpy(&policy, key, sizeof(policy));
+	place = set_place(gate, policy);
+	r = bpf_map_lookup_elem(bpf_map__fd(map), key, &value);
+	if (!place || *place || r)
+		return drop(map, key);
+	set = calloc(1, sizeof(*set));
+	if (!set)
+		return -ENOMEM;
+	*set = (struct gate_set){ .policy = policy, .base = value.base, .classes = value.classes };
+	*place = set;
+	return 0;
+}
+
+static int take_dest(struct ex_gate *gate, const struct bpf_map *map, const void *key)
+{
+	struct gate_set **place;
+	struct ex_dest_key dest;
+
+	memcpy(&dest, key, sizeof(dest));
+	place = set_place(gate, dest.policy);
+	if (!place || !*place)
+		return drop(map, key);
+	return gate_set_keep_dest(*place, &dest);
+}
+
+static bool set_has(const struct gate_set *set, uint32_t klass)
+{
+	return set && klass - set->base - 1 < set->classes;
+}
+
+static struct gate_set *set_of_class(const struct ex_gate *gate, uint32_t klass)
+{
+	const struct gate_port *port;
+
+	for (port = gate->ports; port; port = port->next) {
+		if (set_has(port->set, klass))
+			return port->set;
+		if (set_has(port->ingress, klass))
+			return port->ingress;
+	}
+	return NULL;
+}
+
+static int take_rule(struct ex_gate *gate, const struct bpf_map *map, const void *key)
+{
+	struct ex_counted_rule value;
+	struct ex_rule_key rule;
+	struct gate_set *set;
+	int r;
+
+	memcpy(&rule, key, sizeof(rule));
+	set = set_of_class(gate, ntohl(rule.klass));
+	r = bpf_map_lookup_elem(bpf_map__fd(map), key, &value);
+	if (!set || r)
+		return drop(map, key);
+	return gate_set_keep_rule(set, &rule, &value);
+}
+
+static int take_name(struct ex_gate *gate, const struct bpf_map *map, const void *key)
+{
+	struct ex_name_key name;
+
+	memcpy(&name, key, sizeof(name));
+	return set_place(gate, name.policy) ? 0 : drop(map, key);
+}
+
+static int take_port(struct ex_gate *gate, const struct bpf_map *map, const void *key)
+{
+	uint32_t ifindex;
+
+	memcpy(&ifindex, key, sizeof(ifindex));
+	return gate_port_find(gate, ifindex) ? 0 : drop(map, key);
+}
+
+/* A port without its entry would have neither events nor refusals. */
+static int ports_complete(struct ex_gate *gate)
+{
+	const struct gate_port *port;
+	int r;
+
+	for (port = gate->ports; port; port = port->next) {
+		r = gate_port_entry(gate, port->ifindex, BPF_NOEXIST);
+		if (r && r != -EEXIST)
+			return r;
+	}
+	return 0;
+}
+
+static int take_gateway(struct ex_gate *gate, const struct bpf_map *map, const void *key)
+{
+	uint32_t ifindex;
+	int r = bpf_map_lookup_elem(bpf_map__fd(map), key, &ifindex);
+
+	return !r && gate_port_find(gate, ifindex) ? 0 : drop(map, key);
+}
+
+/* The key of a binding begins with the endpoint's ifindex. */
+static int take_binding(struct ex_gate *gate, const struct bpf_map *map, const void *key)
+{
+	return take_port(gate, map, key);
+}
+
+static int slots_clear(struct ex_gate *gate)
+{
+	const struct bpf_map *map = gate->skel->maps.ex_flows;
+	uint32_t slot, id;
+	int r = 0;
+
+	for (slot = 0; !r && slot < EX_ENDPOINTS_MAX; slot++)
+		if (!gate_slot_taken(gate, slot) &&
+		    bpf_map_lookup_elem(bpf_map__fd(map), &slot, &id) == 0)
+			r = drop(map, &slot);
+	return r;
+}
+
+int gate_adopt(struct ex_gate *gate)
+{
+	int r;
+
+	r = each_key(gate, gate->skel->maps.ex_endpoints, take_endpoint);
+	if (!r)
+		r = each_key(gate, gate->skel->maps.ex_sets, take_set);
+	if (!r)
+		r = each_key(gate, gate->skel->maps.ex_dests, take_dest);
+	if (!r)
+		r = each_key(gate, gate->skel->maps.ex_rules, take_rule);
+	if (!r)
+		r = each_key(gate, gate->skel->maps.ex_names, take_name);
+	if (!r)
+		r = each_key(gate, gate->skel->maps.ex_ports, take_port);
+	if (!r)
+		r = ports_complete(gate);
+	if (!r)
+		r = each_key(gate, gate->skel->maps.ex_gateways, take_gateway);
+	if (!r)
+		r = each_key(gate, gate->skel->maps.ex_bindings, take_binding);
+	return r ? r : slots_clear(gate);
+}
+
+void ex_gate_each(const struct ex_gate *gate,
+		  void (*fn)(void *arg, uint32_t ifindex, const struct ex_endpoint *ep), void *arg)
+{
+	const struct gate_port *port, *next;
+
+	for (port = gate->ports; port; port = next) {
+		next = port->next; /* fn may forget it */
+		fn(arg, port->ifindex, &port->ep);
+	}
+}

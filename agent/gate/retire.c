@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Rulesets that are in force no more, but may still be read by a packet on its way. */
+#include <errno.h>
+
+#include "agent/gate/gate_internal.h"
+
+void gate_retired_remove(struct ex_gate *gate)
+{
+	while (gate->n_retired)
+		gate_set_remove(gate, gate->retired[--gate->n_retired]);
+}
+
+void gate_settle(struct ex_gate *gate)
+{
+	/* without an endpoint there is no ruleset in force, nor was there since the last was
+	 * forgotten */
+	if (!gate->n_retired || !gate->ports || gate_wait_for_packets(gate, gate->ports))
+		return;
+	gate_retired_remove(gate);
+}
+
+void gate_retire(struct ex_gate *gate, struct gate_set *set)
+{
+	if (!set)
+		return;
+	if (gate->n_retired == EX_ARRAY_SIZE(gate->retired))
+		gate_settle(gate);
+	/* what cannot be waited out is left in the maps: nothing refers to it */
+	if (gate->n_retired == EX_ARRAY_SIZE(gate->retired))
+		gate_set_free(set);
+	else
+		gate->retired[gate->n_retired++] = set;
+}
+
+void gate_retired_free(struct ex_gate *gate)
+{
+	while (gate->n_retired)
+		gate_set_free(gate->retired[--gate->n_retired]);
+}
