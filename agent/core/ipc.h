@@ -17,7 +17,7 @@
 
 #define EX_IPC_NAME_MAX  253
 #define EX_IPC_ADDRS_MAX 64
-#define EX_IPC_SPKI_MAX  128
+#define EX_IPC_SPKI_MAX  320
 /* Requests of one kind the proxy may have waiting, so that the answers always fit the socket. */
 #define EX_IPC_WAITING_MAX 32
 
@@ -71,6 +71,8 @@ struct ex_ipc_learn {
 struct ex_ipc_mint {
 	struct ex_ipc_head head;
 	struct ex_ipc_name name;
+	uint32_t spki_len; /* 0: over the key that READY told */
+	uint8_t spki[EX_IPC_SPKI_MAX];
 };
 
 struct ex_ipc_minted {

@@ -84,10 +84,13 @@ static int mint(struct ex_worker *w, const struct ex_ipc_mint *msg)
 {
 	struct ex_ipc_minted minted = { .head = { EX_IPC_MINTED, msg->head.id }, .err = -EACCES };
 	struct ex_span name = ex_ipc_name_get(&msg->name);
+	const void *spki = msg->spki_len ? msg->spki : w->spki;
+	size_t spki_len = msg->spki_len ? msg->spki_len : w->spki_len;
 	int n;
 
-	if (name.len && ex_ruleset_intercepts(w->keeper->rs, name)) {
-		n = ex_ca_sign(w->keeper->cfg.ca, name, w->spki, w->spki_len, minted.der);
+	if (name.len && spki_len <= sizeof(msg->spki) &&
+	    ex_ruleset_intercepts(w->keeper->rs, name)) {
+		n = ex_ca_sign(w->keeper->cfg.ca, name, spki, spki_len, minted.der);
 		minted.err = n < 0 ? n : 0;
 		minted.len = n < 0 ? 0 : (uint32_t)n;
 	}

@@ -69,8 +69,9 @@ static void start_stream(struct ex_conn *c, enum ex_audit_app app, const struct 
 static void start_tls(struct ex_conn *c)
 {
 	struct ex_span name = { c->hello.sni, c->hello.sni_len };
-	int r = ex_tls_accept(c->px->tls, c->client.fd, name, ex_buf_ptr(&c->client.in),
-			      ex_buf_len(&c->client.in), c->hello.offers_h2, &c->client.tls);
+	__typeof__(ex_tls_accept) *begin = c->hello.rsa_only ? ex_tls_accept_rsa : ex_tls_accept;
+	int r = begin(c->px->tls, c->client.fd, name, ex_buf_ptr(&c->client.in),
+		      ex_buf_len(&c->client.in), c->hello.offers_h2, &c->client.tls);
 
 	if (r < 0) {
 		deny_tls_reason(c, EX_R_INTERNAL, strerror(-r));
@@ -100,16 +101,31 @@ static void on_minted(void *arg, const union ex_ipc_message *answer, int fd)
 	ex_conn_run(c);
 }
 
+/* Over the RSA key, for a client that knows no other. */
+static bool ask_for_rsa(struct ex_conn *c, struct ex_ipc_mint *msg)
+{
+	struct ex_span spki;
+
+	if (!c->hello.rsa_only)
+		return true;
+	if (ex_tls_rsa_spki(c->px->tls, &spki) < 0 || spki.len > sizeof(msg->spki))
+		return false;
+	memcpy(msg->spki, spki.ptr, spki.len);
+	msg->spki_len = (uint32_t)spki.len;
+	return true;
+}
+
 static void start_intercept(struct ex_conn *c)
 {
 	struct ex_span name = { c->hello.sni, c->hello.sni_len };
 	union ex_ipc_message msg = { .mint = { .head.type = EX_IPC_MINT } };
 
-	if (ex_tls_has_leaf(c->px->tls, name)) {
+	if (c->hello.rsa_only ? ex_tls_has_rsa_leaf(c->px->tls, name)
+			      : ex_tls_has_leaf(c->px->tls, name)) {
 		start_tls(c);
 		return;
 	}
-	if (!ex_ipc_name_set(&msg.mint.name, name) ||
+	if (!ask_for_rsa(c, &msg.mint) || !ex_ipc_name_set(&msg.mint.name, name) ||
 	    ex_ask_send(c->px->ask, &msg, on_minted, c) < 0) {
 		deny_tls_reason(c, EX_R_LIMIT, NULL);
 		return;

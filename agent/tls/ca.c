@@ -158,7 +158,7 @@ struct ex_span ex_ca_pem(const struct ex_ca *ca)
  * P-256 SubjectPublicKeyInfo has one shape: this head and an uncompressed point. OpenSSL's decoder
  * sees nothing else.
  */
-static EVP_PKEY *spki_read(const void *spki, size_t len)
+static EVP_PKEY *spki_read_p256(const void *spki, size_t len)
 {
 	static const uint8_t head[] = {
 		0x30, 0x59,                                           /* SubjectPublicKeyInfo */
@@ -182,6 +182,31 @@ static EVP_PKEY *spki_read(const void *spki, size_t len)
 		key = NULL;
 	}
 	EVP_PKEY_CTX_free(ctx);
+	return key;
+}
+
+/* The same for RSA: a modulus of 2048 bits, the usual exponent. */
+static EVP_PKEY *spki_read_rsa(const void *spki, size_t len)
+{
+	static const uint8_t head[] = {
+		0x30, 0x82, 0x01, 0x22,                               /* SubjectPublicKeyInfo */
+		0x30, 0x0d,                                           /* algorithm */
+		0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, /* rsaEncryption */
+		0x01, 0x01, 0x05, 0x00, 0x03, 0x82, 0x01, 0x0f, 0x00, /* bit string */
+		0x30, 0x82, 0x01, 0x0a, 0x02, 0x82, 0x01, 0x01, 0x00, /* modulus */
+	};
+	static const uint8_t tail[] = { 0x02, 0x03, 0x01, 0x00, 0x01 };
+	const unsigned char *p = spki;
+	EVP_PKEY *key;
+
+	if (len != sizeof(head) + 256 + sizeof(tail) || memcmp(p, head, sizeof(head)) != 0 ||
+	    memcmp(p + len - sizeof(tail), tail, sizeof(tail)) != 0)
+		return NULL;
+	key = d2i_PUBKEY(NULL, &p, (long)len);
+	if (key && EVP_PKEY_get_bits(key) != 2048) {
+		EVP_PKEY_free(key);
+		key = NULL;
+	}
 	return key;
 }
 
@@ -216,7 +241,9 @@ int ex_ca_sign(struct ex_ca *ca, struct ex_span name, const void *spki, size_t s
 
 	if (!ex_tls_name_is_canonical(name))
 		return -EINVAL;
-	key = spki_read(spki, spki_len);
+	key = spki_read_p256(spki, spki_len);
+	if (!key)
+		key = spki_read_rsa(spki, spki_len);
 	if (!key)
 		return -EINVAL;
 	cert = X509_new();

@@ -30,8 +30,8 @@ struct ex_span ex_ca_pem(const struct ex_ca *ca);
 
 /*
  * Signs a leaf for a canonical host name over the public key `spki` (DER SubjectPublicKeyInfo,
- * P-256 only). Writes DER to buf; returns its length or negative errno (-EINVAL: name or key
- * refused).
+ * P-256 or RSA with 2048 bits). Writes DER to buf; returns its length or negative errno (-EINVAL:
+ * name or key refused).
  */
 #define EX_LEAF_MAX 2048
 int ex_ca_sign(struct ex_ca *ca, struct ex_span name, const void *spki, size_t spki_len,

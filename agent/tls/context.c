@@ -1,62 +1,27 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The process-wide half of agent/tls/session.h: contexts, leaf key, leaf cache. */
+/* The process-wide half of agent/tls/session.h: contexts. The leaves are in leaves.c. */
 #include "agent/tls/internal.h"
 
 #include <errno.h>
-#include <time.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/provider.h>
 #include <openssl/rand.h>
 #include <openssl/x509v3.h>
 
-#include "agent/tls/ca.h"
+#define RESUMES_MAX    128
+#define TICKETS        1 /* for each handshake */
+#define TICKET_SECONDS 3600
 
-#define LEAVES_MAX  512
-#define RESUMES_MAX 128
-#define LEAF_MARGIN (60 * 60) /* a leaf this near to its end is asked for anew */
-
-/* ---- leaves ---- */
-
-X509 *ex_tls_leaf_find(struct ex_tls *tls, struct ex_span name)
-{
-	X509 *leaf = ex_tls_cache_get(tls->leaves, name);
-	time_t soon = time(NULL) + LEAF_MARGIN;
-
-	return leaf && X509_cmp_time(X509_get0_notAfter(leaf), &soon) > 0 ? leaf : NULL;
-}
-
-bool ex_tls_has_leaf(struct ex_tls *tls, struct ex_span name)
-{
-	return ex_tls_leaf_find(tls, name) != NULL;
-}
-
-static void leaf_drop(void *leaf)
-{
-	X509_free(leaf); /* live sessions hold references of their own */
-}
+/* The last ones are for clients so old that they know RSA only; OpenSSL goes by the key it is
+ * given. */
+#define SERVER_CIPHERS                                                                             \
+	"ECDHE+ECDSA+AESGCM:ECDHE+ECDSA+CHACHA20:ECDHE+aRSA+AESGCM:ECDHE+aRSA+CHACHA20:"           \
+	"ECDHE+aRSA+AES"
 
 static void resume_drop(void *session)
 {
 	SSL_SESSION_free(session);
-}
-
-int ex_tls_add_leaf(struct ex_tls *tls, struct ex_span name, const void *der, size_t len)
-{
-	const unsigned char *p = der;
-	X509 *cert;
-
-	if (!ex_tls_name_is_canonical(name) || len > EX_LEAF_MAX)
-		return -EINVAL;
-	cert = d2i_X509(NULL, &p, (long)len);
-	if (!cert || p != (const unsigned char *)der + len ||
-	    X509_check_private_key(cert, tls->key) != 1 ||
-	    X509_check_host(cert, name.ptr, name.len, X509_CHECK_FLAG_NO_WILDCARDS, NULL) != 1) {
-		X509_free(cert);
-		return -EINVAL;
-	}
-	ex_tls_cache_put(tls->leaves, name, cert);
-	return 0;
 }
 
 /* ---- contexts ---- */
@@ -99,16 +64,16 @@ static int server_new(struct ex_tls *tls)
 {
 	SSL_CTX *ctx = tls->server = SSL_CTX_new(TLS_server_method());
 
-	if (!ctx || !context_harden(ctx, "ECDHE+ECDSA+AESGCM:ECDHE+ECDSA+CHACHA20") ||
+	if (!ctx || !context_harden(ctx, SERVER_CIPHERS) ||
 	    SSL_CTX_set1_groups_list(ctx, "X25519:P-256:P-384") != 1 ||
-	    SSL_CTX_set_num_tickets(ctx, 0) != 1 || SSL_CTX_set_max_early_data(ctx, 0) != 1)
+	    SSL_CTX_set_num_tickets(ctx, TICKETS) != 1 || SSL_CTX_set_max_early_data(ctx, 0) != 1)
 		return -EIO;
 	/*
-	 * No resumption towards the workload: it is near, a handshake is cheap, and a ticket would
-	 * be one more thing that could carry a connection to another name.
+	 * Resumption by tickets only, under keys that live and die with this process: nothing is
+	 * kept for a client. Each is bound to a name and a policy, see accept_with().
 	 */
-	SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET);
 	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
+	SSL_CTX_set_timeout(ctx, TICKET_SECONDS);
 	SSL_CTX_set_tlsext_servername_callback(ctx, ex_tls_on_servername);
 	SSL_CTX_set_alpn_select_cb(ctx, ex_tls_on_alpn, NULL);
 	return 0;
@@ -157,18 +122,6 @@ static int client_new(struct ex_tls *tls, const char *roots_pem, size_t len)
 	return roots_add(SSL_CTX_get_cert_store(ctx), roots_pem, len);
 }
 
-static int leaf_key_new(struct ex_tls *tls)
-{
-	int len;
-
-	tls->key = EVP_EC_gen("P-256");
-	len = tls->key ? i2d_PUBKEY(tls->key, &tls->spki) : -1;
-	if (len <= 0)
-		return -EIO;
-	tls->spki_len = (size_t)len;
-	return 0;
-}
-
 int ex_tls_new(const char *roots_pem, size_t len, struct ex_tls **ret)
 {
 	struct ex_tls *tls = calloc(1, sizeof(*tls));
@@ -178,7 +131,7 @@ int ex_tls_new(const char *roots_pem, size_t len, struct ex_tls **ret)
 		return -ENOMEM;
 	r = library_init();
 	if (r == 0)
-		r = leaf_key_new(tls);
+		r = ex_tls_leaves_init(&tls->ec, false);
 	if (r == 0)
 		r = server_new(tls);
 	if (r == 0)
@@ -187,8 +140,6 @@ int ex_tls_new(const char *roots_pem, size_t len, struct ex_tls **ret)
 		tls->bio = ex_tls_bio_method();
 		r = tls->bio ? 0 : -ENOMEM;
 	}
-	if (r == 0)
-		r = ex_tls_cache_new(LEAVES_MAX, leaf_drop, &tls->leaves);
 	if (r == 0)
 		r = ex_tls_cache_new(RESUMES_MAX, resume_drop, &tls->resumes);
 	if (r < 0) {
@@ -203,17 +154,11 @@ void ex_tls_free(struct ex_tls *tls)
 {
 	if (!tls)
 		return;
-	ex_tls_cache_free(tls->leaves);
 	ex_tls_cache_free(tls->resumes);
 	SSL_CTX_free(tls->server);
 	SSL_CTX_free(tls->client);
 	BIO_meth_free(tls->bio);
-	EVP_PKEY_free(tls->key);
-	OPENSSL_free(tls->spki);
+	ex_tls_leaves_done(&tls->ec);
+	ex_tls_leaves_done(&tls->rsa);
 	free(tls);
-}
-
-struct ex_span ex_tls_leaf_spki(const struct ex_tls *tls)
-{
-	return (struct ex_span){ (const char *)tls->spki, tls->spki_len };
 }

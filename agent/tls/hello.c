@@ -18,10 +18,17 @@
 
 enum {
 	EXT_SERVER_NAME = 0,
+	EXT_GROUPS = 10,
+	EXT_SIGNATURES = 13,
 	EXT_ALPN = 16,
 	EXT_PRE_SHARED_KEY = 41,
 	EXT_EARLY_DATA = 42,
+	EXT_VERSIONS = 43,
 };
+
+#define GROUP_P256        0x0017
+#define ECDSA_P256_SHA256 0x0403
+#define TLS_1_3           0x0304
 
 /* ---- first pass: records ---- */
 
@@ -197,6 +204,45 @@ static bool cursor_is(struct cursor c, struct ex_span word)
 	return true;
 }
 
+/* Is value in a list of two-byte values behind a length of `width` bytes? Malformed: no. */
+static bool list_has(struct cursor c, size_t width, size_t value)
+{
+	struct cursor list;
+	bool found = false;
+	size_t one;
+
+	if (width && (!get_field(&c, width, &list) || c.left))
+		return false;
+	if (!width)
+		list = c;
+	while (get(&list, 2, &one))
+		found |= one == value;
+	return found;
+}
+
+/*
+ * What a signature by ECDSA needs: the algorithm, and before TLS 1.3 also a cipher suite and the
+ * group. The lists are OpenSSL's to judge; here they only choose the key.
+ */
+struct means {
+	bool no_signature, cipher, no_group, tls13;
+};
+
+static void means_note(size_t type, struct cursor data, struct means *m)
+{
+	if (type == EXT_SIGNATURES)
+		m->no_signature = !list_has(data, 2, ECDSA_P256_SHA256);
+	else if (type == EXT_GROUPS)
+		m->no_group = !list_has(data, 2, GROUP_P256);
+	else if (type == EXT_VERSIONS)
+		m->tls13 = list_has(data, 1, TLS_1_3);
+}
+
+static bool needs_rsa(const struct means *m)
+{
+	return m->no_signature || (!m->tls13 && (!m->cipher || m->no_group));
+}
+
 /* RFC 7301 3.1 */
 static enum ex_reason alpn_read(struct cursor *c, struct ex_hello *ret)
 {
@@ -237,7 +283,8 @@ static enum ex_reason extension_read(size_t type, struct cursor *data, struct ex
 	}
 }
 
-static enum ex_reason extensions_read(struct cursor *list, struct ex_hello *ret)
+static enum ex_reason extensions_read(struct cursor *list, struct means *means,
+				      struct ex_hello *ret)
 {
 	uint16_t seen[EXTENSIONS_MAX];
 	size_t n = 0;
@@ -256,6 +303,7 @@ static enum ex_reason extensions_read(struct cursor *list, struct ex_hello *ret)
 		/* RFC 8446 4.2.11: it is the last one. */
 		if (type == EXT_PRE_SHARED_KEY && list->left)
 			return EX_R_TLS_MALFORMED;
+		means_note(type, data, means);
 		reason = extension_read(type, &data, ret);
 		if (reason != EX_R_ALLOWED)
 			return reason;
@@ -271,10 +319,15 @@ static bool has_null_compression(struct cursor methods)
 	return false;
 }
 
+/* Those of context.c that sign with ECDSA. */
+static const uint16_t ecdsa_suites[] = { 0xc02b, 0xc02c, 0xcca9 };
+
 /* RFC 8446 4.1.2. A hello without extensions is legal in TLS 1.2; it has no server name. */
 static enum ex_reason message_read(struct cursor *c, struct ex_hello *ret)
 {
 	struct cursor session_id, ciphers, compression, extensions;
+	struct means means = { 0 };
+	enum ex_reason reason;
 	size_t version;
 
 	if (!get(c, 2, &version) || version < 0x0301 || version > 0x0303 || !skip(c, 32) ||
@@ -286,7 +339,11 @@ static enum ex_reason message_read(struct cursor *c, struct ex_hello *ret)
 		return EX_R_ALLOWED;
 	if (!get_field(c, 2, &extensions) || c->left)
 		return EX_R_TLS_MALFORMED;
-	return extensions_read(&extensions, ret);
+	for (size_t i = 0; i < EX_ARRAY_SIZE(ecdsa_suites); i++)
+		means.cipher |= list_has(ciphers, 0, ecdsa_suites[i]);
+	reason = extensions_read(&extensions, &means, ret);
+	ret->rsa_only = needs_rsa(&means);
+	return reason;
 }
 
 enum ex_hello_status ex_hello_parse(const void *bytes, size_t len, struct ex_hello *ret)

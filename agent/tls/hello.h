@@ -28,6 +28,7 @@ struct ex_hello {
 	bool offers_h2, offers_http11; /* ALPN */
 	bool has_alpn;
 	bool early_data; /* offers 0-RTT */
+	bool rsa_only;   /* can not verify a signature by ECDSA with P-256, as old clients */
 	/*
 	 * Carries an encrypted ClientHello (or its ESNI forerunner). The caller decides:
 	 * - passed through, the true name may be the hidden one: refuse with EX_R_ECH. Browsers

@@ -8,13 +8,19 @@
 #include "agent/tls/cache.h"
 #include "agent/tls/session.h"
 
+/* A key of ours, and the leaves towards the workload that were made over it. */
+struct ex_tls_leaves {
+	EVP_PKEY *key;
+	unsigned char *spki;
+	size_t spki_len;
+	struct ex_tls_cache *cache; /* X509 */
+};
+
 struct ex_tls {
 	SSL_CTX *server, *client;
 	BIO_METHOD *bio;
-	EVP_PKEY *key; /* of every leaf */
-	unsigned char *spki;
-	size_t spki_len;
-	struct ex_tls_cache *leaves; /* X509: towards the workload */
+	uint64_t policy;              /* how many there were: tickets are good for this one only */
+	struct ex_tls_leaves ec, rsa; /* rsa: once it was asked for */
 	struct ex_tls_cache
 		*resumes; /* SSL_SESSION: of origins, each good for one more connection */
 };
@@ -41,8 +47,12 @@ BIO_METHOD *ex_tls_bio_method(void);
 BIO *ex_tls_bio_new(const BIO_METHOD *method, int fd, const void *early, size_t early_len);
 void ex_tls_bio_refill(BIO *bio);
 
-/* context.c: the leaf for name, or NULL; owned by tls. */
-X509 *ex_tls_leaf_find(struct ex_tls *tls, struct ex_span name);
+/* leaves.c: P-256, or RSA. 0 or -EIO, -ENOMEM. */
+EX_MUST_CHECK int ex_tls_leaves_init(struct ex_tls_leaves *l, bool rsa);
+void ex_tls_leaves_done(struct ex_tls_leaves *l);
+
+/* leaves.c: the leaf for name, or NULL; owned by l. */
+X509 *ex_tls_leaf_find(struct ex_tls_leaves *l, struct ex_span name);
 
 /* session.c: callbacks of the contexts; each finds its session by SSL_get_app_data(). */
 int ex_tls_on_resumable(SSL *ssl, SSL_SESSION *session);

@@ -6,6 +6,8 @@
 #include <time.h>
 #include <openssl/err.h>
 
+#include "agent/tls/hmac.h"
+
 static const unsigned char alpn_h2_h1[] = "\x02h2\x08http/1.1";
 #define RESUME_SECONDS 3600
 
@@ -89,10 +91,31 @@ static struct ex_tls_session *session_new(struct ex_tls *tls, SSL_CTX *ctx, int 
 	return s;
 }
 
-int ex_tls_accept(struct ex_tls *tls, int fd, struct ex_span name, const void *early,
-		  size_t early_len, bool allow_h2, struct ex_tls_session **ret)
+/*
+ * What a ticket is good for: the name it was given under, the same key, the same policy. OpenSSL
+ * takes the ticket of another context for none, and shakes hands in full.
+ */
+static int bind_tickets(struct ex_tls_session *s, bool rsa)
 {
-	X509 *leaf = ex_tls_leaf_find(tls, name); /* only canonical names have one */
+	const char kind = rsa ? 'r' : 'e';
+	const struct ex_span pieces[] = {
+		{ &kind, 1 },
+		{ (const char *)&s->tls->policy, sizeof(s->tls->policy) },
+		{ s->name, s->name_len },
+	};
+	uint8_t context[EX_MAC_LEN];
+	int r = ex_mac((struct ex_span){ NULL, 0 }, pieces, EX_ARRAY_SIZE(pieces), context);
+
+	if (r < 0)
+		return r;
+	return SSL_set_session_id_context(s->ssl, context, sizeof(context)) == 1 ? 0 : -ENOMEM;
+}
+
+static int accept_with(struct ex_tls *tls, struct ex_tls_leaves *leaves, int fd,
+		       struct ex_span name, const void *early, size_t early_len, bool allow_h2,
+		       struct ex_tls_session **ret)
+{
+	X509 *leaf = ex_tls_leaf_find(leaves, name); /* only canonical names have one */
 	struct ex_tls_session *s;
 
 	if (!leaf)
@@ -103,12 +126,31 @@ int ex_tls_accept(struct ex_tls *tls, int fd, struct ex_span name, const void *e
 	s->server = true;
 	s->allow_h2 = allow_h2;
 	SSL_set_accept_state(s->ssl);
-	if (SSL_use_certificate(s->ssl, leaf) != 1 || SSL_use_PrivateKey(s->ssl, tls->key) != 1) {
+	if (SSL_use_certificate(s->ssl, leaf) != 1 ||
+	    SSL_use_PrivateKey(s->ssl, leaves->key) != 1 ||
+	    bind_tickets(s, leaves == &tls->rsa) < 0) {
 		ex_tls_session_free(s);
 		return -ENOMEM;
 	}
 	*ret = s;
 	return 0;
+}
+
+int ex_tls_accept(struct ex_tls *tls, int fd, struct ex_span name, const void *early,
+		  size_t early_len, bool allow_h2, struct ex_tls_session **ret)
+{
+	return accept_with(tls, &tls->ec, fd, name, early, early_len, allow_h2, ret);
+}
+
+int ex_tls_accept_rsa(struct ex_tls *tls, int fd, struct ex_span name, const void *early,
+		      size_t early_len, bool allow_h2, struct ex_tls_session **ret)
+{
+	return accept_with(tls, &tls->rsa, fd, name, early, early_len, allow_h2, ret);
+}
+
+void ex_tls_forget_clients(struct ex_tls *tls)
+{
+	tls->policy++;
 }
 
 static bool resume_usable(const SSL_SESSION *old)

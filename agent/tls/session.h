@@ -19,8 +19,15 @@ void ex_tls_free(struct ex_tls *tls);
 /* Public half of the leaf key, DER SubjectPublicKeyInfo; owned by tls. */
 struct ex_span ex_tls_leaf_spki(const struct ex_tls *tls);
 
-/* Leaf cache, bounded LRU by canonical name. */
+/*
+ * The same of the RSA key, for clients that cannot do with the other (struct ex_hello's rsa_only).
+ * It is made when first asked for. 0 or -EIO.
+ */
+EX_MUST_CHECK int ex_tls_rsa_spki(struct ex_tls *tls, struct ex_span *ret);
+
+/* Leaf cache, bounded LRU by canonical name; one for each of the two keys. */
 bool ex_tls_has_leaf(struct ex_tls *tls, struct ex_span name);
+bool ex_tls_has_rsa_leaf(struct ex_tls *tls, struct ex_span name);
 EX_MUST_CHECK int ex_tls_add_leaf(struct ex_tls *tls, struct ex_span name, const void *der,
 				  size_t len);
 
@@ -31,6 +38,13 @@ EX_MUST_CHECK int ex_tls_add_leaf(struct ex_tls *tls, struct ex_span name, const
  */
 EX_MUST_CHECK int ex_tls_accept(struct ex_tls *tls, int fd, struct ex_span name, const void *early,
 				size_t early_len, bool allow_h2, struct ex_tls_session **ret);
+EX_MUST_CHECK int ex_tls_accept_rsa(struct ex_tls *tls, int fd, struct ex_span name,
+				    const void *early, size_t early_len, bool allow_h2,
+				    struct ex_tls_session **ret);
+
+/* The policy has changed: a client that comes back shakes hands in full, as if for the first time.
+ */
+void ex_tls_forget_clients(struct ex_tls *tls);
 
 /* Client side: SNI and verified host name are `name`. alpn_h2: offer h2 before http/1.1. */
 EX_MUST_CHECK int ex_tls_connect(struct ex_tls *tls, int fd, struct ex_span name, bool alpn_h2,

@@ -235,6 +235,34 @@ static void test_deny_keys_that_are_not_p256_points(void **state)
 	ex_ca_free(ca);
 }
 
+static void test_rsa_keys_of_one_size_only(void **state)
+{
+	static const int bits[] = { 2048, 1024, 2047, 3072 };
+	uint8_t spki[512], der[EX_LEAF_MAX];
+	struct ex_ca *ca;
+
+	(void)state;
+	assert_int_equal(ex_ca_new(2, &ca), 0);
+	for (size_t i = 0; i < EX_ARRAY_SIZE(bits); i++) {
+		EVP_PKEY *key = EVP_RSA_gen((unsigned)bits[i]);
+		size_t len = spki_of(key, spki);
+		int r = ex_ca_sign(ca, name, spki, len, der);
+
+		if (i == 0)
+			assert_true(r > 0);
+		else
+			assert_int_equal(r, -EINVAL);
+		spki[len - 1] ^= 2; /* exponent 65539 */
+		assert_int_equal(ex_ca_sign(ca, name, spki, len, der), -EINVAL);
+		spki[len - 1] ^= 2;
+		spki[33] &= 0x7f; /* a shorter modulus */
+		assert_int_equal(ex_ca_sign(ca, name, spki, len, der), -EINVAL);
+		assert_int_equal(ex_ca_sign(ca, name, spki, len - 1, der), -EINVAL);
+		EVP_PKEY_free(key);
+	}
+	ex_ca_free(ca);
+}
+
 static void test_trust_store_is_read_and_a_named_one_is_the_only_one(void **state)
 {
 	char path[] = "/tmp/ex-tls-XXXXXX";
@@ -274,6 +302,7 @@ int main(void)
 		cmocka_unit_test(test_longest_name_fits),
 		cmocka_unit_test(test_deny_names_that_are_not_canonical),
 		cmocka_unit_test(test_deny_keys_that_are_not_p256_points),
+		cmocka_unit_test(test_rsa_keys_of_one_size_only),
 		cmocka_unit_test(test_trust_store_is_read_and_a_named_one_is_the_only_one),
 	};
 

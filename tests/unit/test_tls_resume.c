@@ -51,6 +51,61 @@ static void test_resumption_is_bound_to_the_name(void **state)
 	}
 }
 
+/* A client of the workload's comes, with *ticket when it has one, and takes the new one home. */
+static bool workload_resumes(int version, const char *sni, SSL_SESSION **ticket)
+{
+	struct foreign f;
+	struct pair p;
+	uint32_t want;
+	bool resumed;
+	char byte;
+	int r = -EAGAIN;
+
+	pair_open(&p);
+	foreign_open(&f, false, p.fd[1]);
+	SSL_set_max_proto_version(f.ssl, version);
+	SSL_set_tlsext_host_name(f.ssl, sni);
+	if (*ticket)
+		SSL_set_session(f.ssl, *ticket);
+	assert_int_equal(ex_tls_accept(tls, p.fd[0], ex_span_str(sni), NULL, 0, false, &p.server),
+			 0);
+	for (int i = 0; i < 100 && r == -EAGAIN; i++) {
+		SSL_do_handshake(f.ssl);
+		r = ex_tls_handshake(p.server, &want);
+	}
+	assert_int_equal(r, 0);
+	SSL_do_handshake(f.ssl);
+	assert_int_equal(ex_tls_write(p.server, "x", 1, &want), 1);
+	assert_int_equal(SSL_read(f.ssl, &byte, 1), 1); /* and the ticket before it */
+	resumed = SSL_session_reused(f.ssl);
+	SSL_SESSION_free(*ticket);
+	*ticket = SSL_get1_session(f.ssl);
+	SSL_set_shutdown(f.ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN); /* else it is void */
+	foreign_close(&f);
+	pair_close(&p);
+	return resumed;
+}
+
+static void test_tickets_are_bound_to_name_and_policy(void **state)
+{
+	static const int versions[] = { TLS1_2_VERSION, TLS1_3_VERSION };
+
+	(void)state;
+	assert_int_equal(add_leaf_of(ca, EX_SPAN("other.test"), EX_SPAN("other.test")), 0);
+	for (size_t i = 0; i < EX_ARRAY_SIZE(versions); i++) {
+		SSL_SESSION *ticket = NULL;
+
+		assert_false(workload_resumes(versions[i], "api.openai.com", &ticket));
+		assert_true(workload_resumes(versions[i], "api.openai.com", &ticket));
+		assert_false(workload_resumes(versions[i], "other.test", &ticket));
+		assert_true(workload_resumes(versions[i], "other.test", &ticket));
+		ex_tls_forget_clients(tls);
+		assert_false(workload_resumes(versions[i], "other.test", &ticket));
+		assert_true(workload_resumes(versions[i], "other.test", &ticket));
+		SSL_SESSION_free(ticket);
+	}
+}
+
 /* A client with a ticket of another server sends early data: it must not come out as a request. */
 static void test_early_data_is_never_read(void **state)
 {
@@ -125,6 +180,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_resumption_is_bound_to_the_name),
+		cmocka_unit_test(test_tickets_are_bound_to_name_and_policy),
 		cmocka_unit_test(test_early_data_is_never_read),
 		cmocka_unit_test(test_rejected_origin_is_not_resumed),
 	};

@@ -323,22 +323,6 @@ static void test_deny_tls_1_1_and_allow_tls_1_2(void **state)
 	}
 }
 
-static void test_no_ticket_is_given(void **state)
-{
-	struct foreign f;
-	struct pair p;
-	char byte;
-
-	(void)state;
-	pair_open(&p);
-	foreign_open(&f, false, p.fd[1]);
-	assert_int_equal(accept_from(&p, &f, "api.openai.com", false), 0);
-	assert_int_equal(SSL_read(f.ssl, &byte, 1), -1);
-	assert_false(SSL_SESSION_has_ticket(SSL_get_session(f.ssl)));
-	foreign_close(&f);
-	pair_close(&p);
-}
-
 static void test_renegotiation_is_refused(void **state)
 {
 	struct foreign f;
@@ -492,6 +476,62 @@ static void test_no_file_is_opened_once_running(void **state)
 	assert_int_equal(status, 0);
 }
 
+/* A client that knows RSA only, and one that knows better: each gets its own kind of leaf. */
+static void test_old_client_gets_an_rsa_leaf(void **state)
+{
+	static const struct {
+		const char *sigalgs, *ciphers;
+		int version;
+	} old[] = {
+		{ "RSA+SHA256", "ECDHE-RSA-AES128-GCM-SHA256", TLS1_2_VERSION },
+		{ "RSA+SHA256:ECDSA+SHA256", "ECDHE-RSA-AES128-SHA", TLS1_2_VERSION },
+		{ "rsa_pss_rsae_sha256", "DEFAULT", TLS1_3_VERSION },
+	};
+	uint8_t der[EX_LEAF_MAX], bytes[4096];
+	struct ex_hello hello;
+	struct ex_span spki;
+	struct foreign f;
+	struct pair p;
+	ssize_t n;
+
+	(void)state;
+	assert_false(ex_tls_has_rsa_leaf(tls, NAME));
+	assert_int_equal(ex_tls_rsa_spki(tls, &spki), 0);
+	n = ex_ca_sign(ca, NAME, spki.ptr, spki.len, der);
+	assert_true(n > 0);
+	assert_int_equal(ex_tls_add_leaf(tls, NAME, der, (size_t)n), 0);
+	assert_true(ex_tls_has_rsa_leaf(tls, NAME));
+	for (size_t i = 0; i < EX_ARRAY_SIZE(old); i++) {
+		pair_open(&p);
+		foreign_open(&f, false, p.fd[1]);
+		SSL_set_max_proto_version(f.ssl, old[i].version);
+		assert_int_equal(SSL_set1_sigalgs_list(f.ssl, old[i].sigalgs), 1);
+		assert_int_equal(SSL_set_cipher_list(f.ssl, old[i].ciphers), 1);
+		SSL_set_tlsext_host_name(f.ssl, "api.openai.com");
+		SSL_do_handshake(f.ssl);
+		n = recv(p.fd[0], bytes, sizeof(bytes), MSG_PEEK);
+		assert_int_equal(ex_hello_parse(bytes, (size_t)n, &hello), EX_HELLO_DONE);
+		assert_true(hello.rsa_only);
+		assert_int_equal(ex_tls_accept_rsa(tls, p.fd[0], NAME, NULL, 0, false, &p.server),
+				 0);
+		assert_int_equal(foreign_handshake(&f, p.server), 0);
+		assert_int_equal(
+			EVP_PKEY_get_id(X509_get0_pubkey(SSL_get0_peer_certificate(f.ssl))),
+			EVP_PKEY_RSA);
+		foreign_close(&f);
+		pair_close(&p);
+	}
+	pair_open(&p);
+	foreign_open(&f, false, p.fd[1]);
+	SSL_set_tlsext_host_name(f.ssl, "api.openai.com");
+	SSL_do_handshake(f.ssl);
+	n = recv(p.fd[0], bytes, sizeof(bytes), MSG_PEEK);
+	assert_int_equal(ex_hello_parse(bytes, (size_t)n, &hello), EX_HELLO_DONE);
+	assert_false(hello.rsa_only);
+	foreign_close(&f);
+	pair_close(&p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -510,12 +550,12 @@ int main(void)
 		cmocka_unit_test(test_deny_client_that_changes_its_name_behind_a_retry),
 		cmocka_unit_test(test_deny_client_that_speaks_no_protocol_of_ours),
 		cmocka_unit_test(test_deny_tls_1_1_and_allow_tls_1_2),
-		cmocka_unit_test(test_no_ticket_is_given),
 		cmocka_unit_test(test_renegotiation_is_refused),
 		cmocka_unit_test(test_end_without_close_notify_is_an_error),
 		cmocka_unit_test(test_last_words_are_read_after_a_write_has_failed),
 		cmocka_unit_test(test_flood_of_key_updates_does_not_hold_the_loop),
 		cmocka_unit_test(test_deny_roots_that_are_not_certificates),
+		cmocka_unit_test(test_old_client_gets_an_rsa_leaf),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Our keys towards the workload, and the leaf certificates that were made over them, by name. */
+#include "agent/tls/internal.h"
+
+#include <errno.h>
+#include <time.h>
+#include <openssl/x509v3.h>
+
+#include "agent/tls/ca.h"
+
+#define LEAVES_MAX  512
+#define LEAF_MARGIN (60 * 60) /* a leaf this near to its end is asked for anew */
+#define RSA_BITS    2048
+
+static void leaf_drop(void *leaf)
+{
+	X509_free(leaf); /* live sessions hold references of their own */
+}
+
+int ex_tls_leaves_init(struct ex_tls_leaves *l, bool rsa)
+{
+	int len;
+
+	l->key = rsa ? EVP_RSA_gen(RSA_BITS) : EVP_EC_gen("P-256");
+	len = l->key ? i2d_PUBKEY(l->key, &l->spki) : -1;
+	if (len <= 0)
+		return -EIO;
+	l->spki_len = (size_t)len;
+	return ex_tls_cache_new(LEAVES_MAX, leaf_drop, &l->cache);
+}
+
+void ex_tls_leaves_done(struct ex_tls_leaves *l)
+{
+	ex_tls_cache_free(l->cache);
+	EVP_PKEY_free(l->key);
+	OPENSSL_free(l->spki);
+	*l = (struct ex_tls_leaves){ 0 };
+}
+
+struct ex_span ex_tls_leaf_spki(const struct ex_tls *tls)
+{
+	return (struct ex_span){ (const char *)tls->ec.spki, tls->ec.spki_len };
+}
+
+int ex_tls_rsa_spki(struct ex_tls *tls, struct ex_span *ret)
+{
+	struct ex_tls_leaves *l = &tls->rsa;
+	int r = l->cache ? 0 : ex_tls_leaves_init(l, true);
+
+	if (r < 0) {
+		ex_tls_leaves_done(l);
+		return r;
+	}
+	*ret = (struct ex_span){ (const char *)l->spki, l->spki_len };
+	return 0;
+}
+
+X509 *ex_tls_leaf_find(struct ex_tls_leaves *l, struct ex_span name)
+{
+	X509 *leaf = l->cache ? ex_tls_cache_get(l->cache, name) : NULL;
+	time_t soon = time(NULL) + LEAF_MARGIN;
+
+	return leaf && X509_cmp_time(X509_get0_notAfter(leaf), &soon) > 0 ? leaf : NULL;
+}
+
+bool ex_tls_has_leaf(struct ex_tls *tls, struct ex_span name)
+{
+	return ex_tls_leaf_find(&tls->ec, name) != NULL;
+}
+
+bool ex_tls_has_rsa_leaf(struct ex_tls *tls, struct ex_span name)
+{
+	return ex_tls_leaf_find(&tls->rsa, name) != NULL;
+}
+
+/* By its key it belongs to one of the two. */
+static struct ex_tls_leaves *leaves_of(struct ex_tls *tls, const X509 *cert)
+{
+	if (X509_check_private_key(cert, tls->ec.key) == 1)
+		return &tls->ec;
+	return tls->rsa.cache && X509_check_private_key(cert, tls->rsa.key) == 1 ? &tls->rsa : NULL;
+}
+
+int ex_tls_add_leaf(struct ex_tls *tls, struct ex_span name, const void *der, size_t len)
+{
+	const unsigned char *p = der;
+	struct ex_tls_leaves *l;
+	X509 *cert;
+
+	if (!ex_tls_name_is_canonical(name) || len > EX_LEAF_MAX)
+		return -EINVAL;
+	cert = d2i_X509(NULL, &p, (long)len);
+	l = cert ? leaves_of(tls, cert) : NULL;
+	if (!l || p != (const unsigned char *)der + len ||
+	    X509_check_host(cert, name.ptr, name.len, X509_CHECK_FLAG_NO_WILDCARDS, NULL) != 1) {
+		X509_free(cert);
+		return -EINVAL;
+	}
+	ex_tls_cache_put(l->cache, name, cert);
+	return 0;
+}

@@ -1,0 +1,53 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# TLS towards the workload as clients of every age see it.
+# shellcheck disable=SC2016 # what stands in single quotes runs inside
+
+# shellcheck source=tests/lib/e2e.sh
+. "$(dirname "$0")/../lib/e2e.sh"
+world_enter "$@"
+world_up
+
+# client NAME OPENSSL-OPTION…: one request by openssl s_client; what it says about the session.
+client() {
+	printf 'GET / HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n' "$1" |
+		confined names timeout 10 openssl s_client -connect "$1:443" -servername "$1" -verify_return_error \
+			-CAfile /etc/ssl/certs/ca-certificates.crt -ign_eof "${@:2}" 2>&1
+}
+
+# ---- old clients: RSA ----
+out=$(client ok.shared.test)
+has "a client of today gets ECDSA" "$out" 'Peer signature type: ECDSA'
+out=$(client ok.shared.test -tls1_2 -sigalgs RSA+SHA256 -cipher ECDHE-RSA-AES128-GCM-SHA256)
+has "one that knows RSA only gets that" "$out" 'Peer signature type: RSA$'
+has "the certificate is good" "$out" 'Verify return code: 0'
+has "and its request is answered" "$out" 'HTTP/1.1 200'
+out=$(client ok.shared.test -tls1_2 -sigalgs RSA+SHA256 -cipher ECDHE-RSA-AES256-SHA)
+has "also without GCM" "$out" 'HTTP/1.1 200'
+out=$(client ok.shared.test -tls1_3 -sigalgs rsa_pss_rsae_sha256)
+has "and in TLS 1.3" "$out" 'Peer signature type: RSA-PSS'
+out=$(client evil.shared.test -tls1_2 -sigalgs RSA+SHA256 -cipher ECDHE-RSA-AES128-GCM-SHA256)
+hasnt "another name has no leaf of either kind" "$out" 'Peer signature type'
+out=$(client ok.shared.test -tls1_2 -cipher AES128-SHA)
+hasnt "key exchange without forward secrecy is refused" "$out" 'HTTP/1.1 200'
+out=$(client ok.shared.test -tls1_1 -cipher ALL:@SECLEVEL=0)
+hasnt "so is TLS 1.1" "$out" 'HTTP/1.1 200'
+
+# ---- coming back ----
+for version in tls1_2 tls1_3; do
+	out=$(confined names sh -c '
+		ask() {
+			printf "GET / HTTP/1.1\r\nHost: $1\r\nConnection: close\r\n\r\n" |
+				timeout 10 openssl s_client -connect "$1:443" -servername "$1" -ign_eof -'$version' \
+				-CAfile /etc/ssl/certs/ca-certificates.crt "$2" "$3" 2>&1 | grep -E "^(New|Reused)|^HTTP|    Verify return" | sed "s/^/$1 /"
+		}
+		ask ok.shared.test -sess_out '"$WORLD"'/tmp/s
+		ask ok.shared.test -sess_in '"$WORLD"'/tmp/s
+		ask api.openai.com -sess_in '"$WORLD"'/tmp/s' 2>&1)
+	has "$version: a client that comes back resumes" "$out" '^ok.shared.test Reused'
+	has "$version: its request is judged and answered" "$(grep -c 'ok.shared.test HTTP/1.1 200' <<<"$out")" '^2$'
+	hasnt "$version: but not under another name (28)" "$out" '^api.openai.com Reused'
+	has "$version: which is a session of its own" "$out" '^api.openai.com New'
+done
+
+tap_done
