@@ -135,14 +135,10 @@ void ex_watch_set(struct ex_loop *loop, struct ex_watch *w, uint32_t events)
 	w->events = events;
 }
 
-void ex_watch_stop(struct ex_loop *loop, struct ex_watch *w)
+static void release_slot(struct ex_loop *loop, struct ex_watch *w)
 {
-	struct slot *s;
+	struct slot *s = &loop->slots[w->slot];
 
-	if (!w->slot)
-		return;
-	s = &loop->slots[w->slot];
-	(void)epoll_ctl(loop->epoll, EPOLL_CTL_DEL, w->fd, NULL);
 	s->watch = NULL;
 	s->generation++;
 	s->next_free = loop->free_slot;
@@ -150,6 +146,34 @@ void ex_watch_stop(struct ex_loop *loop, struct ex_watch *w)
 	w->slot = 0;
 	w->fd = -1;
 	w->events = 0;
+}
+
+void ex_watch_stop(struct ex_loop *loop, struct ex_watch *w)
+{
+	if (!w->slot)
+		return;
+	(void)epoll_ctl(loop->epoll, EPOLL_CTL_DEL, w->fd, NULL);
+	release_slot(loop, w);
+}
+
+void ex_watch_close(struct ex_loop *loop, struct ex_watch *w)
+{
+	if (!w->slot)
+		return;
+	close(w->fd);
+	release_slot(loop, w);
+}
+
+void ex_watch_move(struct ex_loop *loop, struct ex_watch *from, struct ex_watch *to)
+{
+	to->fd = from->fd;
+	to->events = from->events;
+	to->slot = from->slot;
+	if (to->slot)
+		loop->slots[to->slot].watch = to;
+	from->fd = -1;
+	from->events = 0;
+	from->slot = 0;
 }
 
 /* ---- timers: a binary heap by time ---- */

@@ -47,6 +47,12 @@ EX_MUST_CHECK int ex_watch_start(struct ex_loop *loop, struct ex_watch *w, int f
 void ex_watch_set(struct ex_loop *loop, struct ex_watch *w, uint32_t events);
 void ex_watch_stop(struct ex_loop *loop, struct ex_watch *w);
 
+/* The same and closes its fd, which nobody else may have: epoll forgets it by itself then. */
+void ex_watch_close(struct ex_loop *loop, struct ex_watch *w);
+
+/* fd and events of from, which is stopped, are to's, whose fn is set. The kernel is not asked. */
+void ex_watch_move(struct ex_loop *loop, struct ex_watch *from, struct ex_watch *to);
+
 /* (Re)starts; fires once. -ENOMEM only. */
 EX_MUST_CHECK int ex_timer_start(struct ex_loop *loop, struct ex_timer *t, uint64_t ms);
 void ex_timer_stop(struct ex_loop *loop, struct ex_timer *t);

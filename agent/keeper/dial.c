@@ -2,18 +2,29 @@
 #include <errno.h>
 #include <linux/rtnetlink.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 
 #include "agent/keeper/dial.h"
 #include "agent/proxy/datagram.h"
 #include "agent/core/rtnl.h"
 
+static int set_on(int fd, int level, int option)
+{
+	return setsockopt(fd, level, option, &(int){ 1 }, sizeof(int)) < 0 ? -errno : 0;
+}
+
+/* The proxy may not set options: what it needs is set here. */
 static int socket_open(const struct ex_ip *ip, uint8_t proto)
 {
 	int type = (proto == IPPROTO_TCP ? SOCK_STREAM : SOCK_DGRAM) | SOCK_CLOEXEC | SOCK_NONBLOCK;
 	int fd = socket(ex_ip_is4(ip) ? AF_INET : AF_INET6, type, 0);
 
-	return fd < 0 ? -errno : fd;
+	if (fd < 0)
+		return -errno;
+	if (proto == IPPROTO_TCP)
+		(void)set_on(fd, IPPROTO_TCP, TCP_NODELAY);
+	return fd;
 }
 
 static int connect_to(int fd, const struct ex_ip *ip, uint16_t port, uint32_t scope)
@@ -42,11 +53,6 @@ int ex_dial_from_outer(const struct ex_gateway *gw, const struct ex_ip *dst, uin
 }
 
 /* ---- as the workload ---- */
-
-static int set_on(int fd, int level, int option)
-{
-	return setsockopt(fd, level, option, &(int){ 1 }, sizeof(int)) < 0 ? -errno : 0;
-}
 
 /*
  * The address is the workload's, not this namespace's. The port is chosen when the destination is

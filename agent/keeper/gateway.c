@@ -2,6 +2,7 @@
 /* The sockets of the gateway namespace: what steered flows are delivered to. */
 #include <errno.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sched.h>
 #include <sys/socket.h>
 
@@ -63,6 +64,8 @@ static int set_options(int fd, const struct listener *l)
 	if (r == 0)
 		r = l->v6 ? set_on(fd, IPPROTO_IPV6, IPV6_TRANSPARENT)
 			  : set_on(fd, IPPROTO_IP, IP_TRANSPARENT);
+	if (r == 0 && !l->udp) /* of every connection that is accepted */
+		r = set_on(fd, IPPROTO_TCP, TCP_NODELAY);
 	if (r == 0 && l->udp)
 		r = l->v6 ? set_on(fd, IPPROTO_IPV6, IPV6_RECVORIGDSTADDR)
 			  : set_on(fd, IPPROTO_IP, IP_RECVORIGDSTADDR);

@@ -119,9 +119,11 @@ static bool step_linger(struct ex_conn *c)
 	bool moved = ex_buf_len(&c->client.in) > 0;
 
 	ex_buf_consume(&c->client.in, ex_buf_len(&c->client.in));
-	if (!ex_buf_len(&c->client.out))
+	if (ex_buf_len(&c->client.out))
+		return moved;
+	if (c->client.tls || !c->client.eof) /* else closing says it */
 		ex_side_finish(&c->client);
-	if (c->client.eof && c->client.finished) {
+	if (c->client.eof) {
 		ex_conn_close(c);
 		return false;
 	}
@@ -328,12 +330,10 @@ static void on_dialled(void *arg, const union ex_ipc_message *answer, int fd)
 	if (r == 0 && fd < 0)
 		r = -EPROTO;
 	if (r == 0)
-		r = ex_side_open(&c->server, c->px->loop, fd);
+		r = ex_side_open(&c->server, c->px->loop, fd, true);
 	else if (fd >= 0)
 		close(fd);
-	if (r == 0)
-		c->server.connecting = true;
-	else
+	if (r < 0)
 		ex_conn_dial_failed(c, r);
 	ex_conn_run(c);
 }
@@ -421,7 +421,7 @@ void ex_conn_accept(struct ex_proxy *px, int fd)
 		return;
 	}
 	px->n_conns++;
-	if (ex_side_open(&c->client, px->loop, fd) < 0) {
+	if (ex_side_open(&c->client, px->loop, fd, false) < 0) {
 		ex_conn_close(c);
 		return;
 	}

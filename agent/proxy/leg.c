@@ -83,12 +83,10 @@ static void on_dialled(void *arg, const union ex_ipc_message *answer, int fd)
 	if (r == 0 && fd < 0)
 		r = -EPROTO;
 	if (r == 0)
-		r = ex_side_open(&leg->side, c->px->loop, fd);
+		r = ex_side_open(&leg->side, c->px->loop, fd, true);
 	else if (fd >= 0)
 		close(fd);
-	if (r == 0)
-		leg->side.connecting = true;
-	else
+	if (r < 0)
 		dial_failed(leg, r);
 	ex_conn_run(c);
 }
@@ -159,8 +157,10 @@ static bool take_first(struct ex_leg *leg)
 {
 	struct ex_conn *c = leg->c;
 
-	return c->origin_h1 && ex_side_ready(&c->server) && ex_side_is_idle(&c->server) &&
-	       ex_side_move(c->px->loop, &c->server, &leg->side) == 0;
+	if (!c->origin_h1 || !ex_side_ready(&c->server) || !ex_side_is_idle(&c->server))
+		return false;
+	ex_side_move(c->px->loop, &c->server, &leg->side);
+	return true;
 }
 
 static bool take_idle(struct ex_leg *leg)

@@ -86,8 +86,7 @@ void ex_pool_put(struct ex_pool *p, const struct ex_pool_key *key, struct ex_sid
 	i->name_len = key->name.len;
 	if (key->name.len)
 		memcpy(i->name, key->name.ptr, key->name.len);
-	if (ex_side_move(p->loop, s, &i->side) < 0)
-		return;
+	ex_side_move(p->loop, s, &i->side);
 	i->used = true;
 	ex_side_update(&i->side, p->loop);
 	if (ex_timer_start(p->loop, &i->timer, IDLE_MS) < 0)
@@ -118,8 +117,8 @@ bool ex_pool_take(struct ex_pool *p, const struct ex_pool_key *key, struct ex_si
 			ex_side_close(&idle->side, p->loop);
 			continue;
 		}
-		if (ex_side_move(p->loop, &idle->side, s) == 0)
-			return true;
+		ex_side_move(p->loop, &idle->side, s);
+		return true;
 	}
 	return false;
 }

@@ -23,9 +23,8 @@
 #include "agent/tls/session.h"
 
 #define NAMES_MAX       16384 /* addresses one workload may have learned */
-#define ACCEPT_BATCH    32
-#define ACCEPT_PAUSE_MS 100 /* after descriptors ran out */
-#define KEPT_FDS        64  /* for what is no connection */
+#define ACCEPT_PAUSE_MS 100   /* after descriptors ran out */
+#define KEPT_FDS        64    /* for what is no connection */
 #define TRIM_THRESHOLD  (16 * 1024 * 1024)
 
 /* The reports of a sanitizer have to reach the terminal. */
@@ -63,20 +62,18 @@ static void on_pause_over(struct ex_timer *t)
 		ex_watch_set(px->loop, &px->tcp[i], EPOLLIN);
 }
 
+/* One a turn: epoll says when there are more, and those that are open get theirs in between. */
 static void on_accept(struct ex_proxy *px, struct ex_watch *listener)
 {
-	for (int i = 0; i < ACCEPT_BATCH; i++) {
-		int fd = accept4(listener->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	int fd = accept4(listener->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
-		if (fd < 0) {
-			if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
-				refuse_one(px, listener);
-			return;
-		}
-		if (px->n_conns >= px->max_conns)
-			close(fd);
-		else
-			ex_conn_accept(px, fd);
+	if (fd < 0) {
+		if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
+			refuse_one(px, listener);
+	} else if (px->n_conns >= px->max_conns) {
+		close(fd);
+	} else {
+		ex_conn_accept(px, fd);
 	}
 }
 

@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <sched.h>
 #include <seccomp.h>
 #include <signal.h>
@@ -78,15 +77,9 @@ static int allow_sending(scmp_filter_ctx ctx, int last_fd)
 /* Others name addresses: source routes and routing headers do. */
 static int allow_options(scmp_filter_ctx ctx)
 {
-	int r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(setsockopt), 2,
-				 SCMP_A1_32(SCMP_CMP_EQ, SOL_SOCKET),
-				 SCMP_A2_32(SCMP_CMP_EQ, SO_LINGER));
-
-	if (r == 0)
-		r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(setsockopt), 2,
-				     SCMP_A1_32(SCMP_CMP_EQ, IPPROTO_TCP),
-				     SCMP_A2_32(SCMP_CMP_EQ, TCP_NODELAY));
-	return r;
+	return seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(setsockopt), 2,
+				SCMP_A1_32(SCMP_CMP_EQ, SOL_SOCKET),
+				SCMP_A2_32(SCMP_CMP_EQ, SO_LINGER));
 }
 
 /* Memory may change its protection, but never become code. */

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
@@ -13,16 +12,16 @@ void ex_side_init(struct ex_side *s, void (*fn)(struct ex_watch *w, uint32_t eve
 	*s = (struct ex_side){ .fd = -1, .watch = { .fd = -1, .fn = fn } };
 }
 
-int ex_side_open(struct ex_side *s, struct ex_loop *loop, int fd)
+int ex_side_open(struct ex_side *s, struct ex_loop *loop, int fd, bool connecting)
 {
-	int r = ex_watch_start(loop, &s->watch, fd, 0);
+	int r = ex_watch_start(loop, &s->watch, fd, connecting ? EPOLLOUT : EPOLLIN);
 
 	if (r < 0) {
 		close(fd);
 		return r;
 	}
-	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){ 1 }, sizeof(int));
 	s->fd = fd;
+	s->connecting = connecting;
 	return 0;
 }
 
@@ -41,33 +40,25 @@ void ex_side_close(struct ex_side *s, struct ex_loop *loop)
 {
 	void (*fn)(struct ex_watch *, uint32_t) = s->watch.fn;
 
-	if (s->fd >= 0) {
-		ex_watch_stop(loop, &s->watch);
-		if (s->tls)
-			ex_tls_session_free(s->tls);
+	if (s->tls)
+		ex_tls_session_free(s->tls);
+	if (s->watch.fd >= 0)
+		ex_watch_close(loop, &s->watch);
+	else if (s->fd >= 0)
 		close(s->fd);
-	}
 	ex_buf_done(&s->in);
 	ex_buf_done(&s->out);
 	ex_side_init(s, fn);
 }
 
-int ex_side_move(struct ex_loop *loop, struct ex_side *from, struct ex_side *to)
+void ex_side_move(struct ex_loop *loop, struct ex_side *from, struct ex_side *to)
 {
-	void (*fn)(struct ex_watch *, uint32_t) = from->watch.fn;
-	struct ex_tls_session *tls = from->tls;
-	int fd = from->fd, r;
-
-	ex_watch_stop(loop, &from->watch);
+	to->fd = from->fd;
+	to->tls = from->tls;
+	ex_watch_move(loop, &from->watch, &to->watch);
 	ex_buf_done(&from->in);
 	ex_buf_done(&from->out);
-	ex_side_init(from, fn);
-	r = ex_side_open(to, loop, fd); /* closes it on failure */
-	if (r < 0)
-		ex_tls_session_free(tls);
-	else
-		to->tls = tls;
-	return r;
+	ex_side_init(from, from->watch.fn);
 }
 
 static ssize_t read_some(struct ex_side *s, char *to, size_t cap)

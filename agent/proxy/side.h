@@ -35,8 +35,8 @@ struct ex_side {
 /* A fresh side without a socket. */
 void ex_side_init(struct ex_side *s, void (*fn)(struct ex_watch *w, uint32_t events));
 
-/* Takes fd, which is non-blocking. 0 or negative errno (fd is closed). */
-EX_MUST_CHECK int ex_side_open(struct ex_side *s, struct ex_loop *loop, int fd);
+/* Takes fd, which is non-blocking and may be connecting. 0 or negative errno (fd is closed). */
+EX_MUST_CHECK int ex_side_open(struct ex_side *s, struct ex_loop *loop, int fd, bool connecting);
 
 /* The result of connecting, when the socket says it is over: 0 or negative errno. */
 int ex_side_connected(struct ex_side *s);
@@ -44,9 +44,9 @@ void ex_side_close(struct ex_side *s, struct ex_loop *loop);
 
 /*
  * Socket and TLS of from, which becomes a fresh side, are to's. What was read or is to be written
- * is lost. 0 or negative errno (they are closed).
+ * is lost.
  */
-EX_MUST_CHECK int ex_side_move(struct ex_loop *loop, struct ex_side *from, struct ex_side *to);
+void ex_side_move(struct ex_loop *loop, struct ex_side *from, struct ex_side *to);
 
 /* Reads what there is, up to the bound. 1 = something happened, 0 = nothing, negative errno. */
 int ex_side_fill(struct ex_side *s);
