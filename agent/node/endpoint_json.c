@@ -55,6 +55,8 @@ static void write_addresses(const struct ex_node_endpoint *e, struct ex_json *j)
 	ex_json_open(j, "addresses", '[');
 	write_ip(j, NULL, &e->link.ip4);
 	write_ip(j, NULL, &e->link.ip6);
+	for (size_t i = 0; i < EX_EP_MORE; i++)
+		write_ip(j, NULL, &e->link.more[i]);
 	ex_json_close(j, ']');
 }
 
@@ -62,11 +64,17 @@ static void write_link(const struct ex_node_link *l, struct ex_json *j)
 {
 	ex_json_open(j, "link", '{');
 	ex_json_number(j, "ifindex", l->ifindex);
+	ex_json_number(j, "mtu", l->mtu);
 	write_mac(j, "host_mac", l->host_mac);
 	write_mac(j, "mac", l->mac);
 	write_mac(j, "gw_mac", l->gw_mac);
 	write_ip(j, "ip4", &l->ip4);
 	write_ip(j, "ip6", &l->ip6);
+	ex_json_open(j, "more", '[');
+	for (size_t i = 0; i < EX_EP_MORE; i++)
+		write_ip(j, NULL, &l->more[i]);
+	ex_json_close(j, ']');
+	write_ip(j, "ll6", &l->ll6);
 	write_ip(j, "gw4", &l->gw4);
 	write_ip(j, "gw6", &l->gw6);
 	ex_json_bool(j, "bridged", l->bridged);
@@ -123,13 +131,27 @@ static bool read_mac(const struct ex_jv *from, const char *key, uint8_t ret[stat
 	return text && ex_mac_parse(text, ret);
 }
 
+static bool read_more(const struct ex_jv *list, struct ex_node_link *l)
+{
+	for (size_t i = 0; i < ex_jv_count(list); i++) {
+		const char *text = ex_jv_text(ex_jv_at(list, i));
+
+		if (i == EX_EP_MORE || !text || !ex_ip_parse(text, &l->more[i]))
+			return false;
+	}
+	return true;
+}
+
 static bool read_link(const struct ex_jv *from, struct ex_node_link *l)
 {
-	int64_t ifindex;
+	int64_t ifindex, mtu;
 
-	if (!ex_jv_integer(from, "ifindex", 1, INT32_MAX, &ifindex))
+	if (!ex_jv_integer(from, "ifindex", 1, INT32_MAX, &ifindex) ||
+	    !ex_jv_integer(from, "mtu", 0, INT32_MAX, &mtu) ||
+	    !read_more(ex_jv_get(from, "more"), l) || !read_ip(from, "ll6", &l->ll6))
 		return false;
 	l->ifindex = (uint32_t)ifindex;
+	l->mtu = (uint32_t)mtu;
 	l->bridged = ex_jv_bool(from, "bridged", false);
 	return read_mac(from, "host_mac", l->host_mac) && read_mac(from, "mac", l->mac) &&
 	       read_mac(from, "gw_mac", l->gw_mac) && read_ip(from, "ip4", &l->ip4) &&

@@ -49,9 +49,19 @@ struct ex_node_endpoint *ex_registry_by_container(const struct ex_registry *r, c
 
 /* ---- may it be one of them? ---- */
 
-static bool ip_clash(const struct ex_ip *a, const struct ex_ip *b)
+static const struct ex_ip *nth_ip(const struct ex_node_link *l, size_t i)
 {
-	return !ex_ip_is_none(a) && ex_ip_eq(a, b);
+	return i == 0 ? &l->ip4 : i == 1 ? &l->ip6 : &l->more[i - 2];
+}
+
+/* Link-local addresses are left out: they mean something on their own link only. */
+static bool ip_clash(const struct ex_node_link *a, const struct ex_node_link *b)
+{
+	for (size_t i = 0; i < EX_EP_MORE + 2; i++)
+		for (size_t k = 0; k < EX_EP_MORE + 2; k++)
+			if (!ex_ip_is_none(nth_ip(a, i)) && ex_ip_eq(nth_ip(a, i), nth_ip(b, k)))
+				return true;
+	return false;
 }
 
 /* What e and another cannot both have; NULL = nothing. */
@@ -59,7 +69,7 @@ static const char *clash(const struct ex_node_endpoint *e, const struct ex_node_
 {
 	if (e->link.ifindex == other->link.ifindex)
 		return "interface";
-	if (ip_clash(&e->link.ip4, &other->link.ip4) || ip_clash(&e->link.ip6, &other->link.ip6))
+	if (ip_clash(&e->link, &other->link))
 		return "address";
 	if (memcmp(e->link.mac, other->link.mac, 6) == 0)
 		return "MAC address";
