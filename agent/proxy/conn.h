@@ -64,7 +64,7 @@ enum ex_hold {
 	EX_HOLD_FIRST,       /* the first hello is to be passed on */
 	EX_HOLD_ANSWER,      /* the server's answer is awaited */
 	EX_HOLD_SECOND,      /* it asked for a second hello, which is to be judged */
-	EX_HOLD_ALL,         /* it did not answer in TLS: nothing more goes to it */
+	EX_HOLD_ALL,         /* it did not answer in TLS: what the client still says ends it */
 };
 
 struct ex_leg;

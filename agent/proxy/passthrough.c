@@ -4,11 +4,13 @@
 
 #include "agent/proxy/conn.h"
 
-static void refuse(struct ex_conn *c, enum ex_reason reason)
+#define SECOND "the second ClientHello"
+
+static void refuse(struct ex_conn *c, enum ex_reason reason, const char *detail)
 {
 	struct ex_decision d = { .verdict = EX_V_DENY, .reason = reason };
 
-	ex_conn_audit(c, EX_AUDIT_TLS, &d, NULL, 0, "the second ClientHello");
+	ex_conn_audit(c, EX_AUDIT_TLS, &d, NULL, 0, detail);
 	ex_conn_reset(c);
 }
 
@@ -59,12 +61,12 @@ static bool read_second(struct ex_conn *c)
 		c->hold = EX_HOLD_NOTHING;
 		return true;
 	case EX_HELLO_BAD:
-		refuse(c, second.reason);
+		refuse(c, second.reason, SECOND);
 		return false;
 	case EX_HELLO_NOT_TLS:
 		break;
 	}
-	refuse(c, EX_R_TLS_MALFORMED);
+	refuse(c, EX_R_TLS_MALFORMED, SECOND);
 	return false;
 }
 
@@ -80,8 +82,10 @@ bool ex_conn_pass_hello(struct ex_conn *c)
 	case EX_HOLD_SECOND:
 		return read_second(c);
 	case EX_HOLD_ALL:
-		ex_buf_consume(&c->client.in, ex_buf_len(&c->client.in));
-		return had;
+		/* The server's words have gone to the client; its own go nowhere any more. */
+		if (had)
+			refuse(c, EX_R_UPSTREAM_PROTOCOL, "the server did not answer in TLS");
+		return false;
 	case EX_HOLD_NOTHING:
 		break;
 	}

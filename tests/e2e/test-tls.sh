@@ -50,4 +50,33 @@ for version in tls1_2 tls1_3; do
 	has "$version: which is a session of its own" "$out" '^api.openai.com New'
 done
 
+# ---- passed through by name: a server that does not speak TLS ----
+world_name odd.rebind.test 203.0.113.86
+world_daemon odd socat TCP-LISTEN:443,bind=203.0.113.86,fork,reuseaddr \
+	SYSTEM:"head -c 50 >/dev/null; echo NOT-TLS; exec cat >>$WORLD/log/odd.seen"
+world_wait 10 nc -z 203.0.113.86 443
+touch "$WORLD/log/odd.seen"
+out=$(confined names python3 - <<-'END' 2>&1
+	import socket, ssl
+	incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+	tls = ssl.create_default_context().wrap_bio(incoming, outgoing, server_hostname="odd.rebind.test")
+	try:
+	    tls.do_handshake()
+	except ssl.SSLWantReadError:
+	    pass
+	s = socket.create_connection(("odd.rebind.test", 443), 5)
+	s.sendall(outgoing.read())
+	print(s.recv(100))
+	s.sendall(b"SMUGGLED" * 100)
+	try:
+	    print("end" if s.recv(100) == b"" else "answer")
+	except OSError as e:
+	    print("reset")
+	END
+)
+has "its words reach the client" "$out" 'NOT-TLS'
+has "the client's next ones end the connection at once" "$out" '^reset'
+audited "with a record" '"verdict": ?"deny"' "$(reason upstream-protocol)" 'did not answer in TLS'
+unseen "and do not arrive" SMUGGLED
+
 tap_done
