@@ -70,7 +70,7 @@ static void collect_vanished(struct ex_node *node)
 		next = e->next;
 		if (ex_wiring_is_there(&e->link))
 			continue;
-		ex_round_drop(node, e, "its interface is not there any more");
+		ex_round_drop(node, e, false, "its interface is not there any more");
 		any = true;
 	}
 	if (any)
@@ -89,7 +89,7 @@ static void on_links(struct ex_watch *w, uint32_t events)
 
 		if (!e)
 			continue;
-		ex_round_drop(node, e, "its interface went away");
+		ex_round_drop(node, e, false, "its interface went away");
 		ex_round_want(node, false);
 	}
 	if (r == -ENOBUFS)
@@ -212,6 +212,12 @@ static int load_gate(struct ex_node *node)
 		return r;
 	snprintf(pin, sizeof(pin), "%s/exeat", c->bpffs);
 	r = ex_gate_load(&limits, &node->gate);
+	if (r == -EPROTO) {
+		ex_warning("what is pinned has other limits: it is replaced, flows begin anew");
+		r = ex_gate_unpin(pin);
+		if (r == 0)
+			r = ex_gate_load(&limits, &node->gate);
+	}
 	return r;
 }
 
@@ -249,6 +255,35 @@ static int open_records(struct ex_node *node)
 	return ex_observe_new(node->loop, name, OBSERVED, &node->observe);
 }
 
+struct unknown {
+	const struct ex_registry *registry;
+	EX_VEC(uint32_t) v;
+};
+
+static void note_unknown(void *arg, uint32_t ifindex, const struct ex_endpoint *ep)
+{
+	struct unknown *to = arg;
+	uint32_t *at;
+
+	(void)ep;
+	if (ex_registry_by_ifindex(to->registry, ifindex))
+		return;
+	at = EX_VEC_ADD(&to->v);
+	if (at)
+		*at = ifindex;
+}
+
+/* Endpoints in the kernel that no state file tells of are let go: nothing of theirs passes. */
+static void forget_unknown(struct ex_node *node)
+{
+	struct unknown to = { .registry = &node->registry };
+
+	ex_gate_each(node->gate, note_unknown, &to);
+	for (size_t i = 0; i < to.v.n; i++)
+		ex_gate_forget(node->gate, to.v.v[i]);
+	free(to.v.v);
+}
+
 static int recover(struct ex_node *node)
 {
 	int r = ex_registry_recover(&node->registry);
@@ -258,6 +293,7 @@ static int recover(struct ex_node *node)
 	for (struct ex_node_endpoint *e = node->registry.first; e; e = e->next)
 		e->recovered = true;
 	collect_vanished(node);
+	forget_unknown(node);
 	/* Invalid policies do not keep the agent down: it says so, and lets nobody in. */
 	if (ex_round_first(node) < 0)
 		ex_error("no endpoint can be added until the policies are valid");
@@ -348,8 +384,8 @@ static int start(struct ex_node *node)
 
 /* ---- the end ---- */
 
-/* forget: nothing of exeat stays; else the kernel gate goes on without us. */
-static void stop(struct ex_node *node, bool forget)
+/* The kernel gate goes on without us. */
+static void stop(struct ex_node *node)
 {
 	struct ex_node_endpoint *e;
 
@@ -360,7 +396,7 @@ static void stop(struct ex_node *node, bool forget)
 		ex_control_free(node->control);
 	ex_policy_watch_free(node->watch);
 	for (e = node->registry.first; e; e = e->next)
-		ex_gates_close(node, e, forget && node->gate);
+		ex_gates_close(node, e, false);
 	ex_registry_done(&node->registry);
 	ex_observe_free(node->observe);
 	ex_gate_free(node->gate);
@@ -376,6 +412,30 @@ static void stop(struct ex_node *node, bool forget)
 	ex_closep(&node->lock);
 	free(node->roots);
 	ex_node_config_done(&node->config);
+}
+
+/*
+ * Nothing of exeat stays on this node: what was confined is let go. Programs first, so that no
+ * endpoint is there without its maps.
+ */
+static int uninstall(struct ex_node *node)
+{
+	char pin[PATH_MAX];
+	struct ex_node_endpoint *e;
+	int r = harden();
+
+	if (r == 0)
+		r = take_state_dir(node);
+	if (r == 0)
+		r = ex_registry_recover(&node->registry);
+	while (r == 0 && (e = node->registry.first)) {
+		if (ex_wiring_is_there(&e->link) && ex_gate_detach(e->link.ifindex) < 0)
+			ex_error("endpoint %u: cannot detach the kernel gate", e->id);
+		ex_registry_remove(&node->registry, e);
+		ex_node_endpoint_free(e);
+	}
+	snprintf(pin, sizeof(pin), "%s/exeat", node->config.bpffs);
+	return r < 0 ? r : ex_gate_unpin(pin);
 }
 
 static void node_init(struct ex_node *node, char **argv)
@@ -402,6 +462,11 @@ int ex_cmd_agent(int argc, char **argv)
 	if (r != 0)
 		return r > 0 ? 0 : 125;
 	ex_log_set_level(node.config.log_level);
+	if (node.config.uninstall) {
+		r = uninstall(&node);
+		stop(&node);
+		return r < 0 ? 125 : 0;
+	}
 	r = start(&node);
 	if (r == 0) {
 		ex_info("agent %s: %zu endpoints, policies at revision %llu", EX_VERSION,
@@ -410,6 +475,6 @@ int ex_cmd_agent(int argc, char **argv)
 		r = ex_loop_run(node.loop);
 		ex_notify("STOPPING=1");
 	}
-	stop(&node, false);
+	stop(&node);
 	return r < 0 ? 125 : 0;
 }

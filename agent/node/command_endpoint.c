@@ -30,6 +30,7 @@ static const char usage[] =
 	"  --mac MAC            of its interface (default: the one that it has)\n"
 	"  --serve PORT[/udp]   where others may open flows to it; any, none\n"
 	"  --dns ADDR           its nameservers (default: the node's)\n"
+	"  --open               remove: let it go, everything of it passes (else nothing does)\n"
 	"  --socket PATH        of the agent (" EX_CONTROL_PATH ")\n"
 	"  --json               the answer as it is\n"
 	"  -h, --help           this text\n"
@@ -47,6 +48,7 @@ enum {
 	OPT_SERVE,
 	OPT_DNS,
 	OPT_SOCKET,
+	OPT_OPEN,
 	OPT_JSON
 };
 
@@ -62,6 +64,7 @@ static const struct option longopts[] = {
 	{ "serve", required_argument, NULL, OPT_SERVE },
 	{ "dns", required_argument, NULL, OPT_DNS },
 	{ "socket", required_argument, NULL, OPT_SOCKET },
+	{ "open", no_argument, NULL, OPT_OPEN },
 	{ "json", no_argument, NULL, OPT_JSON },
 	{ "help", no_argument, NULL, 'h' },
 	{ 0 },
@@ -75,7 +78,7 @@ struct list {
 struct args {
 	const char *netns, *pid, *interface, *name, *ns, *mac, *socket;
 	struct list labels, ips, serve, dns;
-	bool json;
+	bool json, open;
 	char **rest;
 	int n_rest;
 };
@@ -127,6 +130,9 @@ static bool take_option(struct args *a, int c)
 		return list_add(&a->serve, optarg);
 	case OPT_DNS:
 		return list_add(&a->dns, optarg);
+	case OPT_OPEN:
+		a->open = true;
+		return true;
 	case OPT_JSON:
 		a->json = true;
 		return true;
@@ -301,6 +307,8 @@ static int cmd_one(struct args *a, const char *op)
 		return usage_error("name one endpoint");
 	begin(&j, op);
 	put_which(&j, a->rest[0]);
+	if (a->open)
+		ex_json_bool(&j, "open", true);
 	return finish(a, &j);
 }
 

@@ -76,13 +76,14 @@ static void op_endpoint_remove(void *arg, struct ex_call *call)
 	struct ex_node *node = arg;
 	struct ex_node_endpoint *e;
 
-	if (!ex_op_keys(call, "id name namespace container_id interface"))
+	if (!ex_op_keys(call, "id name namespace container_id interface open"))
 		return;
 	e = ex_op_endpoint(node, call);
 	if (!e)
 		return;
 	ex_json_number(ex_call_result(call), "id", e->id);
-	ex_round_drop(node, e, "removed on request");
+	ex_round_drop(node, e, ex_jv_bool(ex_call_request(call), "open", false),
+		      "removed on request");
 	ex_round_want(node, false); /* nobody has it as a peer any more */
 	ex_call_ok(call);
 }

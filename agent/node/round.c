@@ -240,7 +240,7 @@ static size_t apply_all(struct ex_node *node, struct plan *plan)
 		ex_error("endpoint %u (%s/%s): %s", e->id, e->ns, e->name, err);
 		fail_pending(node, e->id, r, err);
 		if (fresh && !e->recovered) {
-			ex_round_drop(node, e, "it could not be gated");
+			ex_round_drop(node, e, false, "it could not be gated");
 			continue;
 		}
 		if (fresh)
@@ -308,7 +308,7 @@ static void give_up(struct ex_node *node, int err)
 	for (e = node->registry.first; e; e = next) {
 		next = e->next;
 		if (!e->gates && !e->recovered)
-			ex_round_drop(node, e, why);
+			ex_round_drop(node, e, false, why);
 		else if (!e->gates)
 			snprintf(e->why, sizeof(e->why), "%s", why);
 	}
@@ -391,8 +391,12 @@ int ex_round_first(struct ex_node *node)
 	return run_round(node);
 }
 
-void ex_round_drop(struct ex_node *node, struct ex_node_endpoint *e, const char *why)
+void ex_round_drop(struct ex_node *node, struct ex_node_endpoint *e, bool open, const char *why)
 {
+	int r = open ? ex_gate_detach(e->link.ifindex) : 0;
+
+	if (r < 0)
+		ex_error("endpoint %u: cannot detach the kernel gate: %s", e->id, strerror(-r));
 	ex_info("endpoint %u (%s/%s) is gone: %s", e->id, e->ns, e->name, why);
 	in_force_free(e);
 	ex_gates_close(node, e, true);

@@ -22,7 +22,10 @@ void ex_round_want_for(struct ex_node *node, struct ex_node_pending *p, bool fil
 /* At the start: reads the files and puts everything in force. 0 or negative errno. */
 EX_MUST_CHECK int ex_round_first(struct ex_node *node);
 
-/* Takes an endpoint away at once, gates and state. Frees it. */
-void ex_round_drop(struct ex_node *node, struct ex_node_endpoint *e, const char *why);
+/*
+ * Takes an endpoint away at once, gates and state, and frees it. Its interface, as long as it is
+ * there, stays shut; open: it is let go, and everything of it passes.
+ */
+void ex_round_drop(struct ex_node *node, struct ex_node_endpoint *e, bool open, const char *why);
 
 #endif
