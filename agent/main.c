@@ -5,7 +5,7 @@
 #include "agent/audit/command.h"
 #include "agent/gate/prefilter.h"
 #include "agent/gate/probe.h"
-#include "agent/http/http1.h"
+#include "agent/http/probe.h"
 #include "agent/node/agent.h"
 #include "agent/node/command.h"
 #include "agent/observe/command.h"
@@ -40,12 +40,12 @@ static const struct command commands[] = {
 	{ "report", ex_cmd_report, NULL },
 };
 
-/* The tools judge what the gates judge: paths in the proxy's normal form. */
+/* The tools judge what the gates judge: requests as the proxy reads them. */
 static int cmd_policy(int argc, char **argv)
 {
 	if (argc > 1 && strcmp(argv[1], "apply") == 0)
 		return ex_cmd_policy_apply(argc - 1, argv + 1);
-	ex_probe_use_normal_form(ex_h1_normalise);
+	ex_probe_use_reader(ex_h1_probe);
 	return ex_cmd_policy(argc, argv);
 }
 

@@ -27,6 +27,8 @@ const char *ex_failed_text(enum ex_failed failed)
 		return "does not allow this host";
 	case EX_FAILED_UNRESOLVED:
 		return "needs a name that DNS gave for this address";
+	case EX_FAILED_REFUSED:
+		return "is not asked: the request is refused before";
 	case EX_FAILED_METHOD:
 		return "does not allow this method";
 	case EX_FAILED_PATH:
@@ -154,7 +156,9 @@ static enum ex_failed check_http(const struct ex_ruleset *rs, const struct ex_te
 		return EX_FAILED_HOST;
 	if (m->host && !is_resolved(rs, t, p, p->host))
 		return EX_FAILED_UNRESOLVED;
-	if (p->malformed || !(t->deny ? ex_path_may_mean : ex_path_meets)(m, ex_span_str(p->path)))
+	if (p->refused != EX_R_UNSPEC)
+		return EX_FAILED_REFUSED;
+	if (!(t->deny ? ex_path_may_mean : ex_path_meets)(m, ex_span_str(p->path)))
 		return EX_FAILED_PATH;
 	if (m->method && !ex_regex_match(m->method, p->method, strlen(p->method)))
 		return EX_FAILED_METHOD;

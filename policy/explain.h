@@ -20,7 +20,10 @@ struct ex_probe {
 	uint8_t proto;
 	uint16_t port;
 	bool tls, http;
-	bool malformed;           /* the gates refuse such a path unjudged */
+	/* HTTP, see ex_probe_read(): why no rule is asked, or why it is denied although rules allow
+	 * it; EX_R_UNSPEC: neither. */
+	enum ex_reason refused, denied;
+	const char *detail;       /* what the reader said then */
 	char name[EX_PROBE_TEXT]; /* canonical host name, "" when only an address was given */
 	char sni[EX_PROBE_TEXT];
 	char host[EX_PROBE_TEXT], authority[EX_PROBE_TEXT];
@@ -29,12 +32,22 @@ struct ex_probe {
 	size_t n_headers;
 };
 
+/* What the reader of the gates makes of a request head before any rule is asked. */
+struct ex_probe_head {
+	enum ex_reason refused, denied; /* as in struct ex_probe */
+	const char *detail;
+	uint16_t host_port; /* 0 = Host names none */
+	char path[EX_PROBE_TEXT], host[EX_PROBE_TEXT], authority[EX_PROBE_TEXT];
+};
+
 /*
- * What the gates make of a path before they judge it: the length of its normal form, or -EINVAL
- * where they refuse it. It is the proxy's, which policy/ does not know; without one, paths are
- * taken as they are.
+ * It is the proxy's, which policy/ does not know: without one, requests are taken as they are. text
+ * is a whole head of HTTP/1.1 as a client would send it.
  */
-void ex_probe_use_normal_form(ssize_t (*normalise)(struct ex_span path, char *out, size_t cap));
+void ex_probe_use_reader(void (*read)(struct ex_span text, struct ex_probe_head *ret));
+
+/* Once all of the probe is known: what the gates would read. Of what is not HTTP nothing. */
+void ex_probe_read(struct ex_probe *p);
 
 /*
  * Reads "https://HOST[:PORT]/PATH", "http://...", "HOST:PORT[/udp|/tcp|/sctp]", "IP:PORT",
@@ -75,6 +88,7 @@ enum ex_failed {
 	EX_FAILED_SERVER_NAME,
 	EX_FAILED_HOST,
 	EX_FAILED_UNRESOLVED,
+	EX_FAILED_REFUSED,
 	EX_FAILED_PATH,
 	EX_FAILED_METHOD,
 	EX_FAILED_HEADER,

@@ -86,27 +86,53 @@ static const char *set_authority(struct ex_probe *p, char *text, const char **re
 	return set_host(p, text, strlen(text));
 }
 
-static ssize_t (*normal_form)(struct ex_span path, char *out, size_t cap);
+static void (*head_reader)(struct ex_span text, struct ex_probe_head *ret);
 
-void ex_probe_use_normal_form(ssize_t (*normalise)(struct ex_span path, char *out, size_t cap))
+void ex_probe_use_reader(void (*read)(struct ex_span text, struct ex_probe_head *ret))
 {
-	normal_form = normalise;
+	head_reader = read;
 }
 
-/* A path that has no normal form stays as it is, to be shown. */
-static void normalise_path(struct ex_probe *p)
+/* The request as a client would send it. NULL: no memory. */
+static char *write_head(const struct ex_probe *p, size_t *ret_len)
 {
-	char path[EX_PROBE_TEXT];
-	ssize_t n;
+	char *text = NULL;
+	FILE *f = open_memstream(&text, ret_len);
 
-	if (!normal_form)
+	if (!f)
+		return NULL;
+	(void)fprintf(f, "%s %s HTTP/1.1\r\nHost: %s\r\n", p->method, p->path, p->authority);
+	for (size_t i = 0; i < p->n_headers; i++)
+		(void)fprintf(f, "%.*s: %.*s\r\n", (int)p->headers[i].name.len,
+			      p->headers[i].name.ptr, (int)p->headers[i].value.len,
+			      p->headers[i].value.ptr);
+	(void)fputs("\r\n", f);
+	return fclose(f) == 0 ? text : NULL;
+}
+
+void ex_probe_read(struct ex_probe *p)
+{
+	static struct ex_probe_head head; /* too large for a stack */
+	EX_AUTO_FREE char *text = NULL;
+	size_t len;
+
+	if (!head_reader || !p->http)
 		return;
-	n = normal_form(ex_span_str(p->path), path, sizeof(path) - 1);
-	p->malformed = n < 0;
-	if (n < 0)
+	text = write_head(p, &len);
+	head.refused = EX_R_INTERNAL;
+	if (text)
+		head_reader((struct ex_span){ text, len }, &head);
+	p->refused = head.refused;
+	p->denied = head.denied;
+	p->detail = head.detail;
+	if (p->refused != EX_R_UNSPEC)
 		return;
-	memcpy(p->path, path, (size_t)n);
-	p->path[n] = '\0';
+	memcpy(p->path, head.path, sizeof(p->path));
+	memcpy(p->host, head.host, sizeof(p->host));
+	memcpy(p->authority, head.authority, sizeof(p->authority));
+	/* A port in Host that is not the one dialled speaks of another server. */
+	if (head.host_port && head.host_port != p->port)
+		p->refused = EX_R_HOST_MISMATCH;
 }
 
 static const char *parse_url(const char *rest, bool tls, struct ex_probe *p)
@@ -128,7 +154,6 @@ static const char *parse_url(const char *rest, bool tls, struct ex_probe *p)
 	(void)snprintf(p->method, sizeof(p->method), "GET");
 	(void)snprintf(p->path, sizeof(p->path), "%s%s", rest[len] == '/' ? "" : "/", rest + len);
 	p->path[strcspn(p->path, "#")] = '\0';
-	normalise_path(p);
 	wrong = set_authority(p, authority, &port);
 	if (wrong || !port)
 		return wrong;
@@ -244,7 +269,10 @@ struct ex_decision ex_probe_judge_edits(const struct ex_ruleset *rs, const struc
 	if (!p->http || d.verdict == EX_V_ALLOW || (p->tls && d.verdict != EX_V_STEER))
 		return d;
 	*ret_step = EX_STEP_HTTP;
-	if (p->malformed)
-		return (struct ex_decision){ EX_V_DENY, EX_R_HTTP_MALFORMED, 0 };
-	return ex_judge_http_edits(rs, &flow, &req, ret);
+	if (p->refused != EX_R_UNSPEC)
+		return (struct ex_decision){ EX_V_DENY, p->refused, 0 };
+	d = ex_judge_http_edits(rs, &flow, &req, ret);
+	if (d.verdict != EX_V_DENY && p->denied != EX_R_UNSPEC)
+		d = (struct ex_decision){ EX_V_DENY, p->denied, d.rule };
+	return d;
 }

@@ -9,9 +9,10 @@ static const char usage_text[] =
 	"  check FILE...              errors, and warnings for what is surely not meant\n"
 	"        [--strict] [--format text|json|sarif]\n"
 	"  explain FILE... --to DEST  the verdict on one request, and what every rule says to it\n"
-	"        [-X METHOD] [-H 'NAME: VALUE'] [--address IP] [--sni NAME]\n"
+	"        [-X METHOD] [-H 'NAME: VALUE'] [--address IP] [--sni NAME] [--format text|json]\n"
 	"  test DIR...                run the *.test.yaml fixtures, print TAP and rule coverage\n"
 	"  diff OLD NEW               what is newly allowed or denied, with an example each\n"
+	"        [--format text|json]\n"
 	"  dump FILE...               the compiled ruleset\n"
 	"  presets [NAME]             list the presets, or print one\n"
 	"\n"
@@ -22,15 +23,81 @@ static const char usage_text[] =
 	"    --no-metadata            do not deny the cloud metadata addresses\n"
 	"\n"
 	"  DEST: https://HOST/PATH, http://HOST:PORT/PATH, HOST:PORT, IP:PORT/udp, [V6]:PORT,\n"
-	"        icmp:IP[/TYPE]\n";
+	"        icmp:IP[/TYPE]\n"
+	"\n"
+	"'exeat policy COMMAND --help' says more; so does docs/policy.md.\n";
 
-static const struct {
+static const struct command {
 	const char *name;
 	int (*run)(int argc, char **argv);
+	const char *help;
 } commands[] = {
-	{ "check", ex_tool_check }, { "explain", ex_tool_explain }, { "test", ex_tool_test },
-	{ "diff", ex_tool_diff },   { "dump", ex_tool_dump },       { "presets", ex_tool_presets },
+	{ "check", ex_tool_check,
+	  "usage: exeat policy check [OPTION...] FILE...\n\n"
+	  "Errors, and warnings for what is legal but surely not meant.\n\n"
+	  "  --strict                 warnings are errors\n"
+	  "  --format text|json|sarif\n" },
+	{ "explain", ex_tool_explain,
+	  "usage: exeat policy explain FILE... --to DEST [OPTION...]\n\n"
+	  "The verdict of the gates on one request, the rule, what every rule says to it, and the\n"
+	  "smallest edit that changes it. Exit status: 0 allowed, 1 denied, 2 wrong usage.\n\n"
+	  "  --to DEST                see below\n"
+	  "  -X, --method METHOD      GET, when it is left out\n"
+	  "  -H, --header 'NAME: VALUE'  may be repeated\n"
+	  "  --address IP             what DNS gave for the name, when it is not any of the world's\n"
+	  "  --sni NAME               the TLS server name, when it is not the name of DEST\n"
+	  "  --format text|json\n" },
+	{ "test", ex_tool_test,
+	  "usage: exeat policy test DIR...\n\n"
+	  "Runs the *.test.yaml fixtures there; prints TAP, and the rules that no fixture meets.\n" },
+	{ "diff", ex_tool_diff,
+	  "usage: exeat policy diff OLD NEW [OPTION...]\n\n"
+	  "What is newly allowed or denied, with an example each. Exit status: 0 nothing, 1\n"
+	  "something, 2 wrong usage.\n\n"
+	  "  --format text|json\n" },
+	{ "dump", ex_tool_dump,
+	  "usage: exeat policy dump FILE... [OPTION...]\n\n"
+	  "The compiled ruleset: rules, destinations, entries of the kernel gate.\n" },
+	{ "presets", ex_tool_presets,
+	  "usage: exeat policy presets [NAME]\n\n"
+	  "Lists the presets, or prints one.\n" },
 };
+
+static const char common_help[] =
+	"\n"
+	"  -l, --label KEY=VALUE    a label of the workload (default: every policy applies)\n"
+	"  --endpoints FILE         which addresses carry which labels\n"
+	"  --secrets DIR            what rules mean by a secret: DIR/NAMESPACE/NAME\n"
+	"  --no-metadata            do not deny the cloud metadata addresses\n";
+
+static const char dest_help[] =
+	"\n"
+	"  DEST: https://HOST/PATH, http://HOST:PORT/PATH, HOST:PORT, IP:PORT/udp, [V6]:PORT,\n"
+	"        icmp:IP[/TYPE]\n";
+
+static bool is_help(const char *arg)
+{
+	return strcmp(arg, "--help") == 0 || strcmp(arg, "-h") == 0;
+}
+
+static int print_help(const struct command *c)
+{
+	(void)fputs(c->help, stdout);
+	if (c->run != ex_tool_test && c->run != ex_tool_presets)
+		(void)fputs(common_help, stdout);
+	if (c->run == ex_tool_explain)
+		(void)fputs(dest_help, stdout);
+	return EX_TOOL_OK;
+}
+
+static int run_command(const struct command *c, int argc, char **argv)
+{
+	for (int i = 1; i < argc; i++) {
+		if (is_help(argv[i]))
+			return print_help(c);
+	}
+	return c->run(argc, argv);
+}
 
 int ex_cmd_policy(int argc, char **argv)
 {
@@ -38,14 +105,13 @@ int ex_cmd_policy(int argc, char **argv)
 		(void)fputs(usage_text, stderr);
 		return EX_TOOL_USAGE;
 	}
-	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
-	    strcmp(argv[1], "help") == 0) {
+	if (is_help(argv[1]) || strcmp(argv[1], "help") == 0) {
 		(void)fputs(usage_text, stdout);
 		return EX_TOOL_OK;
 	}
 	for (size_t i = 0; i < EX_ARRAY_SIZE(commands); i++) {
 		if (strcmp(argv[1], commands[i].name) == 0)
-			return commands[i].run(argc - 1, argv + 1);
+			return run_command(&commands[i], argc - 1, argv + 1);
 	}
 	(void)fprintf(stderr, "exeat policy: no command \"%s\"\n%s", argv[1], usage_text);
 	return EX_TOOL_USAGE;

@@ -205,6 +205,7 @@ static const char *fill_probe(const struct fixture *f, struct ex_probe *p)
 		h->name = ex_span_str(c->key);
 		h->value = (struct ex_span){ c->text, c->len };
 	}
+	ex_probe_read(p);
 	return NULL;
 }
 

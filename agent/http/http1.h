@@ -89,6 +89,12 @@ enum ex_reason ex_h1_reason(const struct ex_h1 *p);
 const char *ex_h1_error(const struct ex_h1 *p); /* short text for the 400 body; our words only */
 
 /*
+ * The one upgrade there is: WebSocket starts as a request that a rule allowed, on a connection of
+ * its own.
+ */
+bool ex_h1_upgrade_is_websocket(const struct ex_h1_head *head);
+
+/*
  * The normal form a path is judged and forwarded in: percent-encoded unreserved bytes decoded,
  * other escapes upper case, no dot segments, no empty segments. Returns the length written or
  * -EINVAL when the target is refused rather than normalised: not origin-form, control or non-ASCII

@@ -131,6 +131,12 @@ bool ex_h1_body_is_unexpected(const struct ex_h1_head *head)
 	return ex_method_is_bodiless(head->method);
 }
 
+bool ex_h1_upgrade_is_websocket(const struct ex_h1_head *head)
+{
+	return ex_span_is(head->upgrade, "websocket") && ex_span_eq(head->method, EX_SPAN("GET")) &&
+	       head->framing == EX_H1_NO_BODY;
+}
+
 static bool response_has_no_body(const struct ex_h1 *p)
 {
 	return p->to_head || p->head.status / 100 == 1 || p->head.status == 204 ||

@@ -114,18 +114,6 @@ void ex_conn_audit_edits(struct ex_conn *c, const struct ex_decision *d,
 	ex_conn_audit(c, EX_AUDIT_HTTP, d, head, status, detail[0] ? detail : NULL);
 }
 
-/* Only WebSocket: it starts as a request that a rule allowed, on a connection of its own. */
-static bool upgrade_allowed(const struct ex_h1_head *head)
-{
-	static const char websocket[] = "websocket";
-
-	if (!head->upgrade.len)
-		return false;
-	return head->upgrade.len == sizeof(websocket) - 1 &&
-	       strncasecmp(head->upgrade.ptr, websocket, sizeof(websocket) - 1) == 0 &&
-	       ex_span_eq(head->method, EX_SPAN("GET")) && head->framing == EX_H1_NO_BODY;
-}
-
 struct ex_pool_key ex_conn_pool_key(const struct ex_conn *c)
 {
 	struct ex_pool_key key = { .ip = c->flow.dst, .port = c->flow.port };
@@ -217,7 +205,7 @@ static void on_request(struct ex_conn *c)
 	struct ex_header_edits edits;
 	struct ex_decision d = ex_conn_judge(c, head, &edits);
 
-	if (d.verdict == EX_V_ALLOW && head->upgrade.len && !upgrade_allowed(head))
+	if (d.verdict == EX_V_ALLOW && head->upgrade.len && !ex_h1_upgrade_is_websocket(head))
 		d = (struct ex_decision){ EX_V_DENY, EX_R_UPGRADE_DENIED, d.rule };
 	if (d.verdict != EX_V_ALLOW) {
 		ex_conn_refuse(c, &d, NULL);

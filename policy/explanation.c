@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The explanation for people. */
+#include "policy/explanation.h"
+#include "policy/tool.h"
+
+#include <netinet/in.h>
+
+const char *ex_proto_word(uint8_t proto)
+{
+	switch (proto) {
+	case IPPROTO_TCP:
+		return "tcp";
+	case IPPROTO_UDP:
+		return "udp";
+	case IPPROTO_SCTP:
+		return "sctp";
+	case IPPROTO_ICMP:
+		return "icmp";
+	case IPPROTO_ICMPV6:
+		return "icmpv6";
+	default:
+		return "?";
+	}
+}
+
+const char *ex_step_word(enum ex_step step)
+{
+	static const char *const steps[] = { "DNS", "address and port", "first bytes", "request" };
+
+	return steps[step];
+}
+
+const char *ex_header_op_word(enum ex_header_op op)
+{
+	static const char *const words[] = { "", "LOG", "ADD", "DELETE", "REPLACE" };
+
+	return words[op];
+}
+
+/* A rule says no, rather than none says yes. */
+static bool is_denied_by_rule(const struct ex_decision *d)
+{
+	return d->reason == EX_R_POLICY_DENY || (d->reason == EX_R_DNS_ANSWER_DENIED && d->rule);
+}
+
+bool ex_explanation_is_by_rule(const struct ex_explanation *e)
+{
+	return e->decision.verdict != EX_V_DENY || is_denied_by_rule(&e->decision);
+}
+
+static void print_request(const struct ex_probe *p, FILE *out)
+{
+	char ip[EX_IP_TEXT];
+
+	(void)fprintf(out, "request:  %s%s %s %s", p->name, p->name[0] ? "" : "-",
+		      ex_ip_text(&p->dst, ip), ex_proto_word(p->proto));
+	if (p->proto == IPPROTO_ICMP || p->proto == IPPROTO_ICMPV6)
+		(void)fprintf(out, " type %d", p->port >> 8);
+	else
+		(void)fprintf(out, "/%u", p->port);
+	if (p->tls)
+		(void)fprintf(out, "  TLS %s", p->sni[0] ? p->sni : "without server name");
+	if (p->http)
+		(void)fprintf(out, "  %s %s", p->method, p->path);
+	(void)fputc('\n', out);
+	if (p->dst_assumed)
+		(void)fputs("          (the address is assumed: some address of the world that DNS "
+			    "gave for the name; --address says which)\n",
+			    out);
+}
+
+static void print_verdict(const struct ex_explanation *e, FILE *out)
+{
+	const struct ex_decision *d = &e->decision;
+
+	(void)fprintf(out, "verdict:  %s  (%s: %s)\n", d->verdict == EX_V_DENY ? "DENY" : "ALLOW",
+		      ex_reason_word(d->reason), ex_reason_text(d->reason));
+	(void)fprintf(out, "gate:     %s\n", ex_step_word(e->step));
+	(void)fputs(ex_explanation_is_by_rule(e) ? "rule:     " : "nearest:  ", out);
+	ex_tool_print_rule(out, e->rs, d->rule);
+	(void)fputc('\n', out);
+}
+
+/* What is done to header fields on the way; values are nobody's business. */
+static void print_edits(const struct ex_explanation *e, FILE *out)
+{
+	for (size_t i = 0; e->decision.verdict != EX_V_DENY && i < e->edits.n; i++) {
+		const struct ex_header_edit *edit = &e->edits.v[i];
+
+		(void)fprintf(out, "header:   %s %.*s  by ", ex_header_op_word(edit->op),
+			      (int)edit->name.len, edit->name.ptr);
+		ex_tool_print_rule(out, e->rs, edit->rule);
+		(void)fputc('\n', out);
+	}
+}
+
+static void print_rules(const struct ex_explanation *e, FILE *out)
+{
+	(void)fputs("rules:\n", out);
+	for (uint32_t i = 0; i < ex_ruleset_n_rules(e->rs); i++) {
+		const struct ex_rule_info *info = ex_ruleset_rule(e->rs, i + 1);
+		const struct ex_rule_status *st = &e->rules[i];
+		const char *sign = st->failed ? " " : st->deny ? "-" : "+";
+
+		(void)fprintf(out, "  %s %s:%d  %s %s: %s\n", sign, info->file, info->line,
+			      info->policy, info->where, ex_failed_text(st->failed));
+	}
+}
+
+/* The allow rule that came furthest. */
+static uint32_t nearest_rule(const struct ex_explanation *e)
+{
+	const struct ex_rule_status *v = e->rules;
+	uint32_t best = 0;
+
+	for (uint32_t i = 0; i < ex_ruleset_n_rules(e->rs); i++) {
+		if (v[i].deny || v[i].failed <= EX_FAILED_DESTINATION)
+			continue;
+		if (!best || v[i].failed > v[best - 1].failed)
+			best = i + 1;
+	}
+	return best;
+}
+
+static void print_new_rule(const struct ex_probe *p, FILE *out)
+{
+	char ip[EX_IP_TEXT];
+
+	if (p->name[0])
+		(void)fprintf(out, "  - toFQDNs: [{matchName: \"%s\"}]\n", p->name);
+	else
+		(void)fprintf(out, "  - toCIDR: [\"%s/%d\"]\n", ex_ip_text(&p->dst, ip),
+			      ex_ip_is4(&p->dst) ? 32 : 128);
+	if (p->proto == IPPROTO_ICMP || p->proto == IPPROTO_ICMPV6) {
+		(void)fprintf(out, "    icmps: [{fields: [{type: %d, family: %s}]}]\n",
+			      p->port >> 8, p->proto == IPPROTO_ICMP ? "IPv4" : "IPv6");
+		return;
+	}
+	(void)fprintf(out, "    toPorts:\n    - ports: [{port: \"%u\", protocol: %s}]\n", p->port,
+		      p->proto == IPPROTO_UDP    ? "UDP"
+		      : p->proto == IPPROTO_SCTP ? "SCTP"
+						 : "TCP");
+	if (p->http)
+		(void)fprintf(out, "      rules: {http: [{method: \"%s\", path: \"%.*s\"}]}\n",
+			      p->method, (int)strcspn(p->path, "?"), p->path);
+}
+
+/* What no policy can change, or NULL. */
+static const char *unchangeable(const struct ex_explanation *e)
+{
+	switch (e->decision.reason) {
+	case EX_R_RESERVED_DENY:
+	case EX_R_DNS_ANSWER_DENIED:
+		return "no policy can open this address";
+	case EX_R_HTTP_MALFORMED:
+		return "no policy can allow what servers may read in more than one way";
+	case EX_R_UPGRADE_DENIED:
+	case EX_R_H2_UNSUPPORTED:
+	case EX_R_HTTP_TOO_LARGE:
+	case EX_R_HOST_MISMATCH:
+		return "no policy can allow such a request";
+	default:
+		return e->probe.refused ? "no policy can allow such a request" : NULL;
+	}
+}
+
+void ex_explanation_edit(const struct ex_explanation *e, FILE *out)
+{
+	const struct ex_rule_info *info;
+	const char *never;
+	uint32_t near;
+
+	if (ex_explanation_is_by_rule(e)) {
+		info = ex_ruleset_rule(e->rs, e->decision.rule);
+		if (info)
+			(void)fprintf(out, "remove or narrow %s (%s:%d)\n", info->where, info->file,
+				      info->line);
+		return;
+	}
+	never = unchangeable(e);
+	if (never) {
+		(void)fprintf(out, "none: %s%s%s\n", never, e->probe.detail ? ": " : "",
+			      e->probe.detail ? e->probe.detail : "");
+		return;
+	}
+	near = nearest_rule(e);
+	info = ex_ruleset_rule(e->rs, near);
+	if (info)
+		(void)fprintf(out, "%s (%s:%d) %s: change that, or add this rule under egress\n",
+			      info->where, info->file, info->line,
+			      ex_failed_text(e->rules[near - 1].failed));
+	else
+		(void)fputs("add this rule under egress\n", out);
+	print_new_rule(&e->probe, out);
+}
+
+/* Lines after the first are set in below it. */
+static void print_edit(const struct ex_explanation *e, FILE *out)
+{
+	EX_AUTO_FREE char *text = NULL;
+	const char *prefix = "edit:     ";
+	size_t len = 0;
+	FILE *f = open_memstream(&text, &len);
+
+	if (!f)
+		return;
+	ex_explanation_edit(e, f);
+	if (fclose(f) != 0)
+		return;
+	for (char *line = text; *line; prefix = "          ") {
+		size_t n = strcspn(line, "\n");
+
+		(void)fprintf(out, "%s%.*s\n", prefix, (int)n, line);
+		line += n + (line[n] == '\n');
+	}
+}
+
+void ex_explanation_text(const struct ex_explanation *e, FILE *out)
+{
+	print_request(&e->probe, out);
+	print_verdict(e, out);
+	print_edits(e, out);
+	print_rules(e, out);
+	print_edit(e, out);
+}
