@@ -3,6 +3,7 @@
 #   make            build build/exeat            make demo     run the main job (root)
 #   make check      all tests (root)             make lint     format, analysis, budgets
 #   make fuzz       fuzzers, long                make bench    side-by-side benchmark (root)
+#   make soak       everything at once, long     (TIME=seconds for fuzz and soak)
 #   make install    PREFIX=/usr/local DESTDIR=   make deb      a Debian package, in build/
 #   make clean      remove build/
 #   make deps       install what the build and the tests need (Debian 12, root)
@@ -69,7 +70,7 @@ DATAPATH_AUX := $(patsubst %.c,$(O)/%.o,$(filter-out $(wildcard tests/datapath/t
 FUZZ_BIN     := $(patsubst tests/%.c,$(O)/tests/%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 
 .PHONY: all help deps demo check check-unit check-datapath check-e2e check-fuzz check-kernels check-san lint format \
-	fuzz bench install deb clean unit-bins datapath-bins fuzz-bins
+	fuzz soak bench install deb clean unit-bins datapath-bins fuzz-bins
 all: $(O)/exeat $(O)/exeat-cni
 
 help:
@@ -165,7 +166,9 @@ check:
 	@$(MAKE) --no-print-directory $(O)/exeat
 	@tests/run all
 fuzz:
-	@tests/run fuzz $(or $(FUZZ_SECONDS),600)
+	@tests/run fuzz $(or $(TIME),$(FUZZ_SECONDS),600)
+soak: $(O)/exeat
+	@SOAK_SECONDS=$(or $(TIME),1800) TEST_TIMEOUT=$$(($(or $(TIME),1800) + 240)) tests/run e2e test-soak.sh
 
 # ---- fuzzing: the same sources through clang, with libFuzzer and the sanitizers ----
 FUZZ_FLAGS := -g -O1 -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
