@@ -12,6 +12,7 @@ size_t ex_ipc_size(const struct ex_ipc_head *head)
 	case EX_IPC_DIAL:
 		return sizeof(struct ex_ipc_dial);
 	case EX_IPC_LEARN:
+	case EX_IPC_KNOWN:
 		return sizeof(struct ex_ipc_learn);
 	case EX_IPC_MINT:
 		return sizeof(struct ex_ipc_mint);
@@ -22,6 +23,8 @@ size_t ex_ipc_size(const struct ex_ipc_head *head)
 	case EX_IPC_DIALLED:
 	case EX_IPC_LEARNED:
 	case EX_IPC_UDP_READY:
+	case EX_IPC_RULESET:
+	case EX_IPC_SWAPPED:
 		return sizeof(struct ex_ipc_done);
 	case EX_IPC_AUDIT:
 		return head->id <= EX_IPC_RECORDS_MAX

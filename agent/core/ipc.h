@@ -5,8 +5,9 @@
  * byte of a message. Fixed-size structures; a message is exactly as long as its structure, but for
  * AUDIT, which is as long as what it holds.
  *
- *   proxy  -> parent   READY, DIAL, LEARN, MINT, UDP, AUDIT
- *   parent -> proxy    DIALLED and UDP_READY (carry a descriptor), LEARNED, MINTED
+ *   proxy  -> parent   READY, DIAL, LEARN, MINT, UDP, AUDIT; SWAPPED answers RULESET
+ *   parent -> proxy    DIALLED and UDP_READY (carry a descriptor), LEARNED, MINTED;
+ *                      unasked: RULESET (carries one too), KNOWN
  */
 #ifndef EXEAT_AGENT_CORE_IPC_H
 #define EXEAT_AGENT_CORE_IPC_H
@@ -33,6 +34,9 @@ enum ex_ipc_type {
 	EX_IPC_UDP, /* a socket of the gateway namespace that speaks as dst to src */
 	EX_IPC_UDP_READY,
 	EX_IPC_AUDIT,
+	EX_IPC_RULESET, /* another policy, as a bundle (proxy/bundle.h) */
+	EX_IPC_SWAPPED, /* it is in force, and open connections were judged by it */
+	EX_IPC_KNOWN,   /* as LEARN: what is known already, by another worker or from before */
 };
 
 struct ex_ipc_head {
@@ -60,7 +64,7 @@ struct ex_ipc_dial {
 	uint32_t scope; /* interface of a link-local resolver, else 0 */
 };
 
-struct ex_ipc_learn {
+struct ex_ipc_learn { /* LEARN, KNOWN */
 	struct ex_ipc_head head;
 	uint32_t ttl; /* seconds */
 	uint32_t n_addrs;
@@ -88,7 +92,7 @@ struct ex_ipc_udp {
 	uint16_t sport, dport; /* host order, not 0 */
 };
 
-struct ex_ipc_done { /* DIALLED, LEARNED, UDP_READY */
+struct ex_ipc_done { /* DIALLED, LEARNED, UDP_READY, SWAPPED; RULESET without err */
 	struct ex_ipc_head head;
 	int32_t err; /* 0 or negative errno */
 };

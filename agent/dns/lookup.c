@@ -106,9 +106,17 @@ static void fail(struct ex_dns_lookup *l, enum ex_reason reason)
 }
 
 /* The policy may have changed since the question. */
-static bool is_still_allowed(const struct ex_dns_lookup *l)
+static bool is_still_allowed(struct ex_dns_lookup *l)
 {
-	return ex_judge_dns(l->gate->rs, ex_dns_name_of(&l->question)).verdict == EX_V_ALLOW;
+	l->decision = ex_judge_dns(l->gate->rs, ex_dns_name_of(&l->question));
+	return l->decision.verdict == EX_V_ALLOW;
+}
+
+/* A lookup that fails for another reason must not bear the rule of another policy either. */
+void ex_dns_lookup_judge_again(struct ex_dns_gate *g)
+{
+	for (struct ex_dns_lookup *l = g->lookups; l; l = l->next)
+		(void)is_still_allowed(l);
 }
 
 static void succeed(struct ex_dns_lookup *l)

@@ -5,8 +5,8 @@
  * and never grow, so memory has a bound that is known then:
  * max_addrs * (address + PER_ADDR_MAX links + one name).
  *
- * Nothing is removed except by sweep(), which only ex_names_add() calls: spans handed out by
- * ex_names_of() stay good until then.
+ * Nothing is removed except by sweep(), which only ex_names_add() calls, and by ex_names_keep():
+ * spans handed out by ex_names_of() stay good until then.
  */
 #include "agent/dns/hash.h"
 #include "agent/dns/message.h"
@@ -112,12 +112,20 @@ static void drop_name(struct ex_names *t, struct name *name)
 	free(name);
 }
 
-static void expire_links(struct ex_names *t, struct addr *a, uint64_t now)
+/* What is not to be kept goes, and with it what has nothing left. */
+struct filter {
+	bool (*keep)(const struct filter *f, const struct addr *a, const struct link *l);
+	uint64_t now;
+	ex_names_keep_fn fn;
+	void *arg;
+};
+
+static void filter_links(struct ex_names *t, struct addr *a, const struct filter *f)
 {
 	size_t kept = 0;
 
 	for (size_t i = 0; i < a->n_links; i++) {
-		if (a->links[i].expires > now) {
+		if (f->keep(f, a, &a->links[i])) {
 			a->links[kept++] = a->links[i];
 			continue;
 		}
@@ -127,19 +135,15 @@ static void expire_links(struct ex_names *t, struct addr *a, uint64_t now)
 	a->n_links = kept;
 }
 
-/* At a bound: everything that has expired goes. At most once a second, since it reads it all. */
-static bool sweep(struct ex_names *t, uint64_t now)
+static void filter_all(struct ex_names *t, const struct filter *f)
 {
-	if (now < t->next_sweep)
-		return false;
-	t->next_sweep = now + SWEEP_EVERY_MS;
 	for (size_t i = 0; i < t->n_buckets; i++) {
 		struct addr **p = &t->addrs[i];
 
 		while (*p) {
 			struct addr *a = *p;
 
-			expire_links(t, a, now);
+			filter_links(t, a, f);
 			if (a->n_links > 0) {
 				p = &a->next;
 				continue;
@@ -149,7 +153,60 @@ static bool sweep(struct ex_names *t, uint64_t now)
 			free_addr(a);
 		}
 	}
+}
+
+static bool is_valid(const struct filter *f, const struct addr *a, const struct link *l)
+{
+	(void)a;
+	return l->expires > f->now;
+}
+
+/* At a bound: everything that has expired goes. At most once a second, since it reads it all. */
+static bool sweep(struct ex_names *t, uint64_t now)
+{
+	const struct filter f = { .keep = is_valid, .now = now };
+
+	if (now < t->next_sweep)
+		return false;
+	t->next_sweep = now + SWEEP_EVERY_MS;
+	filter_all(t, &f);
 	return true;
+}
+
+static bool is_wanted(const struct filter *f, const struct addr *a, const struct link *l)
+{
+	return f->fn(f->arg, &a->ip, (struct ex_span){ l->name->text, l->name->len });
+}
+
+void ex_names_keep(struct ex_names *t, ex_names_keep_fn keep, void *arg)
+{
+	const struct filter f = { .keep = is_wanted, .fn = keep, .arg = arg };
+
+	filter_all(t, &f);
+}
+
+int ex_names_each(const struct ex_names *t, uint64_t since_ms, ex_names_fn fn, void *arg)
+{
+	struct ex_names_known known[EX_NAMES_PER_ADDR_MAX];
+	int r = 0;
+
+	for (size_t i = 0; i < t->n_buckets; i++) {
+		for (const struct addr *a = t->addrs[i]; a && r == 0; a = a->next) {
+			size_t n = 0;
+
+			for (size_t k = 0; k < a->n_links; k++) {
+				const struct link *l = &a->links[k];
+
+				if (l->expires <= since_ms)
+					continue;
+				known[n].name = (struct ex_span){ l->name->text, l->name->len };
+				known[n++].expires = l->expires;
+			}
+			if (n)
+				r = fn(arg, &a->ip, known, n);
+		}
+	}
+	return r;
 }
 
 static struct addr *find_addr(const struct ex_names *t, const struct ex_ip *ip)

@@ -71,8 +71,8 @@ static void down_head(void *arg, struct ex_h2_stream *st, const struct ex_h2_hea
 		ex_h2_exchange_deny(x, head, &d);
 		return;
 	}
+	ex_h2_exchange_note(x, head);
 	head = ex_h2_head_edit(head, &edits, &room);
-	ex_h2_exchange_note(x, &head->h);
 	if (r->origin == EX_H2_ORIGIN_UNKNOWN && !head->websocket)
 		request_keep(x, head);
 	else if (!ex_h2_exchange_forward(x, head))

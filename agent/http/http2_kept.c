@@ -3,12 +3,10 @@
 
 #include <errno.h>
 
-/* One block: the object, its fields, their flags, the text of it all. */
+/* One block: the object, its fields, and behind them their flags and the text of it all. */
 struct block {
 	struct ex_h2_kept kept;
-	struct ex_header fields[EX_H1_HEADERS_MAX];
-	bool secret[EX_H1_HEADERS_MAX];
-	char text[];
+	struct ex_header fields[];
 };
 
 static size_t text_len(const struct ex_h2_head *head)
@@ -32,32 +30,35 @@ static void copy(struct ex_span *s, char **at)
 
 int ex_h2_kept_new(const struct ex_h2_head *head, struct ex_h2_kept **ret)
 {
+	size_t n = head->h.n_headers;
 	struct block *b;
 	struct ex_h1_head *h;
+	bool *secret;
 	char *at;
 
-	if (head->h.n_headers > EX_H1_HEADERS_MAX)
+	if (n > EX_H1_HEADERS_MAX)
 		return -EINVAL;
-	b = malloc(sizeof(*b) + text_len(head));
+	b = malloc(sizeof(*b) + n * (sizeof(b->fields[0]) + sizeof(*secret)) + text_len(head));
 	if (!b)
 		return -ENOMEM;
 	b->kept = (struct ex_h2_kept){ .head = *head, .ended = head->end };
 	h = &b->kept.head.h;
-	at = b->text;
+	secret = (bool *)(b->fields + n);
+	at = (char *)(secret + n);
 	copy(&h->method, &at);
 	copy(&h->path, &at);
 	copy(&h->host, &at);
 	copy(&h->authority, &at);
 	copy(&h->upgrade, &at);
 	copy(&b->kept.head.scheme, &at);
-	for (size_t i = 0; i < h->n_headers; i++) {
+	for (size_t i = 0; i < n; i++) {
 		b->fields[i] = h->headers[i];
 		copy(&b->fields[i].name, &at);
 		copy(&b->fields[i].value, &at);
-		b->secret[i] = head->secret && head->secret[i];
+		secret[i] = head->secret && head->secret[i];
 	}
 	h->headers = b->fields;
-	b->kept.head.secret = b->secret;
+	b->kept.head.secret = secret;
 	*ret = &b->kept;
 	return 0;
 }

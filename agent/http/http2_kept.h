@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A request that waits until it is known how its server can be spoken to. Inside the relay only. */
+/*
+ * A request that is remembered: while it waits until it is known how its server can be spoken to,
+ * and as long as it is under way, since it may be judged again. Inside the relay only.
+ */
 #ifndef EXEAT_AGENT_HTTP_HTTP2_KEPT_H
 #define EXEAT_AGENT_HTTP_HTTP2_KEPT_H
 

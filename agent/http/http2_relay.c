@@ -41,33 +41,23 @@ static void exchange_free(struct ex_h2_exchange *x)
 		x->next->prev = x->prev;
 	x->relay->n_exchanges--;
 	ex_h2_kept_free(x->kept);
-	free(x->said);
+	ex_h2_kept_free(x->asked);
 	free(x);
 }
 
-void ex_h2_exchange_note(struct ex_h2_exchange *x, const struct ex_h1_head *h)
+void ex_h2_exchange_note(struct ex_h2_exchange *x, const struct ex_h2_head *head)
 {
-	struct ex_h2_said *s = malloc(sizeof(*s) + h->method.len + h->host.len + h->path.len);
-	char *at;
-
-	if (!s)
-		return;
-	*s = (struct ex_h2_said){ h->method.len, h->host.len, h->path.len };
-	at = mempcpy(s->text, h->method.ptr, h->method.len);
-	at = mempcpy(at, h->host.ptr, h->host.len);
-	memcpy(at, h->path.ptr, h->path.len);
-	x->said = s;
+	if (ex_h2_kept_new(head, &x->asked) < 0)
+		x->asked = NULL;
 }
 
-static void said_read(const struct ex_h2_exchange *x, struct ex_h1_head *h)
+static void asked_read(const struct ex_h2_exchange *x, struct ex_h1_head *h)
 {
-	const struct ex_h2_said *s = x->said;
-
-	if (!s)
+	if (!x->asked)
 		return;
-	h->method = (struct ex_span){ s->text, s->method_len };
-	h->host = (struct ex_span){ s->text + s->method_len, s->host_len };
-	h->path = (struct ex_span){ s->text + s->method_len + s->host_len, s->path_len };
+	h->method = x->asked->head.h.method;
+	h->host = x->asked->head.h.host;
+	h->path = x->asked->head.h.path;
 }
 
 void ex_h2_exchange_settle(struct ex_h2_exchange *x)
@@ -134,7 +124,7 @@ void ex_h2_exchange_fail(struct ex_h2_exchange *x, enum ex_reason reason, const 
 
 	if (!x->down || x->res_done)
 		return;
-	said_read(x, &head.h);
+	asked_read(x, &head.h);
 	if (x->res_head)
 		ex_h2_reset(x->down, EX_H2_INTERNAL_ERROR);
 	else
@@ -180,7 +170,7 @@ void ex_h2_relay_free(struct ex_h2_relay *r)
 		if (x->leg) /* nobody carries it: the others were freed by their owners */
 			ex_h2_leg_destroy(x->leg);
 		ex_h2_kept_free(x->kept);
-		free(x->said);
+		ex_h2_kept_free(x->asked);
 		free(x);
 	}
 	free(r);
@@ -297,6 +287,15 @@ int ex_h2_relay_origin(struct ex_h2_relay *r, enum ex_h2_origin origin)
 	return 0;
 }
 
+static void drop_kept(struct ex_h2_exchange *x)
+{
+	if (!x->kept)
+		return;
+	if (x->down)
+		ex_h2_consume(x->relay->end[EX_H2_WORKLOAD], x->down, ex_buf_len(&x->kept->body));
+	ex_h2_kept_free(take_kept(x));
+}
+
 void ex_h2_relay_origin_failed(struct ex_h2_relay *r, enum ex_reason reason, const char *detail)
 {
 	struct ex_h2_exchange *next;
@@ -306,10 +305,38 @@ void ex_h2_relay_origin_failed(struct ex_h2_relay *r, enum ex_reason reason, con
 		if (!x->kept)
 			continue;
 		ex_h2_exchange_fail(x, reason, detail);
-		if (x->down)
-			ex_h2_consume(r->end[EX_H2_WORKLOAD], x->down, ex_buf_len(&x->kept->body));
-		ex_h2_kept_free(take_kept(x));
+		drop_kept(x);
 		ex_h2_exchange_settle(x);
+	}
+}
+
+/* ---- another policy ---- */
+
+static void exchange_judge_again(struct ex_h2_exchange *x)
+{
+	const struct ex_h2_relay_config *c = &x->relay->config;
+	struct ex_h2_head none = { 0 };
+	const struct ex_h2_head *head = x->asked ? &x->asked->head : &none;
+	struct ex_h1_denial d;
+
+	ex_h2_denial_start(head, &d);
+	if (c->judge_again(c->arg, &head->h, &d))
+		return;
+	drop_kept(x);
+	if (x->down && !x->res_head)
+		ex_h2_exchange_deny(x, head, &d);
+	else if (x->down && !x->res_done)
+		ex_h2_reset(x->down, EX_H2_CANCEL);
+	x->res_done = true;
+	exchange_abandon(x);
+}
+
+void ex_h2_relay_judge_again(struct ex_h2_relay *r)
+{
+	for (struct ex_h2_exchange *x = r->exchanges, *next; x; x = next) {
+		next = x->next;
+		if (x->up || x->leg || x->kept)
+			exchange_judge_again(x);
 	}
 }
 

@@ -52,6 +52,11 @@ struct ex_h2_relay_config {
 	 */
 	bool (*judge)(void *arg, const struct ex_h1_head *head, struct ex_h1_denial *denial,
 		      struct ex_header_edits *edits);
+	/*
+	 * The same for a request that was allowed and is under way, when the policy has changed.
+	 * Its head is empty when there was no memory to keep it.
+	 */
+	bool (*judge_again)(void *arg, const struct ex_h1_head *head, struct ex_h1_denial *denial);
 	/* The relay has refused a request by itself: for the audit record. Spans may be empty. */
 	void (*refused)(void *arg, const struct ex_h1_denial *denial);
 };
@@ -89,6 +94,9 @@ void ex_h2_relay_eof(struct ex_h2_relay *r, enum ex_h2_side side);
 /* No new requests; the open ones go on (false) or are cut off, as when the policy changed (true).
  */
 void ex_h2_relay_close(struct ex_h2_relay *r, bool now);
+
+/* Another policy: every request under way is judged again; see config.judge_again. */
+void ex_h2_relay_judge_again(struct ex_h2_relay *r);
 
 /* Requests under way: none means idle, for the caller's timers. */
 size_t ex_h2_relay_streams(const struct ex_h2_relay *r);

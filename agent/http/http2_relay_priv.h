@@ -12,12 +12,6 @@
 #include "agent/http/http2_leg.h"
 #include "agent/http/http2_relay.h"
 
-/* Method, host and path of a request, one behind the other. */
-struct ex_h2_said {
-	size_t method_len, host_len, path_len;
-	char text[];
-};
-
 /* One request and its response. Lives until all it points to is over. */
 struct ex_h2_exchange {
 	struct ex_h2_relay *relay;
@@ -31,8 +25,8 @@ struct ex_h2_exchange {
 	bool res_head, res_done;   /* final head, all of the response was read */
 	bool own_body;             /* the body towards the workload is ours */
 	bool held;                 /* ... and ends when the request does */
-	struct ex_h2_said *said;   /* an allowed request, for a failure that is told later */
-	size_t swallowed;          /* bytes of a denied request that were thrown away */
+	struct ex_h2_kept *asked; /* an allowed request, as it was judged; NULL: no memory for it */
+	size_t swallowed;         /* bytes of a denied request that were thrown away */
 };
 
 struct ex_h2_relay {
@@ -55,8 +49,9 @@ struct ex_h2_exchange *ex_h2_exchange_new(struct ex_h2_relay *r, struct ex_h2_st
 /* Frees it when nothing of it is left. */
 void ex_h2_exchange_settle(struct ex_h2_exchange *x);
 
-/* Remembers what was asked; without memory, a failure is told in fewer words. */
-void ex_h2_exchange_note(struct ex_h2_exchange *x, const struct ex_h1_head *h);
+/* Remembers what was asked. Without memory a failure is told in fewer words, and another policy
+ * ends it. */
+void ex_h2_exchange_note(struct ex_h2_exchange *x, const struct ex_h2_head *head);
 
 /* Answers on x->down; nothing of the origin's was passed on yet. */
 void ex_h2_exchange_deny(struct ex_h2_exchange *x, const struct ex_h2_head *head,

@@ -11,8 +11,8 @@
 #include "agent/proxy/datagram.h"
 
 #define PORT_TCP 15001 /* nothing connects to these ports; steering picks the socket itself */
-#define PORT_UDP 15002
-#define PORT_DNS 53 /* replies leave from the port of the socket */
+#define PORT_UDP 15101 /* each worker has its own, counted from here */
+#define PORT_DNS 53    /* replies leave from the port of the socket */
 
 struct listener {
 	bool v6, udp;
@@ -72,10 +72,11 @@ static int set_options(int fd, const struct listener *l)
 	return r;
 }
 
-static int listener_open(const struct listener *l)
+static int listener_open(const struct listener *l, uint32_t worker)
 {
-	struct sockaddr_in6 a6 = { .sin6_family = AF_INET6, .sin6_port = htons(l->port) };
-	struct sockaddr_in a4 = { .sin_family = AF_INET, .sin_port = htons(l->port) };
+	uint16_t port = (uint16_t)(l->port + worker);
+	struct sockaddr_in6 a6 = { .sin6_family = AF_INET6, .sin6_port = htons(port) };
+	struct sockaddr_in a4 = { .sin_family = AF_INET, .sin_port = htons(port) };
 	int type = (l->udp ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC | SOCK_NONBLOCK;
 	EX_AUTO_CLOSE int fd = socket(l->v6 ? AF_INET6 : AF_INET, type, 0);
 	int r;
@@ -99,7 +100,7 @@ static void close_all(int fds[static EX_SOCK_MAX])
 			close(EX_TAKE_FD(fds[i]));
 }
 
-int ex_gateway_listen(const struct ex_gateway *gw, int ret[static EX_SOCK_MAX])
+int ex_gateway_listen(const struct ex_gateway *gw, uint32_t worker, int ret[static EX_SOCK_MAX])
 {
 	int r = ex_gateway_enter(gw);
 
@@ -108,9 +109,9 @@ int ex_gateway_listen(const struct ex_gateway *gw, int ret[static EX_SOCK_MAX])
 	if (r < 0)
 		return r;
 	for (size_t i = 0; i < EX_SOCK_MAX && r == 0; i++) {
-		if (listeners[i].v6 && !gw->v6)
+		if ((listeners[i].v6 && !gw->v6) || (listeners[i].port == PORT_DNS && worker))
 			continue;
-		ret[i] = listener_open(&listeners[i]);
+		ret[i] = listener_open(&listeners[i], worker);
 		r = ret[i] < 0 ? ret[i] : 0;
 	}
 	ex_gateway_leave(gw);

@@ -26,10 +26,12 @@ EX_MUST_CHECK int ex_gateway_enter(const struct ex_gateway *gw);
 void ex_gateway_leave(const struct ex_gateway *gw);
 
 /*
- * The listening sockets of the gateway namespace, by enum ex_sock; -1 where the family is missing.
- * Transparent: they accept any destination address. On failure nothing is left open.
+ * The listening sockets of one worker in the gateway namespace, by enum ex_sock; -1 where the
+ * family is missing. Transparent: they accept any destination address. DNS is worker 0's alone, so
+ * that there is one cache and one budget. On failure nothing is left open.
  */
-EX_MUST_CHECK int ex_gateway_listen(const struct ex_gateway *gw, int ret[static EX_SOCK_MAX]);
+EX_MUST_CHECK int ex_gateway_listen(const struct ex_gateway *gw, uint32_t worker,
+				    int ret[static EX_SOCK_MAX]);
 
 /*
  * A socket of the gateway namespace that speaks as dst:dport and only to src:sport, the workload.

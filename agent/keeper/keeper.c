@@ -6,6 +6,42 @@
 
 #define NAMES_MAX 16384
 
+/* ---- life ---- */
+
+static int start_all(struct ex_keeper *k)
+{
+	int r = 0;
+
+	for (unsigned i = 0; i < k->n_workers && r == 0; i++)
+		if (!k->workers[i].pid)
+			r = ex_worker_start(&k->workers[i]);
+	return r;
+}
+
+static void stop_all(struct ex_keeper *k)
+{
+	for (unsigned i = 0; i < k->n_workers; i++)
+		ex_worker_stop(&k->workers[i]);
+}
+
+static int take_policy(struct ex_keeper *k, struct ex_ruleset *rs, int bundle)
+{
+	k->rs = ex_ruleset_ref(rs);
+	k->bundle = fcntl(bundle, F_DUPFD_CLOEXEC, 0);
+	return k->bundle < 0 ? -errno : ex_name_classes_new(rs, &k->classes);
+}
+
+static void init(struct ex_keeper *k, const struct ex_keeper_config *config)
+{
+	k->cfg = *config;
+	k->bundle = -1;
+	k->n_workers = config->workers ? config->workers : 1;
+	if (k->n_workers > EX_WORKERS_MAX)
+		k->n_workers = EX_WORKERS_MAX;
+	for (unsigned i = 0; i < k->n_workers; i++)
+		ex_worker_init(&k->workers[i], k, i);
+}
+
 int ex_keeper_new(const struct ex_keeper_config *config, struct ex_ruleset *rs, int bundle,
 		  struct ex_keeper **ret)
 {
@@ -14,17 +50,12 @@ int ex_keeper_new(const struct ex_keeper_config *config, struct ex_ruleset *rs, 
 
 	if (!k)
 		return -ENOMEM;
-	k->cfg = *config;
-	k->rs = ex_ruleset_ref(rs);
-	ex_worker_init(&k->worker, k);
-	k->bundle = fcntl(bundle, F_DUPFD_CLOEXEC, 0);
-	r = k->bundle < 0 ? -errno : 0;
+	init(k, config);
+	r = take_policy(k, rs, bundle);
 	if (r == 0)
 		r = ex_names_new(NAMES_MAX, &k->names);
 	if (r == 0)
-		r = ex_name_classes_new(rs, &k->classes);
-	if (r == 0)
-		r = ex_worker_start(&k->worker);
+		r = start_all(k);
 	if (r < 0) {
 		ex_keeper_free(k);
 		return r;
@@ -37,7 +68,7 @@ void ex_keeper_free(struct ex_keeper *k)
 {
 	if (!k)
 		return;
-	ex_worker_stop(&k->worker);
+	stop_all(k);
 	ex_name_classes_free(k->classes);
 	ex_names_free(k->names);
 	ex_ruleset_unref(k->rs);
@@ -51,39 +82,106 @@ void ex_keeper_set_ca(struct ex_keeper *k, struct ex_ca *ca)
 	k->cfg.ca = ca;
 }
 
-static int publish_tables(struct ex_keeper *k)
+void ex_keeper_set_ingress(struct ex_keeper *k, const struct ex_tables *ingress)
 {
-	struct ex_tables tables = { 0 };
-	const struct ex_gate_ruleset set = { .egress = &tables, .ingress = k->cfg.ingress };
-	int r = ex_emit(k->rs, &tables);
-
-	if (r == 0)
-		r = ex_gate_publish_both(k->gate, k->ifindex, &k->ep, &set);
-	ex_tables_done(&tables);
-	return r;
+	k->cfg.ingress = ingress;
 }
 
 int ex_keeper_publish(struct ex_keeper *k, struct ex_gate *gate, uint32_t ifindex,
 		      const struct ex_endpoint *ep)
 {
-	int r;
+	int r = 0;
 
 	k->gate = gate;
 	k->ifindex = ifindex;
 	k->ep = *ep;
-	r = ex_worker_publish(&k->worker);
-	return r < 0 ? r : publish_tables(k);
+	for (unsigned i = 0; i < k->n_workers && r == 0; i++)
+		r = ex_worker_publish(&k->workers[i]);
+	return r < 0 ? r : ex_keeper_publish_policy(k, k->rs, k->classes);
 }
+
+/* ---- another policy ---- */
+
+static bool is_wanted(void *arg, const struct ex_ip *ip, struct ex_span name)
+{
+	const struct ex_ruleset *rs = arg;
+
+	return ex_judge_dns(rs, name).verdict == EX_V_ALLOW &&
+	       ex_judge_answer(rs, ip).verdict == EX_V_ALLOW;
+}
+
+static void put_in_force(struct ex_keeper *k, struct ex_ruleset *rs, int bundle,
+			 struct ex_name_classes *classes)
+{
+	ex_name_classes_free(k->classes);
+	k->classes = classes;
+	close(k->bundle);
+	k->bundle = bundle;
+	ex_ruleset_ref(rs);
+	ex_ruleset_unref(k->rs);
+	k->rs = rs;
+	ex_names_keep(k->names, is_wanted, rs);
+}
+
+static void follow_all(struct ex_keeper *k)
+{
+	k->swapping = true;
+	k->swap_err = 0;
+	for (unsigned i = 0; i < k->n_workers; i++)
+		ex_worker_follow(&k->workers[i]);
+	ex_keeper_look_settled(k);
+}
+
+int ex_keeper_swap(struct ex_keeper *k, struct ex_ruleset *rs, int bundle)
+{
+	EX_AUTO_CLOSE int own = fcntl(bundle, F_DUPFD_CLOEXEC, 0);
+	struct ex_name_classes *classes = NULL;
+	int r = own < 0 ? -errno : ex_name_classes_new(rs, &classes);
+
+	if (r == 0)
+		r = ex_keeper_publish_policy(k, rs, classes);
+	if (r < 0) {
+		ex_name_classes_free(classes);
+		return r;
+	}
+	put_in_force(k, rs, EX_TAKE_FD(own), classes);
+	follow_all(k);
+	return 0;
+}
+
+/* ---- looking ---- */
 
 void ex_keeper_drain(struct ex_keeper *k)
 {
-	ex_worker_drain(&k->worker);
+	for (unsigned i = 0; i < k->n_workers; i++)
+		ex_worker_drain(&k->workers[i]);
 	ex_keeper_record_left_out(k);
 }
 
 bool ex_keeper_is_ready(const struct ex_keeper *k)
 {
-	return k->worker.ready;
+	for (unsigned i = 0; i < k->n_workers; i++)
+		if (!k->workers[i].ready)
+			return false;
+	return true;
+}
+
+bool ex_keeper_is_settled(const struct ex_keeper *k)
+{
+	for (unsigned i = 0; i < k->n_workers; i++)
+		if (ex_worker_is_alive(&k->workers[i]) && k->workers[i].rs != k->rs)
+			return false;
+	return true;
+}
+
+size_t ex_keeper_workers(const struct ex_keeper *k, pid_t ret[static EX_WORKERS_MAX])
+{
+	size_t n = 0;
+
+	for (unsigned i = 0; i < k->n_workers; i++)
+		if (ex_worker_is_alive(&k->workers[i]))
+			ret[n++] = k->workers[i].pid;
+	return n;
 }
 
 struct ex_ruleset *ex_keeper_ruleset(const struct ex_keeper *k)

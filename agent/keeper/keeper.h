@@ -13,6 +13,11 @@
  *                        ex_gate_attach(), and links up once ops->ready was called
  *   ex_keeper_swap()     another ruleset, at any time later
  *   ex_keeper_free()     the proxy is killed and reaped; the endpoint stays closed in the gate
+ *
+ * The proxy may be several processes, its workers, among which the kernel gate spreads the flows.
+ * Each has its own sockets and says for itself what it wants; names that one has learned are told
+ * to the others before the workload hears of them. One that is lost takes its connections along and
+ * no others.
  */
 #ifndef EXEAT_AGENT_KEEPER_H
 #define EXEAT_AGENT_KEEPER_H
@@ -30,16 +35,21 @@ struct ex_tables;
 /* May be called from within any ex_keeper_*() but ex_keeper_free(), and from the loop. A callback
  * does not free the keeper (queue an ex_defer for it). */
 struct ex_keeper_ops {
-	/* Every proxy process of the endpoint accepts flows; again after each restart. */
+	/* Every worker accepts flows; again after each restart. */
 	void (*ready)(void *arg);
-	/* A proxy is gone: "ended", "sent what it must not", … Its flows are denied until ready. */
+	/* A worker is gone: "ended", "sent what it must not", … Its flows have ended. */
 	void (*lost)(void *arg, const char *why);
 	/* A record of either gate, checked and limited. Its rule is one of rs. */
 	void (*record)(void *arg, const struct ex_ruleset *rs, const struct ex_audit_record *rec);
-	/* ex_keeper_swap() is in force in both gates (err 0), or the proxy was restarted under the
-	 * new ruleset because it did not follow (err < 0). May be NULL. */
+	/*
+	 * The last ex_keeper_swap() is in force in every worker: err 0, or what the last one said
+	 * that could not follow and was killed. May be NULL.
+	 */
 	void (*swapped)(void *arg, int err);
 };
+
+#define EX_KEEPER_PAUSE_MS     250 /* before a lost worker is started again; doubled each time */
+#define EX_KEEPER_PAUSE_MAX_MS 30000
 
 struct ex_keeper_config { /* copied; what it points to is borrowed until ex_keeper_free() */
 	struct ex_loop *loop;
@@ -51,14 +61,15 @@ struct ex_keeper_config { /* copied; what it points to is borrowed until ex_keep
 	struct ex_span roots;            /* PEM: what upstream certificates are verified against */
 	const struct ex_tables *ingress; /* what others may open; NULL = nothing. See gate.h */
 	uid_t uid;                       /* of the proxy: the endpoint's own, nobody else's */
-	bool restart;                    /* a lost proxy is started again, with growing pauses */
+	unsigned workers;                /* 1..EX_WORKERS_MAX; 0 = 1 */
+	bool restart;                    /* a lost worker is started again, after growing pauses */
 	const struct ex_keeper_ops *ops;
 	void *arg;
 };
 
 /*
- * rs: a reference is taken. bundle: the sealed description it was compiled from, which the proxy
- * compiles again (agent/proxy/bundle.h); duplicated.
+ * rs: a reference is taken. bundle: what it was compiled from, which the proxy compiles again
+ * (agent/proxy/bundle.h); duplicated.
  */
 EX_MUST_CHECK int ex_keeper_new(const struct ex_keeper_config *config, struct ex_ruleset *rs,
 				int bundle, struct ex_keeper **ret);
@@ -68,6 +79,12 @@ void ex_keeper_free(struct ex_keeper *k);
 void ex_keeper_set_ca(struct ex_keeper *k, struct ex_ca *ca);
 
 /*
+ * What may reach the workload, from the next publish or swap on; NULL = answers only. Borrowed
+ * until another one is in force.
+ */
+void ex_keeper_set_ingress(struct ex_keeper *k, const struct ex_tables *ingress);
+
+/*
  * Puts sockets and ruleset into the kernel gate for the endpoint at ifindex, and keeps them right
  * from then on. ep: policy and generation are set by the gate. Call again to change ep.
  */
@@ -75,8 +92,10 @@ EX_MUST_CHECK int ex_keeper_publish(struct ex_keeper *k, struct ex_gate *gate, u
 				    const struct ex_endpoint *ep);
 
 /*
- * Puts another ruleset in force: at once for what the keeper judges and in the kernel gate, then in
- * the proxy, which ends what is not allowed any more. On error everything stays as it was.
+ * Puts another ruleset in force: at once in the kernel gate and for what the keeper judges, then in
+ * the workers, which end what is not allowed any more. On error everything stays as it was. Drain
+ * the events of the kernel gate first: they bear rules of the old one. A worker that does not
+ * follow in time is killed, and started again whatever config says.
  */
 EX_MUST_CHECK int ex_keeper_swap(struct ex_keeper *k, struct ex_ruleset *rs, int bundle);
 
@@ -86,7 +105,11 @@ void ex_keeper_take_event(struct ex_keeper *k, const struct ex_event *ev);
 /* Takes what a proxy has sent already: before a last look at the records. */
 void ex_keeper_drain(struct ex_keeper *k);
 
+/* Every worker accepts flows. */
 bool ex_keeper_is_ready(const struct ex_keeper *k);
+/* And all of them have followed the last swap. */
+bool ex_keeper_is_settled(const struct ex_keeper *k);
+size_t ex_keeper_workers(const struct ex_keeper *k, pid_t ret[static EX_WORKERS_MAX]); /* alive */
 struct ex_ruleset *ex_keeper_ruleset(const struct ex_keeper *k); /* in force; borrowed */
 
 #endif

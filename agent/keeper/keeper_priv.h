@@ -24,6 +24,7 @@ struct ex_record_bucket {
 /* One proxy process. */
 struct ex_worker {
 	struct ex_keeper *keeper;
+	uint32_t index;
 	pid_t pid;                /* 0 = none */
 	int pidfd;                /* readable when it has ended */
 	int ipc;                  /* requests */
@@ -33,6 +34,14 @@ struct ex_worker {
 	uint8_t spki[EX_IPC_SPKI_MAX];
 	size_t spki_len;
 	bool ready;
+	struct ex_ruleset *rs;   /* it judges by: its records bear the rules of this one */
+	struct ex_ruleset *next; /* sent, and not followed yet; else NULL */
+	uint32_t next_id;
+	struct ex_timer late; /* it has not followed */
+	struct ex_timer again;
+	bool start_again;  /* whatever the configuration says */
+	uint64_t started;  /* ms: when last */
+	uint32_t pause_ms; /* before the next start */
 };
 
 struct ex_keeper {
@@ -44,14 +53,25 @@ struct ex_keeper {
 	struct ex_gate *gate; /* NULL until published */
 	uint32_t ifindex;
 	struct ex_endpoint ep;
-	struct ex_worker worker;
+	struct ex_worker workers[EX_WORKERS_MAX];
+	unsigned n_workers;
+	bool swapping; /* ops->swapped is owed */
+	int swap_err;
 	struct ex_record_bucket buckets[EX_RECORD_KINDS];
 	uint32_t left_out; /* records that found the bucket empty */
 };
 
+/* A connection lives on the binding it began with, and may dial a little later. */
+#define EX_KEEPER_DIAL_LATER_MS 180000 /* idle time and head of a request */
+
+static inline bool ex_worker_is_alive(const struct ex_worker *w)
+{
+	return w->ipc >= 0;
+}
+
 /* ---- worker.c ---- */
 
-void ex_worker_init(struct ex_worker *w, struct ex_keeper *k);
+void ex_worker_init(struct ex_worker *w, struct ex_keeper *k, uint32_t index);
 EX_MUST_CHECK int ex_worker_start(struct ex_worker *w);
 
 /* Kills and waits for it. */
@@ -62,6 +82,24 @@ EX_MUST_CHECK int ex_worker_publish(struct ex_worker *w);
 
 void ex_worker_drain(struct ex_worker *w);
 
+/* It is killed; why goes to ops->lost. */
+void ex_worker_lose(struct ex_worker *w, const char *why);
+
+/* ---- swap.c ---- */
+
+/* All of it into the kernel gate, with the names that are known. Nothing else changes. */
+EX_MUST_CHECK int ex_keeper_publish_policy(struct ex_keeper *k, struct ex_ruleset *rs,
+					   struct ex_name_classes *classes);
+
+/* Sends the ruleset in force, unless it has it or is busy with another. */
+void ex_worker_follow(struct ex_worker *w);
+
+/* Its answer; negative: the proxy broke the protocol. */
+EX_MUST_CHECK int ex_worker_followed(struct ex_worker *w, const struct ex_ipc_done *msg);
+
+/* It is gone, or has followed: is that all? */
+void ex_keeper_look_settled(struct ex_keeper *k);
+
 /* ---- requests.c: one message; negative: the proxy broke the protocol ---- */
 
 EX_MUST_CHECK int ex_worker_take(struct ex_worker *w, const union ex_ipc_message *msg);
@@ -70,7 +108,7 @@ EX_MUST_CHECK int ex_worker_take_resolver(struct ex_worker *w, const union ex_ip
 /* ---- records.c ---- */
 
 /* Writes the records of the proxy, when they are records; negative as above. */
-EX_MUST_CHECK int ex_keeper_take_records(struct ex_keeper *k, const struct ex_ipc_audit *msg);
+EX_MUST_CHECK int ex_worker_take_records(struct ex_worker *w, const struct ex_ipc_audit *msg);
 
 /* Says how many records were left out, when some were. */
 void ex_keeper_record_left_out(struct ex_keeper *k);

@@ -6,12 +6,20 @@
 #include "agent/audit/pack.h"
 #include "agent/keeper/keeper_priv.h"
 
-static void write_record(struct ex_keeper *k, const struct ex_audit_record *rec)
+static void write_record(struct ex_keeper *k, const struct ex_ruleset *rs,
+			 const struct ex_audit_record *rec)
 {
-	k->cfg.ops->record(k->cfg.arg, k->rs, rec);
+	k->cfg.ops->record(k->cfg.arg, rs, rec);
 }
 
-static bool is_record(const struct ex_keeper *k, const struct ex_audit_record *rec)
+/* What ended because of another policy bears the rule of that one, just before it is in force. */
+static const struct ex_ruleset *ruleset_of(const struct ex_worker *w,
+					   const struct ex_audit_record *rec)
+{
+	return rec->reason == EX_R_POLICY_CHANGED && w->next ? w->next : w->rs;
+}
+
+static bool is_record(const struct ex_worker *w, const struct ex_audit_record *rec)
 {
 	static const struct ex_ip none = { 0 };
 
@@ -22,9 +30,9 @@ static bool is_record(const struct ex_keeper *k, const struct ex_audit_record *r
 		return false;
 	if (rec->gate != EX_AUDIT_PROXY || rec->app > EX_AUDIT_HTTP || rec->count > 1 ||
 	    rec->reason == EX_R_UNSPEC || rec->reason >= EX_R_MAX ||
-	    rec->rule > ex_ruleset_n_rules(k->rs))
+	    rec->rule > ex_ruleset_n_rules(ruleset_of(w, rec)))
 		return false;
-	return ex_ip_eq(&rec->src, &none) || ex_gateway_is_workload(&k->cfg.gw, &rec->src);
+	return ex_ip_eq(&rec->src, &none) || ex_gateway_is_workload(&w->keeper->cfg.gw, &rec->src);
 }
 
 /*
@@ -73,30 +81,32 @@ void ex_keeper_record_left_out(struct ex_keeper *k)
 	ex_audit_set(rec.detail, sizeof(rec.detail),
 		     EX_SPAN("records left out: more verdicts than the log takes"));
 	k->left_out = 0;
-	write_record(k, &rec);
+	write_record(k, k->rs, &rec);
 }
 
-static int take_record(struct ex_keeper *k, const struct ex_audit_record *rec)
+static int take_record(struct ex_worker *w, const struct ex_audit_record *rec)
 {
-	if (!is_record(k, rec))
+	struct ex_keeper *k = w->keeper;
+
+	if (!is_record(w, rec))
 		return -EBADMSG;
 	if (!take_token(k, rec)) {
 		k->left_out += k->left_out < UINT32_MAX;
 		return 0;
 	}
 	ex_keeper_record_left_out(k);
-	write_record(k, rec);
+	write_record(k, ruleset_of(w, rec), rec);
 	return 0;
 }
 
-int ex_keeper_take_records(struct ex_keeper *k, const struct ex_ipc_audit *msg)
+int ex_worker_take_records(struct ex_worker *w, const struct ex_ipc_audit *msg)
 {
 	struct ex_span rest = { (const char *)msg->records, msg->head.id };
 	struct ex_audit_record rec;
 	int r = rest.len ? 0 : -EBADMSG;
 
 	while (rest.len && r == 0)
-		r = ex_audit_unpack(&rest, &rec) ? take_record(k, &rec) : -EBADMSG;
+		r = ex_audit_unpack(&rest, &rec) ? take_record(w, &rec) : -EBADMSG;
 	return r;
 }
 
@@ -138,5 +148,5 @@ void ex_keeper_take_event(struct ex_keeper *k, const struct ex_event *ev)
 	k->left_out += ev->suppressed;
 	ex_keeper_record_left_out(k);
 	if (!is_chatter(ev))
-		write_record(k, &rec);
+		write_record(k, k->rs, &rec);
 }

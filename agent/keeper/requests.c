@@ -7,8 +7,7 @@
 #include "agent/keeper/keeper_priv.h"
 #include "agent/tls/ca.h"
 
-#define TTL_MAX       86400  /* seconds an address may be known for, whatever is asked */
-#define DIAL_LATER_MS 180000 /* idle time and head of a request, before the server is dialled */
+#define TTL_MAX 86400 /* seconds an address may be known for, whatever is asked */
 
 /* The class of one address under all its names, in the kernel before anyone hears of it. */
 static int learn_address(struct ex_keeper *k, const struct ex_ip *ip, struct ex_span name,
@@ -23,8 +22,7 @@ static int learn_address(struct ex_keeper *k, const struct ex_ip *ip, struct ex_
 
 	if (ex_judge_answer(k->rs, ip).verdict != EX_V_ALLOW)
 		return -EACCES;
-	/* A connection lives on the binding it began with, and may dial a little later. */
-	r = ex_names_add(k->names, ip, name, now, ttl_ms + DIAL_LATER_MS);
+	r = ex_names_add(k->names, ip, name, now, ttl_ms + EX_KEEPER_DIAL_LATER_MS);
 	if (r < 0)
 		return r;
 	if (!ex_name_selects(k->rs, ip))
@@ -53,6 +51,23 @@ static int learn(struct ex_keeper *k, const struct ex_ipc_learn *msg)
 	return r;
 }
 
+/* What the workload is about to hear, every worker knows: the flow may go to any of them. */
+static void tell_others(const struct ex_worker *teller, const struct ex_ipc_learn *msg)
+{
+	struct ex_keeper *k = teller->keeper;
+	struct ex_ipc_learn known = *msg;
+
+	known.head = (struct ex_ipc_head){ .type = EX_IPC_KNOWN };
+	known.ttl = msg->ttl < TTL_MAX ? msg->ttl : TTL_MAX;
+	for (unsigned i = 0; i < k->n_workers; i++) {
+		struct ex_worker *w = &k->workers[i];
+
+		if (w != teller && ex_worker_is_alive(w) &&
+		    ex_ipc_send(w->ipc, &known, sizeof(known), -1, false) < 0)
+			ex_worker_lose(w, "does not listen and was ended");
+	}
+}
+
 /*
  * The proxy may have only so many requests waiting that every answer has room: when one has not,
  * the proxy does not read, and waiting for it would stop everything here.
@@ -62,10 +77,13 @@ static int answer(struct ex_worker *w, const void *msg, size_t len)
 	return ex_ipc_send(w->ipc, msg, len, -1, false);
 }
 
-static int answer_learned(struct ex_worker *w, uint32_t id, int err)
+static int take_learn(struct ex_worker *w, const struct ex_ipc_learn *msg)
 {
-	struct ex_ipc_done done = { .head = { EX_IPC_LEARNED, id }, .err = err };
+	struct ex_ipc_done done = { .head = { EX_IPC_LEARNED, msg->head.id },
+				    .err = learn(w->keeper, msg) };
 
+	if (done.err == 0)
+		tell_others(w, msg);
 	return answer(w, &done, sizeof(done));
 }
 
@@ -88,7 +106,7 @@ static int mint(struct ex_worker *w, const struct ex_ipc_mint *msg)
 	size_t spki_len = msg->spki_len ? msg->spki_len : w->spki_len;
 	int n;
 
-	if (name.len && spki_len <= sizeof(msg->spki) &&
+	if (w->keeper->cfg.ca && name.len && spki_len <= sizeof(msg->spki) &&
 	    ex_ruleset_intercepts(w->keeper->rs, name)) {
 		n = ex_ca_sign(w->keeper->cfg.ca, name, spki, spki_len, minted.der);
 		minted.err = n < 0 ? n : 0;
@@ -162,12 +180,16 @@ int ex_worker_take_resolver(struct ex_worker *w, const union ex_ipc_message *msg
 
 static int take_ready(struct ex_worker *w, const struct ex_ipc_ready *msg)
 {
+	struct ex_keeper *k = w->keeper;
+
 	if (w->ready || msg->spki_len == 0 || msg->spki_len > sizeof(msg->spki))
 		return -EBADMSG;
 	memcpy(w->spki, msg->spki, msg->spki_len);
 	w->spki_len = msg->spki_len;
 	w->ready = true;
-	w->keeper->cfg.ops->ready(w->keeper->cfg.arg);
+	ex_worker_follow(w);
+	if (ex_keeper_is_ready(k))
+		k->cfg.ops->ready(k->cfg.arg);
 	return 0;
 }
 
@@ -185,17 +207,21 @@ int ex_worker_take(struct ex_worker *w, const union ex_ipc_message *msg)
 	case EX_IPC_DIAL:
 		return answer_fd(w->ipc, EX_IPC_DIALLED, msg->head.id, open_up(k, &msg->dial));
 	case EX_IPC_LEARN:
-		return answer_learned(w, msg->head.id, learn(k, &msg->learn));
+		return take_learn(w, &msg->learn);
 	case EX_IPC_MINT:
 		return mint(w, &msg->mint);
 	case EX_IPC_UDP:
 		return answer_fd(w->ipc, EX_IPC_UDP_READY, msg->head.id, open_udp(k, &msg->udp));
 	case EX_IPC_AUDIT:
-		return ex_keeper_take_records(k, &msg->audit);
+		return ex_worker_take_records(w, &msg->audit);
+	case EX_IPC_SWAPPED:
+		return ex_worker_followed(w, &msg->done);
 	case EX_IPC_DIALLED:
 	case EX_IPC_LEARNED:
 	case EX_IPC_MINTED:
 	case EX_IPC_UDP_READY:
+	case EX_IPC_RULESET:
+	case EX_IPC_KNOWN:
 	case EX_IPC_INVALID:
 		break;
 	}

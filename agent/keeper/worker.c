@@ -31,22 +31,13 @@ static void stop_serving(struct ex_worker *w)
 
 	ex_watch_stop(loop, &w->on_ipc);
 	ex_watch_stop(loop, &w->on_resolvers);
+	ex_timer_stop(loop, &w->late);
 	close_fd(&w->ipc);
 	close_fd(&w->resolvers);
 	close_sockets(w);
 	w->ready = false;
 	if (w->pid > 0)
 		kill(w->pid, SIGKILL);
-}
-
-static void lose(struct ex_worker *w, const char *why)
-{
-	struct ex_keeper *k = w->keeper;
-
-	if (w->ipc < 0)
-		return;
-	stop_serving(w);
-	k->cfg.ops->lost(k->cfg.arg, why);
 }
 
 static void reap(struct ex_worker *w, int flags)
@@ -56,6 +47,52 @@ static void reap(struct ex_worker *w, int flags)
 	w->pid = 0;
 	ex_watch_stop(w->keeper->cfg.loop, &w->on_end);
 	close_fd(&w->pidfd);
+}
+
+/* Its ports are free when it is dead; then, and not at once, it may begin anew. */
+static void plan_start(struct ex_worker *w)
+{
+	struct ex_keeper *k = w->keeper;
+	uint64_t lived = ex_loop_now(k->cfg.loop) - w->started;
+
+	if (w->pid || (!k->cfg.restart && !w->start_again))
+		return;
+	if (lived > EX_KEEPER_PAUSE_MAX_MS)
+		w->pause_ms = EX_KEEPER_PAUSE_MS;
+	if (ex_timer_start(k->cfg.loop, &w->again, w->pause_ms) < 0)
+		return;
+	w->pause_ms *= 2;
+	if (w->pause_ms > EX_KEEPER_PAUSE_MAX_MS)
+		w->pause_ms = EX_KEEPER_PAUSE_MAX_MS;
+}
+
+static void on_again(struct ex_timer *t)
+{
+	struct ex_worker *w = ex_container_of(t, struct ex_worker, again);
+
+	if (ex_worker_start(w) < 0)
+		ex_worker_lose(w, "could not be started");
+}
+
+static void on_late(struct ex_timer *t)
+{
+	struct ex_worker *w = ex_container_of(t, struct ex_worker, late);
+
+	w->keeper->swap_err = -ETIMEDOUT;
+	w->start_again = true;
+	ex_worker_lose(w, "did not follow another policy in time and was ended");
+}
+
+void ex_worker_lose(struct ex_worker *w, const char *why)
+{
+	struct ex_keeper *k = w->keeper;
+
+	stop_serving(w);
+	if (w->pidfd < 0)
+		reap(w, 0);
+	ex_keeper_look_settled(k);
+	k->cfg.ops->lost(k->cfg.arg, why);
+	plan_start(w);
 }
 
 static void take_messages(struct ex_worker *w, unsigned max)
@@ -68,9 +105,9 @@ static void take_messages(struct ex_worker *w, unsigned max)
 		if (n == -EAGAIN)
 			return;
 		if (n == 0)
-			lose(w, "ended");
+			ex_worker_lose(w, "ended");
 		else if (n < 0 || ex_worker_take(w, &msg) < 0)
-			lose(w, "sent what it must not and was ended");
+			ex_worker_lose(w, "sent what it must not and was ended");
 	}
 }
 
@@ -86,9 +123,12 @@ static void on_end(struct ex_watch *watch, uint32_t events)
 	struct ex_worker *w = ex_container_of(watch, struct ex_worker, on_end);
 
 	(void)events;
-	reap(w, WNOHANG);
 	take_messages(w, UINT_MAX);
-	lose(w, "ended");
+	reap(w, WNOHANG);
+	if (ex_worker_is_alive(w))
+		ex_worker_lose(w, "ended");
+	else
+		plan_start(w);
 }
 
 static void on_resolvers(struct ex_watch *watch, uint32_t events)
@@ -103,12 +143,19 @@ static void on_resolvers(struct ex_watch *watch, uint32_t events)
 	if (n == 0)
 		ex_watch_stop(w->keeper->cfg.loop, &w->on_resolvers);
 	else if (n < 0 || ex_worker_take_resolver(w, &msg) < 0)
-		lose(w, "sent what it must not and was ended");
+		ex_worker_lose(w, "sent what it must not and was ended");
 }
 
-void ex_worker_init(struct ex_worker *w, struct ex_keeper *k)
+void ex_worker_init(struct ex_worker *w, struct ex_keeper *k, uint32_t index)
 {
-	*w = (struct ex_worker){ .keeper = k, .pidfd = -1, .ipc = -1, .resolvers = -1 };
+	*w = (struct ex_worker){ .keeper = k,
+				 .index = index,
+				 .pidfd = -1,
+				 .ipc = -1,
+				 .resolvers = -1,
+				 .late.fn = on_late,
+				 .again.fn = on_again,
+				 .pause_ms = EX_KEEPER_PAUSE_MS };
 	for (size_t i = 0; i < EX_SOCK_MAX; i++)
 		w->sockets[i] = -1;
 	w->on_end = (struct ex_watch){ .fd = -1, .fn = on_end };
@@ -132,42 +179,61 @@ static int watch_it(struct ex_worker *w)
 	return r;
 }
 
+static void take_ruleset(struct ex_worker *w)
+{
+	ex_ruleset_unref(w->rs);
+	w->rs = ex_ruleset_ref(w->keeper->rs);
+	w->next = ex_ruleset_unref(w->next);
+}
+
 int ex_worker_start(struct ex_worker *w)
 {
-	const struct ex_keeper_config *cfg = &w->keeper->cfg;
-	const struct ex_proxy_spec spec = { .bundle = w->keeper->bundle,
+	struct ex_keeper *k = w->keeper;
+	const struct ex_proxy_spec spec = { .bundle = k->bundle,
 					    .sockets = w->sockets,
-					    .servers = cfg->servers,
-					    .n_servers = cfg->n_servers,
-					    .roots = cfg->roots,
-					    .uid = cfg->uid };
-	int ipc[2];
-	int r = ex_gateway_listen(&cfg->gw, w->sockets);
+					    .servers = k->cfg.servers,
+					    .n_servers = k->cfg.n_servers,
+					    .roots = k->cfg.roots,
+					    .names = k->names,
+					    .names_since = ex_loop_now(k->cfg.loop) +
+							   EX_KEEPER_DIAL_LATER_MS,
+					    .workers = k->n_workers,
+					    .uid = k->cfg.uid };
+	int ipc[2], r;
 
+	w->started = ex_loop_now(k->cfg.loop);
+	w->start_again = false;
+	take_ruleset(w);
+	r = ex_gateway_listen(&k->cfg.gw, w->index, w->sockets);
 	if (r < 0)
 		return r;
-	w->pid = ex_proxy_start(&spec, ipc);
-	if (w->pid < 0)
-		return w->pid;
+	r = ex_proxy_start(&spec, ipc);
+	if (r < 0)
+		return r;
+	w->pid = r;
 	w->ipc = ipc[0];
 	w->resolvers = ipc[1];
-	return watch_it(w);
+	r = watch_it(w);
+	return r < 0 || !k->gate ? r : ex_worker_publish(w);
 }
 
 void ex_worker_stop(struct ex_worker *w)
 {
 	stop_serving(w);
+	ex_timer_stop(w->keeper->cfg.loop, &w->again);
 	reap(w, 0);
+	w->rs = ex_ruleset_unref(w->rs);
+	w->next = ex_ruleset_unref(w->next);
 }
 
 int ex_worker_publish(struct ex_worker *w)
 {
-	struct ex_gate *gate = w->keeper->gate;
+	const struct ex_keeper *k = w->keeper;
 	int r = 0;
 
 	for (size_t i = 0; i < EX_SOCK_MAX && r == 0; i++)
 		if (w->sockets[i] >= 0)
-			r = ex_gate_set_socket(gate, w->keeper->ifindex, (enum ex_sock)i, 0,
+			r = ex_gate_set_socket(k->gate, k->ifindex, (enum ex_sock)i, w->index,
 					       w->sockets[i]);
 	close_sockets(w);
 	return r;

@@ -27,6 +27,8 @@ struct ex_ask {
 	struct question *first, **last;
 	struct ex_defer flush;
 	struct ex_ipc_audit audit; /* records of this turn of the loop */
+	ex_ask_fn news;
+	void *news_arg;
 };
 
 /* In the order in which things happened: before every other message. */
@@ -82,21 +84,24 @@ static struct question *take_question(struct ex_ask *a, uint32_t id)
 	return NULL;
 }
 
-static void on_answer(struct ex_watch *w, uint32_t events)
+/* False: there is none now. */
+static bool take_message(struct ex_ask *a)
 {
-	struct ex_ask *a = ex_container_of(w, struct ex_ask, watch);
 	union ex_ipc_message msg;
 	struct question *q;
 	ssize_t n;
 	int fd = -1;
 
-	(void)events;
 	n = ex_ipc_receive(a->fd, &msg, &fd);
 	if (n == -EAGAIN)
-		return;
+		return false;
 	if (n <= 0) {
 		ex_loop_quit(a->loop);
-		return;
+		return false;
+	}
+	if (msg.head.type == EX_IPC_RULESET || msg.head.type == EX_IPC_KNOWN) {
+		a->news(a->news_arg, &msg, fd);
+		return true;
 	}
 	q = take_question(a, msg.head.id);
 	if (q && q->fn)
@@ -105,6 +110,33 @@ static void on_answer(struct ex_watch *w, uint32_t events)
 		close(fd);
 	free(q);
 	send_queued(a);
+	return true;
+}
+
+static void on_answer(struct ex_watch *w, uint32_t events)
+{
+	(void)events;
+	(void)take_message(ex_container_of(w, struct ex_ask, watch));
+}
+
+void ex_ask_drain(struct ex_ask *a)
+{
+	while (take_message(a))
+		;
+}
+
+static void no_news(void *arg, const union ex_ipc_message *msg, int fd)
+{
+	(void)arg;
+	(void)msg;
+	if (fd >= 0)
+		close(fd);
+}
+
+void ex_ask_on_news(struct ex_ask *a, ex_ask_fn fn, void *arg)
+{
+	a->news = fn;
+	a->news_arg = arg;
 }
 
 int ex_ask_new(struct ex_loop *loop, int fd, struct ex_ask **ret)
@@ -120,6 +152,7 @@ int ex_ask_new(struct ex_loop *loop, int fd, struct ex_ask **ret)
 	a->watch.fn = on_answer;
 	a->flush.fn = on_turn_over;
 	a->audit.head.type = EX_IPC_AUDIT;
+	a->news = no_news;
 	r = ex_watch_start(loop, &a->watch, fd, EPOLLIN);
 	if (r < 0) {
 		free(a);
@@ -178,6 +211,14 @@ int ex_ask_ready(struct ex_ask *a, struct ex_span spki)
 		return -EMSGSIZE;
 	memcpy(msg.spki, spki.ptr, spki.len);
 	return ex_ipc_send(a->fd, &msg, sizeof(msg), -1, true);
+}
+
+void ex_ask_swapped(struct ex_ask *a, uint32_t id, int err)
+{
+	struct ex_ipc_done msg = { .head = { EX_IPC_SWAPPED, id }, .err = err };
+
+	if (flush_records(a) < 0 || ex_ipc_send(a->fd, &msg, sizeof(msg), -1, true) < 0)
+		ex_loop_quit(a->loop);
 }
 
 /*

@@ -23,7 +23,14 @@ EX_MUST_CHECK int ex_ask_send(struct ex_ask *a, union ex_ipc_message *msg, ex_as
 /* fn(arg) of everything asked with this arg will not be called any more. */
 void ex_ask_cancel(struct ex_ask *a, const void *arg);
 
+/* What the parent says unasked; fd as above. Takes the place of the one before. */
+void ex_ask_on_news(struct ex_ask *a, ex_ask_fn fn, void *arg);
+
+/* Takes everything that has come: what the parent said before now is known after it. */
+void ex_ask_drain(struct ex_ask *a);
+
 /* No answer is expected to these. */
+void ex_ask_swapped(struct ex_ask *a, uint32_t id, int err);
 EX_MUST_CHECK int ex_ask_ready(struct ex_ask *a, struct ex_span spki);
 void ex_ask_audit(struct ex_ask *a, const struct ex_audit_record *rec);
 

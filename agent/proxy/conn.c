@@ -86,6 +86,9 @@ void ex_conn_close(struct ex_conn *c)
 	ex_side_close(&c->server, loop);
 	ex_legs_close(c);
 	ex_conn_http_done(c);
+	*c->prev = c->next;
+	if (c->next)
+		c->next->prev = c->prev;
 	c->px->n_conns--;
 	ex_defer(loop, &c->free_later);
 }
@@ -411,6 +414,18 @@ static struct ex_conn *conn_new(struct ex_proxy *px, int fd)
 	return c;
 }
 
+static void conn_link(struct ex_conn *c)
+{
+	struct ex_proxy *px = c->px;
+
+	c->next = px->conns;
+	c->prev = &px->conns;
+	if (c->next)
+		c->next->prev = &c->next;
+	px->conns = c;
+	px->n_conns++;
+}
+
 void ex_conn_accept(struct ex_proxy *px, int fd)
 {
 	struct ex_conn *c = conn_new(px, fd);
@@ -420,7 +435,7 @@ void ex_conn_accept(struct ex_proxy *px, int fd)
 		close(fd);
 		return;
 	}
-	px->n_conns++;
+	conn_link(c);
 	if (ex_side_open(&c->client, px->loop, fd, false) < 0) {
 		ex_conn_close(c);
 		return;

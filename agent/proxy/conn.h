@@ -72,6 +72,7 @@ struct ex_pool_key;
 
 struct ex_conn {
 	struct ex_proxy *px;
+	struct ex_conn *next, **prev; /* in px->conns */
 	enum ex_conn_state state;
 	struct ex_side client, server;
 	struct ex_timer timer;
@@ -83,7 +84,9 @@ struct ex_conn {
 	struct ex_span names[EX_NAMES_PER_ADDR_MAX]; /* flow.names points here */
 	char *names_text;
 	struct ex_hello hello;
-	bool tls; /* the client speaks TLS and we read inside it */
+	bool sniffed;    /* app is known: it was judged by its first bytes */
+	enum ex_app app; /* what these were */
+	bool tls;        /* the client speaks TLS and we read inside it */
 	enum ex_hold hold;
 	bool dialling; /* the parent was asked for the server's socket */
 	bool probed;   /* SNIFF: the silence at the start was dealt with */
@@ -170,6 +173,12 @@ void ex_conn_linger(struct ex_conn *c);
 
 /* Runs the connection: for whoever changed it outside its own events (an answer came). */
 void ex_conn_run(struct ex_conn *c);
+
+/* judge_again.c: the verdict of a request that is under way, when the policy has changed. */
+struct ex_decision ex_conn_judge_again(struct ex_conn *c, const struct ex_h1_head *head);
+
+/* Ends every connection that the ruleset in force does not allow. */
+void ex_conns_judge_again(struct ex_proxy *px);
 
 /* Writes the audit record of a verdict about this connection. */
 void ex_conn_audit(struct ex_conn *c, enum ex_audit_app app, const struct ex_decision *d,

@@ -7,6 +7,13 @@
 #include "agent/proxy/pool.h"
 #include "agent/tls/session.h"
 
+static void tell(const struct ex_conn *c, const struct ex_decision *d, struct ex_h1_denial *denial)
+{
+	denial->status = ex_h1_status(d->reason);
+	denial->reason = d->reason;
+	denial->rule = ex_ruleset_rule(c->px->rs, d->rule);
+}
+
 static bool judge(void *arg, const struct ex_h1_head *head, struct ex_h1_denial *denial,
 		  struct ex_header_edits *edits)
 {
@@ -14,13 +21,23 @@ static bool judge(void *arg, const struct ex_h1_head *head, struct ex_h1_denial 
 	struct ex_decision d = ex_conn_judge(c, head, edits);
 	bool allow = d.verdict == EX_V_ALLOW;
 
-	if (!allow) {
-		denial->status = ex_h1_status(d.reason);
-		denial->reason = d.reason;
-		denial->rule = ex_ruleset_rule(c->px->rs, d.rule);
-	}
+	if (!allow)
+		tell(c, &d, denial);
 	ex_conn_audit_edits(c, &d, head, allow ? 0 : denial->status, edits);
 	return allow;
+}
+
+static bool judge_again(void *arg, const struct ex_h1_head *head, struct ex_h1_denial *denial)
+{
+	struct ex_conn *c = arg;
+	struct ex_decision d = ex_conn_judge_again(c, head);
+
+	if (d.verdict == EX_V_ALLOW)
+		return true;
+	d.reason = EX_R_POLICY_CHANGED;
+	tell(c, &d, denial);
+	ex_conn_audit(c, EX_AUDIT_HTTP, &d, head, denial->status, NULL);
+	return false;
 }
 
 static void refused(void *arg, const struct ex_h1_denial *denial)
@@ -40,6 +57,7 @@ int ex_conn_h2_begin(struct ex_conn *c)
 					     .sni = { c->hello.sni, c->hello.sni_len },
 					     .port = c->flow.port,
 					     .judge = judge,
+					     .judge_again = judge_again,
 					     .refused = refused };
 	int r = ex_h2_relay_new(&config, &c->h2);
 

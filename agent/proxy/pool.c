@@ -122,3 +122,10 @@ bool ex_pool_take(struct ex_pool *p, const struct ex_pool_key *key, struct ex_si
 	}
 	return false;
 }
+
+void ex_pool_clear(struct ex_pool *p)
+{
+	for (size_t i = 0; i < IDLE_MAX; i++)
+		if (p->idle[i].used)
+			drop(&p->idle[i]);
+}

@@ -25,4 +25,7 @@ void ex_pool_put(struct ex_pool *p, const struct ex_pool_key *key, struct ex_sid
 /* True: s has an idle connection for the key, ready to be written to. */
 bool ex_pool_take(struct ex_pool *p, const struct ex_pool_key *key, struct ex_side *s);
 
+/* Closes all of them: another policy may not allow what they were opened for. */
+void ex_pool_clear(struct ex_pool *p);
+
 #endif

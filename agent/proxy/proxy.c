@@ -73,6 +73,7 @@ static void on_accept(struct ex_proxy *px, struct ex_watch *listener)
 	} else if (px->n_conns >= px->max_conns) {
 		close(fd);
 	} else {
+		ex_proxy_catch_up(px);
 		ex_conn_accept(px, fd);
 	}
 }
@@ -117,6 +118,8 @@ static int build_dns(struct ex_proxy *px, const struct ex_proxy_settings *set)
 	px->resolver_dial.fd = EX_PROXY_FD_RESOLVERS;
 	ex_resolver_set_dial(ex_resolver_dial, &px->resolver_dial);
 	if (r == 0)
+		r = ex_proxy_settings_learn(set, px->names, ex_loop_now(px->loop));
+	if (r == 0)
 		r = ex_resolver_new(px->loop, set->servers, set->n_servers, &px->resolver);
 	if (r == 0)
 		r = ex_dns_gate_new(px->loop, px->rs, px->resolver, px->names, &ops, &px->dns);
@@ -159,6 +162,7 @@ static int serve(struct ex_proxy *px)
 {
 	int r = listen_tcp(px);
 
+	ex_ask_on_news(px->ask, ex_proxy_take_news, px);
 	if (r == 0)
 		r = ex_dns_io_new(px, px->sockets, &px->dns_io);
 	if (r == 0)
@@ -225,7 +229,8 @@ static int run(const struct ex_proxy_settings *set)
 	struct ex_proxy px = { 0 };
 	int last_fd = find_sockets(&px, set), r;
 
-	px.max_conns = fit_fd_limit();
+	px.workers = set->workers;
+	px.max_conns = fit_fd_limit() / set->workers;
 	r = build(&px, set);
 	close(EX_PROXY_FD_SETTINGS);
 	close(EX_PROXY_FD_BUNDLE);

@@ -7,6 +7,7 @@
 #ifndef EXEAT_AGENT_PROXY_PROXY_H
 #define EXEAT_AGENT_PROXY_PROXY_H
 
+#include "agent/core/ipc.h"
 #include "agent/core/loop.h"
 #include "agent/proxy/resolver_dial.h"
 #include "policy/ruleset.h"
@@ -40,11 +41,22 @@ struct ex_proxy {
 	struct ex_udp *udp;
 	struct ex_watch tcp[2]; /* accept: IPv4, IPv6 */
 	struct ex_timer pause;  /* accepting goes on after it */
+	struct ex_conn *conns;
 	size_t n_conns, max_conns;
-	int spare_fd; /* given up to accept and refuse when descriptors run out */
+	unsigned workers; /* that share the endpoint, this one included */
+	int spare_fd;     /* given up to accept and refuse when descriptors run out */
 };
 
 /* Connections one workload may have open at once, when descriptors suffice. */
 #define EX_CONNS_MAX 1024
+
+/* swap.c: what the parent says unasked; arg is the proxy. */
+void ex_proxy_take_news(void *arg, const union ex_ipc_message *msg, int fd);
+
+/*
+ * Before a new flow is judged: the name it goes to may have been learned by another worker, which
+ * the parent has told us of before the workload heard of it.
+ */
+void ex_proxy_catch_up(struct ex_proxy *px);
 
 #endif

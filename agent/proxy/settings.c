@@ -3,7 +3,7 @@
 
 #include <errno.h>
 
-#include "agent/core/pack.h"
+#include "agent/dns/names.h"
 
 #define MAGIC 0x45585331u
 
@@ -14,6 +14,26 @@ static enum ex_log_level log_level(void)
 	while (level > EX_LOG_ERROR && !ex_log_enabled(level))
 		level--;
 	return level;
+}
+
+struct names {
+	struct ex_pack *p;
+	uint64_t since;
+};
+
+static int pack_names(void *arg, const struct ex_ip *ip, const struct ex_names_known *known,
+		      size_t n)
+{
+	const struct names *ns = arg;
+
+	for (size_t i = 0; i < n; i++) {
+		uint64_t ttl = known[i].expires - ns->since;
+
+		ex_pack_bytes(ns->p, ip, sizeof(*ip));
+		ex_pack_u32(ns->p, ttl < UINT32_MAX ? (uint32_t)ttl : UINT32_MAX);
+		ex_pack_span(ns->p, known[i].name);
+	}
+	return 0;
 }
 
 int ex_proxy_settings_pack(const struct ex_proxy_spec *spec)
@@ -29,6 +49,10 @@ int ex_proxy_settings_pack(const struct ex_proxy_spec *spec)
 	ex_pack_u32(&p, (uint32_t)spec->n_servers);
 	ex_pack_bytes(&p, spec->servers, spec->n_servers * sizeof(*spec->servers));
 	ex_pack_span(&p, spec->roots);
+	ex_pack_u32(&p, spec->workers);
+	if (spec->names)
+		(void)ex_names_each(spec->names, spec->names_since, pack_names,
+				    &(struct names){ &p, spec->names_since });
 	return ex_pack_seal(&p, "exeat-proxy");
 }
 
@@ -49,7 +73,9 @@ static int unpack(struct ex_unpack *u, struct ex_proxy_settings *s)
 	ex_unpack_bytes(u, servers, s->n_servers * sizeof(*servers));
 	s->servers = servers;
 	s->roots = ex_unpack_span(u);
-	return ex_unpack_done(u);
+	s->workers = ex_unpack_u32(u);
+	s->names = *u; /* what follows */
+	return u->bad || !s->workers ? -EBADMSG : 0;
 }
 
 int ex_proxy_settings_read(int fd, struct ex_proxy_settings *ret)
@@ -69,6 +95,23 @@ int ex_proxy_settings_read(int fd, struct ex_proxy_settings *ret)
 	}
 	*ret = s;
 	return 0;
+}
+
+int ex_proxy_settings_learn(const struct ex_proxy_settings *s, struct ex_names *names,
+			    uint64_t now_ms)
+{
+	struct ex_unpack u = s->names;
+	struct ex_ip ip;
+
+	while (!u.bad && u.at < u.end) {
+		uint32_t ttl;
+
+		ex_unpack_bytes(&u, &ip, sizeof(ip));
+		ttl = ex_unpack_u32(&u);
+		/* At a bound it is not known: the workload asks again. */
+		(void)!ex_names_add(names, &ip, ex_unpack_span(&u), now_ms, ttl);
+	}
+	return ex_unpack_done(&u);
 }
 
 void ex_proxy_settings_done(struct ex_proxy_settings *s)

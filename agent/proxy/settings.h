@@ -4,6 +4,7 @@
 #define EXEAT_AGENT_PROXY_SETTINGS_H
 
 #include "agent/core/log.h"
+#include "agent/core/pack.h"
 #include "agent/proxy/start.h"
 
 /*
@@ -27,12 +28,18 @@ struct ex_proxy_settings {
 	const struct ex_resolver_server *servers;
 	size_t n_servers;
 	struct ex_span roots;
-	char *bytes; /* what the pointers point into */
+	unsigned workers;
+	struct ex_unpack names; /* see ex_proxy_settings_learn() */
+	char *bytes;            /* what the pointers point into */
 };
 
 /* As they are for spec, in a sealed memory file: fd or negative errno. */
 EX_MUST_CHECK int ex_proxy_settings_pack(const struct ex_proxy_spec *spec);
 EX_MUST_CHECK int ex_proxy_settings_read(int fd, struct ex_proxy_settings *ret);
+
+/* Adds the names that are known already. */
+EX_MUST_CHECK int ex_proxy_settings_learn(const struct ex_proxy_settings *s, struct ex_names *names,
+					  uint64_t now_ms);
 void ex_proxy_settings_done(struct ex_proxy_settings *s);
 
 #endif

@@ -252,6 +252,8 @@ static void conclude(struct ex_conn *c, enum ex_recognised what)
 	 */
 	if (what != EX_IS_OTHER)
 		ex_conn_hang_up(c);
+	c->sniffed = true;
+	c->app = what == EX_IS_TLS ? EX_APP_TLS : what == EX_IS_HTTP ? EX_APP_HTTP : EX_APP_OTHER;
 	switch (what) {
 	case EX_IS_TLS:
 		judge_tls(c);

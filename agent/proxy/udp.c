@@ -184,15 +184,14 @@ static int flow_start(struct flow *f)
 	return ex_ask_send(f->udp->px->ask, &msg, on_dialled, f);
 }
 
-static struct ex_decision judge(struct ex_proxy *px, const struct ex_datagram *d)
+/* now: names that expired before it do not count. */
+static struct ex_decision judge(struct ex_proxy *px, const struct ex_ip *dst, uint16_t dport,
+				uint64_t now)
 {
 	struct ex_span names[EX_NAMES_PER_ADDR_MAX];
-	struct ex_flow flow = {
-		.dst = d->dst, .port = d->dport, .proto = IPPROTO_UDP, .names = names
-	};
+	struct ex_flow flow = { .dst = *dst, .port = dport, .proto = IPPROTO_UDP, .names = names };
 
-	flow.n_names = ex_names_of(px->names, &d->dst, ex_loop_now(px->loop), names,
-				   EX_NAMES_PER_ADDR_MAX);
+	flow.n_names = ex_names_of(px->names, dst, now, names, EX_NAMES_PER_ADDR_MAX);
 	return ex_judge_l4(px->rs, &flow);
 }
 
@@ -215,12 +214,12 @@ static void audit(struct ex_proxy *px, const struct ex_datagram *d,
 
 static struct flow *flow_new(struct ex_udp *u, const struct ex_datagram *d, struct flow **place)
 {
-	struct ex_decision decision = judge(u->px, d);
+	struct ex_decision decision = judge(u->px, &d->dst, d->dport, ex_loop_now(u->px->loop));
 	struct flow *f = NULL;
 
 	if (decision.verdict == EX_V_STEER)
 		decision = (struct ex_decision){ EX_V_DENY, EX_R_UNSUPPORTED, decision.rule };
-	if (decision.verdict == EX_V_ALLOW && u->n_flows >= FLOWS_MAX)
+	if (decision.verdict == EX_V_ALLOW && u->n_flows >= FLOWS_MAX / u->px->workers)
 		decision = (struct ex_decision){ EX_V_DENY, EX_R_LIMIT, decision.rule };
 	audit(u->px, d, &decision);
 	if (decision.verdict != EX_V_ALLOW)
@@ -268,6 +267,7 @@ static void on_datagrams(struct ex_udp *u, int listener)
 			continue;
 		if (n < 0)
 			return;
+		ex_proxy_catch_up(u->px);
 		place = find(u, &d);
 		f = *place ? *place : flow_new(u, &d, place);
 		if (!f)
@@ -275,6 +275,35 @@ static void on_datagrams(struct ex_udp *u, int listener)
 		forward(f, buf, (size_t)n);
 		if (!f->closed)
 			touch(f);
+	}
+}
+
+/* The name it began under counts, though it may have expired since. */
+#define LATE_MS 3600000
+
+static void flow_judge_again(struct flow *f)
+{
+	struct ex_proxy *px = f->udp->px;
+	const struct ex_datagram d = {
+		.src = f->src, .dst = f->dst, .sport = f->sport, .dport = f->dport
+	};
+	uint64_t now = ex_loop_now(px->loop);
+	struct ex_decision again = judge(px, &f->dst, f->dport, now > LATE_MS ? now - LATE_MS : 0);
+
+	if (again.verdict == EX_V_ALLOW)
+		return;
+	again = (struct ex_decision){ EX_V_DENY, EX_R_POLICY_CHANGED, again.rule };
+	audit(px, &d, &again);
+	flow_close(f);
+}
+
+void ex_udp_judge_again(struct ex_udp *u)
+{
+	for (size_t i = 0; i < BUCKETS; i++) {
+		for (struct flow *f = u->buckets[i], *next; f; f = next) {
+			next = f->next;
+			flow_judge_again(f);
+		}
 	}
 }
 

@@ -14,4 +14,7 @@ struct ex_udp;
 EX_MUST_CHECK int ex_udp_new(struct ex_proxy *px, const int sockets[static EX_SOCK_MAX],
 			     struct ex_udp **ret);
 
+/* Ends the flows that the ruleset in force does not allow. */
+void ex_udp_judge_again(struct ex_udp *u);
+
 #endif

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <getopt.h>
+#include <sched.h>
 #include <stdio.h>
 
 #include "agent/core/log.h"
 #include "agent/run/options.h"
+
+#define WORKERS_USUAL 4
 
 static const char usage[] =
 	"Usage: exeat run -p FILE [OPTION...] -- COMMAND [ARG...]\n"
@@ -25,6 +28,8 @@ static const char usage[] =
 	"      --log-key FILE       sign the log with the last key in FILE, each record chained\n"
 	"                           to the one before ('exeat audit key FILE' makes one)\n"
 	"      --user NAME          run COMMAND as NAME\n"
+	"      --watch              put changed policy files in force while COMMAND runs\n"
+	"      --workers N          proxy processes, 1 to 8 (default: one a CPU, at most 4)\n"
 	"      --allow-metadata     do not deny cloud metadata addresses by default\n"
 	"  -q, --quiet              no lines about denials, no summary\n"
 	"  -v, --verbose            say what exeat does\n"
@@ -46,7 +51,9 @@ enum {
 	OPT_LOG_FORMAT,
 	OPT_LOG_KEY,
 	OPT_USER,
-	OPT_METADATA
+	OPT_METADATA,
+	OPT_WATCH,
+	OPT_WORKERS,
 };
 
 static const struct option longopts[] = {
@@ -61,6 +68,8 @@ static const struct option longopts[] = {
 	{ "log-key", required_argument, NULL, OPT_LOG_KEY },
 	{ "user", required_argument, NULL, OPT_USER },
 	{ "allow-metadata", no_argument, NULL, OPT_METADATA },
+	{ "watch", no_argument, NULL, OPT_WATCH },
+	{ "workers", required_argument, NULL, OPT_WORKERS },
 	{ "quiet", no_argument, NULL, 'q' },
 	{ "verbose", no_argument, NULL, 'v' },
 	{ "help", no_argument, NULL, 'h' },
@@ -119,6 +128,28 @@ static int set_log_format(struct ex_run_options *o, const char *text)
 	return -EINVAL;
 }
 
+static int set_workers(struct ex_run_options *o, const char *text)
+{
+	char *end;
+	unsigned long n = strtoul(text, &end, 10);
+
+	if (*text < '0' || *text > '9' || *end || n < 1 || n > EX_WORKERS_MAX) {
+		ex_error("--workers %s: write a number from 1 to %d", text, EX_WORKERS_MAX);
+		return -EINVAL;
+	}
+	o->workers = (unsigned)n;
+	return 0;
+}
+
+/* One a CPU this process may use; more than a few have nothing to do. */
+static unsigned usual_workers(void)
+{
+	cpu_set_t cpus;
+	int n = sched_getaffinity(0, sizeof(cpus), &cpus) < 0 ? 1 : CPU_COUNT(&cpus);
+
+	return n < 1 ? 1 : n > WORKERS_USUAL ? WORKERS_USUAL : (unsigned)n;
+}
+
 static int take_option(struct ex_run_options *o, int c)
 {
 	switch (c) {
@@ -151,6 +182,11 @@ static int take_option(struct ex_run_options *o, int c)
 	case OPT_METADATA:
 		o->allow_metadata = true;
 		return 0;
+	case OPT_WATCH:
+		o->watch = true;
+		return 0;
+	case OPT_WORKERS:
+		return set_workers(o, optarg);
 	case 'q':
 		o->quiet = true;
 		return 0;
@@ -167,7 +203,7 @@ static int take_option(struct ex_run_options *o, int c)
 
 int ex_run_options_parse(int argc, char **argv, struct ex_run_options *ret)
 {
-	struct ex_run_options o = { .log_json = true };
+	struct ex_run_options o = { .log_json = true, .workers = usual_workers() };
 	int c, r;
 
 	optind = 1;

@@ -24,6 +24,8 @@ struct ex_run_options {
 	const char *log_key; /* chains and signs the log */
 	bool log_json;
 	const char *user;
+	unsigned workers; /* proxy processes */
+	bool watch;       /* the policy files: what is valid is put in force */
 	bool allow_metadata;
 	bool quiet;
 	bool verbose;

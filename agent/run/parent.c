@@ -39,7 +39,7 @@ static void on_lost(void *arg, const char *why)
 	struct ex_parent *p = arg;
 
 	p->proxy_gone = true;
-	ex_error("the proxy %s: everything that needs it is refused from now on", why);
+	ex_error("a proxy process %s: its connections have ended, a new one will be started", why);
 	if (p->waiting)
 		ex_loop_quit(p->loop);
 }
@@ -48,15 +48,31 @@ static void on_record(void *arg, const struct ex_ruleset *rs, const struct ex_au
 {
 	struct ex_parent *p = arg;
 
-	if (p->audit)
+	if (p->audit) {
+		/* Just after a swap there are two. It is only counted, and the count is not const.
+		 */
+		ex_audit_use(p->audit, (struct ex_ruleset *)(uintptr_t)rs);
 		ex_audit_write(p->audit, rec);
+	}
 	ex_seen_record(p->seen, rs, rec);
+}
+
+static void on_swapped(void *arg, int err)
+{
+	(void)arg;
+	if (err < 0)
+		ex_warning("another policy is in force, though not every proxy process could "
+			   "follow: %s",
+			   strerror(-err));
+	else
+		ex_warning("another policy is in force");
 }
 
 static const struct ex_keeper_ops keeper_ops = {
 	.ready = on_ready,
 	.lost = on_lost,
 	.record = on_record,
+	.swapped = on_swapped,
 };
 
 /* ---- events of the kernel gate ---- */
@@ -166,6 +182,12 @@ int ex_parent_keep(struct ex_parent *p, struct ex_keeper_config *config,
 	config->ops = &keeper_ops;
 	config->arg = p;
 	return ex_keeper_new(config, policy->rs, policy->bundle, &p->keeper);
+}
+
+int ex_parent_swap(struct ex_parent *p, const struct ex_run_policy *policy)
+{
+	on_events(&p->events, 0); /* they bear the rules of the policy before */
+	return ex_keeper_swap(p->keeper, policy->rs, policy->bundle);
 }
 
 struct ex_keeper *ex_parent_keeper(struct ex_parent *p)

@@ -25,6 +25,9 @@ EX_MUST_CHECK int ex_parent_keep(struct ex_parent *p, struct ex_keeper_config *c
 				 const struct ex_run_policy *policy);
 struct ex_keeper *ex_parent_keeper(struct ex_parent *p);
 
+/* Another policy, while the command runs. On error everything stays as it was. */
+EX_MUST_CHECK int ex_parent_swap(struct ex_parent *p, const struct ex_run_policy *policy);
+
 struct ex_loop *ex_parent_loop(struct ex_parent *p);
 
 /* Lets root look on with `exeat observe`; without it nobody can, and the run goes on. */

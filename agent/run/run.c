@@ -18,6 +18,7 @@
 #include "agent/run/options.h"
 #include "agent/run/parent.h"
 #include "agent/run/policy.h"
+#include "agent/run/reload.h"
 #include "agent/run/run.h"
 #include "agent/run/trust.h"
 #include "agent/tls/ca.h"
@@ -37,6 +38,7 @@ struct run {
 	struct ex_ca *ca;
 	struct ex_audit *audit;
 	struct ex_parent *parent;
+	struct ex_reload *reload;
 	int log_fd;
 	struct ex_audit_file *log_file; /* instead, when it is signed */
 };
@@ -100,6 +102,8 @@ static int start_proxy(struct run *run)
 					.servers = run->opt.dns,
 					.n_servers = run->opt.n_dns,
 					.roots = { run->roots, run->roots_len },
+					.workers = run->opt.workers,
+					.restart = true,
 					.uid = PROXY_UID_BASE + (uid_t)getpid() };
 	int r = ex_parent_new(&run->parent);
 
@@ -244,6 +248,13 @@ static int wait_for_proxy(struct run *run)
 	return r < 0 ? fail("the proxy did not start", r) : 0;
 }
 
+static int watch_policy(struct run *run)
+{
+	int r = ex_reload_new(run->parent, &run->opt, &run->ns, &run->policy, &run->reload);
+
+	return r < 0 ? fail("cannot watch the policy files", r) : 0;
+}
+
 /* ---- in order ---- */
 
 static int prepare(struct run *run)
@@ -290,6 +301,8 @@ static int set_up(struct run *run)
 		r = start_audit(run);
 	if (r == 0)
 		r = wait_for_proxy(run);
+	if (r == 0 && run->opt.watch)
+		r = watch_policy(run);
 	if (r < 0)
 		return r;
 	r = ex_netns_open(&run->ns, run->child.pid);
@@ -304,6 +317,7 @@ static void tear_down(struct run *run)
 	if (run->child.pid > 0)
 		kill(run->child.pid, SIGKILL);
 	ex_audit_file_close(run->log_file); /* while its loop is there */
+	ex_reload_free(run->reload);
 	ex_parent_free(run->parent);
 	while (wait(NULL) > 0)
 		;

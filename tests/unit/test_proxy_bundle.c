@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 
 #include "agent/core/pack.h"
+#include "agent/dns/names.h"
 #include "agent/proxy/bundle.h"
 #include "agent/proxy/settings.h"
 
@@ -258,16 +259,28 @@ static void test_a_string_ends_with_its_only_nul(void **state)
 static void test_settings_arrive(void **state)
 {
 	int sockets[EX_SOCK_MAX] = { 5, -1, 6, -1, 7, -1, 8, -1 };
+	struct ex_ip ip = test_ip("203.0.113.7");
+	struct ex_span found[EX_NAMES_PER_ADDR_MAX];
+	struct ex_names *names = NULL, *copy = NULL;
 	struct ex_resolver_server server = { .suffix = "corp.example", .port = 53 };
+	int r = ex_names_new(16, &names);
 	struct ex_proxy_spec spec = { .sockets = sockets,
 				      .servers = &server,
 				      .n_servers = 1,
 				      .roots = EX_SPAN("pem"),
+				      .names = names,
+				      .names_since = 1000,
+				      .workers = 3,
 				      .uid = 4711 };
 	struct ex_proxy_settings s = { 0 };
-	int fd = ex_proxy_settings_pack(&spec);
+	int fd;
 
 	(void)state;
+	assert_int_equal(r, 0);
+	assert_int_equal(ex_names_new(16, &copy), 0);
+	assert_int_equal(ex_names_add(names, &ip, EX_SPAN("live.example"), 0, 1500), 0);
+	assert_int_equal(ex_names_add(names, &ip, EX_SPAN("late.example"), 0, 1000), 0);
+	fd = ex_proxy_settings_pack(&spec);
 	assert_int_equal(ex_proxy_settings_read(fd, &s), 0);
 	assert_int_equal(s.parent, getpid());
 	assert_int_equal(s.uid, 4711);
@@ -276,6 +289,13 @@ static void test_settings_arrive(void **state)
 	assert_int_equal(s.n_servers, 1);
 	assert_string_equal(s.servers[0].suffix, "corp.example");
 	assert_true(ex_span_eq(s.roots, EX_SPAN("pem")));
+	assert_int_equal(s.workers, 3);
+	assert_int_equal(ex_proxy_settings_learn(&s, copy, 5000), 0);
+	assert_int_equal(ex_names_of(copy, &ip, 5499, found, EX_NAMES_PER_ADDR_MAX), 1);
+	assert_true(ex_span_eq(found[0], EX_SPAN("live.example")));
+	assert_int_equal(ex_names_of(copy, &ip, 5500, found, EX_NAMES_PER_ADDR_MAX), 0);
+	ex_names_free(names);
+	ex_names_free(copy);
 	ex_proxy_settings_done(&s);
 	close(fd);
 	fd = new_bundle();

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Another policy while the proxy serves: compiled aside, inside of the sandbox, then in force for
+ * everything at once. What is open is judged again; what is under way with the parent is judged by
+ * it, which has the new policy already.
+ */
+#include "agent/proxy/ask.h"
+#include "agent/proxy/bundle.h"
+#include "agent/proxy/conn.h"
+#include "agent/proxy/pool.h"
+#include "agent/proxy/udp.h"
+#include "agent/dns/gate.h"
+
+static bool is_wanted(void *arg, const struct ex_ip *ip, struct ex_span name)
+{
+	const struct ex_ruleset *rs = arg;
+
+	return ex_judge_dns(rs, name).verdict == EX_V_ALLOW &&
+	       ex_judge_answer(rs, ip).verdict == EX_V_ALLOW;
+}
+
+static void put_in_force(struct ex_proxy *px, struct ex_ruleset *rs)
+{
+	struct ex_ruleset *old = px->rs;
+
+	px->rs = rs;
+	ex_dns_gate_swap(px->dns, rs);
+	ex_names_keep(px->names, is_wanted, rs);
+	ex_pool_clear(px->pool);
+	ex_conns_judge_again(px);
+	ex_udp_judge_again(px->udp);
+	ex_ruleset_unref(old);
+}
+
+static void swap(struct ex_proxy *px, uint32_t id, int bundle)
+{
+	struct ex_diags diags = { 0 };
+	struct ex_ruleset *rs = NULL;
+	int r = ex_bundle_compile(bundle, &rs, &diags);
+
+	ex_diags_done(&diags); /* the parent has compiled the same */
+	if (r == 0)
+		put_in_force(px, rs);
+	ex_ask_swapped(px->ask, id, r);
+}
+
+/* Another worker has asked, and the parent has checked. */
+static void learn(struct ex_proxy *px, const struct ex_ipc_learn *msg)
+{
+	struct ex_span name = ex_ipc_name_get(&msg->name);
+	uint64_t now = ex_loop_now(px->loop);
+
+	/* At a bound it is not known: the workload asks again. */
+	for (uint32_t i = 0; i < msg->n_addrs && i < EX_IPC_ADDRS_MAX; i++)
+		(void)!ex_names_add(px->names, &msg->addrs[i], name, now, msg->ttl * 1000ull);
+}
+
+void ex_proxy_take_news(void *arg, const union ex_ipc_message *msg, int fd)
+{
+	if (msg->head.type == EX_IPC_RULESET)
+		swap(arg, msg->head.id, fd);
+	else
+		learn(arg, &msg->learn);
+	if (fd >= 0)
+		close(fd);
+}
+
+void ex_proxy_catch_up(struct ex_proxy *px)
+{
+	if (px->workers > 1)
+		ex_ask_drain(px->ask);
+}

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <libgen.h>
+
+#include "agent/core/log.h"
+#include "agent/core/pack.h"
+#include "agent/node/policy_watch.h"
+#include "agent/run/reload.h"
+
+#define SETTLE_MS 50 /* editors and copies write in several steps */
+
+struct ex_reload {
+	struct ex_parent *parent;
+	const struct ex_run_options *options;
+	const struct ex_netns *ns;
+	struct ex_run_policy *policy;
+	struct ex_policy_watch *watch;
+	char *dirs[EX_RUN_POLICIES_MAX + 1]; /* of the policies and of the endpoints file */
+	size_t n_dirs;
+};
+
+/* What was touched need not have changed. */
+static bool is_same(int a, int b)
+{
+	EX_AUTO_FREE char *bytes_a = NULL;
+	EX_AUTO_FREE char *bytes_b = NULL;
+	size_t len_a, len_b;
+
+	return ex_pack_read(a, &bytes_a, &len_a) == 0 && ex_pack_read(b, &bytes_b, &len_b) == 0 &&
+	       len_a == len_b && memcmp(bytes_a, bytes_b, len_a) == 0;
+}
+
+static void on_change(void *arg)
+{
+	struct ex_reload *re = arg;
+	struct ex_run_policy fresh = { .bundle = -1 };
+	int r = ex_run_policy_read(re->options, re->ns, &fresh);
+
+	if (r < 0) {
+		ex_error("the policy that was changed is not valid: the last valid one stays in "
+			 "force");
+		return;
+	}
+	if (!is_same(fresh.bundle, re->policy->bundle)) {
+		r = ex_parent_swap(re->parent, &fresh);
+		if (r == 0) {
+			ex_run_policy_done(re->policy);
+			*re->policy = fresh;
+			return;
+		}
+		ex_error("the policy that was changed cannot be put in force, the last one stays: "
+			 "%s",
+			 strerror(-r));
+	}
+	ex_run_policy_done(&fresh);
+}
+
+static int add_dir(struct ex_reload *re, const char *file)
+{
+	EX_AUTO_FREE char *copy = strdup(file);
+	char *dir = copy ? strdup(dirname(copy)) : NULL;
+
+	if (!dir)
+		return -ENOMEM;
+	re->dirs[re->n_dirs++] = dir;
+	return 0;
+}
+
+int ex_reload_new(struct ex_parent *parent, const struct ex_run_options *options,
+		  const struct ex_netns *ns, struct ex_run_policy *policy, struct ex_reload **ret)
+{
+	struct ex_reload *re = calloc(1, sizeof(*re));
+	int r = 0;
+
+	if (!re)
+		return -ENOMEM;
+	re->parent = parent;
+	re->options = options;
+	re->ns = ns;
+	re->policy = policy;
+	for (size_t i = 0; i < options->n_policies && r == 0; i++)
+		r = add_dir(re, options->policies[i]);
+	if (r == 0 && options->endpoints)
+		r = add_dir(re, options->endpoints);
+	if (r == 0)
+		r = ex_policy_watch_new(ex_parent_loop(parent), (const char *const *)re->dirs,
+					re->n_dirs, SETTLE_MS, on_change, re, &re->watch);
+	if (r < 0) {
+		ex_reload_free(re);
+		return r;
+	}
+	*ret = re;
+	return 0;
+}
+
+void ex_reload_free(struct ex_reload *re)
+{
+	if (!re)
+		return;
+	ex_policy_watch_free(re->watch);
+	for (size_t i = 0; i < re->n_dirs; i++)
+		free(re->dirs[i]);
+	free(re);
+}
