@@ -9,9 +9,11 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <sys/wait.h>
+#include <unistd.h>
 #include <cmocka.h>
 
-#include "agent/gate/gate.h"
+#include "agent/gate/gate_internal.h"
 #include "tests/datapath/bridge.h"
 #include "tests/datapath/socks.h"
 
@@ -427,6 +429,87 @@ static void test_port_that_is_not_served_is_closed(void **state)
 	close(server);
 }
 
+/* The veth takes marks off between namespaces; a pod that knew the secret had nothing of it. */
+static void test_pod_cannot_present_the_mark(void **state)
+{
+	const uint32_t marks[] = { gate->state.mark, gate->state.mark ^ 1 };
+	int server = listen_in(net.world, SOCK_DGRAM, "0.0.0.0", 444), fd;
+	struct pollfd wait = { .fd = server, .events = POLLIN };
+	socklen_t len;
+	struct sockaddr_storage to = socks_address(WORLD4, 444, &len);
+
+	(void)state;
+	for (size_t i = 0; i < EX_ARRAY_SIZE(marks); i++) {
+		uint64_t before = counted(EX_R_DEFAULT_DENY);
+
+		netns_enter(net.pods[A].ns);
+		fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+		assert_true(fd >= 0);
+		assert_return_code(setsockopt(fd, SOL_SOCKET, SO_MARK, &marks[i], sizeof(marks[i])),
+				   errno);
+		assert_int_equal(sendto(fd, "x", 1, 0, (struct sockaddr *)&to, len), 1);
+		netns_enter(net.host);
+		assert_int_equal(counted(EX_R_DEFAULT_DENY), before + 1);
+		close(fd);
+	}
+	assert_int_equal(poll(&wait, 1, 100), 0);
+	close(server);
+}
+
+static pid_t attach_again_and_again(void)
+{
+	pid_t pid = fork();
+	int r = 0, i;
+
+	if (pid)
+		return pid;
+	for (i = 0; i < 300 && !r; i++) {
+		r = ex_gate_attach(gate, net.pods[A].ifindex);
+		if (!r)
+			r = ex_gate_attach_gateway(gate, net.pods[A].ifindex,
+						   net.pods[A].gate_ifindex, net.pods[A].gateway);
+	}
+	_exit(r != 0);
+}
+
+/* Programs are replaced in one step: no allowed packet is lost meanwhile, no denied one passes. */
+static void test_programs_are_replaced_without_a_gap(void **state)
+{
+	int allowed = listen_in(net.world, SOCK_DGRAM, "0.0.0.0", 8000);
+	int denied = listen_in(net.world, SOCK_DGRAM, "0.0.0.0", 444), status, rounds = 0;
+	int fd = connect_in(net.pods[A].ns, SOCK_DGRAM, WORLD4, 8000), evil;
+	struct pollfd wait = { .fd = denied, .events = POLLIN };
+	struct sockaddr_storage to, from;
+	socklen_t len, from_len = sizeof(from);
+	char text[8];
+	pid_t pid;
+
+	(void)state;
+	to = socks_address(WORLD4, 444, &len);
+	netns_enter(net.pods[A].ns);
+	evil = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	netns_enter(net.host);
+	pid = attach_again_and_again();
+	assert_true(pid > 0 && evil >= 0);
+	while (waitpid(pid, &status, WNOHANG) == 0) {
+		(void)!sendto(evil, "x", 1, 0, (struct sockaddr *)&to, len);
+		socks_say(fd, "ping");
+		socks_assert_readable(allowed);
+		from_len = sizeof(from);
+		assert_int_equal(recvfrom(allowed, text, sizeof(text), 0, (struct sockaddr *)&from,
+					  &from_len),
+				 4);
+		assert_int_equal(sendto(allowed, "pong", 4, 0, (struct sockaddr *)&from, from_len),
+				 4);
+		socks_assert_says(fd, "pong");
+		rounds++;
+	}
+	assert_int_equal(status, 0);
+	assert_true(rounds > 100);
+	assert_int_equal(poll(&wait, 1, 100), 0);
+	close_all(allowed, denied, fd, evil);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -441,6 +524,8 @@ int main(void)
 		cmocka_unit_test(test_steered_datagrams_are_answered),
 		cmocka_unit_test(test_dead_proxy_denies),
 		cmocka_unit_test(test_revoked_flow_ends_on_all_sides),
+		cmocka_unit_test(test_pod_cannot_present_the_mark),
+		cmocka_unit_test(test_programs_are_replaced_without_a_gap),
 		cmocka_unit_test(test_served_port_answers),
 		cmocka_unit_test(test_port_that_is_not_served_is_closed),
 	};
