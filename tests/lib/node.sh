@@ -17,7 +17,8 @@ node_up() {
 	mkdir -p "$NODE/run" "$POLICY_DIR" "$NODE/bpf"
 	chmod 755 "$NODE" "$NODE/run"
 	mount -t bpf bpf "$NODE/bpf"
-	ip link add cni0 type bridge
+	# without an address of its own a bridge takes that of a port, another one whenever ports change
+	ip link add cni0 address 02:00:0a:58:00:01 type bridge
 	sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1 net.ipv6.conf.cni0.accept_dad=0 \
 		net.ipv6.conf.all.accept_ra=0 net.ipv4.conf.all.rp_filter=0
 	ip addr add 10.88.0.1/16 dev cni0
