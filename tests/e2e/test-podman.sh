@@ -1,0 +1,167 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Containers and pods of real podman behind exeat-cni and the agent: policies by label, side by side,
+# IPv4 and IPv6, pod to pod, services, other plugins beside it, and the agent away.
+# shellcheck disable=SC2016,SC2317 # what stands in single quotes runs inside; polled functions
+
+# shellcheck source=tests/lib/e2e.sh
+. "$(dirname "$0")/../lib/e2e.sh"
+# shellcheck source=tests/lib/podman.sh
+. "$(dirname "$0")/../lib/podman.sh"
+need_podman
+world_enter "$@"
+world_up
+node_up
+trap podman_down EXIT
+ip netns exec net ip addr add 203.0.113.7/32 dev lo # a client of services
+
+get() { # CONTAINER CURL-ARGUMENT…: status and body on one line
+	podman exec "$1" /usr/bin/curl -sS -m 5 -o /dev/stdout -w ' %{http_code}' "${@:2}" 2>&1 | tr '\n' ' '
+}
+
+# ---- the agent is away ----
+
+sniff_start away
+out=$(box --rm --label app=plain localhost/box sh -c 'nc -w 1 203.0.113.50 7777 </dev/null; echo RAN' 2>&1)
+refuse "without the agent no container starts" grep -q RAN <<<"$out"
+has "the runtime is told why" "$out" 'exeat agent does not answer'
+sniff_stop away
+same "and nothing left the node for it" "$(sniff_print away "net $POD4.0/24 or net ${POD6}:/64")" ""
+same "nor is anything left of it" "$(ip -o link show type veth | grep -c 'master cni0')" 0
+
+# ---- side by side ----
+
+cp "$POLICIES/podman/pods.yaml" "$NODE_POLICIES/"
+check "the agent starts" agent_up
+[ $tap_bad -eq 0 ] || tap_done # nothing else could be told
+check "a container that serves" box -d --name back --label app=back localhost/box httpd -f -vv -p 80 -h /www
+check "one that may ask it, and one name" box -d --name front --label app=front localhost/box
+check "one that may reach an address" box -d --name plain --label app=plain localhost/box
+check "one that no policy selects" box -d --name none localhost/box
+has "the agent knows them by name and label" "$(agent_ask '{"op":"endpoint.list"}')" '"name":"front".*"app":"front"'
+hasnt "a label of the image is not the container's" "$(agent_ask '{"op":"endpoint.list"}')" '"vendor"'
+
+back4=$(ip_of back 4) back6=$(ip_of back 6)
+front4=$(ip_of front 4) front6=$(ip_of front 6)
+for v in 4 6; do
+	at=back$v from=front$v echo=ECHO$v evil=EVIL$v
+	host=${!at}
+	[ $v = 4 ] || host="[$host]"
+	has "IPv$v: pod to pod, what the rule says" "$(get front "http://$host/ping")" '^pong  ?200'
+	has "IPv$v: not another path" "$(get front "http://$host/other")" ' 403$'
+	has "IPv$v: not another method" "$(get front -X POST -d x "http://$host/ping")" ' 403$'
+	has "IPv$v: the other pod sees the pod's own address" "$(podman logs back 2>&1)" "${!from}.*/ping"
+	hasnt "IPv$v: and never the denied paths" "$(podman logs back 2>&1)" '/other'
+	hasnt "IPv$v: a pod without that rule does not reach it" "$(get plain "http://$host/ping")" 'pong'
+	hasnt "IPv$v: nor one that no policy selects" "$(get none "http://$host/ping")" 'pong'
+	same "IPv$v: an address and port that are allowed" \
+		"$(podman exec plain sh -c "echo hello | timeout 3 nc -w 2 ${!echo} 7777" 2>&1)" hello
+	hasnt "IPv$v: not for its neighbour" \
+		"$(podman exec front sh -c "echo hello | timeout 3 nc -w 2 ${!echo} 7777" 2>&1)" hello
+	hasnt "IPv$v: not another address" \
+		"$(get plain "http://$([ $v = 4 ] && echo "${!evil}" || echo "[${!evil}]")/")" evil
+done
+has "a name, its TLS opened" "$(get front -k https://api.openai.com/v1/models)" 'test-model.* 200$'
+has "not another path of it" "$(get front -k https://api.openai.com/v1/other)" ' 403$'
+hasnt "not for its neighbour" "$(get plain -k https://api.openai.com/v1/models)" 'test-model'
+hasnt "a pod that may send nothing asks no name" "$(podman exec back nslookup api.openai.com 2>&1)" "$OPENAI4"
+
+sniff_start outside
+get front -k https://api.openai.com/v1/models >/dev/null
+podman exec plain sh -c "echo hello | timeout 3 nc -w 2 $ECHO4 7777" >/dev/null 2>&1
+sniff_stop outside
+check "the far side sees the pod's own address, not the node's" test \
+	"$(sniff_count outside "(src host $front4 and dst host $OPENAI4) or (src host $front6 and dst host $OPENAI6)")" -gt 0
+same "no packet for the name from the node itself" \
+	"$(sniff_count outside "(src host $OUTER4 and dst host $OPENAI4) or (src host $OUTER6 and dst host $OPENAI6)")" 0
+
+# ---- pods ----
+
+check "a pod, made by hand" podman pod create --name hand --network pods --label app=plain -p 8080:80
+check "a container in it" podman run -d --name in-hand --pod hand --label app=front localhost/box httpd -f -p 80 -h /www
+same "the pod's labels count, not the container's" \
+	"$(podman exec in-hand sh -c "echo hello | timeout 3 nc -w 2 $ECHO4 7777" 2>&1)" hello
+hasnt "so the container's rules are not the pod's" "$(get in-hand -k https://api.openai.com/v1/models)" test-model
+
+cat >"$WORLD/tmp/kube.yaml" <<'END2'
+apiVersion: v1
+kind: Pod
+metadata:
+  name: molt
+  labels: {app: moltbot, tier: agent}
+spec:
+  containers:
+  - name: one
+    image: localhost/box
+    imagePullPolicy: Never
+    command: [/bin/sleep, "100000"]
+  - name: two
+    image: localhost/box
+    imagePullPolicy: Never
+    command: [/bin/sleep, "100000"]
+END2
+check "a Kubernetes pod, played" podman play kube --network pods "$WORLD/tmp/kube.yaml"
+has "its labels select the policy" "$(get molt-one http://llm-gateway:8080/v1/models)" 'test-model.* 200$'
+has "and no more than that" "$(get molt-two http://llm-gateway:8080/v1/other)" ' 403$'
+has "the agent has it by the pod's name" "$(agent_ask '{"op":"endpoint.show","name":"molt"}')" '"tier":"agent"'
+
+# ---- services ----
+
+has "a published port answers" "$(ip netns exec net curl -sm 5 http://$OUTER4:8080/ping)" pong
+hand4=$(podman inspect in-hand --format '{{.State.Pid}}' | xargs -I{} nsenter -t {} -n ip -4 -o addr show eth0 | grep -oE "$POD4\.[0-9]+" | head -n 1)
+has "and so does the pod's own address" "$(ip netns exec net curl -sm 5 "http://$hand4/ping")" pong
+has "over IPv6 too" "$(ip netns exec net curl -sm 5 "http://[$back6]/ping")" pong
+has "a pod without any allowed egress serves" "$(ip netns exec net curl -sm 5 "http://$back4/ping")" pong
+has "the firewall plugin's rules stand beside" "$(iptables-save -t filter)" "$front4"
+
+# ---- behind masquerade ----
+
+podman_network hidden cni1 10.78.0.0/24 fd00:78::/64 true
+check "a container on a network that masquerades" podman run -d --name hidden --network hidden --label app=front localhost/box
+has "is gated alike" "$(get hidden -4 -k https://api.openai.com/v1/models)" 'test-model.* 200$'
+has "and refused alike" "$(get hidden -4 -k https://api.openai.com/v1/other)" ' 403$'
+
+# ---- from the first packet on ----
+
+sniff_start first
+flood='i=0; while [ $i -lt 40 ]; do
+	nc -w 1 203.0.113.66 80 </dev/null & nc -u -w 1 203.0.113.66 53 <<E &
+x
+E
+	nc -w 1 203.0.113.50 7777 </dev/null & i=$((i+1)); done >/dev/null 2>&1; wait'
+check "a container that floods from its first instruction" box --rm --label app=plain localhost/box sh -c "$flood"
+sniff_stop first
+same "not one packet to where it may not go" "$(sniff_count first 'dst host 203.0.113.66')" 0
+check "the allowed ones came" test "$(sniff_count first 'dst host 203.0.113.50 and tcp port 7777')" -gt 0
+
+# ---- going ----
+
+check "containers go" podman rm -f -t 0 plain none
+hasnt "their endpoints with them" "$(agent_ask '{"op":"endpoint.list"}')" '"name":"(plain|none)"'
+agent_down KILL
+check "a container goes without the agent" podman rm -f -t 0 front
+out=$(box --rm --label app=plain localhost/box echo RAN 2>&1)
+refuse "and none comes" grep -q RAN <<<"$out"
+hasnt "what ran stays confined" "$(get molt-one http://llm-gateway:8080/v1/other)" 'test-model'
+check "the agent comes back" agent_up
+has "and the pod is served again" "$(get molt-one http://llm-gateway:8080/v1/models)" 'test-model.* 200$'
+collected() { ! agent_ask '{"op":"endpoint.list"}' | grep -q '"name":"front"'; }
+check "what went meanwhile is collected" world_wait 5 collected
+
+# ---- closed instead of failed ----
+
+agent_down
+podman_network pods cni0 $POD4.0/24 ${POD6}:/64 false '"onAgentDown": "closed"'
+sniff_start closed
+check "with onAgentDown: closed a container starts without the agent" \
+	box -d --name later --label app=plain localhost/box sh -c 'while :; do nc -w 1 203.0.113.50 7777 </dev/null; done; sleep 1000'
+sleep 1
+sniff_stop closed
+same "and sends nothing" "$(sniff_print closed "src host $(ip_of later 4) or src host $(ip_of later 6)")" ""
+check "the agent comes" agent_up
+check "and is given what waits" "$CNI" adopt
+greeted() { podman exec later sh -c "echo hello | timeout 3 nc -w 2 $ECHO4 7777" | grep -q hello; }
+check "then its policy holds" world_wait 10 greeted # its kernel asks again for a neighbour that did not answer
+hasnt "and nothing else" "$(get later http://203.0.113.66/)" evil
+
+tap_done
