@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "agent/audit/command.h"
+#include "agent/ca/command.h"
 #include "agent/gate/prefilter.h"
 #include "agent/gate/probe.h"
 #include "agent/http/probe.h"
@@ -33,6 +34,7 @@ static const struct command commands[] = {
 	{ "policy", cmd_policy, "check, explain, test, compare, print and apply policies" },
 	{ "observe", ex_cmd_observe, "show flows and requests as they are judged" },
 	{ "audit", ex_cmd_audit, "verify an audit log" },
+	{ "ca", ex_cmd_ca, "make, show and rotate a certificate authority that stays" },
 	{ "prefilter", ex_cmd_prefilter, "drop denied sources on an uplink (XDP)" },
 	{ "doctor", ex_cmd_doctor, "say what this machine can do, and what is missing" },
 	{ "version", cmd_version, "print the version" },

@@ -178,7 +178,7 @@ static int init_prepare(const struct ex_child_spec *spec, int control)
 	if (r == 0)
 		r = receive_blob(control, &m.resolv);
 	if (r == 0)
-		r = ex_mounts_apply(&m, spec->sockets);
+		r = ex_mounts_apply(&m, spec->sockets, spec->hidden);
 	if (r == 0 && unshare(CLONE_NEWUSER | CLONE_NEWNET) < 0) {
 		r = -errno;
 		ex_error("cannot make a user and network namespace: %s%s", strerror(-r),

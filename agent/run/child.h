@@ -16,7 +16,8 @@
 struct ex_child_spec {
 	char **command;
 	const struct ex_identity *id;
-	const char *sockets; /* see ex_mounts_find_sockets() */
+	const char *sockets;       /* see ex_mounts_find_sockets() */
+	const char *const *hidden; /* see ex_mounts_apply() */
 };
 
 struct ex_child {

@@ -314,6 +314,31 @@ static int mask_sockets(const char *sockets)
 
 /* ---- all of it ---- */
 
+static int hide_one(const char *path)
+{
+	struct stat st;
+	int r;
+
+	if (stat(path, &st) < 0) /* what is not there, or was in /run, needs no hiding */
+		return errno == ENOENT || errno == ENOTDIR ? 0 : failed("hide", path);
+	if (S_ISDIR(st.st_mode))
+		r = mount("tmpfs", path, "tmpfs", MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC,
+			  "mode=000,size=4k");
+	else
+		r = mount("/dev/null", path, NULL, MS_BIND, NULL);
+	return r < 0 ? failed("hide", path) : 0;
+}
+
+/* Secrets of ours: a command that runs as root could read their files. */
+static int hide(const char *const *hidden)
+{
+	int r = 0;
+
+	while (r == 0 && *hidden)
+		r = hide_one(*hidden++);
+	return r;
+}
+
 static int mount_proc(void)
 {
 	if (mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0)
@@ -346,7 +371,7 @@ static int reenter(const char *cwd)
 	return chdir("/") < 0 ? failed("enter", "/") : 0;
 }
 
-int ex_mounts_apply(const struct ex_mounts *m, const char *sockets)
+int ex_mounts_apply(const struct ex_mounts *m, const char *sockets, const char *const *hidden)
 {
 	EX_AUTO_FREE char *cwd = getcwd(NULL, 0);
 	int r;
@@ -366,6 +391,8 @@ int ex_mounts_apply(const struct ex_mounts *m, const char *sockets)
 		r = bind_bundles();
 	if (r == 0)
 		r = mask_sockets(sockets);
+	if (r == 0)
+		r = hide(hidden);
 	if (r == 0)
 		r = lock_kernel_knobs();
 	return r < 0 ? r : reenter(cwd);

@@ -29,8 +29,10 @@ EX_MUST_CHECK int ex_mounts_find_sockets(char **ret);
 
 /*
  * In the new mount and PID namespace, as root. sockets: what ex_mounts_find_sockets() found.
- * 0 or negative errno, cause logged.
+ * hidden: files and directories that are nobody's but ours, up to a NULL. 0 or negative errno,
+ * cause logged.
  */
-EX_MUST_CHECK int ex_mounts_apply(const struct ex_mounts *m, const char *sockets);
+EX_MUST_CHECK int ex_mounts_apply(const struct ex_mounts *m, const char *sockets,
+				  const char *const *hidden);
 
 #endif

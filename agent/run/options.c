@@ -22,6 +22,8 @@ static const char usage[] =
 	"      --secrets DIR        what rules mean by a secret: files DIR/NAMESPACE/NAME\n"
 	"      --dns ADDR[:PORT]    resolver to ask (default: the ones in /etc/resolv.conf)\n"
 	"      --dns SUFFIX=ADDR[:PORT]  resolver for the names that end with SUFFIX\n"
+	"      --ca DIR             sign with a CA that stays ('exeat ca init' makes one); default:\n"
+	"                           one of this run's own\n"
 	"      --upstream-ca FILE   more roots to trust, besides the system's\n"
 	"      --log FILE           append a record of every verdict to FILE\n"
 	"      --log-format FORMAT  json (default) or text\n"
@@ -46,6 +48,7 @@ enum {
 	OPT_ENDPOINTS = 256,
 	OPT_SECRETS,
 	OPT_DNS,
+	OPT_CA,
 	OPT_UPSTREAM_CA,
 	OPT_LOG,
 	OPT_LOG_FORMAT,
@@ -62,6 +65,7 @@ static const struct option longopts[] = {
 	{ "endpoints", required_argument, NULL, OPT_ENDPOINTS },
 	{ "secrets", required_argument, NULL, OPT_SECRETS },
 	{ "dns", required_argument, NULL, OPT_DNS },
+	{ "ca", required_argument, NULL, OPT_CA },
 	{ "upstream-ca", required_argument, NULL, OPT_UPSTREAM_CA },
 	{ "log", required_argument, NULL, OPT_LOG },
 	{ "log-format", required_argument, NULL, OPT_LOG_FORMAT },
@@ -165,6 +169,9 @@ static int take_option(struct ex_run_options *o, int c)
 		return 0;
 	case OPT_DNS:
 		return add_dns(o, optarg);
+	case OPT_CA:
+		o->ca = optarg;
+		return 0;
 	case OPT_UPSTREAM_CA:
 		o->upstream_ca = optarg;
 		return 0;

@@ -19,6 +19,7 @@ struct ex_run_options {
 	size_t n_dns;
 	const char *endpoints;
 	const char *secrets; /* folder, or NULL */
+	const char *ca;
 	const char *upstream_ca;
 	const char *log;
 	const char *log_key; /* chains and signs the log */

@@ -11,8 +11,10 @@
 #include <sys/wait.h>
 
 #include "agent/audit/file.h"
+#include "agent/ca/store.h"
 #include "agent/core/log.h"
 #include "agent/gate/gate.h"
+#include "agent/node/authority.h"
 #include "agent/run/mounts.h"
 #include "agent/run/netns.h"
 #include "agent/run/options.h"
@@ -114,12 +116,22 @@ static int start_proxy(struct run *run)
 
 static int start_child(struct run *run)
 {
-	struct ex_child_spec spec = { .command = run->opt.command, .id = &run->id };
+	const char *hidden[] = { NULL, NULL, NULL, NULL };
+	struct ex_child_spec spec = { .command = run->opt.command,
+				      .id = &run->id,
+				      .hidden = hidden };
+	size_t n = 0;
 	int r = ex_mounts_find_sockets(&run->sockets);
 
 	if (r < 0)
 		return fail("cannot list unix sockets", r);
 	spec.sockets = run->sockets;
+	if (run->opt.ca)
+		hidden[n++] = run->opt.ca;
+	if (run->opt.secrets)
+		hidden[n++] = run->opt.secrets;
+	if (run->opt.log_key)
+		hidden[n++] = run->opt.log_key;
 	r = ex_child_start(&spec, &run->child);
 	return r < 0 ? fail("cannot make the command's namespaces", r) : 0;
 }
@@ -162,19 +174,48 @@ static int start_gate(struct run *run)
 
 /* ---- what the command sees ---- */
 
+static int open_lasting_ca(struct run *run, char **ret_trust, size_t *ret_len)
+{
+	EX_AUTO_CLOSE int dir = ex_ca_store_open(run->opt.ca, false);
+	int r = dir < 0 ? dir : ex_ca_store_trust(dir, ret_trust, ret_len);
+
+	if (r == -ENOENT)
+		ex_error("--ca %s: there is none; 'exeat ca init --dir %s' makes one", run->opt.ca,
+			 run->opt.ca);
+	else if (r < 0)
+		ex_error("--ca %s: %s", run->opt.ca, strerror(-r));
+	return r < 0 ? r : ex_authority_open(run->opt.ca, &run->ca);
+}
+
+/* The CA that signs, and all that the command is to trust for it. */
+static int open_ca(struct run *run, char **ret_trust, size_t *ret_len)
+{
+	int r;
+
+	if (run->opt.ca)
+		return open_lasting_ca(run, ret_trust, ret_len);
+	r = ex_ca_new(30, &run->ca);
+	if (r < 0)
+		return fail("cannot make a certificate authority", r);
+	*ret_len = ex_ca_pem(run->ca).len;
+	*ret_trust = strndup(ex_ca_pem(run->ca).ptr, *ret_len);
+	return *ret_trust ? 0 : -ENOMEM;
+}
+
 static int equip_child(struct run *run)
 {
 	char resolv[160], v4[EX_IP_TEXT], v6[EX_IP_TEXT];
 	EX_AUTO_FREE char *bundle = NULL;
-	size_t bundle_len;
+	EX_AUTO_FREE char *trust = NULL;
+	size_t bundle_len, trust_len;
 	int n, r;
 
-	r = ex_ca_new(30, &run->ca);
+	r = open_ca(run, &trust, &trust_len);
 	if (r < 0)
-		return fail("cannot make a certificate authority", r);
+		return r;
 	ex_keeper_set_ca(ex_parent_keeper(run->parent), run->ca);
-	r = ex_trust_bundle((struct ex_span){ run->roots, run->roots_len }, ex_ca_pem(run->ca),
-			    &bundle, &bundle_len);
+	r = ex_trust_bundle((struct ex_span){ run->roots, run->roots_len },
+			    (struct ex_span){ trust, trust_len }, &bundle, &bundle_len);
 	if (r < 0)
 		return r;
 	n = snprintf(resolv, sizeof(resolv), "# exeat run\nnameserver %s\n",
@@ -182,7 +223,8 @@ static int equip_child(struct run *run)
 	if (run->ns.v6)
 		n += snprintf(resolv + n, sizeof(resolv) - (size_t)n, "nameserver %s\n",
 			      ex_ip_text(&run->ns.gw6, v6));
-	r = ex_child_equip(&run->child, ex_ca_pem(run->ca), (struct ex_span){ bundle, bundle_len },
+	r = ex_child_equip(&run->child, (struct ex_span){ trust, trust_len },
+			   (struct ex_span){ bundle, bundle_len },
 			   (struct ex_span){ resolv, (size_t)n });
 	if (r == 0)
 		r = ex_child_wait_ready(&run->child);

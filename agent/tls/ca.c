@@ -16,6 +16,7 @@
 #define BACKDATE     (60 * 60) /* clocks differ */
 #define LEAF_SECONDS (24 * 60 * 60)
 #define DAYS_MAX     3650
+#define RSA_BITS     3072
 
 /* 128 random bits; the top one set, so that every serial has the same length and none is zero. */
 static bool serial_set(X509 *cert)
@@ -74,7 +75,32 @@ static bool san_add(X509 *cert, struct ex_span name)
 	return ok;
 }
 
-static bool ca_build(struct ex_ca *ca, int days)
+/* What it may sign for, as an extension. */
+static bool constraints_add(X509 *cert, const struct ex_ca_wish *wish)
+{
+	size_t max = sizeof("critical"), len;
+	EX_AUTO_FREE char *text = NULL;
+
+	if (!wish->n_permitted)
+		return true;
+	for (size_t i = 0; i < wish->n_permitted; i++)
+		max += wish->permitted[i].len + sizeof(",permitted;DNS:");
+	text = malloc(max);
+	if (!text)
+		return false;
+	len = (size_t)snprintf(text, max, "critical");
+	for (size_t i = 0; i < wish->n_permitted; i++) {
+		struct ex_span name = wish->permitted[i];
+
+		if (!ex_tls_name_is_canonical(name))
+			return false;
+		len += (size_t)snprintf(text + len, max - len, ",permitted;DNS:%.*s", (int)name.len,
+					name.ptr);
+	}
+	return extension_add(cert, cert, NID_name_constraints, text);
+}
+
+static bool ca_build(struct ex_ca *ca, const struct ex_ca_wish *wish)
 {
 	time_t now = time(NULL);
 	char cn[64];
@@ -85,7 +111,7 @@ static bool ca_build(struct ex_ca *ca, int days)
 	/* The suffix tells two CAs apart, also for stores that go by name. */
 	snprintf(cn, sizeof(cn), "exeat CA %08x", suffix);
 	return X509_set_version(ca->cert, X509_VERSION_3) && serial_set(ca->cert) &&
-	       validity_set(ca->cert, now - BACKDATE, now + (time_t)days * 24 * 60 * 60) &&
+	       validity_set(ca->cert, now - BACKDATE, now + (time_t)wish->days * 24 * 60 * 60) &&
 	       subject_add(ca->cert, "O", "exeat") && subject_add(ca->cert, "CN", cn) &&
 	       X509_set_issuer_name(ca->cert, X509_get_subject_name(ca->cert)) &&
 	       X509_set_pubkey(ca->cert, ca->key) &&
@@ -94,7 +120,7 @@ static bool ca_build(struct ex_ca *ca, int days)
 	       extension_add(ca->cert, ca->cert, NID_key_usage, "critical,keyCertSign,cRLSign") &&
 	       extension_add(ca->cert, ca->cert, NID_subject_key_identifier, "hash") &&
 	       extension_add(ca->cert, ca->cert, NID_authority_key_identifier, "keyid:always") &&
-	       X509_sign(ca->cert, ca->key, EVP_sha256()) > 0;
+	       constraints_add(ca->cert, wish) && X509_sign(ca->cert, ca->key, EVP_sha256()) > 0;
 }
 
 int ca_write_pem(struct ex_ca *ca)
@@ -117,25 +143,33 @@ int ca_write_pem(struct ex_ca *ca)
 	return r;
 }
 
-int ex_ca_new(int days, struct ex_ca **ret)
+int ex_ca_make(const struct ex_ca_wish *wish, struct ex_ca **ret)
 {
 	struct ex_ca *ca;
 	int r;
 
-	if (days < 1 || days > DAYS_MAX)
+	if (wish->days < 1 || wish->days > DAYS_MAX)
 		return -EINVAL;
+	for (size_t i = 0; i < wish->n_permitted; i++)
+		if (!ex_tls_name_is_canonical(wish->permitted[i]))
+			return -EINVAL;
 	ca = calloc(1, sizeof(*ca));
 	if (!ca)
 		return -ENOMEM;
-	ca->key = EVP_EC_gen("P-256");
+	ca->key = wish->rsa ? EVP_RSA_gen(RSA_BITS) : EVP_EC_gen("P-256");
 	ca->cert = X509_new();
-	r = ca->key && ca->cert && ca_build(ca, days) ? ca_write_pem(ca) : -EIO;
+	r = ca->key && ca->cert && ca_build(ca, wish) ? ca_write_pem(ca) : -EIO;
 	if (r < 0) {
 		ex_ca_free(ca);
 		return r;
 	}
 	*ret = ca;
 	return 0;
+}
+
+int ex_ca_new(int days, struct ex_ca **ret)
+{
+	return ex_ca_make(&(struct ex_ca_wish){ .days = days }, ret);
 }
 
 void ex_ca_free(struct ex_ca *ca)
@@ -210,6 +244,27 @@ static EVP_PKEY *spki_read_rsa(const void *spki, size_t len)
 	return key;
 }
 
+/* A day, but not beyond the end of the CA. */
+static bool leaf_validity_set(const struct ex_ca *ca, X509 *cert, time_t from)
+{
+	const ASN1_TIME *end = X509_get0_notAfter(ca->cert);
+
+	if (!validity_set(cert, from, from + LEAF_SECONDS))
+		return false;
+	return ASN1_TIME_compare(end, X509_get0_notAfter(cert)) >= 0 ||
+	       X509_set1_notAfter(cert, end) == 1;
+}
+
+/* Who uses the CA would refuse a name that it is not permitted: better said here. */
+static bool is_permitted(const struct ex_ca *ca, X509 *leaf)
+{
+	NAME_CONSTRAINTS *nc = X509_get_ext_d2i(ca->cert, NID_name_constraints, NULL, NULL);
+	bool ok = !nc || NAME_CONSTRAINTS_check(leaf, nc) == X509_V_OK;
+
+	NAME_CONSTRAINTS_free(nc);
+	return ok;
+}
+
 static bool leaf_build(const struct ex_ca *ca, struct ex_span name, EVP_PKEY *key, X509 *cert)
 {
 	time_t now = time(NULL);
@@ -219,8 +274,7 @@ static bool leaf_build(const struct ex_ca *ca, struct ex_span name, EVP_PKEY *ke
 	 * bytes. The subject is not empty because the SAN would have to be critical then.
 	 */
 	return X509_set_version(cert, X509_VERSION_3) && serial_set(cert) &&
-	       validity_set(cert, now - BACKDATE, now - BACKDATE + LEAF_SECONDS) &&
-	       subject_add(cert, "O", "exeat") &&
+	       leaf_validity_set(ca, cert, now - BACKDATE) && subject_add(cert, "O", "exeat") &&
 	       X509_set_issuer_name(cert, X509_get_subject_name(ca->cert)) &&
 	       X509_set_pubkey(cert, key) &&
 	       extension_add(cert, ca->cert, NID_basic_constraints, "critical,CA:FALSE") &&
@@ -231,10 +285,17 @@ static bool leaf_build(const struct ex_ca *ca, struct ex_span name, EVP_PKEY *ke
 	       san_add(cert, name) && X509_sign(cert, ca->key, EVP_sha256()) > 0;
 }
 
+static int leaf_write(X509 *cert, uint8_t buf[static EX_LEAF_MAX])
+{
+	unsigned char *p = buf;
+	int len = i2d_X509(cert, NULL);
+
+	return len > 0 && len <= EX_LEAF_MAX ? i2d_X509(cert, &p) : -EIO;
+}
+
 int ex_ca_sign(struct ex_ca *ca, struct ex_span name, const void *spki, size_t spki_len,
 	       uint8_t buf[static EX_LEAF_MAX])
 {
-	unsigned char *p = buf;
 	EVP_PKEY *key;
 	X509 *cert;
 	int r = -EIO;
@@ -247,12 +308,8 @@ int ex_ca_sign(struct ex_ca *ca, struct ex_span name, const void *spki, size_t s
 	if (!key)
 		return -EINVAL;
 	cert = X509_new();
-	if (cert && leaf_build(ca, name, key, cert)) {
-		int len = i2d_X509(cert, NULL);
-
-		if (len > 0 && len <= EX_LEAF_MAX)
-			r = i2d_X509(cert, &p);
-	}
+	if (cert && leaf_build(ca, name, key, cert))
+		r = is_permitted(ca, cert) ? leaf_write(cert, buf) : -EACCES;
 	X509_free(cert);
 	EVP_PKEY_free(key);
 	return r;

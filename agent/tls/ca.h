@@ -12,6 +12,18 @@ struct ex_ca;
 
 /* A fresh ECDSA P-256 CA, valid from an hour ago for `days`, name-constrained to nothing. */
 EX_MUST_CHECK int ex_ca_new(int days, struct ex_ca **ret);
+
+/* One that is to stay. */
+struct ex_ca_wish {
+	int days;
+	bool rsa; /* RSA with 3072 bits, for clients that cannot verify ECDSA */
+	/* Canonical names: it may sign for these and what is below them, for nothing else. */
+	const struct ex_span *permitted;
+	size_t n_permitted;
+};
+
+/* -EINVAL: days beyond ten years, a name that is none. */
+EX_MUST_CHECK int ex_ca_make(const struct ex_ca_wish *wish, struct ex_ca **ret);
 void ex_ca_free(struct ex_ca *ca); /* wipes the key */
 
 /*
@@ -24,6 +36,16 @@ EX_MUST_CHECK int ex_ca_load(struct ex_span key, struct ex_span cert, struct ex_
  */
 #define EX_CA_KEY_MAX 8192
 EX_MUST_CHECK int ex_ca_key_pem(const struct ex_ca *ca, char buf[static EX_CA_KEY_MAX]);
+
+/* What stands in the first certificate of a PEM text. 0 or -EINVAL. */
+struct ex_ca_info {
+	char subject[128];
+	char fingerprint[3 * 32]; /* SHA-256, as openssl x509 -fingerprint prints it */
+	int64_t from, to;         /* seconds since 1970 */
+	bool rsa;
+	size_t n_permitted;
+};
+EX_MUST_CHECK int ex_ca_describe(struct ex_span pem, struct ex_ca_info *ret);
 
 /* The CA certificate in PEM, owned by ca. */
 struct ex_span ex_ca_pem(const struct ex_ca *ca);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A certificate authority that outlives its process: out of PEM, and into it. */
 #include <errno.h>
+#include <stdio.h>
+#include <time.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
@@ -63,4 +65,53 @@ int ex_ca_key_pem(const struct ex_ca *ca, char buf[static EX_CA_KEY_MAX])
 		memcpy(buf, data, (size_t)len);
 	BIO_free(bio);
 	return len > 0 && len < EX_CA_KEY_MAX ? (int)len : -EIO;
+}
+
+static int64_t seconds_of(const ASN1_TIME *t)
+{
+	struct tm tm;
+
+	return ASN1_TIME_to_tm(t, &tm) == 1 ? (int64_t)timegm(&tm) : 0;
+}
+
+static size_t count_permitted(X509 *cert)
+{
+	NAME_CONSTRAINTS *nc = X509_get_ext_d2i(cert, NID_name_constraints, NULL, NULL);
+	int n = nc && nc->permittedSubtrees ? sk_GENERAL_SUBTREE_num(nc->permittedSubtrees) : 0;
+
+	NAME_CONSTRAINTS_free(nc);
+	return n > 0 ? (size_t)n : 0;
+}
+
+static bool fingerprint_write(const X509 *cert, char out[static 3 * 32])
+{
+	unsigned char digest[EVP_MAX_MD_SIZE];
+	unsigned len;
+
+	if (X509_digest(cert, EVP_sha256(), digest, &len) != 1 || len != 32)
+		return false;
+	for (unsigned i = 0; i < len; i++)
+		snprintf(out + (size_t)3 * i, 4 - (i == 31), i < 31 ? "%02X:" : "%02X", digest[i]);
+	return true;
+}
+
+int ex_ca_describe(struct ex_span pem, struct ex_ca_info *ret)
+{
+	BIO *bio = bio_of(pem);
+	X509 *cert = bio ? PEM_read_bio_X509(bio, NULL, no_passphrase, NULL) : NULL;
+	int r = -EINVAL;
+
+	memset(ret, 0, sizeof(*ret));
+	if (cert && fingerprint_write(cert, ret->fingerprint) &&
+	    X509_NAME_get_text_by_NID(X509_get_subject_name(cert), NID_commonName, ret->subject,
+				      sizeof(ret->subject)) > 0) {
+		ret->from = seconds_of(X509_get0_notBefore(cert));
+		ret->to = seconds_of(X509_get0_notAfter(cert));
+		ret->rsa = EVP_PKEY_is_a(X509_get0_pubkey(cert), "RSA");
+		ret->n_permitted = count_permitted(cert);
+		r = 0;
+	}
+	X509_free(cert);
+	BIO_free(bio);
+	return r;
 }

@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/ca/store.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "agent/node/state_file.h"
+
+#define KEY       "ca.key"
+#define CERT      "ca.pem"
+#define NEXT_KEY  "ca-next.key"
+#define NEXT_CERT "ca-next.pem"
+#define OLD       "ca-old.pem"
+#define TRUST     "trust.pem"
+
+static const char end_line[] = "-----END CERTIFICATE-----\n";
+
+int ex_ca_store_open(const char *path, bool make)
+{
+	EX_AUTO_CLOSE int fd = -1;
+	struct stat st;
+
+	if (make && mkdir(path, 0755) < 0 && errno != EEXIST)
+		return -errno;
+	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return -errno;
+	if (st.st_uid != geteuid() || (st.st_mode & 022))
+		return -EPERM;
+	return EX_TAKE_FD(fd);
+}
+
+/* ---- files ---- */
+
+static int write_cert(int dir, const char *name, struct ex_span pem)
+{
+	int r = ex_state_file_write(dir, name, pem);
+
+	return r == 0 && fchmodat(dir, name, 0644, 0) < 0 ? -errno : r;
+}
+
+/* Missing is empty. */
+static int read_cert(int dir, const char *name, char **ret, size_t *ret_len)
+{
+	int r = ex_state_file_read(dir, name, ret, ret_len);
+
+	if (r != -ENOENT)
+		return r;
+	*ret = strdup("");
+	*ret_len = 0;
+	return *ret ? 0 : -ENOMEM;
+}
+
+/* Takes the next certificate off the text; false at its end. */
+static bool next_cert(struct ex_span *text, struct ex_span *ret)
+{
+	const char *end =
+		text->len ? memmem(text->ptr, text->len, end_line, sizeof(end_line) - 1) : NULL;
+
+	if (!end)
+		return false;
+	*ret = (struct ex_span){ text->ptr, (size_t)(end - text->ptr) + sizeof(end_line) - 1 };
+	text->ptr += ret->len;
+	text->len -= ret->len;
+	return true;
+}
+
+static bool has_ended(struct ex_span pem)
+{
+	struct ex_ca_info info;
+
+	return ex_ca_describe(pem, &info) < 0 || info.to <= (int64_t)time(NULL);
+}
+
+/* Appends those certificates of the file that have not ended. */
+static int collect(int dir, const char *name, char **text, size_t *len)
+{
+	EX_AUTO_FREE char *file = NULL;
+	struct ex_span rest, one;
+	size_t file_len;
+	char *more;
+	int r = read_cert(dir, name, &file, &file_len);
+
+	if (r < 0)
+		return r;
+	more = realloc(*text, *len + file_len + 1);
+	if (!more)
+		return -ENOMEM;
+	*text = more;
+	rest = (struct ex_span){ file, file_len };
+	while (next_cert(&rest, &one)) {
+		if (has_ended(one))
+			continue;
+		memcpy(more + *len, one.ptr, one.len);
+		*len += one.len;
+	}
+	more[*len] = '\0';
+	return 0;
+}
+
+int ex_ca_store_trust(int dir, char **ret, size_t *ret_len)
+{
+	static const char *const names[] = { CERT, NEXT_CERT, OLD };
+	EX_AUTO_FREE char *text = NULL;
+	size_t len = 0;
+
+	for (size_t i = 0; i < EX_ARRAY_SIZE(names); i++) {
+		int r = collect(dir, names[i], &text, &len);
+
+		if (r < 0)
+			return r;
+	}
+	*ret = EX_TAKE_PTR(text);
+	*ret_len = len;
+	return len ? 0 : -ENOENT;
+}
+
+static int write_trust(int dir)
+{
+	EX_AUTO_FREE char *text = NULL;
+	size_t len;
+	int r = ex_ca_store_trust(dir, &text, &len);
+
+	return r < 0 ? r : write_cert(dir, TRUST, (struct ex_span){ text, len });
+}
+
+/* ---- what is done with them ---- */
+
+static bool is_there(int dir, const char *name)
+{
+	return faccessat(dir, name, F_OK, 0) == 0;
+}
+
+/* The key first: a certificate without one would be trusted for nothing. */
+static int make_pair(int dir, const struct ex_ca_wish *wish, const char *key_name, const char *name)
+{
+	char key[EX_CA_KEY_MAX];
+	struct ex_ca *ca;
+	int n, r = ex_ca_make(wish, &ca);
+
+	if (r < 0)
+		return r;
+	n = ex_ca_key_pem(ca, key);
+	r = n < 0 ? n : ex_state_file_write(dir, key_name, (struct ex_span){ key, (size_t)n });
+	explicit_bzero(key, sizeof(key));
+	if (r == 0)
+		r = write_cert(dir, name, ex_ca_pem(ca));
+	ex_ca_free(ca);
+	return r;
+}
+
+int ex_ca_store_init(int dir, const struct ex_ca_wish *wish)
+{
+	int r;
+
+	if (is_there(dir, KEY) || is_there(dir, CERT))
+		return -EEXIST;
+	r = make_pair(dir, wish, KEY, CERT);
+	return r < 0 ? r : write_trust(dir);
+}
+
+int ex_ca_store_rotate(int dir, const struct ex_ca_wish *wish)
+{
+	int r;
+
+	if (!is_there(dir, CERT))
+		return -ENOENT;
+	if (is_there(dir, NEXT_CERT))
+		return -EEXIST;
+	r = make_pair(dir, wish, NEXT_KEY, NEXT_CERT);
+	return r < 0 ? r : write_trust(dir);
+}
+
+/* The former certificate, in front of those that were old before. */
+static int keep_old(int dir)
+{
+	EX_AUTO_FREE char *text = NULL;
+	size_t len = 0;
+	int r = collect(dir, CERT, &text, &len);
+
+	if (r == 0)
+		r = collect(dir, OLD, &text, &len);
+	return r < 0 ? r : write_cert(dir, OLD, (struct ex_span){ text, len });
+}
+
+/*
+ * Broken off anywhere, the certificate and key in use are a pair or are refused as none, the next
+ * one is where it was, and doing it again ends it: the certificate moves before the key.
+ */
+int ex_ca_store_switch(int dir)
+{
+	int r;
+
+	if (!is_there(dir, NEXT_KEY))
+		return -ENOENT;
+	r = is_there(dir, NEXT_CERT) ? keep_old(dir) : 0;
+	if (r < 0)
+		return r;
+	if (is_there(dir, NEXT_CERT) && renameat(dir, NEXT_CERT, dir, CERT) < 0)
+		return -errno;
+	if (renameat(dir, NEXT_KEY, dir, KEY) < 0)
+		return -errno;
+	return fsync(dir) < 0 ? -errno : write_trust(dir);
+}
+
+static int tell(int dir, const char *name, enum ex_ca_role role, ex_ca_store_fn fn, void *arg)
+{
+	EX_AUTO_FREE char *file = NULL;
+	struct ex_span rest, one;
+	struct ex_ca_info info;
+	size_t len;
+	int r = read_cert(dir, name, &file, &len);
+
+	rest = (struct ex_span){ file, r < 0 ? 0 : len };
+	while (r == 0 && next_cert(&rest, &one)) {
+		r = ex_ca_describe(one, &info);
+		if (r == 0)
+			r = fn(arg, role, &info);
+	}
+	return r;
+}
+
+int ex_ca_store_each(int dir, ex_ca_store_fn fn, void *arg)
+{
+	int r = is_there(dir, CERT) ? tell(dir, CERT, EX_CA_SIGNS, fn, arg) : -ENOENT;
+
+	if (r == 0)
+		r = tell(dir, NEXT_CERT, EX_CA_NEXT, fn, arg);
+	return r == 0 ? tell(dir, OLD, EX_CA_OLD, fn, arg) : r;
+}

@@ -1,0 +1,74 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# A certificate authority that stays: made, used, rotated.
+# shellcheck disable=SC2016 # what stands in single quotes runs inside
+
+# shellcheck source=tests/lib/e2e.sh
+. "$(dirname "$0")/../lib/e2e.sh"
+world_enter "$@"
+world_up
+
+CA=$WORLD/ca
+key_of() { openssl pkey -in "$1" -pubout 2>/dev/null | sha256sum; }
+cert_key_of() { openssl x509 -in "$1" -noout -pubkey 2>/dev/null | sha256sum; }
+with_ca() { # COMMAND…
+	: >"$WORLD/log/audit"
+	"$EXEAT" run -p "$POLICIES/names.yaml" --ca "$CA" --log "$WORLD/log/audit" -q -- "$@"
+}
+# What a workload that trusts only the certificate in FILE sees.
+trusts() { # FILE
+	cp "$1" "$WORLD/tmp/trusted.pem" # its own folder is hidden from a run
+	set -- "$WORLD/tmp/trusted.pem"
+	with_ca curl -sS -m 10 --cacert "$1" -o /dev/null -w '%{http_code}' https://ok.shared.test/ 2>&1
+}
+
+refuse "a run without the CA that it names does not begin" with_ca true
+check "init" "$EXEAT" ca init --dir "$CA"
+same "the key is for its owner only" "$(stat -c %a "$CA/ca.key")" 600
+same "the certificate is for everybody" "$(stat -c %a "$CA/ca.pem")" 644
+same "they are a pair" "$(key_of "$CA/ca.key")" "$(cert_key_of "$CA/ca.pem")"
+before=$(sha256sum <"$CA/ca.key")
+refuse "init again leaves it as it is" "$EXEAT" ca init --dir "$CA"
+same "to the byte" "$(sha256sum <"$CA/ca.key")" "$before"
+has "show" "$("$EXEAT" ca show --dir "$CA")" '^signs +exeat CA .* ECDSA'
+refuse "show where there is none" "$EXEAT" ca show --dir "$WORLD/nothing"
+chmod 777 "$CA"
+refuse "a directory that others may write to is refused" with_ca true
+chmod 755 "$CA"
+
+cp "$CA/ca.pem" "$WORLD/tmp/first.pem"
+same "a workload that trusts it" "$(trusts "$WORLD/tmp/first.pem")" 200
+same "trusts the next run as well" "$(trusts "$WORLD/tmp/first.pem")" 200
+out=$(with_ca sh -c 'cat '"$CA"'/ca.key' 2>&1)
+hasnt "the workload cannot read the key" "$out" 'PRIVATE'
+
+check "rotate, the first step" "$EXEAT" ca rotate --dir "$CA"
+refuse "is taken once" "$EXEAT" ca rotate --dir "$CA"
+has "show tells of both" "$("$EXEAT" ca show --dir "$CA")" '^next '
+same "the former one still signs" "$(trusts "$WORLD/tmp/first.pem")" 200
+cp "$CA/trust.pem" "$WORLD/tmp/both.pem"
+same "and both are trusted" "$(grep -c BEGIN "$WORLD/tmp/both.pem")" 2
+check "the second step" "$EXEAT" ca rotate --switch --dir "$CA"
+refuse "is taken once" "$EXEAT" ca rotate --switch --dir "$CA"
+same "key and certificate are a pair" "$(key_of "$CA/ca.key")" "$(cert_key_of "$CA/ca.pem")"
+same "who has trust.pem of before trusts the new one" "$(trusts "$WORLD/tmp/both.pem")" 200
+hasnt "who has the former certificate alone does not" "$(trusts "$WORLD/tmp/first.pem")" '^200'
+has "the former one is old" "$("$EXEAT" ca show --dir "$CA")" '^old '
+check "it is trusted until it ends" grep -qF "$(sed -n 2p "$WORLD/tmp/first.pem")" "$CA/trust.pem"
+same "the commands of a run trust what there is" \
+	"$(with_ca curl -sS -m 10 -o /dev/null -w '%{http_code}' https://ok.shared.test/ 2>&1)" 200
+
+# ---- limits ----
+CA=$WORLD/narrow
+check "one for some names" "$EXEAT" ca init --dir "$CA" --permit shared.test --days 10 --rsa
+has "is RSA, for some names, and ends soon" "$("$EXEAT" ca show --dir "$CA")" 'RSA.*ends soon.*some names'
+same "signs for those" "$(trusts "$CA/trust.pem")" 200
+hasnt "and for no others" "$(with_ca curl -sS -m 10 -w '%{http_code}' https://api.openai.com/plain 2>&1)" 200
+for wrong in '--days 0' '--days 9999' '--permit UPPER.test' '--permit a..b' '--permit 1.2.3.4' '--days'; do
+	# shellcheck disable=SC2086
+	refuse "init $wrong is refused" "$EXEAT" ca init --dir "$WORLD/wrong" $wrong
+done
+printf 'junk' >"$CA/ca.key"
+refuse "a key that is none is refused" with_ca true
+
+tap_done
