@@ -81,6 +81,14 @@ ex_h1_head(const struct ex_h1 *p); /* valid until the next feed after END */
 struct ex_span ex_h1_body(const struct ex_h1 *p);
 
 /*
+ * How many of the next bytes are known to be body without framing of its own, and need not be read
+ * here: whoever moves n of them says so. The last byte of a body whose length was given is not
+ * among them: with it, both readers come to the end.
+ */
+uint64_t ex_h1_body_rest(const struct ex_h1 *p);
+void ex_h1_body_skip(struct ex_h1 *p, uint64_t n);
+
+/*
  * After the END of a chunked response: the fields of its trailer section that may be sent on
  * (RFC 9110 6.5.1), valid until the next feed. Those of a request are read, and dropped.
  */

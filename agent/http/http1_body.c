@@ -41,6 +41,21 @@ static enum ex_h1_event read_until_close(struct ex_h1 *p, const char *bytes, siz
 	return feed_data(p, bytes + start, len - start);
 }
 
+uint64_t ex_h1_body_rest(const struct ex_h1 *p)
+{
+	if (p->state == H1_IN_UNTIL_CLOSE)
+		return UINT64_MAX;
+	return p->state == H1_IN_LENGTH && p->remaining ? p->remaining - 1 : 0;
+}
+
+void ex_h1_body_skip(struct ex_h1 *p, uint64_t n)
+{
+	if (p->state != H1_IN_LENGTH)
+		return;
+	p->remaining -= n;
+	ex_h1_second_skips(p, n);
+}
+
 /* "1f\r\n". Extensions are refused in requests, skipped in responses; nothing else is between. */
 static const char *chunk_size_byte(struct ex_h1 *p, char byte)
 {

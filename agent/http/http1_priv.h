@@ -90,6 +90,7 @@ enum ex_h1_event ex_h1_body_feed(struct ex_h1 *p, const char *bytes, size_t len,
 void ex_h1_second_start(struct ex_h1 *p);
 bool ex_h1_second_reads(struct ex_h1 *p, const char *bytes, size_t len);
 bool ex_h1_second_finish(struct ex_h1 *p);
+void ex_h1_second_skips(struct ex_h1 *p, uint64_t n);      /* bytes of a body with a length */
 const char *ex_h1_second_complaint(const struct ex_h1 *p); /* about a head it did not read */
 unsigned ex_h1_second_minor(const struct ex_h1 *p);
 unsigned ex_h1_second_status(const struct ex_h1 *p);

@@ -361,6 +361,8 @@ void ex_conn_hang_up(struct ex_conn *c)
 	if (c->dialling)
 		ex_ask_cancel(c->px->ask, c);
 	c->dialling = false;
+	ex_conn_stop_pipe(c, &c->client, &c->server);
+	ex_conn_stop_pipe(c, &c->server, &c->client);
 	ex_side_close(&c->server, c->px->loop);
 }
 

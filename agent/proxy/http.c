@@ -7,7 +7,7 @@
 #include <errno.h>
 
 #include "agent/http/edit.h"
-#include "agent/proxy/conn.h"
+#include "agent/proxy/bulk.h"
 #include "agent/proxy/pool.h"
 #include "policy/header.h"
 
@@ -276,6 +276,8 @@ static bool pass_request(struct ex_conn *c)
 	size_t used;
 	int r;
 
+	if (c->client.pipe)
+		return ex_conn_bulk_pass(c, &c->client, &c->server, c->x.req);
 	while (!c->x.req_done && ex_buf_len(out) < EX_SIDE_BUF_MAX) {
 		used = 0;
 		ev = feed(c->x.req, in, &used);
@@ -292,10 +294,14 @@ static bool pass_request(struct ex_conn *c)
 			ex_conn_reset(c); /* half a request must not look whole to the server */
 			return true;
 		}
-		if (ev == EX_H1_MORE)
-			return moved || used;
+		if (ev == EX_H1_MORE) {
+			moved |= used > 0;
+			break;
+		}
 		moved = true;
 	}
+	if (moved)
+		ex_conn_bulk_begin(c, &c->client, &c->server, c->x.req);
 	return moved;
 }
 
@@ -405,6 +411,8 @@ static bool pass_response(struct ex_conn *c)
 {
 	bool moved = false;
 
+	if (c->server.pipe)
+		return ex_conn_bulk_pass(c, &c->server, &c->client, c->x.res);
 	while (!c->x.res_done && ex_buf_len(&c->client.out) < EX_SIDE_BUF_MAX) {
 		size_t used = 0;
 		enum ex_h1_event ev = next_response_event(c, &used);
@@ -424,10 +432,14 @@ static bool pass_response(struct ex_conn *c)
 			ex_conn_reset(c);
 			return true;
 		}
-		if (ev == EX_H1_MORE)
-			return moved || used;
+		if (ev == EX_H1_MORE) {
+			moved |= used > 0;
+			break;
+		}
 		moved = true;
 	}
+	if (moved)
+		ex_conn_bulk_begin(c, &c->server, &c->client, c->x.res);
 	return moved;
 }
 

@@ -60,13 +60,14 @@ void ex_pipe_put(struct ex_pipes *p, struct ex_pipe *pipe)
 	p->n_open--;
 }
 
-int ex_pipe_fill(struct ex_pipe *pipe, struct ex_side *from)
+int ex_pipe_fill(struct ex_pipe *pipe, struct ex_side *from, uint64_t max)
 {
 	ssize_t n;
 
-	if (!ex_side_ready(from) || from->eof || pipe->fill >= PIPE_SIZE)
+	if (!ex_side_ready(from) || from->eof || max == 0 || pipe->fill >= PIPE_SIZE)
 		return 0;
-	n = splice(from->fd, NULL, pipe->wr, NULL, PIPE_SIZE, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+	n = splice(from->fd, NULL, pipe->wr, NULL, max < PIPE_SIZE ? (size_t)max : PIPE_SIZE,
+		   SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
 	if (n < 0)
 		return errno == EAGAIN || errno == EINTR ? 0 : -errno;
 	if (n == 0)

@@ -22,9 +22,11 @@ EX_MUST_CHECK int ex_pipes_new(struct ex_pipes **ret);
 struct ex_pipe *ex_pipe_get(struct ex_pipes *p);
 void ex_pipe_put(struct ex_pipes *p, struct ex_pipe *pipe); /* accepts NULL */
 
-/* Moves what there is. 1 = something moved (or the sender ended), 0 = nothing now, negative errno.
+/*
+ * Moves what there is, at most max bytes. 1 = something moved (or the sender ended), 0 = nothing
+ * now, negative errno.
  */
-int ex_pipe_fill(struct ex_pipe *pipe, struct ex_side *from);
+int ex_pipe_fill(struct ex_pipe *pipe, struct ex_side *from, uint64_t max);
 int ex_pipe_drain(struct ex_pipe *pipe, struct ex_side *to);
 
 #endif

@@ -34,7 +34,7 @@ void ex_conn_stop_pipe(struct ex_conn *c, struct ex_side *from, struct ex_side *
 
 static bool pass_pipe(struct ex_conn *c, struct ex_side *from, struct ex_side *to)
 {
-	int in = ex_pipe_fill(from->pipe, from), out = ex_pipe_drain(from->pipe, to);
+	int in = ex_pipe_fill(from->pipe, from, UINT64_MAX), out = ex_pipe_drain(from->pipe, to);
 
 	if (in < 0)
 		from->eof = from->hup = from->broken = true;

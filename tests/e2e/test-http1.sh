@@ -17,4 +17,37 @@ out=$(confined smuggling curl -sS -w '%{http_code}' -H 'Expect: 100-continue' --
 	"http://$ORIGIN:8080/case/echo" 2>&1)
 has "curl's own 100-continue works" "$out" "POST $(stat -Lc %s /bin/bash) 0200"
 
+# ---- bodies that move without being read: every byte, and the next request on the connection ----
+
+BULK=203.0.113.82
+mkdir -p "$WORLD/bulk/case"
+chmod 777 "$WORLD/bulk/case"
+head -c 40000000 /dev/urandom >"$WORLD/bulk/case/down"
+cp "$WORLD/bulk/case/down" "$WORLD/tmp/up"
+cat >"$WORLD/conf/bulk.conf" <<END
+	pid $WORLD/pid/bulk.pid; daemon off; worker_processes 1; user root; error_log $WORLD/log/bulk.error;
+	events { worker_connections 64; }
+	http {
+	access_log off; client_max_body_size 0; root $WORLD/bulk;
+	client_body_temp_path $WORLD/tmp/bulk-b; proxy_temp_path $WORLD/tmp/bulk-p;
+	fastcgi_temp_path $WORLD/tmp/bulk-f; uwsgi_temp_path $WORLD/tmp/bulk-u; scgi_temp_path $WORLD/tmp/bulk-s;
+	server { listen $BULK:8080; location /case/ { dav_methods PUT; } }
+	}
+END
+world_daemon bulk ip netns exec net nginx -c "$WORLD/conf/bulk.conf"
+world_wait 10 ip netns exec net bash -c "exec 3<>/dev/tcp/$BULK/8080"
+sum() { sha256sum <"$1"; }
+down=http://$BULK:8080/case/down
+out=$(confined smuggling bash -c "curl -sS $down | sha256sum; curl -sS --limit-rate 20M $down | sha256sum")
+same "a large download arrives whole, also for a slow reader" "$out" \
+	"$(sum "$WORLD/bulk/case/down")"$'\n'"$(sum "$WORLD/bulk/case/down")"
+out=$(confined smuggling curl -sS -o /dev/null -o /dev/null -w '%{http_code} %{num_connects} %{size_download}\n' \
+	-T "$WORLD/tmp/up" "http://$BULK:8080/case/up" --next -sS -o /dev/null \
+	-w '%{http_code} %{num_connects} %{size_download}\n' $down)
+same "the request behind a large upload is read as one" "$out" $'201 1 0\n200 0 40000000'
+same "a large upload arrives whole" "$(sum "$WORLD/bulk/case/up")" "$(sum "$WORLD/tmp/up")"
+out=$(confined smuggling bash -c "curl -sS -o /dev/null $down -w '%{http_code} '  --next -sS -o /dev/null \
+	-w '%{http_code}' -X DELETE http://$BULK:8080/case/down")
+same "the request behind a large download is judged" "$out" "200 403"
+
 tap_done

@@ -159,9 +159,53 @@ static void test_ambiguous_responses_are_refused(void **state)
 	assert_true(whole.bad);
 }
 
+/* ---- bytes that are moved without being read ---- */
+
+static void test_skipped_bytes_are_counted_by_both_readers(void **state)
+{
+	static const char head[] = "HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\nabc";
+	const char *at = head;
+	size_t left = sizeof(head) - 1, used;
+	struct ex_h1 *p;
+
+	(void)state;
+	assert_int_equal(ex_h1_new(false, &p), 0);
+	assert_int_equal(ex_h1_body_rest(p), 0);
+	assert_int_equal(ex_h1_feed(p, at, left, &used), EX_H1_HEAD);
+	at += used;
+	left -= used;
+	assert_int_equal(ex_h1_feed(p, at, left, &used), EX_H1_BODY);
+	assert_int_equal(used, 3);
+	assert_int_equal(ex_h1_body_rest(p), 1000000 - 3 - 1);
+	ex_h1_body_skip(p, 1000000 - 3 - 1);
+	assert_int_equal(ex_h1_body_rest(p), 0);
+	assert_int_equal(ex_h1_feed(p, "xHTTP", 5, &used), EX_H1_BODY);
+	assert_int_equal(used, 1);
+	assert_int_equal(ex_h1_feed(p, "HTTP", 4, &used), EX_H1_END);
+	assert_int_equal(used, 0);
+	assert_int_equal(ex_h1_body_rest(p), 0);
+	ex_h1_free(p);
+}
+
+static void test_chunks_are_not_skipped(void **state)
+{
+	static const char head[] = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nfffff\r\n";
+	size_t used;
+	struct ex_h1 *p;
+
+	(void)state;
+	assert_int_equal(ex_h1_new(false, &p), 0);
+	assert_int_equal(ex_h1_feed(p, head, sizeof(head) - 1, &used), EX_H1_HEAD);
+	assert_int_equal(ex_h1_feed(p, head + used, sizeof(head) - 1 - used, &used), EX_H1_MORE);
+	assert_int_equal(ex_h1_body_rest(p), 0);
+	ex_h1_free(p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_skipped_bytes_are_counted_by_both_readers),
+		cmocka_unit_test(test_chunks_are_not_skipped),
 		cmocka_unit_test(test_body_by_length_chunks_or_close),
 		cmocka_unit_test(test_head_204_and_304_have_no_body),
 		cmocka_unit_test(test_head_of_one_response_does_not_reach_the_next),
