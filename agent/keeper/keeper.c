@@ -8,6 +8,39 @@
 
 /* ---- life ---- */
 
+static bool is_wanted(void *arg, const struct ex_ip *ip, struct ex_span name)
+{
+	const struct ex_ruleset *rs = arg;
+
+	return ex_judge_dns(rs, name).verdict == EX_V_ALLOW &&
+	       ex_judge_answer(rs, ip).verdict == EX_V_ALLOW;
+}
+
+struct recall {
+	struct ex_keeper *k;
+	int err;
+};
+
+static void recall_name(void *arg, const struct ex_ip *ip, struct ex_span name, uint64_t ttl_ms)
+{
+	struct recall *to = arg;
+	struct ex_keeper *k = to->k;
+
+	if (to->err == 0 && is_wanted(k->rs, ip, name))
+		to->err = ex_names_add(k->names, ip, name, ex_loop_now(k->cfg.loop),
+				       ttl_ms + EX_KEEPER_DIAL_LATER_MS);
+}
+
+/* What does not fit any more will be asked for again. */
+static int recall_names(struct ex_keeper *k)
+{
+	struct recall to = { .k = k };
+
+	if (k->cfg.names_kept)
+		ex_gate_bindings_each(k->cfg.names_kept, k->cfg.ifindex, recall_name, &to);
+	return to.err == -ENOSPC ? 0 : to.err;
+}
+
 static int start_all(struct ex_keeper *k)
 {
 	int r = 0;
@@ -55,6 +88,8 @@ int ex_keeper_new(const struct ex_keeper_config *config, struct ex_ruleset *rs, 
 	if (r == 0)
 		r = ex_names_new(NAMES_MAX, &k->names);
 	if (r == 0)
+		r = recall_names(k);
+	if (r == 0)
 		r = start_all(k);
 	if (r < 0) {
 		ex_keeper_free(k);
@@ -101,14 +136,6 @@ int ex_keeper_publish(struct ex_keeper *k, struct ex_gate *gate, uint32_t ifinde
 }
 
 /* ---- another policy ---- */
-
-static bool is_wanted(void *arg, const struct ex_ip *ip, struct ex_span name)
-{
-	const struct ex_ruleset *rs = arg;
-
-	return ex_judge_dns(rs, name).verdict == EX_V_ALLOW &&
-	       ex_judge_answer(rs, ip).verdict == EX_V_ALLOW;
-}
 
 static void put_in_force(struct ex_keeper *k, struct ex_ruleset *rs, int bundle,
 			 struct ex_name_classes *classes)

@@ -60,9 +60,13 @@ struct ex_keeper_config { /* copied; what it points to is borrowed until ex_keep
 	size_t n_servers;
 	struct ex_span roots;            /* PEM: what upstream certificates are verified against */
 	const struct ex_tables *ingress; /* what others may open; NULL = nothing. See gate.h */
-	uid_t uid;                       /* of the proxy: the endpoint's own, nobody else's */
-	unsigned workers;                /* 1..EX_WORKERS_MAX; 0 = 1 */
-	bool restart;                    /* a lost worker is started again, after growing pauses */
+	/* Names that are learned are kept there too, under ifindex, and taken from there at the
+	 * start: so they outlive this process. NULL = they do not. */
+	struct ex_gate *names_kept;
+	uint32_t ifindex;
+	uid_t uid;        /* of the proxy: the endpoint's own, nobody else's */
+	unsigned workers; /* 1..EX_WORKERS_MAX; 0 = 1 */
+	bool restart;     /* a lost worker is started again, after growing pauses */
 	const struct ex_keeper_ops *ops;
 	void *arg;
 };

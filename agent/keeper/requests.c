@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 
+#include "agent/core/log.h"
 #include "agent/keeper/keeper_priv.h"
 #include "agent/tls/ca.h"
 
@@ -36,6 +37,15 @@ static int learn_address(struct ex_keeper *k, const struct ex_ip *ip, struct ex_
 	return r < 0 ? r : ex_gate_learn(k->gate, k->ifindex, ip, klass, ttl_ms);
 }
 
+/* A name that cannot be kept is asked for again after a restart. */
+static void keep_name(struct ex_keeper *k, const struct ex_ip *ip, struct ex_span name,
+		      uint64_t ttl_ms)
+{
+	if (k->cfg.names_kept &&
+	    ex_gate_binding_put(k->cfg.names_kept, k->cfg.ifindex, ip, name, ttl_ms) < 0)
+		ex_debug("no room to keep a name over a restart");
+}
+
 static int learn(struct ex_keeper *k, const struct ex_ipc_learn *msg)
 {
 	struct ex_span name = ex_ipc_name_get(&msg->name);
@@ -46,8 +56,11 @@ static int learn(struct ex_keeper *k, const struct ex_ipc_learn *msg)
 		return -EINVAL;
 	if (ex_judge_dns(k->rs, name).verdict != EX_V_ALLOW)
 		return -EACCES;
-	for (uint32_t i = 0; i < msg->n_addrs && r == 0; i++)
+	for (uint32_t i = 0; i < msg->n_addrs && r == 0; i++) {
 		r = learn_address(k, &msg->addrs[i], name, (uint64_t)ttl * 1000);
+		if (r == 0)
+			keep_name(k, &msg->addrs[i], name, (uint64_t)ttl * 1000);
+	}
 	return r;
 }
 

@@ -7,6 +7,7 @@
 #include "agent/keeper/keeper.h"
 #include "agent/node/gates.h"
 #include "agent/node/node.h"
+#include "agent/node/round.h"
 #include "agent/node/wiring.h"
 
 /* Above every user and service id, beside those of `exeat run`; see registry.c for the bits. */
@@ -75,10 +76,21 @@ static void on_record(void *arg, const struct ex_ruleset *rs, const struct ex_au
 	ex_observe_record(g->node->observe, g->who, rs, rec);
 }
 
+static void on_swapped(void *arg, int err)
+{
+	struct node_gates *g = arg;
+
+	if (err < 0)
+		ex_warning("endpoint %u (%s/%s): a proxy did not follow the policy: %s",
+			   g->endpoint->id, g->endpoint->ns, g->endpoint->name, strerror(-err));
+	ex_round_settle(g->node);
+}
+
 static const struct ex_keeper_ops keeper_ops = {
 	.ready = on_ready,
 	.lost = on_lost,
 	.record = on_record,
+	.swapped = on_swapped,
 };
 
 /* ---- pieces ---- */
@@ -151,6 +163,9 @@ static int new_keeper(struct node_gates *g, const struct ex_compiled *c, struct 
 		.n_servers = node->config.n_dns,
 		.roots = { node->roots, node->roots_len },
 		.ingress = g->ingress,
+		.names_kept = node->gate,
+		.ifindex = l->ifindex,
+		.workers = node->config.workers,
 		.uid = PROXY_UID_BASE + (g->endpoint->id & PROXY_UID_BITS),
 		.restart = true,
 		.ops = &keeper_ops,
@@ -202,8 +217,8 @@ static int put_in_force(struct node_gates *g, const struct ex_compiled *c)
 		}
 		return r;
 	}
-	ex_keeper_free(g->keeper); /* the ports are the new one's */
-	g->keeper = NULL;
+	if (g->keeper)
+		return ex_keeper_swap(g->keeper, c->rs, c->bundle);
 	r = new_keeper(g, c, &keeper);
 	if (r == 0)
 		r = ex_keeper_publish(keeper, g->node->gate, g->endpoint->link.ifindex, &ep);
@@ -321,6 +336,11 @@ void ex_gates_take_event(struct ex_node_endpoint *e, const struct ex_event *ev)
 	else if (ev->type == EX_EV_DENY)
 		record_denial(g, ev);
 	ex_observe_event(g->node->observe, g->who, g->rs, ev);
+}
+
+bool ex_gates_settled(const struct ex_node_endpoint *e)
+{
+	return !e->gates || !e->gates->keeper || ex_keeper_is_settled(e->gates->keeper);
 }
 
 void ex_gates_write(const struct ex_node_endpoint *e, struct ex_json *j)

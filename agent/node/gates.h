@@ -20,6 +20,9 @@ EX_MUST_CHECK int ex_gates_apply(struct ex_node *node, struct ex_node_endpoint *
 /* Lets the endpoint go: proxy ended, gateway removed; forget: also everything in the kernel. */
 void ex_gates_close(struct ex_node *node, struct ex_node_endpoint *e, bool forget);
 
+/* Has the proxy followed the last ex_gates_apply()? */
+bool ex_gates_settled(const struct ex_node_endpoint *e);
+
 void ex_gates_take_event(struct ex_node_endpoint *e, const struct ex_event *ev);
 
 /* Members of an answer about the endpoint: its proxy, rules. */

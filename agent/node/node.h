@@ -24,6 +24,7 @@ struct ex_node_pending { /* a call that waits for the end of a round */
 	struct ex_call *call;
 	void (*fn)(struct ex_node *node, struct ex_node_pending *p); /* answers the call */
 	uint32_t endpoint;                                           /* id; 0 = none */
+	bool settled; /* only when the proxies have followed */
 	int err;
 	char why[EX_NODE_ERR];
 };
@@ -51,13 +52,15 @@ struct ex_node {
 	uint64_t revision, rejected;           /* how many sets were taken, and not */
 	char policy_error[EX_NODE_ERROR_TEXT]; /* of the files as they are now; "" = none */
 	/* round.c */
-	struct ex_defer round;
+	struct ex_defer round, settle;
 	struct ex_timer again;
-	struct ex_node_pending *pending;
-	struct ex_compile_base base; /* what is in force was compiled with this */
-	bool read_files;             /* in the next round */
-	bool recompile;              /* whether it seems needed or not */
-	uint64_t round_us;           /* the last one took so long */
+	struct ex_node_pending *pending;  /* for the end of a round */
+	struct ex_node_pending *settling; /* for the proxies after it */
+	struct ex_timer late;             /* they are not waited for any longer */
+	struct ex_compile_base base;      /* what is in force was compiled with this */
+	bool read_files;                  /* in the next round */
+	bool recompile;                   /* whether it seems needed or not */
+	uint64_t round_us;                /* the last one took so long */
 	bool stopping;
 };
 

@@ -137,7 +137,7 @@ static void answer_done(struct ex_node *node, struct ex_node_pending *p)
 	ex_call_ok(p->call);
 }
 
-/* A call that is answered when the next round is over. */
+/* A call that is answered when the next round is over and the proxies have followed. */
 static void wait_for_round(struct ex_node *node, struct ex_call *call, uint32_t endpoint,
 			   bool files, void (*fn)(struct ex_node *node, struct ex_node_pending *p))
 {
@@ -147,7 +147,9 @@ static void wait_for_round(struct ex_node *node, struct ex_call *call, uint32_t 
 		ex_call_error(call, "failed", "no memory");
 		return;
 	}
-	*p = (struct ex_node_pending){ .call = call, .fn = fn, .endpoint = endpoint };
+	*p = (struct ex_node_pending){
+		.call = call, .fn = fn, .endpoint = endpoint, .settled = true
+	};
 	ex_round_want_for(node, p, files);
 }
 

@@ -4,12 +4,13 @@
 #include <time.h>
 
 #include "agent/core/log.h"
-#include "agent/node/compile.h"
+#include "agent/node/events.h"
 #include "agent/node/gates.h"
 #include "agent/node/round.h"
 #include "policy/ruleset.h"
 
-#define AGAIN_MS 1000 /* after a round in which something could not be put in force */
+#define AGAIN_MS  1000  /* after a round in which something could not be put in force */
+#define SETTLE_MS 20000 /* a proxy that follows no sooner was killed by its keeper */
 
 /* What is in force for an endpoint, and why. */
 struct node_in_force {
@@ -227,6 +228,7 @@ static size_t apply_all(struct ex_node *node, struct plan *plan)
 	char err[EX_NODE_ERR] = "";
 	size_t bad = 0;
 
+	ex_events_drain(node); /* they bear rules that are about to go */
 	for (size_t i = 0; i < plan->n; i++) {
 		struct ex_node_endpoint *e = plan->v[i].e;
 		bool fresh = !e->gates;
@@ -254,16 +256,76 @@ static size_t apply_all(struct ex_node *node, struct plan *plan)
 
 /* ---- a round ---- */
 
-static void answer_pending(struct ex_node *node)
+static void answer(struct ex_node *node, struct ex_node_pending **list)
 {
-	struct ex_node_pending *p, *list = node->pending;
+	struct ex_node_pending *p, *all = *list;
 
-	node->pending = NULL;
-	while ((p = list)) {
-		list = p->next;
+	*list = NULL;
+	while ((p = all)) {
+		all = p->next;
 		p->fn(node, p);
 		free(p);
 	}
+}
+
+static void append(struct ex_node_pending **list, struct ex_node_pending *p)
+{
+	while (*list)
+		list = &(*list)->next;
+	p->next = NULL;
+	*list = p;
+}
+
+static bool all_settled(const struct ex_node *node)
+{
+	for (const struct ex_node_endpoint *e = node->registry.first; e; e = e->next)
+		if (!ex_gates_settled(e))
+			return false;
+	return true;
+}
+
+/* What need not wait, or has failed already, is answered; the rest when the proxies follow. */
+static void answer_pending(struct ex_node *node)
+{
+	struct ex_node_pending *p, *all = node->pending, *now = NULL;
+
+	node->pending = NULL;
+	while ((p = all)) {
+		all = p->next;
+		append(p->settled && p->err == 0 ? &node->settling : &now, p);
+	}
+	answer(node, &now);
+	if (node->settling && ex_timer_start(node->loop, &node->late, SETTLE_MS) < 0)
+		answer(node, &node->settling);
+	ex_defer(node->loop, &node->settle);
+}
+
+static void on_settle(struct ex_defer *d)
+{
+	struct ex_node *node = ex_container_of(d, struct ex_node, settle);
+
+	if (!node->settling || !all_settled(node))
+		return;
+	ex_timer_stop(node->loop, &node->late);
+	answer(node, &node->settling);
+}
+
+static void on_late(struct ex_timer *t)
+{
+	struct ex_node *node = ex_container_of(t, struct ex_node, late);
+
+	for (struct ex_node_pending *p = node->settling; p; p = p->next) {
+		p->err = -ETIMEDOUT;
+		snprintf(p->why, sizeof(p->why),
+			 "in force in the kernel gate, but not every proxy "
+			 "has followed");
+	}
+	answer(node, &node->settling);
+}
+
+void ex_round_settle(struct ex_node *node)
+{
+	ex_defer(node->loop, &node->settle);
 }
 
 /*
@@ -354,15 +416,19 @@ static void on_again(struct ex_timer *t)
 void ex_round_init(struct ex_node *node)
 {
 	node->round.fn = on_round;
+	node->settle.fn = on_settle;
 	node->again.fn = on_again;
+	node->late.fn = on_late;
 }
 
 void ex_round_done(struct ex_node *node)
 {
 	ex_timer_stop(node->loop, &node->again);
+	ex_timer_stop(node->loop, &node->late);
 	for (struct ex_node_pending *p = node->pending; p; p = p->next)
 		p->err = -ECANCELED;
-	answer_pending(node);
+	answer(node, &node->pending);
+	answer(node, &node->settling);
 	for (struct ex_node_endpoint *e = node->registry.first; e; e = e->next)
 		in_force_free(e);
 	ex_compile_base_done(&node->base);
@@ -376,12 +442,7 @@ void ex_round_want(struct ex_node *node, bool files)
 
 void ex_round_want_for(struct ex_node *node, struct ex_node_pending *p, bool files)
 {
-	struct ex_node_pending **at = &node->pending;
-
-	while (*at)
-		at = &(*at)->next;
-	p->next = NULL;
-	*at = p;
+	append(&node->pending, p);
 	ex_round_want(node, files);
 }
 

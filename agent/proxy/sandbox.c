@@ -28,6 +28,7 @@
  */
 static const int allowed[] = {
 	SCMP_SYS(read),         SCMP_SYS(readv),
+	SCMP_SYS(pread64), /* another policy */
 	SCMP_SYS(write),        SCMP_SYS(writev),
 	SCMP_SYS(recvfrom),     SCMP_SYS(recvmsg),
 	SCMP_SYS(accept4),      SCMP_SYS(shutdown),

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <signal.h>
+#include <sys/epoll.h>
+#include <sys/signalfd.h>
+
+#include "agent/core/log.h"
+#include "agent/core/rtnl.h"
+#include "agent/node/events.h"
+#include "agent/node/gates.h"
+#include "agent/node/round.h"
+#include "agent/node/wiring.h"
+
+/* ---- events of the kernel gate ---- */
+
+static void take_event(void *arg, const struct ex_event *ev)
+{
+	struct ex_node *node = arg;
+	struct ex_node_endpoint *e = ex_registry_by_ifindex(&node->registry, ev->ifindex);
+
+	if (e)
+		ex_gates_take_event(e, ev);
+}
+
+void ex_events_drain(struct ex_node *node)
+{
+	if (ex_gate_events_drain(node->gate, take_event, node) < 0)
+		ex_debug("cannot read the events of the kernel gate");
+}
+
+static void on_events(struct ex_watch *w, uint32_t events)
+{
+	(void)events;
+	ex_events_drain(ex_container_of(w, struct ex_node, events));
+}
+
+/* ---- links that go ---- */
+
+void ex_events_collect(struct ex_node *node)
+{
+	struct ex_node_endpoint *e, *next;
+	bool any = false;
+
+	for (e = node->registry.first; e; e = next) {
+		next = e->next;
+		if (ex_wiring_is_there(&e->link))
+			continue;
+		ex_round_drop(node, e, false, "its interface is not there any more");
+		any = true;
+	}
+	if (any)
+		ex_round_want(node, false);
+}
+
+static void on_links(struct ex_watch *w, uint32_t events)
+{
+	struct ex_node *node = ex_container_of(w, struct ex_node, links);
+	uint32_t ifindex;
+	int r;
+
+	(void)events;
+	while ((r = ex_rtnl_next_gone(node->links_fd, &ifindex)) == 1) {
+		struct ex_node_endpoint *e = ex_registry_by_ifindex(&node->registry, ifindex);
+
+		if (!e)
+			continue;
+		ex_round_drop(node, e, false, "its interface went away");
+		ex_round_want(node, false);
+	}
+	if (r == -ENOBUFS)
+		ex_events_collect(node);
+	else if (r < 0)
+		ex_debug("cannot read about links: %s", strerror(-r));
+}
+
+/* ---- signals ---- */
+
+static void on_signal(struct ex_watch *w, uint32_t events)
+{
+	struct ex_node *node = ex_container_of(w, struct ex_node, signals);
+	struct signalfd_siginfo si;
+
+	(void)events;
+	while (read(node->signals_fd, &si, sizeof(si)) == (ssize_t)sizeof(si)) {
+		if (si.ssi_signo == SIGHUP) {
+			node->recompile = true;
+			ex_round_want(node, true);
+		} else if (si.ssi_signo == SIGTERM || si.ssi_signo == SIGINT) {
+			node->stopping = true;
+			ex_loop_quit(node->loop);
+		}
+	}
+}
+
+static int watch_signals(struct ex_node *node)
+{
+	static const int taken[] = { SIGTERM, SIGINT, SIGHUP, SIGUSR2 };
+	sigset_t set;
+
+	sigemptyset(&set);
+	for (size_t i = 0; i < EX_ARRAY_SIZE(taken); i++)
+		sigaddset(&set, taken[i]);
+	(void)signal(SIGPIPE, SIG_IGN);
+	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
+		return -errno;
+	node->signals_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (node->signals_fd < 0)
+		return -errno;
+	return ex_watch_start(node->loop, &node->signals, node->signals_fd, EPOLLIN);
+}
+
+/* ---- all of them ---- */
+
+void ex_events_init(struct ex_node *node)
+{
+	node->signals_fd = node->links_fd = -1;
+	node->links = (struct ex_watch){ .fd = -1, .fn = on_links };
+	node->signals = (struct ex_watch){ .fd = -1, .fn = on_signal };
+	node->events = (struct ex_watch){ .fd = -1, .fn = on_events };
+}
+
+int ex_events_watch(struct ex_node *node)
+{
+	int r = watch_signals(node);
+
+	if (r == 0)
+		r = ex_watch_start(node->loop, &node->events, ex_gate_events_fd(node->gate),
+				   EPOLLIN);
+	if (r == 0)
+		r = ex_watch_start(node->loop, &node->links, node->links_fd, EPOLLIN);
+	return r;
+}

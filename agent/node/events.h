@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What happens to the agent: events of the kernel gate, links that go, signals. */
+#ifndef EXEAT_AGENT_NODE_EVENTS_H
+#define EXEAT_AGENT_NODE_EVENTS_H
+
+#include "agent/node/node.h"
+
+void ex_events_init(struct ex_node *node);
+/* Blocks the signals it takes from now on. 0 or negative errno. */
+EX_MUST_CHECK int ex_events_watch(struct ex_node *node);
+
+/* Takes what the kernel gate has told so far. */
+void ex_events_drain(struct ex_node *node);
+
+/* Takes endpoints away whose interface is not there any more. */
+void ex_events_collect(struct ex_node *node);
+
+#endif

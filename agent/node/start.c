@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The start of the agent, in order. What was in force before it came stays in force until it has
+ * something better: maps are adopted, endpoints recovered, and only then is anybody answered.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <limits.h>
+#include <linux/magic.h>
+#include <stdio.h>
+#include <sys/file.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+
+#include "agent/core/log.h"
+#include "agent/core/rtnl.h"
+#include "agent/node/authority.h"
+#include "agent/node/events.h"
+#include "agent/node/netns.h"
+#include "agent/node/ops.h"
+#include "agent/node/round.h"
+#include "agent/node/start.h"
+#include "agent/run/trust.h"
+
+#define OBSERVED 2048 /* events that somebody who comes later can still see; 3 KiB each */
+
+static int fail(const char *what, int r)
+{
+	ex_error("%s: %s", what, strerror(-r));
+	return r;
+}
+
+int ex_agent_harden(void)
+{
+	struct rlimit files;
+
+	if (geteuid() != 0) {
+		ex_error("needs root to load the kernel gate and make namespaces");
+		return -EPERM;
+	}
+	umask(0077);
+	(void)prctl(PR_SET_DUMPABLE, 0);
+	/* A gateway namespace, a proxy and its sockets cost about two dozen an endpoint. */
+	if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < files.rlim_max) {
+		files.rlim_cur = files.rlim_max;
+		(void)setrlimit(RLIMIT_NOFILE, &files);
+	}
+	return 0;
+}
+
+/* Root's own, or nobody can rely on what is in it. */
+int ex_agent_take_state(struct ex_node *node)
+{
+	char path[PATH_MAX];
+	struct stat st;
+	int r = ex_registry_open(&node->registry, node->config.state_dir,
+				 node->config.max_endpoints);
+
+	if (r < 0)
+		return fail(node->config.state_dir, r);
+	if (stat(node->config.state_dir, &st) < 0 || st.st_uid != 0 || (st.st_mode & 022)) {
+		ex_error("%s must belong to root and be writable by nobody else",
+			 node->config.state_dir);
+		return -EPERM;
+	}
+	snprintf(path, sizeof(path), "%s/lock", node->config.state_dir);
+	node->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (node->lock < 0)
+		return fail(path, -errno);
+	if (flock(node->lock, LOCK_EX | LOCK_NB) < 0) {
+		ex_error("another agent is running with %s", node->config.state_dir);
+		return -EBUSY;
+	}
+	return 0;
+}
+
+static int mount_bpffs(const char *path)
+{
+	struct statfs fs;
+
+	if (statfs(path, &fs) == 0 && fs.f_type == BPF_FS_MAGIC)
+		return 0;
+	(void)mkdir(path, 0700);
+	if (mount("bpf", path, "bpf", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0700") < 0) {
+		int r = -errno;
+
+		ex_error("%s is no BPF file system, and mounting one there failed: %s", path,
+			 strerror(-r));
+		return r;
+	}
+	return 0;
+}
+
+static int load_gate(struct ex_node *node)
+{
+	const struct ex_node_config *c = &node->config;
+	char pin[PATH_MAX];
+	const struct ex_gate_limits limits = { .dests = c->max_dests,
+					       .rules = c->max_rules,
+					       .names = c->max_names,
+					       .flows = c->max_flows,
+					       .pin = pin };
+	int r = mount_bpffs(c->bpffs);
+
+	if (r < 0)
+		return r;
+	snprintf(pin, sizeof(pin), "%s/exeat", c->bpffs);
+	r = ex_gate_load(&limits, &node->gate);
+	if (r == -EPROTO) {
+		ex_warning("what is pinned has other limits: it is replaced, flows begin anew");
+		r = ex_gate_unpin(pin);
+		if (r == 0)
+			r = ex_gate_load(&limits, &node->gate);
+	}
+	return r;
+}
+
+static int find_resolvers(struct ex_node *node)
+{
+	struct ex_node_config *c = &node->config;
+	bool all = false;
+
+	for (size_t i = 0; i < c->n_dns; i++)
+		all |= !c->dns[i].suffix[0];
+	if (!all)
+		c->n_dns += ex_resolver_servers_read("/etc/resolv.conf", c->dns + c->n_dns,
+						     EX_NODE_SERVERS_MAX - c->n_dns);
+	if (!c->n_dns) {
+		ex_warning("no resolver: name one with dns, or names cannot be looked up");
+		c->n_dns = ex_resolver_server_parse("127.0.0.1", &c->dns[0]);
+	}
+	return 0;
+}
+
+static int open_records(struct ex_node *node)
+{
+	const struct ex_audit_file_options o = { .path = node->config.audit_file,
+						 .key_file = node->config.audit_key };
+	char name[HOST_NAME_MAX + 1] = "";
+	int r = 0;
+
+	if (o.path)
+		r = ex_audit_file_open(&o, &node->audit);
+	if (r < 0)
+		return r;
+	if (node->audit)
+		ex_audit_file_watch(node->audit, node->loop);
+	(void)gethostname(name, sizeof(name) - 1);
+	return ex_observe_new(node->loop, name, OBSERVED, &node->observe);
+}
+
+struct unknown {
+	const struct ex_registry *registry;
+	EX_VEC(uint32_t) v;
+};
+
+static void note_unknown(void *arg, uint32_t ifindex, const struct ex_endpoint *ep)
+{
+	struct unknown *to = arg;
+	uint32_t *at;
+
+	(void)ep;
+	if (ex_registry_by_ifindex(to->registry, ifindex))
+		return;
+	at = EX_VEC_ADD(&to->v);
+	if (at)
+		*at = ifindex;
+}
+
+/* Endpoints in the kernel that no state file tells of are let go: nothing of theirs passes. */
+static void forget_unknown(struct ex_node *node)
+{
+	struct unknown to = { .registry = &node->registry };
+
+	ex_gate_each(node->gate, note_unknown, &to);
+	for (size_t i = 0; i < to.v.n; i++)
+		ex_gate_forget(node->gate, to.v.v[i]);
+	free(to.v.v);
+}
+
+static int recover(struct ex_node *node)
+{
+	int r = ex_registry_recover(&node->registry);
+
+	if (r < 0)
+		return fail("cannot read the state of endpoints", r);
+	for (struct ex_node_endpoint *e = node->registry.first; e; e = e->next)
+		e->recovered = true;
+	ex_events_collect(node);
+	forget_unknown(node);
+	/* Invalid policies do not keep the agent down: it says so, and lets nobody in. */
+	if (ex_round_first(node) < 0)
+		ex_error("no endpoint can be added until the policies are valid");
+	return 0;
+}
+
+static gid_t socket_group(const struct ex_node *node)
+{
+	const char *name = node->config.socket_group;
+	struct group *gr = getgrnam(name ? name : "exeat");
+
+	if (!gr && name)
+		ex_warning("socketGroup %s: no such group; root only", name);
+	return gr ? gr->gr_gid : 0;
+}
+
+static void on_policy_change(void *arg)
+{
+	ex_round_want(arg, true);
+}
+
+static int listen_control(struct ex_node *node)
+{
+	const struct ex_control_config c = { .path = node->config.socket,
+					     .group = socket_group(node) };
+	int r = ex_control_new(node->loop, &c, &node->control);
+
+	if (r < 0)
+		return fail(node->config.socket, r);
+	r = ex_observe_serve(node->observe, node->control);
+	return r < 0 ? r : ex_ops_add(node);
+}
+
+static int start_watching(struct ex_node *node)
+{
+	const struct ex_node_config *c = &node->config;
+	int r = ex_events_watch(node);
+
+	if (r == 0)
+		r = ex_policy_watch_new(node->loop, c->policy_dirs, c->n_policy_dirs,
+					c->debounce_ms, on_policy_change, node, &node->watch);
+	return r < 0 ? fail("cannot watch for events", r) : 0;
+}
+
+static int prepare(struct ex_node *node)
+{
+	int r = ex_agent_harden();
+
+	if (r == 0)
+		r = ex_agent_take_state(node);
+	if (r == 0)
+		r = find_resolvers(node);
+	if (r == 0)
+		r = ex_trust_roots(node->config.upstream_ca, &node->roots, &node->roots_len);
+	if (r < 0)
+		return r;
+	r = ex_authority_open(node->config.ca_dir, &node->ca);
+	if (r < 0)
+		return r;
+	node->own_net = ex_netns_own();
+	/* Before anybody is looked at: no link goes unnoticed in between. */
+	node->links_fd = ex_rtnl_watch_links();
+	r = node->own_net < 0 ? node->own_net : node->links_fd < 0 ? node->links_fd : 0;
+	return r < 0 ? fail("cannot watch the network", r) : 0;
+}
+
+int ex_agent_start(struct ex_node *node)
+{
+	int r = prepare(node);
+
+	if (r == 0)
+		r = ex_loop_new(&node->loop);
+	if (r == 0)
+		r = open_records(node);
+	if (r == 0)
+		r = load_gate(node);
+	if (r == 0)
+		r = start_watching(node);
+	if (r == 0)
+		r = recover(node);
+	return r < 0 ? r : listen_control(node);
+}
