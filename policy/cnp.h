@@ -10,7 +10,7 @@
 #include "policy/label.h"
 #include "policy/name.h"
 #include "policy/prefix.h"
-#include "policy/regex.h"
+#include "policy/regex_set.h"
 #include "policy/ruleset.h"
 
 #define EX_PORTS_MAX 40 /* upstream's limit of ports in one toPorts item */
@@ -112,7 +112,7 @@ struct ex_header_match {
 };
 
 struct ex_http_match {
-	struct ex_regex *method, *path, *host;                    /* NULL: anything */
+	const struct ex_regex *method, *path, *host;              /* NULL: anything */
 	const char *written_method, *written_path, *written_host; /* NULL likewise */
 	struct ex_header_match *headers;                          /* of headers */
 	size_t n_headers;
@@ -168,8 +168,10 @@ struct ex_policy_set {
 	struct ex_arena *arena;
 	EX_VEC(struct ex_spec) specs;
 	EX_VEC(struct ex_cidr_group) groups;
-	EX_VEC(struct ex_regex *) regexes;
-	size_t regex_size; /* of the programs of all of them */
+	struct ex_regex_set regexes;
+
+	const struct ex_node **presets; /* those that were read, by their number */
+	size_t n_preset_rules;          /* that they stood for so far */
 
 	const struct ex_compile_input *in; /* where secrets are; NULL: nowhere */
 	EX_VEC(struct ex_secret) secrets;  /* those that rules use */
@@ -212,7 +214,8 @@ void ex_read_tls(struct ex_decoder *d, const struct ex_node *n, void *out);
 /* After all fields of the rule. */
 void ex_finish_own_rule(struct ex_decoder *d, const struct ex_node *n, struct ex_rule_reader *rr);
 /* The rules of a preset, for an item {preset: NAME}; NULL when it is no such item, or unknown. */
-const struct ex_node *ex_preset_rules(struct ex_decoder *d, const struct ex_node *item);
+const struct ex_node *ex_preset_rules(struct ex_decoder *d, const struct ex_node *item,
+				      struct ex_policy_set *set);
 
 /* cnp_select.c */
 void ex_read_selector(struct ex_decoder *d, const struct ex_node *n, struct ex_selector *ret);
@@ -225,6 +228,9 @@ void ex_read_to_fqdns(struct ex_decoder *d, const struct ex_node *n, void *out);
 bool ex_rule_take_member(struct ex_decoder *d, const struct ex_node *n, struct ex_rule_reader *rr,
 			 enum ex_peer_kind kind);
 /* A list of {matchName} or {matchPattern}. */
+/* The same of rules.dns; own: with the types that EgressPolicy knows. */
+struct ex_name_pattern *ex_read_dns_selectors(struct ex_decoder *d, const struct ex_node *n,
+					      bool own, size_t *ret_n);
 struct ex_name_pattern *ex_read_name_selectors(struct ex_decoder *d, const struct ex_node *n,
 					       size_t *ret_n);
 

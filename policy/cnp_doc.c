@@ -244,12 +244,9 @@ void ex_policy_read(struct ex_decoder *d, const struct ex_docs *docs, struct ex_
 
 void ex_policy_set_done(struct ex_policy_set *set)
 {
-	for (size_t i = 0; i < set->regexes.n; i++)
-		ex_regex_free(set->regexes.v[i]);
-	free(set->regexes.v);
+	ex_regex_set_done(&set->regexes);
 	free(set->specs.v);
 	free(set->groups.v);
-	memset(&set->regexes, 0, sizeof(set->regexes));
 	memset(&set->specs, 0, sizeof(set->specs));
 	memset(&set->groups, 0, sizeof(set->groups)); /* secrets are the ruleset's by now */
 }

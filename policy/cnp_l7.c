@@ -4,25 +4,12 @@
 
 #include <errno.h>
 
-/*
- * Some bytes of text make hundreds of KiB of program: all of them together have to be worth their
- * number, so that no file can fill the memory.
- */
-#define REGEX_SIZE_BASE ((size_t)8 * 1024 * 1024)
-#define REGEX_SIZE_EACH ((size_t)8 * 1024)
-
-static bool is_too_large(struct ex_policy_set *set, const struct ex_regex *re)
-{
-	set->regex_size += ex_regex_size(re);
-	return set->regex_size > REGEX_SIZE_BASE + set->regexes.n * REGEX_SIZE_EACH;
-}
-
-static struct ex_regex *read_regex(struct ex_decoder *d, const struct ex_node *n,
-				   struct ex_http_reader *hr)
+static const struct ex_regex *read_regex(struct ex_decoder *d, const struct ex_node *n,
+					 struct ex_http_reader *hr)
 {
 	const char *text = ex_decode_text(d, n);
 	char err[160], quoted[EX_QUOTE_TEXT];
-	struct ex_regex **slot, *re;
+	const struct ex_regex *re = NULL;
 	int r;
 
 	if (!text)
@@ -30,29 +17,20 @@ static struct ex_regex *read_regex(struct ex_decoder *d, const struct ex_node *n
 	/* upstream: an empty expression is the same as none */
 	if (n->len == 0)
 		return NULL;
-	slot = EX_VEC_ADD(&hr->rule->set->regexes);
-	if (!slot) {
-		d->arena->oom = true;
-		return NULL;
-	}
-	r = ex_regex_new(text, n->len, &re, err, sizeof(err));
-	if (r == 0 && is_too_large(hr->rule->set, re)) {
-		ex_regex_free(re);
-		ex_decode_error(d, n, "repeat less: {1000} stands for a thousand copies",
-				"the regular expressions of the policies are too large together");
-		return NULL;
-	}
-	if (r == 0)
-		return *slot = re;
+	r = ex_regex_set_get(&hr->rule->set->regexes, d->arena, text, n->len, &re, err,
+			     sizeof(err));
 	if (r == -ENOMEM)
 		d->arena->oom = true;
-	else
+	else if (r == -E2BIG)
+		ex_decode_error(d, n, "repeat less: {1000} stands for a thousand copies",
+				"the regular expressions of the policies are too large together");
+	else if (r < 0)
 		ex_decode_error(d, n,
 				"write an RE2 regular expression that matches the whole text, such "
 				"as /v1/.*",
 				"%s is not a regular expression: %s",
 				ex_quote(text, n->len, quoted), err);
-	return NULL;
+	return re;
 }
 
 static const char *keep_written(struct ex_decoder *d, const struct ex_node *n)
@@ -126,7 +104,7 @@ static void read_dns(struct ex_decoder *d, const struct ex_node *n, void *out)
 	if (!ex_decode_list(d, n, EX_LIST_MAX, true) || n->n == 0)
 		return;
 	r->ports->l7 = EX_L7_DNS;
-	r->ports->names = ex_read_name_selectors(d, n, &r->ports->n_names);
+	r->ports->names = ex_read_dns_selectors(d, n, r->rule->own, &r->ports->n_names);
 }
 
 void ex_read_l7_rules(struct ex_decoder *d, const struct ex_node *n, struct ex_ports_reader *r)

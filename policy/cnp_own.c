@@ -103,12 +103,32 @@ void ex_finish_own_rule(struct ex_decoder *d, const struct ex_node *n, struct ex
 	check_audit(d, rr);
 }
 
-const struct ex_node *ex_preset_rules(struct ex_decoder *d, const struct ex_node *item)
+/* Its text is read once, however often it is named. NULL: no memory. */
+static const struct ex_node *read_preset(struct ex_decoder *d, const struct ex_preset *p,
+					 struct ex_policy_set *set)
 {
-	const struct ex_node *preset = ex_node_get(item, "preset"), *rules;
+	struct ex_docs docs = { 0 };
+	size_t i = 0;
+
+	if (!set->presets)
+		set->presets = ex_arena_alloc(d->arena, ex_preset_count(), sizeof(*set->presets));
+	while (i < ex_preset_count() && strcmp(ex_preset_at(i).name, p->name) != 0)
+		i++;
+	if (!set->presets || i == ex_preset_count())
+		return NULL;
+	if (!set->presets[i] &&
+	    ex_yaml_parse(p->text, p->len, p->file, d->arena, d->diags, &docs) == 0 && docs.n == 1)
+		set->presets[i] = ex_node_get(ex_node_get(docs.v[0], "spec"), "rules");
+	free(docs.v);
+	return set->presets[i];
+}
+
+const struct ex_node *ex_preset_rules(struct ex_decoder *d, const struct ex_node *item,
+				      struct ex_policy_set *set)
+{
+	const struct ex_node *preset = ex_node_get(item, "preset");
 	char quoted[EX_QUOTE_TEXT];
 	struct ex_preset p;
-	struct ex_docs docs = { 0 };
 
 	if (!preset || item->n != 1 || preset->kind != EX_NODE_SCALAR)
 		return NULL;
@@ -117,9 +137,5 @@ const struct ex_node *ex_preset_rules(struct ex_decoder *d, const struct ex_node
 				ex_quote(preset->text, preset->len, quoted));
 		return NULL;
 	}
-	rules = NULL;
-	if (ex_yaml_parse(p.text, p.len, p.file, d->arena, d->diags, &docs) == 0 && docs.n == 1)
-		rules = ex_node_get(ex_node_get(docs.v[0], "spec"), "rules");
-	free(docs.v);
-	return rules;
+	return read_preset(d, &p, set);
 }

@@ -125,6 +125,7 @@ void ex_read_to_entities(struct ex_decoder *d, const struct ex_node *n, void *ou
 struct fqdn_reader {
 	struct ex_name_pattern pattern;
 	bool name, wild;
+	uint8_t types;
 };
 
 static void read_pattern(struct ex_decoder *d, const struct ex_node *n, struct fqdn_reader *fr,
@@ -161,13 +162,58 @@ static void read_match_pattern(struct ex_decoder *d, const struct ex_node *n, vo
 	read_pattern(d, n, fr, true);
 }
 
-struct ex_name_pattern *ex_read_name_selectors(struct ex_decoder *d, const struct ex_node *n,
-					       size_t *ret_n)
+static void read_type(struct ex_decoder *d, const struct ex_node *n, struct fqdn_reader *fr)
+{
+	static const struct {
+		const char *word;
+		uint8_t bit;
+	} types[] = {
+		{ "A", 0 },
+		{ "AAAA", 0 },
+		{ "TXT", EX_ASK_TXT },
+		{ "SRV", EX_ASK_SRV },
+		{ "MX", EX_ASK_MX },
+		{ "PTR", EX_ASK_PTR },
+	};
+	const char *text = ex_decode_text(d, n);
+	char quoted[EX_QUOTE_TEXT];
+
+	for (size_t i = 0; text && i < EX_ARRAY_SIZE(types); i++) {
+		if (strcmp(text, types[i].word) == 0) {
+			fr->types |= types[i].bit;
+			return;
+		}
+	}
+	if (text)
+		ex_decode_error(d, n, "write TXT, SRV, MX or PTR; A and AAAA always go with them",
+				"record type %s cannot be asked for",
+				ex_quote(text, n->len, quoted));
+}
+
+/* Only rules.dns of an EgressPolicy has them. */
+static void read_types(struct ex_decoder *d, const struct ex_node *n, void *out)
+{
+	size_t i = 0;
+
+	if (!ex_decode_list(d, n, EX_LIST_MAX, false))
+		return;
+	for (const struct ex_node *c = n->first; c; c = c->next) {
+		size_t mark = ex_decode_push_index(d, i++);
+
+		read_type(d, c, out);
+		ex_decode_pop(d, mark);
+	}
+}
+
+static struct ex_name_pattern *read_selectors(struct ex_decoder *d, const struct ex_node *n,
+					      bool types, size_t *ret_n)
 {
 	static const struct ex_field fields[] = {
 		{ "matchName", read_match_name, NULL, NULL },
 		{ "matchPattern", read_match_pattern, NULL, NULL },
+		{ "types", read_types, NULL, NULL }, /* the last one: not everywhere */
 	};
+	size_t n_fields = EX_ARRAY_SIZE(fields) - (types ? 0 : 1);
 	struct ex_name_pattern *v = ex_arena_alloc(d->arena, n->n, sizeof(*v));
 	size_t i = 0;
 
@@ -177,16 +223,29 @@ struct ex_name_pattern *ex_read_name_selectors(struct ex_decoder *d, const struc
 		size_t mark = ex_decode_push_index(d, i);
 		struct fqdn_reader fr = { .name = false };
 
-		if (ex_decode_map(d, c, fields, EX_ARRAY_SIZE(fields), &fr)) {
+		if (ex_decode_map(d, c, fields, n_fields, &fr)) {
 			if (fr.name == fr.wild)
 				ex_decode_error(d, c, "write one of them",
 						"needs either matchName or matchPattern");
+			fr.pattern.types = fr.types;
 			v[i++] = fr.pattern;
 		}
 		ex_decode_pop(d, mark);
 	}
 	*ret_n = i;
 	return v;
+}
+
+struct ex_name_pattern *ex_read_name_selectors(struct ex_decoder *d, const struct ex_node *n,
+					       size_t *ret_n)
+{
+	return read_selectors(d, n, false, ret_n);
+}
+
+struct ex_name_pattern *ex_read_dns_selectors(struct ex_decoder *d, const struct ex_node *n,
+					      bool own, size_t *ret_n)
+{
+	return read_selectors(d, n, own, ret_n);
 }
 
 void ex_read_to_fqdns(struct ex_decoder *d, const struct ex_node *n, void *out)

@@ -93,6 +93,9 @@ static const struct rule_kind own_kinds[] = {
 	{ own_deny_fields, EX_ARRAY_SIZE(own_deny_fields), true, false },
 };
 
+/* A line names a preset that has many: so that a small file stays small. */
+#define PRESET_RULES_MAX 10000
+
 struct spec_reader {
 	struct ex_policy_set *set;
 	struct ex_spec spec;
@@ -126,7 +129,7 @@ static void read_item(struct ex_decoder *d, const struct ex_node *n, struct spec
 		      const struct rule_kind *kind, const char *where)
 {
 	size_t before = d->n_errors;
-	const struct ex_node *preset = sr->own ? ex_preset_rules(d, n) : NULL;
+	const struct ex_node *preset = sr->own ? ex_preset_rules(d, n, sr->set) : NULL;
 	struct ex_egress scratch = { 0 };
 	struct ex_egress *e = &scratch;
 	size_t i = 0;
@@ -138,6 +141,13 @@ static void read_item(struct ex_decoder *d, const struct ex_node *n, struct spec
 			e = &sr->spec.egress[sr->spec.n_egress++];
 		e->where = where;
 		read_rule(d, n, sr, kind, e);
+		return;
+	}
+	sr->set->n_preset_rules += preset->n;
+	if (sr->set->n_preset_rules > PRESET_RULES_MAX) {
+		ex_decode_error(
+			d, n, "name a preset once, in a policy that selects all who need it",
+			"the presets stand for more than %d rules together", PRESET_RULES_MAX);
 		return;
 	}
 	for (const struct ex_node *c = preset->first; c; c = c->next) {
@@ -324,7 +334,7 @@ static size_t count_rules(struct ex_decoder *d, const struct spec_reader *sr,
 		/* an unknown preset is reported when the rule is read */
 		struct ex_diags quiet = { 0 };
 		struct ex_decoder dry = { .arena = d->arena, .diags = &quiet };
-		const struct ex_node *preset = sr->own ? ex_preset_rules(&dry, c) : NULL;
+		const struct ex_node *preset = sr->own ? ex_preset_rules(&dry, c, sr->set) : NULL;
 
 		n += preset ? preset->n : 1;
 		ex_diags_done(&quiet);

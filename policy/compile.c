@@ -96,9 +96,8 @@ static int read_policies(struct compiler *c)
 /* They live outside of the arena: the ruleset takes them, also when compilation fails later. */
 static void take_heap(struct compiler *c)
 {
-	c->rs->regexes = EX_TAKE_PTR(c->set.regexes.v);
-	c->rs->n_regexes = c->set.regexes.n;
-	c->set.regexes.n = c->set.regexes.cap = 0;
+	c->rs->regexes = c->set.regexes;
+	c->set.regexes = (struct ex_regex_set){ 0 };
 	c->rs->secrets = EX_TAKE_PTR(c->set.secrets.v);
 	c->rs->n_secrets = c->set.secrets.n;
 	c->set.secrets.n = c->set.secrets.cap = 0;

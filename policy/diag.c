@@ -26,6 +26,39 @@ void ex_diags_print(const struct ex_diags *diags, FILE *out)
 	}
 }
 
+static bool is_plain(char c)
+{
+	return c >= 0x20 && c < 0x7f;
+}
+
+/* The last line of defence: what a message quotes is escaped, or it is not quoted. Takes text. */
+static char *escape_rest(char *text)
+{
+	static const char hex[] = "0123456789abcdef";
+	size_t bad = 0, len = 0;
+	char *out;
+
+	for (const char *p = text; *p; p++)
+		bad += !is_plain(*p);
+	if (!bad)
+		return text;
+	out = malloc(strlen(text) + 3 * bad + 1);
+	for (const char *p = text; out && *p; p++) {
+		if (is_plain(*p)) {
+			out[len++] = *p;
+			continue;
+		}
+		memcpy(out + len, "\\x", 2);
+		out[len + 2] = hex[(unsigned char)*p >> 4];
+		out[len + 3] = hex[(unsigned char)*p & 15];
+		len += 4;
+	}
+	if (out)
+		out[len] = '\0';
+	free(text);
+	return out;
+}
+
 void ex_diag_vadd(struct ex_diags *diags, struct ex_pos pos, bool warning, const char *remedy,
 		  const char *fmt, va_list ap)
 {
@@ -40,6 +73,9 @@ void ex_diag_vadd(struct ex_diags *diags, struct ex_pos pos, bool warning, const
 		return;
 	diags->items = items;
 	if (vasprintf(&d.message, fmt, ap) < 0)
+		return;
+	d.message = escape_rest(d.message);
+	if (!d.message)
 		return;
 	d.file = strdup(pos.file ? pos.file : "(policy)");
 	d.remedy = remedy ? strdup(remedy) : NULL;

@@ -15,9 +15,7 @@ struct ex_ruleset *ex_ruleset_unref(struct ex_ruleset *rs)
 {
 	if (!rs || atomic_fetch_sub_explicit(&rs->refs, 1, memory_order_acq_rel) != 1)
 		return NULL;
-	for (size_t i = 0; i < rs->n_regexes; i++)
-		ex_regex_free(rs->regexes[i]);
-	free(rs->regexes);
+	ex_regex_set_done(&rs->regexes);
 	for (size_t i = 0; i < rs->n_secrets; i++) {
 		char *value = (char *)(uintptr_t)rs->secrets[i].value.ptr;
 
@@ -171,6 +169,43 @@ struct ex_decision ex_judge_dns(const struct ex_ruleset *rs, struct ex_span name
 	if (deny && d.verdict == EX_V_ALLOW)
 		d = (struct ex_decision){ EX_V_ALLOW, EX_R_POLICY_DENY, deny->rule };
 	return d;
+}
+
+static uint8_t type_bit(uint16_t type)
+{
+	switch (type) {
+	case 12:
+		return EX_ASK_PTR;
+	case 15:
+		return EX_ASK_MX;
+	case 16:
+		return EX_ASK_TXT;
+	case 33:
+		return EX_ASK_SRV;
+	}
+	return 0;
+}
+
+struct ex_decision ex_judge_dns_type(const struct ex_ruleset *rs, struct ex_span name,
+				     uint16_t type)
+{
+	struct ex_decision d = ex_judge_dns(rs, name);
+	const struct ex_term *first = NULL;
+	const struct ex_name_slot *slot;
+	struct ex_name_iter it;
+
+	if (d.verdict != EX_V_ALLOW)
+		return d;
+	ex_name_find(&rs->dns_index, name, &it);
+	while ((slot = ex_name_next(&it))) {
+		const struct ex_term *t = &rs->peers[slot->peer].terms[slot->term];
+
+		if ((slot->pattern->types & type_bit(type)) && (!first || t->rule < first->rule))
+			first = t;
+	}
+	if (!first)
+		return (struct ex_decision){ EX_V_DENY, EX_R_DNS_TYPE_DENIED, d.rule };
+	return (struct ex_decision){ EX_V_ALLOW, d.reason, first->rule };
 }
 
 static bool is_never_an_answer(const struct ex_ip *ip)

@@ -83,8 +83,7 @@ struct ex_ruleset {
 	struct ex_class *classes; /* [0] is unused */
 	size_t n_classes;
 	struct ex_dest_tree tree4, tree6; /* never empty: [0] is the whole family */
-	struct ex_regex **regexes;
-	size_t n_regexes;
+	struct ex_regex_set regexes;
 	struct ex_secret *secrets; /* values on the heap, wiped at the end */
 	size_t n_secrets;
 	bool edits;         /* some rule edits headers: all have to be asked */

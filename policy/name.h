@@ -24,6 +24,15 @@ struct ex_name_pattern {
 	const char *text; /* canonical; of EX_NAME_TAIL without the leading stars and dot */
 	size_t len;
 	const char *written; /* as in the policy */
+	uint8_t types;       /* of rules.dns: EX_ASK_* */
+};
+
+/* What may be asked for of a name besides its addresses. */
+enum {
+	EX_ASK_TXT = 1u << 0,
+	EX_ASK_SRV = 1u << 1,
+	EX_ASK_MX = 1u << 2,
+	EX_ASK_PTR = 1u << 3,
 };
 
 /* NULL when the pattern was taken, else what is wrong with it. Memory from arena. */

@@ -137,6 +137,13 @@ struct ex_decision ex_judge_http_edits(const struct ex_ruleset *rs, const struct
 struct ex_decision ex_judge_dns(const struct ex_ruleset *rs, struct ex_span name);
 
 /*
+ * The same for a record type that is not one of addresses (as in the message): only where the
+ * name may be asked for, and a rule lists the type beside it.
+ */
+struct ex_decision ex_judge_dns_type(const struct ex_ruleset *rs, struct ex_span name,
+				     uint16_t type);
+
+/*
  * May this address be given to the workload as an answer for an allowed name? DENY for ranges that
  * are denied on every port, for the host's own addresses, loopback, link-local, multicast,
  * unspecified, and whatever embeds one of them.
