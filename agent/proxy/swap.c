@@ -4,12 +4,13 @@
  * everything at once. What is open is judged again; what is under way with the parent is judged by
  * it, which has the new policy already.
  */
+#include "agent/dns/gate.h"
 #include "agent/proxy/ask.h"
 #include "agent/proxy/bundle.h"
 #include "agent/proxy/conn.h"
 #include "agent/proxy/pool.h"
 #include "agent/proxy/udp.h"
-#include "agent/dns/gate.h"
+#include "agent/tls/session.h"
 
 static bool is_wanted(void *arg, const struct ex_ip *ip, struct ex_span name)
 {
@@ -26,6 +27,7 @@ static void put_in_force(struct ex_proxy *px, struct ex_ruleset *rs)
 	px->rs = rs;
 	ex_dns_gate_swap(px->dns, rs);
 	ex_names_keep(px->names, is_wanted, rs);
+	ex_tls_forget_clients(px->tls);
 	ex_pool_clear(px->pool);
 	ex_conns_judge_again(px);
 	ex_udp_judge_again(px->udp);

@@ -53,6 +53,13 @@ static int fail(const char *what, int r)
 
 /* ---- policy ---- */
 
+static int watch_policy(struct run *run)
+{
+	int r = ex_reload_new(run->parent, &run->opt, &run->ns, &run->policy, &run->reload);
+
+	return r < 0 ? fail("cannot watch the policy files", r) : 0;
+}
+
 static int compile(struct run *run)
 {
 	int r = ex_run_policy_read(&run->opt, &run->ns, &run->policy);
@@ -107,10 +114,8 @@ static int start_proxy(struct run *run)
 					.workers = run->opt.workers,
 					.restart = true,
 					.uid = PROXY_UID_BASE + (uid_t)getpid() };
-	int r = ex_parent_new(&run->parent);
+	int r = ex_parent_keep(run->parent, &cfg, &run->policy);
 
-	if (r == 0)
-		r = ex_parent_keep(run->parent, &cfg, &run->policy);
 	return r < 0 ? fail("cannot start the proxy", r) : 0;
 }
 
@@ -290,13 +295,6 @@ static int wait_for_proxy(struct run *run)
 	return r < 0 ? fail("the proxy did not start", r) : 0;
 }
 
-static int watch_policy(struct run *run)
-{
-	int r = ex_reload_new(run->parent, &run->opt, &run->ns, &run->policy, &run->reload);
-
-	return r < 0 ? fail("cannot watch the policy files", r) : 0;
-}
-
 /* ---- in order ---- */
 
 static int prepare(struct run *run)
@@ -317,6 +315,11 @@ static int prepare(struct run *run)
 		r = open_log(run);
 	if (r == 0)
 		r = ex_netns_init(&run->ns);
+	if (r == 0)
+		r = ex_parent_new(&run->parent);
+	/* Before they are read: what changes meanwhile is seen. */
+	if (r == 0 && run->opt.watch)
+		r = watch_policy(run);
 	if (r < 0)
 		return r;
 	r = compile(run);
@@ -343,8 +346,6 @@ static int set_up(struct run *run)
 		r = start_audit(run);
 	if (r == 0)
 		r = wait_for_proxy(run);
-	if (r == 0 && run->opt.watch)
-		r = watch_policy(run);
 	if (r < 0)
 		return r;
 	r = ex_netns_open(&run->ns, run->child.pid);
