@@ -27,6 +27,7 @@ struct ex_audit_file {
 	uint64_t size, rotate_bytes, rotate_at;
 	unsigned keep;
 	uint64_t head_n, head_at; /* the record the head tells of; when it was written */
+	struct ex_audit_file_stats stats;
 	struct ex_loop *loop;
 	struct ex_timer head_due;
 };
@@ -308,7 +309,7 @@ void ex_audit_file_close(struct ex_audit_file *f)
 	free(f);
 }
 
-int ex_audit_file_append(struct ex_audit_file *f, char *line, size_t len)
+static int append(struct ex_audit_file *f, char *line, size_t len)
 {
 	struct ex_chain next;
 	ssize_t n;
@@ -326,6 +327,22 @@ int ex_audit_file_append(struct ex_audit_file *f, char *line, size_t len)
 	f->size += (size_t)n;
 	head_plan(f);
 	return 0;
+}
+
+int ex_audit_file_append(struct ex_audit_file *f, char *line, size_t len)
+{
+	int r = append(f, line, len);
+
+	if (r < 0)
+		f->stats.failed++;
+	else
+		f->stats.written++;
+	return r;
+}
+
+void ex_audit_file_stats(const struct ex_audit_file *f, struct ex_audit_file_stats *ret)
+{
+	*ret = f->stats;
 }
 
 int ex_audit_file_reload_keys(struct ex_audit_file *f)

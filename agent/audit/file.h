@@ -32,6 +32,11 @@ void ex_audit_file_close(struct ex_audit_file *f);
  */
 EX_MUST_CHECK int ex_audit_file_append(struct ex_audit_file *f, char *line, size_t len);
 
+struct ex_audit_file_stats {
+	uint64_t written, failed; /* records, since it was opened */
+};
+void ex_audit_file_stats(const struct ex_audit_file *f, struct ex_audit_file_stats *ret);
+
 /* Keeps the head at most a second behind, on a loop that outlives the file. */
 void ex_audit_file_watch(struct ex_audit_file *f, struct ex_loop *loop);
 

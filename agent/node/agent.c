@@ -8,6 +8,7 @@
 #include "agent/node/events.h"
 #include "agent/node/gates.h"
 #include "agent/node/notify.h"
+#include "agent/node/report.h"
 #include "agent/node/round.h"
 #include "agent/node/start.h"
 #include "agent/node/wiring.h"
@@ -26,6 +27,7 @@ static void stop(struct ex_node *node)
 	for (e = node->registry.first; e; e = e->next)
 		ex_gates_close(node, e, false);
 	ex_registry_done(&node->registry);
+	ex_node_report_close(node);
 	ex_observe_free(node->observe);
 	ex_gate_free(node->gate);
 	ex_ca_free(node->ca);

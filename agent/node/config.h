@@ -31,7 +31,9 @@ struct ex_node_config {
 	const char *ca_dir;      /* the own certificate authority */
 	const char *secrets_dir; /* what rules mean by a secret; NULL = none */
 	const char *upstream_ca;
-	const char *metrics; /* ADDR:PORT; NULL = none */
+	const char *metrics; /* ADDR:PORT, a path, or "off" */
+	const char *webhook, *webhook_ca, *webhook_token, *webhook_secret; /* NULL = none */
+	uint32_t webhook_interval_ms;
 	struct ex_resolver_server dns[EX_NODE_SERVERS_MAX];
 	size_t n_dns;
 	struct ex_serve serve[EX_NODE_SERVE_MAX];

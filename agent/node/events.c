@@ -8,6 +8,7 @@
 #include "agent/core/rtnl.h"
 #include "agent/node/events.h"
 #include "agent/node/gates.h"
+#include "agent/node/report.h"
 #include "agent/node/round.h"
 #include "agent/node/wiring.h"
 
@@ -83,6 +84,7 @@ static void on_signal(struct ex_watch *w, uint32_t events)
 	(void)events;
 	while (read(node->signals_fd, &si, sizeof(si)) == (ssize_t)sizeof(si)) {
 		if (si.ssi_signo == SIGHUP) {
+			ex_node_report_reload(node);
 			node->recompile = true;
 			ex_round_want(node, true);
 		} else if (si.ssi_signo == SIGTERM || si.ssi_signo == SIGINT) {

@@ -5,9 +5,11 @@
 
 #include "agent/core/log.h"
 #include "agent/keeper/keeper.h"
+#include "agent/metrics/metrics.h"
 #include "agent/node/gates.h"
 #include "agent/node/node.h"
 #include "agent/node/round.h"
+#include "agent/node/report.h"
 #include "agent/node/wiring.h"
 
 /* Above every user and service id, beside those of `exeat run`; see registry.c for the bits. */
@@ -24,6 +26,7 @@ struct node_gates {
 	struct ex_observe_who *who;
 	const struct ex_tables *ingress; /* NULL = not made yet */
 	struct ex_tables served;
+	struct ex_metrics_endpoint *counts;
 	bool attached;
 	bool lost; /* the proxy is gone, and was not back yet */
 };
@@ -74,6 +77,8 @@ static void on_record(void *arg, const struct ex_ruleset *rs, const struct ex_au
 		ex_audit_write(g->audit, rec);
 	}
 	ex_observe_record(g->node->observe, g->who, rs, rec);
+	ex_metrics_record(g->counts, rec);
+	ex_node_report_record(g->node, rec);
 }
 
 static void on_swapped(void *arg, int err)
@@ -194,6 +199,10 @@ static int name_records(struct node_gates *g, struct ex_ruleset *rs)
 		return r;
 	ex_observe_who_unref(g->who);
 	g->who = fresh;
+	if (!g->counts)
+		r = ex_metrics_endpoint_new(g->node->metrics, e->ns, e->name, &g->counts);
+	if (r < 0)
+		return r;
 	if (g->audit || !g->node->audit)
 		return 0;
 	snprintf(name, sizeof(name), "%s/%s", e->ns, e->name);
@@ -298,6 +307,7 @@ void ex_gates_close(struct ex_node *node, struct ex_node_endpoint *e, bool forge
 		ex_audit_free(g->audit);
 		ex_observe_who_unref(g->who);
 		ex_tables_done(&g->served);
+		ex_metrics_endpoint_free(g->counts);
 		ex_wiring_undo(&g->wire);
 		ex_ruleset_unref(g->rs);
 		free(g);
@@ -336,6 +346,7 @@ void ex_gates_take_event(struct ex_node_endpoint *e, const struct ex_event *ev)
 	else if (ev->type == EX_EV_DENY)
 		record_denial(g, ev);
 	ex_observe_event(g->node->observe, g->who, g->rs, ev);
+	ex_metrics_event(g->counts, ev);
 }
 
 bool ex_gates_settled(const struct ex_node_endpoint *e)

@@ -40,6 +40,8 @@ struct ex_node {
 	char *roots;
 	size_t roots_len;
 	struct ex_audit_file *audit; /* NULL = none is kept */
+	struct ex_metrics *metrics;
+	struct ex_report *report; /* NULL: nobody is told */
 	struct ex_observe *observe;
 	int lock;     /* of the state directory: one agent at a time */
 	int own_net;  /* this network namespace */

@@ -22,6 +22,7 @@
 #include "agent/node/events.h"
 #include "agent/node/netns.h"
 #include "agent/node/ops.h"
+#include "agent/node/report.h"
 #include "agent/node/round.h"
 #include "agent/node/start.h"
 #include "agent/run/trust.h"
@@ -150,7 +151,8 @@ static int open_records(struct ex_node *node)
 	if (node->audit)
 		ex_audit_file_watch(node->audit, node->loop);
 	(void)gethostname(name, sizeof(name) - 1);
-	return ex_observe_new(node->loop, name, OBSERVED, &node->observe);
+	r = ex_observe_new(node->loop, name, OBSERVED, &node->observe);
+	return r < 0 ? r : ex_node_report_open(node);
 }
 
 struct unknown {
@@ -222,6 +224,8 @@ static int listen_control(struct ex_node *node)
 	if (r < 0)
 		return fail(node->config.socket, r);
 	r = ex_observe_serve(node->observe, node->control);
+	if (r == 0)
+		r = ex_node_report_serve(node);
 	return r < 0 ? r : ex_ops_add(node);
 }
 

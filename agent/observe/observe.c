@@ -181,6 +181,17 @@ void ex_observe_event(struct ex_observe *o, struct ex_observe_who *who, const st
 	keep_rule(e, rs);
 }
 
+ssize_t ex_observe_last(struct ex_observe *o, char *out, size_t cap)
+{
+	struct ex_json j;
+
+	if (!o->seq)
+		return -ENOENT;
+	ex_json_init(&j, out, cap);
+	ex_observed_json(ring_at(o, o->seq), o->node, &j);
+	return ex_json_done(&j);
+}
+
 /* ---- readers ---- */
 
 static void reader_free(struct reader *rd)

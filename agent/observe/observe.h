@@ -8,6 +8,8 @@
 #ifndef EXEAT_AGENT_OBSERVE_OBSERVE_H
 #define EXEAT_AGENT_OBSERVE_OBSERVE_H
 
+#include <sys/types.h>
+
 #include "agent/audit/audit.h"
 #include "agent/core/loop.h"
 #include "policy/compile.h"
@@ -40,6 +42,9 @@ EX_MUST_CHECK int ex_observe_serve(struct ex_observe *o, struct ex_control *cont
 /* A record, as it goes to the log; its rule is one of rs. */
 void ex_observe_record(struct ex_observe *o, struct ex_observe_who *who,
 		       const struct ex_ruleset *rs, const struct ex_audit_record *rec);
+
+/* The newest event as JSON: its length, or -ENOSPC; -ENOENT when there is none. */
+ssize_t ex_observe_last(struct ex_observe *o, char *out, size_t cap);
 
 /* An event of the kernel gate. Denials come as records, and are left out here. */
 void ex_observe_event(struct ex_observe *o, struct ex_observe_who *who, const struct ex_ruleset *rs,

@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/close_range.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/epoll.h>
@@ -19,7 +18,6 @@
 #include "agent/report/report.h"
 #include "agent/report/wire.h"
 
-#define READY_MS       10000
 #define RESTART_MS     1000 /* doubled by each failure in a row, up to RESTART_MAX_MS */
 #define RESTART_MAX_MS 60000
 #define TEXT_AGE_MS    500 /* metrics are not made more often than this */
@@ -144,6 +142,8 @@ static void take_message(struct ex_report *r, const char *bytes, size_t len)
 	case EX_REPORT_STATS:
 		if (len == 1 + sizeof(r->stats))
 			memcpy(&r->stats, bytes + 1, sizeof(r->stats));
+		return;
+	case EX_REPORT_READY:
 		r->pause = RESTART_MS; /* it works */
 		return;
 	case EX_REPORT_FAILED:
@@ -375,28 +375,15 @@ static int watch(struct ex_report *r)
 	return err < 0 ? err : ex_watch_start(r->loop, &r->on_questions, r->questions, EPOLLIN);
 }
 
-static void on_again(struct ex_timer *t)
+static void begin(struct ex_report *r)
 {
-	struct ex_report *r = ex_container_of(t, struct ex_report, again);
-
 	if (spawn(r) < 0 || watch(r) < 0)
 		lose(r);
 }
 
-/* Blocks, at the start only. */
-static int wait_ready(struct ex_report *r)
+static void on_again(struct ex_timer *t)
 {
-	struct pollfd p = { .fd = r->alerts, .events = POLLIN };
-	char bytes[512];
-	ssize_t n = poll(&p, 1, READY_MS) == 1 ? recv(r->alerts, bytes, sizeof(bytes), 0) : -1;
-
-	if (n == 1 && bytes[0] == EX_REPORT_READY)
-		return 0;
-	if (n > 1 && bytes[0] == EX_REPORT_FAILED)
-		ex_error("report: %.*s", (int)n - 1, bytes + 1);
-	else
-		ex_error("the reporting process did not start");
-	return -EIO;
+	begin(ex_container_of(t, struct ex_report, again));
 }
 
 int ex_report_new(struct ex_loop *loop, const struct ex_report_config *config,
@@ -421,16 +408,11 @@ int ex_report_new(struct ex_loop *loop, const struct ex_report_config *config,
 				 .tokens = ALERTS_BURST,
 				 .tokens_at = ex_loop_now(loop) };
 	err = write_config(r, config);
-	if (err == 0)
-		err = spawn(r);
-	if (err == 0)
-		err = wait_ready(r);
-	if (err == 0)
-		err = watch(r);
 	if (err < 0) {
 		ex_report_free(r);
 		return err;
 	}
+	begin(r);
 	*ret = r;
 	return 0;
 }

@@ -33,8 +33,9 @@ struct ex_report_ops {
 };
 
 /*
- * Starts the process and waits until it listens: 0, or negative errno with the cause logged. Later
- * it is started again whenever it ends.
+ * Starts the process, and starts it again whenever it ends or cannot begin (an address in use, a
+ * file that is not there; the cause is logged): what it tells is not worth a gate. Negative errno
+ * for want of memory only.
  */
 EX_MUST_CHECK int ex_report_new(struct ex_loop *loop, const struct ex_report_config *config,
 				const struct ex_report_ops *ops, void *arg, struct ex_report **ret);

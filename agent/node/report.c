@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <stdio.h>
+
+#include "agent/core/log.h"
+#include "agent/metrics/expo.h"
+#include "agent/metrics/metrics.h"
+#include "agent/node/node.h"
+#include "agent/node/ops.h"
+#include "agent/node/report.h"
+#include "agent/report/report.h"
+
+#define REPORT_UID  0x7dfffff0u /* beside those of the proxies; its own */
+#define METRICS_OFF "off"
+#define ALERT_MAX   49152
+
+/* ---- metrics ---- */
+
+static void write_endpoints(const struct ex_node *node, struct ex_expo *x)
+{
+	static const char *const words[] = { [EX_NODE_CLOSED] = "closed",
+					     [EX_NODE_ENFORCING] = "enforcing",
+					     [EX_NODE_DEGRADED] = "degraded" };
+	uint64_t n[EX_ARRAY_SIZE(words)] = { 0 };
+
+	for (const struct ex_node_endpoint *e = node->registry.first; e; e = e->next)
+		n[e->state]++;
+	ex_expo_family(x, "exeat_endpoints", "gauge",
+		       "Endpoints by state: enforcing, degraded (proxy gone), closed.");
+	for (size_t i = 0; i < EX_ARRAY_SIZE(words); i++) {
+		ex_expo_label(x, "state", words[i]);
+		ex_expo_value(x, n[i]);
+	}
+	ex_expo_single(x, "exeat_endpoints_max", "gauge", "Endpoints there may be.",
+		       node->registry.max);
+}
+
+static void write_policies(const struct ex_node *node, struct ex_expo *x)
+{
+	ex_expo_single(x, "exeat_policy_revision", "gauge",
+		       "Number of the policy set in force; goes up with each change.",
+		       node->revision);
+	ex_expo_single(
+		x, "exeat_policy_valid", "gauge",
+		"1 when the policy files are valid as they are now; 0: an older set is in force.",
+		node->policy_error[0] == '\0');
+	ex_expo_single(x, "exeat_policy_rejected_total", "counter",
+		       "Policy sets that were not taken because they are not valid.",
+		       node->rejected);
+	ex_expo_family(x, "exeat_policy_round_seconds", "gauge",
+		       "How long the last change took, from reading files to both gates.");
+	ex_expo_seconds(x, (double)node->round_us / 1e6);
+}
+
+static void write_audit(const struct ex_node *node, struct ex_expo *x)
+{
+	struct ex_audit_file_stats s = { 0 };
+
+	if (!node->audit)
+		return;
+	ex_audit_file_stats(node->audit, &s);
+	ex_expo_single(x, "exeat_audit_records_total", "counter",
+		       "Records written to the audit log.", s.written);
+	ex_expo_single(x, "exeat_audit_lost_total", "counter",
+		       "Records that could not be written to the audit log.", s.failed);
+}
+
+static void write_metrics(void *arg, struct ex_expo *x)
+{
+	struct ex_node *node = arg;
+
+	ex_metrics_write(node->metrics, node->gate, x);
+	write_endpoints(node, x);
+	write_policies(node, x);
+	write_audit(node, x);
+	if (node->report)
+		ex_report_metrics(node->report, x);
+}
+
+/* Enforcement as it should be: closed endpoints and lost proxies are seen here, traffic is not. */
+static bool health(void *arg, char *why, size_t cap)
+{
+	const struct ex_node *node = arg;
+
+	if (node->policy_error[0]) {
+		snprintf(why, cap, "the policy files are not valid: an older set is in force");
+		return false;
+	}
+	for (const struct ex_node_endpoint *e = node->registry.first; e; e = e->next)
+		if (e->state != EX_NODE_ENFORCING) {
+			snprintf(why, cap, "endpoint %u: %.200s", e->id, e->why);
+			return false;
+		}
+	return true;
+}
+
+static const struct ex_report_ops report_ops = { .metrics = write_metrics, .health = health };
+
+/* ---- ops ---- */
+
+static void op_metrics(void *arg, struct ex_call *call)
+{
+	struct ex_expo x = { 0 };
+	struct ex_span text;
+
+	if (!ex_op_keys(call, ""))
+		return;
+	write_metrics(arg, &x);
+	if (ex_expo_done(&x, &text) < 0) {
+		ex_call_error(call, "failed", "out of memory");
+	} else {
+		ex_json_string(ex_call_result(call), "text", text);
+		ex_call_ok(call);
+	}
+	ex_expo_wipe(&x);
+}
+
+static void op_top(void *arg, struct ex_call *call)
+{
+	struct ex_node *node = arg;
+
+	if (!ex_op_keys(call, ""))
+		return;
+	ex_json_number(ex_call_result(call), "ms", ex_loop_now(node->loop));
+	ex_metrics_top(node->metrics, ex_call_result(call));
+	ex_call_ok(call);
+}
+
+int ex_node_report_serve(struct ex_node *node)
+{
+	int r = ex_control_add(node->control, "metrics", op_metrics, node);
+
+	return r < 0 ? r : ex_control_add(node->control, "top", op_top, node);
+}
+
+/* ---- alerts ---- */
+
+void ex_node_report_record(struct ex_node *node, const struct ex_audit_record *rec)
+{
+	char json[ALERT_MAX];
+	ssize_t n;
+
+	if (!ex_report_wants(node->report, rec))
+		return;
+	n = ex_observe_last(node->observe, json, sizeof(json));
+	if (n > 0)
+		ex_report_alert(node->report, (struct ex_span){ json, (size_t)n });
+}
+
+/* ---- life ---- */
+
+int ex_node_report_open(struct ex_node *node)
+{
+	const struct ex_node_config *c = &node->config;
+	struct ex_report_config rc = { .listen = strcmp(c->metrics, METRICS_OFF) == 0 ? NULL
+										      : c->metrics,
+				       .webhook = c->webhook,
+				       .webhook_ca = c->webhook_ca,
+				       .webhook_token = c->webhook_token,
+				       .webhook_secret = c->webhook_secret,
+				       .interval_ms = c->webhook_interval_ms,
+				       .uid = REPORT_UID };
+	int r = ex_metrics_new(&node->metrics);
+
+	if (r < 0 || (!rc.listen && !rc.webhook))
+		return r;
+	return ex_report_new(node->loop, &rc, &report_ops, node, &node->report);
+}
+
+void ex_node_report_close(struct ex_node *node)
+{
+	ex_report_free(node->report);
+	ex_metrics_free(node->metrics);
+	node->report = NULL;
+	node->metrics = NULL;
+}
+
+void ex_node_report_reload(struct ex_node *node)
+{
+	int r = node->audit ? ex_audit_file_reload_keys(node->audit) : 0;
+
+	if (r < 0)
+		ex_warning("auditKey: %s; the keys stay as they were", strerror(-r));
+}
