@@ -213,8 +213,9 @@ void ex_read_rule_enforcement(struct ex_decoder *d, const struct ex_node *n, voi
 void ex_read_tls(struct ex_decoder *d, const struct ex_node *n, void *out);
 /* After all fields of the rule. */
 void ex_finish_own_rule(struct ex_decoder *d, const struct ex_node *n, struct ex_rule_reader *rr);
-/* The rules of a preset, for an item {preset: NAME}; NULL when it is no such item, or unknown. */
-const struct ex_node *ex_preset_rules(struct ex_decoder *d, const struct ex_node *item,
+/* The rules of a preset, for an item {preset: NAME}; NULL when it is no such item,
+ * unknown, or (with an error) not for rules of this kind. */
+const struct ex_node *ex_preset_rules(struct ex_decoder *d, const struct ex_node *item, bool deny,
 				      struct ex_policy_set *set);
 
 /* cnp_select.c */

@@ -118,15 +118,15 @@ static const struct ex_node *read_preset(struct ex_decoder *d, const struct ex_p
 		return NULL;
 	if (!set->presets[i] &&
 	    ex_yaml_parse(p->text, p->len, p->file, d->arena, d->diags, &docs) == 0 && docs.n == 1)
-		set->presets[i] = ex_node_get(ex_node_get(docs.v[0], "spec"), "rules");
+		set->presets[i] = ex_node_get(docs.v[0], "spec");
 	free(docs.v);
 	return set->presets[i];
 }
 
-const struct ex_node *ex_preset_rules(struct ex_decoder *d, const struct ex_node *item,
+const struct ex_node *ex_preset_rules(struct ex_decoder *d, const struct ex_node *item, bool deny,
 				      struct ex_policy_set *set)
 {
-	const struct ex_node *preset = ex_node_get(item, "preset");
+	const struct ex_node *preset = ex_node_get(item, "preset"), *spec;
 	char quoted[EX_QUOTE_TEXT];
 	struct ex_preset p;
 
@@ -137,5 +137,11 @@ const struct ex_node *ex_preset_rules(struct ex_decoder *d, const struct ex_node
 				ex_quote(preset->text, preset->len, quoted));
 		return NULL;
 	}
-	return read_preset(d, &p, set);
+	spec = read_preset(d, &p, set);
+	if (spec && !deny && ex_node_get(spec, "denyOnly")) {
+		ex_decode_error(d, preset, "write it under egressDeny",
+				"the preset %s names what to deny", p.name);
+		return NULL;
+	}
+	return spec ? ex_node_get(spec, "rules") : NULL;
 }

@@ -129,7 +129,7 @@ static void read_item(struct ex_decoder *d, const struct ex_node *n, struct spec
 		      const struct rule_kind *kind, const char *where)
 {
 	size_t before = d->n_errors;
-	const struct ex_node *preset = sr->own ? ex_preset_rules(d, n, sr->set) : NULL;
+	const struct ex_node *preset = sr->own ? ex_preset_rules(d, n, kind->deny, sr->set) : NULL;
 	struct ex_egress scratch = { 0 };
 	struct ex_egress *e = &scratch;
 	size_t i = 0;
@@ -334,7 +334,8 @@ static size_t count_rules(struct ex_decoder *d, const struct spec_reader *sr,
 		/* an unknown preset is reported when the rule is read */
 		struct ex_diags quiet = { 0 };
 		struct ex_decoder dry = { .arena = d->arena, .diags = &quiet };
-		const struct ex_node *preset = sr->own ? ex_preset_rules(&dry, c, sr->set) : NULL;
+		const struct ex_node *preset =
+			sr->own ? ex_preset_rules(&dry, c, true, sr->set) : NULL;
 
 		n += preset ? preset->n : 1;
 		ex_diags_done(&quiet);

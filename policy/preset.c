@@ -14,6 +14,8 @@
 
 EMBED(metadata, "metadata.yaml");
 EMBED(private, "private.yaml");
+EMBED(node, "node.yaml");
+EMBED(kube, "kube.yaml");
 EMBED(llm_openai, "llm-openai.yaml");
 EMBED(llm_openai_responses_only, "llm-openai-responses-only.yaml");
 EMBED(llm_openai_uploads, "llm-openai-uploads.yaml");
@@ -41,6 +43,8 @@ EMBED(github_readonly, "github-readonly.yaml");
 #define PRESETS(X)                                                                                 \
 	X("metadata", metadata)                                                                    \
 	X("private", private)                                                                      \
+	X("node", node)                                                                            \
+	X("kube", kube)                                                                            \
 	X("llm:openai", llm_openai)                                                                \
 	X("llm:openai-responses-only", llm_openai_responses_only)                                  \
 	X("llm:openai-uploads", llm_openai_uploads)                                                \

@@ -68,9 +68,13 @@ static void test_every_preset_compiles_and_denies_as_well(void **state)
 		char text[400];
 
 		snprintf(text, sizeof(text), OWN "  egress: [{preset: '%s'}]\n", p.name);
-		rs = test_compile(text);
-		assert_true(ex_ruleset_n_rules(rs) > 0);
-		ex_ruleset_unref(rs);
+		if (memmem(p.text, p.len, "denyOnly: true", 14)) {
+			refused(text);
+		} else {
+			rs = test_compile(text);
+			assert_true(ex_ruleset_n_rules(rs) > 0);
+			ex_ruleset_unref(rs);
+		}
 		snprintf(text, sizeof(text), OWN "  egressDeny: [{preset: '%s'}]\n", p.name);
 		rs = test_compile(text);
 		ex_ruleset_unref(rs);
@@ -196,6 +200,31 @@ static void test_audit_policy_records_and_allows(void **state)
 	RECORDED(ex_judge_app(rs, &f, EX_APP_OTHER, none), EX_V_ALLOW, "unknown-protocol");
 	RECORDED(ex_judge_dns(rs, EX_SPAN("a.example")), EX_V_ALLOW, "default-deny");
 	ex_ruleset_unref(rs);
+}
+
+static void test_node_and_kube_presets(void **state)
+{
+	struct ex_ruleset *rs =
+		test_compile(OWN "  egress: [{toEntities: [all]}]\n"
+				 "  egressDeny: [{preset: node}, {preset: kube}]\n");
+	static const uint16_t shut[] = { 10250, 10255, 10256, 2379, 2380, 4194, 9100, 6443 };
+	static const char *const names[] = { "kubernetes", "kubernetes.default.svc",
+					     "kubernetes.default.svc.cluster.local" };
+
+	(void)state;
+	for (size_t i = 0; i < EX_ARRAY_SIZE(shut); i++) {
+		DENY(test_l4(rs, "10.0.0.1", IPPROTO_TCP, shut[i]), "policy-deny");
+		DENY(test_l4(rs, "2001:db8::1", IPPROTO_TCP, shut[i]), "policy-deny");
+		assert_int_not_equal(test_l4(rs, "10.0.0.1", IPPROTO_UDP, shut[i]).verdict,
+				     EX_V_DENY);
+	}
+	for (size_t i = 0; i < EX_ARRAY_SIZE(names); i++)
+		DENY(ex_judge_dns(rs, ex_span_str(names[i])), "policy-deny");
+	assert_int_not_equal(test_l4(rs, "10.0.0.1", IPPROTO_TCP, 2381).verdict, EX_V_DENY);
+	assert_int_not_equal(ex_judge_dns(rs, EX_SPAN("kubernetes.io")).verdict, EX_V_DENY);
+	ex_ruleset_unref(rs);
+	refused(OWN "  egress: [{preset: kube}]\n");
+	refused(OWN "  egress: [{preset: metadata}]\n");
 }
 
 /* Nothing is accepted and ignored: where audit changes nothing it is refused. */
@@ -339,6 +368,7 @@ int main(void)
 		cmocka_unit_test(test_deny_by_name),
 		cmocka_unit_test(test_deny_by_request_to_addresses),
 		cmocka_unit_test(test_audit_policy_records_and_allows),
+		cmocka_unit_test(test_node_and_kube_presets),
 		cmocka_unit_test(test_audit_without_effect_is_refused),
 		cmocka_unit_test(test_audit_never_weakens_an_enforcing_policy),
 		cmocka_unit_test(test_audit_does_not_loosen_the_name_binding),
