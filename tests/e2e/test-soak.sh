@@ -57,7 +57,7 @@ proxy=$(pgrep -x exeat-proxy | head -n 1)
 sample() {
 	local p
 	for p in "$proxy" $run; do
-		awk '/^VmRSS/ {printf "%s ", $2}' "/proc/$p/status"
+		awk '/^VmRSS/ {printf "%s ", $2}' "/proc/$p/status" 2>/dev/null || echo gone
 		find "/proc/$p/fd" -mindepth 1 2>/dev/null | wc -l
 	done | tr '\n' ' '
 	echo
@@ -82,11 +82,13 @@ done
 world_wait 60 grep -q '^requests=' "$WORLD/log/client.out"
 sleep 4
 sample >>"$WORLD/samples"
+kill -0 "$proxy" && lived=yes
 left=$(ss -Htn state established dst 203.0.113.0/24)
 wait $run
 status=$?
 
 same "the workload came to its end" $status 0
+same "and the proxy was the same one all the time" "${lived-no}" yes
 same "every answer was right" "$(sed -n 's/.*wrong=//p' "$WORLD/log/client.out")" 0
 hasnt "and of HTTP" "$(cat "$WORLD/log/client.out")" 'Traceback|^wrong'
 same "no connection to a server is left" "$left" ""
