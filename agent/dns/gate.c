@@ -141,7 +141,7 @@ static void answer_allowed(struct ex_dns_gate *g, const struct ex_dns_waiter *w,
 static void judge(struct ex_dns_gate *g, const struct ex_dns_waiter *w)
 {
 	const struct ex_dns_question *q = &w->question;
-	struct ex_decision d = ex_judge_dns(g->rs, ex_dns_name_of(q));
+	struct ex_decision d = ex_judge_dns(g->rs, ex_dns_name_of(q)), typed;
 
 	if (d.verdict != EX_V_ALLOW)
 		refuse_name(g, w, d);
@@ -150,8 +150,11 @@ static void judge(struct ex_dns_gate *g, const struct ex_dns_waiter *w)
 	else if (q->type == EX_DNS_HTTPS || q->type == EX_DNS_SVCB)
 		/* no keys for an encrypted ClientHello, no address hints; clients go on with A */
 		reply_rcode(g, w, d, EX_DNS_NOERROR);
+	else if ((typed = ex_judge_dns_type(g->rs, ex_dns_name_of(q), q->type)).verdict ==
+		 EX_V_ALLOW)
+		answer_allowed(g, w, typed);
 	else
-		reply_rcode(g, w, ex_dns_deny(EX_R_DNS_TYPE_DENIED, d.rule), EX_DNS_REFUSED);
+		reply_rcode(g, w, typed, EX_DNS_REFUSED);
 }
 
 void ex_dns_gate_query(struct ex_dns_gate *g, const void *client, const void *msg, size_t len,

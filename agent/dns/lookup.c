@@ -108,7 +108,12 @@ static void fail(struct ex_dns_lookup *l, enum ex_reason reason)
 /* The policy may have changed since the question. */
 static bool is_still_allowed(struct ex_dns_lookup *l)
 {
-	l->decision = ex_judge_dns(l->gate->rs, ex_dns_name_of(&l->question));
+	struct ex_span name = ex_dns_name_of(&l->question);
+	uint16_t type = l->question.type;
+
+	l->decision = type == EX_DNS_A || type == EX_DNS_AAAA
+			      ? ex_judge_dns(l->gate->rs, name)
+			      : ex_judge_dns_type(l->gate->rs, name, type);
 	return l->decision.verdict == EX_V_ALLOW;
 }
 

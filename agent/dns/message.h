@@ -14,11 +14,18 @@
 #define EX_DNS_CHAIN_MAX 12  /* CNAMEs followed */
 #define EX_DNS_UDP_MAX   1232
 
+/* Records of other types kept of one answer, and bytes of their data. */
+#define EX_DNS_RECORDS_MAX 32
+#define EX_DNS_DATA_MAX    3584
+
 enum {
 	EX_DNS_A = 1,
 	EX_DNS_CNAME = 5,
 	EX_DNS_PTR = 12,
+	EX_DNS_MX = 15,
+	EX_DNS_TXT = 16,
 	EX_DNS_AAAA = 28,
+	EX_DNS_SRV = 33,
 	EX_DNS_HTTPS = 65,
 };
 
@@ -54,11 +61,16 @@ struct ex_dns_answer {
 	char chain[EX_DNS_CHAIN_MAX][EX_DNS_NAME_MAX + 1]; /* CNAME targets in order, canonical */
 	size_t n_addrs;
 	struct ex_ip addrs[EX_DNS_ADDRS_MAX];
+	size_t n_records; /* of PTR, MX, TXT, SRV: their data, one behind the other, names in full
+			   */
+	uint16_t record_len[EX_DNS_RECORDS_MAX];
+	uint8_t records[EX_DNS_DATA_MAX];
 };
 
 /*
- * Reads the resolver's reply to (name, type), type A or AAAA: the CNAME chain must start at name
- * and be consistent; addresses must belong to its end. 0 or -EBADMSG.
+ * Reads the resolver's reply to (name, type), type A, AAAA, PTR, MX, TXT or SRV: the CNAME chain
+ * must start at name and be consistent; addresses and records must belong to its end. Names in
+ * records are names and nothing more: whoever wants their addresses asks for them. 0 or -EBADMSG.
  */
 int ex_dns_parse_answer(const void *msg, size_t len, struct ex_span name, uint16_t type,
 			struct ex_dns_answer *ret);

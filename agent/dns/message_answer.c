@@ -52,14 +52,11 @@ static bool scan_cname(struct scan *s, const struct ex_dns_rr *rr)
 	return true;
 }
 
-static bool scan_address(struct scan *s, const struct ex_dns_rr *rr)
+static bool note_owner(struct scan *s, const struct ex_dns_rr *rr)
 {
-	struct ex_dns_answer *a = s->ret;
-	const uint8_t *data = s->c.msg + rr->rdata;
 	char owner[EX_DNS_NAME_MAX + 1];
-	struct ex_ip ip;
 
-	if (rr->odd || rr->rdlen != (s->type == EX_DNS_A ? 4 : 16))
+	if (rr->odd)
 		return false;
 	ex_dns_fold(owner, rr->name);
 	if (s->has_addrs && strcmp(owner, s->owner) != 0)
@@ -68,7 +65,17 @@ static bool scan_address(struct scan *s, const struct ex_dns_rr *rr)
 	if (!s->has_addrs || sane_ttl(rr->ttl) < s->ttl)
 		s->ttl = sane_ttl(rr->ttl);
 	s->has_addrs = true;
+	return true;
+}
 
+static bool scan_address(struct scan *s, const struct ex_dns_rr *rr)
+{
+	struct ex_dns_answer *a = s->ret;
+	const uint8_t *data = s->c.msg + rr->rdata;
+	struct ex_ip ip;
+
+	if (rr->rdlen != (s->type == EX_DNS_A ? 4 : 16) || !note_owner(s, rr))
+		return false;
 	if (s->type == EX_DNS_A)
 		ip = ex_ip_from4(data);
 	else
@@ -79,6 +86,92 @@ static bool scan_address(struct scan *s, const struct ex_dns_rr *rr)
 	if (a->n_addrs < EX_DNS_ADDRS_MAX) /* the surplus is not given to anybody */
 		a->addrs[a->n_addrs++] = ip;
 	return true;
+}
+
+/* Strings of up to 255 bytes, to the end. */
+static bool is_text(const uint8_t *data, size_t len)
+{
+	size_t at = 0;
+
+	while (at < len)
+		at += 1 + (size_t)data[at];
+	return len > 0 && at == len;
+}
+
+/* Bytes in front of the name; TXT has none. */
+static size_t fixed_len(uint16_t type)
+{
+	return type == EX_DNS_SRV ? 6 : type == EX_DNS_MX ? 2 : 0;
+}
+
+/* Label by label, without compression: what we send on does not depend on what is around it. */
+static size_t name_to_wire(const char *name, uint8_t out[static EX_DNS_WIRE_NAME_MAX])
+{
+	size_t len = 0;
+
+	while (*name) {
+		size_t n = strcspn(name, ".");
+
+		out[len++] = (uint8_t)n;
+		memcpy(out + len, name, n);
+		len += n;
+		name += n + (name[n] == '.');
+	}
+	out[len++] = 0;
+	return len;
+}
+
+/* The data anew; 0 when it is not what its type says. */
+static size_t record_rewrite(const struct scan *s, const struct ex_dns_rr *rr,
+			     uint8_t out[static 6 + EX_DNS_WIRE_NAME_MAX])
+{
+	size_t fixed = fixed_len(s->type);
+	struct ex_dns_cursor in = { s->c.msg, rr->rdata + rr->rdlen, rr->rdata + fixed, true };
+	char name[EX_DNS_NAME_MAX + 1];
+
+	/* Folded: it may repeat the question, whose letters were given a case by chance. */
+	if (rr->rdlen <= fixed || !ex_dns_read_name(&in, true, NULL, name) || in.at != in.len)
+		return 0;
+	if (fixed)
+		memcpy(out, s->c.msg + rr->rdata, fixed);
+	ex_dns_fold(name, name);
+	return fixed + name_to_wire(name, out + fixed);
+}
+
+static bool scan_record(struct scan *s, const struct ex_dns_rr *rr)
+{
+	uint8_t rewritten[6 + EX_DNS_WIRE_NAME_MAX];
+	struct ex_dns_answer *a = s->ret;
+	const uint8_t *data = rewritten;
+	size_t len, used = 0;
+
+	if (s->type == EX_DNS_TXT) {
+		data = s->c.msg + rr->rdata;
+		len = is_text(data, rr->rdlen) ? rr->rdlen : 0;
+	} else {
+		len = record_rewrite(s, rr, rewritten);
+	}
+	if (len == 0 || !note_owner(s, rr))
+		return false;
+	for (size_t i = 0; i < a->n_records; i++)
+		used += a->record_len[i];
+	/* the surplus is not given to anybody */
+	if (a->n_records == EX_DNS_RECORDS_MAX || used + len > sizeof(a->records))
+		return true;
+	memcpy(a->records + used, data, len);
+	a->record_len[a->n_records++] = (uint16_t)len;
+	return true;
+}
+
+static bool is_address_type(uint16_t type)
+{
+	return type == EX_DNS_A || type == EX_DNS_AAAA;
+}
+
+static bool is_read(uint16_t type)
+{
+	return is_address_type(type) || type == EX_DNS_PTR || type == EX_DNS_MX ||
+	       type == EX_DNS_TXT || type == EX_DNS_SRV;
 }
 
 /* Records of other types and classes say nothing about (name, type): DNAME, RRSIG, ... */
@@ -95,7 +188,8 @@ static bool scan_answers(struct scan *s, size_t n)
 			continue;
 		if (rr.type == EX_DNS_CNAME && !scan_cname(s, &rr))
 			return false;
-		if (rr.type == s->type && !scan_address(s, &rr))
+		if (rr.type == s->type &&
+		    !(is_address_type(rr.type) ? scan_address(s, &rr) : scan_record(s, &rr)))
 			return false;
 	}
 	return true;
@@ -187,8 +281,7 @@ int ex_dns_parse_answer(const void *msg, size_t len, struct ex_span name, uint16
 	char text[EX_DNS_NAME_MAX + 1];
 
 	memset(ret, 0, sizeof(*ret));
-	if ((type == EX_DNS_A || type == EX_DNS_AAAA) && name.len <= EX_DNS_NAME_MAX &&
-	    !memchr(name.ptr, 0, name.len)) {
+	if (is_read(type) && name.len <= EX_DNS_NAME_MAX && !memchr(name.ptr, 0, name.len)) {
 		memcpy(text, name.ptr, name.len);
 		text[name.len] = '\0';
 		if (parse_answer(&s, text))

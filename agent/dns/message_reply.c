@@ -60,7 +60,28 @@ static void put_rr(struct writer *w, size_t owner, uint16_t type, uint32_t ttl)
 	put32(w, ttl);
 }
 
-/* Writes the chain and as many addresses as fit; returns how many records. */
+/* Records of the other types, as many as fit. */
+static unsigned put_other(struct writer *w, size_t owner, const struct ex_dns_question *q,
+			  const struct ex_dns_answer *a)
+{
+	size_t at = 0;
+
+	for (size_t i = 0; i < a->n_records; i++) {
+		size_t start = w->len;
+
+		put_rr(w, owner, q->type, a->ttl);
+		put16(w, a->record_len[i]);
+		put_bytes(w, a->records + at, a->record_len[i]);
+		if (w->full) {
+			w->len = start;
+			return (unsigned)i;
+		}
+		at += a->record_len[i];
+	}
+	return (unsigned)a->n_records;
+}
+
+/* Writes the chain and as many addresses or records as fit; returns how many. */
 static unsigned put_records(struct writer *w, const struct ex_dns_question *q,
 			    const struct ex_dns_answer *a)
 {
@@ -95,7 +116,7 @@ static unsigned put_records(struct writer *w, const struct ex_dns_question *q,
 		}
 		n++;
 	}
-	return n;
+	return n + put_other(w, owner, q, a);
 }
 
 static void put_opt(struct writer *w, uint8_t rcode, uint16_t ede_code, const char *text, size_t n)
@@ -149,7 +170,7 @@ size_t ex_dns_build_reply(const struct ex_dns_question *q, const struct ex_dns_a
 			return 0;
 	}
 	w.cap -= opt;
-	if (q->type == EX_DNS_A || q->type == EX_DNS_AAAA)
+	if (q->type)
 		n = put_records(&w, q, a);
 	if (w.full)
 		w.buf[2] |= EX_DNS_TC >> 8;

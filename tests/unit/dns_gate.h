@@ -48,6 +48,17 @@ struct ex_decision ex_judge_dns(const struct ex_ruleset *rs, struct ex_span name
 	return (struct ex_decision){ EX_V_DENY, EX_R_DNS_NAME_DENIED, 0 };
 }
 
+/* Types beside addresses: none. */
+struct ex_decision ex_judge_dns_type(const struct ex_ruleset *rs, struct ex_span name,
+				     uint16_t type)
+{
+	struct ex_decision d = ex_judge_dns(rs, name);
+
+	if (d.verdict == EX_V_ALLOW && type)
+		d = (struct ex_decision){ EX_V_DENY, EX_R_DNS_TYPE_DENIED, d.rule };
+	return d;
+}
+
 struct ex_decision ex_judge_answer(const struct ex_ruleset *rs, const struct ex_ip *ip)
 {
 	(void)rs;

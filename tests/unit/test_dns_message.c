@@ -501,6 +501,88 @@ static void test_reply_of_every_capacity(void **state)
 	}
 }
 
+/* ---- records of other types ---- */
+
+static const struct record {
+	struct packet p;
+	uint16_t type;
+	const char *data; /* as it goes on */
+	size_t data_len;
+} records[] = {
+#define R(what, want, type, bytes, data)                                                           \
+	{                                                                                          \
+		P(what, want, bytes), type, data, sizeof(data) - 1                                 \
+	}
+	R("MX, compressed and in capitals", 0, EX_DNS_MX,
+	  REPLY("\1") NAME "\0\x0f\0\1\xc0\x0c\0\x0f\0\1" TTL "\0\6\0\x0a\1M\xc0\x10",
+	  "\0\x0a\1m\6openai\3com\0"),
+	R("MX of nobody", 0, EX_DNS_MX,
+	  REPLY("\1") NAME "\0\x0f\0\1\xc0\x0c\0\x0f\0\1" TTL "\0\3\0\0\0", "\0\0\0"),
+	R("SRV", 0, EX_DNS_SRV,
+	  REPLY("\1") NAME "\0\x21\0\1\xc0\x0c\0\x21\0\1" TTL "\0\x09\0\1\0\2\x1f\x90\1a\0",
+	  "\0\1\0\2\x1f\x90\1a\0"),
+	R("PTR", 0, EX_DNS_PTR, REPLY("\1") NAME "\0\x0c\0\1\xc0\x0c\0\x0c\0\1" TTL "\0\3\1a\0",
+	  "\1a\0"),
+	R("TXT", 0, EX_DNS_TXT,
+	  REPLY("\1") NAME "\0\x10\0\1\xc0\x0c\0\x10\0\1" TTL "\0\6\2\0\xff\0\1x", "\2\0\xff\0\1x"),
+	R("TXT, a string beyond the end", -EBADMSG, EX_DNS_TXT,
+	  REPLY("\1") NAME "\0\x10\0\1\xc0\x0c\0\x10\0\1" TTL "\0\3\3ab", ""),
+	R("TXT without a string", -EBADMSG, EX_DNS_TXT,
+	  REPLY("\1") NAME "\0\x10\0\1\xc0\x0c\0\x10\0\1" TTL "\0\0", ""),
+	R("TXT of another name", -EBADMSG, EX_DNS_TXT,
+	  REPLY("\1") NAME "\0\x10\0\1\1x\0\0\x10\0\1" TTL "\0\2\1x", ""),
+	R("MX without a name", -EBADMSG, EX_DNS_MX,
+	  REPLY("\1") NAME "\0\x0f\0\1\xc0\x0c\0\x0f\0\1" TTL "\0\2\0\x0a", ""),
+	R("MX, bytes behind the name", -EBADMSG, EX_DNS_MX,
+	  REPLY("\1") NAME "\0\x0f\0\1\xc0\x0c\0\x0f\0\1" TTL "\0\6\0\x0a\1a\0x", ""),
+	R("SRV, a name that is none", -EBADMSG, EX_DNS_SRV,
+	  REPLY("\1") NAME "\0\x21\0\1\xc0\x0c\0\x21\0\1" TTL "\0\x09\0\1\0\2\0\1\1/\0", ""),
+	R("PTR, a loop of compression", -EBADMSG, EX_DNS_PTR,
+	  REPLY("\1") NAME "\0\x0c\0\1\xc0\x0c\0\x0c\0\1" TTL "\0\2\xc0\x2c", ""),
+	R("CAA is not read", -EBADMSG, 257, REPLY("\1") NAME "\1\1\0\1\xc0\x0c\1\1\0\1" TTL "\0\1x",
+	  ""),
+#undef R
+};
+
+static void test_61_records_of_other_types_are_written_anew(void **state)
+{
+	static struct ex_dns_answer a, again;
+	struct ex_dns_question q = { .name = "api.openai.com",
+				     .name_sent = "api.openai.com",
+				     .name_len = 14 };
+	uint8_t reply[4096];
+	size_t len;
+
+	(void)state;
+	for (size_t i = 0; i < EX_ARRAY_SIZE(records); i++) {
+		const struct record *r = &records[i];
+		int got = ex_dns_parse_answer(r->p.bytes, r->p.len, EX_SPAN("api.openai.com"),
+					      r->type, &a);
+
+		if (got != r->p.want)
+			fail_msg("%s: %d", r->p.what, got);
+		for (size_t n = 0; n < r->p.len; n++)
+			assert_int_equal(ex_dns_parse_answer(r->p.bytes, n,
+							     EX_SPAN("api.openai.com"), r->type,
+							     &again),
+					 -EBADMSG);
+		if (got < 0)
+			continue;
+		assert_int_equal(a.n_records, 1);
+		assert_int_equal(a.n_addrs, 0);
+		assert_int_equal(a.record_len[0], r->data_len);
+		assert_memory_equal(a.records, r->data, r->data_len);
+		/* what goes on is what was read */
+		q.type = r->type;
+		len = ex_dns_build_reply(&q, &a, 0, NULL, reply, sizeof(reply));
+		assert_int_equal(
+			ex_dns_parse_answer(reply, len, EX_SPAN("api.openai.com"), r->type, &again),
+			0);
+		assert_int_equal(again.n_records, 1);
+		assert_memory_equal(again.records, r->data, r->data_len);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -520,6 +602,7 @@ int main(void)
 		cmocka_unit_test(test_reply_repeats_an_unknown_opcode),
 		cmocka_unit_test(test_bad_edns_version_is_told_in_the_opt_record),
 		cmocka_unit_test(test_reply_of_every_capacity),
+		cmocka_unit_test(test_61_records_of_other_types_are_written_anew),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
