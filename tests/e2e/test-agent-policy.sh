@@ -1,0 +1,159 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Policies at run time: files, ConfigMaps, labels; what is not valid, and what is not there.
+
+# shellcheck disable=SC2317 # functions are called by name
+# shellcheck source=tests/lib/e2e.sh
+. "$(dirname "$0")/../lib/e2e.sh"
+# shellcheck source=tests/lib/node.sh
+. "$(dirname "$0")/../lib/node.sh"
+world_enter "$@"
+world_up
+node_up
+
+echo_policy() { # NAME APP PORT
+	cat <<-END
+		apiVersion: cilium.io/v2
+		kind: CiliumNetworkPolicy
+		metadata: {name: $1, namespace: default}
+		spec:
+		  endpointSelector: {matchLabels: {app: $2}}
+		  egress:
+		  - toCIDR: [$ECHO4/32]
+		    toPorts: [{ports: [{port: "$3"}]}]
+	END
+}
+
+http_policy() { # PATH
+	cat <<-END
+		apiVersion: cilium.io/v2
+		kind: CiliumNetworkPolicy
+		metadata: {name: http, namespace: default}
+		spec:
+		  endpointSelector: {matchLabels: {app: http}}
+		  egress:
+		  - toCIDR: [$GATEWAY4/32]
+		    toPorts:
+		    - ports: [{port: "8080", protocol: TCP}]
+		      rules: {http: [{method: GET, path: $1}]}
+	END
+}
+
+reaches() { # POD
+	in_pod "$1" nc -zw2 "$ECHO4" 7777
+}
+
+follows() { # DESCRIPTION COMMAND…: without being told
+	local what=$1
+	shift
+	if world_wait 5 "$@"; then tap_ok "$what"; else tap_not_ok "$what" "$(ex status)"; fi
+}
+
+not() { ! "$@"; }
+
+echo_policy echo one 7777 | policy_put echo
+# shellcheck disable=SC2119
+node_agent
+pod_new pod1 11
+endpoint pod1 app=one >/dev/null
+pod_new pod2 12
+endpoint pod2 app=http >/dev/null
+
+# ---- files ----
+check "a pod may what its policy says" reaches pod1
+echo_policy echo one 7776 | policy_put echo
+follows "a file that is replaced is followed" not reaches pod1
+echo_policy echo one 7777 >"$POLICY_DIR/echo.yaml"
+follows "one that is written in place too" reaches pod1
+out=$(ex policy apply --wait)
+has "policy apply waits, and says which revision" "$out" '^revision 3, 1 files$'
+out=$(ex policy apply --wait)
+has "nothing new is no new revision" "$out" '^revision 3, 1 files$'
+
+# ---- a live flow ----
+exec 4< <(in_pod pod1 bash -c "exec 3<>/dev/tcp/$ECHO4/7777; while sleep 0.1; do echo x >&3 || break; read -r -t 2 l <&3 || break; echo alive; done; echo ended")
+read -r -t 5 line <&4
+same "a flow is open" "$line" alive
+echo_policy echo one 7776 | policy_put echo
+check "(policy applied)" ex policy apply --wait
+end=$((SECONDS + 10)) line=
+while [ $SECONDS -lt $end ] && [ "$line" != ended ]; do read -r -t 5 line <&4 || break; done
+same "a rule that goes ends the flows it allowed" "$line" ended
+exec 4<&-
+echo_policy echo one 7777 | policy_put echo
+
+# ---- requests ----
+http_policy /v1/models | policy_put http
+check "a proxy is started when a policy needs one" ex policy apply --wait
+url=http://$GATEWAY4:8080
+has "a request it allows is answered" "$(in_pod pod2 curl -sSm5 "$url/v1/models" 2>&1)" test-model
+http_policy /other | policy_put http
+check "(another one applied)" ex policy apply --wait
+hasnt "in force when policy apply returns: the former request is refused" \
+	"$(in_pod pod2 curl -sSm5 "$url/v1/models" 2>&1)" test-model
+
+# ---- not valid ----
+cp "$POLICY_DIR/echo.yaml" "$WORLD/tmp/good"
+printf 'kind: CiliumNetworkPolicy\nspec: {}\n' | policy_put broken
+out=$(ex policy apply --wait 2>&1)
+same "an invalid file: policy apply fails" $? 1
+has "and says where" "$out" 'broken.yaml:1:1'
+check "the last valid set stays in force" reaches pod1
+has "status tells" "$(ex status)" 'not valid: .*broken.yaml'
+echo_policy echo one 7776 | policy_put echo
+follows "nothing of a set that is not valid as a whole is taken" sh -c "'$EXEAT' status --socket '$AGENT_SOCK' | grep -qE '[2-9] times refused'"
+check "also not its valid files" reaches pod1
+pod_new pod3 13
+check "a new endpoint gets the last valid set" endpoint pod3 app=one
+check "and may what it says" reaches pod3
+rm "$POLICY_DIR/broken.yaml"
+follows "repaired, the new set is taken" not reaches pod1
+cp "$WORLD/tmp/good" "$POLICY_DIR/echo.yaml"
+follows "(and back)" reaches pod1
+
+# ---- labels ----
+check "another label" ex endpoint label pod3 app=other
+refuse "another label, other policies: at once" reaches pod3
+check "the label back" ex endpoint label pod3 app=one
+check "and the policies" reaches pod3
+out=$(ex endpoint label pod3 reserved:host=x 2>&1)
+has "a label that makes one the host is refused" "$out" 'invalid:'
+check "a namespace cannot be taken by a label" ex endpoint label pod3 io.kubernetes.pod.namespace=kube-system
+has "it is what it was" "$(ex endpoint show pod3)" '"io.kubernetes.pod.namespace": ?"default"'
+
+# ---- all policies deleted ----
+rm "$POLICY_DIR"/*.yaml
+follows "all policies deleted: nothing is opened" not reaches pod1
+refuse "to nobody" reaches pod3
+check "the agent goes on" ex status
+kill -TERM $agent_pid
+wait $agent_pid
+
+# ---- unselected: allow ----
+node_agent --unselected allow
+refuse "unselected: allow opens nobody who was confined before" reaches pod1
+pod_new pod4 14
+check "one that never was" endpoint pod4 app=four
+check "may everything" reaches pod4
+check "everything" in_pod pod4 nc -zw2 "$EVIL4" 443
+refuse "but metadata" in_pod pod4 nc -zw2 "$META4" 80
+echo_policy four four 7776 | policy_put four
+follows "until a policy selects it" not reaches pod4
+rm "$POLICY_DIR/four.yaml"
+check "(and goes)" ex policy apply --wait
+refuse "then never again" reaches pod4
+kill -TERM $agent_pid
+wait $agent_pid
+
+# ---- a ConfigMap ----
+mkdir -p "$NODE/map/..v1" "$NODE/map/..v2"
+echo_policy echo one 7776 >"$NODE/map/..v1/p.yaml"
+echo_policy echo one 7777 >"$NODE/map/..v2/p.yaml"
+ln -s ..v1 "$NODE/map/..data"
+ln -s ..data/p.yaml "$NODE/map/p.yaml"
+node_agent --policy-dir "$NODE/map"
+refuse "a ConfigMap's policy" reaches pod1
+ln -s ..v2 "$NODE/map/..data_tmp"
+mv -T "$NODE/map/..data_tmp" "$NODE/map/..data"
+follows "its swap is followed" reaches pod1
+tap_done
