@@ -7,7 +7,7 @@
 . "$(dirname "$0")/../lib/e2e.sh"
 world_enter "$@"
 world_up
-SEED=${SEED:-4} COUNT=${COUNT:-150}
+SEED=${SEED:-4} COUNT=${COUNT:-200}
 TOOL=$CLIENTS/explain.py
 echo "# SEED=$SEED COUNT=$COUNT"
 

@@ -30,7 +30,13 @@ PATHS = ["/", "/v1/", "/v1/chat", "/v1/chat?x=1", "/public", "/public?q", "/publ
 ODD_PATHS = ["/v1/%63hat", "/v1/%2e%2e/public", "/v1/../public", "/v1/./chat", "/v1//chat", "/v1/a%2Fb",
              "/v1/a%2fb", "/v1/%5C", "/v1/%zz", "/v1/..;/x", "/v1/%C3%A4", "/v1/%c3%a4", "/v1/%C3", "/v1/%00",
              "/v1/%20", "/v1/x;y", "/v1/?a=../b", "/public?%2F", "/public?_method=PUT", "/v1/\\x"]
-FLOW, QUERY = 20000, 40000  # source ports begin here
+ODD_METHODS = ["CONNECT", "TRACE", "get", "BREW", "PRI", "DELETE", "OPTIONS"]
+UPGRADE = "Connection: Upgrade"
+ODD_HEADERS = [["Upgrade: websocket", UPGRADE], ["Upgrade: h2c", UPGRADE], ["Upgrade: tls", UPGRADE],
+               ["Content-Length: +0"], ["Content-Length: 0", "Content-Length: 0"], ["Transfer-Encoding: gzip"],
+               ["X-A: \x01"], ["X B: c"], ["X-Tenant: blue", "X_Tenant: red"], ["X_Tenant: blue"],
+               ["Expect: more"], ["Connection: X-Tenant"], ["Content_Length: 5"]]
+FLOW, QUERY = 2000, 30000  # source ports begin here
 
 
 def address(host, family):
@@ -57,6 +63,12 @@ def make(seed, count):
         if r["how"] == "raw" and r["name"] and r["port"] in (80, 443):
             continue  # of a name, explain takes these ports for HTTP and TLS
         r["port"] = 7777 if r["how"] == "udp" else r["port"]
+        if r["how"] == "tls" and r["name"] and rnd.random() < .4:
+            r.update(how="h2", sni=r["name"])  # what the versions say differently is not asked about
+        if r["how"] in ("tls", "http") and rnd.random() < .1:
+            r["method"] = rnd.choice(ODD_METHODS)
+        if r["how"] in ("tls", "http") and rnd.random() < .1:
+            r["headers"] = rnd.choice(ODD_HEADERS)
         made.append(r)
     made.sort(key=lambda r: r["name"] != "")  # stable: the literals first
     return made
@@ -64,7 +76,7 @@ def make(seed, count):
 
 def authority(r):
     host = r["name"] or (f"[{r['address']}]" if r["family"] == 6 else r["address"])
-    return host if r["port"] == {"tls": 443, "http": 80}.get(r["how"]) else f"{host}:{r['port']}"
+    return host if r["port"] == {"tls": 443, "h2": 443, "http": 80}.get(r["how"]) else f"{host}:{r['port']}"
 
 
 # ---- servers ----
@@ -135,6 +147,32 @@ def read_all(s):
     return got
 
 
+def frame(kind, flags, stream, payload):
+    return struct.pack(">I", len(payload))[1:] + struct.pack(">BBI", kind, flags, stream) + payload
+
+
+def literal(name, value):
+    return b"\x00" + b"".join(bytes([len(x)]) + x for x in (name.encode(), value.encode()))
+
+
+def speak_h2(r, s):
+    """One request of HTTP/2; a status of 200 is one byte of HPACK, ours or after a table size."""
+    fields = [(":method", r["method"]), (":scheme", "https"), (":authority", authority(r)), (":path", r["path"])]
+    fields += [tuple(h.lower().split(": ")) for h in r["headers"]]
+    s.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(4, 0, 0, b"") +
+              frame(1, 5, 1, b"".join(literal(*f) for f in fields)))
+    got = b""
+    while data := s.recv(65536):
+        got += data
+        while len(got) >= 9 and len(got) >= 9 + int.from_bytes(got[:3], "big"):
+            kind, payload, got = got[3], got[9:9 + int.from_bytes(got[:3], "big")], got[9 + int.from_bytes(got[:3], "big"):]
+            if kind == 1:
+                return b"served" if payload.lstrip(b"\x3f\xe1\x1f\x20")[:1] == b"\x88" else b"refused over h2"
+            if kind in (3, 7):
+                return b"reset"
+    return b""
+
+
 def speak(r, s):
     s.settimeout(8)
     s.connect((r["address"], r["port"]))
@@ -144,13 +182,15 @@ def speak(r, s):
     if r["how"] == "raw":
         s.sendall(b"\x07neither TLS nor HTTP\n")
         return read_all(s)
-    if r["how"] == "tls":
+    if r["how"] in ("tls", "h2"):
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
+        context.set_alpn_protocols(["h2", "http/1.1"] if r["how"] == "h2" else ["http/1.1"])
         s = context.wrap_socket(s, server_hostname=r["sni"] or None)
-    lines = [f"{r['method']} {r['path']} HTTP/1.1", f"Host: {authority(r)}", "Connection: close"]
-    lines += r["headers"] + (["Content-Length: 0"] if r["method"] in ("POST", "PUT") else [])
+    if r["how"] == "h2" and s.selected_alpn_protocol() == "h2":  # what is passed through speaks HTTP/1.1
+        return speak_h2(r, s)
+    lines = [f"{r['method']} {r['path']} HTTP/1.1", f"Host: {authority(r)}"] + r["headers"]
     s.sendall("\r\n".join(lines + ["", ""]).encode())
     return read_all(s)
 
@@ -181,12 +221,13 @@ def ask(seed, count):
 # ---- the judge ----
 
 def explain(exeat, policy, r):
-    to = {"tls": f"https://{authority(r)}{r['path']}", "http": f"http://{authority(r)}{r['path']}",
-          "raw": authority(r), "udp": authority(r) + "/udp"}[r["how"]]
+    url = f"{authority(r)}{r['path']}"
+    to = {"tls": f"https://{url}", "h2": f"https://{url}", "http": f"http://{url}", "raw": authority(r),
+          "udp": authority(r) + "/udp"}[r["how"]]
     args = [exeat, "policy", "explain", policy, "--to", to, "--address", r["address"]]
-    if r["how"] in ("tls", "http"):
+    if r["how"] in ("tls", "h2", "http"):
         args += ["-X", r["method"]] + [x for h in r["headers"] for x in ("-H", h)]
-    if r["how"] == "tls":
+    if r["how"] in ("tls", "h2"):
         args += ["--sni", r["sni"]]
     out = subprocess.run(args, capture_output=True, text=True, check=False)
     said = re.search(r"^verdict: +(ALLOW|DENY) +\(([a-z0-9-]+):", out.stdout, re.M)
@@ -216,7 +257,7 @@ def judge(exeat, policy, audit, seed, count):
         print(f"{len(which):5} {'allow' if allowed else 'deny'} {reason}")
     passed = sum(len(v) for k, v in reasons.items() if k[0])
     print("not ok" if wrong else "ok", f"- {count} requests, {passed} of them allowed: as explained")
-    print("ok" if count // 10 < passed < count * 9 // 10 else "not ok", "- some are allowed, some denied")
+    print("ok" if count // 20 < passed < count * 19 // 20 else "not ok", "- some are allowed, some denied")
     print("1..2")
 
 
