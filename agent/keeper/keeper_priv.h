@@ -37,7 +37,7 @@ struct ex_worker {
 	struct ex_ruleset *rs;   /* it judges by: its records bear the rules of this one */
 	struct ex_ruleset *next; /* sent, and not followed yet; else NULL */
 	uint32_t next_id;
-	struct ex_timer late; /* it has not followed */
+	struct ex_timer late; /* it is not ready, or has not followed */
 	struct ex_timer again;
 	bool start_again;  /* whatever the configuration says */
 	uint64_t started;  /* ms: when last */

@@ -200,6 +200,7 @@ static int take_ready(struct ex_worker *w, const struct ex_ipc_ready *msg)
 	memcpy(w->spki, msg->spki, msg->spki_len);
 	w->spki_len = msg->spki_len;
 	w->ready = true;
+	ex_timer_stop(k->cfg.loop, &w->late);
 	ex_worker_follow(w);
 	if (ex_keeper_is_ready(k))
 		k->cfg.ops->ready(k->cfg.arg);

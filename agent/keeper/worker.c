@@ -10,7 +10,8 @@
 #include "agent/keeper/keeper_priv.h"
 #include "agent/proxy/start.h"
 
-#define IPC_BATCH 64 /* messages dealt with per wake-up */
+#define IPC_BATCH 64    /* messages dealt with per wake-up */
+#define START_MS  15000 /* until it is ready */
 
 static void close_fd(int *fd)
 {
@@ -78,6 +79,10 @@ static void on_late(struct ex_timer *t)
 {
 	struct ex_worker *w = ex_container_of(t, struct ex_worker, late);
 
+	if (!w->ready) {
+		ex_worker_lose(w, "did not start in time and was ended");
+		return;
+	}
 	w->keeper->swap_err = -ETIMEDOUT;
 	w->start_again = true;
 	ex_worker_lose(w, "did not follow another policy in time and was ended");
@@ -214,6 +219,8 @@ int ex_worker_start(struct ex_worker *w)
 	w->ipc = ipc[0];
 	w->resolvers = ipc[1];
 	r = watch_it(w);
+	if (r == 0)
+		r = ex_timer_start(k->cfg.loop, &w->late, START_MS);
 	return r < 0 || !k->gate ? r : ex_worker_publish(w);
 }
 

@@ -230,7 +230,7 @@ static int run(const struct ex_proxy_settings *set)
 	int last_fd = find_sockets(&px, set), r;
 
 	px.workers = set->workers;
-	px.max_conns = fit_fd_limit() / set->workers;
+	px.max_conns = ex_proxy_share(&px, fit_fd_limit());
 	r = build(&px, set);
 	close(EX_PROXY_FD_SETTINGS);
 	close(EX_PROXY_FD_BUNDLE);

@@ -59,4 +59,13 @@ void ex_proxy_take_news(void *arg, const union ex_ipc_message *msg, int fd);
  */
 void ex_proxy_catch_up(struct ex_proxy *px);
 
+/*
+ * This worker's part of a limit of the endpoint: a quarter more than an even one, since the spread
+ * of flows is not even.
+ */
+static inline size_t ex_proxy_share(const struct ex_proxy *px, size_t limit)
+{
+	return px->workers > 1 ? (limit + limit / 4) / px->workers : limit;
+}
+
 #endif

@@ -219,7 +219,7 @@ static struct flow *flow_new(struct ex_udp *u, const struct ex_datagram *d, stru
 
 	if (decision.verdict == EX_V_STEER)
 		decision = (struct ex_decision){ EX_V_DENY, EX_R_UNSUPPORTED, decision.rule };
-	if (decision.verdict == EX_V_ALLOW && u->n_flows >= FLOWS_MAX / u->px->workers)
+	if (decision.verdict == EX_V_ALLOW && u->n_flows >= ex_proxy_share(u->px, FLOWS_MAX))
 		decision = (struct ex_decision){ EX_V_DENY, EX_R_LIMIT, decision.rule };
 	audit(u->px, d, &decision);
 	if (decision.verdict != EX_V_ALLOW)

@@ -53,6 +53,9 @@ static int gateway_setup(struct ex_netns *ns)
 	 */
 	sysctl_write("ipv4/tcp_syncookies", "0");
 	sysctl_write("ipv4/tcp_max_tw_buckets", "0");
+	/* What the kernel keeps for a connection of the workload, beside our own buffers. */
+	sysctl_write("ipv4/tcp_rmem", "4096 131072 1048576");
+	sysctl_write("ipv4/tcp_wmem", "4096 65536 1048576");
 	sysctl_write("ipv4/conf/all/rp_filter", "0");
 	sysctl_write("ipv4/conf/default/rp_filter", "0");
 	sysctl_write("ipv6/conf/default/accept_ra", "0");

@@ -212,8 +212,8 @@ has "a valid one is in force then" "$(cat "$out")" 'third 403'
 
 proxies() { pgrep -x exeat-proxy | sort; }
 before | put
-start --workers 2 -- sleep 60
-world_wait 5 sh -c '[ $(pgrep -cx exeat-proxy) = 2 ]'
+start --workers 2 -- sh -c 'echo up; exec sleep 60'
+world_wait 10 grep -q up "$out" # each is ready when the command starts
 first=$(proxies)
 victim=$(head -n1 <<<"$first")
 kill -STOP "$victim"

@@ -48,7 +48,7 @@ struct peer {
 struct world {
 	struct ex_h2_relay *relay;
 	struct peer workload, origin;
-	unsigned judged, denied, refused;
+	unsigned judged, denied, refused, judged_again, fields_kept;
 	enum ex_reason refused_reason;
 	int broken[2]; /* by side: what feed or pull returned */
 	uint64_t now;
@@ -78,6 +78,21 @@ static bool judge(void *arg, const struct ex_h1_head *head, struct ex_h1_denial 
 	w.denied++;
 	d->status = 403;
 	d->reason = EX_R_HTTP_DENIED;
+	return false;
+}
+
+/* Another policy: what has "gone" in its path is not allowed any more. */
+static bool judge_again(void *arg, const struct ex_h1_head *head, struct ex_h1_denial *d)
+{
+	(void)arg;
+	w.judged_again++;
+	for (size_t i = 0; i < head->n_headers; i++)
+		w.fields_kept += ex_span_eq(head->headers[i].name, EX_SPAN("x-team")) &&
+				 ex_span_eq(head->headers[i].value, EX_SPAN("blue"));
+	if (!memmem(head->path.ptr, head->path.len, "gone", 4))
+		return true;
+	d->status = 403;
+	d->reason = EX_R_POLICY_CHANGED;
 	return false;
 }
 
@@ -297,6 +312,7 @@ static int world_open(void **state)
 		.sni = EX_SPAN("api.test"),
 		.port = 443,
 		.judge = judge,
+		.judge_again = judge_again,
 		.refused = refused,
 	};
 
