@@ -279,7 +279,7 @@ bool ex_h2_leg_pull(struct ex_h2_leg *leg, struct ex_buf *out)
 /* ---- the response ---- */
 
 /* The exchange needs the leg no more. */
-static void detach(struct ex_h2_leg *leg, enum ex_h2_leg_state state)
+static void part(struct ex_h2_leg *leg, enum ex_h2_leg_state state)
 {
 	struct ex_h2_exchange *x = leg->x;
 
@@ -291,7 +291,16 @@ static void detach(struct ex_h2_leg *leg, enum ex_h2_leg_state state)
 		ex_h2_consume(x->relay->end[EX_H2_WORKLOAD], x->down, leg->owed);
 	leg->owed = 0;
 	x->leg = NULL;
-	ex_h2_exchange_settle(x);
+}
+
+/* The same, and the exchange may end with it. */
+static void detach(struct ex_h2_leg *leg, enum ex_h2_leg_state state)
+{
+	struct ex_h2_exchange *x = leg->x;
+
+	part(leg, state);
+	if (x)
+		ex_h2_exchange_settle(x);
 }
 
 static void fail(struct ex_h2_leg *leg, enum ex_reason reason, const char *detail)
@@ -555,7 +564,7 @@ void ex_h2_leg_drained(struct ex_h2_leg *leg, size_t n)
 
 void ex_h2_leg_orphan(struct ex_h2_leg *leg)
 {
-	detach(leg, EX_LEG_CLOSE);
+	part(leg, EX_LEG_CLOSE);
 }
 
 /* ---- the end ---- */

@@ -88,7 +88,7 @@ void ex_h2_leg_drained(struct ex_h2_leg *leg, size_t n);
 /* Frees it and tells nobody. */
 void ex_h2_leg_destroy(struct ex_h2_leg *leg);
 
-/* The workload's stream is over. */
+/* The workload's stream is over. The exchange stays: settling it is the caller's. */
 void ex_h2_leg_orphan(struct ex_h2_leg *leg);
 
 #endif
