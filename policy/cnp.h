@@ -118,7 +118,8 @@ struct ex_http_match {
 	size_t n_headers;
 	struct ex_header_match *matches; /* of headerMatches */
 	size_t n_matches;
-	uint32_t rule; /* id, set by the compiler */
+	bool writes_secret; /* into requests that match */
+	uint32_t rule;      /* id, set by the compiler */
 	struct ex_pos pos;
 };
 

@@ -327,6 +327,8 @@ static void read_header_match(struct ex_decoder *d, const struct ex_node *n,
 		read_secret(d, &mr);
 	check_action(d, &mr);
 	check_value(d, n, &mr);
+	hr->match.writes_secret |= mr.match.secret && (mr.match.op == EX_HEADER_ADD ||
+						       mr.match.op == EX_HEADER_REPLACE);
 	hr->match.matches[hr->match.n_matches++] = mr.match;
 }
 

@@ -150,7 +150,7 @@ static enum ex_failed check_http(const struct ex_ruleset *rs, const struct ex_te
 {
 	struct ex_http_request req = { .headers = p->headers, .n_headers = p->n_headers };
 
-	if (!p->http)
+	if (!p->http || ex_http_betrays(m, p->tls, p->port))
 		return EX_FAILED_NOT_TLS_OR_HTTP;
 	if (m->host && !ex_regex_match(m->host, p->authority, strlen(p->authority)))
 		return EX_FAILED_HOST;

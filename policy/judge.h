@@ -8,6 +8,15 @@
 
 /* May a request with this host, at this port, meet the rule as far as the host goes? */
 bool ex_http_may_name(const struct ex_http_match *m, struct ex_span name, uint16_t port);
+/*
+ * Would the rule put a secret onto the wire as clear text at the port of HTTPS? No server wants
+ * that; a workload that does wants somebody on the way to read it.
+ */
+static inline bool ex_http_betrays(const struct ex_http_match *m, bool tls, uint16_t port)
+{
+	return m->writes_secret && !tls && port == 443;
+}
+
 /* Appends what the rule does to headers, if it matches; edits may be NULL. */
 bool ex_http_match_headers(const struct ex_http_match *m, const struct ex_http_request *req,
 			   struct ex_header_edits *edits);

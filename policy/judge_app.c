@@ -263,6 +263,10 @@ static bool judge_rule(struct ask *a, const struct ex_term *t, const struct ex_h
 		ask_list_miss(a, 5, EX_R_ADDRESS_NOT_OF_NAME, t, m->rule);
 		return false;
 	}
+	if (ex_http_betrays(m, req->tls, a->flow->port)) {
+		ask_list_miss(a, 5, EX_R_UNKNOWN_PROTOCOL, t, m->rule);
+		return false;
+	}
 	if (!method || !path || !ex_http_match_headers(m, req, a->edits)) {
 		ask_list_miss(a, 6 + 2 * path + method, EX_R_HTTP_DENIED, t, m->rule);
 		return false;

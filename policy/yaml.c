@@ -234,6 +234,12 @@ int ex_yaml_parse(const char *text, size_t len, const char *file, struct ex_aren
 	if (!yaml_parser_initialize(&rd.parser))
 		return -ENOMEM;
 	yaml_parser_set_encoding(&rd.parser, YAML_UTF8_ENCODING);
+	if (!len) /* an empty file may have no memory at all */
+		text = "";
+	if (len >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0) { /* a mark that some editors write */
+		text += 3;
+		len -= 3;
+	}
 	yaml_parser_set_input_string(&rd.parser, (const unsigned char *)text, len);
 	while (r == 0) {
 		yaml_event_t ev;

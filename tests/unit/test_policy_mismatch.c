@@ -236,6 +236,34 @@ static void test_actions_of_all_matching_rules(void **state)
 			    "a:1\nx:1\n");
 }
 
+/* At the port of HTTPS a secret is for TLS only: the workload may not have it sent in the clear. */
+static void test_secret_is_not_sent_in_the_clear_to_https(void **state)
+{
+	static const char text[] =
+		HEAD "  egress:\n  - toCIDR: [1.0.0.0/8]\n    toPorts:\n"
+		     "    - ports: [{port: '443', protocol: TCP}, {port: '8080', protocol: TCP}]\n"
+		     "      rules: {http: [{headerMatches: [{name: x, secret: {name: token}, "
+		     "mismatch: REPLACE}]}]}\n";
+	struct ex_ruleset *rs = compile(text);
+	struct ex_flow flow = test_flow("1.0.0.1", IPPROTO_TCP, 443);
+	struct ex_http_request req = { .tls = true,
+				       .sni = EX_SPAN("a.example"),
+				       .method = EX_SPAN("GET"),
+				       .path = EX_SPAN("/"),
+				       .host = EX_SPAN("a.example"),
+				       .authority = EX_SPAN("a.example") };
+	struct ex_header_edits edits;
+
+	(void)state;
+	assert_int_equal(ex_judge_http_edits(rs, &flow, &req, &edits).verdict, EX_V_ALLOW);
+	assert_int_equal(edits.n, 1);
+	req.tls = false;
+	assert_int_equal(ex_judge_http_edits(rs, &flow, &req, &edits).verdict, EX_V_DENY);
+	flow.port = 8080;
+	assert_int_equal(ex_judge_http_edits(rs, &flow, &req, &edits).verdict, EX_V_ALLOW);
+	ex_ruleset_unref(rs);
+}
+
 static void test_who_cannot_edit_is_told_no(void **state)
 {
 	struct ex_ruleset *rs = compile(RULE("{name: x, value: v, mismatch: REPLACE}"));
@@ -485,6 +513,7 @@ int main(void)
 		cmocka_unit_test(test_missing_secret_never_matches),
 		cmocka_unit_test(test_all_conditions_of_a_rule_have_to_hold),
 		cmocka_unit_test(test_actions_of_all_matching_rules),
+		cmocka_unit_test(test_secret_is_not_sent_in_the_clear_to_https),
 		cmocka_unit_test(test_who_cannot_edit_is_told_no),
 		cmocka_unit_test(test_too_many_edits_are_denied),
 		cmocka_unit_test(test_description_has_no_value),

@@ -280,6 +280,29 @@ static void test_error_names_the_text_it_is_in(void **state)
 	assert_null(rs);
 }
 
+/* A file of no bytes has no memory; one may begin with a mark of its encoding. */
+static void test_empty_text_and_byte_order_mark(void **state)
+{
+	const struct ex_text marked = {
+		"m.yaml", EX_SPAN("\xef\xbb\xbf" CNP("a", "{endpointSelector: {}, egress: [{}]}"))
+	};
+	const struct ex_text empty = { "empty.yaml", { NULL, 0 } };
+	struct ex_compile_input in = { .texts = &marked, .n_texts = 1 };
+	struct ex_ruleset *rs = NULL;
+	struct ex_diags diags = { 0 };
+
+	(void)state;
+	assert_int_equal(ex_compile(&in, &rs, &diags), 0);
+	ex_ruleset_unref(rs);
+	in.texts = &empty;
+	assert_int_equal(ex_compile(&in, &rs, &diags), -EINVAL);
+	in.n_texts = 0;
+	in.endpoints = &empty;
+	in.n_endpoints = 1;
+	assert_int_equal(ex_compile(&in, &rs, &diags), -ENOENT);
+	ex_diags_done(&diags);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -294,6 +317,7 @@ int main(void)
 		cmocka_unit_test(test_kubernetes_policy_is_namespaced),
 		cmocka_unit_test(test_several_texts_make_one_policy),
 		cmocka_unit_test(test_error_names_the_text_it_is_in),
+		cmocka_unit_test(test_empty_text_and_byte_order_mark),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
