@@ -201,12 +201,13 @@ demo:
 	@.ci/setup
 	@$(MAKE) --no-print-directory $(O)/exeat
 	@tests/e2e/demo.sh
-bench: $(O)/exeat $(O)/bench/bench_gate $(O)/bench/load $(O)/bench/relay
+bench: $(O)/exeat $(O)/bench/bench_gate $(O)/bench/bench_forward $(O)/bench/load $(O)/bench/relay
 	@bench/run.sh
 	@bench/peers.sh $(BENCH)
 	@$(O)/bench/bench_gate
+	@$(O)/bench/bench_forward
 
-$(O)/bench/bench_gate: $(O)/bench/bench_gate.o $(O)/tests/datapath/pkt.o $(O)/tests/datapath/netns.o \
+$(O)/bench/bench_gate $(O)/bench/bench_forward: $(O)/bench/%: $(O)/bench/%.o $(O)/tests/datapath/pkt.o $(O)/tests/datapath/netns.o \
 		$(O)/libagent.a $(O)/libpolicy.a
 	$(call msg,LD,$@)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -lcmocka $(LIBS)
