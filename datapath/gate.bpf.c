@@ -109,12 +109,16 @@ INLINE enum ex_reason judge(struct __sk_buff *skb, struct pkt *p)
 
 INLINE int gate(struct __sk_buff *skb, bool outbound)
 {
-	bool gateway;
+	bool gateway = false;
 	struct pkt p;
 
-	if (mark_take(skb, refuse_mark))
-		return TC_ACT_OK;
-	gateway = mark_take(skb, gateway_mark);
+	if (skb->mark) {
+		__u32 mark = mark_take(skb, outbound);
+
+		if (mark && mark == refuse_mark)
+			return TC_ACT_OK;
+		gateway = mark;
+	}
 	gateway_pkt(skb, &p, skb->ifindex);
 	p.outbound = outbound;
 	p.answer = gateway && !outbound;

@@ -62,8 +62,8 @@ INLINE int gateway_join(struct __sk_buff *skb, __u32 ifindex, const struct ex_en
 	mac_copy(link.from, upstream ? ep->mac : ep->gw_mac);
 	if (bpf_skb_store_bytes(skb, 0, &link, sizeof(link), 0))
 		return TC_ACT_SHOT;
-	skb->mark = gateway_mark;
-	return bpf_redirect(ifindex, upstream ? BPF_F_INGRESS : 0);
+	mark_set(skb, gateway_mark);
+	return bpf_redirect(ifindex, end_flags(ep->flags, upstream ? END_FAR : END_WORKLOAD));
 }
 
 /* A stack talks of itself to groups whenever a link comes up: counted, and no news. */
@@ -166,7 +166,7 @@ INLINE enum ex_reason hand(struct __sk_buff *skb, struct pkt *p)
 		return EX_R_NO_ENDPOINT;
 	p->slot = ep->slot;
 	p->generation = ep->generation;
-	p->flags = ep->flags;
+	p->flags = ep->flags & ~EX_EP_SHARED; /* of this interface the workload is outside */
 	flows = find_flows(p);
 	if (!flows || skb->vlan_present)
 		return EX_R_GATEWAY;

@@ -18,18 +18,34 @@
 
 /*
  * Random numbers. What bears the first is the gate's own answer, and passes its hooks; what bears
- * the second comes from a gateway namespace.
+ * the second comes from a gateway namespace. The third goes with both, for packets that leave
+ * through an interface of the host: the veth clears marks between namespaces, so that a workload
+ * cannot set one, but a macvlan does not, and 32 bits can be tried out.
  */
 const volatile __u32 refuse_mark = 0;
 const volatile __u32 gateway_mark = 0;
+const volatile __u32 mark_check = 0;
 
-/* Takes the mark off. The workload cannot set it: the veth clears marks between namespaces. */
-INLINE bool mark_take(struct __sk_buff *skb, __u32 mark)
+INLINE void mark_set(struct __sk_buff *skb, __u32 mark)
 {
-	if (!mark || skb->mark != mark)
-		return false;
+	skb->mark = mark;
+	skb->priority = mark_check;
+}
+
+/* The mark of a packet that bears one, which is taken off; else 0. */
+SUBPROG __u32 mark_take(struct __sk_buff *skb, bool outbound)
+{
+	__u32 mark = skb->mark, key = skb->ifindex;
+	const struct ex_endpoint *ep;
+
+	if (!gateway_mark || (mark != refuse_mark && mark != gateway_mark))
+		return 0;
+	ep = bpf_map_lookup_elem(&ex_endpoints, &key);
+	if (!ep || (outbound && (ep->flags & EX_EP_SHARED) && skb->priority != mark_check))
+		return 0;
 	skb->mark = 0;
-	return true;
+	skb->priority = 0;
+	return mark;
 }
 
 /* One token, when there is one: `burst` at most, one more every `period` nanoseconds. */
@@ -69,12 +85,23 @@ INLINE bool refuse_wanted(const struct pkt *p)
 	return true;
 }
 
-/* Who is at the ends of a flow, seen from the endpoint's interface. */
+/* Who is at the ends of a flow. */
 enum end {
-	END_WORKLOAD, /* out of it */
-	END_FAR,      /* in through it, as if the workload had sent it */
-	END_GATEWAY,  /* out of the gateway's interface */
+	END_WORKLOAD,
+	END_FAR,     /* as if the workload had sent it */
+	END_GATEWAY, /* out of the gateway's interface */
 };
+
+/*
+ * How to get to an end. Through the endpoint's interface the workload is outside and all else is
+ * inside; for an interface of the host it is the other way round.
+ */
+INLINE __u64 end_flags(__u32 flags, enum end end)
+{
+	enum end inside = flags & EX_EP_SHARED ? END_WORKLOAD : END_FAR;
+
+	return end == inside ? BPF_F_INGRESS : 0;
+}
 
 INLINE enum end end_of(const struct pkt *p, bool sender)
 {
@@ -98,14 +125,14 @@ INLINE void refuse_clone(struct __sk_buff *skb, const struct pkt *p, const struc
 			       : p->part && bpf_skb_store_bytes(skb, 0, p->mac, ETH_ALEN, 0))
 		return;
 	bpf_clone_redirect(skb, end == END_GATEWAY ? p->gateway : p->ifindex,
-			   end == END_FAR ? BPF_F_INGRESS : 0);
+			   end_flags(p->flags, end));
 }
 
 INLINE int refuse_send(struct __sk_buff *skb, const struct pkt *p, const struct ex_endpoint *ep,
 		       enum end end)
 {
 	if (end != END_GATEWAY)
-		return bpf_redirect(p->ifindex, end == END_FAR ? BPF_F_INGRESS : 0);
+		return bpf_redirect(p->ifindex, end_flags(p->flags, end));
 	if (gateway_link(skb, ep))
 		return TC_ACT_SHOT;
 	return bpf_redirect(p->gateway, 0);
@@ -119,7 +146,7 @@ INLINE int refuse_tcp(struct __sk_buff *skb, const struct pkt *p, const struct e
 	if (bpf_skb_load_bytes(skb, p->l4, &in, sizeof(in)) ||
 	    bpf_skb_load_bytes(skb, 0, &eth, sizeof(eth)))
 		return TC_ACT_SHOT;
-	skb->mark = refuse_mark;
+	mark_set(skb, refuse_mark);
 	if (p->revoked && answer_rst(skb, p, &in, ANSWER_ON) == 0)
 		refuse_clone(skb, p, ep, end_of(p, false));
 	if (in.rst || bpf_skb_store_bytes(skb, 0, &eth, sizeof(eth), 0) ||
@@ -144,8 +171,8 @@ SUBPROG int refuse(struct __sk_buff *skb, struct pkt *p)
 		return refuse_tcp(skb, p, ep);
 	if (answer_icmp(skb, p, ep))
 		return TC_ACT_SHOT;
-	skb->mark = refuse_mark;
-	return bpf_redirect(p->ifindex, 0);
+	mark_set(skb, refuse_mark);
+	return bpf_redirect(p->ifindex, end_flags(p->flags, END_WORKLOAD));
 }
 
 #endif

@@ -29,12 +29,17 @@ static int hook_attach(uint32_t ifindex, enum bpf_tc_attach_point point,
 int ex_gate_attach(struct ex_gate *gate, uint32_t ifindex)
 {
 	const struct gate_port *port = gate_port_find(gate, ifindex);
+	bool shared;
 	int r;
 
 	if (!port || !port->set)
 		return -EINVAL; /* maps are filled before programs are attached */
-	r = hook_attach(ifindex, BPF_TC_INGRESS, gate->skel->progs.from_workload);
-	return r ? r : hook_attach(ifindex, BPF_TC_EGRESS, gate->skel->progs.to_workload);
+	shared = port->ep.flags & EX_EP_SHARED;
+	r = hook_attach(ifindex, shared ? BPF_TC_EGRESS : BPF_TC_INGRESS,
+			gate->skel->progs.from_workload);
+	return r ? r
+		 : hook_attach(ifindex, shared ? BPF_TC_INGRESS : BPF_TC_EGRESS,
+			       gate->skel->progs.to_workload);
 }
 
 static int hook_detach(uint32_t ifindex, enum bpf_tc_attach_point point)

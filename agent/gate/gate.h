@@ -133,9 +133,10 @@ EX_MUST_CHECK int ex_gate_learn(struct ex_gate *gate, uint32_t ifindex, const st
 				uint32_t klass, uint64_t ttl_ms);
 
 /*
- * Attaches both directions on the host end, in the network namespace the caller is in. Where
- * programs of a former process are attached they are replaced in one step, without a packet in
- * between.
+ * Attaches both directions on the host end (with EX_EP_SHARED: turned round, on an interface of the
+ * host over which nothing but the workload speaks: a NIC or macvlan parent of its own), in the
+ * network namespace the caller is in. Where programs of a former process are attached they are
+ * replaced in one step, without a packet in between.
  */
 EX_MUST_CHECK int ex_gate_attach(struct ex_gate *gate, uint32_t ifindex);
 

@@ -60,7 +60,7 @@ static int path_of(char out[static PIN_PATH_MAX], const char *pin, const char *r
 
 static int secret_make(uint32_t *ret)
 {
-	while (*ret < 2) /* two marks are made of it, and neither is 0 */
+	while (*ret < 2) /* 0 is none, and two marks are made of one */
 		if (getrandom(ret, sizeof(*ret), 0) != sizeof(*ret))
 			return -EIO;
 	return 0;
@@ -118,6 +118,8 @@ int gate_state_open(struct ex_gate *gate, const char *pin)
 		r = -EPROTO;
 	if (!r)
 		r = secret_make(&gate->state.mark);
+	if (!r)
+		r = secret_make(&gate->state.check);
 	gate->state.abi = EX_ABI_VERSION;
 	return r;
 }
