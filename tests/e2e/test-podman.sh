@@ -134,6 +134,26 @@ sniff_stop first
 same "not one packet to where it may not go" "$(sniff_count first 'dst host 203.0.113.66')" 0
 check "the allowed ones came" test "$(sniff_count first 'dst host 203.0.113.50 and tcp port 7777')" -gt 0
 
+# ---- what podman does not ask for: CHECK, GC, STATUS ----
+
+cni() { # COMMAND CONTAINER MEMBERS: the plugin by hand
+	CNI_COMMAND=$1 CNI_CONTAINERID=$2 CNI_IFNAME=eth0 CNI_PATH=/usr/lib/cni \
+		CNI_NETNS=$(podman inspect "${2:-front}" --format '{{.NetworkSettings.SandboxKey}}') \
+		"$CNI" <<<"{\"cniVersion\": \"1.1.0\", \"name\": \"pods\", \"type\": \"exeat-cni\"$3}"
+}
+id=$(podman inspect front --format '{{.Id}}')
+prev=", \"prevResult\": {\"cniVersion\": \"1.1.0\", \"ips\": [{\"address\": \"$front4/24\"}, {\"address\": \"$front6/64\"}]}"
+check "CHECK: the gates are the pod's" cni CHECK "$id" "$prev"
+has "CHECK: not another's" "$(cni CHECK "$id" "${prev/$front4/$back4}")" '"code":104'
+check "STATUS" cni STATUS "" ""
+check "GC that knows no pod" cni GC "" ', "cni.dev/valid-attachments": []'
+has "leaves what still stands" "$(agent_ask '{"op":"endpoint.list"}')" '"name":"front"'
+check "DEL" cni DEL "$id" ""
+has "CHECK: no gates, no success" "$(cni CHECK "$id" "$prev")" '"code":101.*not-found'
+hasnt "and nothing passes without them" "$(get front "http://$back4/ping")" pong
+check "ADD again" cni ADD "$id" "$prev, \"labels\": {\"app\": \"front\"}"
+has "and it does" "$(get front "http://$back4/ping")" pong
+
 # ---- going ----
 
 check "containers go" podman rm -f -t 0 plain none

@@ -97,7 +97,9 @@ box() {
 node_up() {
 	mkdir -p "$NODE"/{storage,run,tmp,net.d,policies,bin} /sys/fs/bpf
 	mount -t bpf bpf /sys/fs/bpf
-	mkdir -p /var/lib/cni && mount -t tmpfs tmpfs /var/lib/cni # libcni's cache
+	# libcni keeps a cache in /var/lib/cni: in a copy of ours.
+	mkdir -p "$NODE"/var/{upper,work}
+	mount -t overlay overlay -o "lowerdir=/var/lib,upperdir=$NODE/var/upper,workdir=$NODE/var/work" /var/lib
 	cp "$CNI" "$NODE/bin/exeat-cni"
 	cat >"$NODE/containers.conf" <<-END
 		[containers]
@@ -169,10 +171,14 @@ ip_of() { # CONTAINER 4|6: its address on the network "pods"
 		"{{range .NetworkSettings.Networks}}{{.$([ "$2" = 4 ] && echo IPAddress || echo GlobalIPv6Address)}}{{end}}"
 }
 
-# All containers, and the cgroups that runc made.
+# All containers, and the cgroups that stay behind them.
 podman_down() {
 	podman pod rm -fa -t 0 >/dev/null 2>&1
 	podman rm -fa -t 0 >/dev/null 2>&1
-	rmdir /sys/fs/cgroup/*/libpod_parent 2>/dev/null
-	return 0
+	world_wait 5 podman_cgroups_gone
+}
+
+podman_cgroups_gone() {
+	rmdir /sys/fs/cgroup/*/libpod_parent/conmon /sys/fs/cgroup/*/libpod_parent
+	! ls -d /sys/fs/cgroup/*/libpod_parent
 }
