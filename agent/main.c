@@ -7,6 +7,7 @@
 #include "agent/gate/prefilter.h"
 #include "agent/gate/probe.h"
 #include "agent/http/probe.h"
+#include "agent/learn/command.h"
 #include "agent/node/agent.h"
 #include "agent/node/command.h"
 #include "agent/observe/command.h"
@@ -32,6 +33,7 @@ static const struct command commands[] = {
 	{ "endpoint", ex_cmd_endpoint, "add, list, show, label and remove endpoints of the agent" },
 	{ "status", ex_cmd_status, "how the agent and its endpoints are" },
 	{ "policy", cmd_policy, "check, explain, test, compare, print and apply policies" },
+	{ "learn", ex_cmd_learn, "write the policy for what a command does" },
 	{ "observe", ex_cmd_observe, "show flows and requests as they are judged" },
 	{ "audit", ex_cmd_audit, "verify an audit log" },
 	{ "ca", ex_cmd_ca, "make, show and rotate a certificate authority that stays" },

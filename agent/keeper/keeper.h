@@ -64,9 +64,10 @@ struct ex_keeper_config { /* copied; what it points to is borrowed until ex_keep
 	 * start: so they outlive this process. NULL = they do not. */
 	struct ex_gate *names_kept;
 	uint32_t ifindex;
-	uid_t uid;        /* of the proxy: the endpoint's own, nobody else's */
-	unsigned workers; /* 1..EX_WORKERS_MAX; 0 = 1 */
-	bool restart;     /* a lost worker is started again, after growing pauses */
+	struct ex_span unread; /* proxy/unread.h; ptr NULL = nothing is learned */
+	uid_t uid;             /* of the proxy: the endpoint's own, nobody else's */
+	unsigned workers;      /* 1..EX_WORKERS_MAX; 0 = 1 */
+	bool restart;          /* a lost worker is started again, after growing pauses */
 	const struct ex_keeper_ops *ops;
 	void *arg;
 };

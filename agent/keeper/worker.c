@@ -199,6 +199,7 @@ int ex_worker_start(struct ex_worker *w)
 					    .servers = k->cfg.servers,
 					    .n_servers = k->cfg.n_servers,
 					    .roots = k->cfg.roots,
+					    .unread = k->cfg.unread,
 					    .names = k->names,
 					    .names_since = ex_loop_now(k->cfg.loop) +
 							   EX_KEEPER_DIAL_LATER_MS,

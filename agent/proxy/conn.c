@@ -11,6 +11,7 @@
 #include "agent/proxy/conn.h"
 #include "agent/proxy/datagram.h"
 #include "agent/proxy/leg.h"
+#include "agent/proxy/unread.h"
 #include "agent/tls/session.h"
 
 #define ROUNDS_MAX 16 /* steps of one connection before others get their turn */
@@ -142,6 +143,7 @@ static bool step_handshake(struct ex_conn *c)
 
 	if (r < 0) {
 		ex_conn_audit(c, EX_AUDIT_TLS, &broken, NULL, 0, ex_tls_error(c->client.tls));
+		ex_unread_add(c->px->unread, (struct ex_span){ c->hello.sni, c->hello.sni_len });
 		ex_conn_close(c);
 		return false;
 	}

@@ -20,6 +20,7 @@
 #include "agent/proxy/sandbox.h"
 #include "agent/proxy/settings.h"
 #include "agent/proxy/udp.h"
+#include "agent/proxy/unread.h"
 #include "agent/tls/session.h"
 
 #define NAMES_MAX       16384 /* addresses one workload may have learned */
@@ -151,6 +152,8 @@ static int build(struct ex_proxy *px, const struct ex_proxy_settings *set)
 		r = ex_tls_new(set->roots.ptr, set->roots.len, &px->tls);
 	if (r == 0)
 		r = ex_pool_new(px->loop, &px->pool);
+	if (r == 0 && set->unread.ptr)
+		r = ex_unread_new(set->unread, &px->unread);
 	if (r == 0)
 		r = ex_pipes_new(&px->pipes);
 	if (r == 0)

@@ -24,6 +24,7 @@ struct ex_pipes;
 struct ex_pool;
 struct ex_tls;
 struct ex_udp;
+struct ex_unread;
 
 struct ex_proxy {
 	int sockets[EX_SOCK_MAX]; /* listening, in the gateway namespace; -1 = none */
@@ -37,6 +38,7 @@ struct ex_proxy {
 	struct ex_dns_io *dns_io;
 	struct ex_tls *tls;
 	struct ex_pool *pool;
+	struct ex_unread *unread; /* NULL: nothing is learned */
 	struct ex_pipes *pipes;
 	struct ex_udp *udp;
 	struct ex_watch tcp[2]; /* accept: IPv4, IPv6 */

@@ -49,6 +49,8 @@ int ex_proxy_settings_pack(const struct ex_proxy_spec *spec)
 	ex_pack_u32(&p, (uint32_t)spec->n_servers);
 	ex_pack_bytes(&p, spec->servers, spec->n_servers * sizeof(*spec->servers));
 	ex_pack_span(&p, spec->roots);
+	ex_pack_u32(&p, spec->unread.ptr != NULL);
+	ex_pack_span(&p, spec->unread);
 	ex_pack_u32(&p, spec->workers);
 	if (spec->names)
 		(void)ex_names_each(spec->names, spec->names_since, pack_names,
@@ -59,6 +61,7 @@ int ex_proxy_settings_pack(const struct ex_proxy_spec *spec)
 static int unpack(struct ex_unpack *u, struct ex_proxy_settings *s)
 {
 	struct ex_resolver_server *servers;
+	bool learning;
 
 	u->bad = ex_unpack_u32(u) != MAGIC;
 	s->parent = (pid_t)ex_unpack_u32(u);
@@ -73,6 +76,10 @@ static int unpack(struct ex_unpack *u, struct ex_proxy_settings *s)
 	ex_unpack_bytes(u, servers, s->n_servers * sizeof(*servers));
 	s->servers = servers;
 	s->roots = ex_unpack_span(u);
+	learning = ex_unpack_u32(u) == 1;
+	s->unread = ex_unpack_span(u);
+	if (!learning)
+		s->unread = (struct ex_span){ 0 };
 	s->workers = ex_unpack_u32(u);
 	s->names = *u; /* what follows */
 	return u->bad || !s->workers ? -EBADMSG : 0;

@@ -28,6 +28,7 @@ struct ex_proxy_settings {
 	const struct ex_resolver_server *servers;
 	size_t n_servers;
 	struct ex_span roots;
+	struct ex_span unread; /* see unread.h; ptr NULL: nothing is learned */
 	unsigned workers;
 	struct ex_unpack names; /* see ex_proxy_settings_learn() */
 	char *bytes;            /* what the pointers point into */

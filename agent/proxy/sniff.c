@@ -8,6 +8,7 @@
 #include "agent/proxy/ask.h"
 #include "agent/proxy/conn.h"
 #include "agent/proxy/recognise.h"
+#include "agent/proxy/unread.h"
 #include "agent/tls/session.h"
 
 #define PREFACE_LEN 24
@@ -140,6 +141,8 @@ static void judge_tls(struct ex_conn *c)
 	struct ex_span sni = { c->hello.has_sni ? c->hello.sni : NULL, c->hello.sni_len };
 	struct ex_decision d = ex_judge_app(c->px->rs, &c->flow, EX_APP_TLS, sni);
 
+	if (d.verdict == EX_V_STEER && sni.ptr && ex_unread_has(c->px->unread, sni))
+		d.verdict = EX_V_ALLOW;
 	if (d.verdict == EX_V_ALLOW && c->hello.ech) {
 		/* The name we read may not be the one the server will see. */
 		d.verdict = EX_V_DENY;

@@ -16,6 +16,7 @@ struct ex_proxy_spec {      /* all borrowed */
 	struct ex_span roots;         /* PEM: what upstream certificates are verified against */
 	const struct ex_names *names; /* what the workload has learned already; NULL = nothing */
 	uint64_t names_since;         /* those that expire later; their time counts from here */
+	struct ex_span unread;        /* see unread.h; ptr NULL: nothing is learned */
 	unsigned workers;             /* that share the limits of the endpoint */
 	uid_t uid;
 };

@@ -53,6 +53,7 @@ enum {
 	OPT_LOG,
 	OPT_LOG_FORMAT,
 	OPT_LOG_KEY,
+	OPT_LEARN,
 	OPT_USER,
 	OPT_METADATA,
 	OPT_WATCH,
@@ -69,6 +70,7 @@ static const struct option longopts[] = {
 	{ "upstream-ca", required_argument, NULL, OPT_UPSTREAM_CA },
 	{ "log", required_argument, NULL, OPT_LOG },
 	{ "log-format", required_argument, NULL, OPT_LOG_FORMAT },
+	{ "learn", required_argument, NULL, OPT_LEARN }, /* for exeat learn */
 	{ "log-key", required_argument, NULL, OPT_LOG_KEY },
 	{ "user", required_argument, NULL, OPT_USER },
 	{ "allow-metadata", no_argument, NULL, OPT_METADATA },
@@ -180,6 +182,9 @@ static int take_option(struct ex_run_options *o, int c)
 		return 0;
 	case OPT_LOG_FORMAT:
 		return set_log_format(o, optarg);
+	case OPT_LEARN:
+		o->learn = optarg;
+		return 0;
 	case OPT_LOG_KEY:
 		o->log_key = optarg;
 		return 0;
@@ -219,7 +224,11 @@ int ex_run_options_parse(int argc, char **argv, struct ex_run_options *ret)
 		if (r != 0)
 			return r;
 	}
-	if (!o.n_policies) {
+	if (o.learn && o.n_policies) {
+		ex_error("--learn takes no policy: exeat learn --help");
+		return -EINVAL;
+	}
+	if (!o.n_policies && !o.learn) {
 		ex_error("no policy given: add -p FILE (without a policy nothing may leave)");
 		return -EINVAL;
 	}

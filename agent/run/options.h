@@ -23,6 +23,7 @@ struct ex_run_options {
 	const char *upstream_ca;
 	const char *log;
 	const char *log_key; /* chains and signs the log */
+	const char *learn;   /* instead of policies: names to pass unread; NULL = enforces */
 	bool log_json;
 	const char *user;
 	unsigned workers; /* proxy processes */

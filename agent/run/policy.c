@@ -7,6 +7,7 @@
 
 #include "agent/core/buf.h"
 #include "agent/core/log.h"
+#include "agent/learn/policy.h"
 #include "agent/proxy/bundle.h"
 #include "agent/proxy/datagram.h"
 #include "agent/run/policy.h"
@@ -71,11 +72,24 @@ static int read_text(const char *file, struct ex_text *ret, struct ex_diags *dia
 	return r < 0 ? -EINVAL : 0;
 }
 
+static int learning_text(struct texts *t)
+{
+	const struct ex_text *text = &ex_learn_policy;
+	char *copy = strndup(text->text.ptr, text->text.len);
+
+	if (!copy)
+		return -ENOMEM;
+	t->policies[t->n++] = (struct ex_text){ text->name, { copy, text->text.len } };
+	return 0;
+}
+
 /* On after an error: one run shows every file that cannot be read. */
 static int read_texts(const struct ex_run_options *o, struct texts *t, struct ex_diags *diags)
 {
 	int first = 0, r;
 
+	if (o->learn)
+		return learning_text(t);
 	for (t->n = 0; t->n < o->n_policies; t->n++) {
 		r = read_text(o->policies[t->n], &t->policies[t->n], diags);
 		first = r < 0 ? r : first;

@@ -111,7 +111,8 @@ static int start_proxy(struct run *run)
 					.servers = run->opt.dns,
 					.n_servers = run->opt.n_dns,
 					.roots = { run->roots, run->roots_len },
-					.workers = run->opt.workers,
+					.workers = run->opt.learn ? 1 : run->opt.workers,
+					.unread = ex_span_str(run->opt.learn),
 					.restart = true,
 					.uid = PROXY_UID_BASE + (uid_t)getpid() };
 	int r = ex_parent_keep(run->parent, &cfg, &run->policy);

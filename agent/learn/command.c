@@ -1,0 +1,356 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * exeat learn: `exeat run --learn` in a child, whose audit log comes by a pipe and is read as it is
+ * written. The run opens the pipe by the path of our descriptor, so that the command inherits
+ * nothing of it.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include "agent/core/buf.h"
+#include "agent/core/json_read.h"
+#include "agent/core/log.h"
+#include "agent/learn/command.h"
+#include "agent/learn/options.h"
+
+#define EXIT_FAILED 125
+#define ARGS_MAX    64
+#define PIPE_BYTES  (1 << 20)
+#define LINE_BYTES  (1 << 20)
+
+struct session {
+	struct ex_learn_options opt;
+	struct ex_learn learn;
+	struct ex_buf in;
+	char command[4096];
+	char fixtures[PATH_MAX];
+	pid_t pid;
+	uint64_t until; /* ms; 0 = no limit */
+	bool asked;     /* the command to end */
+};
+
+static uint64_t now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
+}
+
+static int fail(const char *what, int r)
+{
+	ex_error("%s: %s", what, strerror(-r));
+	return r;
+}
+
+/* ---- records ---- */
+
+static bool is_wanted(const struct session *s, struct ex_span line)
+{
+	char err[EX_JV_ERROR_MAX];
+	struct ex_jv *v;
+	const char *run;
+	bool yes;
+
+	if (!s->opt.run)
+		return true;
+	if (ex_jv_read(line, &v, err) < 0)
+		return false;
+	run = ex_jv_string(v, "run");
+	yes = run && strcmp(run, s->opt.run) == 0;
+	ex_jv_free(v);
+	return yes;
+}
+
+static int take_lines(struct session *s)
+{
+	for (;;) {
+		struct ex_span all = { ex_buf_ptr(&s->in), ex_buf_len(&s->in) };
+		const char *end = all.len ? memchr(all.ptr, '\n', all.len) : NULL;
+		struct ex_span line = { all.ptr, end ? (size_t)(end - all.ptr) : 0 };
+		int r = 0;
+
+		if (!end)
+			return all.len > LINE_BYTES ? -EMSGSIZE : 0;
+		if (line.len && is_wanted(s, line))
+			r = ex_learn_line(&s->learn, line);
+		if (r == -ENOMEM)
+			return r;
+		s->learn.odd += r < 0;
+		ex_buf_consume(&s->in, line.len + 1);
+	}
+}
+
+/* 1: more may come; 0: the end; or negative errno. */
+static int read_some(struct session *s, int fd)
+{
+	char *room = ex_buf_reserve(&s->in, 65536);
+	ssize_t n = room ? read(fd, room, 65536) : -1;
+	int r;
+
+	if (!room)
+		return -ENOMEM;
+	if (n <= 0)
+		return n == 0 ? 0 : errno == EINTR || errno == EAGAIN ? 1 : -errno;
+	ex_buf_commit(&s->in, (size_t)n);
+	r = take_lines(s);
+	return r < 0 ? r : 1;
+}
+
+/* ---- a command ---- */
+
+static void put_arg(const char **argv, size_t *n, const char *arg)
+{
+	if (*n < ARGS_MAX - 1)
+		argv[(*n)++] = arg;
+}
+
+static _Noreturn void become_run(struct session *s, int log)
+{
+	const char *argv[ARGS_MAX] = { "exeat", "run", "-q", "--log", NULL };
+	char path[64], **all;
+	size_t n = 4, more = 0;
+	sigset_t none;
+
+	snprintf(path, sizeof(path), "/proc/%d/fd/%d", (int)getppid(), log);
+	put_arg(argv, &n, path);
+	put_arg(argv, &n, "--learn");
+	put_arg(argv, &n, s->opt.unread);
+	for (size_t i = 0; i < s->opt.n_passed; i++)
+		put_arg(argv, &n, s->opt.passed[i]);
+	put_arg(argv, &n, "--");
+	while (s->opt.command[more])
+		more++;
+	all = calloc(n + more + 1, sizeof(*all));
+	if (all) {
+		memcpy(all, argv, n * sizeof(*all));
+		memcpy(all + n, s->opt.command, more * sizeof(*all));
+		sigemptyset(&none);
+		(void)sigprocmask(SIG_SETMASK, &none, NULL);
+		execv("/proc/self/exe", all);
+	}
+	ex_error("cannot start exeat run: %s", strerror(errno));
+	_exit(EXIT_FAILED);
+}
+
+/* Ours are for the run, which passes them on; it ends, and then so do we. */
+static void on_signal(int signo)
+{
+	(void)signo; /* poll() is woken, that is all */
+}
+
+static void catch_signals(void)
+{
+	struct sigaction sa = { .sa_handler = on_signal };
+
+	(void)sigaction(SIGTERM, &sa, NULL);
+	(void)sigaction(SIGINT, &sa, NULL);
+	(void)sigaction(SIGHUP, &sa, NULL);
+}
+
+static int wait_ms(struct session *s)
+{
+	uint64_t now = now_ms();
+
+	if (!s->until)
+		return 500;
+	if (now >= s->until && !s->asked) {
+		s->asked = true;
+		kill(s->pid, SIGTERM);
+	}
+	return 200;
+}
+
+/* Reads until the run has ended and nothing of it is left in the pipe. */
+static int follow(struct session *s, int log, int *ret_status)
+{
+	struct pollfd p = { .fd = log, .events = POLLIN };
+	bool ended = false;
+	int r = 1;
+
+	while (r > 0) {
+		int ready = poll(&p, 1, ended ? 0 : wait_ms(s));
+
+		if (ready < 0 && errno == EINTR && !s->asked) {
+			s->asked = true;
+			kill(s->pid, SIGTERM);
+		}
+		if (ready > 0)
+			r = read_some(s, log);
+		else if (ended)
+			return 0;
+		if (!ended)
+			ended = waitpid(s->pid, ret_status, WNOHANG) == s->pid;
+	}
+	return r;
+}
+
+static int learn_from_command(struct session *s, int *ret_status)
+{
+	int pipes[2], status = 0, r;
+
+	if (pipe2(pipes, O_CLOEXEC | O_NONBLOCK) < 0)
+		return fail("pipe", -errno);
+	(void)fcntl(pipes[0], F_SETPIPE_SZ, PIPE_BYTES);
+	catch_signals();
+	s->until = s->opt.seconds ? now_ms() + (uint64_t)s->opt.seconds * 1000 : 0;
+	s->pid = fork();
+	if (s->pid == 0)
+		become_run(s, pipes[1]);
+	r = s->pid < 0 ? -errno : follow(s, pipes[0], &status);
+	close(pipes[0]);
+	close(pipes[1]);
+	if (r < 0)
+		return fail("cannot read what the run records", r);
+	*ret_status = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+	return 0;
+}
+
+static int learn_from_file(struct session *s)
+{
+	EX_AUTO_CLOSE int fd = open(s->opt.from, O_RDONLY | O_CLOEXEC);
+	int r = fd < 0 ? -errno : 1;
+
+	while (r > 0)
+		r = read_some(s, fd);
+	return r < 0 ? fail(s->opt.from, r) : 0;
+}
+
+/* ---- files ---- */
+
+/* learned.yaml -> learned.test.yaml */
+static int name_fixtures(struct session *s)
+{
+	const char *o = s->opt.output;
+	size_t len = strlen(o), stem = len > 5 && strcmp(o + len - 5, ".yaml") == 0 ? len - 5 : len;
+	int n = snprintf(s->fixtures, sizeof(s->fixtures), "%.*s.test.yaml", (int)stem, o);
+
+	return n < 0 || (size_t)n >= sizeof(s->fixtures) ? fail(o, -ENAMETOOLONG) : 0;
+}
+
+/* Before anything is run: it would be a pity later. */
+static int check_files(const struct session *s)
+{
+	const char *files[] = { s->opt.output, s->fixtures };
+
+	for (size_t i = 0; i < EX_ARRAY_SIZE(files) && !s->opt.force; i++)
+		if (access(files[i], F_OK) == 0) {
+			ex_error("%s is there already; --force overwrites it", files[i]);
+			return -EEXIST;
+		}
+	return 0;
+}
+
+/* By sudo: the files are the user's, as the directory is likely to be. */
+static void give_to_user(int fd)
+{
+	const char *uid = getenv("SUDO_UID"), *gid = getenv("SUDO_GID");
+
+	if (geteuid() == 0 && uid && gid)
+		(void)!fchown(fd, (uid_t)strtoul(uid, NULL, 10), (gid_t)strtoul(gid, NULL, 10));
+}
+
+static int open_file(const char *name, bool force, FILE **ret)
+{
+	int flags = O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW | (force ? O_TRUNC : O_EXCL);
+	int fd = open(name, flags, 0644);
+
+	if (fd < 0)
+		return fail(name, -errno);
+	give_to_user(fd);
+	*ret = fdopen(fd, "w");
+	if (*ret)
+		return 0;
+	close(fd);
+	return -ENOMEM;
+}
+
+static int close_file(const char *name, FILE *f)
+{
+	int bad = ferror(f) | fclose(f);
+
+	return bad ? fail(name, -EIO) : 0;
+}
+
+static int write_files(struct session *s)
+{
+	EX_AUTO_FREE char *copy = strdup(s->opt.output);
+	FILE *f = NULL;
+	int r = copy ? open_file(s->opt.output, s->opt.force, &f) : -ENOMEM;
+
+	if (r < 0)
+		return r;
+	ex_learn_write_policy(&s->learn, &s->opt.title, f);
+	r = close_file(s->opt.output, f);
+	if (r == 0)
+		r = open_file(s->fixtures, s->opt.force, &f);
+	if (r < 0)
+		return r;
+	ex_learn_write_fixtures(&s->learn, &s->opt.title, basename(copy), f);
+	return close_file(s->fixtures, f);
+}
+
+static void say(const struct session *s)
+{
+	const struct ex_learn *l = &s->learn;
+	size_t requests = 0;
+
+	for (size_t i = 0; i < l->n_uses; i++)
+		requests += l->uses[i].paths.n;
+	fprintf(stderr, "exeat: learned %zu destinations and %zu kinds of requests: %s, %s\n",
+		l->n_uses, requests, s->opt.output, s->fixtures);
+	for (size_t i = 0; i < l->n_uses; i++)
+		if (l->uses[i].kind == EX_LEARN_TLS && l->uses[i].name)
+			fprintf(stderr,
+				"exeat: %s: the client does not accept exeat's certificates; passed by "
+				"name (--passthrough %s spares it the first failure)\n",
+				l->uses[i].name, l->uses[i].name);
+	if (l->lost)
+		fprintf(stderr, "exeat: %llu records were lost: the policy is not complete\n",
+			(unsigned long long)l->lost);
+}
+
+static void print_command(struct session *s)
+{
+	size_t n = 0;
+
+	for (char **arg = s->opt.command; *arg && n < sizeof(s->command); arg++) {
+		int len = snprintf(s->command + n, sizeof(s->command) - n, "%s%s", n ? " " : "",
+				   *arg);
+
+		n += len > 0 ? (size_t)len : 0;
+	}
+	s->opt.title.command = s->opt.from ? s->opt.from : s->command;
+}
+
+int ex_cmd_learn(int argc, char **argv)
+{
+	static struct session s;
+	int status = 0, r = ex_learn_options_parse(argc, argv, &s.opt);
+
+	if (r != 0)
+		return r > 0 ? 0 : EXIT_FAILED;
+	print_command(&s);
+	r = name_fixtures(&s);
+	if (r == 0)
+		r = check_files(&s);
+	if (r == 0)
+		r = s.opt.from ? learn_from_file(&s) : learn_from_command(&s, &status);
+	if (r == 0 && status == EXIT_FAILED && !s.learn.records)
+		r = -EIO; /* the run said why */
+	if (r == 0)
+		r = ex_learn_finish(&s.learn);
+	if (r == 0)
+		r = write_files(&s);
+	if (r == 0)
+		say(&s);
+	ex_learn_done(&s.learn);
+	ex_buf_done(&s.in);
+	return r < 0 ? EXIT_FAILED : status;
+}

@@ -1,0 +1,351 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <stdio.h>
+
+#include "agent/audit/line.h"
+#include "agent/core/json_read.h"
+#include "agent/learn/model.h"
+
+#define USES_MAX    4096
+#define NAMES_MAX   4096
+#define ANSWERS_MAX 16384
+#define DENIALS_MAX 256
+
+/* The keys of a record that matter here; "" when absent. */
+struct record {
+	const char *time, *verdict, *reason, *app, *proto, *dst, *name, *sni, *host, *method, *path;
+	const struct ex_jv *answers;
+	int64_t dport, count;
+};
+
+/* ---- small things ---- */
+
+static const char *text_of(const struct ex_jv *v, const char *key)
+{
+	const char *s = ex_jv_string(v, key);
+
+	return s ? s : "";
+}
+
+static int replace(char **at, const char *text)
+{
+	char *copy = strdup(text);
+
+	if (!copy)
+		return -ENOMEM;
+	free(*at);
+	*at = copy;
+	return 0;
+}
+
+/* Room for one more element, zeroed. */
+static void *grow(void **list, size_t *n, size_t max, size_t size)
+{
+	char *v = *n < max ? reallocarray(*list, *n + 1, size) : NULL;
+
+	if (!v)
+		return NULL;
+	*list = v;
+	memset(v + *n * size, 0, size);
+	return v + (*n)++ * size;
+}
+
+/* By form a DNS name in canonical form: it can stand in a policy. */
+static bool is_name(const char *s)
+{
+	return s[0] && s[0] != '.' &&
+	       strspn(s, "abcdefghijklmnopqrstuvwxyz0123456789-._") == strlen(s) &&
+	       strlen(s) <= 253;
+}
+
+static bool is_address(const char *s)
+{
+	struct ex_ip ip;
+
+	return ex_ip_parse(s, &ip);
+}
+
+/* ---- names ---- */
+
+static struct ex_learn_name *name_find(struct ex_learn *l, const char *name)
+{
+	for (size_t i = 0; i < l->n_names; i++)
+		if (strcmp(l->names[i].name, name) == 0)
+			return &l->names[i];
+	return NULL;
+}
+
+static int name_add(struct ex_learn *l, const struct record *r, struct ex_learn_name **ret)
+{
+	struct ex_learn_name *n = name_find(l, r->name);
+
+	if (!n) {
+		n = grow((void **)&l->names, &l->n_names, NAMES_MAX, sizeof(*n));
+		if (!n)
+			return -ENOMEM;
+		if (replace(&n->name, r->name) < 0 || replace(&n->first, r->time) < 0)
+			return -ENOMEM;
+	}
+	n->count++;
+	*ret = n;
+	return 0;
+}
+
+static int answers_add(struct ex_learn *l, const struct ex_jv *answers, size_t name)
+{
+	for (size_t i = 0; i < ex_jv_count(answers); i++) {
+		const char *ip = ex_jv_text(ex_jv_at(answers, i));
+		size_t at = 0;
+
+		while (ip && at < l->n_answers && strcmp(l->answers[at].address, ip) != 0)
+			at++;
+		if (!ip || !is_address(ip))
+			continue;
+		if (at == l->n_answers &&
+		    (!grow((void **)&l->answers, &l->n_answers, ANSWERS_MAX, sizeof(*l->answers)) ||
+		     replace(&l->answers[at].address, ip) < 0))
+			return -ENOMEM;
+		l->answers[at].name = name;
+	}
+	return 0;
+}
+
+static int take_question(struct ex_learn *l, const struct record *r)
+{
+	struct ex_learn_name *n;
+	int err;
+
+	if (!is_name(r->name)) {
+		l->odd++;
+		return 0;
+	}
+	err = name_add(l, r, &n);
+	return err < 0 ? err : answers_add(l, r->answers, (size_t)(n - l->names));
+}
+
+/* The name an address was learned under, when the record does not say. */
+static const char *name_of(const struct ex_learn *l, const char *address)
+{
+	for (size_t i = 0; i < l->n_answers; i++)
+		if (strcmp(l->answers[i].address, address) == 0)
+			return l->names[l->answers[i].name].name;
+	return "";
+}
+
+/* ---- uses ---- */
+
+static bool is_use(const struct ex_learn_use *u, enum ex_learn_kind kind, const char *name,
+		   const struct record *r)
+{
+	if (u->kind != kind || u->port != r->dport || strcmp(u->proto, r->proto) != 0)
+		return false;
+	return u->name ? strcmp(u->name, name) == 0 : !name[0] && strcmp(u->address, r->dst) == 0;
+}
+
+static int use_new(struct ex_learn *l, enum ex_learn_kind kind, const char *name,
+		   const struct record *r, struct ex_learn_use **ret)
+{
+	struct ex_learn_use *u = grow((void **)&l->uses, &l->n_uses, USES_MAX, sizeof(*u));
+
+	if (!u)
+		return -ENOMEM;
+	u->kind = kind;
+	u->port = (uint16_t)r->dport;
+	if ((name[0] && replace(&u->name, name) < 0) || replace(&u->proto, r->proto) < 0 ||
+	    replace(&u->first, r->time) < 0)
+		return -ENOMEM;
+	*ret = u;
+	return 0;
+}
+
+static int take_use(struct ex_learn *l, enum ex_learn_kind kind, const char *name,
+		    const struct record *r)
+{
+	struct ex_learn_name *known = name_find(l, name);
+	struct ex_learn_use *u = NULL;
+	int err = 0;
+
+	if ((name[0] && !is_name(name)) || !is_address(r->dst) || r->dport < 1 ||
+	    r->dport > UINT16_MAX) {
+		l->odd++;
+		return 0;
+	}
+	for (size_t i = 0; i < l->n_uses && !u; i++)
+		if (is_use(&l->uses[i], kind, name, r))
+			u = &l->uses[i];
+	if (!u)
+		err = use_new(l, kind, name, r, &u);
+	if (err == 0)
+		err = replace(&u->address, r->dst);
+	if (err == 0)
+		err = replace(&u->last, r->time);
+	if (err < 0)
+		return err;
+	u->count += (uint64_t)r->count;
+	if (known)
+		known->used = true;
+	if (kind == EX_LEARN_HTTPS || kind == EX_LEARN_HTTP)
+		err = ex_learn_paths_add(&u->paths, r->method, r->path, r->time);
+	l->odd += err == -EINVAL;
+	return err == -EINVAL ? 0 : err;
+}
+
+static int take_flow(struct ex_learn *l, const struct record *r)
+{
+	if (strcmp(r->proto, "tcp") != 0 && strcmp(r->proto, "udp") != 0) {
+		l->odd++;
+		return 0;
+	}
+	return take_use(l, EX_LEARN_FLOW, r->name[0] ? r->name : name_of(l, r->dst), r);
+}
+
+/* A name that DNS did not give for anything binds nothing: then it is the address that counts. */
+static const char *bound(struct ex_learn *l, const char *name)
+{
+	return name_find(l, name) ? name : "";
+}
+
+static int take_allowed(struct ex_learn *l, const struct record *r)
+{
+	if (strcmp(r->app, "dns") == 0)
+		return take_question(l, r);
+	if (strcmp(r->app, "http") == 0 && r->sni[0])
+		return take_use(l, EX_LEARN_HTTPS, bound(l, r->sni), r);
+	if (strcmp(r->app, "http") == 0)
+		return take_use(l, EX_LEARN_HTTP, bound(l, r->host), r);
+	if (strcmp(r->app, "tls") == 0 && r->sni[0])
+		return take_use(l, EX_LEARN_TLS, bound(l, r->sni), r);
+	if (strcmp(r->app, "tls") == 0) /* without a name: by address */
+		return take_use(l, EX_LEARN_FLOW, "", r);
+	return take_flow(l, r);
+}
+
+/* ---- denials ---- */
+
+static int take_denied(struct ex_learn *l, const struct record *r)
+{
+	char raw[1024], text[1200];
+	struct ex_learn_denial *d = NULL;
+
+	snprintf(raw, sizeof(raw), "%s: %s %s%s%s%s%s%s:%d", r->reason,
+		 r->app[0] == 'l' ? r->proto : r->app, r->method, r->method[0] ? " " : "",
+		 r->sni[0] ? r->sni : r->name, r->path, r->sni[0] || r->name[0] ? " " : "", r->dst,
+		 (int)r->dport);
+	ex_audit_escape(ex_span_str(raw), text, sizeof(text));
+	for (size_t i = 0; i < l->n_denials && !d; i++)
+		if (strcmp(l->denials[i].text, text) == 0)
+			d = &l->denials[i];
+	if (!d) {
+		d = grow((void **)&l->denials, &l->n_denials, DENIALS_MAX, sizeof(*d));
+		if (!d)
+			return 0; /* a note, no rule */
+		if (replace(&d->text, text) < 0)
+			return -ENOMEM;
+	}
+	d->count += (uint64_t)r->count;
+	return 0;
+}
+
+/* ---- lines ---- */
+
+static int take_verdict(struct ex_learn *l, const struct ex_jv *v)
+{
+	struct record r = { .time = text_of(v, "time"),
+			    .verdict = text_of(v, "verdict"),
+			    .reason = text_of(v, "reason"),
+			    .app = text_of(v, "app"),
+			    .proto = text_of(v, "proto"),
+			    .dst = text_of(v, "dst"),
+			    .name = text_of(v, "name"),
+			    .sni = text_of(v, "sni"),
+			    .host = text_of(v, "host"),
+			    .method = text_of(v, "method"),
+			    .path = text_of(v, "path"),
+			    .answers = ex_jv_get(v, "answers"),
+			    .count = 1 };
+	int err = 0;
+
+	(void)ex_jv_integer(v, "dport", 0, UINT16_MAX, &r.dport);
+	(void)ex_jv_integer(v, "count", 1, UINT32_MAX, &r.count);
+	l->records++;
+	if (!l->first)
+		err = replace(&l->first, r.time);
+	if (err == 0)
+		err = replace(&l->last, r.time);
+	if (err < 0)
+		return err;
+	if (strcmp(r.verdict, "allow") == 0 || strcmp(r.verdict, "audit") == 0)
+		return take_allowed(l, &r);
+	return take_denied(l, &r);
+}
+
+int ex_learn_line(struct ex_learn *l, struct ex_span line)
+{
+	char err[EX_JV_ERROR_MAX];
+	const char *type;
+	struct ex_jv *v;
+	int64_t lost = 0;
+	int r = ex_jv_read(line, &v, err);
+
+	if (r < 0)
+		return r;
+	type = text_of(v, "type");
+	if (strcmp(type, "verdict") == 0)
+		r = take_verdict(l, v);
+	else if (ex_jv_integer(v, "lost", 1, INT64_MAX, &lost))
+		l->lost += (uint64_t)lost;
+	ex_jv_free(v);
+	return r;
+}
+
+static int by_kind_and_time(const void *a, const void *b)
+{
+	const struct ex_learn_use *x = a, *y = b;
+	int r = (x->name == NULL) - (y->name == NULL);
+
+	if (r == 0 && x->name)
+		r = strcmp(x->name, y->name);
+	if (r == 0)
+		r = (int)x->kind - (int)y->kind;
+	return r ? r : strcmp(x->first, y->first);
+}
+
+int ex_learn_finish(struct ex_learn *l)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < l->n_uses && r == 0; i++)
+		r = ex_learn_paths_merge(&l->uses[i].paths);
+	if (l->n_uses)
+		qsort(l->uses, l->n_uses, sizeof(*l->uses), by_kind_and_time);
+	return r;
+}
+
+void ex_learn_done(struct ex_learn *l)
+{
+	for (size_t i = 0; i < l->n_uses; i++) {
+		struct ex_learn_use *u = &l->uses[i];
+
+		ex_learn_paths_done(&u->paths);
+		free(u->name);
+		free(u->address);
+		free(u->proto);
+		free(u->first);
+		free(u->last);
+	}
+	for (size_t i = 0; i < l->n_names; i++) {
+		free(l->names[i].name);
+		free(l->names[i].first);
+	}
+	for (size_t i = 0; i < l->n_denials; i++)
+		free(l->denials[i].text);
+	for (size_t i = 0; i < l->n_answers; i++)
+		free(l->answers[i].address);
+	free(l->uses);
+	free(l->names);
+	free(l->denials);
+	free(l->answers);
+	free(l->first);
+	free(l->last);
+	*l = (struct ex_learn){ 0 };
+}
