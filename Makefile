@@ -168,7 +168,7 @@ check:
 fuzz:
 	@tests/run fuzz $(or $(TIME),$(FUZZ_SECONDS),600)
 soak: $(O)/exeat
-	@SOAK_SECONDS=$(or $(TIME),1800) TEST_TIMEOUT=$$(($(or $(TIME),1800) + 240)) tests/run e2e test-soak.sh
+	@SOAK_SECONDS=$(or $(TIME),1800) TEST_TIMEOUT=$$(($(or $(TIME),1800) + 240)) tests/run e2e tests/e2e/test-soak.sh
 
 # ---- fuzzing: the same sources through clang, with libFuzzer and the sanitizers ----
 FUZZ_FLAGS := -g -O1 -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
