@@ -75,8 +75,7 @@ static void init(struct ex_keeper *k, const struct ex_keeper_config *config)
 		ex_worker_init(&k->workers[i], k, i);
 }
 
-int ex_keeper_new(const struct ex_keeper_config *config, struct ex_ruleset *rs, int bundle,
-		  struct ex_keeper **ret)
+int ex_keeper_alloc(const struct ex_keeper_config *config, struct ex_keeper **ret)
 {
 	struct ex_keeper *k = calloc(1, sizeof(*k));
 	int r;
@@ -84,9 +83,24 @@ int ex_keeper_new(const struct ex_keeper_config *config, struct ex_ruleset *rs, 
 	if (!k)
 		return -ENOMEM;
 	init(k, config);
+	r = ex_names_new(NAMES_MAX, &k->names);
+	if (r < 0) {
+		ex_keeper_free(k);
+		return r;
+	}
+	*ret = k;
+	return 0;
+}
+
+int ex_keeper_new(const struct ex_keeper_config *config, struct ex_ruleset *rs, int bundle,
+		  struct ex_keeper **ret)
+{
+	struct ex_keeper *k;
+	int r = ex_keeper_alloc(config, &k);
+
+	if (r < 0)
+		return r;
 	r = take_policy(k, rs, bundle);
-	if (r == 0)
-		r = ex_names_new(NAMES_MAX, &k->names);
 	if (r == 0)
 		r = recall_names(k);
 	if (r == 0)

@@ -104,6 +104,23 @@ EX_MUST_CHECK int ex_keeper_publish(struct ex_keeper *k, struct ex_gate *gate, u
  */
 EX_MUST_CHECK int ex_keeper_swap(struct ex_keeper *k, struct ex_ruleset *rs, int bundle);
 
+/*
+ * The keeper goes on in another program of the same process (execve(2)): its state is appended, and
+ * what it needs of descriptors stays open over the exec. Then nothing but the exec may follow.
+ */
+struct ex_pack;
+void ex_keeper_hand_over(const struct ex_keeper *k, struct ex_pack *p);
+
+/*
+ * The same keeper there, with the same number of workers; ex_keeper_publish() comes next. On error
+ * its workers are ended.
+ */
+struct ex_unpack;
+EX_MUST_CHECK int ex_keeper_adopt(const struct ex_keeper_config *config, struct ex_unpack *u,
+				  struct ex_keeper **ret);
+/* Nobody needs it any more: its workers are ended. */
+void ex_keeper_abandon(struct ex_unpack *u);
+
 /* An event of the kernel gate about this endpoint: becomes a record when it is worth one. */
 void ex_keeper_take_event(struct ex_keeper *k, const struct ex_event *ev);
 

@@ -69,10 +69,18 @@ static inline bool ex_worker_is_alive(const struct ex_worker *w)
 	return w->ipc >= 0;
 }
 
+/* ---- keeper.c ---- */
+
+/* Without a policy, and no worker started. */
+EX_MUST_CHECK int ex_keeper_alloc(const struct ex_keeper_config *config, struct ex_keeper **ret);
+
 /* ---- worker.c ---- */
 
 void ex_worker_init(struct ex_worker *w, struct ex_keeper *k, uint32_t index);
 EX_MUST_CHECK int ex_worker_start(struct ex_worker *w);
+
+/* Listens to a process that is there. */
+EX_MUST_CHECK int ex_worker_watch(struct ex_worker *w);
 
 /* Kills and waits for it. */
 void ex_worker_stop(struct ex_worker *w);

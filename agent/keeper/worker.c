@@ -168,7 +168,7 @@ void ex_worker_init(struct ex_worker *w, struct ex_keeper *k, uint32_t index)
 	w->on_resolvers = (struct ex_watch){ .fd = -1, .fn = on_resolvers };
 }
 
-static int watch_it(struct ex_worker *w)
+int ex_worker_watch(struct ex_worker *w)
 {
 	struct ex_loop *loop = w->keeper->cfg.loop;
 	int r;
@@ -219,7 +219,7 @@ int ex_worker_start(struct ex_worker *w)
 	w->pid = r;
 	w->ipc = ipc[0];
 	w->resolvers = ipc[1];
-	r = watch_it(w);
+	r = ex_worker_watch(w);
 	if (r == 0)
 		r = ex_timer_start(k->cfg.loop, &w->late, START_MS);
 	return r < 0 || !k->gate ? r : ex_worker_publish(w);

@@ -7,6 +7,7 @@
 #include "agent/node/agent.h"
 #include "agent/node/events.h"
 #include "agent/node/gates.h"
+#include "agent/node/handover.h"
 #include "agent/node/notify.h"
 #include "agent/node/report.h"
 #include "agent/node/round.h"
@@ -75,6 +76,7 @@ static void node_init(struct ex_node *node, char **argv)
 	};
 	ex_events_init(node);
 	ex_round_init(node);
+	ex_handover_init(node);
 }
 
 int ex_cmd_agent(int argc, char **argv)
@@ -92,6 +94,7 @@ int ex_cmd_agent(int argc, char **argv)
 		stop(&node);
 		return r < 0 ? 125 : 0;
 	}
+	ex_handover_open(&node);
 	r = ex_agent_start(&node);
 	if (r == 0) {
 		ex_info("agent %s: %zu endpoints, policies at revision %llu", EX_VERSION,

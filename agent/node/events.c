@@ -8,6 +8,7 @@
 #include "agent/core/rtnl.h"
 #include "agent/node/events.h"
 #include "agent/node/gates.h"
+#include "agent/node/handover.h"
 #include "agent/node/report.h"
 #include "agent/node/round.h"
 #include "agent/node/wiring.h"
@@ -87,6 +88,8 @@ static void on_signal(struct ex_watch *w, uint32_t events)
 			ex_node_report_reload(node);
 			node->recompile = true;
 			ex_round_want(node, true);
+		} else if (si.ssi_signo == SIGUSR2) {
+			ex_handover_want(node);
 		} else if (si.ssi_signo == SIGTERM || si.ssi_signo == SIGINT) {
 			node->stopping = true;
 			ex_loop_quit(node->loop);

@@ -4,32 +4,14 @@
 #include <stdio.h>
 
 #include "agent/core/log.h"
-#include "agent/keeper/keeper.h"
 #include "agent/metrics/metrics.h"
-#include "agent/node/gates.h"
-#include "agent/node/node.h"
-#include "agent/node/round.h"
+#include "agent/node/gates_priv.h"
 #include "agent/node/report.h"
-#include "agent/node/wiring.h"
+#include "agent/node/round.h"
 
 /* Above every user and service id, beside those of `exeat run`; see registry.c for the bits. */
 #define PROXY_UID_BASE 0x7d000000u
 #define PROXY_UID_BITS 0xffffu
-
-struct node_gates {
-	struct ex_node *node;
-	struct ex_node_endpoint *endpoint;
-	struct ex_wire wire;
-	struct ex_ruleset *rs; /* in force; NULL until published */
-	struct ex_keeper *keeper;
-	struct ex_audit *audit; /* NULL = the node keeps no log */
-	struct ex_observe_who *who;
-	const struct ex_tables *ingress; /* NULL = not made yet */
-	struct ex_tables served;
-	struct ex_metrics_endpoint *counts;
-	bool attached;
-	bool lost; /* the proxy is gone, and was not back yet */
-};
 
 EX_PRINTF(3, 4) static int fail(char err[static EX_NODE_ERR], int r, const char *fmt, ...)
 {
@@ -100,7 +82,7 @@ static const struct ex_keeper_ops keeper_ops = {
 
 /* ---- pieces ---- */
 
-static void fill_endpoint(const struct node_gates *g, struct ex_endpoint *ep)
+void gates_fill_endpoint(const struct node_gates *g, struct ex_endpoint *ep)
 {
 	const struct ex_node_link *l = &g->endpoint->link;
 
@@ -151,11 +133,12 @@ static int publish_alone(struct node_gates *g, const struct ex_endpoint *ep, str
 	return r;
 }
 
-static int new_keeper(struct node_gates *g, const struct ex_compiled *c, struct ex_keeper **ret)
+void gates_keeper_config(struct node_gates *g, struct ex_keeper_config *ret)
 {
 	struct ex_node *node = g->node;
 	const struct ex_node_link *l = &g->endpoint->link;
-	struct ex_keeper_config config = {
+
+	*ret = (struct ex_keeper_config){
 		.loop = node->loop,
 		.gw = { .outer = node->own_net,
 			.netns = g->wire.netns,
@@ -176,7 +159,13 @@ static int new_keeper(struct node_gates *g, const struct ex_compiled *c, struct 
 		.ops = &keeper_ops,
 		.arg = g,
 	};
+}
 
+static int new_keeper(struct node_gates *g, const struct ex_compiled *c, struct ex_keeper **ret)
+{
+	struct ex_keeper_config config;
+
+	gates_keeper_config(g, &config);
 	return ex_keeper_new(&config, c->rs, c->bundle, ret);
 }
 
@@ -217,7 +206,7 @@ static int put_in_force(struct node_gates *g, const struct ex_compiled *c)
 	struct ex_endpoint ep;
 	int r;
 
-	fill_endpoint(g, &ep);
+	gates_fill_endpoint(g, &ep);
 	if (c->bundle < 0) {
 		r = publish_alone(g, &ep, c->rs);
 		if (r == 0) {
@@ -253,11 +242,14 @@ static int gates_new(struct ex_node *node, struct ex_node_endpoint *e, char err[
 	int r;
 
 	if (!g)
-		return -ENOMEM;
+		return fail(err, -ENOMEM, "no memory");
 	g->node = node;
 	g->endpoint = e;
+	g->wire.netns = -1;
 	r = make_ingress(g);
-	if (r == 0)
+	if (r < 0)
+		(void)fail(err, r, "cannot make the table of served ports: %s", strerror(-r));
+	else if (!gates_adopt(g))
 		r = ex_wiring_make(&e->link, e->id, &g->wire, err);
 	if (r < 0) {
 		ex_tables_done(&g->served);

@@ -17,6 +17,13 @@ struct ex_event;
 EX_MUST_CHECK int ex_gates_apply(struct ex_node *node, struct ex_node_endpoint *e,
 				 const struct ex_compiled *c, char err[static EX_NODE_ERR]);
 
+/* What another program needs to go on with these gates; see handover.h. Nothing: it has none. */
+struct ex_pack;
+struct ex_unpack;
+void ex_gates_hand_over(const struct ex_node_endpoint *e, struct ex_pack *p);
+/* Ends what is in there. */
+void ex_gates_abandon(struct ex_unpack *u);
+
 /* Lets the endpoint go: proxy ended, gateway removed; forget: also everything in the kernel. */
 void ex_gates_close(struct ex_node *node, struct ex_node_endpoint *e, bool forget);
 

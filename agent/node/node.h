@@ -62,7 +62,11 @@ struct ex_node {
 	struct ex_compile_base base;      /* what is in force was compiled with this */
 	bool read_files;                  /* in the next round */
 	bool recompile;                   /* whether it seems needed or not */
-	uint64_t round_us;                /* the last one took so long */
+	/* handover.c */
+	struct ex_timer anew;
+	unsigned anew_tries;
+	struct ex_handover *handover; /* NULL = nothing came from a program before */
+	uint64_t round_us;            /* the last one took so long */
 	bool stopping;
 };
 

@@ -4,6 +4,7 @@
 
 #include "agent/core/log.h"
 #include "agent/node/gates.h"
+#include "agent/node/handover.h"
 #include "agent/node/ops.h"
 #include "agent/node/round.h"
 
@@ -221,6 +222,15 @@ static void op_policy_list(void *arg, struct ex_call *call)
 	ex_call_ok(call);
 }
 
+/* The answer leaves before the program does. */
+static void op_restart(void *arg, struct ex_call *call)
+{
+	if (!ex_op_keys(call, ""))
+		return;
+	ex_handover_want(arg);
+	ex_call_ok(call);
+}
+
 int ex_ops_add(struct ex_node *node)
 {
 	static const struct {
@@ -236,6 +246,7 @@ int ex_ops_add(struct ex_node *node)
 		{ "policy.list", op_policy_list },
 		{ "reload", op_policy_apply },
 		{ "status", ex_op_status },
+		{ "restart", op_restart },
 	};
 	int r = 0;
 

@@ -149,7 +149,7 @@ void ex_node_report_record(struct ex_node *node, const struct ex_audit_record *r
 
 /* ---- life ---- */
 
-int ex_node_report_open(struct ex_node *node)
+int ex_node_report_begin(struct ex_node *node)
 {
 	const struct ex_node_config *c = &node->config;
 	struct ex_report_config rc = { .listen = strcmp(c->metrics, METRICS_OFF) == 0 ? NULL
@@ -160,18 +160,29 @@ int ex_node_report_open(struct ex_node *node)
 				       .webhook_secret = c->webhook_secret,
 				       .interval_ms = c->webhook_interval_ms,
 				       .uid = REPORT_UID };
+
+	if (!rc.listen && !rc.webhook)
+		return 0;
+	return ex_report_new(node->loop, &rc, &report_ops, node, &node->report);
+}
+
+void ex_node_report_end(struct ex_node *node)
+{
+	ex_report_free(node->report);
+	node->report = NULL;
+}
+
+int ex_node_report_open(struct ex_node *node)
+{
 	int r = ex_metrics_new(&node->metrics);
 
-	if (r < 0 || (!rc.listen && !rc.webhook))
-		return r;
-	return ex_report_new(node->loop, &rc, &report_ops, node, &node->report);
+	return r < 0 ? r : ex_node_report_begin(node);
 }
 
 void ex_node_report_close(struct ex_node *node)
 {
-	ex_report_free(node->report);
+	ex_node_report_end(node);
 	ex_metrics_free(node->metrics);
-	node->report = NULL;
 	node->metrics = NULL;
 }
 

@@ -12,6 +12,10 @@ EX_MUST_CHECK int ex_node_report_open(struct ex_node *node);
 EX_MUST_CHECK int ex_node_report_serve(struct ex_node *node); /* ops of the control socket */
 void ex_node_report_close(struct ex_node *node);
 
+/* The reporting process alone: ended before another program takes over, or begun again. */
+void ex_node_report_end(struct ex_node *node);
+EX_MUST_CHECK int ex_node_report_begin(struct ex_node *node);
+
 /* A record that was observed a moment ago, and counted: an alert, when it is one. */
 void ex_node_report_record(struct ex_node *node, const struct ex_audit_record *rec);
 

@@ -20,6 +20,7 @@
 #include "agent/core/rtnl.h"
 #include "agent/node/authority.h"
 #include "agent/node/events.h"
+#include "agent/node/handover.h"
 #include "agent/node/netns.h"
 #include "agent/node/ops.h"
 #include "agent/node/report.h"
@@ -218,7 +219,8 @@ static void on_policy_change(void *arg)
 static int listen_control(struct ex_node *node)
 {
 	const struct ex_control_config c = { .path = node->config.socket,
-					     .group = socket_group(node) };
+					     .group = socket_group(node),
+					     .inherited = ex_handover_control(node) };
 	int r = ex_control_new(node->loop, &c, &node->control);
 
 	if (r < 0)
@@ -276,5 +278,8 @@ int ex_agent_start(struct ex_node *node)
 		r = start_watching(node);
 	if (r == 0)
 		r = recover(node);
-	return r < 0 ? r : listen_control(node);
+	if (r == 0)
+		r = listen_control(node);
+	ex_handover_done(node);
+	return r;
 }

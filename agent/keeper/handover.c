@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A keeper that goes on in another program of the same process. Its workers are children of the
+ * process and stay; so do the descriptors they are spoken to by. What they ask meanwhile waits in
+ * their sockets. The kernel gate has their listening sockets, and they themselves.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/wait.h>
+
+#include "agent/core/pack.h"
+#include "agent/keeper/keeper_priv.h"
+#include "agent/proxy/bundle.h"
+
+/* ---- giving ---- */
+
+static void pack_fd(struct ex_pack *p, int fd)
+{
+	if (fcntl(fd, F_SETFD, 0) < 0)
+		p->err = -errno;
+	ex_pack_u32(p, (uint32_t)fd);
+}
+
+static void pack_worker(struct ex_pack *p, const struct ex_worker *w)
+{
+	/* One that is on its way, or behind, is started anew by the other program. */
+	bool keep = w->ready && !w->next && w->rs == w->keeper->rs;
+
+	ex_pack_u32(p, w->pid > 0 ? (uint32_t)w->pid : 0);
+	ex_pack_u32(p, keep);
+	if (!keep)
+		return;
+	pack_fd(p, w->ipc);
+	pack_fd(p, w->resolvers);
+	ex_pack_span(p, (struct ex_span){ (const char *)w->spki, w->spki_len });
+}
+
+static int count_names(void *arg, const struct ex_ip *ip, const struct ex_names_known *known,
+		       size_t n)
+{
+	(void)ip;
+	(void)known;
+	*(uint32_t *)arg += (uint32_t)n;
+	return 0;
+}
+
+static int pack_names(void *arg, const struct ex_ip *ip, const struct ex_names_known *known,
+		      size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		ex_pack_bytes(arg, ip, sizeof(*ip));
+		ex_pack_span(arg, known[i].name);
+		ex_pack_bytes(arg, &known[i].expires, sizeof(known[i].expires));
+	}
+	return 0;
+}
+
+void ex_keeper_hand_over(const struct ex_keeper *k, struct ex_pack *p)
+{
+	uint32_t n = 0;
+
+	pack_fd(p, k->bundle);
+	ex_pack_u32(p, k->n_workers);
+	for (unsigned i = 0; i < k->n_workers; i++)
+		pack_worker(p, &k->workers[i]);
+	(void)ex_names_each(k->names, 0, count_names, &n);
+	ex_pack_u32(p, n);
+	(void)ex_names_each(k->names, 0, pack_names, p);
+}
+
+/* ---- taking ---- */
+
+static int take_fd(struct ex_unpack *u)
+{
+	int fd = (int)ex_unpack_u32(u);
+
+	if (u->bad || fcntl(fd, F_SETFD, FD_CLOEXEC) < 0) {
+		u->bad = true;
+		return -1;
+	}
+	return fd;
+}
+
+static void end_it(struct ex_worker *w)
+{
+	if (w->pid > 0 && kill(w->pid, SIGKILL) == 0)
+		(void)waitpid(w->pid, NULL, 0);
+	w->pid = 0;
+}
+
+static void unpack_worker(struct ex_unpack *u, struct ex_worker *w)
+{
+	struct ex_span spki;
+
+	w->pid = (pid_t)ex_unpack_u32(u);
+	if (!ex_unpack_u32(u)) {
+		end_it(w);
+		return;
+	}
+	w->ipc = take_fd(u);
+	w->resolvers = take_fd(u);
+	spki = ex_unpack_span(u);
+	if (u->bad || spki.len > sizeof(w->spki)) {
+		u->bad = true;
+		return;
+	}
+	memcpy(w->spki, spki.ptr, spki.len);
+	w->spki_len = spki.len;
+}
+
+static int unpack_names(struct ex_unpack *u, struct ex_keeper *k)
+{
+	uint64_t now = ex_loop_now(k->cfg.loop), expires;
+	size_t n = ex_unpack_count(u, sizeof(struct ex_ip) + sizeof(uint32_t) + sizeof(expires));
+	int r = 0;
+
+	for (size_t i = 0; i < n && r == 0; i++) {
+		struct ex_span name;
+		struct ex_ip ip;
+
+		ex_unpack_bytes(u, &ip, sizeof(ip));
+		name = ex_unpack_span(u);
+		ex_unpack_bytes(u, &expires, sizeof(expires));
+		/* also late ones: connections that began with them go on */
+		if (!u->bad && name.len)
+			r = ex_names_add(k->names, &ip, name, now < expires ? now : expires,
+					 now < expires ? expires - now : 0);
+	}
+	return r == -ENOSPC ? 0 : r;
+}
+
+/* The workers that came along are spoken with again; the others are started. */
+static int take_up(struct ex_worker *w)
+{
+	int r;
+
+	if (w->pid <= 0)
+		return ex_worker_start(w);
+	w->rs = ex_ruleset_ref(w->keeper->rs);
+	w->started = ex_loop_now(w->keeper->cfg.loop);
+	w->ready = true;
+	r = ex_worker_watch(w);
+	return r;
+}
+
+static int adopt(struct ex_keeper *k, struct ex_unpack *u)
+{
+	struct ex_diags diags = { 0 };
+	int bundle = take_fd(u), r;
+	uint32_t n = ex_unpack_u32(u);
+
+	for (unsigned i = 0; i < n && i < EX_WORKERS_MAX && !u->bad; i++)
+		unpack_worker(u, &k->workers[i]);
+	u->bad |= n != k->n_workers;
+	k->bundle = bundle;
+	r = u->bad ? -EBADMSG : ex_bundle_compile(bundle, &k->rs, &diags);
+	ex_diags_done(&diags);
+	if (r == 0)
+		r = ex_name_classes_new(k->rs, &k->classes);
+	if (r == 0)
+		r = unpack_names(u, k);
+	for (unsigned i = 0; i < k->n_workers && r == 0; i++)
+		r = take_up(&k->workers[i]);
+	return r == 0 && u->bad ? -EBADMSG : r;
+}
+
+int ex_keeper_adopt(const struct ex_keeper_config *config, struct ex_unpack *u,
+		    struct ex_keeper **ret)
+{
+	struct ex_keeper *k;
+	int r = ex_keeper_alloc(config, &k);
+
+	if (r < 0)
+		return r;
+	r = adopt(k, u);
+	if (r < 0) {
+		ex_keeper_free(k);
+		return r;
+	}
+	*ret = k;
+	return 0;
+}
+
+void ex_keeper_abandon(struct ex_unpack *u)
+{
+	int bundle = take_fd(u);
+	uint32_t n = ex_unpack_u32(u);
+
+	for (uint32_t i = 0; i < n && i < EX_WORKERS_MAX && !u->bad; i++) {
+		struct ex_worker w = { .ipc = -1, .resolvers = -1 };
+
+		unpack_worker(u, &w);
+		ex_closep(&w.ipc);
+		ex_closep(&w.resolvers);
+		end_it(&w);
+	}
+	ex_closep(&bundle);
+}

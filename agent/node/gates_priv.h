@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What gates.c and gates_handover.c share. */
+#ifndef EXEAT_AGENT_NODE_GATES_PRIV_H
+#define EXEAT_AGENT_NODE_GATES_PRIV_H
+
+#include "agent/keeper/keeper.h"
+#include "agent/node/gates.h"
+#include "agent/node/node.h"
+#include "agent/node/wiring.h"
+
+struct node_gates {
+	struct ex_node *node;
+	struct ex_node_endpoint *endpoint;
+	struct ex_wire wire;
+	struct ex_ruleset *rs; /* in force; NULL until published */
+	struct ex_keeper *keeper;
+	struct ex_audit *audit; /* NULL = the node keeps no log */
+	struct ex_observe_who *who;
+	const struct ex_tables *ingress; /* NULL = not made yet */
+	struct ex_tables served;
+	struct ex_metrics_endpoint *counts;
+	bool attached;
+	bool lost; /* the proxy is gone, and was not back yet */
+};
+
+void gates_fill_endpoint(const struct node_gates *g, struct ex_endpoint *ep);
+void gates_keeper_config(struct node_gates *g, struct ex_keeper_config *ret);
+
+/* Takes wire and keeper from the program before; false: there are none. */
+bool gates_adopt(struct node_gates *g);
+
+#endif
