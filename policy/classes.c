@@ -9,6 +9,7 @@
 #include <errno.h>
 
 #define CLASSES_MAX 1000000
+#define MEMBERS_MAX 16000000 /* of all classes: 64 MB */
 
 struct walker {
 	struct ex_ruleset *rs;
@@ -18,6 +19,7 @@ struct walker {
 	size_t n_active;
 	uint32_t *members; /* scratch: those that hold for the kind at hand */
 	size_t n_members;
+	size_t n_members_all; /* of every class so far */
 	EX_VEC(struct ex_class) classes;
 	uint32_t *table; /* hash of class ids; 0 = free */
 	size_t table_size;
@@ -151,7 +153,8 @@ static int new_class(struct walker *w, bool closed, bool host, uint32_t *ret)
 
 	if (!peers)
 		return -ENOMEM;
-	if (w->classes.n > CLASSES_MAX)
+	w->n_members_all += w->n_members;
+	if (w->classes.n > CLASSES_MAX || w->n_members_all > MEMBERS_MAX)
 		return -E2BIG;
 	c = EX_VEC_ADD(&w->classes);
 	if (!c)

@@ -51,7 +51,10 @@ static void load_dir(const char *dir)
 			assert_non_null(text);
 			files[n_files].len = fread(text, 1, 65536, f);
 			files[n_files].text = text;
-			n_files += files[n_files].len > 0;
+			if (files[n_files].len > 0)
+				n_files++;
+			else
+				free(text);
 			fclose(f);
 		}
 		free(list[i]);
