@@ -154,6 +154,10 @@ hasnt "and nothing passes without them" "$(get front "http://$back4/ping")" pong
 check "ADD again" cni ADD "$id" "$prev, \"labels\": {\"app\": \"front\"}"
 has "and it does" "$(get front "http://$back4/ping")" pong
 
+check "a container stops and starts" sh -c 'podman stop -t 0 front && podman start front'
+has "with its gates" "$(get front "http://$back4/ping")" pong
+has "both of them" "$(get front "http://$back4/other")" ' 403$'
+
 # ---- going ----
 
 check "containers go" podman rm -f -t 0 plain none

@@ -171,14 +171,19 @@ ip_of() { # CONTAINER 4|6: its address on the network "pods"
 		"{{range .NetworkSettings.Networks}}{{.$([ "$2" = 4 ] && echo IPAddress || echo GlobalIPv6Address)}}{{end}}"
 }
 
-# All containers, and the cgroups that stay behind them.
+# All containers, and the cgroups that stay behind them: podman forgets those of pods in the
+# hierarchies that have no controller.
 podman_down() {
+	mapfile -t podman_pods < <(podman pod ps -q --no-trunc)
 	podman pod rm -fa -t 0 >/dev/null 2>&1
 	podman rm -fa -t 0 >/dev/null 2>&1
 	world_wait 5 podman_cgroups_gone
 }
 
 podman_cgroups_gone() {
-	rmdir /sys/fs/cgroup/*/libpod_parent/conmon /sys/fs/cgroup/*/libpod_parent
+	local pod
+	for pod in conmon "${podman_pods[@]}" ''; do
+		rmdir /sys/fs/cgroup/*/libpod_parent/"$pod"
+	done
 	! ls -d /sys/fs/cgroup/*/libpod_parent
 }

@@ -114,6 +114,20 @@ static void test_add_fails_when_there_is_no_agent(void **state)
 	stub_agent_start();
 }
 
+static void test_an_agent_that_hangs_is_one_that_is_away(void **state)
+{
+	struct ex_cni_env env = add_env();
+
+	(void)state;
+	kill(stub_agent_pid, SIGSTOP);
+	assert_int_equal(cni_call(&env, conf("\"timeoutSeconds\":1," PREV)), 1);
+	assert_code(EX_CNI_NO_AGENT);
+	kill(stub_agent_pid, SIGCONT);
+	env.command = "DEL"; /* as runtimes do then: in the order of asking */
+	assert_int_equal(cni_call(&env, conf("")), 0);
+	stub_asked();
+}
+
 static void test_add_closes_the_link_until_the_agent_has_it(void **state)
 {
 	struct ex_cni_env env = add_env();
@@ -494,6 +508,7 @@ int main(void)
 		cmocka_unit_test(test_add_asks_the_agent_and_passes_the_result_on),
 		cmocka_unit_test(test_add_fails_when_the_agent_refuses),
 		cmocka_unit_test(test_add_fails_when_there_is_no_agent),
+		cmocka_unit_test(test_an_agent_that_hangs_is_one_that_is_away),
 		cmocka_unit_test(test_add_closes_the_link_until_the_agent_has_it),
 		cmocka_unit_test(test_del_forgets_a_closed_pod),
 		cmocka_unit_test(test_add_needs_a_host_end),
