@@ -216,7 +216,10 @@ static void say_in_2(const struct ask *q)
 		n += put_field(block + n, q->f[i].name, q->f[i].value);
 	memcpy(b, (uint8_t[]){ 0, (uint8_t)(n >> 8), (uint8_t)n, 1, 5, 0, 0, 0, 1 }, 9);
 	in_2.passed = false;
-	CHECK(ex_h2_relay_new(&config, &r) == 0);
+	if (ex_h2_relay_new(&config, &r) < 0) {
+		CHECK(q->host.len > 253); /* no server name is longer */
+		return;
+	}
 	ex_h2_relay_feed(r, EX_H2_WORKLOAD, preface, sizeof(preface) - 1, 0);
 	ex_h2_relay_feed(r, EX_H2_WORKLOAD, b, 9 + n, 0);
 	ex_h2_relay_free(r);
