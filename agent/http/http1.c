@@ -58,14 +58,32 @@ int ex_h1_new(bool request, struct ex_h1 **ret)
 	return 0;
 }
 
+/* What one message needed. */
+static void room_free(struct ex_h1 *p)
+{
+	ex_h1_trailers_drop(p);
+	free(p->buf);
+	free(p->path);
+	free(p->headers);
+	p->buf = p->path = NULL;
+	p->headers = NULL;
+	p->len = p->cap = 0;
+}
+
 void ex_h1_free(struct ex_h1 *p)
 {
 	if (!p)
 		return;
-	ex_h1_trailers_drop(p);
-	free(p->buf);
-	free(p->path);
+	room_free(p);
 	free(p);
+}
+
+void ex_h1_rest(struct ex_h1 *p)
+{
+	if (p->state != H1_IN_HEAD || (p->len && !p->ll_done))
+		return;
+	room_free(p);
+	message_start(p);
 }
 
 void ex_h1_expect_response_to(struct ex_h1 *p, struct ex_span method)
@@ -222,6 +240,10 @@ static enum h1_state state_after_head(const struct ex_h1 *p)
 
 static enum ex_h1_event head_complete(struct ex_h1 *p)
 {
+	if (!p->headers)
+		p->headers = malloc(EX_H1_HEADERS_MAX * sizeof(p->headers[0]));
+	if (!p->headers)
+		return ex_h1_break(p, EX_R_INTERNAL, "out of memory");
 	if (!ex_h1_second_reads(p, p->buf, p->len))
 		return ex_h1_break_malformed(p, ex_h1_second_complaint(p));
 	if (!p->ll_head_done || p->ll_headers + 1 != p->lines.n)

@@ -42,7 +42,7 @@ struct ex_h1 {
 	size_t len, cap;
 	struct h1_lines lines;
 	struct ex_h1_head head;
-	struct ex_header headers[EX_H1_HEADERS_MAX];
+	struct ex_header *headers; /* room for EX_H1_HEADERS_MAX */
 	struct ex_authority host;
 	char authority[EX_AUTHORITY_MAX + 1];
 	char *path;

@@ -12,6 +12,7 @@
 #include "policy/header.h"
 
 #define REQUEST_MS (3600 * 1000)
+#define BUSY_CONNS 128 /* of so many it pays to keep what the next request needs */
 
 int ex_conn_http_begin(struct ex_conn *c)
 {
@@ -458,6 +459,11 @@ static void end_exchange(struct ex_conn *c)
 		return;
 	}
 	c->x = (struct ex_exchange){ .req = c->x.req, .res = c->x.res, .used = true };
+	/* Where many are open most of them are idle, and keep little. */
+	if (c->px->n_conns > BUSY_CONNS && !ex_buf_len(&c->client.in)) {
+		ex_h1_rest(c->x.req);
+		ex_h1_rest(c->x.res);
+	}
 	ex_conn_set_timeout(c, EX_CONN_HEAD_MS);
 }
 
