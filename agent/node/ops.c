@@ -178,11 +178,28 @@ static void op_endpoint_labels(void *arg, struct ex_call *call)
 
 /* ---- policies ---- */
 
+/* One that the set could not be put in force for; NULL = none. */
+static const struct ex_node_endpoint *left_behind(const struct ex_node *node)
+{
+	const struct ex_node_endpoint *e = node->registry.first;
+
+	while (e && e->revision == node->revision)
+		e = e->next;
+	return e;
+}
+
 static void answer_policy(struct ex_node *node, struct ex_node_pending *p)
 {
+	const struct ex_node_endpoint *behind = left_behind(node);
+
 	if (p->err < 0 || node->policy_error[0]) {
 		ex_call_error(p->call, "failed", "%s",
 			      node->policy_error[0] ? node->policy_error : p->why);
+		return;
+	}
+	if (behind) {
+		ex_call_error(p->call, "failed", "endpoint %u (%s/%s): %s", behind->id, behind->ns,
+			      behind->name, behind->why);
 		return;
 	}
 	ex_json_number(ex_call_result(p->call), "revision", node->revision);

@@ -1,0 +1,138 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# What can fail on a node: each ends closed, explained and recoverable.
+
+# shellcheck disable=SC2317 # functions are called by name
+# shellcheck source=tests/lib/e2e.sh
+. "$(dirname "$0")/../lib/e2e.sh"
+# shellcheck source=tests/lib/node.sh
+. "$(dirname "$0")/../lib/node.sh"
+world_enter "$@"
+world_up
+node_up
+
+echo_policy() { # PREFIXES: that many further ones
+	cat <<-END
+		apiVersion: cilium.io/v2
+		kind: CiliumNetworkPolicy
+		metadata: {name: echo, namespace: default}
+		spec:
+		  endpointSelector: {matchLabels: {app: one}}
+		  egress:
+		  - toCIDR: [$ECHO4/32$(for i in $(seq "$1"); do printf ', 10.%d.%d.0/24' $((i / 200)) $((i % 200)); done)]
+		    toPorts: [{ports: [{port: "7777"}]}]
+	END
+}
+
+reaches() { # POD
+	in_pod "$1" nc -zw2 "$ECHO4" 7777
+}
+
+starts() { # OPTION…: says what it says when it does not; 125
+	timeout 10 "$EXEAT" agent --policy-dir "$POLICY_DIR" --ca-dir "$NODE/ca" "$@" 2>&1
+}
+
+echo_policy 0 | policy_put echo
+
+# ---- the start ----
+out=$(starts --state-dir "$NODE/run" --bpffs /proc/nothing)
+same "no BPF file system, and none can be mounted: it does not start" $? 125
+has "and says so" "$out" 'is no BPF file system'
+mkdir "$WORLD/open"
+chmod 777 "$WORLD/open"
+out=$(starts --state-dir "$WORLD/open" --bpffs "$NODE/bpf")
+same "a state directory others may write to: it does not start" $? 125
+has "and says so" "$out" 'must belong to root'
+umount "$NODE/bpf"
+# shellcheck disable=SC2119
+node_agent
+check "bpffs not mounted: it is" mountpoint -q "$NODE/bpf"
+has "one agent a state directory" "$(starts --state-dir "$NODE/run" --bpffs "$NODE/bpf")" 'another agent'
+kill -TERM $agent_pid
+wait $agent_pid
+
+# ---- limits ----
+node_agent --max-endpoints 2 --max-dests 1024
+pod_new pod1 11
+pod_new pod2 12
+pod_new pod3 13
+endpoint pod1 app=one >/dev/null
+endpoint pod2 app=two >/dev/null
+has "one endpoint too many is refused" "$(endpoint pod3 app=one 2>&1)" 'as many as it may'
+echo_policy 3000 | policy_put echo
+out=$(ex policy apply --wait 2>&1)
+same "a policy that has no room in the kernel: policy apply fails" $? 1
+has "and says for whom" "$out" 'endpoint 1 .*cannot put the policy in force'
+has "status tells" "$(ex status)" '1 degraded'
+check "what was in force stays" reaches pod1
+refuse "nothing else opens" in_pod pod1 nc -zw2 "$EVIL4" 443
+echo_policy 1 | policy_put echo
+check "with room, it recovers" ex policy apply --wait
+has "and says so" "$(ex status)" '2 enforcing, 0 degraded'
+kill -TERM $agent_pid
+wait $agent_pid
+node_agent --max-dests 2048
+has "other limits: maps are made anew, endpoints stay" "$(ex status)" '2 enforcing'
+check "and gated" reaches pod1
+refuse "both" reaches pod2
+
+# ---- a full disk ----
+mount -t tmpfs -o size=64k tmpfs "$NODE/run/endpoints" # hides what is there
+kill -TERM $agent_pid
+wait $agent_pid
+# shellcheck disable=SC2119
+node_agent
+head -c 1m /dev/zero >"$NODE/run/endpoints/fill" 2>/dev/null
+has "no room for state: nobody is let in" "$(endpoint pod3 app=one 2>&1)" 'failed:'
+rm "$NODE/run/endpoints/fill"
+check "with room, it is" endpoint pod3 app=one
+kill -TERM $agent_pid
+wait $agent_pid
+umount "$NODE/run/endpoints"
+
+# ---- state that was torn ----
+# shellcheck disable=SC2119
+node_agent
+kill -KILL $agent_pid
+wait $agent_pid 2>/dev/null
+truncate -s 20 "$NODE/run/endpoints/1.json"
+# shellcheck disable=SC2119
+node_agent
+refuse "an endpoint whose state is torn is none" ex endpoint show pod1
+refuse "and shut" reaches pod1
+check "until it is added again" endpoint pod1 app=one
+check "then it is gated" reaches pod1
+
+# ---- SIGKILL at any point of an ADD, a swap, a start ----
+for i in $(seq 12); do
+	(
+		if [ $((i % 3)) -eq 0 ]; then
+			echo_policy "$i" | policy_put echo
+			ex policy apply --wait
+		else
+			ex endpoint remove pod3
+			endpoint pod3 app=one
+		fi
+	) >/dev/null 2>&1 &
+	job=$!
+	sleep "0.$(printf '%03d' $((RANDOM % 120)))"
+	kill -KILL $agent_pid 2>/dev/null
+	wait $agent_pid $job 2>/dev/null
+	node_start
+	if [ $((i % 4)) -eq 0 ]; then # while it starts
+		sleep "0.$(printf '%03d' $((RANDOM % 200)))"
+		kill -KILL $agent_pid
+		wait $agent_pid 2>/dev/null
+		node_start
+	fi
+	world_wait 15 ex status || break
+	reaches pod2 && break
+	in_pod pod1 nc -zw2 "$EVIL4" 443 && break
+	in_pod pod3 nc -zw2 "$EVIL4" 443 && ex endpoint show pod3 >/dev/null 2>&1 && break
+	reaches pod1 || break
+done
+same "killed at twelve points: nothing opened, what is allowed goes on" "$i" 12
+check "it is whole" ex policy apply --wait
+same "as many gateways as endpoints" "$(ip -o link | grep -c exg-)" "$(ex endpoint list | grep -c enforcing)"
+hasnt "no error but what was meant" "$(ex status)" 'warning'
+tap_done
