@@ -86,7 +86,7 @@ static struct gate_set **set_place(const struct ex_gate *gate, uint32_t policy)
 
 static int take_set(struct ex_gate *gate, const struct bpf_map *map, const void *key)
 {
-	struct gate_set **place, *set;
+	struct gate_set **place;
 	struct ex_set value;
 	uint32_t policy;
 	int r;
@@ -96,12 +96,7 @@ static int take_set(struct ex_gate *gate, const struct bpf_map *map, const void 
 	r = bpf_map_lookup_elem(bpf_map__fd(map), key, &value);
 	if (!place || *place || r)
 		return drop(map, key);
-	set = calloc(1, sizeof(*set));
-	if (!set)
-		return -ENOMEM;
-	*set = (struct gate_set){ .policy = policy, .base = value.base, .classes = value.classes };
-	*place = set;
-	return 0;
+	return gate_set_known(policy, &value, place);
 }
 
 static int take_dest(struct ex_gate *gate, const struct bpf_map *map, const void *key)

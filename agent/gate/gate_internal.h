@@ -59,7 +59,8 @@ int gate_set_learn(struct ex_gate *gate, const struct gate_set *set,
 void gate_set_remove(struct ex_gate *gate, struct gate_set *set);
 void gate_set_free(struct gate_set *set);
 
-/* For an entry that is in the map already. */
+/* For a ruleset, or an entry, that is in the maps already. */
+int gate_set_known(uint32_t policy, const struct ex_set *value, struct gate_set **ret);
 int gate_set_keep_dest(struct gate_set *set, const struct ex_dest_key *key);
 int gate_set_keep_rule(struct gate_set *set, const struct ex_rule_key *key,
 		       const struct ex_counted_rule *value);

@@ -36,6 +36,8 @@ static int port_flip(struct ex_gate *gate, struct gate_port *port, const struct 
 	struct ex_endpoint value = *ep;
 	int r;
 
+	if (!egress)
+		return -EINVAL;
 	value.policy = egress->policy;
 	value.ingress = ingress ? ingress->policy : 0;
 	value.generation = ++gate->state.last_generation;

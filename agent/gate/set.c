@@ -42,6 +42,19 @@ static int grow(void **v, size_t *cap, size_t n, size_t size)
 	return 0;
 }
 
+int gate_set_known(uint32_t policy, const struct ex_set *value, struct gate_set **ret)
+{
+	struct gate_set *set = calloc(1, sizeof(*set));
+
+	if (!set)
+		return -ENOMEM;
+	set->policy = policy;
+	set->base = value->base;
+	set->classes = value->classes;
+	*ret = set;
+	return 0;
+}
+
 int gate_set_keep_dest(struct gate_set *set, const struct ex_dest_key *key)
 {
 	void *v = set->dests;
