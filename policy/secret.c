@@ -50,7 +50,8 @@ static int keep(const char *text, size_t len, struct ex_span *ret, const char **
 	if (!copy)
 		return -ENOMEM;
 	memcpy(copy, text, len);
-	*ret = (struct ex_span){ copy, len };
+	ret->ptr = copy;
+	ret->len = len;
 	return 0;
 }
 

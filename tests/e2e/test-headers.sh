@@ -22,6 +22,7 @@ for family in 4 6; do
 		world_name $name.headers.test $address
 	done
 done
+# shellcheck disable=SC2016 # nginx' variables
 ECHO='return 200 "auth=[$http_authorization] team=[$http_x_team] drop=[$http_x_drop] seen=[$http_x_seen]\n";'
 cat >"$WORLD/conf/headers.conf" <<-END
 	pid $WORLD/pid/headers.pid; daemon off; worker_processes 1; user root;
@@ -49,7 +50,7 @@ for family in 4 6; do
 	for way in "h2 --http2 https://h2.headers.test" "h1 --http1.1 https://h1.headers.test" "plain --http1.1 http://h1.headers.test"; do
 		read -r what flag url <<<"$way"
 		what="IPv$family $what"
-		get() { run curl -$family -sS -m 10 $flag "$@"; }
+		get() { run curl -$family -sS -m 10 "$flag" "$@"; }
 
 		out=$(get -H 'Authorization: Bearer mine' -H 'X-Drop: this' -H 'X-Seen: 2' "$url/edit")
 		same "$what: replaced, added, deleted, left" "$out" "auth=[Bearer $TOKEN] team=[blue] drop=[] seen=[2]"
@@ -85,7 +86,8 @@ has "without --secrets: denied" "$out" '"http-denied"'
 has "without --secrets: a warning says why" "$out" 'there is no secret team/token'
 
 printf 'two\nlines\n' >"$SECRETS/team/token"
-out=$(run true 2>&1) && tap_not_ok "a secret of two lines is refused" || tap_ok "a secret of two lines is refused"
+out=$(run true 2>&1)
+same "a secret of two lines is refused" $? 125
 has "with its place" "$out" 'headers.yaml:[0-9]+:[0-9]+: error: .*secret'
 hasnt "and not its text" "$out" 'two.*lines'
 
