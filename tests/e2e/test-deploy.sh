@@ -68,7 +68,7 @@ fi
 
 # Manifests as lines "FILE KIND NAME", policies and the plugin's object as files.
 out=$(/usr/bin/python3 - "$root" examples/kubernetes/*.yaml 2>&1 <<'END2'
-import json, sys, yaml
+import json, re, sys, yaml
 root, files = sys.argv[1], sys.argv[2:]
 seen, claims, used = {}, set(), set()
 for f in files:
@@ -92,6 +92,9 @@ assert used == set(volumes), "a volume that nobody mounts"
 for v in volumes.values():
     if "configMap" in v:
         assert ("ConfigMap", v["configMap"]["name"]) in seen, v
+caps = re.findall(r"CAP_(\w+)", "".join(l for l in open("examples/systemd/exeat-agent.service")
+                                        if l.startswith("CapabilityBoundingSet=")))
+assert caps == pod["spec"]["containers"][0]["securityContext"]["capabilities"]["add"], "not those of the unit"
 assert ("ServiceAccount", pod["spec"]["serviceAccountName"]) in seen
 json.load(open(f"{root}/exeat-config.plugin.json"))
 print("SOUND")

@@ -132,9 +132,13 @@ node_up() {
 	podman_image
 }
 
-# The agent with the policies of $NODE_POLICIES. Its log: $WORLD/log/agent.out
+# The agent with the policies of $NODE_POLICIES, and with no more than its systemd unit lets it have.
+# Its log: $WORLD/log/agent.out
 agent_up() { # FLAG…
-	"$EXEAT" agent --policy-dir "$NODE_POLICIES" --ca-dir "$NODE/ca" --audit-file "$WORLD/log/audit" \
+	local caps
+	caps=$(sed -n 's/^CapabilityBoundingSet=//p' "$TOP/examples/systemd/exeat-agent.service" |
+		tr 'A-Z\n ' 'a-z,,' | sed 's/cap_/+/g; s/,*$//')
+	setpriv --bounding-set "-all,$caps" --no-new-privs "$EXEAT" agent --policy-dir "$NODE_POLICIES" --ca-dir "$NODE/ca" --audit-file "$WORLD/log/audit" \
 		--upstream-ca "$WORLD/tls/root.pem" "$@" >>"$WORLD/log/agent.out" 2>&1 </dev/null &
 	echo $! >"$WORLD/pid/agent"
 	world_wait 10 agent_ask '{"op":"status"}' || {
