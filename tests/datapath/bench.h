@@ -39,6 +39,9 @@ struct bench_result bench_receive(const struct pkt_frame *f);
 /* The same with any program of the gate, and a mark. */
 struct bench_result bench_program(const char *name, const struct pkt_frame *f, uint32_t mark);
 
+/* TC_ACT_* of a program that does not count what it lets pass. */
+int bench_program_action(const char *name, const struct pkt_frame *f);
+
 /* TC_ACT_* of the program towards the workload for a packet with this mark. */
 int bench_receive_marked(const struct pkt_frame *f, uint32_t mark);
 
