@@ -247,7 +247,7 @@ static struct ex_h2_kept *take_kept(struct ex_h2_exchange *x)
 static void send_kept(struct ex_h2_exchange *x)
 {
 	struct ex_h2_kept *k = take_kept(x);
-	struct ex_span body = { k->body.data + k->body.start, ex_buf_len(&k->body) };
+	struct ex_span body = { ex_buf_ptr(&k->body), ex_buf_len(&k->body) };
 	int r = ex_h2_exchange_forward(x, &k->head) ? 0 : -EPROTO;
 
 	if (r == 0 && body.len)
