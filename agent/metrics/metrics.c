@@ -2,7 +2,6 @@
 #include <errno.h>
 #include <stdio.h>
 
-#include "agent/audit/json.h"
 #include "agent/gate/gate.h"
 #include "agent/metrics/expo.h"
 #include "agent/metrics/metrics.h"
@@ -191,37 +190,4 @@ void ex_metrics_write(const struct ex_metrics *m, struct ex_gate *gate, struct e
 	if (gate)
 		write_kernel(gate, x);
 	ex_metrics_process(x);
-}
-
-/* ---- for `exeat top` ---- */
-
-static uint64_t sum(const struct ex_metrics_endpoint *ep, int app, int outcome)
-{
-	uint64_t n = 0;
-
-	for (int g = 0; g < GATES; g++)
-		for (int a = 0; a < APPS; a++)
-			for (int o = 0; o < OUTCOMES; o++)
-				for (int r = 0; r < EX_R_MAX; r++)
-					if ((app < 0 || a == app) && (outcome < 0 || o == outcome))
-						n += ep->verdicts[g][a][o][r];
-	return n;
-}
-
-void ex_metrics_top(const struct ex_metrics *m, struct ex_json *j)
-{
-	ex_json_open(j, "endpoints", '[');
-	for (const struct ex_metrics_endpoint *ep = m->endpoints; ep; ep = ep->next) {
-		ex_json_open(j, NULL, '{');
-		ex_json_text(j, "namespace", ep->ns);
-		ex_json_text(j, "name", ep->name);
-		ex_json_number(j, "allowed", sum(ep, -1, ALLOW));
-		ex_json_number(j, "denied", sum(ep, -1, DENY));
-		ex_json_number(j, "audit", sum(ep, -1, AUDIT));
-		ex_json_number(j, "requests", sum(ep, EX_AUDIT_HTTP, -1));
-		ex_json_number(j, "questions", sum(ep, EX_AUDIT_DNS, -1));
-		ex_json_number(j, "flows", ep->flows);
-		ex_json_close(j, '}');
-	}
-	ex_json_close(j, ']');
 }

@@ -10,7 +10,6 @@
 
 struct ex_expo;
 struct ex_gate;
-struct ex_json;
 struct ex_metrics;
 struct ex_metrics_endpoint;
 
@@ -27,8 +26,5 @@ void ex_metrics_event(struct ex_metrics_endpoint *ep, const struct ex_event *ev)
 
 /* The families of this file, of the kernel gate (NULL: none) and of this process. */
 void ex_metrics_write(const struct ex_metrics *m, struct ex_gate *gate, struct ex_expo *x);
-
-/* For `exeat top`: the member "endpoints" of an object that is open, a list of sums. */
-void ex_metrics_top(const struct ex_metrics *m, struct ex_json *j);
 
 #endif

@@ -115,22 +115,9 @@ static void op_metrics(void *arg, struct ex_call *call)
 	ex_expo_wipe(&x);
 }
 
-static void op_top(void *arg, struct ex_call *call)
-{
-	struct ex_node *node = arg;
-
-	if (!ex_op_keys(call, ""))
-		return;
-	ex_json_number(ex_call_result(call), "ms", ex_loop_now(node->loop));
-	ex_metrics_top(node->metrics, ex_call_result(call));
-	ex_call_ok(call);
-}
-
 int ex_node_report_serve(struct ex_node *node)
 {
-	int r = ex_control_add(node->control, "metrics", op_metrics, node);
-
-	return r < 0 ? r : ex_control_add(node->control, "top", op_top, node);
+	return ex_control_add(node->control, "metrics", op_metrics, node);
 }
 
 /* ---- alerts ---- */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the agent tells of itself: metrics, health, alerts, and the sums of `exeat top`. */
+/* What the agent tells of itself: metrics, health and alerts. */
 #ifndef EXEAT_AGENT_NODE_REPORT_H
 #define EXEAT_AGENT_NODE_REPORT_H
 

@@ -110,6 +110,9 @@ for line in sys.argv[1].splitlines():
     assert e["flow"]["time"] == e["time"] and e["node_name"]
 ' "$(observe --last 10 -o jsonpb)"
 
+# ---- top ----
+"$EXEAT" top --run $run --interval 2 --count 1 >"$WORLD/tmp/top" 2>&1 &
+top=$!
 # ---- live ----
 observe --follow --json --path /v1/late >"$WORLD/tmp/live" &
 follower=$!
@@ -117,6 +120,11 @@ sleep 0.3
 echo >"$WORLD/tmp/go"
 check "--follow sees it as it happens" world_wait 10 grep -q '"http-denied"' "$WORLD/tmp/live"
 same "and nothing else" "$(wc -l <"$WORLD/tmp/live")" 1
+
+wait $top
+has "top sums up what was denied" "$(cat "$WORLD/tmp/top")" \
+	"run-$run +api.openai.com +0.0 +0.5 +0.0 +0.5  http-denied"
+has "and who asked for which name" "$(cat "$WORLD/tmp/top")" "run-$run +DNS api.openai.com. +[0-9.]+ +0.0"
 
 # ---- who may look ----
 nobody() { setpriv --reuid 65534 --regid 65534 --clear-groups "$@"; }
