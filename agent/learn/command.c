@@ -6,7 +6,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <libgen.h>
 #include <limits.h>
 #include <poll.h>
 #include <signal.h>
@@ -273,26 +272,33 @@ static int open_file(const char *name, bool force, FILE **ret)
 
 static int close_file(const char *name, FILE *f)
 {
-	int bad = ferror(f) | fclose(f);
+	bool bad = ferror(f) != 0;
 
-	return bad ? fail(name, -EIO) : 0;
+	if (fclose(f) == EOF || bad)
+		return fail(name, -EIO);
+	return 0;
 }
 
-static int write_files(struct session *s)
+static int write_policy(const struct session *s)
 {
-	EX_AUTO_FREE char *copy = strdup(s->opt.output);
-	FILE *f = NULL;
-	int r = copy ? open_file(s->opt.output, s->opt.force, &f) : -ENOMEM;
+	FILE *f;
+	int r = open_file(s->opt.output, s->opt.force, &f);
 
 	if (r < 0)
 		return r;
 	ex_learn_write_policy(&s->learn, &s->opt.title, f);
-	r = close_file(s->opt.output, f);
-	if (r == 0)
-		r = open_file(s->fixtures, s->opt.force, &f);
+	return close_file(s->opt.output, f);
+}
+
+static int write_fixtures(const struct session *s)
+{
+	const char *slash = strrchr(s->opt.output, '/');
+	FILE *f;
+	int r = open_file(s->fixtures, s->opt.force, &f);
+
 	if (r < 0)
 		return r;
-	ex_learn_write_fixtures(&s->learn, &s->opt.title, basename(copy), f);
+	ex_learn_write_fixtures(&s->learn, &s->opt.title, slash ? slash + 1 : s->opt.output, f);
 	return close_file(s->fixtures, f);
 }
 
@@ -306,7 +312,7 @@ static void say(const struct session *s)
 	fprintf(stderr, "exeat: learned %zu destinations and %zu kinds of requests: %s, %s\n",
 		l->n_uses, requests, s->opt.output, s->fixtures);
 	for (size_t i = 0; i < l->n_uses; i++)
-		if (l->uses[i].kind == EX_LEARN_TLS && l->uses[i].name)
+		if (l->uses[i].kind == EX_LEARN_TLS && l->uses[i].name[0])
 			fprintf(stderr,
 				"exeat: %s: the client does not accept exeat's certificates; passed by "
 				"name (--passthrough %s spares it the first failure)\n",
@@ -347,7 +353,9 @@ int ex_cmd_learn(int argc, char **argv)
 	if (r == 0)
 		r = ex_learn_finish(&s.learn);
 	if (r == 0)
-		r = write_files(&s);
+		r = write_policy(&s);
+	if (r == 0)
+		r = write_fixtures(&s);
 	if (r == 0)
 		say(&s);
 	ex_learn_done(&s.learn);

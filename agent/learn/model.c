@@ -6,11 +6,6 @@
 #include "agent/core/json_read.h"
 #include "agent/learn/model.h"
 
-#define USES_MAX    4096
-#define NAMES_MAX   4096
-#define ANSWERS_MAX 16384
-#define DENIALS_MAX 256
-
 /* The keys of a record that matter here; "" when absent. */
 struct record {
 	const char *time, *verdict, *reason, *app, *proto, *dst, *name, *sni, *host, *method, *path;
@@ -27,28 +22,7 @@ static const char *text_of(const struct ex_jv *v, const char *key)
 	return s ? s : "";
 }
 
-static int replace(char **at, const char *text)
-{
-	char *copy = strdup(text);
-
-	if (!copy)
-		return -ENOMEM;
-	free(*at);
-	*at = copy;
-	return 0;
-}
-
-/* Room for one more element, zeroed. */
-static void *grow(void **list, size_t *n, size_t max, size_t size)
-{
-	char *v = *n < max ? reallocarray(*list, *n + 1, size) : NULL;
-
-	if (!v)
-		return NULL;
-	*list = v;
-	memset(v + *n * size, 0, size);
-	return v + (*n)++ * size;
-}
+#define SET(field, text) snprintf((field), sizeof(field), "%s", (text))
 
 /* By form a DNS name in canonical form: it can stand in a policy. */
 static bool is_name(const char *s)
@@ -75,52 +49,53 @@ static struct ex_learn_name *name_find(struct ex_learn *l, const char *name)
 	return NULL;
 }
 
-static int name_add(struct ex_learn *l, const struct record *r, struct ex_learn_name **ret)
+static struct ex_learn_name *name_new(struct ex_learn *l, const struct record *r)
 {
-	struct ex_learn_name *n = name_find(l, r->name);
+	struct ex_learn_name *n = &l->names[l->n_names++];
 
-	if (!n) {
-		n = grow((void **)&l->names, &l->n_names, NAMES_MAX, sizeof(*n));
-		if (!n)
-			return -ENOMEM;
-		if (replace(&n->name, r->name) < 0 || replace(&n->first, r->time) < 0)
-			return -ENOMEM;
-	}
-	n->count++;
-	*ret = n;
-	return 0;
+	SET(n->name, r->name);
+	SET(n->first, r->time);
+	return n;
 }
 
-static int answers_add(struct ex_learn *l, const struct ex_jv *answers, size_t name)
+/* Beyond the bound a flow without a name of its own is one to the address. */
+static void answer_add(struct ex_learn *l, const char *ip, size_t name)
+{
+	size_t at = 0;
+
+	while (at < l->n_answers && strcmp(l->answers[at].address, ip) != 0)
+		at++;
+	if (at == EX_LEARN_ANSWERS_MAX)
+		return;
+	if (at == l->n_answers) {
+		SET(l->answers[at].address, ip);
+		l->n_answers++;
+	}
+	l->answers[at].name = name;
+}
+
+static void answers_add(struct ex_learn *l, const struct ex_jv *answers, size_t name)
 {
 	for (size_t i = 0; i < ex_jv_count(answers); i++) {
 		const char *ip = ex_jv_text(ex_jv_at(answers, i));
-		size_t at = 0;
 
-		while (ip && at < l->n_answers && strcmp(l->answers[at].address, ip) != 0)
-			at++;
-		if (!ip || !is_address(ip))
-			continue;
-		if (at == l->n_answers &&
-		    (!grow((void **)&l->answers, &l->n_answers, ANSWERS_MAX, sizeof(*l->answers)) ||
-		     replace(&l->answers[at].address, ip) < 0))
-			return -ENOMEM;
-		l->answers[at].name = name;
+		if (ip && is_address(ip))
+			answer_add(l, ip, name);
 	}
-	return 0;
 }
 
-static int take_question(struct ex_learn *l, const struct record *r)
+static void take_question(struct ex_learn *l, const struct record *r)
 {
-	struct ex_learn_name *n;
-	int err;
+	struct ex_learn_name *n = name_find(l, r->name);
 
-	if (!is_name(r->name)) {
+	if (!n && is_name(r->name) && l->n_names < EX_LEARN_NAMES_MAX)
+		n = name_new(l, r);
+	if (!n) {
 		l->odd++;
-		return 0;
+		return;
 	}
-	err = name_add(l, r, &n);
-	return err < 0 ? err : answers_add(l, r->answers, (size_t)(n - l->names));
+	n->count++;
+	answers_add(l, r->answers, (size_t)(n - l->names));
 }
 
 /* The name an address was learned under, when the record does not say. */
@@ -139,23 +114,20 @@ static bool is_use(const struct ex_learn_use *u, enum ex_learn_kind kind, const 
 {
 	if (u->kind != kind || u->port != r->dport || strcmp(u->proto, r->proto) != 0)
 		return false;
-	return u->name ? strcmp(u->name, name) == 0 : !name[0] && strcmp(u->address, r->dst) == 0;
+	return strcmp(u->name, name) == 0 && (name[0] || strcmp(u->address, r->dst) == 0);
 }
 
-static int use_new(struct ex_learn *l, enum ex_learn_kind kind, const char *name,
-		   const struct record *r, struct ex_learn_use **ret)
+static struct ex_learn_use *use_new(struct ex_learn *l, enum ex_learn_kind kind, const char *name,
+				    const struct record *r)
 {
-	struct ex_learn_use *u = grow((void **)&l->uses, &l->n_uses, USES_MAX, sizeof(*u));
+	struct ex_learn_use *u = &l->uses[l->n_uses++];
 
-	if (!u)
-		return -ENOMEM;
 	u->kind = kind;
 	u->port = (uint16_t)r->dport;
-	if ((name[0] && replace(&u->name, name) < 0) || replace(&u->proto, r->proto) < 0 ||
-	    replace(&u->first, r->time) < 0)
-		return -ENOMEM;
-	*ret = u;
-	return 0;
+	SET(u->name, name);
+	SET(u->proto, r->proto);
+	SET(u->first, r->time);
+	return u;
 }
 
 static int take_use(struct ex_learn *l, enum ex_learn_kind kind, const char *name,
@@ -173,14 +145,14 @@ static int take_use(struct ex_learn *l, enum ex_learn_kind kind, const char *nam
 	for (size_t i = 0; i < l->n_uses && !u; i++)
 		if (is_use(&l->uses[i], kind, name, r))
 			u = &l->uses[i];
-	if (!u)
-		err = use_new(l, kind, name, r, &u);
-	if (err == 0)
-		err = replace(&u->address, r->dst);
-	if (err == 0)
-		err = replace(&u->last, r->time);
-	if (err < 0)
-		return err;
+	if (!u && l->n_uses < EX_LEARN_USES_MAX)
+		u = use_new(l, kind, name, r);
+	if (!u) {
+		l->odd++;
+		return 0;
+	}
+	SET(u->address, r->dst);
+	SET(u->last, r->time);
 	u->count += (uint64_t)r->count;
 	if (known)
 		known->used = true;
@@ -207,8 +179,10 @@ static const char *bound(struct ex_learn *l, const char *name)
 
 static int take_allowed(struct ex_learn *l, const struct record *r)
 {
-	if (strcmp(r->app, "dns") == 0)
-		return take_question(l, r);
+	if (strcmp(r->app, "dns") == 0) {
+		take_question(l, r);
+		return 0;
+	}
 	if (strcmp(r->app, "http") == 0 && r->sni[0])
 		return take_use(l, EX_LEARN_HTTPS, bound(l, r->sni), r);
 	if (strcmp(r->app, "http") == 0)
@@ -222,9 +196,10 @@ static int take_allowed(struct ex_learn *l, const struct record *r)
 
 /* ---- denials ---- */
 
-static int take_denied(struct ex_learn *l, const struct record *r)
+/* Beyond the bound it is left out: it is a note, no rule. */
+static void take_denied(struct ex_learn *l, const struct record *r)
 {
-	char raw[1024], text[1200];
+	char raw[1024], text[sizeof(l->denials[0].text)];
 	struct ex_learn_denial *d = NULL;
 
 	snprintf(raw, sizeof(raw), "%s: %s %s%s%s%s%s%s:%d", r->reason,
@@ -235,15 +210,13 @@ static int take_denied(struct ex_learn *l, const struct record *r)
 	for (size_t i = 0; i < l->n_denials && !d; i++)
 		if (strcmp(l->denials[i].text, text) == 0)
 			d = &l->denials[i];
+	if (!d && l->n_denials == EX_LEARN_DENIALS_MAX)
+		return;
 	if (!d) {
-		d = grow((void **)&l->denials, &l->n_denials, DENIALS_MAX, sizeof(*d));
-		if (!d)
-			return 0; /* a note, no rule */
-		if (replace(&d->text, text) < 0)
-			return -ENOMEM;
+		d = &l->denials[l->n_denials++];
+		SET(d->text, text);
 	}
 	d->count += (uint64_t)r->count;
-	return 0;
 }
 
 /* ---- lines ---- */
@@ -263,20 +236,17 @@ static int take_verdict(struct ex_learn *l, const struct ex_jv *v)
 			    .path = text_of(v, "path"),
 			    .answers = ex_jv_get(v, "answers"),
 			    .count = 1 };
-	int err = 0;
 
 	(void)ex_jv_integer(v, "dport", 0, UINT16_MAX, &r.dport);
 	(void)ex_jv_integer(v, "count", 1, UINT32_MAX, &r.count);
 	l->records++;
-	if (!l->first)
-		err = replace(&l->first, r.time);
-	if (err == 0)
-		err = replace(&l->last, r.time);
-	if (err < 0)
-		return err;
+	if (!l->first[0])
+		SET(l->first, r.time);
+	SET(l->last, r.time);
 	if (strcmp(r.verdict, "allow") == 0 || strcmp(r.verdict, "audit") == 0)
 		return take_allowed(l, &r);
-	return take_denied(l, &r);
+	take_denied(l, &r);
+	return 0;
 }
 
 int ex_learn_line(struct ex_learn *l, struct ex_span line)
@@ -301,9 +271,9 @@ int ex_learn_line(struct ex_learn *l, struct ex_span line)
 static int by_kind_and_time(const void *a, const void *b)
 {
 	const struct ex_learn_use *x = a, *y = b;
-	int r = (x->name == NULL) - (y->name == NULL);
+	int r = (x->name[0] == '\0') - (y->name[0] == '\0');
 
-	if (r == 0 && x->name)
+	if (r == 0)
 		r = strcmp(x->name, y->name);
 	if (r == 0)
 		r = (int)x->kind - (int)y->kind;
@@ -323,29 +293,7 @@ int ex_learn_finish(struct ex_learn *l)
 
 void ex_learn_done(struct ex_learn *l)
 {
-	for (size_t i = 0; i < l->n_uses; i++) {
-		struct ex_learn_use *u = &l->uses[i];
-
-		ex_learn_paths_done(&u->paths);
-		free(u->name);
-		free(u->address);
-		free(u->proto);
-		free(u->first);
-		free(u->last);
-	}
-	for (size_t i = 0; i < l->n_names; i++) {
-		free(l->names[i].name);
-		free(l->names[i].first);
-	}
-	for (size_t i = 0; i < l->n_denials; i++)
-		free(l->denials[i].text);
-	for (size_t i = 0; i < l->n_answers; i++)
-		free(l->answers[i].address);
-	free(l->uses);
-	free(l->names);
-	free(l->denials);
-	free(l->answers);
-	free(l->first);
-	free(l->last);
-	*l = (struct ex_learn){ 0 };
+	for (size_t i = 0; i < l->n_uses; i++)
+		ex_learn_paths_done(&l->uses[i].paths);
+	memset(l, 0, sizeof(*l));
 }

@@ -5,6 +5,8 @@
 
 #include "agent/learn/path.h"
 
+#define EX_LEARN_TIME 32 /* "2026-11-22T17:00:00.123Z" */
+
 enum ex_learn_kind {
 	EX_LEARN_HTTPS, /* requests inside TLS that was read */
 	EX_LEARN_HTTP,  /* in plain text */
@@ -15,43 +17,48 @@ enum ex_learn_kind {
 /* One destination and port. */
 struct ex_learn_use {
 	enum ex_learn_kind kind;
-	char *name;    /* canonical; NULL: by address */
-	char *address; /* the last one */
-	char *proto;   /* "tcp", "udp" */
+	char name[254];   /* canonical; "": by address */
+	char address[46]; /* the last one */
+	char proto[8];    /* "tcp", "udp" */
 	uint16_t port;
 	uint64_t count;
-	char *first, *last; /* times */
+	char first[EX_LEARN_TIME], last[EX_LEARN_TIME];
 	struct ex_learn_paths paths;
 };
 
 /* A name that was asked for; used: something went there. */
 struct ex_learn_name {
-	char *name;
+	char name[254];
 	uint64_t count;
-	char *first;
+	char first[EX_LEARN_TIME];
 	bool used;
 };
 
 /* What was denied even so. */
 struct ex_learn_denial {
-	char *text; /* escaped */
+	char text[512]; /* escaped */
 	uint64_t count;
 };
 
-struct ex_learn {
-	struct ex_learn_use *uses;
-	size_t n_uses;
-	struct ex_learn_name *names;
-	size_t n_names;
-	struct ex_learn_denial *denials;
-	size_t n_denials;
-	uint64_t records, lost, odd; /* odd: what cannot stand in a policy */
-	char *first, *last;
-	struct { /* addresses of DNS answers */
-		char *address;
-		size_t name; /* index */
-	} * answers;
-	size_t n_answers;
+struct ex_learn_answer { /* an address of a DNS answer */
+	char address[46];
+	size_t name; /* index of the name it was given for last */
+};
+
+#define EX_LEARN_USES_MAX    4096
+#define EX_LEARN_NAMES_MAX   4096
+#define EX_LEARN_ANSWERS_MAX 16384
+#define EX_LEARN_DENIALS_MAX 256
+
+struct ex_learn { /* some megabytes: not for the stack */
+	struct ex_learn_use uses[EX_LEARN_USES_MAX];
+	struct ex_learn_name names[EX_LEARN_NAMES_MAX];
+	struct ex_learn_answer answers[EX_LEARN_ANSWERS_MAX];
+	struct ex_learn_denial denials[EX_LEARN_DENIALS_MAX];
+	size_t n_uses, n_names, n_answers, n_denials;
+	uint64_t records, lost;
+	uint64_t odd; /* records of what cannot stand in a policy, or is too much for it */
+	char first[EX_LEARN_TIME], last[EX_LEARN_TIME];
 };
 
 /* One line. 0, -ENOMEM, or -EBADMSG when it is no record. */

@@ -118,6 +118,7 @@ static void path_done(struct ex_learn_path *path)
 	free(path->path);
 	free(path->example);
 	free(path->first);
+	*path = (struct ex_learn_path){ 0 };
 }
 
 /* Takes template. */
@@ -231,26 +232,37 @@ static void absorb(struct ex_learn_path *into, struct ex_learn_path *from)
 	path_done(from);
 }
 
-/* Takes everything that is like v[i] but for one segment into it, when that is enough. */
+/* Takes everything behind v[i] that is like it but for one segment into it. */
+static void absorb_alike(struct ex_learn_paths *p, size_t i, size_t segment)
+{
+	size_t kept = i + 1;
+
+	for (size_t k = i + 1; k < p->n; k++) {
+		struct ex_learn_path path = p->v[k];
+
+		if (is_alike(&p->v[i], &path, segment))
+			absorb(&p->v[i], &path);
+		else
+			p->v[kept++] = path;
+	}
+	p->n = kept;
+}
+
+/* 1 when there were enough of them to make the segment any. */
 static int merge_one(struct ex_learn_paths *p, size_t i, size_t segment)
 {
-	size_t alike = 0, kept;
+	size_t alike = 0;
 	int r;
 
 	for (size_t k = i; k < p->n; k++)
 		alike += is_alike(&p->v[i], &p->v[k], segment);
 	if (alike < ALIKE_MIN)
 		return 0;
-	kept = i + 1;
-	for (size_t k = i + 1; k < p->n; k++) {
-		if (is_alike(&p->v[i], &p->v[k], segment))
-			absorb(&p->v[i], &p->v[k]);
-		else
-			p->v[kept++] = p->v[k];
-	}
-	p->n = kept;
 	r = make_any(&p->v[i], segment);
-	return r < 0 ? r : 1;
+	if (r < 0)
+		return r;
+	absorb_alike(p, i, segment);
+	return 1;
 }
 
 static int by_time(const void *a, const void *b)

@@ -47,7 +47,7 @@ static void put_upper(const char *text, FILE *out)
 
 static void put_peer(const struct ex_learn_use *u, FILE *out)
 {
-	if (u->name)
+	if (u->name[0])
 		fprintf(out, "  - toFQDNs:\n    - matchName: %s\n", u->name);
 	else
 		fprintf(out, "  - toCIDR:\n    - %s/%d\n", u->address,
@@ -105,13 +105,12 @@ static const char *kind_words(enum ex_learn_kind kind)
 /* A name that is passed unread on this port makes a list of requests useless. */
 static bool is_passed_unread(const struct ex_learn *l, const struct ex_learn_use *u)
 {
-	if (u->kind != EX_LEARN_HTTPS || !u->name)
+	if (u->kind != EX_LEARN_HTTPS || !u->name[0])
 		return false;
 	for (size_t i = 0; i < l->n_uses; i++) {
 		const struct ex_learn_use *o = &l->uses[i];
 
-		if (o->kind == EX_LEARN_TLS && o->name && o->port == u->port &&
-		    strcmp(o->name, u->name) == 0)
+		if (o->kind == EX_LEARN_TLS && o->port == u->port && strcmp(o->name, u->name) == 0)
 			return true;
 	}
 	return false;
@@ -174,7 +173,7 @@ static void put_head(const struct ex_learn *l, const struct ex_learn_title *t, F
 	fputs("# Learned by exeat " EX_VERSION " from: ", out);
 	put_comment(t->command, out);
 	fprintf(out, "\n# %" PRIu64 " records", l->records);
-	if (l->first && l->last) {
+	if (l->first[0]) {
 		fputs(", ", out);
 		put_comment(l->first, out);
 		fputs(" to ", out);
@@ -226,7 +225,7 @@ void ex_learn_write_policy(const struct ex_learn *l, const struct ex_learn_title
 static void put_url(const struct ex_learn_use *u, const char *path, FILE *out)
 {
 	bool tls = u->kind == EX_LEARN_HTTPS || u->kind == EX_LEARN_TLS;
-	const char *host = u->name ? u->name : u->address;
+	const char *host = u->name[0] ? u->name : u->address;
 	const char *open = strchr(host, ':') ? "[" : "", *close = open[0] ? "]" : "";
 	char url[4096], port[8] = "";
 

@@ -48,43 +48,52 @@ static char *print_label(const struct ex_label *l)
 		       : text;
 }
 
-int ex_observe_who_new(const struct ex_observe_endpoint *ep, struct ex_observe_who **ret)
+static int who_fill(struct ex_observe_who *who, const struct ex_observe_endpoint *ep)
 {
-	struct ex_observe_who *who = calloc(1, sizeof(*who));
 	size_t n = ep->n_labels < LABELS_MAX ? ep->n_labels : LABELS_MAX;
 
-	if (!who)
-		return -ENOMEM;
-	who->refs = 1;
 	who->id = ep->id;
 	who->name = strdup(ep->name);
 	who->ns = strdup(ep->ns ? ep->ns : "");
 	who->labels = calloc(n + 1, sizeof(*who->labels));
-	while (who->labels && who->n_labels < n) {
-		char *text = print_label(&ep->labels[who->n_labels]);
-
-		if (!text)
-			break;
-		who->labels[who->n_labels++] = text;
-	}
-	if (!who->name || !who->ns || !who->labels || who->n_labels < n) {
-		ex_observe_who_unref(who);
+	if (!who->name || !who->ns || !who->labels)
 		return -ENOMEM;
+	for (; who->n_labels < n; who->n_labels++) {
+		who->labels[who->n_labels] = print_label(&ep->labels[who->n_labels]);
+		if (!who->labels[who->n_labels])
+			return -ENOMEM;
 	}
-	*ret = who;
 	return 0;
 }
 
-struct ex_observe_who *ex_observe_who_unref(struct ex_observe_who *who)
+static void who_free(struct ex_observe_who *who)
 {
-	if (!who || --who->refs)
-		return NULL;
 	for (size_t i = 0; i < who->n_labels; i++)
 		free(who->labels[i]);
 	free(who->labels);
 	free(who->name);
 	free(who->ns);
 	free(who);
+}
+
+int ex_observe_who_new(const struct ex_observe_endpoint *ep, struct ex_observe_who **ret)
+{
+	struct ex_observe_who *who = calloc(1, sizeof(*who));
+	int r = who ? who_fill(who, ep) : -ENOMEM;
+
+	if (r == 0) {
+		who->refs = 1;
+		*ret = who;
+	} else if (who) {
+		who_free(who);
+	}
+	return r;
+}
+
+struct ex_observe_who *ex_observe_who_unref(struct ex_observe_who *who)
+{
+	if (who && --who->refs == 0)
+		who_free(who);
 	return NULL;
 }
 

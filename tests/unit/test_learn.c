@@ -139,7 +139,7 @@ static void test_both_formats_compile(void **state)
 {
 	(void)state;
 	for (int format = EX_LEARN_EGRESS; format <= EX_LEARN_CNP; format++) {
-		struct ex_learn l = { 0 };
+		static struct ex_learn l;
 		char *text;
 
 		take(&l, DNS("a.example", "203.0.113.1"));
@@ -166,7 +166,7 @@ static void test_both_formats_compile(void **state)
 
 static void test_attack_98_a_hostile_log_makes_no_rule(void **state)
 {
-	struct ex_learn l = { 0 };
+	static struct ex_learn l;
 	char *text;
 
 	(void)state;
@@ -192,7 +192,7 @@ static void test_attack_98_a_hostile_log_makes_no_rule(void **state)
 
 static void test_losses_are_told(void **state)
 {
-	struct ex_learn l = { 0 };
+	static struct ex_learn l;
 	char *text;
 
 	(void)state;
@@ -206,7 +206,7 @@ static void test_losses_are_told(void **state)
 
 static void test_what_is_passed_unread_has_no_list_of_requests(void **state)
 {
-	struct ex_learn l = { 0 };
+	static struct ex_learn l;
 	char *text;
 
 	(void)state;
