@@ -71,6 +71,12 @@ for family in 4 6; do
 	done
 done
 
+for flag in --http1.1 --http2; do
+	out=$(run curl -sS -m 10 $flag -H 'Host: evil.example' -w ' %{http_code}' https://h2.headers.test/edit)
+	has "attack 18: $flag: another Host gets no secret" "$out" ' 421$'
+	hasnt "attack 18: $flag: nor does the answer show it" "$out" "$TOKEN"
+done
+
 # Several requests of one connection are edited one by one.
 out=$(run curl -4 -sS -m 10 --http1.1 https://h1.headers.test/edit -H 'X-Seen: a' --next -4 -sS -m 10 --http1.1 \
 	https://h1.headers.test/edit -H 'X-Seen: b')
