@@ -15,6 +15,7 @@ import ctypes
 import fcntl
 import json
 import os
+import re
 import statistics
 import subprocess
 import sys
@@ -26,6 +27,7 @@ ROUNDS = int(os.environ.get("ROUNDS", 3 if SHORT else 7))
 EACH = os.environ.get("SECONDS_EACH", "1" if SHORT else "2")
 WORLD, TOP, EXEAT = os.environ["WORLD"], os.environ["TOP"], os.environ["EXEAT"]
 NAME, LOAD = os.environ["NAME"], os.environ["LOAD"] + "/load"
+QPS = 400 # of forwarded questions: exeat lets a workload have 500 a second, so that nobody tunnels
 GIB = 1 << 30
 BLOB = 100 << 20
 SIOCGSKNS = 0x894C
@@ -157,8 +159,10 @@ def variants():
     def pod(name):
         return ["ip", "netns", "exec", f"pod-{name}"]
 
+    resolver = ["--dns", f"bench.example={os.environ['RESOLVER4']}:5300"]
+
     def exeat(policy, *options):
-        return [EXEAT, "run", "-q", "-p", f"{TOP}/bench/{policy}.yaml", *options, "--"]
+        return [EXEAT, "run", "-q", "-p", f"{TOP}/bench/{policy}.yaml", *resolver, *options, "--"]
 
     made = {
         "direct": Variant("direct", pod("direct")),
@@ -168,12 +172,15 @@ def variants():
         "nginx": Variant("nginx", pod("nginx"), pid("nginx")),
         "exeat": Variant("exeat", exeat("policy-peers"), "self"),
         "exeat --log": Variant("exeat --log", exeat("policy-peers", "--log", f"{WORLD}/log/bench-audit"), "self"),
+        "dnsdist": Variant("dnsdist", pod("relay"), pid("dnsdist")),
+        "dnsmasq": Variant("dnsmasq", pod("relay"), pid("dnsmasq")),
+        "dnsmasq, learning": Variant("dnsmasq, learning", pod("relay"), pid("dnsmasq-nftset")),
         "haproxy-sni": Variant("haproxy", pod("hapname"), pid("haproxy")),
         "nginx-sni": Variant("nginx", pod("nginxname"), pid("nginx")),
         "exeat-sni": Variant("exeat", exeat("policy-peers-name"), "self"),
     }
     for v in made:
-        if v in ("direct", "relay", "relay-splice"):
+        if v in ("direct", "relay", "relay-splice") or v.startswith("dns"):
             continue
         l7 = not v.endswith("-sni")
         for url in [PLAIN, TLS] if l7 else [TLS]:
@@ -268,6 +275,39 @@ def table(title, samples, unit, names):
     sys.stdout.flush()
 
 
+def dns_sample(v, port, one):
+    """Answers of the names, all forwarded: at an even rate, or one question at a time."""
+    server = "10.77.2.1" if port else v.nameserver
+    load = ["-c", "1", "-q", "1"] if one else ["-c", "8", "-q", "50", "-Q", str(QPS)]
+    before = sum(map(cpu_of, v.pids))
+    out = v.run("dnsperf", "-s", server, "-p", str(port or 53), "-d", f"{WORLD}/conf/bench.names", "-l", EACH, *load)
+    proxy = sum(map(cpu_of, v.pids)) - before
+    found = {k.strip(): val for k, val in (line.split(":", 1) for line in out.splitlines() if ":" in line)}
+    answers = int(re.search(r"NOERROR (\d+)", found.get("Response codes", "")).group(1)) if "NOERROR" in out else 0
+    if not answers or answers < 0.98 * int(found["Queries sent"]):
+        return {"broken": f"{answers} answers of {found.get('Queries sent', '?')}"}
+    return {"proxy": proxy / answers, "rate": float(found["Queries per second"]),
+            "latency": float(found["Average Latency (s)"].split()[0])}
+
+
+def measure_dns(made):
+    """exeat learns the addresses of every answer, before it is given; so does dnsmasq with an nft set."""
+    ports = {"dnsdist": 5353, "dnsmasq": 5354, "dnsmasq, learning": 5355, "exeat": 0}
+    made["exeat"].nameserver = made["exeat"].run("sed", "-n", r"s/^nameserver \([0-9.]*\)$/\1/p", "/etc/resolv.conf").split()[0]
+    full, single = {n: [] for n in ports}, {n: [] for n in ports}
+    for r in range(ROUNDS):
+        order = list(ports)
+        for n in order[r % len(order):] + order[:r % len(order)]:
+            full[n].append(dns_sample(made[n], ports[n], False))
+            single[n].append(dns_sample(made[n], ports[n], True))
+    print(f"\n### DNS, 1000 names, each question forwarded, {QPS} a second\n\n| | answers/s | proxy CPU us/answer | one at a time, us |\n|---|---|---|---|")
+    for n in ports:
+        broken = [s["broken"] for s in full[n] + single[n] if "broken" in s]
+        print(f"| {n} | {cell(full, n, 'rate', 1, 0)} | {cell(full, n, 'proxy', 1e6, 1)} | {cell(single, n, 'latency', 1e6, 0)} |"
+              + (f" **{len(broken)} void: {broken[0]}**" if broken else ""), flush=True)
+    return full, single
+
+
 def idle_memory(made):
     """MiB at rest, and for 10000 connections that made one request and wait."""
     count = 500 if SHORT else 3000
@@ -300,7 +340,7 @@ def goal(name, text, ratio, limit):
     print(f"| {name} | {text} <= {limit:.2f} | {mid:.2f} [{low:.2f}-{high:.2f}] | {'met' if mid <= limit else 'missed'} |")
 
 
-def goals(got, mem):
+def goals(got, mem, dns):
     def best(row, key, peers, mine="exeat"):
         if row not in got:
             return None
@@ -335,6 +375,10 @@ def goals(got, mem):
     if ("HTTP", "exeat") in mem:
         rest = mem["HTTP", "exeat"][0]
         print(f"| G13 | MiB at rest <= 8 | {rest:.1f} | {'met' if rest <= 8 else 'missed'} |")
+    if dns:
+        goal("G17", "DNS, proxy CPU, dnsdist", paired(dns[0], "exeat", "dnsdist", "proxy"), 0.90)
+        goal("G17", "DNS, one at a time, dnsmasq", paired(dns[1], "exeat", "dnsmasq", "latency"), 0.95)
+        goal("G18", "DNS and learning, proxy CPU, dnsmasq with an nft set", paired(dns[0], "exeat", "dnsmasq, learning", "proxy"), 0.35)
     wrong = [s["broken"] for row in got.values() for n, ss in row.items() if n.startswith("exeat") for s in ss if "broken" in s]
     print(f"| G19 | answers wrong, broken or truncated through exeat = 0 | {len(wrong)} rounds | {'missed' if wrong else 'met'} |")
 
@@ -348,7 +392,7 @@ def main():
     # first, while all are fresh
     mem = idle_memory(made) if not ONLY or "memory" in ONLY else {}
     got = dict(measure(row, made) for row in ROWS if not ONLY or row[0] in ONLY)
-    goals(got, mem)
+    goals(got, mem, measure_dns(made) if not ONLY or "dns" in ONLY else None)
 
 
 main()

@@ -4,7 +4,8 @@
 # between the same client and the same server. What is compared is the CPU time of the proxy for one
 # request, connection or GiB; peers.py takes the measures and says how.
 #
-#   bench/peers.sh [--short] [ROW…]     root; installs haproxy and nginx' stream module where missing
+#   bench/peers.sh [--short] [ROW…]     root; installs haproxy, nginx' stream module, dnsdist and
+#                                       dnsperf where missing
 #
 #   pod-X 10.77.N.2 --veth-- this namespace: the proxies --veth-- "net" 203.0.113.91: the server
 #
@@ -17,7 +18,7 @@
 if [ "${EXEAT_WORLD-}" != inside ]; then
 	make -C "$TOP" --no-print-directory -s O="$(dirname "$EXEAT")" "$(dirname "$EXEAT")/bench/load" \
 		"$(dirname "$EXEAT")/bench/relay" || exit 1
-	for p in haproxy libnginx-mod-stream; do
+	for p in haproxy libnginx-mod-stream dnsdist dnsperf; do
 		dpkg-query -W -f '${db:Status-Status}\n' $p 2>/dev/null | grep -qx installed ||
 			missing+=("$p")
 	done
@@ -37,7 +38,7 @@ world_up
 ORIGIN=203.0.113.91
 NAME=api.bench.test
 LOAD=$(dirname "$EXEAT")/bench
-export ORIGIN NAME LOAD
+export ORIGIN NAME LOAD RESOLVER4
 world_name $NAME $ORIGIN
 world_name other.test $ORIGIN
 world_cert origin $NAME other.test
@@ -79,6 +80,28 @@ cat >$WORLD/conf/origin.conf <<END
 	}
 END
 world_daemon bench-origin taskset -c 0 nginx -c $WORLD/conf/origin.conf
+
+# A thousand names that nobody may cache, each with its own address.
+for i in $(seq 0 999); do
+	echo "n$i.bench.example A" >>$WORLD/conf/bench.names
+	echo "	local-data: \"n$i.bench.example 0 IN A 45.0.$((i / 250)).$((i % 250 + 1))\"" >>$WORLD/conf/bench.data
+done
+cat >$WORLD/conf/bench-unbound.conf <<END
+server:
+	username: ""
+	chroot: ""
+	directory: "$WORLD/conf"
+	pidfile: ""
+	use-syslog: no
+	logfile: "/dev/null"
+	interface: $RESOLVER4@5300
+	access-control: 0.0.0.0/0 allow
+	do-daemonize: no
+	local-zone: "bench.example." static
+	include: "$WORLD/conf/bench.data"
+END
+world_daemon bench-unbound taskset -c 0 unbound -d -c $WORLD/conf/bench-unbound.conf
+world_wait 5 dig +tries=1 +time=1 -p 5300 @$RESOLVER4 n1.bench.example
 
 # ---- the peers ----
 
@@ -178,6 +201,18 @@ peer() { # NAME COMMAND…: alone on CPU 1
 }
 peer haproxy haproxy -f $WORLD/conf/haproxy.cfg
 peer nginx nginx -c $WORLD/conf/peer.conf
+cat >$WORLD/conf/dnsdist.conf <<END
+setLocal("0.0.0.0:5353")
+setACL("0.0.0.0/0")
+newServer{address="$RESOLVER4:5300"}:setUp()
+allowed = newSuffixMatchNode()
+allowed:add(newDNSName("bench.example."))
+addAction(NotRule(SuffixMatchNodeRule(allowed)), RCodeAction(DNSRCode.REFUSED))
+END
+masq=(dnsmasq -k --conf-file=/dev/null --no-resolv --no-hosts --user=root --pid-file= --bind-interfaces
+	--local=/#/ "--server=/bench.example/$RESOLVER4#5300" --listen-address=0.0.0.0 --cache-size=0 --dns-forward-max=1000)
+peer dnsdist dnsdist --supervised --disable-syslog -C $WORLD/conf/dnsdist.conf
+peer dnsmasq "${masq[@]}" --port=5354
 peer relay "$LOAD/relay" 9300 rw
 peer relay-splice "$LOAD/relay" 9301 splice
 
@@ -227,6 +262,9 @@ nft -f - <<-END || exit 1
 		}
 	}
 END
+# dnsmasq that learns, as the gate does: it needs its set first
+nft add set ip bench learned '{ type ipv4_addr; }'
+peer dnsmasq-nftset "${masq[@]}" --port=5355 --nftset=/bench.example/4#ip#bench#learned
 for port in 9080 9143 9144 9180 9300 9301 9443 9444; do
 	world_wait 5 nc -z 127.0.0.1 $port || { echo "bench: nothing listens on $port" >&2
 		tail -n 5 $WORLD/log/bench-* >&2; exit 1; }
