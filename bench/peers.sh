@@ -158,7 +158,9 @@ backend name
 	mode tcp
 	server o $ORIGIN:443
 END
+# shellcheck disable=SC2016 # nginx's variables
 guard='if ($request_method != POST) { return 403; }'
+# shellcheck disable=SC2016
 proxy='proxy_http_version 1.1; proxy_set_header Connection ""; proxy_set_header Host $host;'
 site() { # LISTEN UPSTREAM
 	cat <<-END
