@@ -80,13 +80,17 @@ int ex_cni_pending_each(const char *state_dir,
 			int (*fn)(void *arg, const char *name, struct ex_span request), void *arg)
 {
 	int fd = open_dir(state_dir, false), left = 0;
-	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
 	const struct dirent *de;
+	DIR *dir;
 
-	if (fd == -ENOENT)
-		return 0;
-	if (!dir)
-		return fd < 0 ? fd : -errno;
+	if (fd < 0)
+		return fd == -ENOENT ? 0 : fd;
+	dir = fdopendir(fd);
+	if (!dir) {
+		left = -errno;
+		close(fd);
+		return left;
+	}
 	while ((de = readdir(dir))) {
 		size_t n = strlen(de->d_name);
 

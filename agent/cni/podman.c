@@ -255,7 +255,7 @@ static int labels_of_members(struct podman *p, struct ex_cni_identity *id, const
 	size_t n = 0;
 	int r = list_members(p, pod, &list);
 
-	if (r == 0)
+	if (r == 0 && list)
 		r = read_members(p, list, specs, &n);
 	if (r == 0 && n)
 		r = pick_labels(p, id, specs[0], specs + 1, n - 1);

@@ -50,10 +50,8 @@ int ex_cni_fail(struct ex_cni_error *err, enum ex_cni_code code, const char *det
 	return -EINVAL;
 }
 
-static int read_input(FILE *in, char **ret, size_t *ret_len, struct ex_cni_error *err)
+static int read_input(FILE *in, char *text, size_t *ret_len, struct ex_cni_error *err)
 {
-	EX_AUTO_FREE char *text = malloc(EX_CNI_INPUT_MAX);
-
 	if (!text)
 		return ex_cni_fail(err, EX_CNI_IO, NULL, "out of memory");
 	*ret_len = fread(text, 1, EX_CNI_INPUT_MAX, in);
@@ -61,7 +59,6 @@ static int read_input(FILE *in, char **ret, size_t *ret_len, struct ex_cni_error
 		return ex_cni_fail(err, EX_CNI_IO, NULL, "stdin cannot be read");
 	if (*ret_len == EX_CNI_INPUT_MAX)
 		return ex_cni_fail(err, EX_CNI_BAD_JSON, NULL, "the configuration is over 1 MiB");
-	*ret = EX_TAKE_PTR(text);
 	return 0;
 }
 
@@ -172,13 +169,13 @@ int ex_cni_request_read(struct ex_cni_request *rq, const struct ex_cni_env *env,
 			struct ex_cni_error *err)
 {
 	const struct verb *verb = find_verb(env->command);
-	EX_AUTO_FREE char *text = NULL;
+	EX_AUTO_FREE char *text = malloc(EX_CNI_INPUT_MAX);
 	char why[EX_JV_ERROR_MAX];
 	size_t len = 0, version = 0;
 	int r;
 
 	*rq = (struct ex_cni_request){ 0 };
-	r = read_input(in, &text, &len, err);
+	r = read_input(in, text, &len, err);
 	if (r < 0)
 		return r;
 	if (!verb)

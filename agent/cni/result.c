@@ -3,7 +3,7 @@
 
 #include "agent/cni/result.h"
 
-#define OUTPUT_MAX    4096
+#define OUTPUT_MAX    8192 /* an error whose every byte is escaped */
 #define ADDRESSES_MAX 16
 
 /* The pod's end of the interface in prevResult; its place goes to *ret_at. */
@@ -144,11 +144,7 @@ void ex_cni_print_error(const char *version, const struct ex_cni_error *err, FIL
 	if (*err->details)
 		ex_json_text(&j, "details", err->details);
 	ex_json_close(&j, '}');
-	/* details of 600 bytes grow to 3600 at most, when every byte is escaped */
 	if (ex_json_done(&j) > 0)
 		fprintf(out, "%.*s\n", (int)j.len, text);
-	else
-		fprintf(out, "{\"cniVersion\":\"1.0.0\",\"code\":%u,\"msg\":\"failed\"}\n",
-			err->code);
 	fflush(out);
 }

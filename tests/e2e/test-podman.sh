@@ -172,6 +172,26 @@ has "and the pod is served again" "$(get molt-one http://llm-gateway:8080/v1/mod
 collected() { ! agent_ask '{"op":"endpoint.list"}' | grep -q '"name":"front"'; }
 check "what went meanwhile is collected" world_wait 5 collected
 
+# ---- killed at any point of a start ----
+
+sniff_start killed
+for _ in 1 2 3 4 5 6; do
+	(
+		trap - EXIT
+		sleep "0.$((RANDOM % 5))$((RANDOM % 10))"
+		kill -9 "$(cat "$WORLD/pid/agent")"
+	) &
+	box --rm --label app=plain localhost/box sh -c 'for i in 1 2 3; do
+		nc -w 1 203.0.113.66 80 </dev/null & nc -w 1 2001:db8:113::66 80 </dev/null & done; wait' >/dev/null 2>&1
+	wait $!
+	agent_down KILL
+	check "killed, and back" agent_up
+done
+sniff_stop killed
+same "an agent that is killed while containers start lets no packet out" \
+	"$(sniff_print killed 'host 203.0.113.66 or host 2001:db8:113::66')" ""
+has "and comes back whole" "$(get molt-one http://llm-gateway:8080/v1/models)" 'test-model.* 200$'
+
 # ---- closed instead of failed ----
 
 agent_down
