@@ -76,12 +76,15 @@ EX_MUST_CHECK int ex_rtnl_addrs_each(int rtnl, uint32_t ifindex,
 EX_MUST_CHECK int ex_rtnl_next_hop(int rtnl, const struct ex_ip *ip, struct ex_ip *ret_via,
 				   uint32_t *ret_ifindex);
 
-/* A socket that tells of links that go, non-blocking; fd or negative errno. */
-EX_MUST_CHECK int ex_rtnl_watch_links(void);
-/*
- * The next link that is gone: 1 and its index; 0 = nothing now; -ENOBUFS = some were missed, look
- * at all of them; other negative errno.
- */
-EX_MUST_CHECK int ex_rtnl_next_gone(int fd, uint32_t *ret_ifindex);
+/* A socket that tells of links that go and of addresses, non-blocking; fd or negative errno. */
+EX_MUST_CHECK int ex_rtnl_watch(void);
+
+enum ex_rtnl_news {
+	EX_RTNL_NOTHING = 0,  /* now */
+	EX_RTNL_LINK_GONE,    /* *ret_ifindex */
+	EX_RTNL_ADDR_CHANGED, /* of whatever link of this namespace */
+};
+/* -ENOBUFS: some were missed, look at everything; other negative errno. */
+EX_MUST_CHECK int ex_rtnl_next(int fd, uint32_t *ret_ifindex);
 
 #endif

@@ -269,38 +269,52 @@ int ex_rtnl_next_hop(int rtnl, const struct ex_ip *ip, struct ex_ip *ret_via, ui
 	return 0;
 }
 
-/* ---- links that go ---- */
+/* ---- news ---- */
 
-int ex_rtnl_watch_links(void)
+int ex_rtnl_watch(void)
 {
 	EX_AUTO_CLOSE int fd =
 		socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
-	const struct sockaddr_nl a = { .nl_family = AF_NETLINK, .nl_groups = RTMGRP_LINK };
+	const struct sockaddr_nl a = { .nl_family = AF_NETLINK,
+				       .nl_groups = RTMGRP_LINK | RTMGRP_IPV4_IFADDR |
+						    RTMGRP_IPV6_IFADDR };
 
 	if (fd < 0 || bind(fd, (const struct sockaddr *)&a, sizeof(a)) < 0)
 		return -errno;
 	return EX_TAKE_FD(fd);
 }
 
+static enum ex_rtnl_news read_news(const struct nlmsghdr *h, uint32_t *ret_ifindex)
+{
+	const struct ifinfomsg *ifi = NLMSG_DATA(h);
+
+	if (h->nlmsg_type == RTM_NEWADDR || h->nlmsg_type == RTM_DELADDR)
+		return EX_RTNL_ADDR_CHANGED;
+	/* A port that leaves its bridge is told in the same words, of another family. */
+	if (h->nlmsg_type != RTM_DELLINK || NLMSG_PAYLOAD(h, 0) < sizeof(*ifi) ||
+	    ifi->ifi_family != AF_UNSPEC)
+		return EX_RTNL_NOTHING;
+	*ret_ifindex = (uint32_t)ifi->ifi_index;
+	return EX_RTNL_LINK_GONE;
+}
+
 /* One message is one datagram here: notifications are not packed. */
-int ex_rtnl_next_gone(int fd, uint32_t *ret_ifindex)
+int ex_rtnl_next(int fd, uint32_t *ret_ifindex)
 {
 	union reply rp;
 
 	for (;;) {
 		ssize_t n = recv(fd, &rp, sizeof(rp), 0);
+		enum ex_rtnl_news news;
 
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
-			return errno == EAGAIN ? 0 : -errno;
-		if (!NLMSG_OK(&rp.hdr, (size_t)n) || rp.hdr.nlmsg_type != RTM_DELLINK ||
-		    NLMSG_PAYLOAD(&rp.hdr, 0) < sizeof(struct ifinfomsg))
+			return errno == EAGAIN ? EX_RTNL_NOTHING : -errno;
+		if (!NLMSG_OK(&rp.hdr, (size_t)n))
 			continue;
-		/* A port that leaves its bridge is told in the same words, of another family. */
-		if (((const struct ifinfomsg *)NLMSG_DATA(&rp.hdr))->ifi_family != AF_UNSPEC)
-			continue;
-		*ret_ifindex = (uint32_t)((const struct ifinfomsg *)NLMSG_DATA(&rp.hdr))->ifi_index;
-		return 1;
+		news = read_news(&rp.hdr, ret_ifindex);
+		if (news != EX_RTNL_NOTHING)
+			return (int)news;
 	}
 }

@@ -54,25 +54,36 @@ void ex_events_collect(struct ex_node *node)
 		ex_round_want(node, false);
 }
 
+static void take_gone(struct ex_node *node, uint32_t ifindex)
+{
+	struct ex_node_endpoint *e = ex_registry_by_ifindex(&node->registry, ifindex);
+
+	if (!e)
+		return;
+	ex_round_drop(node, e, false, "its interface went away");
+	ex_round_want(node, false);
+}
+
 static void on_links(struct ex_watch *w, uint32_t events)
 {
 	struct ex_node *node = ex_container_of(w, struct ex_node, links);
-	uint32_t ifindex;
+	uint32_t ifindex = 0;
 	int r;
 
 	(void)events;
-	while ((r = ex_rtnl_next_gone(node->links_fd, &ifindex)) == 1) {
-		struct ex_node_endpoint *e = ex_registry_by_ifindex(&node->registry, ifindex);
-
-		if (!e)
-			continue;
-		ex_round_drop(node, e, false, "its interface went away");
-		ex_round_want(node, false);
+	while ((r = ex_rtnl_next(node->links_fd, &ifindex)) > 0) {
+		if (r == EX_RTNL_LINK_GONE)
+			take_gone(node, ifindex);
+		else
+			ex_round_want(node,
+				      false); /* the node's own addresses are nobody's world */
 	}
-	if (r == -ENOBUFS)
+	if (r == -ENOBUFS) {
 		ex_events_collect(node);
-	else if (r < 0)
+		ex_round_want(node, false);
+	} else if (r < 0) {
 		ex_debug("cannot read about links: %s", strerror(-r));
+	}
 }
 
 /* ---- signals ---- */

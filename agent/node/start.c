@@ -259,7 +259,7 @@ static int prepare(struct ex_node *node)
 		return r;
 	node->own_net = ex_netns_own();
 	/* Before anybody is looked at: no link goes unnoticed in between. */
-	node->links_fd = ex_rtnl_watch_links();
+	node->links_fd = ex_rtnl_watch();
 	r = node->own_net < 0 ? node->own_net : node->links_fd < 0 ? node->links_fd : 0;
 	return r < 0 ? fail("cannot watch the network", r) : 0;
 }

@@ -111,6 +111,25 @@ follows "repaired, the new set is taken" not reaches pod1
 cp "$WORLD/tmp/good" "$POLICY_DIR/echo.yaml"
 follows "(and back)" reaches pod1
 
+# ---- the node's own addresses ----
+cat <<-END | policy_put world
+	apiVersion: cilium.io/v2
+	kind: CiliumNetworkPolicy
+	metadata: {name: world, namespace: default}
+	spec:
+	  endpointSelector: {matchLabels: {app: world}}
+	  egress: [{toEntities: [world]}]
+END
+check "(a pod that may go to the world)" ex policy apply --wait
+pod_new pod5 15
+endpoint pod5 app=world >/dev/null
+check "the world it may" in_pod pod5 nc -zw2 "$EVIL4" 443
+refuse "the node it may not" in_pod pod5 nc -zw2 "$OUTER4" 9009
+ip addr add 198.51.100.77/24 dev up0
+follows "nor an address that the node gets later" not in_pod pod5 nc -zw1 198.51.100.77 9009
+ip addr del 198.51.100.77/24 dev up0
+rm "$POLICY_DIR/world.yaml"
+
 # ---- labels ----
 check "another label" ex endpoint label pod3 app=other
 refuse "another label, other policies: at once" reaches pod3
