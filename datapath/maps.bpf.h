@@ -58,6 +58,8 @@ struct bucket {
 
 struct port_state {
 	struct bucket refusals;
+	struct bucket sweeps;
+	__u64 inward; /* flows that the far end opened, at most; counted anew by each sweep */
 	/* [0] of flows, [1] of denials: neither hides the other */
 	struct bucket events[2];
 	__u64 suppressed[2]; /* events not sent since the last one of their kind that was */
@@ -132,6 +134,22 @@ INLINE struct port_state *find_port(const struct pkt *p)
 	__u32 key = p->ifindex;
 
 	return bpf_map_lookup_elem(&ex_ports, &key);
+}
+
+/* One token, when there is one: `burst` at most, one more every `period` nanoseconds. */
+INLINE bool bucket_take(struct bucket *b, __u64 now, __u64 period, __u64 burst)
+{
+	__s64 gained = now - b->filled; /* negative: another CPU has seen a later tick */
+	__u64 tokens = b->tokens;
+
+	if (gained > 0) {
+		tokens += gained;
+		b->filled = now;
+	}
+	if (tokens > period * burst)
+		tokens = period * burst;
+	b->tokens = tokens < period ? tokens : tokens - period;
+	return tokens >= period;
 }
 
 INLINE void *find_flows(const struct pkt *p)

@@ -4,6 +4,7 @@
 #define EXEAT_DATAPATH_OUTBOUND_H
 
 #include "gateway.bpf.h"
+#include "sweep.bpf.h"
 
 INLINE void book(struct ex_flow_state *flow, struct pkt *p)
 {
@@ -28,7 +29,7 @@ INLINE enum ex_reason remember(void *flows, struct pkt *p, const struct ex_flow_
 	}
 	if (proto_is_icmp(p->proto) && !icmp_is_query(p))
 		return EX_R_ALLOWED; /* nothing answers it */
-	if (!flow_create(flows, p, key))
+	if (!flow_add(flows, p, key))
 		return EX_R_TABLE_FULL;
 	event_send(p, EX_EV_NEW, EX_R_ALLOWED, 0, 0);
 	return EX_R_ALLOWED;

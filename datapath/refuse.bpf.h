@@ -48,22 +48,6 @@ SUBPROG __u32 mark_take(struct __sk_buff *skb, bool outbound)
 	return mark;
 }
 
-/* One token, when there is one: `burst` at most, one more every `period` nanoseconds. */
-INLINE bool bucket_take(struct bucket *b, __u64 now, __u64 period, __u64 burst)
-{
-	__s64 gained = now - b->filled; /* negative: another CPU has seen a later tick */
-	__u64 tokens = b->tokens;
-
-	if (gained > 0) {
-		tokens += gained;
-		b->filled = now;
-	}
-	if (tokens > period * burst)
-		tokens = period * burst;
-	b->tokens = tokens < period ? tokens : tokens - period;
-	return tokens >= period;
-}
-
 INLINE bool refuse_wanted(const struct pkt *p)
 {
 	__u8 type = p->key_port >> 8;

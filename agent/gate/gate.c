@@ -53,6 +53,7 @@ static int skel_open(struct ex_gate *gate, const struct ex_gate_limits *limits)
 	skel->rodata->refuse_mark = gate->state.mark;
 	skel->rodata->gateway_mark = gate->state.mark ^ 1;
 	skel->rodata->mark_check = gate->state.check;
+	skel->rodata->inward_max = gate->flow_limit - gate->flow_limit / 4;
 	if (limits && limits->dests)
 		r = bpf_map__set_max_entries(skel->maps.ex_dests, limits->dests);
 	if (!r && limits && limits->rules)

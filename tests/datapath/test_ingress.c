@@ -12,6 +12,7 @@
 #define FAR4   "198.51.100.7"
 #define FAR6   "2001:db8::7"
 #define BANNED "198.51.100.8"
+#define FLOWS  64
 
 #define ALLOW(id)                                                                                  \
 	{                                                                                          \
@@ -245,6 +246,23 @@ static void test_events_tell_who_opened_the_flow(void **state)
 	assert_event(EX_EV_DENY, EX_DIR_EGRESS, NET_OWN4, 50000);
 }
 
+/* Whoever is outside cannot take the room that the workload needs to open flows itself. */
+static void test_far_ends_fill_a_part_of_the_table_only(void **state)
+{
+	struct pkt_spec s = { .src = FAR4, .dst = NET_OWN4, .proto = IPPROTO_UDP, .dport = 53 };
+	int let_in = 0;
+
+	(void)state;
+	for (s.sport = 1; s.sport <= FLOWS; s.sport++)
+		let_in += bench_in(&s) == EX_R_ALLOWED;
+	assert_int_equal(let_in, FLOWS - FLOWS / 4);
+	assert_int_equal(bench_in(&s), EX_R_TABLE_FULL);
+	s = (struct pkt_spec){ .dst = FAR4, .proto = IPPROTO_TCP, .dport = 443 };
+	for (s.sport = 1; s.sport <= FLOWS / 4; s.sport++)
+		assert_int_equal(bench_out(&s), EX_R_ALLOWED);
+	assert_int_equal(bench_out(&s), EX_R_TABLE_FULL);
+}
+
 static void test_ranges_are_served_to_their_ends(void **state)
 {
 	const struct ex_gate_served ports[] = { { IPPROTO_TCP, 1000, 2047 },
@@ -276,7 +294,7 @@ static void test_ranges_are_served_to_their_ends(void **state)
 static int setup(void **state)
 {
 	(void)state;
-	bench_open(NULL);
+	bench_open(&(struct ex_gate_limits){ .flows = FLOWS });
 	return 0;
 }
 
@@ -302,6 +320,7 @@ int main(void)
 		ingress_test(test_revoked_service_ends),
 		ingress_test(test_flow_of_the_other_direction_does_not_help),
 		ingress_test(test_events_tell_who_opened_the_flow),
+		ingress_test(test_far_ends_fill_a_part_of_the_table_only),
 		ingress_test(test_ranges_are_served_to_their_ends),
 	};
 

@@ -266,6 +266,21 @@ static void test_full_table_denies_new_flows_and_keeps_old_ones(void **state)
 	assert_int_equal(udp_out(5000), EX_R_ALLOWED);
 }
 
+/* Nobody in user space is needed for it. */
+static void test_full_table_sweeps_itself(void **state)
+{
+	uint16_t i;
+
+	(void)state;
+	open_tcp(999);
+	for (i = 1; i < FLOWS; i++)
+		assert_int_equal(udp_out((uint16_t)(1000 + i)), EX_R_ALLOWED);
+	age_flows(600);
+	assert_int_equal(udp_out(5000), EX_R_ALLOWED);
+	assert_int_equal(age_flows(0), 2);
+	assert_int_equal(tcp_in(999, PKT_ACK), EX_R_ALLOWED);
+}
+
 static void test_full_table_of_one_endpoint_does_not_touch_another(void **state)
 {
 	uint16_t i;
@@ -462,6 +477,7 @@ int main(void)
 		state_test(test_sweep_makes_room_and_tells),
 		state_test(test_events_are_limited_and_say_how_many_are_missing),
 		state_test(test_full_table_denies_new_flows_and_keeps_old_ones),
+		state_test(test_full_table_sweeps_itself),
 		state_test(test_full_table_of_one_endpoint_does_not_touch_another),
 		state_test(test_flow_of_one_endpoint_is_none_of_another),
 		state_test(test_churn_of_a_million_flows_leaves_no_trace),
