@@ -6,6 +6,7 @@
 
 #include "agent/core/log.h"
 #include "agent/core/rtnl.h"
+#include "agent/node/authority.h"
 #include "agent/node/events.h"
 #include "agent/node/gates.h"
 #include "agent/node/handover.h"
@@ -88,6 +89,19 @@ static void on_links(struct ex_watch *w, uint32_t events)
 
 /* ---- signals ---- */
 
+/* After a rotation another one signs; leaves of the former are trusted until they end. */
+static void reload_authority(struct ex_node *node)
+{
+	struct ex_ca *fresh;
+
+	if (ex_authority_open(node->config.ca_dir, &fresh) < 0)
+		return; /* it has said why; the one there is goes on */
+	for (struct ex_node_endpoint *e = node->registry.first; e; e = e->next)
+		ex_gates_set_ca(e, fresh);
+	ex_ca_free(node->ca);
+	node->ca = fresh;
+}
+
 static void on_signal(struct ex_watch *w, uint32_t events)
 {
 	struct ex_node *node = ex_container_of(w, struct ex_node, signals);
@@ -97,6 +111,7 @@ static void on_signal(struct ex_watch *w, uint32_t events)
 	while (read(node->signals_fd, &si, sizeof(si)) == (ssize_t)sizeof(si)) {
 		if (si.ssi_signo == SIGHUP) {
 			ex_node_report_reload(node);
+			reload_authority(node);
 			node->recompile = true;
 			ex_round_want(node, true);
 		} else if (si.ssi_signo == SIGUSR2) {

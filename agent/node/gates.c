@@ -341,6 +341,12 @@ void ex_gates_take_event(struct ex_node_endpoint *e, const struct ex_event *ev)
 	ex_metrics_event(g->counts, ev);
 }
 
+void ex_gates_set_ca(struct ex_node_endpoint *e, struct ex_ca *ca)
+{
+	if (e->gates && e->gates->keeper)
+		ex_keeper_set_ca(e->gates->keeper, ca);
+}
+
 bool ex_gates_settled(const struct ex_node_endpoint *e)
 {
 	return !e->gates || !e->gates->keeper || ex_keeper_is_settled(e->gates->keeper);

@@ -5,6 +5,7 @@
 
 #include "agent/node/compile.h"
 
+struct ex_ca;
 struct ex_node;
 struct ex_event;
 
@@ -29,6 +30,9 @@ void ex_gates_close(struct ex_node *node, struct ex_node_endpoint *e, bool forge
 
 /* Has the proxy followed the last ex_gates_apply()? */
 bool ex_gates_settled(const struct ex_node_endpoint *e);
+
+/* Another authority signs from now on; the former may be freed. */
+void ex_gates_set_ca(struct ex_node_endpoint *e, struct ex_ca *ca);
 
 void ex_gates_take_event(struct ex_node_endpoint *e, const struct ex_event *ev);
 

@@ -105,11 +105,22 @@ world_wait 5 in_pod pod1 nc -z 127.0.0.1 8080
 has "and so does one of a pod whose policy needs the proxy" \
 	"$(curl -sSm5 http://10.88.0.11:8080/ 2>&1)" 'from 10.88.0.1 GET /'
 
+"$EXEAT" ca rotate --dir "$NODE/ca" >/dev/null && "$EXEAT" ca rotate --switch --dir "$NODE/ca" >/dev/null
+kill -HUP $agent_pid
+cat /etc/ssl/certs/ca-certificates.crt "$NODE/ca/trust.pem" >"$NODE/roots.pem"
+pod_new late 14
+endpoint late app=llm >/dev/null
+has "SIGHUP: after a rotation another authority signs" \
+	"$(in_pod late curl -sSvm5 "$CHAT" -H 'content-type: application/json' -d "$ASK" 2>&1)" \
+	"issuer: .*CN=$(openssl x509 -in "$NODE/ca/ca.pem" -noout -subject -nameopt multiline | sed -n 's/ *commonName *= //p')"
+has "and what the former one has signed is good" "$(in_pod pod1 curl -sSm5 "$CHAT" -H 'content-type: application/json' -d "$ASK" 2>&1)" \
+	'Permission to leave granted'
+
 check "an endpoint can be removed" ex endpoint remove pod2
 refuse "its gates go with it: it is no endpoint" ex endpoint show pod2
 pod_gone pod1
 check "a pod that is gone is collected" world_wait 5 sh -c "! '$EXEAT' endpoint show pod1 --socket '$AGENT_SOCK'"
-same "and nothing of it stays in the node's namespace" "$(ip -o link | grep -c exg-)" 1
+same "and nothing of it stays in the node's namespace" "$(ip -o link | grep -c exg-)" 2
 
 kill -TERM $agent_pid
 wait $agent_pid
