@@ -76,6 +76,7 @@ in_pod() { # NAME COMMAND…
 node_start() { # [OPTION…]: in the background; its pid is $agent_pid
 	"$EXEAT" agent --state-dir "$NODE/run" --bpffs "$NODE/bpf" --policy-dir "$POLICY_DIR" \
 		--ca-dir "$NODE/ca" "$@" >>"$WORLD/log/agent" 2>&1 </dev/null &
+	# shellcheck disable=SC2034 # for the test
 	agent_pid=$!
 }
 
