@@ -11,7 +11,7 @@ char *ex_buf_reserve(struct ex_buf *b, size_t n)
 	size_t len = ex_buf_len(b), cap = b->cap ? b->cap : BUF_MIN;
 	char *data;
 
-	if (b->cap - b->end >= n)
+	if (b->data && b->cap - b->end >= n)
 		return b->data + b->end;
 	if (b->start && b->cap - len >= n) {
 		memmove(b->data, b->data + b->start, len);
@@ -42,12 +42,14 @@ void ex_buf_commit(struct ex_buf *b, size_t n)
 
 int ex_buf_append(struct ex_buf *b, const void *bytes, size_t n)
 {
-	char *room = ex_buf_reserve(b, n);
+	char *room;
 
+	if (n == 0)
+		return 0;
+	room = ex_buf_reserve(b, n);
 	if (!room)
 		return -ENOMEM;
-	if (n)
-		memcpy(room, bytes, n);
+	memcpy(room, bytes, n);
 	ex_buf_commit(b, n);
 	return 0;
 }
