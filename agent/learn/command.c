@@ -12,6 +12,8 @@
 #include <sys/wait.h>
 #include <time.h>
 
+#include "agent/audit/json.h"
+#include "agent/control/client.h"
 #include "agent/core/buf.h"
 #include "agent/core/json_read.h"
 #include "agent/core/log.h"
@@ -211,6 +213,69 @@ static int learn_from_command(struct session *s, int *ret_status)
 	return 0;
 }
 
+/* ---- an endpoint of the agent ---- */
+
+#define ENDPOINT_SECONDS 600 /* without --for */
+
+static void write_request(const struct session *s, struct ex_json *j)
+{
+	const char *name = s->opt.endpoint, *slash = strchr(name, '/');
+
+	ex_json_open(j, NULL, '{');
+	ex_json_text(j, "op", "learn");
+	if (slash)
+		ex_json_string(j, "namespace", (struct ex_span){ name, (size_t)(slash - name) });
+	ex_json_text(j, "name", slash ? slash + 1 : name);
+	ex_json_close(j, '}');
+}
+
+/* The agent puts the endpoint's own policy back in force when this connection ends. */
+static int follow_stream(struct session *s, struct ex_control_stream *stream,
+			 struct ex_control_error *err)
+{
+	while (now_ms() < s->until) {
+		struct ex_span line;
+		int r = ex_control_stream_next(stream, 500, &line, err);
+
+		if (r == -EINTR)
+			return 0;
+		if (r == -ETIMEDOUT)
+			continue;
+		if (r <= 0)
+			return r;
+		r = ex_learn_line(&s->learn, line);
+		if (r == -ENOMEM)
+			return r;
+		s->learn.odd += r < 0;
+	}
+	return 0;
+}
+
+static int learn_from_endpoint(struct session *s)
+{
+	struct ex_control_error err = { .message = "no memory" };
+	struct ex_control_stream *stream = NULL;
+	char text[1024];
+	struct ex_json j;
+	int r;
+
+	ex_json_init(&j, text, sizeof(text));
+	write_request(s, &j);
+	if (ex_json_done(&j) < 0)
+		return fail(s->opt.endpoint, -ENAMETOOLONG);
+	catch_signals();
+	s->until = now_ms() + 1000ull * (s->opt.seconds ? s->opt.seconds : ENDPOINT_SECONDS);
+	r = ex_control_stream_open(s->opt.socket, (struct ex_span){ text, j.len }, &stream, &err);
+	if (r == 0)
+		r = follow_stream(s, stream, &err);
+	ex_control_stream_close(stream);
+	if (r < 0)
+		ex_error("%s: %s", err.code[0] ? err.code : "protocol", err.message);
+	return r;
+}
+
+/* ---- a log ---- */
+
 static int learn_from_file(struct session *s)
 {
 	EX_AUTO_CLOSE int fd = open(s->opt.from, O_RDONLY | O_CLOEXEC);
@@ -332,7 +397,16 @@ static void print_command(struct session *s)
 
 		n += len > 0 ? (size_t)len : 0;
 	}
-	s->opt.title.command = s->opt.from ? s->opt.from : s->command;
+	s->opt.title.command = s->opt.from       ? s->opt.from
+			       : s->opt.endpoint ? s->opt.endpoint
+						 : s->command;
+}
+
+static int learn_from(struct session *s, int *ret_status)
+{
+	if (s->opt.from)
+		return learn_from_file(s);
+	return s->opt.endpoint ? learn_from_endpoint(s) : learn_from_command(s, ret_status);
 }
 
 int ex_cmd_learn(int argc, char **argv)
@@ -347,7 +421,7 @@ int ex_cmd_learn(int argc, char **argv)
 	if (r == 0)
 		r = check_files(&s);
 	if (r == 0)
-		r = s.opt.from ? learn_from_file(&s) : learn_from_command(&s, &status);
+		r = learn_from(&s, &status);
 	if (r == 0 && status == EXIT_FAILED && !s.learn.records)
 		r = -EIO; /* the run said why */
 	if (r == 0)

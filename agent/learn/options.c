@@ -2,11 +2,13 @@
 #include <errno.h>
 #include <getopt.h>
 
+#include "agent/control/client.h"
 #include "agent/core/log.h"
 #include "agent/learn/options.h"
 
 static const char usage[] =
 	"Usage: exeat learn [OPTION...] -- COMMAND [ARG...]\n"
+	"       exeat learn [OPTION...] --endpoint [NAMESPACE/]NAME\n"
 	"       exeat learn [OPTION...] --from AUDIT-LOG\n"
 	"\n"
 	"Runs COMMAND as 'exeat run' does, denies nothing but metadata and the host's own\n"
@@ -20,6 +22,9 @@ static const char usage[] =
 	"      --namespace NAME     of the policy\n"
 	"  -l, --label KEY=VALUE    the policy selects by it; may be repeated\n"
 	"      --for TIME           ends COMMAND after TIME: 90s, 10m, 2h\n"
+	"      --endpoint NAME      learns what an endpoint of the agent does, for TIME (10m), or\n"
+	"                           until interrupted; its policy is not in force meanwhile\n"
+	"      --socket PATH        of the agent (default: /run/exeat/agent.sock)\n"
 	"      --passthrough NAME   TLS to NAME is not read from the start; may be repeated\n"
 	"      --from FILE          learns from an audit log (JSON) and runs nothing\n"
 	"      --run NAME           of the log, only the records of this run or endpoint\n"
@@ -42,6 +47,8 @@ enum {
 	OPT_FOR,
 	OPT_PASSTHROUGH,
 	OPT_FROM,
+	OPT_ENDPOINT,
+	OPT_SOCKET,
 	OPT_RUN,
 	OPT_DNS,
 	OPT_UPSTREAM_CA,
@@ -60,6 +67,8 @@ static const struct option longopts[] = {
 	{ "passthrough", required_argument, NULL, OPT_PASSTHROUGH },
 	{ "from", required_argument, NULL, OPT_FROM },
 	{ "run", required_argument, NULL, OPT_RUN },
+	{ "endpoint", required_argument, NULL, OPT_ENDPOINT },
+	{ "socket", required_argument, NULL, OPT_SOCKET },
 	{ "dns", required_argument, NULL, OPT_DNS },
 	{ "upstream-ca", required_argument, NULL, OPT_UPSTREAM_CA },
 	{ "user", required_argument, NULL, OPT_USER },
@@ -185,6 +194,12 @@ static int take_option(struct ex_learn_options *o, int c)
 	case OPT_FROM:
 		o->from = optarg;
 		return 0;
+	case OPT_ENDPOINT:
+		o->endpoint = optarg;
+		return 0;
+	case OPT_SOCKET:
+		o->socket = optarg;
+		return 0;
 	case OPT_RUN:
 		o->run = optarg;
 		return 0;
@@ -208,7 +223,9 @@ int ex_learn_options_parse(int argc, char **argv, struct ex_learn_options *o)
 {
 	int c, r;
 
-	*o = (struct ex_learn_options){ .output = "learned.yaml", .title.name = "learned" };
+	*o = (struct ex_learn_options){ .output = "learned.yaml",
+					.socket = EX_CONTROL_PATH,
+					.title.name = "learned" };
 	o->title.labels = o->labels;
 	optind = 1;
 	while ((c = getopt_long(argc, argv, "+o:l:h", longopts, NULL)) != -1) {
@@ -216,8 +233,9 @@ int ex_learn_options_parse(int argc, char **argv, struct ex_learn_options *o)
 		if (r != 0)
 			return r;
 	}
-	if (!o->from == (optind >= argc)) {
-		ex_error("give a command to run (exeat learn -- COMMAND), or --from AUDIT-LOG");
+	if ((o->from != NULL) + (o->endpoint != NULL) + (optind < argc) != 1) {
+		ex_error("give one of these: a command to run (exeat learn -- COMMAND), --endpoint "
+			 "NAME, --from AUDIT-LOG");
 		return -EINVAL;
 	}
 	o->command = argv + optind;

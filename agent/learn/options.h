@@ -12,12 +12,14 @@
 struct ex_learn_options {
 	struct ex_learn_title title;
 	struct ex_learn_label labels[EX_LEARN_LABELS_MAX];
-	const char *output; /* policy file */
-	const char *from;   /* audit log instead of a command; NULL */
-	const char *run;    /* only records of this run or endpoint; NULL = all */
-	unsigned seconds;   /* 0 = until the command ends */
-	char unread[8192];  /* names, ',' between them */
-	bool force;         /* overwrite */
+	const char *output;   /* policy file */
+	const char *endpoint; /* of the agent, instead of a command: [NS/]NAME; NULL */
+	const char *socket;   /* of the agent */
+	const char *from;     /* audit log instead of a command; NULL */
+	const char *run;      /* only records of this run or endpoint; NULL = all */
+	unsigned seconds;     /* 0 = until the command ends */
+	char unread[8192];    /* names, ',' between them */
+	bool force;           /* overwrite */
 	const char *passed[EX_LEARN_PASSED_MAX]; /* options for `exeat run` */
 	size_t n_passed;
 	char **command; /* NULL-terminated */

@@ -151,7 +151,7 @@ int ex_node_compile(const struct ex_compile_base *b, const struct ex_selection *
 		.n_endpoints = 1,
 		.secrets_dir = b->config->secrets_dir,
 		.labels = labels->v,
-		.n_labels = labels->n,
+		.n_labels = s->learning ? 0 : labels->n, /* one for every endpoint there is */
 		.allow_unselected = s->allow_unselected,
 		.host_ips = b->host_ips,
 		.n_host_ips = b->n_host_ips,

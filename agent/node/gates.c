@@ -6,6 +6,7 @@
 #include "agent/core/log.h"
 #include "agent/metrics/metrics.h"
 #include "agent/node/gates_priv.h"
+#include "agent/node/learn.h"
 #include "agent/node/report.h"
 #include "agent/node/round.h"
 
@@ -61,6 +62,7 @@ static void on_record(void *arg, const struct ex_ruleset *rs, const struct ex_au
 	ex_observe_record(g->node->observe, g->who, rs, rec);
 	ex_metrics_record(g->counts, rec);
 	ex_node_report_record(g->node, rec);
+	ex_node_learn_record(g->node, g->endpoint, rs, rec);
 }
 
 static void on_swapped(void *arg, int err)

@@ -41,6 +41,7 @@ struct ex_node {
 	size_t roots_len;
 	struct ex_audit_file *audit; /* NULL = none is kept */
 	struct ex_metrics *metrics;
+	struct ex_node_learner *learners;
 	struct ex_report *report; /* NULL: nobody is told */
 	struct ex_observe *observe;
 	int lock;     /* of the state directory: one agent at a time */

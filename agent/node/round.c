@@ -206,7 +206,7 @@ static int remember(struct prepared *p)
 static int apply_one(struct ex_node *node, struct prepared *p, char err[static EX_NODE_ERR])
 {
 	struct ex_node_endpoint *e = p->e;
-	bool confine = p->compiled->selected && !e->confined;
+	bool confine = p->compiled->selected && !p->selection.learning && !e->confined;
 	int r = 0;
 
 	e->confined |= confine;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 
+#include "agent/learn/policy.h"
 #include "agent/node/selection.h"
 
 static int add(struct ex_selection *s, struct ex_policy_file *file, uint32_t spec)
@@ -43,11 +44,12 @@ int ex_selection_make(const struct ex_policy_files *files, const struct ex_node_
 		      const struct ex_node_endpoint *e, struct ex_selection *ret)
 {
 	const struct ex_label_set labels = { e->labels, e->n_labels };
-	struct ex_selection s = { .allow_unselected = config->unselected_allow && !e->confined };
+	struct ex_selection s = { .allow_unselected = config->unselected_allow && !e->confined,
+				  .learning = e->learning };
 	int r = 0;
 
 	add_dns(&s, config, e);
-	for (size_t i = 0; i < files->files.n && r == 0; i++)
+	for (size_t i = 0; i < files->files.n && r == 0 && !s.learning; i++)
 		r = add_file(&s, files->files.v[i], &labels);
 	if (r < 0) {
 		ex_selection_done(&s);
@@ -67,7 +69,8 @@ void ex_selection_done(struct ex_selection *s)
 
 bool ex_selection_equal(const struct ex_selection *a, const struct ex_selection *b)
 {
-	if (a->v.n != b->v.n || a->n_dns != b->n_dns || a->allow_unselected != b->allow_unselected)
+	if (a->v.n != b->v.n || a->n_dns != b->n_dns || a->learning != b->learning ||
+	    a->allow_unselected != b->allow_unselected)
 		return false;
 	for (size_t i = 0; i < a->v.n; i++)
 		if (a->v.v[i].file != b->v.v[i].file || a->v.v[i].spec != b->v.v[i].spec)
@@ -82,6 +85,8 @@ struct ex_text *ex_selection_texts(const struct ex_selection *s, size_t *ret_n)
 
 	if (!texts)
 		return NULL;
+	if (s->learning)
+		texts[n++] = ex_learn_policy;
 	for (size_t i = 0; i < s->v.n; i++)
 		if (i == 0 || s->v.v[i].file != s->v.v[i - 1].file)
 			texts[n++] = s->v.v[i].file->text;

@@ -20,6 +20,7 @@ struct ex_selection {
 	struct ex_ip dns[EX_NODE_SERVERS_MAX];
 	size_t n_dns;
 	bool allow_unselected;
+	bool learning; /* none of them: agent/learn/policy.h */
 };
 
 /* 0 or -ENOMEM. All files have been parsed. */

@@ -21,6 +21,7 @@
 #include "agent/node/authority.h"
 #include "agent/node/events.h"
 #include "agent/node/handover.h"
+#include "agent/node/learn.h"
 #include "agent/node/netns.h"
 #include "agent/node/ops.h"
 #include "agent/node/report.h"
@@ -228,6 +229,8 @@ static int listen_control(struct ex_node *node)
 	r = ex_observe_serve(node->observe, node->control);
 	if (r == 0)
 		r = ex_node_report_serve(node);
+	if (r == 0)
+		r = ex_node_learn_serve(node);
 	return r < 0 ? r : ex_ops_add(node);
 }
 

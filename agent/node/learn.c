@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+
+#include "agent/audit/line.h"
+#include "agent/core/log.h"
+#include "agent/node/learn.h"
+#include "agent/node/ops.h"
+#include "agent/node/round.h"
+
+struct ex_node_learner {
+	struct ex_node *node;
+	struct ex_node_learner *next, **link; /* in node->learners */
+	struct ex_call *call;
+	uint32_t endpoint; /* id: it may go before the client does */
+	uint64_t seq, lost;
+};
+
+static struct ex_node_endpoint *endpoint_of(const struct ex_node_learner *l)
+{
+	struct ex_node_endpoint *e = l->node->registry.first;
+
+	while (e && e->id != l->endpoint)
+		e = e->next;
+	return e;
+}
+
+static struct ex_node_learner *learner_of(const struct ex_node *node, uint32_t id)
+{
+	struct ex_node_learner *l = node->learners;
+
+	while (l && l->endpoint != id)
+		l = l->next;
+	return l;
+}
+
+/* Its own policy again. */
+static void on_gone(void *arg, struct ex_call *call)
+{
+	struct ex_node_learner *l = arg;
+	struct ex_node_endpoint *e = endpoint_of(l);
+
+	if (e) {
+		e->learning = false;
+		ex_warning("endpoint %u (%s/%s): learned; its policy is in force again", e->id,
+			   e->ns, e->name);
+		if (!l->node->stopping)
+			ex_round_want(l->node, false);
+	}
+	*l->link = l->next;
+	if (l->next)
+		l->next->link = l->link;
+	free(l);
+	ex_call_end(call);
+}
+
+static void op_learn(void *arg, struct ex_call *call)
+{
+	struct ex_node *node = arg;
+	struct ex_node_endpoint *e;
+	struct ex_node_learner *l;
+
+	if (!ex_op_keys(call, "id name namespace container_id interface"))
+		return;
+	e = ex_op_endpoint(node, call);
+	if (!e)
+		return;
+	if (e->learning) {
+		ex_call_error(call, "exists", "somebody learns from this endpoint already");
+		return;
+	}
+	l = calloc(1, sizeof(*l));
+	if (!l) {
+		ex_call_error(call, "failed", "no memory");
+		return;
+	}
+	*l = (struct ex_node_learner){ .node = node,
+				       .next = node->learners,
+				       .link = &node->learners,
+				       .call = call,
+				       .endpoint = e->id };
+	if (l->next)
+		l->next->link = &l->next;
+	node->learners = l;
+	e->learning = true;
+	ex_warning("endpoint %u (%s/%s): learning for user %u: nothing but metadata is denied",
+		   e->id, e->ns, e->name, ex_call_peer(call)->uid);
+	ex_call_on_gone(call, on_gone, l);
+	ex_round_want(node, false);
+}
+
+int ex_node_learn_serve(struct ex_node *node)
+{
+	return ex_control_add(node->control, "learn", op_learn, node);
+}
+
+/* ---- records ---- */
+
+static void tell_lost(struct ex_node_learner *l)
+{
+	char text[64];
+	struct ex_json j;
+
+	if (!l->lost)
+		return;
+	ex_json_init(&j, text, sizeof(text));
+	ex_json_open(&j, NULL, '{');
+	ex_json_text(&j, "type", "lost");
+	ex_json_number(&j, "lost", l->lost);
+	ex_json_close(&j, '}');
+	if (ex_call_send(l->call, (struct ex_span){ text, j.len }) == 0)
+		l->lost = 0;
+}
+
+void ex_node_learn_record(struct ex_node *node, const struct ex_node_endpoint *e,
+			  const struct ex_ruleset *rs, const struct ex_audit_record *rec)
+{
+	struct ex_node_learner *l = e->learning ? learner_of(node, e->id) : NULL;
+	char line[EX_AUDIT_LINE_MAX], time[EX_AUDIT_TIME];
+	struct ex_audit_stamp stamp = { .time = time,
+					.run = e->name,
+					.rule = rs ? ex_ruleset_rule(rs, rec->rule) : NULL };
+	ssize_t n;
+
+	if (!l)
+		return;
+	tell_lost(l);
+	ex_audit_now(time);
+	stamp.seq = ++l->seq;
+	n = ex_audit_line_json(rec, &stamp, line, sizeof(line));
+	if (n <= 0 || ex_call_send(l->call, (struct ex_span){ line, (size_t)n - 1 }) < 0)
+		l->lost++;
+}

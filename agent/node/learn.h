@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The op "learn": while its client stays, one endpoint is under the policy to learn under
+ * (agent/learn/policy.h) instead of its own, and its records are streamed as lines of an audit log.
+ * When the client goes, or the agent, its own policy is in force again: nothing of it is kept.
+ */
+#ifndef EXEAT_AGENT_NODE_LEARN_H
+#define EXEAT_AGENT_NODE_LEARN_H
+
+#include "agent/audit/audit.h"
+
+struct ex_node;
+struct ex_node_endpoint;
+
+EX_MUST_CHECK int ex_node_learn_serve(struct ex_node *node);
+
+/* A record of the endpoint, for whoever learns from it. */
+void ex_node_learn_record(struct ex_node *node, const struct ex_node_endpoint *e,
+			  const struct ex_ruleset *rs, const struct ex_audit_record *rec);
+
+#endif

@@ -1,0 +1,71 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# exeat learn --endpoint: what a pod does is learned while its policy is not in force, and only that long;
+# under what was learned it may do the same again.
+
+# shellcheck source=tests/lib/e2e.sh
+. "$(dirname "$0")/../lib/e2e.sh"
+# shellcheck source=tests/lib/node.sh
+. "$(dirname "$0")/../lib/node.sh"
+world_enter "$@"
+world_up
+node_up
+policy_put other <<'END'
+apiVersion: cilium.io/v2
+kind: CiliumNetworkPolicy
+metadata: {name: other, namespace: default}
+spec:
+  endpointSelector: {matchLabels: {app: web}}
+  egress:
+  - toCIDR: [203.0.113.50/32]
+    toPorts: [{ports: [{port: "7777", protocol: TCP}]}]
+END
+node_agent "$@"
+pod_new pod1 11
+pod_new pod2 12
+endpoint pod1 app=web >/dev/null
+endpoint pod2 app=web >/dev/null
+
+# shellcheck disable=SC2317 # called by name
+job() {
+	in_pod "$1" curl -sSfm5 -o /dev/null https://api.openai.com/v1/models &&
+		in_pod "$1" curl -sSfm5 -o /dev/null http://llm-gateway:8080/v1/chat/completions --json "$ASK"
+}
+refuse "its policy does not allow what the pod wants" job pod1
+
+L=$WORLD/tmp/learn
+mkdir "$L"
+"$EXEAT" learn -o "$L/pod1.yaml" --socket "$AGENT_SOCK" --name pod1 -l app=web --for 60s \
+	--endpoint default/pod1 2>"$L/out" &
+learner=$!
+check "while it is learned it may" world_wait 10 job pod1
+refuse "another pod of the same policy may not" job pod2
+refuse "metadata stays denied" in_pod pod1 curl -sSm2 "http://$META4/"
+has "a second learner is refused" "$(ex learn -o "$L/no.yaml" --endpoint pod1 2>&1)" 'exists:'
+has "an endpoint that is not there is an error" "$(ex learn -o "$L/no.yaml" --endpoint nobody 2>&1)" 'not-found'
+kill -INT $learner
+wait $learner
+same "learning ends in order" $? 0
+has "and says what was learned" "$(cat "$L/out")" 'learned [1-9]'
+# shellcheck disable=SC2317
+ended() { ! job pod1; }
+check "then its own policy is in force again" world_wait 5 ended
+refuse "really" job pod1
+check "the policy is valid" "$EXEAT" policy check "$L/pod1.yaml"
+check "its fixtures hold" "$EXEAT" policy test "$L"
+has "it has the request" "$(cat "$L/pod1.yaml")" "path: '/v1/models'"
+cp "$L/pod1.yaml" "$POLICY_DIR/learned.yaml"
+check "under it the pod may do the same" world_wait 10 job pod1
+refuse "and nothing else" in_pod pod1 curl -sSfm5 -o /dev/null https://api.openai.com/v1/files
+rm "$POLICY_DIR/learned.yaml"
+
+# ---- a learner that is killed ----
+"$EXEAT" learn -o "$L/killed.yaml" --socket "$AGENT_SOCK" --endpoint pod1 2>/dev/null &
+learner=$!
+world_wait 10 job pod1
+kill -KILL $learner
+wait $learner 2>/dev/null
+world_wait 5 ended
+refuse "when the learner is killed the policy is in force again" job pod1
+
+tap_done
