@@ -266,9 +266,10 @@ def send_case(host, address, case):
     name = case.name
     canary = Case("canary", method=b"GET", path=b"/case/%s/canary" % (name.encode() or b"random"))
     try:
-        with socket.create_connection((address, 443), 5) as raw, context.wrap_socket(raw, server_hostname=host) as sock:
+        with socket.create_connection((address, 443), 8) as raw, context.wrap_socket(raw, server_hostname=host) as sock:
             sock.sendall(PREFACE + frame(SETTINGS, 0, 0) + case.frames(1, host.encode()))
-            seen = converse(sock, {1}, 0.3)
+            # What has one meaning has to arrive, however slow the machine is.
+            seen = converse(sock, {1}, 8 if case in GOOD else 0.3)
             sock.sendall(canary.frames(3, host.encode()))
             seen.update(converse_more(sock))
     except OSError:
@@ -348,9 +349,12 @@ def check(audit_file, *files):
         wrong = [c.name for c in GOOD if got[(dict(c.pseudo)[b":method"].decode(), dict(c.pseudo)[b":path"].decode(),
                                               hashlib.sha256(b"".join(c.data)).hexdigest())] < 2]
         point(not wrong, "%s got the bodies as they were sent" % name, *wrong)
-    diff = bodies_of(plain) - bodies_of(node) + (bodies_of(node) - bodies_of(plain))
-    diff = {k: n for k, n in diff.items() if "reset" not in k[1] and "canary" not in k[1]}
-    point(not diff, "the plain origin and node read the same bodies", *diff.items())
+    # A client that gave up early may have reached one of them only.
+    by_request = lambda entries: {(m, t): {b for mm, tt, b in bodies_of(entries) if (mm, tt) == (m, t)}
+                                  for m, t, _ in bodies_of(entries)}
+    one, other = by_request(plain), by_request(node)
+    diff = {k: (one[k], other[k]) for k in one.keys() & other.keys() if one[k] != other[k]}
+    point(not diff and len(one.keys() & other.keys()) > 50, "the plain origin and node read the same bodies", *diff.items())
     fields_seen = [f for e in node for f in e.get("raw", [])[::2]]
     overrides = [f for f in fields_seen if re.match(r"(?i)(x[-_](http[-_]method|original|rewrite)|transfer_|:)", f)]
     point(not overrides, "no field that overrides method, path or framing arrived", *overrides)
