@@ -18,7 +18,7 @@ static inline size_t ex_buf_len(const struct ex_buf *b)
 
 static inline const char *ex_buf_ptr(const struct ex_buf *b)
 {
-	return b->data ? b->data + b->start : NULL;
+	return b->data ? b->data + b->start : ""; /* never NULL, which nothing may be added to */
 }
 
 /* Room for n more bytes; write there, then ex_buf_commit(). NULL when out of memory. */
