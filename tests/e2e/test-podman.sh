@@ -121,6 +121,19 @@ check "a container on a network that masquerades" podman run -d --name hidden --
 has "is gated alike" "$(get hidden -4 -k https://api.openai.com/v1/models)" 'test-model.* 200$'
 has "and refused alike" "$(get hidden -4 -k https://api.openai.com/v1/other)" ' 403$'
 
+# ---- routed, without a bridge ----
+
+sed -e 's/"name": "pods"/"name": "routed"/; s/"bridge", "bridge": "cni0", "isGateway": true/"ptp"/; s/, "hairpinMode": true//' \
+	-e "s/$POD4\\.0/10.79.0.0/; s/${POD6}:/fd00:79::/" "$NODE/net.d/pods.conflist" >"$NODE/net.d/routed.conflist"
+ip -n net route add 10.79.0.0/24 via "$OUTER4"
+ip -n net -6 route add fd00:79::/64 via "$OUTER6"
+check "a container behind the ptp plugin" podman run -d --name routed --network routed --label app=front localhost/box
+has "reaches a pod of the bridge, IPv4" "$(get routed "http://$back4/ping")" '^pong  ?200'
+has "and IPv6" "$(get routed "http://[$back6]/ping")" '^pong  ?200'
+has "as the rule says and no further" "$(get routed "http://$back4/other")" ' 403$'
+has "by its own address" "$(podman logs back 2>&1)" '10\.79\.0\.[0-9]+\]:[0-9]+: url:/ping'
+hasnt "and not another pod" "$(get routed "http://$front4/ping")" pong
+
 # ---- from the first packet on ----
 
 sniff_start first
