@@ -49,6 +49,8 @@ cat $WORLD/tls/mitm.pem $WORLD/tls/mitm.key >$WORLD/tls/mitm.both
 for ns in '' 'ip netns exec net'; do
 	$ns sysctl -qw net.ipv4.tcp_congestion_control=reno
 done
+# Who does not pool connects thousands of times a second to one address: its ports come back at once.
+sysctl -qw net.ipv4.tcp_tw_reuse=1 net.ipv4.ip_local_port_range='1024 65000'
 
 # ---- the server ----
 
