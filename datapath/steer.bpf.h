@@ -48,8 +48,12 @@ INLINE __u32 steer_hash(const struct pkt *p)
 {
 	__u32 h = p->dst.w[3] ^ p->dst.w[2] ^ p->dst.w[1] ^ ((__u32)p->sport << 16 | p->dport);
 
-	h *= 0x9e3779b1;
-	return h >> 16;
+	/* every bit of the port reaches the low bits, by which a worker is chosen */
+	h ^= h >> 16;
+	h *= 0x85ebca6b;
+	h ^= h >> 13;
+	h *= 0xc2b2ae35;
+	return h ^ h >> 16;
 }
 
 /* To the worker that has the flow, or for a new flow the one of its tuple; else to any that lives.
