@@ -278,7 +278,7 @@ def table(title, samples, unit, names):
 def dns_sample(v, port, one):
     """Answers of the names, all forwarded: at an even rate, or one question at a time."""
     server = "10.77.2.1" if port else v.nameserver
-    load = ["-c", "1", "-q", "1"] if one else ["-c", "8", "-q", "50", "-Q", str(QPS)]
+    load = ["-c", "1", "-q", "1", "-Q", str(QPS // 2)] if one else ["-c", "8", "-q", "50", "-Q", str(QPS)]
     before = sum(map(cpu_of, v.pids))
     out = v.run("dnsperf", "-s", server, "-p", str(port or 53), "-d", f"{WORLD}/conf/bench.names", "-l", EACH, *load)
     proxy = sum(map(cpu_of, v.pids)) - before
