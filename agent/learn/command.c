@@ -73,12 +73,16 @@ static int take_lines(struct session *s)
 {
 	for (;;) {
 		struct ex_span all = { ex_buf_ptr(&s->in), ex_buf_len(&s->in) };
-		const char *end = all.len ? memchr(all.ptr, '\n', all.len) : NULL;
-		struct ex_span line = { all.ptr, end ? (size_t)(end - all.ptr) : 0 };
+		const char *end;
+		struct ex_span line;
 		int r = 0;
 
+		if (!all.ptr || !all.len)
+			return 0;
+		end = memchr(all.ptr, '\n', all.len);
 		if (!end)
 			return all.len > LINE_BYTES ? -EMSGSIZE : 0;
+		line = (struct ex_span){ all.ptr, (size_t)(end - all.ptr) };
 		if (line.len && is_wanted(s, line))
 			r = ex_learn_line(&s->learn, line);
 		if (r == -ENOMEM)
