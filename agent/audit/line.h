@@ -37,8 +37,7 @@ void ex_audit_subject(const struct ex_audit_record *rec, char *out, size_t cap);
 /* Copies, with whatever is not printable ASCII as \xHH. Always terminates; returns the length. */
 size_t ex_audit_escape(struct ex_span text, char *out, size_t cap);
 
-/* "tcp", "icmpv6", or the number; and "AAAA", or "TYPE64" (RFC 3597 5). */
-const char *ex_audit_proto_word(uint8_t proto, char buf[static 8]);
+/* "AAAA", or "TYPE64" (RFC 3597 5). */
 const char *ex_audit_qtype_word(uint16_t qtype, char buf[static 16]);
 
 /* The text of a fixed field that may lack its NUL. */

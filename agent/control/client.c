@@ -113,11 +113,6 @@ int ex_control_stream_open(const char *path, struct ex_span request, struct ex_c
 	return 0;
 }
 
-int ex_control_stream_fd(const struct ex_control_stream *s)
-{
-	return s->fd;
-}
-
 void ex_control_stream_close(struct ex_control_stream *s)
 {
 	if (!s)

@@ -27,7 +27,6 @@ struct ex_control_stream;
 EX_MUST_CHECK int ex_control_stream_open(const char *path, struct ex_span request,
 					 struct ex_control_stream **ret,
 					 struct ex_control_error *err);
-int ex_control_stream_fd(const struct ex_control_stream *s);
 /*
  * The next line, valid until the next call: 1; 0 at the end; -ETIMEDOUT (timeout_ms < 0: waits);
  * -EREMOTEIO when the line is an error answer, then in *err.

@@ -213,10 +213,20 @@ static void serve(struct process *p)
 	} while (take_alerts(p));
 }
 
+static void process_done(struct process *p)
+{
+	ex_serve_stop(p->http);
+	ex_webhook_free(p->webhook);
+	free(p->ca);
+	free(p->token);
+	free(p->secret);
+	ex_jv_free(p->config);
+}
+
 int ex_cmd_report(int argc, char **argv)
 {
 	struct process p = { 0 };
-	int type = 0;
+	int type = 0, r;
 	socklen_t len = sizeof(type);
 
 	(void)argc;
@@ -228,9 +238,11 @@ int ex_cmd_report(int argc, char **argv)
 	}
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	(void)signal(SIGPIPE, SIG_IGN);
-	if (start(&p) < 0)
-		return 1;
-	say(EX_REPORT_READY, "", 0);
-	serve(&p);
-	return 0;
+	r = start(&p);
+	if (r == 0) {
+		say(EX_REPORT_READY, "", 0);
+		serve(&p);
+	}
+	process_done(&p);
+	return r < 0 ? 1 : 0;
 }

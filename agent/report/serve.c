@@ -30,6 +30,7 @@ static struct {
 	__typeof__(MHD_destroy_response) *destroy_response;
 	__typeof__(MHD_queue_response) *queue_response;
 	__typeof__(MHD_start_daemon) *start_daemon;
+	__typeof__(MHD_stop_daemon) *stop_daemon;
 } mhd;
 
 #define SYMBOL(fn)                                                                                 \
@@ -40,7 +41,7 @@ static struct {
 static const struct ex_symbol symbols[] = {
 	SYMBOL(add_response_header), SYMBOL(create_response_from_buffer),
 	SYMBOL(destroy_response),    SYMBOL(queue_response),
-	SYMBOL(start_daemon),
+	SYMBOL(start_daemon),        SYMBOL(stop_daemon),
 };
 
 struct ex_serve_http {
@@ -250,4 +251,12 @@ int ex_serve_start(int listener, int questions, struct ex_serve_http **ret)
 	}
 	*ret = s;
 	return 0;
+}
+
+void ex_serve_stop(struct ex_serve_http *s)
+{
+	if (!s)
+		return;
+	mhd.stop_daemon(s->daemon);
+	free(s);
 }

@@ -16,4 +16,7 @@ EX_MUST_CHECK int ex_serve_listen(const char *where);
 /* Serves on listener (taken), asking at questions (borrowed) for what it answers with. */
 EX_MUST_CHECK int ex_serve_start(int listener, int questions, struct ex_serve_http **ret);
 
+/* Waits for the request that is being answered. Accepts NULL. */
+void ex_serve_stop(struct ex_serve_http *s);
+
 #endif

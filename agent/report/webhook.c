@@ -302,6 +302,20 @@ static int set_up(struct ex_webhook *w)
 	return 0;
 }
 
+void ex_webhook_free(struct ex_webhook *w)
+{
+	if (!w)
+		return;
+	if (w->busy)
+		curl.multi_remove_handle(w->multi, w->easy);
+	curl.easy_cleanup(w->easy);
+	curl.multi_cleanup(w->multi);
+	curl.slist_free_all(w->headers);
+	queue_drop(w, w->n);
+	ex_json_wipe(&w->body);
+	free(w);
+}
+
 int ex_webhook_new(const struct ex_webhook_config *config, struct ex_webhook **ret)
 {
 	struct ex_webhook *w = calloc(1, sizeof(*w));
@@ -324,9 +338,7 @@ int ex_webhook_new(const struct ex_webhook_config *config, struct ex_webhook **r
 	if (w->multi && w->easy)
 		r = set_up(w);
 	if (r < 0) {
-		curl.easy_cleanup(w->easy);
-		curl.multi_cleanup(w->multi);
-		free(w);
+		ex_webhook_free(w);
 		return r;
 	}
 	*ret = w;

@@ -21,6 +21,8 @@ struct ex_webhook_config { /* borrowed for as long as the webhook */
 
 EX_MUST_CHECK int ex_webhook_new(const struct ex_webhook_config *config, struct ex_webhook **ret);
 
+void ex_webhook_free(struct ex_webhook *w); /* accepts NULL */
+
 void ex_webhook_add(struct ex_webhook *w, struct ex_span json);
 
 /* Does what is due, and waits for fd to be readable, for the server or for the next try. */
