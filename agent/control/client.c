@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <time.h>
 
@@ -12,6 +13,7 @@
 #include "agent/core/buf.h"
 
 #define LINE_MAX_LEN (EX_CONTROL_ANSWER_MAX + 1024)
+#define SEND_S       5
 
 struct ex_control_stream {
 	int fd;
@@ -57,6 +59,10 @@ static int dial(const char *path, struct ex_control_error *err)
 		sa.sun_path[0] = '\0';
 	else
 		len++;
+	/* The queue of an agent that hangs may be full: neither connecting nor asking waits on. */
+	if (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &(struct timeval){ .tv_sec = SEND_S },
+		       sizeof(struct timeval)) < 0)
+		return fail(err, -errno, "unreachable", "%s: %s", path, strerror(errno));
 	if (connect(fd, (struct sockaddr *)&sa,
 		    (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len)) < 0) {
 		r = -errno;

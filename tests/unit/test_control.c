@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -466,6 +467,34 @@ static void test_a_dead_socket_file_is_replaced_and_a_live_one_is_not(void **sta
 	ex_loop_free(loop);
 }
 
+/* One that listens and never accepts: its queue is full. */
+static void test_a_full_queue_is_not_waited_for(void **state)
+{
+	struct sockaddr_un sa = { .sun_family = AF_UNIX };
+	int listener = socket(AF_UNIX, SOCK_STREAM, 0), fds[16], n = 0;
+	time_t before = time(NULL);
+	struct ex_jv *answer = NULL;
+
+	(void)state;
+	(void)snprintf(sa.sun_path, sizeof(sa.sun_path), "%s/full", dir);
+	assert_int_equal(bind(listener, (struct sockaddr *)&sa, sizeof(sa)), 0);
+	assert_int_equal(listen(listener, 1), 0);
+	while (n < 16) {
+		fds[n] = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
+		if (connect(fds[n++], (struct sockaddr *)&sa, sizeof(sa)) < 0)
+			break;
+	}
+	assert_int_equal(errno, EAGAIN);
+	assert_true(ex_control_call(sa.sun_path, EX_SPAN("{\"op\":\"echo\"}"), 1000, &answer,
+				    &err) < 0);
+	assert_string_equal(err.code, "unreachable");
+	assert_true(time(NULL) - before < 30);
+	while (n)
+		close(fds[--n]);
+	close(listener);
+	unlink(sa.sun_path);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -481,6 +510,7 @@ int main(void)
 		cmocka_unit_test(test_only_root_and_the_group_may_ask),
 		cmocka_unit_test(test_root_of_another_network_namespace_may_not_ask),
 		cmocka_unit_test(test_a_dead_socket_file_is_replaced_and_a_live_one_is_not),
+		cmocka_unit_test(test_a_full_queue_is_not_waited_for),
 	};
 
 	return cmocka_run_group_tests(tests, start_server, stop_server);
