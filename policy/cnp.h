@@ -139,7 +139,7 @@ struct ex_ports {
 	struct ex_pos pos;
 };
 
-/* One item of egress or egressDeny. */
+/* One item of egress or egressDeny; of ingress or ingressDeny the peer is who comes. */
 struct ex_egress {
 	struct ex_peer peer;
 	struct ex_ports *ports;
@@ -151,15 +151,20 @@ struct ex_egress {
 	struct ex_pos pos;
 };
 
+/* Of one direction. */
+struct ex_spec_rules {
+	struct ex_egress *rules; /* deny items last */
+	size_t n;
+	bool about; /* has rules, or says something about their absence */
+	bool default_deny;
+};
+
 /* spec, or one of specs. */
 struct ex_spec {
 	const char *policy, *ns; /* of its document; ns "" = cluster-wide */
 	bool clusterwide;
 	struct ex_selector *endpoints;
-	struct ex_egress *egress; /* deny items last */
-	size_t n_egress;
-	bool about_egress; /* has egress rules, or says something about their absence */
-	bool default_deny;
+	struct ex_spec_rules egress, ingress;
 	bool audit;      /* the whole policy: see struct ex_egress */
 	const char *log; /* log.value, or NULL */
 	struct ex_pos pos;
@@ -188,6 +193,9 @@ void ex_policy_read(struct ex_decoder *d, const struct ex_docs *docs, struct ex_
 /* cnp_spec.c; own: the spec of an EgressPolicy, which may say more. */
 void ex_read_cnp_spec(struct ex_decoder *d, const struct ex_node *n, struct ex_policy_set *set,
 		      const struct ex_spec *proto, const char *prefix, bool own);
+/* Of a field about ingress: where it is read, and nothing enforces it. */
+void ex_warn_ingress(struct ex_decoder *d, const struct ex_node *n,
+		     const struct ex_policy_set *set);
 /* Free text and bookkeeping: no part of the policy. */
 void ex_read_nothing(struct ex_decoder *d, const struct ex_node *n, void *out);
 
@@ -202,9 +210,9 @@ struct ex_rule_reader {
 	struct ex_egress *egress;
 	const struct ex_node *l3;    /* the L3 member seen, to refuse a second one */
 	const struct ex_node *ports; /* toPorts or icmps, likewise */
-	bool ingress;
-	bool own;                  /* a rule of an EgressPolicy */
-	const struct ex_node *tls; /* its field tls */
+	bool ingress;                /* who comes in, not what goes out */
+	bool own;                    /* a rule of an EgressPolicy */
+	const struct ex_node *tls;   /* its field tls */
 	const struct ex_node *enforcement;
 };
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Kubernetes NetworkPolicy, egress side. An egress item is (to: any of these) and (ports: any of
- * these); a missing or empty list does not limit. Every peer becomes a rule of its own with the
- * same ports, which is the same union.
+ * Kubernetes NetworkPolicy. An item of egress (ingress) is (to, or from: any of these) and (ports:
+ * any of these); a missing or empty list does not limit. Every peer becomes a rule of its own with
+ * the same ports, which is the same union.
  */
 #include "policy/cnp.h"
 
@@ -16,7 +16,7 @@ struct k8s_reader {
 };
 
 struct item_reader {
-	const struct ex_node *to;
+	const struct ex_node *peers;
 	struct ex_ports *ports;
 };
 
@@ -64,12 +64,13 @@ static void read_egress(struct ex_decoder *d, const struct ex_node *n, void *out
 
 static void read_ingress(struct ex_decoder *d, const struct ex_node *n, void *out)
 {
-	((struct k8s_reader *)out)->ingress = n;
-	ex_decode_warning(d, n, "keep ingress rules in a policy of their own",
-			  "exeat decides what leaves: no rule here lets anything in");
+	struct k8s_reader *kr = out;
+
+	kr->ingress = n;
+	ex_warn_ingress(d, n, kr->set);
 }
 
-/* ---- one egress item ---- */
+/* ---- one item ---- */
 
 static void read_pods(struct ex_decoder *d, const struct ex_node *n, void *out)
 {
@@ -160,10 +161,10 @@ static void read_peer(struct ex_decoder *d, const struct ex_node *n, struct ex_p
 	peer->kind = EX_PEER_ENDPOINTS;
 }
 
-static void read_to(struct ex_decoder *d, const struct ex_node *n, void *out)
+static void read_peers(struct ex_decoder *d, const struct ex_node *n, void *out)
 {
 	if (!ex_node_is_null(n) && ex_decode_list(d, n, EX_LIST_MAX, true) && n->n)
-		((struct item_reader *)out)->to = n;
+		((struct item_reader *)out)->peers = n;
 }
 
 static void read_ports(struct ex_decoder *d, const struct ex_node *n, void *out)
@@ -205,68 +206,110 @@ static void finish_rule(struct ex_egress *e, const struct item_reader *ir, struc
 	}
 }
 
-static void read_item(struct ex_decoder *d, const struct ex_node *n, struct k8s_reader *kr,
-		      size_t index)
+/* egress or ingress of a spec, while its items are read. */
+struct direction_reader {
+	struct ex_spec_rules *dir;
+	const char *list, *peers; /* what they are called */
+	const struct ex_field *fields;
+	size_t n_fields;
+};
+
+static void read_item(struct ex_decoder *d, const struct ex_node *n,
+		      const struct direction_reader *dr, size_t index)
 {
-	static const struct ex_field fields[] = {
-		{ "to", read_to, NULL, NULL },
-		{ "ports", read_ports, NULL, NULL },
-	};
 	struct item_reader ir = { 0 };
 	struct ex_egress *e;
 	size_t i = 0;
 
-	if (!ex_decode_map(d, n, fields, EX_ARRAY_SIZE(fields), &ir))
+	if (!ex_decode_map(d, n, dr->fields, dr->n_fields, &ir))
 		return;
-	if (!ir.to) {
-		e = &kr->spec.egress[kr->spec.n_egress++];
+	if (!ir.peers) {
+		e = &dr->dir->rules[dr->dir->n++];
 		e->peer.kind = EX_PEER_ANY;
-		finish_rule(e, &ir, n->pos, ex_arena_printf(d->arena, "egress[%zu]", index));
+		finish_rule(e, &ir, n->pos, ex_arena_printf(d->arena, "%s[%zu]", dr->list, index));
 		return;
 	}
-	for (const struct ex_node *c = ir.to->first; c; c = c->next) {
-		size_t mark = ex_decode_push(d, "to"), item = ex_decode_push_index(d, i);
+	for (const struct ex_node *c = ir.peers->first; c; c = c->next) {
+		size_t mark = ex_decode_push(d, dr->peers), item = ex_decode_push_index(d, i);
 
 		(void)item;
-		e = &kr->spec.egress[kr->spec.n_egress++];
+		e = &dr->dir->rules[dr->dir->n++];
 		read_peer(d, c, &e->peer);
 		finish_rule(e, &ir, c->pos,
-			    ex_arena_printf(d->arena, "egress[%zu].to[%zu]", index, i++));
+			    ex_arena_printf(d->arena, "%s[%zu].%s[%zu]", dr->list, index, dr->peers,
+					    i++));
 		ex_decode_pop(d, mark);
 	}
 }
 
-static size_t count_rules(const struct ex_node *egress)
+static size_t count_rules(const struct ex_node *items, const char *peers)
 {
 	size_t n = 0;
 
-	for (const struct ex_node *c = egress->first; c; c = c->next) {
-		const struct ex_node *to = ex_node_get(c, "to");
+	for (const struct ex_node *c = items->first; c; c = c->next) {
+		const struct ex_node *list = ex_node_get(c, peers);
 
-		n += to && to->kind == EX_NODE_LIST && to->n ? to->n : 1;
+		n += list && list->kind == EX_NODE_LIST && list->n ? list->n : 1;
 	}
 	return n;
 }
 
-static void read_items(struct ex_decoder *d, struct k8s_reader *kr)
+static void read_items(struct ex_decoder *d, const struct ex_node *items,
+		       const struct direction_reader *dr)
 {
 	size_t mark, i = 0;
 
-	if (!kr->egress || ex_node_is_null(kr->egress))
+	if (!items || ex_node_is_null(items))
 		return;
-	mark = ex_decode_push(d, "egress");
-	if (ex_decode_list(d, kr->egress, EX_LIST_MAX, true)) {
-		kr->spec.egress =
-			ex_arena_alloc(d->arena, count_rules(kr->egress), sizeof(*kr->spec.egress));
-		for (const struct ex_node *c = kr->egress->first; kr->spec.egress && c;
-		     c = c->next) {
+	mark = ex_decode_push(d, dr->list);
+	if (ex_decode_list(d, items, EX_LIST_MAX, true)) {
+		dr->dir->rules = ex_arena_alloc(d->arena, count_rules(items, dr->peers),
+						sizeof(*dr->dir->rules));
+		for (const struct ex_node *c = items->first; dr->dir->rules && c; c = c->next) {
 			size_t item = ex_decode_push_index(d, i);
 
-			read_item(d, c, kr, i++);
+			read_item(d, c, dr, i++);
 			ex_decode_pop(d, item);
 		}
 	}
 	ex_decode_pop(d, mark);
+}
+
+static void read_directions(struct ex_decoder *d, struct k8s_reader *kr)
+{
+	static const struct ex_field egress[] = {
+		{ "to", read_peers, NULL, NULL },
+		{ "ports", read_ports, NULL, NULL },
+	};
+	static const struct ex_field ingress[] = {
+		{ "from", read_peers, NULL, NULL },
+		{ "ports", read_ports, NULL, NULL },
+	};
+	const struct direction_reader out = { &kr->spec.egress, "egress", "to", egress,
+					      EX_ARRAY_SIZE(egress) };
+	const struct direction_reader in = { &kr->spec.ingress, "ingress", "from", ingress,
+					     EX_ARRAY_SIZE(ingress) };
+
+	read_items(d, kr->egress, &out);
+	read_items(d, kr->ingress, &in);
+}
+
+/* Without policyTypes, ingress is isolated always, and egress when there are egress rules. */
+static void read_isolation(struct ex_decoder *d, struct k8s_reader *kr)
+{
+	bool egress = kr->egress && kr->egress->kind == EX_NODE_LIST && kr->egress->n > 0;
+
+	if (kr->types && !kr->type_egress && kr->egress)
+		ex_decode_key_error(d, kr->egress, "add Egress to policyTypes",
+				    "policyTypes lacks Egress: the egress rules would be ignored");
+	if (kr->types && !kr->type_ingress && kr->ingress)
+		ex_decode_key_error(d, kr->ingress, "add Ingress to policyTypes",
+				    "policyTypes lacks Ingress: the ingress rules would be "
+				    "ignored");
+	kr->spec.egress.about = kr->types ? kr->type_egress : egress;
+	kr->spec.egress.default_deny = kr->spec.egress.about;
+	kr->spec.ingress.about = kr->types ? kr->type_ingress : true;
+	kr->spec.ingress.default_deny = kr->spec.ingress.about;
 }
 
 void ex_read_k8s_spec(struct ex_decoder *d, const struct ex_node *n, struct ex_policy_set *set,
@@ -287,15 +330,8 @@ void ex_read_k8s_spec(struct ex_decoder *d, const struct ex_node *n, struct ex_p
 	if (!kr.spec.endpoints)
 		ex_decode_error(d, n, "write \"podSelector: {}\" for every pod",
 				"needs the field podSelector");
-	if (kr.types && !kr.type_egress && kr.egress)
-		ex_decode_key_error(d, kr.egress, "add Egress to policyTypes",
-				    "policyTypes lacks Egress: the egress rules would be ignored");
-	/* without policyTypes, egress is isolated when there are egress rules */
-	kr.spec.about_egress =
-		kr.types ? kr.type_egress
-			 : kr.egress && kr.egress->kind == EX_NODE_LIST && kr.egress->n > 0;
-	kr.spec.default_deny = kr.spec.about_egress;
-	read_items(d, &kr);
+	read_isolation(d, &kr);
+	read_directions(d, &kr);
 	slot = EX_VEC_ADD(&set->specs);
 	if (slot)
 		*slot = kr.spec;

@@ -388,6 +388,18 @@ static const struct ex_field deny_fields[] = {
 	{ "listener", NULL, "a deny rule has no listener", "remove it" },
 };
 
+/* What comes in goes past the proxy. */
+#define BY_PORT "what comes in is judged by address and port only"
+
+static const struct ex_field ingress_fields[] = {
+	{ "ports", read_ports, NULL, NULL },
+	{ "rules", NULL, BY_PORT, "remove rules, and let the workload judge its requests" },
+	{ "serverNames", NULL, BY_PORT, "remove serverNames" },
+	{ "terminatingTLS", NULL, BY_PORT, "remove it" },
+	{ "originatingTLS", NULL, BY_PORT, "remove it" },
+	{ "listener", NULL, BY_PORT, "remove it" },
+};
+
 /* An EgressPolicy may deny requests, too. */
 static const struct ex_field own_deny_fields[] = {
 	{ "ports", read_ports, NULL, NULL },
@@ -439,7 +451,10 @@ void ex_read_to_ports(struct ex_decoder *d, const struct ex_node *n, void *out)
 	const struct ex_field *fields = allow_fields;
 	size_t n_fields = EX_ARRAY_SIZE(allow_fields);
 
-	if (e->deny && rr->own) {
+	if (rr->ingress) {
+		fields = ingress_fields;
+		n_fields = EX_ARRAY_SIZE(ingress_fields);
+	} else if (e->deny && rr->own) {
 		fields = own_deny_fields;
 		n_fields = EX_ARRAY_SIZE(own_deny_fields);
 	} else if (e->deny) {

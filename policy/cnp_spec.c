@@ -52,6 +52,8 @@ static const struct ex_field deny_fields[] = {
 
 static const struct ex_field ingress_fields[] = {
 	L3_FIELDS("from"),
+	{ "fromFQDNs", NULL, "who comes is known by address, not by name",
+	  "use fromCIDR or fromEndpoints" },
 	{ "authentication", read_authentication, NULL, NULL },
 };
 
@@ -81,6 +83,8 @@ struct rule_kind {
 	bool deny, ingress;
 };
 
+enum { LIST_EGRESS, LIST_EGRESS_DENY, LIST_INGRESS, LIST_INGRESS_DENY };
+
 static const struct rule_kind rule_kinds[] = {
 	{ egress_fields, EX_ARRAY_SIZE(egress_fields), false, false },
 	{ deny_fields, EX_ARRAY_SIZE(deny_fields), true, false },
@@ -100,7 +104,7 @@ struct spec_reader {
 	struct ex_policy_set *set;
 	struct ex_spec spec;
 	const struct ex_node *lists[EX_ARRAY_SIZE(rule_kinds)]; /* in the order of rule_kinds */
-	int default_deny;                                       /* -1: not said */
+	int deny_egress, deny_ingress;                          /* by default; -1: not said */
 	const char *prefix;                                     /* "" or "specs[1]." */
 	bool own;
 };
@@ -130,15 +134,14 @@ static void read_item(struct ex_decoder *d, const struct ex_node *n, struct spec
 {
 	size_t before = d->n_errors;
 	const struct ex_node *preset = sr->own ? ex_preset_rules(d, n, kind->deny, sr->set) : NULL;
-	struct ex_egress scratch = { 0 };
-	struct ex_egress *e = &scratch;
+	struct ex_spec_rules *dir = kind->ingress ? &sr->spec.ingress : &sr->spec.egress;
+	struct ex_egress *e;
 	size_t i = 0;
 
 	if (d->n_errors > before)
 		return; /* there is no such preset */
 	if (!preset) {
-		if (!kind->ingress)
-			e = &sr->spec.egress[sr->spec.n_egress++];
+		e = &dir->rules[dir->n++];
 		e->where = where;
 		read_rule(d, n, sr, kind, e);
 		return;
@@ -151,7 +154,7 @@ static void read_item(struct ex_decoder *d, const struct ex_node *n, struct spec
 		return;
 	}
 	for (const struct ex_node *c = preset->first; c; c = c->next) {
-		e = &sr->spec.egress[sr->spec.n_egress++];
+		e = &dir->rules[dir->n++];
 		e->where = ex_arena_printf(d->arena, "%s.preset[%zu]", where, i++);
 		read_rule(d, c, sr, kind, e);
 	}
@@ -223,32 +226,38 @@ static void read_endpoint_selector(struct ex_decoder *d, const struct ex_node *n
 static void read_egress(struct ex_decoder *d, const struct ex_node *n, void *out)
 {
 	(void)d;
-	((struct spec_reader *)out)->lists[0] = n;
+	((struct spec_reader *)out)->lists[LIST_EGRESS] = n;
 }
 
 static void read_egress_deny(struct ex_decoder *d, const struct ex_node *n, void *out)
 {
 	(void)d;
-	((struct spec_reader *)out)->lists[1] = n;
+	((struct spec_reader *)out)->lists[LIST_EGRESS_DENY] = n;
 }
 
-/* Nothing can enter a confined workload, so ingress rules open nothing; they are still checked. */
-static void warn_ingress(struct ex_decoder *d, const struct ex_node *n)
+/* Nothing can enter a workload of `exeat run`; there the rules are only checked. */
+void ex_warn_ingress(struct ex_decoder *d, const struct ex_node *n, const struct ex_policy_set *set)
 {
-	ex_decode_warning(d, n, "keep ingress rules in a policy of their own",
-			  "exeat decides what leaves: no rule here lets anything in");
+	if (!set->in || !set->in->inward)
+		ex_decode_warning(d, n, "keep ingress rules in a policy of their own",
+				  "only the node agent enforces it: under `exeat run` nothing "
+				  "comes in, whatever is allowed");
 }
 
 static void read_ingress(struct ex_decoder *d, const struct ex_node *n, void *out)
 {
-	warn_ingress(d, n);
-	((struct spec_reader *)out)->lists[2] = n;
+	struct spec_reader *sr = out;
+
+	ex_warn_ingress(d, n, sr->set);
+	sr->lists[LIST_INGRESS] = n;
 }
 
 static void read_ingress_deny(struct ex_decoder *d, const struct ex_node *n, void *out)
 {
-	warn_ingress(d, n);
-	((struct spec_reader *)out)->lists[3] = n;
+	struct spec_reader *sr = out;
+
+	ex_warn_ingress(d, n, sr->set);
+	sr->lists[LIST_INGRESS_DENY] = n;
 }
 
 /* Shown with every verdict of the rules, so it has to be short and harmless. */
@@ -281,14 +290,23 @@ static void read_deny_egress(struct ex_decoder *d, const struct ex_node *n, void
 	bool value;
 
 	if (ex_decode_bool(d, n, &value))
-		sr->default_deny = value;
+		sr->deny_egress = value;
+}
+
+static void read_deny_ingress(struct ex_decoder *d, const struct ex_node *n, void *out)
+{
+	struct spec_reader *sr = out;
+	bool value;
+
+	if (ex_decode_bool(d, n, &value))
+		sr->deny_ingress = value;
 }
 
 static void read_default_deny(struct ex_decoder *d, const struct ex_node *n, void *out)
 {
 	static const struct ex_field fields[] = {
 		{ "egress", read_deny_egress, NULL, NULL },
-		{ "ingress", ex_read_nothing, NULL, NULL },
+		{ "ingress", read_deny_ingress, NULL, NULL },
 	};
 
 	(void)ex_decode_map(d, n, fields, EX_ARRAY_SIZE(fields), out);
@@ -343,23 +361,38 @@ static size_t count_rules(struct ex_decoder *d, const struct spec_reader *sr,
 	return n;
 }
 
-/* Upstream: a direction is default deny when it has rules, unless told otherwise. */
+/*
+ * The rules of allow and the one behind it. Upstream: a direction is default deny when it has
+ * rules, unless told otherwise (default_deny; -1: it was not).
+ */
+static void alloc_direction(struct ex_decoder *d, const struct spec_reader *sr, size_t allow,
+			    int default_deny, struct ex_spec_rules *ret)
+{
+	const struct ex_node *const *lists = sr->lists + allow;
+	bool any = lists[0] || lists[1];
+	size_t n = count_rules(d, sr, lists[0]) + count_rules(d, sr, lists[1]);
+
+	*ret = (struct ex_spec_rules){ .rules = ex_arena_alloc(d->arena, n, sizeof(*ret->rules)),
+				       .about = any || default_deny >= 0,
+				       .default_deny = default_deny < 0 ? any : default_deny };
+}
+
 static void finish_spec(struct ex_decoder *d, const struct ex_node *n, struct spec_reader *sr)
 {
-	bool has_egress = sr->lists[0] || sr->lists[1], any = has_egress;
 	struct ex_spec *slot;
+	bool any = false;
 
-	any |= sr->lists[2] || sr->lists[3];
+	for (size_t i = 0; i < EX_ARRAY_SIZE(rule_kinds); i++)
+		any |= sr->lists[i] != NULL;
 	if (!sr->spec.endpoints)
 		ex_decode_error(d, n, "write \"endpointSelector: {}\" for every workload",
 				"needs the field endpointSelector");
 	if (!any)
 		ex_decode_error(d, n, "write egress or egressDeny", "has no rules");
-	sr->spec.egress = ex_arena_alloc(
-		d->arena, count_rules(d, sr, sr->lists[0]) + count_rules(d, sr, sr->lists[1]),
-		sizeof(*sr->spec.egress));
+	alloc_direction(d, sr, LIST_EGRESS, sr->deny_egress, &sr->spec.egress);
+	alloc_direction(d, sr, LIST_INGRESS, sr->deny_ingress, &sr->spec.ingress);
 	slot = EX_VEC_ADD(&sr->set->specs);
-	if (!sr->spec.egress || !slot) {
+	if (!sr->spec.egress.rules || !sr->spec.ingress.rules || !slot) {
 		d->arena->oom = true;
 		return;
 	}
@@ -367,17 +400,18 @@ static void finish_spec(struct ex_decoder *d, const struct ex_node *n, struct sp
 		if (sr->lists[i])
 			read_rules(d, sr->lists[i], sr, sr->own ? &own_kinds[i] : &rule_kinds[i]);
 	}
-	sr->spec.about_egress = has_egress || sr->default_deny >= 0;
-	sr->spec.default_deny = sr->default_deny < 0 ? has_egress : sr->default_deny;
 	*slot = sr->spec;
 }
 
 void ex_read_cnp_spec(struct ex_decoder *d, const struct ex_node *n, struct ex_policy_set *set,
 		      const struct ex_spec *proto, const char *prefix, bool own)
 {
-	struct spec_reader sr = {
-		.set = set, .spec = *proto, .default_deny = -1, .prefix = prefix, .own = own
-	};
+	struct spec_reader sr = { .set = set,
+				  .spec = *proto,
+				  .deny_egress = -1,
+				  .deny_ingress = -1,
+				  .prefix = prefix,
+				  .own = own };
 	const struct ex_field *fields = own ? own_spec_fields : spec_fields;
 	size_t n_fields = own ? EX_ARRAY_SIZE(own_spec_fields) : EX_ARRAY_SIZE(spec_fields);
 

@@ -103,11 +103,39 @@ static void take_heap(struct compiler *c)
 	c->set.secrets.n = c->set.secrets.cap = 0;
 }
 
+static int build_inward(struct compiler *c)
+{
+	struct ex_marks marks = { 0 };
+	struct ex_lowering l = {
+		.in = c->in,
+		.diags = c->diags,
+		.known = &c->known,
+		.marks = &marks,
+		.set = &c->set,
+		.inward = true,
+		.book = c->rs,
+	};
+	int r;
+
+	l.rs = c->rs->ingress = calloc(1, sizeof(*l.rs));
+	if (!l.rs)
+		return -ENOMEM;
+	atomic_init(&l.rs->refs, 1);
+	r = ex_lower_inward(&l);
+	if (r == 0)
+		r = ex_classes_build(l.rs, &marks);
+	if (r == 0)
+		r = ex_class_indexes_build(l.rs);
+	free(marks.v);
+	return r;
+}
+
 static int build(struct compiler *c)
 {
 	struct ex_lowering l = {
 		.in = c->in,
 		.rs = c->rs,
+		.book = c->rs,
 		.diags = c->diags,
 		.known = &c->known,
 		.marks = &c->marks,
@@ -119,6 +147,8 @@ static int build(struct compiler *c)
 		r = ex_classes_build(c->rs, &c->marks);
 	if (r == 0)
 		r = ex_class_indexes_build(c->rs);
+	if (r == 0 && c->in->inward)
+		r = build_inward(c);
 	if (r == 0 && c->lint)
 		ex_lint(&l);
 	if (r == -E2BIG) {

@@ -37,6 +37,17 @@ struct ex_text {
 	struct ex_span text;
 };
 
+/* What a workload serves where policies leave it to itself. proto 0: any port of any protocol. */
+struct ex_served {
+	uint8_t proto;
+	uint16_t lo, hi;
+};
+
+struct ex_inward {
+	const struct ex_served *v;
+	size_t n;
+};
+
 /*
  * All that is copied is copied by ex_compile(); nothing has to outlive the call. The same texts in
  * the same order, with the same labels and addresses, give the same rule ids in every process.
@@ -89,6 +100,12 @@ struct ex_compile_input {
 
 	/* Deny the cloud metadata addresses whatever the policy allows. */
 	bool deny_metadata;
+
+	/*
+	 * Not NULL: ingress is enforced, and compiled as well; see ex_ruleset_ingress(). Rule ids
+	 * of egress do not depend on it.
+	 */
+	const struct ex_inward *inward;
 };
 
 /*

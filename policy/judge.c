@@ -15,6 +15,7 @@ struct ex_ruleset *ex_ruleset_unref(struct ex_ruleset *rs)
 {
 	if (!rs || atomic_fetch_sub_explicit(&rs->refs, 1, memory_order_acq_rel) != 1)
 		return NULL;
+	ex_ruleset_unref(rs->ingress);
 	ex_regex_set_done(&rs->regexes);
 	for (size_t i = 0; i < rs->n_secrets; i++) {
 		char *value = (char *)(uintptr_t)rs->secrets[i].value.ptr;
@@ -266,6 +267,11 @@ struct ex_decision ex_judge_answer(const struct ex_ruleset *rs, const struct ex_
 bool ex_ruleset_is_unselected(const struct ex_ruleset *rs)
 {
 	return rs->unselected;
+}
+
+const struct ex_ruleset *ex_ruleset_ingress(const struct ex_ruleset *rs)
+{
+	return rs->ingress;
 }
 
 const struct ex_secret *ex_ruleset_secret(const struct ex_ruleset *rs, size_t i)

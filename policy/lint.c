@@ -329,20 +329,20 @@ static void lint_spec(struct ex_lowering *l, const struct ex_spec *spec)
 {
 	size_t allows = 0, selecting = 0;
 
-	for (size_t i = 0; i < spec->n_egress; i++) {
-		allows += !spec->egress[i].deny;
-		selecting += spec->egress[i].peer.kind != EX_PEER_NONE;
-		lint_rule(l, spec, &spec->egress[i]);
+	for (size_t i = 0; i < spec->egress.n; i++) {
+		allows += !spec->egress.rules[i].deny;
+		selecting += spec->egress.rules[i].peer.kind != EX_PEER_NONE;
+		lint_rule(l, spec, &spec->egress.rules[i]);
 	}
 	if (spec->endpoints)
 		lint_labels(l, spec->pos, "endpointSelector", spec->endpoints);
-	if (spec->n_egress && !allows && spec->default_deny)
+	if (spec->egress.n && !allows && spec->egress.default_deny)
 		warn(l, spec->pos,
 		     "add egress rules, or enableDefaultDeny: {egress: false} if the rest is meant to "
 		     "stay open",
 		     "policy \"%s\" only denies, which turns default deny on: alone it allows nothing",
 		     spec->policy);
-	if (spec->n_egress && !selecting && !spec->default_deny)
+	if (spec->egress.n && !selecting && !spec->egress.default_deny)
 		warn(l, spec->pos, "remove enableDefaultDeny, or the policy",
 		     "policy \"%s\" selects nothing and denies nothing: it has no effect",
 		     spec->policy);

@@ -37,7 +37,7 @@ static int complete_labels(struct ex_lowering *l)
 static uint32_t add_info(struct ex_lowering *l, const struct ex_spec *spec, bool audit,
 			 const char *where, struct ex_pos pos)
 {
-	struct ex_rule_info *info = &l->rs->infos[l->rs->n_rules++];
+	struct ex_rule_info *info = &l->book->infos[l->book->n_rules++];
 
 	*info = (struct ex_rule_info){
 		.policy = spec->policy,
@@ -49,7 +49,7 @@ static uint32_t add_info(struct ex_lowering *l, const struct ex_spec *spec, bool
 		.log = spec->log,
 		.audit = audit,
 	};
-	return l->rs->n_rules;
+	return l->book->n_rules;
 }
 
 static int lower_ports(struct ex_lowering *l, const struct ex_spec *spec, const struct ex_egress *e,
@@ -135,6 +135,12 @@ static int lower_named_ports(struct ex_lowering *l, const struct ex_spec *spec,
 	bool found = false;
 	int r = 0;
 
+	if (l->inward) {
+		ex_diag_add(l->diags, p->pos, false, "write the number",
+			    "%s.%s: what the workload itself calls port \"%s\" is not known",
+			    e->where, p->where, p->named[0].name);
+		return -EINVAL;
+	}
 	for (size_t i = 0; r == 0 && i < l->known->n; i++) {
 		if (ex_lower_selects(spec, &e->peer, &l->known->v[i]))
 			r = lower_named_port(l, from, &l->known->v[i], &found);
@@ -261,12 +267,46 @@ static int mark_addresses(struct ex_lowering *l)
 	return r;
 }
 
+/* What the workload serves, to everybody: where no policy turns default deny on. */
+static int lower_served(struct ex_lowering *l)
+{
+	const struct ex_inward *in = l->in->inward;
+	struct ex_arena *a = &l->rs->arena;
+	uint32_t id = (uint32_t)l->rs->n_peers++;
+	struct ex_rpeer *peer = &l->rs->peers[id];
+	struct ex_ports *p = ex_arena_alloc(a, 1, sizeof(*p));
+
+	peer->terms = ex_arena_alloc(a, 1, sizeof(*peer->terms));
+	if (!p || !peer->terms)
+		return -ENOMEM;
+	p->v = ex_arena_alloc(a, in->n, sizeof(*p->v));
+	if (!p->v)
+		return -ENOMEM;
+	for (p->n = 0; p->n < in->n; p->n++) {
+		const struct ex_served *s = &in->v[p->n];
+
+		p->v[p->n] = (struct ex_portset){
+			.any_proto = s->proto == 0, .proto = s->proto, .lo = s->lo, .hi = s->hi
+		};
+	}
+	peer->terms[0].ports = p;
+	peer->n_terms = 1;
+	return ex_mark_both(l, id, EX_ADDR_WORLD | EX_ADDR_ENDPOINT | EX_ADDR_HOST);
+}
+
 /* ---- all of it ---- */
 
-static void count_rules(const struct ex_spec *spec, size_t n_known, size_t *peers, size_t *infos)
+static const struct ex_spec_rules *direction(const struct ex_lowering *l,
+					     const struct ex_spec *spec)
 {
-	for (size_t i = 0; i < spec->n_egress; i++) {
-		const struct ex_egress *e = &spec->egress[i];
+	return l->inward ? &spec->ingress : &spec->egress;
+}
+
+static void count_rules(const struct ex_spec_rules *dir, size_t n_known, size_t *peers,
+			size_t *infos)
+{
+	for (size_t i = 0; i < dir->n; i++) {
+		const struct ex_egress *e = &dir->rules[i];
 
 		*peers += 1;
 		*infos += 1 + e->n_ports;
@@ -281,15 +321,23 @@ static int alloc_rules(struct ex_lowering *l)
 {
 	struct ex_ruleset *rs = l->rs;
 	size_t n_peers = 2, n_infos = 0; /* two: the DNS gate and the reserved prefixes */
+	size_t unused = 0;
 
-	for (size_t i = 0; i < l->set->specs.n; i++)
-		count_rules(&l->set->specs.v[i], l->known->n, &n_peers, &n_infos);
+	for (size_t i = 0; i < l->set->specs.n; i++) {
+		const struct ex_spec *spec = &l->set->specs.v[i];
+
+		count_rules(direction(l, spec), l->known->n, &n_peers, &n_infos);
+		/* the book has room for both */
+		if (l->book == rs && l->in->inward)
+			count_rules(&spec->ingress, 0, &unused, &n_infos);
+	}
 	if (n_infos > RULES_MAX || n_peers > RULES_MAX)
 		return -E2BIG;
 	rs->peers = ex_arena_alloc(&rs->arena, n_peers, sizeof(*rs->peers));
-	rs->infos = ex_arena_alloc(&rs->arena, n_infos, sizeof(*rs->infos));
 	l->n_peers_max = (uint32_t)n_peers;
-	return rs->peers && rs->infos ? 0 : -ENOMEM;
+	if (l->book == rs)
+		rs->infos = ex_arena_alloc(&rs->arena, n_infos, sizeof(*rs->infos));
+	return rs->peers && l->book->infos ? 0 : -ENOMEM;
 }
 
 /* Zero policies about egress would mean "everything": never by silence. */
@@ -320,58 +368,52 @@ static int check_selected(struct ex_lowering *l, size_t selected, size_t about_e
  * Default deny is in force when one enforcing policy asks for it; it is only recorded when all that
  * ask for it audit.
  */
-static void choose_default(struct ex_lowering *l, size_t *selected, size_t *about_egress)
+static void choose_default(struct ex_lowering *l, size_t *selected, size_t *about)
 {
 	bool enforced = false, audited = false;
 
 	for (size_t i = 0; i < l->set->specs.n; i++) {
 		const struct ex_spec *spec = &l->set->specs.v[i];
+		const struct ex_spec_rules *dir = direction(l, spec);
 
 		if (!spec_selects(l, spec))
 			continue;
 		*selected += 1;
-		*about_egress += spec->about_egress;
-		enforced |= spec->default_deny && !spec->audit;
-		audited |= spec->default_deny && spec->audit;
+		*about += dir->about;
+		enforced |= dir->default_deny && !spec->audit;
+		audited |= dir->default_deny && spec->audit;
 	}
 	l->rs->default_allow = !enforced;
 	l->rs->default_audit = !enforced && audited;
 }
 
-static int lower_specs(struct ex_lowering *l)
+static int lower_specs(struct ex_lowering *l, size_t *selected, size_t *about)
 {
-	size_t selected = 0, about_egress = 0;
 	int r = complete_labels(l);
 
 	if (r == 0)
 		r = alloc_rules(l);
 	if (r < 0)
 		return r;
-	choose_default(l, &selected, &about_egress);
+	choose_default(l, selected, about);
 	for (size_t i = 0; r == 0 && i < l->set->specs.n; i++) {
 		const struct ex_spec *spec = &l->set->specs.v[i];
+		const struct ex_spec_rules *dir = direction(l, spec);
 
 		if (!spec_selects(l, spec))
 			continue;
-		for (size_t k = 0; r == 0 && k < spec->n_egress; k++) {
+		for (size_t k = 0; r == 0 && k < dir->n; k++) {
 			/* what an auditing policy allows must not open an enforcing one */
-			if (spec->audit && !spec->egress[k].deny && !l->rs->default_allow)
+			if (spec->audit && !dir->rules[k].deny && !l->rs->default_allow)
 				continue;
-			r = lower_rule(l, spec, &spec->egress[k]);
+			r = lower_rule(l, spec, &dir->rules[k]);
 		}
 	}
-	return r < 0 ? r : check_selected(l, selected, about_egress);
+	return r;
 }
 
-int ex_lower(struct ex_lowering *l)
+static int finish(struct ex_lowering *l, int r)
 {
-	int r = lower_specs(l);
-
-	l->rs->deny_metadata = l->in->deny_metadata;
-	if (r == 0)
-		r = lower_dns_gate(l);
-	if (r == 0)
-		r = lower_reserved(l);
 	if (r == 0)
 		r = mark_addresses(l);
 	if (r == 0)
@@ -379,4 +421,32 @@ int ex_lower(struct ex_lowering *l)
 	if (r == 0 && l->rs->arena.oom)
 		r = -ENOMEM;
 	return r;
+}
+
+int ex_lower(struct ex_lowering *l)
+{
+	size_t selected = 0, about = 0;
+	int r = lower_specs(l, &selected, &about);
+
+	if (r == 0)
+		r = check_selected(l, selected, about);
+	l->rs->deny_metadata = l->in->deny_metadata;
+	if (r == 0)
+		r = lower_dns_gate(l);
+	if (r == 0)
+		r = lower_reserved(l);
+	return finish(l, r);
+}
+
+int ex_lower_inward(struct ex_lowering *l)
+{
+	size_t selected = 0, about = 0;
+	int r = lower_specs(l, &selected, &about);
+	bool served = l->rs->default_allow;
+
+	/* open is what is served, never all: a ruleset of terms alone */
+	l->rs->default_allow = l->rs->default_audit = false;
+	if (r == 0 && served)
+		r = lower_served(l);
+	return finish(l, r);
 }

@@ -13,6 +13,8 @@ struct ex_lowering {
 	const struct ex_known_endpoints *known;
 	struct ex_marks *marks;
 	const struct ex_policy_set *set;
+	bool inward;                /* ingress: the addresses are those of who comes */
+	struct ex_ruleset *book;    /* its rules are numbered and described there; may be rs */
 	uint32_t n_peers_max;       /* room in rs->peers */
 	struct ex_label_set labels; /* of the workload, complete */
 };
@@ -40,6 +42,8 @@ EX_MUST_CHECK int ex_lower_names(struct ex_ruleset *rs);
  * -ENOENT with an error in diags when no policy selects the workload.
  */
 EX_MUST_CHECK int ex_lower(struct ex_lowering *l);
+/* The same of ingress, into a ruleset of its own, after ex_lower() into l->book. */
+EX_MUST_CHECK int ex_lower_inward(struct ex_lowering *l);
 
 /* lint.c: warnings for what is legal but surely not meant, into l->diags. After classification. */
 void ex_lint(struct ex_lowering *l);

@@ -89,8 +89,8 @@ static int lower_named_entities(struct ex_lowering *l, const struct ex_egress *e
 			continue;
 		ex_diag_add(l->diags, p->pos, !e->deny,
 			    "give its addresses in the endpoints file, with that label",
-			    "%s.toEntities: no known address has the label %s", e->where,
-			    p->named[i].terms[0].key);
+			    "%s.%sEntities: no known address has the label %s", e->where,
+			    l->inward ? "from" : "to", p->named[i].terms[0].key);
 		if (e->deny)
 			return -EINVAL;
 	}

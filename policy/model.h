@@ -67,6 +67,7 @@ struct ex_name_index {
 
 struct ex_ruleset {
 	atomic_uint refs;
+	struct ex_ruleset *ingress; /* of the same compilation; its rules are in infos. Or NULL */
 	struct ex_arena arena;
 	struct ex_rule_info *infos;
 	uint32_t n_rules;

@@ -159,6 +159,13 @@ bool ex_ruleset_uses_dns(const struct ex_ruleset *rs);
 /* Made with allow_unselected, and no policy says anything about this workload's egress. */
 bool ex_ruleset_is_unselected(const struct ex_ruleset *rs);
 
+/*
+ * What may reach the workload, made with in->inward: a ruleset for ex_emit() whose destinations are
+ * who comes and whose ports are the workload's own. NULL otherwise. It lives as long as rs; its
+ * rules have ids, and are described, in rs.
+ */
+const struct ex_ruleset *ex_ruleset_ingress(const struct ex_ruleset *rs);
+
 /* A secret that some rule compares with or writes into a request: never to be shown or logged. */
 struct ex_secret {
 	const char *ns, *name;

@@ -10,7 +10,7 @@
 
 #define HOST_IPS_MAX 1024
 
-/* What holds for an endpoint that no policy selects. The same syntax, so the same code. */
+/* Added where no policy is about the endpoint's egress. The same syntax, so the same code. */
 static const char deny_all[] = "apiVersion: cilium.io/v2\n"
 			       "kind: CiliumClusterwideNetworkPolicy\n"
 			       "metadata: {name: no-policy-selects-this-endpoint}\n"
@@ -76,17 +76,23 @@ bool ex_compile_base_equal(const struct ex_compile_base *a, const struct ex_comp
 
 static int compile_nothing(struct ex_compile_input *in, struct ex_ruleset **ret)
 {
-	const struct ex_text text = { "built in", { deny_all, sizeof(deny_all) - 1 } };
+	struct ex_text *texts = calloc(in->n_texts + 1, sizeof(*texts));
 	struct ex_compile_input own = *in;
 	struct ex_diags diags = { 0 };
 	int r;
 
-	own.texts = &text;
-	own.n_texts = 1;
-	own.n_endpoints = 0;
+	if (!texts)
+		return -ENOMEM;
+	/* the others may be about its ingress */
+	if (in->n_texts)
+		memcpy(texts, in->texts, in->n_texts * sizeof(*texts));
+	texts[in->n_texts] = (struct ex_text){ "built in", { deny_all, sizeof(deny_all) - 1 } };
+	own.texts = texts;
+	own.n_texts = in->n_texts + 1;
 	own.n_dns_ips = 0;
 	r = ex_compile(&own, ret, &diags);
 	ex_diags_done(&diags);
+	free(texts);
 	return r;
 }
 
@@ -146,6 +152,7 @@ int ex_node_compile(const struct ex_compile_base *b, const struct ex_selection *
 		    struct ex_diags *diags)
 {
 	struct ex_compiled *c = calloc(1, sizeof(*c));
+	const struct ex_inward inward = { s->served, s->n_served };
 	struct ex_compile_input in = {
 		.endpoints = &b->peers,
 		.n_endpoints = 1,
@@ -158,6 +165,7 @@ int ex_node_compile(const struct ex_compile_base *b, const struct ex_selection *
 		.dns_ips = s->dns,
 		.n_dns_ips = s->n_dns,
 		.deny_metadata = !b->config->allow_metadata,
+		.inward = &inward,
 	};
 	struct ex_text *texts = ex_selection_texts(s, &in.n_texts);
 	int r = c && texts ? 0 : -ENOMEM;

@@ -105,28 +105,10 @@ void gates_fill_endpoint(const struct node_gates *g, struct ex_endpoint *ep)
 	memcpy(ep->gate_mac, g->wire.mac, 6);
 }
 
-/* What others may open towards the workload. */
-static int make_ingress(struct node_gates *g)
-{
-	const struct ex_node_endpoint *e = g->endpoint;
-	struct ex_gate_served served[EX_NODE_SERVES_MAX];
-
-	for (size_t i = 0; i < e->n_serve; i++) {
-		if (!e->serve[i].proto) {
-			g->ingress = &ex_tables_all;
-			return 0;
-		}
-		served[i] = (struct ex_gate_served){ e->serve[i].proto, e->serve[i].port,
-						     e->serve[i].port };
-	}
-	g->ingress = &g->served;
-	return ex_gate_serve(served, e->n_serve, &g->served);
-}
-
 static int publish_alone(struct node_gates *g, const struct ex_endpoint *ep, struct ex_ruleset *rs)
 {
 	struct ex_tables egress = { 0 };
-	const struct ex_gate_ruleset set = { .egress = &egress, .ingress = g->ingress };
+	const struct ex_gate_ruleset set = { .egress = &egress, .ingress = &g->ingress };
 	int r = ex_emit(rs, &egress);
 
 	if (r == 0)
@@ -152,7 +134,7 @@ void gates_keeper_config(struct node_gates *g, struct ex_keeper_config *ret)
 		.servers = node->config.dns,
 		.n_servers = node->config.n_dns,
 		.roots = { node->roots, node->roots_len },
-		.ingress = g->ingress,
+		.ingress = &g->ingress,
 		.names_kept = node->gate,
 		.ifindex = l->ifindex,
 		.workers = node->config.workers,
@@ -202,7 +184,7 @@ static int name_records(struct node_gates *g, struct ex_ruleset *rs)
 
 /* ---- a ruleset in force ---- */
 
-static int put_in_force(struct node_gates *g, const struct ex_compiled *c)
+static int put_both_in_force(struct node_gates *g, const struct ex_compiled *c)
 {
 	struct ex_keeper *keeper = NULL;
 	struct ex_endpoint ep;
@@ -230,6 +212,22 @@ static int put_in_force(struct node_gates *g, const struct ex_compiled *c)
 	return 0;
 }
 
+/* The keeper looks at g->ingress whenever it publishes: it is what is in force, or about to be. */
+static int put_in_force(struct node_gates *g, const struct ex_compiled *c)
+{
+	struct ex_tables before = g->ingress, ingress = { 0 };
+	int r = ex_emit(ex_ruleset_ingress(c->rs), &ingress);
+
+	if (r < 0)
+		return r;
+	g->ingress = ingress;
+	r = put_both_in_force(g, c);
+	ex_tables_done(r < 0 ? &ingress : &before);
+	if (r < 0)
+		g->ingress = before;
+	return r;
+}
+
 static int attach(struct node_gates *g)
 {
 	uint32_t ifindex = g->endpoint->link.ifindex;
@@ -238,7 +236,8 @@ static int attach(struct node_gates *g)
 	return r < 0 ? r : ex_gate_attach(g->node->gate, ifindex);
 }
 
-static int gates_new(struct ex_node *node, struct ex_node_endpoint *e, char err[static EX_NODE_ERR])
+static int gates_new(struct ex_node *node, struct ex_node_endpoint *e, const struct ex_compiled *c,
+		     char err[static EX_NODE_ERR])
 {
 	struct node_gates *g = calloc(1, sizeof(*g));
 	int r;
@@ -248,13 +247,14 @@ static int gates_new(struct ex_node *node, struct ex_node_endpoint *e, char err[
 	g->node = node;
 	g->endpoint = e;
 	g->wire.netns = -1;
-	r = make_ingress(g);
+	/* before what is adopted is published: it may be narrower now */
+	r = ex_emit(ex_ruleset_ingress(c->rs), &g->ingress);
 	if (r < 0)
-		(void)fail(err, r, "cannot make the table of served ports: %s", strerror(-r));
+		(void)fail(err, r, "cannot make the tables of ingress: %s", strerror(-r));
 	else if (!gates_adopt(g))
 		r = ex_wiring_make(&e->link, e->id, &g->wire, err);
 	if (r < 0) {
-		ex_tables_done(&g->served);
+		ex_tables_done(&g->ingress);
 		free(g);
 		return r;
 	}
@@ -266,7 +266,7 @@ int ex_gates_apply(struct ex_node *node, struct ex_node_endpoint *e, const struc
 		   char err[static EX_NODE_ERR])
 {
 	struct node_gates *g;
-	int r = e->gates ? 0 : gates_new(node, e, err);
+	int r = e->gates ? 0 : gates_new(node, e, c, err);
 
 	if (r < 0)
 		return r;
@@ -300,7 +300,7 @@ void ex_gates_close(struct ex_node *node, struct ex_node_endpoint *e, bool forge
 		ex_keeper_free(g->keeper);
 		ex_audit_free(g->audit);
 		ex_observe_who_unref(g->who);
-		ex_tables_done(&g->served);
+		ex_tables_done(&g->ingress);
 		ex_metrics_endpoint_free(g->counts);
 		ex_wiring_undo(&g->wire);
 		ex_ruleset_unref(g->rs);

@@ -16,8 +16,7 @@ struct node_gates {
 	struct ex_keeper *keeper;
 	struct ex_audit *audit; /* NULL = the node keeps no log */
 	struct ex_observe_who *who;
-	const struct ex_tables *ingress; /* NULL = not made yet */
-	struct ex_tables served;
+	struct ex_tables ingress; /* what others may open; borrowed by the keeper */
 	struct ex_metrics_endpoint *counts;
 	bool attached;
 	bool lost; /* the proxy is gone, and was not back yet */

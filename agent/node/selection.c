@@ -40,6 +40,14 @@ static void add_dns(struct ex_selection *s, const struct ex_node_config *config,
 		s->dns[s->n_dns] = config->dns[s->n_dns].ip;
 }
 
+static void add_served(struct ex_selection *s, const struct ex_node_endpoint *e)
+{
+	for (size_t i = 0; i < e->n_serve; i++)
+		s->served[s->n_served++] = (struct ex_served){ .proto = e->serve[i].proto,
+							       .lo = e->serve[i].port,
+							       .hi = e->serve[i].port };
+}
+
 int ex_selection_make(const struct ex_policy_files *files, const struct ex_node_config *config,
 		      const struct ex_node_endpoint *e, struct ex_selection *ret)
 {
@@ -49,6 +57,7 @@ int ex_selection_make(const struct ex_policy_files *files, const struct ex_node_
 	int r = 0;
 
 	add_dns(&s, config, e);
+	add_served(&s, e);
 	for (size_t i = 0; i < files->files.n && r == 0 && !s.learning; i++)
 		r = add_file(&s, files->files.v[i], &labels);
 	if (r < 0) {
@@ -67,10 +76,23 @@ void ex_selection_done(struct ex_selection *s)
 	*s = (struct ex_selection){ 0 };
 }
 
+static bool served_equal(const struct ex_selection *a, const struct ex_selection *b)
+{
+	if (a->n_served != b->n_served)
+		return false;
+	for (size_t i = 0; i < a->n_served; i++)
+		if (a->served[i].proto != b->served[i].proto ||
+		    a->served[i].lo != b->served[i].lo || a->served[i].hi != b->served[i].hi)
+			return false;
+	return true;
+}
+
 bool ex_selection_equal(const struct ex_selection *a, const struct ex_selection *b)
 {
 	if (a->v.n != b->v.n || a->n_dns != b->n_dns || a->learning != b->learning ||
 	    a->allow_unselected != b->allow_unselected)
+		return false;
+	if (!served_equal(a, b))
 		return false;
 	for (size_t i = 0; i < a->v.n; i++)
 		if (a->v.v[i].file != b->v.v[i].file || a->v.v[i].spec != b->v.v[i].spec)

@@ -19,6 +19,8 @@ struct ex_selection {
 	EX_VEC(struct ex_selected) v; /* in the order of files and specs */
 	struct ex_ip dns[EX_NODE_SERVERS_MAX];
 	size_t n_dns;
+	struct ex_served served[EX_NODE_SERVES_MAX]; /* where no policy is about ingress */
+	size_t n_served;
 	bool allow_unselected;
 	bool learning; /* none of them: agent/learn/policy.h */
 };

@@ -8,9 +8,11 @@
 
 #define MAGIC 0x42584531u
 
-/* Another input: it has to travel too, or the proxy would judge by another policy than the kernel.
+/*
+ * Another input: it has to travel too, or the proxy would judge by another policy than the kernel.
+ * But for inward: the proxy judges nothing that comes in.
  */
-_Static_assert(sizeof(struct ex_compile_input) == 144, "pack and unpack every field");
+_Static_assert(sizeof(struct ex_compile_input) == 152, "pack and unpack every field");
 
 /* ---- writing ---- */
 
