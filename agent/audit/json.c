@@ -57,30 +57,6 @@ static void put(struct ex_json *j, const char *s, size_t len)
 	j->len += len;
 }
 
-static void put_key(struct ex_json *j, const char *key)
-{
-	if (j->comma)
-		put(j, ",", 1);
-	if (key) {
-		put(j, "\"", 1);
-		put(j, key, strlen(key));
-		put(j, "\":", 2);
-	}
-}
-
-void ex_json_open(struct ex_json *j, const char *key, char bracket)
-{
-	put_key(j, key);
-	put(j, &bracket, 1);
-	j->comma = false;
-}
-
-void ex_json_close(struct ex_json *j, char bracket)
-{
-	put(j, &bracket, 1);
-	j->comma = true;
-}
-
 size_t ex_utf8_decode(const char *bytes, size_t n, uint32_t *ret)
 {
 	static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
@@ -123,9 +99,9 @@ static bool is_plain(unsigned char c)
 	return c >= 0x20 && c < 0x7f && c != '"' && c != '\\' && c != '<' && c != '>';
 }
 
-void ex_json_string(struct ex_json *j, const char *key, struct ex_span value)
+/* Keys, too, may be of somebody's choice: those of labels are. */
+static void put_quoted(struct ex_json *j, struct ex_span value)
 {
-	put_key(j, key);
 	put(j, "\"", 1);
 	for (size_t i = 0; i < value.len && !j->full;) {
 		char c = value.ptr[i];
@@ -153,6 +129,35 @@ void ex_json_string(struct ex_json *j, const char *key, struct ex_span value)
 		i += len ? len : 1;
 	}
 	put(j, "\"", 1);
+}
+
+static void put_key(struct ex_json *j, const char *key)
+{
+	if (j->comma)
+		put(j, ",", 1);
+	if (key) {
+		put_quoted(j, ex_span_str(key));
+		put(j, ":", 1);
+	}
+}
+
+void ex_json_open(struct ex_json *j, const char *key, char bracket)
+{
+	put_key(j, key);
+	put(j, &bracket, 1);
+	j->comma = false;
+}
+
+void ex_json_close(struct ex_json *j, char bracket)
+{
+	put(j, &bracket, 1);
+	j->comma = true;
+}
+
+void ex_json_string(struct ex_json *j, const char *key, struct ex_span value)
+{
+	put_key(j, key);
+	put_quoted(j, value);
 	j->comma = true;
 }
 

@@ -122,7 +122,7 @@ static int read_label(void *arg, const char *key, const struct ex_jv *v)
 	struct label_reader *lr = arg;
 	const char *value = ex_jv_text(v);
 
-	if (!*key || strchr(key, ':') || strchr(key, ' ') || !text_ok(key, NAME_MAX_ + 64))
+	if (!*key || strpbrk(key, ": \"\\") || !text_ok(key, NAME_MAX_ + 64))
 		return bad(lr->err, "a label's key is not of the form [PREFIX/]NAME");
 	if (!value || !text_ok(value, NAME_MAX_))
 		return bad(lr->err, "label %.60s: the value must be a short string", key);

@@ -14,6 +14,7 @@
 #include <netinet/in.h>
 #include <cmocka.h>
 
+#include "agent/audit/json.h"
 #include "agent/audit/line.h"
 #include "policy/compile.h"
 
@@ -268,6 +269,23 @@ static void test_attack_98_fields_without_terminator_stay_inside(void **state)
 	assert_safe_line(line, (size_t)n);
 }
 
+/* A label's key is written by whoever starts a pod. */
+static void test_a_key_ends_where_it_was_to_end(void **state)
+{
+	char text[128];
+	struct ex_json j;
+
+	(void)state;
+	ex_json_init(&j, text, sizeof(text) - 1);
+	ex_json_open(&j, NULL, '{');
+	ex_json_text(&j, "a\":\"b\"},\"serve\":[\"any\"", "x");
+	ex_json_text(&j, "\\u0061\n", "y");
+	ex_json_close(&j, '}');
+	text[ex_json_done(&j)] = '\0';
+	assert_string_equal(text, "{\"a\\\":\\\"b\\\"},\\\"serve\\\":[\\\"any\\\"\":\"x\","
+				  "\"\\\\u0061\\u000a\":\"y\"}");
+}
+
 static struct ex_audit *audit_new(int fd, int terminal, bool json)
 {
 	struct ex_audit_options o = { .fd = fd, .json = json, .terminal = terminal, .run = "r1" };
@@ -517,6 +535,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_schema_knows_every_reason),
 		cmocka_unit_test(test_record_is_one_json_line_with_stable_keys),
+		cmocka_unit_test(test_a_key_ends_where_it_was_to_end),
 		cmocka_unit_test(test_dns_and_icmp_are_told_in_their_own_words),
 		cmocka_unit_test(test_verdict_that_is_not_allow_is_written_as_deny),
 		cmocka_unit_test(test_attack_99_query_values_are_never_written),

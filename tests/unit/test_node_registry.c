@@ -123,6 +123,9 @@ static void test_refuse_what_is_no_name_and_no_label(void **state)
 	assert_false(is_read("{\"name\":\"a\",\"labels\":{\"reserved:host\":\"\"}}"));
 	assert_false(is_read("{\"name\":\"a\",\"labels\":{\"k8s:app\":\"x\"}}"));
 	assert_false(is_read("{\"name\":\"a\",\"labels\":{\"app\":\"x\\ny\"}}"));
+	/* which, read a second time, would be "app", or another member */
+	assert_false(is_read("{\"name\":\"a\",\"labels\":{\"\\\\u0061pp\":\"x\"}}"));
+	assert_false(is_read("{\"name\":\"a\",\"labels\":{\"a\\\"b\":\"x\"}}"));
 	assert_false(is_read("{\"name\":\"a\",\"labels\":{\"app\":7}}"));
 	assert_false(is_read("{\"name\":\"a\",\"serve\":[\"all\"]}"));
 	assert_false(is_read("{\"name\":\"a\",\"dns\":[\"nowhere\"]}"));
