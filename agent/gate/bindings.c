@@ -33,7 +33,7 @@ int ex_gate_binding_put(struct ex_gate *gate, uint32_t ifindex, const struct ex_
 	memcpy(value.name, name.ptr, name.len);
 	value.expires = gate_now() + ttl_ms * 1000000ull;
 	r = bpf_map_update_elem(fd, &key, &value, BPF_ANY);
-	if (r != -E2BIG)
+	if (r != -E2BIG || !gate_sweep_is_due(&gate->swept_bindings))
 		return r;
 	gate_bindings_sweep(gate);
 	return bpf_map_update_elem(fd, &key, &value, BPF_ANY);

@@ -46,7 +46,9 @@ struct ex_gate {
 	int lock; /* the folder of the pins */
 	void (*event_fn)(void *arg, const struct ex_event *ev);
 	void *event_arg;
-	uint64_t swept; /* when the tables were swept last, ns */
+	size_t drained;                      /* events read in one go */
+	uint64_t swept;                      /* when the tables were swept last, ns */
+	uint64_t swept_full, swept_bindings; /* because there was no room */
 };
 
 /* set.c */
@@ -114,6 +116,12 @@ uint64_t gate_now(void);
 
 /* Takes out flows and names whose time is over; ended flows go to event_fn, if there is one. */
 void gate_sweep(struct ex_gate *gate);
+
+/*
+ * May a table that is full be swept, last time at *last? Not more often than now and then: who
+ * fills it with what lives long would make everybody wait for a sweep with each name.
+ */
+bool gate_sweep_is_due(uint64_t *last);
 
 /* For tests and benchmarks. */
 int gate_prog_fd(const struct ex_gate *gate, bool outbound);

@@ -286,7 +286,7 @@ int gate_set_learn(struct ex_gate *gate, const struct gate_set *set,
 	if (value.expires < expires)
 		value.expires = expires;
 	r = bpf_map_update_elem(fd, &key, &value, BPF_ANY);
-	if (r != -E2BIG)
+	if (r != -E2BIG || !gate_sweep_is_due(&gate->swept_full))
 		return r;
 	gate_sweep(gate);
 	return bpf_map_update_elem(fd, &key, &value, BPF_ANY);

@@ -15,6 +15,8 @@
 /* Past its time by more than this: no program that looked it up earlier still uses the entry. */
 #define GRACE (2 * EX_SEC)
 
+#define FULL_PERIOD EX_SEC
+
 uint64_t gate_now(void)
 {
 	struct timespec now;
@@ -106,6 +108,16 @@ static void names_sweep(int fd, uint64_t now)
 		if (bpf_map_lookup_elem(fd, &key, &name) == 0 && now > name.expires)
 			bpf_map_delete_elem(fd, &key);
 	}
+}
+
+bool gate_sweep_is_due(uint64_t *last)
+{
+	uint64_t now = gate_now();
+
+	if (*last && now - *last < FULL_PERIOD)
+		return false;
+	*last = now;
+	return true;
 }
 
 void gate_sweep(struct ex_gate *gate)

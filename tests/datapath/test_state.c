@@ -208,6 +208,17 @@ static void test_events_tell_a_flow_from_begin_to_end(void **state)
 	assert_int_equal(seen.last.reason, EX_R_NO_FLOW);
 }
 
+static void test_a_full_table_is_not_swept_for_each_name(void **state)
+{
+	uint64_t last = 0;
+
+	(void)state;
+	assert_true(gate_sweep_is_due(&last));
+	assert_false(gate_sweep_is_due(&last));
+	last -= 2 * EX_SEC;
+	assert_true(gate_sweep_is_due(&last));
+}
+
 static void test_sweep_makes_room_and_tells(void **state)
 {
 	struct seen seen = { 0 };
@@ -475,6 +486,7 @@ int main(void)
 		state_test(test_datagram_flow_lives_longer_when_answered),
 		state_test(test_events_tell_a_flow_from_begin_to_end),
 		state_test(test_sweep_makes_room_and_tells),
+		state_test(test_a_full_table_is_not_swept_for_each_name),
 		state_test(test_events_are_limited_and_say_how_many_are_missing),
 		state_test(test_full_table_denies_new_flows_and_keeps_old_ones),
 		state_test(test_full_table_sweeps_itself),
