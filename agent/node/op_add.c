@@ -113,6 +113,8 @@ static int find_link(struct ex_node_endpoint *e, const struct ex_jv *rq,
 		r = ex_wiring_find(&where, &e->link, err);
 	if (r == 0)
 		r = read_ips(rq, &e->link, err);
+	if (r == 0)
+		r = ex_wiring_check_ips(&e->link, err);
 	return r < 0 ? r : read_mac(rq, &e->link, err);
 }
 

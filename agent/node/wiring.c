@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/nsfs.h>
+#include <linux/rtnetlink.h>
 #include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -96,6 +97,30 @@ static void take_host_ip(void *arg, const struct ex_ip *ip)
 		to->v4 = *ip;
 	else if (!ex_ip_is4(ip) && !is_link_local6(ip) && ex_ip_is_none(&to->v6))
 		to->v6 = *ip;
+}
+
+/* An address of this node: who had it too would be the node to everybody else. */
+static int check_ip(int rtnl, const struct ex_ip *ip, char err[static EX_NODE_ERR])
+{
+	char text[EX_IP_TEXT];
+
+	if (ex_ip_is_none(ip) || ex_rtnl_route_type(rtnl, ip) != RTN_LOCAL)
+		return 0;
+	return fail(err, -EINVAL, "%s is an address of this node", ex_ip_text(ip, text));
+}
+
+int ex_wiring_check_ips(const struct ex_node_link *link, char err[static EX_NODE_ERR])
+{
+	EX_AUTO_CLOSE int rtnl = ex_rtnl_open();
+	int r = rtnl < 0 ? fail(err, rtnl, "rtnetlink: %s", strerror(-rtnl)) : 0;
+
+	if (r == 0)
+		r = check_ip(rtnl, &link->ip4, err);
+	if (r == 0)
+		r = check_ip(rtnl, &link->ip6, err);
+	for (size_t i = 0; i < EX_EP_MORE && r == 0; i++)
+		r = check_ip(rtnl, &link->more[i], err);
+	return r;
 }
 
 /* ---- the workload's end ---- */

@@ -33,6 +33,10 @@ EX_MUST_CHECK int ex_wiring_find(const struct ex_where *where, struct ex_node_li
 /* Is the host's end still the one that was found? */
 bool ex_wiring_is_there(const struct ex_node_link *link);
 
+/* 0, or -EINVAL when one of the workload's addresses is the node's own. */
+EX_MUST_CHECK int ex_wiring_check_ips(const struct ex_node_link *link,
+				      char err[static EX_NODE_ERR]);
+
 /* Puts an address where there is room for it; false: no room, or not one a workload may have. */
 bool ex_node_link_add_ip(struct ex_node_link *link, const struct ex_ip *ip);
 

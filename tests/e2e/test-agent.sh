@@ -52,6 +52,8 @@ has "they are listed" "$(ex endpoint list)" '1 +enforcing .*default/pod1 +10.88.
 has "status counts them" "$(ex status)" 'endpoints +3 enforcing'
 out=$(ex endpoint add --netns /run/netns/pod1 --name twice 2>&1)
 has "the same interface twice is refused" "$out" 'exists:'
+out=$(ex endpoint add --netns /run/netns/pod1 --name node --ip 10.88.0.1 2>&1)
+has "so is who would be the node" "$out" 'invalid: 10.88.0.1 is an address of this node'
 
 for family in 4 6; do
 	declare -n echo_=ECHO$family evil_=EVIL$family
