@@ -11,6 +11,7 @@
 #include "agent/control/client.h"
 #include "agent/control/control.h"
 #include "agent/core/buf.h"
+#include "agent/core/loop.h"
 
 #define LINE_MAX_LEN (EX_CONTROL_ANSWER_MAX + 1024)
 #define SEND_S       5
@@ -128,20 +129,12 @@ void ex_control_stream_close(struct ex_control_stream *s)
 	free(s);
 }
 
-static int64_t clock_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
-
 /* More bytes: their number, 0 = the other side closed, or negative errno. */
 static int fill(struct ex_control_stream *s, int64_t until, struct ex_control_error *err)
 {
 	struct pollfd p = { .fd = s->fd, .events = POLLIN };
 	char *room = ex_buf_reserve(&s->in, 65536);
-	int64_t left = until - clock_ms();
+	int64_t left = until - (int64_t)ex_clock_ms();
 	ssize_t n;
 	int r;
 
@@ -182,7 +175,7 @@ static int judge_line(struct ex_span line, struct ex_control_error *err)
 int ex_control_stream_next(struct ex_control_stream *s, int timeout_ms, struct ex_span *ret,
 			   struct ex_control_error *err)
 {
-	int64_t until = timeout_ms < 0 ? -1 : clock_ms() + timeout_ms;
+	int64_t until = timeout_ms < 0 ? -1 : (int64_t)ex_clock_ms() + timeout_ms;
 	size_t scanned = 0;
 	int r;
 

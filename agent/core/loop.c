@@ -30,7 +30,7 @@ struct ex_loop {
 	struct ex_defer *first, **last;
 };
 
-static uint64_t clock_ms(void)
+uint64_t ex_clock_ms(void)
 {
 	struct timespec ts;
 
@@ -50,7 +50,7 @@ int ex_loop_new(struct ex_loop **ret)
 		return -errno;
 	}
 	loop->last = &loop->first;
-	loop->now = clock_ms();
+	loop->now = ex_clock_ms();
 	*ret = loop;
 	return 0;
 }
@@ -321,7 +321,7 @@ static int poll_once(struct ex_loop *loop)
 
 	if (n < 0)
 		return errno == EINTR ? 0 : -errno;
-	loop->now = clock_ms();
+	loop->now = ex_clock_ms();
 	for (int i = 0; i < n; i++) {
 		uint32_t slot = (uint32_t)batch[i].data.u64;
 		uint32_t generation = (uint32_t)(batch[i].data.u64 >> 32);
@@ -339,7 +339,7 @@ int ex_loop_run(struct ex_loop *loop)
 
 	loop->quit = false;
 	while (!loop->quit && r == 0) {
-		loop->now = clock_ms();
+		loop->now = ex_clock_ms();
 		run_timers(loop);
 		r = poll_once(loop);
 		run_deferred(loop);

@@ -39,7 +39,8 @@ void ex_loop_free(struct ex_loop *loop);
 int ex_loop_run(struct ex_loop *loop);
 void ex_loop_quit(struct ex_loop *loop);
 
-/* Milliseconds of CLOCK_MONOTONIC at the start of this iteration. */
+/* Milliseconds of CLOCK_MONOTONIC: now, and at the start of this iteration. */
+uint64_t ex_clock_ms(void);
 uint64_t ex_loop_now(const struct ex_loop *loop);
 
 /* Sets w->fn before the call. events may be 0: only errors and hang-ups are reported. */

@@ -5,6 +5,7 @@
 #include "agent/keeper/keeper_priv.h"
 
 #define NAMES_MAX 16384
+#define FINISH_MS 2000 /* for the last records of the workers */
 
 /* ---- life ---- */
 
@@ -192,10 +193,12 @@ int ex_keeper_swap(struct ex_keeper *k, struct ex_ruleset *rs, int bundle)
 
 /* ---- looking ---- */
 
-void ex_keeper_drain(struct ex_keeper *k)
+void ex_keeper_finish(struct ex_keeper *k)
 {
+	uint64_t until = ex_clock_ms() + FINISH_MS;
+
 	for (unsigned i = 0; i < k->n_workers; i++)
-		ex_worker_drain(&k->workers[i]);
+		ex_worker_finish(&k->workers[i], until);
 	ex_keeper_record_left_out(k);
 }
 

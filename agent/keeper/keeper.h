@@ -124,8 +124,11 @@ void ex_keeper_abandon(struct ex_unpack *u);
 /* An event of the kernel gate about this endpoint: becomes a record when it is worth one. */
 void ex_keeper_take_event(struct ex_keeper *k, const struct ex_event *ev);
 
-/* Takes what a proxy has sent already: before a last look at the records. */
-void ex_keeper_drain(struct ex_keeper *k);
+/*
+ * The workload is gone: the workers end, and what they have judged is recorded first. A worker that
+ * does not end is waited for, but not long.
+ */
+void ex_keeper_finish(struct ex_keeper *k);
 
 /* Every worker accepts flows. */
 bool ex_keeper_is_ready(const struct ex_keeper *k);

@@ -88,7 +88,7 @@ void ex_worker_stop(struct ex_worker *w);
 /* Gives its sockets to the kernel gate, and gives them up: they die with the proxy. */
 EX_MUST_CHECK int ex_worker_publish(struct ex_worker *w);
 
-void ex_worker_drain(struct ex_worker *w);
+void ex_worker_finish(struct ex_worker *w, uint64_t until); /* CLOCK_MONOTONIC ms */
 
 /* It is killed; why goes to ops->lost. */
 void ex_worker_lose(struct ex_worker *w, const char *why);

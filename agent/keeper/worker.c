@@ -2,8 +2,10 @@
 /* The life of one proxy process, and the sockets it is spoken to by. */
 #include <errno.h>
 #include <limits.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/epoll.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
@@ -247,7 +249,22 @@ int ex_worker_publish(struct ex_worker *w)
 	return r;
 }
 
-void ex_worker_drain(struct ex_worker *w)
+void ex_worker_finish(struct ex_worker *w, uint64_t until)
 {
-	take_messages(w, IPC_BATCH);
+	struct pollfd ipc = { .fd = w->ipc, .events = POLLIN };
+	union ex_ipc_message msg;
+	uint64_t now = ex_clock_ms();
+
+	if (w->ipc < 0 || shutdown(w->ipc, SHUT_WR) < 0)
+		return;
+	while (now < until && poll(&ipc, 1, (int)(until - now)) != 0) {
+		ssize_t n = ex_ipc_receive(w->ipc, &msg, NULL);
+
+		/* What it asks for is not answered any more. */
+		if (n == 0 || (n < 0 && n != -EAGAIN) ||
+		    (n > 0 && msg.head.type == EX_IPC_AUDIT &&
+		     ex_worker_take_records(w, &msg.audit) < 0))
+			return;
+		now = ex_clock_ms();
+	}
 }

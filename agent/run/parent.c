@@ -243,8 +243,7 @@ int ex_parent_run(struct ex_parent *p)
 		r = ex_loop_run(p->loop);
 	if (r < 0)
 		return r;
-	/* What was judged before the command ended has been sent already. */
 	on_events(&p->events, 0);
-	ex_keeper_drain(p->keeper);
+	ex_keeper_finish(p->keeper);
 	return ex_child_exit_status(p->child);
 }

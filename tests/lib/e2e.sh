@@ -25,10 +25,12 @@ if [ ! -x "$EXEAT" ]; then
 	exit 1
 fi
 
-# exeat run with the seed policy; the audit log is $WORLD/log/audit, truncated first.
+# exeat run with the seed policy; the audit log is $WORLD/log/audit, truncated first. run_args: more
+# options of run.
+run_args=()
 agent() { # COMMAND…
 	: >"$WORLD/log/audit"
-	"$EXEAT" run -p "$AGENT/policy.yaml" -l app=moltbot-agent --endpoints "$AGENT/endpoints.yaml" \
+	"$EXEAT" run "${run_args[@]}" -p "$AGENT/policy.yaml" -l app=moltbot-agent --endpoints "$AGENT/endpoints.yaml" \
 		--log "$WORLD/log/audit" -q -- "$@"
 }
 
