@@ -119,6 +119,7 @@ static void test_question_rate_is_bounded(void **state)
 /* Failures are not cached; asking again and again must not load the host's resolver. */
 static void test_forward_rate_is_bounded(void **state)
 {
+	uint64_t before = ex_clock_ms(), took;
 	unsigned limited = 0;
 
 	(void)state;
@@ -127,7 +128,8 @@ static void test_forward_rate_is_bounded(void **state)
 		assert_int_equal(ask("broken.example.com", EX_DNS_A), EX_DNS_SERVFAIL);
 		limited += f->decision.reason == EX_R_LIMIT;
 	}
-	assert_in_range(limited, 1, 199);
+	took = ex_clock_ms() - before;
+	assert_in_range(limited, took < 350 ? 1 : 0, 199); /* a slow machine may never reach it */
 	assert_int_equal(f->server.n_udp, 2 * (1200 - limited)); /* each is tried twice */
 }
 
