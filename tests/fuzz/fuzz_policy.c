@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Policy text, as a hostile author would write it. Whatever it is: no crash, an error has a reason,
- * and what compiles can be judged, emitted and classified; metadata stays closed.
+ * and what compiles can be judged, emitted and classified; metadata stays closed, and of ingress
+ * nothing is left to the proxy.
  */
 #include <netinet/in.h>
 
@@ -46,19 +47,35 @@ static void check_ruleset(struct ex_ruleset *rs)
 	}
 }
 
+static void check_ingress(const struct ex_ruleset *rs)
+{
+	struct ex_tables t;
+
+	if (ex_emit(rs, &t) < 0)
+		return;
+	for (size_t i = 0; i < t.n_rules; i++)
+		if (t.rules[i].value.verdict != EX_V_ALLOW && t.rules[i].value.verdict != EX_V_DENY)
+			abort();
+	ex_tables_done(&t);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct ex_compile_input in = { .deny_metadata = true };
+	static const struct ex_served served = { IPPROTO_TCP, 8080, 8080 };
+	static const struct ex_inward inward = { &served, 1 };
+	struct ex_compile_input in = { .deny_metadata = true, .inward = &inward };
 	struct ex_ruleset *rs = NULL;
 	struct ex_diags diags = { 0 };
 	int r;
 
 	r = ex_compile_text((const char *)data, size, endpoints, sizeof(endpoints) - 1, &in, &rs,
 			    &diags);
-	if (r == 0)
+	if (r == 0) {
 		check_ruleset(rs);
-	else if (diags.n == 0)
+		check_ingress(ex_ruleset_ingress(rs));
+	} else if (diags.n == 0) {
 		abort();
+	}
 	ex_ruleset_unref(rs);
 	ex_diags_done(&diags);
 	return 0;
