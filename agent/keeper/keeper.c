@@ -132,11 +132,6 @@ void ex_keeper_set_ca(struct ex_keeper *k, struct ex_ca *ca)
 	k->cfg.ca = ca;
 }
 
-void ex_keeper_set_ingress(struct ex_keeper *k, const struct ex_tables *ingress)
-{
-	k->cfg.ingress = ingress;
-}
-
 int ex_keeper_publish(struct ex_keeper *k, struct ex_gate *gate, uint32_t ifindex,
 		      const struct ex_endpoint *ep)
 {

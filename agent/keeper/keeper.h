@@ -58,8 +58,9 @@ struct ex_keeper_config { /* copied; what it points to is borrowed until ex_keep
 	ex_dial_fn dial;  /* to the workload's servers */
 	const struct ex_resolver_server *servers; /* asked from the outer namespace */
 	size_t n_servers;
-	struct ex_span roots;            /* PEM: what upstream certificates are verified against */
-	const struct ex_tables *ingress; /* what others may open; NULL = nothing. See gate.h */
+	struct ex_span roots; /* PEM: what upstream certificates are verified against */
+	/* What others may open; NULL = nothing. Looked at whenever something is published. */
+	const struct ex_tables *ingress;
 	/* Names that are learned are kept there too, under ifindex, and taken from there at the
 	 * start: so they outlive this process. NULL = they do not. */
 	struct ex_gate *names_kept;
@@ -82,12 +83,6 @@ void ex_keeper_free(struct ex_keeper *k);
 
 /* Before ops->ready can come. */
 void ex_keeper_set_ca(struct ex_keeper *k, struct ex_ca *ca);
-
-/*
- * What may reach the workload, from the next publish or swap on; NULL = answers only. Borrowed
- * until another one is in force.
- */
-void ex_keeper_set_ingress(struct ex_keeper *k, const struct ex_tables *ingress);
 
 /*
  * Puts sockets and ruleset into the kernel gate for the endpoint at ifindex, and keeps them right
