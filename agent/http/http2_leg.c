@@ -82,8 +82,8 @@ static void join_cookies(struct ex_h1_head *h, struct ex_header *fields, char *t
 			continue;
 		}
 		if (cookie) {
-			memcpy(text + len, "; ", 2);
-			len += 2;
+			text[len++] = ';';
+			text[len++] = ' ';
 		} else {
 			cookie = &fields[n++];
 			*cookie = *f;

@@ -65,7 +65,7 @@ static bool text_ok(const char *s, size_t max)
 {
 	size_t n = 0;
 
-	for (; s[n] && n <= max; n++)
+	for (; n <= max && s[n]; n++)
 		if ((unsigned char)s[n] < 0x20 || s[n] == 0x7f)
 			return false;
 	return n <= max;

@@ -84,24 +84,34 @@ static int read_bytes(int fd, struct ex_policy_file *f)
 	return read_all(fd, bytes, (size_t)st.st_size, &f->text.text.len);
 }
 
+static int file_add(struct ex_policy_files *fs)
+{
+	struct ex_policy_file **at = EX_VEC_ADD(&fs->files);
+
+	if (!at)
+		return -ENOMEM;
+	*at = calloc(1, sizeof(**at));
+	if (!*at) {
+		fs->files.n--;
+		return -ENOMEM;
+	}
+	(*at)->refs = 1;
+	return 0;
+}
+
 static int read_file(struct ex_policy_files *fs, int dir, const char *dir_path, const char *name)
 {
 	EX_AUTO_CLOSE int fd = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-	struct ex_policy_file *f, **at;
+	struct ex_policy_file *f;
 	char *path;
 	int r;
 
 	if (fd < 0)
 		return -errno;
-	f = calloc(1, sizeof(*f));
-	at = EX_VEC_ADD(&fs->files);
-	if (!f || !at) {
-		free(f);
-		fs->files.n -= at != NULL;
-		return -ENOMEM;
-	}
-	*at = f;
-	f->refs = 1;
+	r = file_add(fs);
+	if (r < 0)
+		return r;
+	f = fs->files.v[fs->files.n - 1];
 	r = read_bytes(fd, f);
 	if (r == 0 && asprintf(&path, "%s/%s", dir_path, name) < 0)
 		r = -ENOMEM;

@@ -188,18 +188,24 @@ static void fail_pending(struct ex_node *node, uint32_t id, int err, const char 
 	}
 }
 
-static int remember(struct prepared *p)
+static struct node_in_force *in_force_new(struct prepared *p)
 {
 	struct node_in_force *f = calloc(1, sizeof(*f));
 
-	in_force_free(p->e);
 	if (!f)
-		return -ENOMEM;
-	*f = (struct node_in_force){ p->selection, p->compiled };
+		return NULL;
+	f->selection = p->selection;
+	f->compiled = p->compiled;
 	p->selection = (struct ex_selection){ 0 };
 	p->compiled = NULL;
-	p->e->in_force = f;
-	return 0;
+	return f;
+}
+
+static int remember(struct prepared *p)
+{
+	in_force_free(p->e);
+	p->e->in_force = in_force_new(p);
+	return p->e->in_force ? 0 : -ENOMEM;
 }
 
 /* The state file is there before the gate opens: an agent that dies in between finds it. */

@@ -178,7 +178,7 @@ mkdir -p "$WORLD/secrets/tests"
 echo 'Bearer 12345' >"$WORLD/secrets/tests/token"
 for f in -4 -6; do
 	[ $f = -4 ] && echo=$GATEWAY4 || echo="[$GATEWAY6]"
-	ask=(curl -s -m 8 $f -X POST -w ' %{http_code}' "http://$echo:8080/auth-header-required")
+	ask=(curl -s -m 8 "$f" -X POST -w ' %{http_code}' "http://$echo:8080/auth-header-required")
 	out=$(live client2 l7-http-matchheader-secret "${ask[@]}")
 	has "l7-http-matchheader-secret, client2 $f: the header is injected" "$out" ' 200$'
 	out=$(live client2 allow-all "${ask[@]}")
