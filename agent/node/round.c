@@ -23,6 +23,8 @@ struct prepared {
 	struct ex_node_endpoint *e;
 	struct ex_selection selection;
 	struct ex_compiled *compiled;
+	int err; /* its policies do not compile, and why */
+	char why[EX_NODE_ERR];
 };
 
 struct plan {
@@ -97,12 +99,57 @@ static int prepare_one(struct plan *plan, size_t i, struct ex_diags *diags)
 	return 0;
 }
 
+/* The first error, in words that fit. */
+static void write_error(const struct ex_diags *diags, char err[static EX_NODE_ERR])
+{
+	for (size_t i = 0; i < diags->n; i++) {
+		const struct ex_diag *d = &diags->items[i];
+
+		if (d->warning)
+			continue;
+		snprintf(err, EX_NODE_ERR, "%s:%d:%d: %s", d->file, d->line, d->col, d->message);
+		return;
+	}
+	snprintf(err, EX_NODE_ERR, "its policies do not compile");
+}
+
+/*
+ * A set of policies that was in force compiles for those it was compiled for. One that it does not
+ * compile for, by labels of its own choice, is no reason to leave out the others.
+ */
+static int prepare_alone(struct plan *plan, size_t i)
+{
+	struct ex_diags diags = { 0 };
+	int r = prepare_one(plan, i, &diags);
+
+	if (r == -EINVAL) {
+		write_error(&diags, plan->v[i].why);
+		plan->v[i].err = r;
+		r = 0;
+	}
+	ex_diags_done(&diags);
+	return r;
+}
+
+/* New files are not refused for the sake of one that the former did not compile for either. */
+static bool has_a_say(const struct ex_node *node, const struct ex_node_endpoint *e)
+{
+	const struct ex_node_endpoint *other = node->registry.first;
+
+	while (other && !other->in_force)
+		other = other->next;
+	return !other || e->in_force;
+}
+
+/* diags NULL: the files have been in force, and each endpoint stands for itself. */
 static int plan_make(struct ex_node *node, struct ex_policy_files *files, struct plan *ret,
 		     struct ex_diags *diags)
 {
+	struct ex_diags parsed = { 0 };
 	struct plan plan = { .v = calloc(node->registry.n + 1, sizeof(*plan.v)) };
-	int r = plan.v ? ex_policy_files_parse(files, diags) : -ENOMEM;
+	int r = plan.v ? ex_policy_files_parse(files, diags ? diags : &parsed) : -ENOMEM;
 
+	ex_diags_done(&parsed);
 	if (r == 0)
 		r = ex_compile_base_init(&plan.base, &node->config, &node->registry);
 	if (r == 0) {
@@ -113,7 +160,8 @@ static int plan_make(struct ex_node *node, struct ex_policy_files *files, struct
 	for (size_t i = 0; i < plan.n && r == 0; i++) {
 		r = ex_selection_make(files, &node->config, plan.v[i].e, &plan.v[i].selection);
 		if (r == 0)
-			r = prepare_one(&plan, i, diags);
+			r = diags && has_a_say(node, plan.v[i].e) ? prepare_one(&plan, i, diags)
+								  : prepare_alone(&plan, i);
 	}
 	if (r < 0) {
 		plan_done(&plan);
@@ -238,8 +286,12 @@ static size_t apply_all(struct ex_node *node, struct plan *plan)
 	for (size_t i = 0; i < plan->n; i++) {
 		struct ex_node_endpoint *e = plan->v[i].e;
 		bool fresh = !e->gates;
-		int r = plan->v[i].compiled ? apply_one(node, &plan->v[i], err) : 0;
+		int r = plan->v[i].err;
 
+		if (r)
+			snprintf(err, sizeof(err), "%s", plan->v[i].why);
+		else if (plan->v[i].compiled)
+			r = apply_one(node, &plan->v[i], err);
 		if (r == 0) {
 			e->revision = node->revision;
 			continue;
@@ -357,9 +409,7 @@ static int prepare(struct ex_node *node, struct plan *ret)
 	}
 	if (!node->files)
 		return -ENODATA;
-	r = plan_make(node, node->files, ret, &diags);
-	ex_diags_done(&diags);
-	return r;
+	return plan_make(node, node->files, ret, NULL);
 }
 
 /* Nothing could be compiled: those who are new cannot be gated, and are not let in. */
