@@ -141,6 +141,9 @@ static bool is_hosts(const uint8_t *b)
 	static const uint8_t bridge[6] = { 2, 0x65, 0x78, 0, 1, 1 }, none[16];
 	bool link_local = b[22] == 0xfe && (b[23] & 0xc0) == 0x80;
 
+	if (pkt_get16(b + 12) == 0x0800) /* the groups it is in */
+		return memcmp(b + 6, bridge, 6) == 0 && b[23] == IPPROTO_IGMP && b[26] == 10 &&
+		       b[29] == 1;
 	if (pkt_get16(b + 12) == 0x0806)
 		return memcmp(b + 6, bridge, 6) == 0 ? b[28] == 10 && b[31] == 1 : b[28] == 203;
 	return pkt_get16(b + 12) == 0x86dd &&
