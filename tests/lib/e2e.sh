@@ -37,7 +37,7 @@ agent() { # COMMAND…
 # the same with a policy of tests/e2e/policies
 confined() { # POLICY-NAME COMMAND…
 	: >"$WORLD/log/audit"
-	"$EXEAT" run -p "$POLICIES/$1.yaml" --log "$WORLD/log/audit" -q -- "${@:2}"
+	"$EXEAT" run "${run_args[@]}" -p "$POLICIES/$1.yaml" --log "$WORLD/log/audit" -q -- "${@:2}"
 }
 
 # The lines of the audit log that match every pattern given.
