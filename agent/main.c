@@ -10,6 +10,7 @@
 #include "agent/learn/command.h"
 #include "agent/node/agent.h"
 #include "agent/node/command.h"
+#include "agent/node/doctor.h"
 #include "agent/observe/command.h"
 #include "agent/proxy/proxy.h"
 #include "agent/report/report.h"
@@ -24,6 +25,7 @@ struct command {
 	const char *help; /* NULL: not for people */
 };
 
+static int cmd_doctor(int argc, char **argv);
 static int cmd_policy(int argc, char **argv);
 static int cmd_version(int argc, char **argv);
 
@@ -39,11 +41,23 @@ static const struct command commands[] = {
 	{ "audit", ex_cmd_audit, "verify an audit log" },
 	{ "ca", ex_cmd_ca, "make, show and rotate a certificate authority that stays" },
 	{ "prefilter", ex_cmd_prefilter, "drop denied sources on an uplink (XDP)" },
-	{ "doctor", ex_cmd_doctor, "say what this machine can do, and what is missing" },
+	{ "doctor", cmd_doctor, "say what this machine can do, and what is missing" },
 	{ "version", cmd_version, "print the version" },
 	{ "proxy", ex_cmd_proxy, NULL },
 	{ "report", ex_cmd_report, NULL },
 };
+
+/* --node: the machine, then the agent with the options that follow. */
+static int cmd_doctor(int argc, char **argv)
+{
+	int machine, node;
+
+	if (argc < 2 || strcmp(argv[1], "--node") != 0)
+		return ex_cmd_doctor(argc, argv);
+	machine = ex_cmd_doctor(1, argv);
+	node = ex_node_doctor(argc - 1, argv + 1);
+	return machine ? machine : node;
+}
 
 /* The tools judge what the gates judge: requests as the proxy reads them. */
 static int cmd_policy(int argc, char **argv)

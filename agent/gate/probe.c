@@ -269,8 +269,9 @@ int ex_cmd_doctor(int argc, char **argv)
 	if (argc > 1 && !verbose) {
 		bool help = strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0;
 
-		fputs("Usage: exeat doctor [-v]\n\nTries what exeat needs of this machine and names the "
-		      "remedy for what is missing.\n",
+		fputs("Usage: exeat doctor [-v]\n       exeat doctor --node [OPTION of exeat "
+		      "agent...]\n\nTries what exeat needs of this machine, and what its node agent "
+		      "needs, and names\nthe remedy for what is missing.\n",
 		      help ? stdout : stderr);
 		return help ? 0 : 125;
 	}

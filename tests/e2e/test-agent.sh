@@ -49,6 +49,11 @@ same "the agent takes a pod" "$(endpoint pod1 app=llm)" 1
 check "another one" endpoint pod2 app=plain
 check "and one that no policy selects" endpoint web app=web
 has "they are listed" "$(ex endpoint list)" '1 +enforcing .*default/pod1 +10.88.0.11,fd00:88::11'
+doctor() { "$EXEAT" doctor --node --state-dir "$NODE/run" --policy-dir "$POLICY_DIR" "$@"; }
+out=$(doctor --bpffs "$NODE/bpf" 2>&1)
+has "doctor finds what a node needs" "$out" 'The node agent can run here'
+has "and the agent" "$out" 'ok +the agent answers'
+has "and says what is missing" "$(doctor --bpffs "$WORLD/tmp" 2>&1)" 'MISSING +a bpf file system'
 has "status counts them" "$(ex status)" 'endpoints +3 enforcing'
 out=$(ex endpoint add --netns /run/netns/pod1 --name twice 2>&1)
 has "the same interface twice is refused" "$out" 'exists:'
