@@ -29,7 +29,22 @@
 #include "agent/node/start.h"
 #include "agent/run/trust.h"
 
-#define OBSERVED 2048 /* events that somebody who comes later can still see; 3 KiB each */
+#define OBSERVED      2048 /* events that somebody who comes later can still see; 3 KiB each */
+#define LOCK_TRIES    40
+#define LOCK_PAUSE_US 50000
+
+/* What a killed agent was just starting holds its lock for a moment longer than it. */
+static bool take_lock(int fd)
+{
+	for (int i = 0; i < LOCK_TRIES; i++) {
+		if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+			return true;
+		if (errno != EWOULDBLOCK && errno != EINTR)
+			return false;
+		(void)usleep(LOCK_PAUSE_US);
+	}
+	return false;
+}
 
 static int fail(const char *what, int r)
 {
@@ -74,7 +89,7 @@ int ex_agent_take_state(struct ex_node *node)
 	node->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (node->lock < 0)
 		return fail(path, -errno);
-	if (flock(node->lock, LOCK_EX | LOCK_NB) < 0) {
+	if (!take_lock(node->lock)) {
 		ex_error("another agent is running with %s", node->config.state_dir);
 		return -EBUSY;
 	}
