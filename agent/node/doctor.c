@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <limits.h>
 #include <linux/magic.h>
 #include <stdio.h>
 #include <sys/stat.h>
@@ -33,11 +34,12 @@ static int check_bpffs(const struct ex_node_config *c)
 /* There, or its parent is one in which it can be made. */
 static int check_state_dir(const struct ex_node_config *c)
 {
-	EX_AUTO_FREE char *parent = strdup(c->state_dir);
-	char *slash = parent ? strrchr(parent, '/') : NULL;
+	char parent[PATH_MAX], *slash;
 
 	if (access(c->state_dir, W_OK) == 0)
 		return 0;
+	snprintf(parent, sizeof(parent), "%s", c->state_dir);
+	slash = strrchr(parent, '/');
 	if (errno != ENOENT || !slash || slash == parent)
 		return -errno;
 	*slash = '\0';
