@@ -5,7 +5,7 @@
  *
  * A packet of the workload is judged in this order, and the first "no" is the reason:
  *
- *   1. the interface has an endpoint with a policy
+ *   1. the interface has an endpoint with a policy whose time is not over
  *   2. link layer: no VLAN tag, the workload's own MAC, to the next hop
  *   3. ARP and neighbour discovery with the next hop: done here
  *   4. IPv4 or IPv6 and its transport header parse to the last bit
@@ -79,7 +79,7 @@ INLINE enum ex_reason judge(struct __sk_buff *skb, struct pkt *p)
 	__u16 ethertype = 0;
 	void *flows;
 
-	if (!ep || !ep->policy)
+	if (!ep || !ep->policy || p->now >= ep->until)
 		return EX_R_NO_ENDPOINT;
 	p->slot = ep->slot;
 	flows = find_flows(p);

@@ -113,6 +113,13 @@ EX_MUST_CHECK int ex_gate_publish_both(struct ex_gate *gate, uint32_t ifindex,
 				       const struct ex_endpoint *ep,
 				       const struct ex_gate_ruleset *ruleset);
 
+/*
+ * From now on the endpoint's policy, and any that is published after it, holds for ms and no
+ * longer: then nothing passes, unless this was called again. 0: it holds for good, as it does when
+ * this is never called. For what must not outlive this process.
+ */
+EX_MUST_CHECK int ex_gate_lease(struct ex_gate *gate, uint32_t ifindex, uint64_t ms);
+
 /* Everything is allowed: every protocol and address. */
 extern const struct ex_tables ex_tables_all;
 

@@ -84,6 +84,7 @@ int gate_port_get(struct ex_gate *gate, uint32_t ifindex, struct gate_port **ret
 	if (!port)
 		return -ENOMEM;
 	port->ifindex = ifindex;
+	port->ep.until = UINT64_MAX;
 	port->flows = bpf_map_create(BPF_MAP_TYPE_HASH, "ex_flow_table", sizeof(struct ex_flow_key),
 				     sizeof(struct ex_flow_state), gate->flow_limit, &opts);
 	r = port->flows < 0 ? port->flows : 0;

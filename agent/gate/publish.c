@@ -42,6 +42,7 @@ static int port_flip(struct ex_gate *gate, struct gate_port *port, const struct 
 	value.ingress = ingress ? ingress->policy : 0;
 	value.generation = ++gate->state.last_generation;
 	value.slot = port->slot;
+	value.until = port->ep.until;
 	value.workers = port->ep.workers;
 	link_local_make(&value);
 	r = gate_state_save(gate);
@@ -122,6 +123,25 @@ int ex_gate_publish(struct ex_gate *gate, uint32_t ifindex, const struct ex_endp
 		    const struct ex_tables *tables)
 {
 	return ex_gate_publish_with_names(gate, ifindex, ep, tables, NULL);
+}
+
+int ex_gate_lease(struct ex_gate *gate, uint32_t ifindex, uint64_t ms)
+{
+	uint64_t until = ms ? gate_now() + ms * 1000000 : UINT64_MAX;
+	struct gate_port *port;
+	struct ex_endpoint value;
+	int r = gate_port_get(gate, ifindex, &port);
+
+	if (r || port->ep.until == until)
+		return r;
+	value = port->ep;
+	value.until = until;
+	r = port->set ? bpf_map_update_elem(bpf_map__fd(gate->skel->maps.ex_endpoints), &ifindex,
+					    &value, BPF_ANY)
+		      : 0;
+	if (!r)
+		port->ep.until = until;
+	return r;
 }
 
 int ex_gate_add_class(struct ex_gate *gate, uint32_t ifindex, const struct ex_tables *entries)

@@ -59,7 +59,8 @@ struct ex_node_endpoint {
 	struct ex_arena identity, label_arena;
 	struct node_gates *gates;       /* gates.h */
 	struct node_in_force *in_force; /* round.c; NULL = nothing, or it has to be tried again */
-	bool learning;                  /* learn.h: another policy than its own is in force */
+	bool learning;                  /* learn.h: another policy than its own is wanted */
+	bool leased;                    /* learn.h: it is in force, for a little while */
 	bool recovered; /* from a state file: it stays, also when it cannot be gated */
 };
 

@@ -7,6 +7,9 @@
 #include "agent/node/ops.h"
 #include "agent/node/round.h"
 
+#define TICK_MS  1000
+#define LEASE_MS 10000 /* more than a long round takes */
+
 struct ex_node_learner {
 	struct ex_node *node;
 	struct ex_node_learner *next, **link; /* in node->learners */
@@ -33,6 +36,60 @@ static struct ex_node_learner *learner_of(const struct ex_node *node, uint32_t i
 	return l;
 }
 
+/* ---- the lease ---- */
+
+int ex_node_learn_lease(struct ex_node *node, struct ex_node_endpoint *e)
+{
+	int r = ex_gate_lease(node->gate, e->link.ifindex, LEASE_MS);
+
+	if (r == 0)
+		e->leased = true;
+	else
+		ex_error("endpoint %u (%s/%s): cannot be leased a policy: %s", e->id, e->ns,
+			 e->name, strerror(-r));
+	return r;
+}
+
+/* An agent before this one may have leased it. */
+int ex_node_learn_release(struct ex_node *node, struct ex_node_endpoint *e)
+{
+	int r = ex_gate_lease(node->gate, e->link.ifindex, 0);
+
+	if (r == 0)
+		e->leased = false;
+	else
+		ex_error("endpoint %u (%s/%s): its policy is in force, but not for long: %s", e->id,
+			 e->ns, e->name, strerror(-r));
+	return r;
+}
+
+/* Renews what is still learned from; what is not, and has not its own policy yet, is tried again.
+ */
+static void on_tick(struct ex_timer *t)
+{
+	struct ex_node *node = ex_container_of(t, struct ex_node, learn_tick);
+	bool any = node->learners, over = false;
+
+	for (struct ex_node_endpoint *e = node->registry.first; e; e = e->next) {
+		over |= e->leased && !e->learning;
+		if (e->leased && e->learning && ex_node_learn_lease(node, e) < 0)
+			ex_debug("endpoint %u will be closed", e->id);
+	}
+	if (over)
+		ex_round_want(node, false);
+	if ((any || over) && ex_timer_start(node->loop, t, TICK_MS) < 0)
+		ex_error("no memory to go on learning: endpoints will be closed");
+}
+
+/* Nobody is there to renew it: at once, rather than a little later. */
+static void expire(struct ex_node *node, struct ex_node_endpoint *e)
+{
+	if (e->leased && ex_gate_lease(node->gate, e->link.ifindex, 1) < 0)
+		ex_debug("endpoint %u: will be closed a little later", e->id);
+}
+
+/* ---- the op ---- */
+
 /* Its own policy again. */
 static void on_gone(void *arg, struct ex_call *call)
 {
@@ -41,9 +98,11 @@ static void on_gone(void *arg, struct ex_call *call)
 
 	if (e) {
 		e->learning = false;
-		ex_warning("endpoint %u (%s/%s): learned; its policy is in force again", e->id,
-			   e->ns, e->name);
-		if (!l->node->stopping)
+		ex_warning("endpoint %u (%s/%s): learned; its own policy again", e->id, e->ns,
+			   e->name);
+		if (l->node->stopping)
+			expire(l->node, e);
+		else
 			ex_round_want(l->node, false);
 	}
 	*l->link = l->next;
@@ -69,7 +128,9 @@ static void op_learn(void *arg, struct ex_call *call)
 		return;
 	}
 	l = calloc(1, sizeof(*l));
-	if (!l) {
+	node->learn_tick.fn = on_tick;
+	if (!l || ex_timer_start(node->loop, &node->learn_tick, TICK_MS) < 0) {
+		free(l);
 		ex_call_error(call, "failed", "no memory");
 		return;
 	}

@@ -42,6 +42,7 @@ struct ex_node {
 	struct ex_audit_file *audit; /* NULL = none is kept */
 	struct ex_metrics *metrics;
 	struct ex_node_learner *learners;
+	struct ex_timer learn_tick;
 	struct ex_report *report; /* NULL: nobody is told */
 	struct ex_observe *observe;
 	int lock;     /* of the state directory: one agent at a time */

@@ -6,6 +6,7 @@
 #include "agent/core/log.h"
 #include "agent/node/events.h"
 #include "agent/node/gates.h"
+#include "agent/node/learn.h"
 #include "agent/node/round.h"
 #include "policy/ruleset.h"
 
@@ -260,7 +261,8 @@ static int remember(struct prepared *p)
 static int apply_one(struct ex_node *node, struct prepared *p, char err[static EX_NODE_ERR])
 {
 	struct ex_node_endpoint *e = p->e;
-	bool confine = p->compiled->selected && !p->selection.learning && !e->confined;
+	bool learning = p->selection.learning;
+	bool confine = p->compiled->selected && !learning && !e->confined;
 	int r = 0;
 
 	e->confined |= confine;
@@ -270,9 +272,13 @@ static int apply_one(struct ex_node *node, struct prepared *p, char err[static E
 		snprintf(err, EX_NODE_ERR, "cannot write its state: %s", strerror(-r));
 		return r;
 	}
-	r = ex_gates_apply(node, e, p->compiled, err);
+	r = learning ? ex_node_learn_lease(node, e) : 0;
+	if (r == 0)
+		r = ex_gates_apply(node, e, p->compiled, err);
 	if (r == 0)
 		r = remember(p);
+	if (r == 0 && !learning)
+		r = ex_node_learn_release(node, e);
 	return r;
 }
 

@@ -18,7 +18,7 @@
 #include <linux/types.h>
 #include "reasons.h"
 
-#define EX_ABI_VERSION 2
+#define EX_ABI_VERSION 3
 
 enum ex_verdict {
 	EX_V_INVALID = 0, /* zeroed or missing: denied */
@@ -89,6 +89,7 @@ struct ex_endpoint {
 	__u32 slot;       /* of its tables in ex_flows and ex_socks; set by the gate */
 	__u32 ingress; /* policy id of what may reach the workload; 0 = nothing. Set by the gate */
 	__u32 workers; /* set by the gate */
+	__u64 until;   /* CLOCK_MONOTONIC nanoseconds; nothing passes from then on. The same */
 };
 
 /*
@@ -304,7 +305,7 @@ struct ex_event {
 	__u64 bytes;
 };
 
-_Static_assert(sizeof(struct ex_endpoint) == 192, "ABI");
+_Static_assert(sizeof(struct ex_endpoint) == 200, "ABI");
 _Static_assert(sizeof(struct ex_dest_key) == 24, "ABI");
 _Static_assert(sizeof(struct ex_name_key) == 20, "ABI");
 _Static_assert(sizeof(struct ex_name) == 16, "ABI");

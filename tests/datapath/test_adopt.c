@@ -326,10 +326,12 @@ static void test_not_a_bpffs_is_refused(void **state)
 {
 	const struct ex_gate_limits limits = { .pin = "/tmp/exeat-adopt-no-bpffs" };
 	struct ex_gate *none;
+	char path[128];
 
 	(void)state;
 	assert_int_equal(ex_gate_load(&limits, &none), -EINVAL);
-	assert_return_code(rmdir("/tmp/exeat-adopt-no-bpffs/v2"), errno);
+	snprintf(path, sizeof(path), "%s/v%d", limits.pin, EX_ABI_VERSION);
+	assert_return_code(rmdir(path), errno);
 	assert_return_code(rmdir(limits.pin), errno);
 }
 

@@ -109,6 +109,34 @@ static void open_tcp(uint16_t port)
 	assert_int_equal(tcp_out(port, PKT_ACK), EX_R_ALLOWED);
 }
 
+static void let_pass(unsigned ms)
+{
+	const struct timespec pause = { ms / 1000, ms % 1000 * 1000000 };
+
+	nanosleep(&pause, NULL);
+}
+
+static void test_leased_policy_denies_live_and_new_flows_when_its_time_is_over(void **state)
+{
+	(void)state;
+	assert_int_equal(ex_gate_lease(bench_gate, BENCH_IF, 60000), 0);
+	open_tcp(1000);
+	assert_int_equal(ex_gate_lease(bench_gate, BENCH_IF, 20), 0);
+	let_pass(60);
+	assert_int_equal(tcp_out(1000, PKT_ACK), EX_R_NO_ENDPOINT);
+	assert_int_equal(tcp_in(1000, PKT_ACK), EX_R_NO_ENDPOINT);
+	assert_int_equal(tcp_out(1001, PKT_SYN), EX_R_NO_ENDPOINT);
+	/* another policy is no more time */
+	bench_publish_rules(rules, EX_ARRAY_SIZE(rules), 0);
+	assert_int_equal(tcp_out(1001, PKT_SYN), EX_R_NO_ENDPOINT);
+	assert_int_equal(ex_gate_lease(bench_gate, BENCH_IF, 60000), 0);
+	assert_int_equal(tcp_out(1000, PKT_ACK), EX_R_ALLOWED);
+	assert_int_equal(ex_gate_lease(bench_gate, BENCH_IF, 20), 0);
+	assert_int_equal(ex_gate_lease(bench_gate, BENCH_IF, 0), 0);
+	let_pass(60);
+	assert_int_equal(tcp_out(1000, PKT_ACK), EX_R_ALLOWED);
+}
+
 static void test_established_outlives_keepalive_but_not_for_ever(void **state)
 {
 	(void)state;
@@ -481,6 +509,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		state_test(test_unanswered_syn_expires_after_a_minute),
+		state_test(test_leased_policy_denies_live_and_new_flows_when_its_time_is_over),
 		state_test(test_established_outlives_keepalive_but_not_for_ever),
 		state_test(test_closing_and_closed_expire_soon),
 		state_test(test_datagram_flow_lives_longer_when_answered),

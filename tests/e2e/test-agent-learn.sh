@@ -68,4 +68,27 @@ wait $learner 2>/dev/null
 world_wait 5 ended
 refuse "when the learner is killed the policy is in force again" job pod1
 
+# ---- an agent that is killed ----
+# What the kernel gate passes by itself shows whose policy is in force there.
+# shellcheck disable=SC2317
+pings() { in_pod pod1 ping -qc1 -W1 "$ECHO4" >/dev/null; }
+refuse "its policy does not allow a ping" pings
+"$EXEAT" learn -o "$L/orphan.yaml" --socket "$AGENT_SOCK" --endpoint pod1 2>/dev/null &
+learner=$!
+check "which it may while it is learned" world_wait 10 pings
+sleep 11
+check "however long" pings
+kill -KILL $agent_pid
+wait $agent_pid 2>/dev/null
+wait $learner 2>/dev/null
+# shellcheck disable=SC2317
+closed() { ! pings; }
+check "when the agent is killed it may not go on" world_wait 15 closed
+refuse "nor anything else" job pod1
+node_agent "$@"
+refuse "started again, the agent has the policy in force" pings
+# shellcheck disable=SC2317
+own() { in_pod pod1 nc -zw2 "$ECHO4" 7777; }
+check "all of it" world_wait 5 own
+
 tap_done
