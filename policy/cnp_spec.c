@@ -239,9 +239,11 @@ static void read_egress_deny(struct ex_decoder *d, const struct ex_node *n, void
 void ex_warn_ingress(struct ex_decoder *d, const struct ex_node *n, const struct ex_policy_set *set)
 {
 	if (!set->in || !set->in->inward)
-		ex_decode_warning(d, n, "keep ingress rules in a policy of their own",
-				  "only the node agent enforces it: under `exeat run` nothing "
-				  "comes in, whatever is allowed");
+		ex_decode_warning(
+			d, n,
+			"keep ingress rules in a policy of their own; check --ingress is for those",
+			"only the node agent enforces it: under `exeat run` nothing "
+			"comes in, whatever is allowed");
 }
 
 static void read_ingress(struct ex_decoder *d, const struct ex_node *n, void *out)

@@ -126,6 +126,8 @@ static int build_inward(struct compiler *c)
 		r = ex_classes_build(l.rs, &marks);
 	if (r == 0)
 		r = ex_class_indexes_build(l.rs);
+	if (r == 0 && c->lint)
+		ex_lint(&l);
 	free(marks.v);
 	return r;
 }
@@ -147,10 +149,11 @@ static int build(struct compiler *c)
 		r = ex_classes_build(c->rs, &c->marks);
 	if (r == 0)
 		r = ex_class_indexes_build(c->rs);
-	if (r == 0 && c->in->inward)
-		r = build_inward(c);
+	c->rs->n_egress_rules = c->rs->n_rules;
 	if (r == 0 && c->lint)
 		ex_lint(&l);
+	if (r == 0 && c->in->inward)
+		r = build_inward(c);
 	if (r == -E2BIG) {
 		ex_diag_add(c->diags, (struct ex_pos){ "policy", 0, 0 }, false,
 			    "use fewer overlapping CIDRs",

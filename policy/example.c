@@ -9,6 +9,7 @@
 
 struct maker {
 	const struct ex_ruleset *rs;
+	bool ingress;
 	void (*fn)(void *arg, const struct ex_probe *p);
 	void *arg;
 };
@@ -197,6 +198,8 @@ static void make_port(struct maker *m, struct ex_probe *p, const struct ex_term 
 	p->proto = proto;
 	p->port = port;
 	make_plain(m, p);
+	if (m->ingress)
+		return;
 	for (size_t i = 0; ports && ports->l7 == EX_L7_SNI && i < ports->n_names; i++) {
 		if (p->name[0] || ports->names[i].kind != EX_NAME_EXACT)
 			continue;
@@ -229,6 +232,11 @@ static void make_term(struct maker *m, struct ex_probe *p, const struct ex_term 
 	for (size_t i = 0; i < t->ports->n; i++) {
 		const struct ex_portset *s = &t->ports->v[i];
 
+		if (s->any_proto) { /* every port there is */
+			make_port(m, p, t, IPPROTO_TCP, 80);
+			make_port(m, p, t, IPPROTO_UDP, 53);
+			continue;
+		}
 		make_port(m, p, t, s->proto, s->lo);
 		if (s->hi != s->lo)
 			make_port(m, p, t, s->proto, s->hi);
@@ -280,7 +288,8 @@ static void make_addrs(struct maker *m, uint32_t id, const struct ex_dest_tree *
 
 	for (size_t i = 0; i < tree->n && made < ADDRS_MAX; i++) {
 		const struct ex_class *c = &m->rs->classes[tree->v[i].klass];
-		struct ex_probe p = { .dst = pick_address(&tree->v[i].prefix) };
+		struct ex_probe p = { .ingress = m->ingress,
+				      .dst = pick_address(&tree->v[i].prefix) };
 		bool in = false;
 
 		for (size_t k = 0; k < c->n_peers && !in; k++)
@@ -295,21 +304,41 @@ static void make_addrs(struct maker *m, uint32_t id, const struct ex_dest_tree *
 	}
 }
 
+static void make_all(struct maker *m)
+{
+	for (uint32_t id = 0; id < m->rs->n_peers; id++) {
+		const struct ex_rpeer *peer = &m->rs->peers[id];
+
+		for (size_t i = 0; i < peer->n_names; i++)
+			make_name(m, peer, &peer->names[i]);
+		if (peer->names || !peer->n_terms || (!peer->terms[0].rule && !m->ingress))
+			continue; /* done, or no rule of the policy's own */
+		make_addrs(m, id, &m->rs->tree4);
+		make_addrs(m, id, &m->rs->tree6);
+	}
+}
+
 void ex_examples(const struct ex_ruleset *rs, void (*fn)(void *arg, const struct ex_probe *p),
 		 void *arg)
 {
-	struct maker m = { rs, fn, arg };
+	struct maker out = { rs, false, fn, arg }, in = { rs->ingress, true, fn, arg };
 
-	for (uint32_t id = 0; id < rs->n_peers; id++) {
-		const struct ex_rpeer *peer = &rs->peers[id];
+	make_all(&out);
+	if (in.rs)
+		make_all(&in);
+}
 
-		for (size_t i = 0; i < peer->n_names; i++)
-			make_name(&m, peer, &peer->names[i]);
-		if (peer->names || !peer->n_terms || !peer->terms[0].rule)
-			continue; /* done, or no rule of the policy's own */
-		make_addrs(&m, id, &rs->tree4);
-		make_addrs(&m, id, &rs->tree6);
-	}
+static const char *proto_word(const struct ex_probe *p)
+{
+	return p->proto == IPPROTO_TCP ? "tcp" : p->proto == IPPROTO_UDP ? "udp" : "sctp";
+}
+
+static void write_ingress(const struct ex_probe *p, const char *from, char *buf, size_t size)
+{
+	if (p->proto == IPPROTO_ICMP || p->proto == IPPROTO_ICMPV6)
+		(void)snprintf(buf, size, "ingress from %s to icmp/%d", from, p->port >> 8);
+	else
+		(void)snprintf(buf, size, "ingress from %s to %u/%s", from, p->port, proto_word(p));
 }
 
 const char *ex_example_text(const struct ex_probe *p, char *buf, size_t size)
@@ -319,16 +348,15 @@ const char *ex_example_text(const struct ex_probe *p, char *buf, size_t size)
 	bool six = !p->name[0] && !ex_ip_is4(&p->dst);
 	const char *open = six ? "[" : "", *close = six ? "]" : "";
 
-	if (p->proto == IPPROTO_ICMP || p->proto == IPPROTO_ICMPV6)
+	if (p->ingress)
+		write_ingress(p, host, buf, size);
+	else if (p->proto == IPPROTO_ICMP || p->proto == IPPROTO_ICMPV6)
 		(void)snprintf(buf, size, "icmp:%s/%d", host, p->port >> 8);
 	else if (p->http)
 		(void)snprintf(buf, size, "%s %s://%s%s%s:%u%s", p->method,
 			       p->tls ? "https" : "http", open, host, close, p->port, p->path);
 	else
 		(void)snprintf(buf, size, "%s%s%s:%u/%s%s%s", open, host, close, p->port,
-			       p->proto == IPPROTO_TCP   ? "tcp"
-			       : p->proto == IPPROTO_UDP ? "udp"
-							 : "sctp",
-			       p->tls ? " TLS " : "", p->tls ? p->sni : "");
+			       proto_word(p), p->tls ? " TLS " : "", p->tls ? p->sni : "");
 	return buf;
 }

@@ -13,6 +13,8 @@ const char *ex_failed_text(enum ex_failed failed)
 	switch (failed) {
 	case EX_FAILED_NONE:
 		return "applies";
+	case EX_FAILED_SOURCE:
+		return "does not select who comes";
 	case EX_FAILED_DESTINATION:
 		return "does not select this destination";
 	case EX_FAILED_PROTOCOL:
@@ -192,11 +194,14 @@ int ex_probe_rules(const struct ex_ruleset *rs, const struct ex_probe *p,
 		   struct ex_rule_status **ret)
 {
 	struct ex_rule_status *v = calloc(rs->n_rules + 1, sizeof(*v));
+	enum ex_failed unmet = p->ingress ? EX_FAILED_SOURCE : EX_FAILED_DESTINATION;
 
 	if (!v)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < rs->n_rules; i++)
-		v[i].failed = EX_FAILED_DESTINATION;
+		v[i].failed = unmet;
+	if (p->ingress)
+		rs = rs->ingress;
 	for (uint32_t id = 0; id < rs->n_peers; id++) {
 		const struct ex_rpeer *peer = &rs->peers[id];
 		bool selected = selects(rs, id, p);
@@ -207,8 +212,7 @@ int ex_probe_rules(const struct ex_ruleset *rs, const struct ex_probe *p,
 			/* the DNS gate and the reserved prefixes are no rules */
 			if (t->rule)
 				note_term(v, rs, t, p,
-					  selected ? check_term(peer, t, p, rs)
-						   : EX_FAILED_DESTINATION);
+					  selected ? check_term(peer, t, p, rs) : unmet);
 		}
 	}
 	*ret = v;

@@ -8,13 +8,15 @@
 
 #include <sys/types.h>
 
+#include "policy/compile.h"
 #include "policy/ruleset.h"
 
 #define EX_PROBE_TEXT    2048
 #define EX_PROBE_HEADERS 32
 
-/* One request to ask about. */
+/* One request to ask about. Of ingress: dst is who comes, port the workload's own, no name. */
 struct ex_probe {
+	bool ingress;
 	struct ex_ip dst;
 	bool dst_assumed; /* the address was not given: some address of the world */
 	uint8_t proto;
@@ -55,6 +57,15 @@ void ex_probe_read(struct ex_probe *p);
  */
 const char *ex_probe_parse(const char *to, struct ex_probe *ret);
 
+/*
+ * Who comes, an address, and where to: "PORT[/tcp|/udp|/sctp]" or "icmp[/TYPE]" of the workload.
+ * Such a probe is for a ruleset that has ingress. NULL, or what is wrong.
+ */
+const char *ex_probe_parse_ingress(const char *from, const char *to, struct ex_probe *ret);
+
+/* "any" or "PORT[/tcp|/udp|/sctp]": what a workload serves. False: it is neither. */
+bool ex_served_parse(const char *text, struct ex_served *ret);
+
 /* What the first bytes are taken to be; to port 80 of a name that is HTTP. */
 static inline enum ex_app ex_probe_app(const struct ex_probe *p)
 {
@@ -81,6 +92,7 @@ struct ex_decision ex_probe_judge_edits(const struct ex_ruleset *rs, const struc
 /* The first condition of a rule that the request fails, in the order in which they are met. */
 enum ex_failed {
 	EX_FAILED_NONE = 0, /* the rule applies */
+	EX_FAILED_SOURCE,   /* of ingress */
 	EX_FAILED_DESTINATION,
 	EX_FAILED_PROTOCOL,
 	EX_FAILED_PORT,
@@ -102,8 +114,9 @@ struct ex_rule_status {
 };
 
 /*
- * The status of every rule, http rules included: *ret holds ex_ruleset_n_rules() of them, that of
- * rule id at [id - 1], and is the caller's to free. 0 or -ENOMEM.
+ * The status of every rule, http rules included (those of the other direction have none): *ret
+ * holds ex_ruleset_n_rules() of them, that of rule id at [id - 1], and is the caller's to free. 0
+ * or -ENOMEM.
  */
 EX_MUST_CHECK int ex_probe_rules(const struct ex_ruleset *rs, const struct ex_probe *p,
 				 struct ex_rule_status **ret);

@@ -1,27 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The explanation for people. */
+#include "policy/emit.h"
 #include "policy/explanation.h"
 #include "policy/tool.h"
 
 #include <netinet/in.h>
-
-const char *ex_proto_word(uint8_t proto)
-{
-	switch (proto) {
-	case IPPROTO_TCP:
-		return "tcp";
-	case IPPROTO_UDP:
-		return "udp";
-	case IPPROTO_SCTP:
-		return "sctp";
-	case IPPROTO_ICMP:
-		return "icmp";
-	case IPPROTO_ICMPV6:
-		return "icmpv6";
-	default:
-		return "?";
-	}
-}
 
 const char *ex_step_word(enum ex_step step)
 {
@@ -48,12 +31,21 @@ bool ex_explanation_is_by_rule(const struct ex_explanation *e)
 	return e->decision.verdict != EX_V_DENY || is_denied_by_rule(&e->decision);
 }
 
+bool ex_explanation_is_served(const struct ex_explanation *e)
+{
+	return e->probe.ingress && e->decision.verdict != EX_V_DENY && !e->decision.rule;
+}
+
 static void print_request(const struct ex_probe *p, FILE *out)
 {
 	char ip[EX_IP_TEXT];
 
-	(void)fprintf(out, "request:  %s%s %s %s", p->name, p->name[0] ? "" : "-",
-		      ex_ip_text(&p->dst, ip), ex_proto_word(p->proto));
+	(void)ex_ip_text(&p->dst, ip);
+	if (p->ingress)
+		(void)fprintf(out, "request:  ingress from %s to %s", ip, ex_proto_word(p->proto));
+	else
+		(void)fprintf(out, "request:  %s%s %s %s", p->name, p->name[0] ? "" : "-", ip,
+			      ex_proto_word(p->proto));
 	if (p->proto == IPPROTO_ICMP || p->proto == IPPROTO_ICMPV6)
 		(void)fprintf(out, " type %d", p->port >> 8);
 	else
@@ -77,7 +69,12 @@ static void print_verdict(const struct ex_explanation *e, FILE *out)
 		      ex_reason_word(d->reason), ex_reason_text(d->reason));
 	(void)fprintf(out, "gate:     %s\n", ex_step_word(e->step));
 	(void)fputs(ex_explanation_is_by_rule(e) ? "rule:     " : "nearest:  ", out);
-	ex_tool_print_rule(out, e->rs, d->rule);
+	if (ex_explanation_is_served(e))
+		(void)fputs("none: the workload serves the port, and no policy turns default deny "
+			    "on for ingress",
+			    out);
+	else
+		ex_tool_print_rule(out, e->rs, d->rule);
 	(void)fputc('\n', out);
 }
 
@@ -102,6 +99,8 @@ static void print_rules(const struct ex_explanation *e, FILE *out)
 		const struct ex_rule_status *st = &e->rules[i];
 		const char *sign = st->failed ? " " : st->deny ? "-" : "+";
 
+		if (ex_ruleset_rule_is_ingress(e->rs, i + 1) != e->probe.ingress)
+			continue;
 		(void)fprintf(out, "  %s %s:%d  %s %s: %s\n", sign, info->file, info->line,
 			      info->policy, info->where, ex_failed_text(st->failed));
 	}
@@ -122,15 +121,31 @@ static uint32_t nearest_rule(const struct ex_explanation *e)
 	return best;
 }
 
-static void print_new_rule(const struct ex_probe *p, FILE *out)
+/* By what the far end is: no CIDR selects an endpoint, and no name. */
+static void print_new_peer(const struct ex_explanation *e, FILE *out)
 {
+	const struct ex_probe *p = &e->probe;
+	const struct ex_ruleset *rs = p->ingress ? ex_ruleset_ingress(e->rs) : e->rs;
+	const char *to = p->ingress ? "from" : "to";
 	char ip[EX_IP_TEXT];
 
+	(void)ex_ip_text(&p->dst, ip);
 	if (p->name[0])
 		(void)fprintf(out, "  - toFQDNs: [{matchName: \"%s\"}]\n", p->name);
+	else if (!ex_name_selects(rs, &p->dst))
+		(void)fprintf(out,
+			      "  - %sEndpoints: [{matchLabels: {KEY: VALUE}}]  # those of %s\n", to,
+			      ip);
 	else
-		(void)fprintf(out, "  - toCIDR: [\"%s/%d\"]\n", ex_ip_text(&p->dst, ip),
+		(void)fprintf(out, "  - %sCIDR: [\"%s/%d\"]\n", to, ip,
 			      ex_ip_is4(&p->dst) ? 32 : 128);
+}
+
+static void print_new_rule(const struct ex_explanation *e, FILE *out)
+{
+	const struct ex_probe *p = &e->probe;
+
+	print_new_peer(e, out);
 	if (p->proto == IPPROTO_ICMP || p->proto == IPPROTO_ICMPV6) {
 		(void)fprintf(out, "    icmps: [{fields: [{type: %d, family: %s}]}]\n",
 			      p->port >> 8, p->proto == IPPROTO_ICMP ? "IPv4" : "IPv6");
@@ -186,12 +201,10 @@ void ex_explanation_edit(const struct ex_explanation *e, FILE *out)
 	near = nearest_rule(e);
 	info = ex_ruleset_rule(e->rs, near);
 	if (info)
-		(void)fprintf(out, "%s (%s:%d) %s: change that, or add this rule under egress\n",
-			      info->where, info->file, info->line,
-			      ex_failed_text(e->rules[near - 1].failed));
-	else
-		(void)fputs("add this rule under egress\n", out);
-	print_new_rule(&e->probe, out);
+		(void)fprintf(out, "%s (%s:%d) %s: change that, or ", info->where, info->file,
+			      info->line, ex_failed_text(e->rules[near - 1].failed));
+	(void)fprintf(out, "add this rule under %s\n", e->probe.ingress ? "ingress" : "egress");
+	print_new_rule(e, out);
 }
 
 /* Lines after the first are set in below it. */

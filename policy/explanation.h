@@ -25,8 +25,10 @@ void ex_explanation_edit(const struct ex_explanation *e, FILE *out);
 /* Whether the decision's rule said so, rather than being the nearest of those that did not. */
 bool ex_explanation_is_by_rule(const struct ex_explanation *e);
 
+/* No rule allows it, but there is no default deny, and the port is one that is served. */
+bool ex_explanation_is_served(const struct ex_explanation *e);
+
 const char *ex_step_word(enum ex_step step);
-const char *ex_proto_word(uint8_t proto);
 const char *ex_header_op_word(enum ex_header_op op);
 
 #endif

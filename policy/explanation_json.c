@@ -32,7 +32,8 @@ static void put_request(FILE *out, const struct ex_probe *p)
 	bool icmp = p->proto == IPPROTO_ICMP || p->proto == IPPROTO_ICMPV6;
 	char ip[EX_IP_TEXT];
 
-	(void)fputs(",\n\"request\":{\"address\":", out);
+	(void)fprintf(out, ",\n\"request\":{\"trafficDirection\":\"%s\",\"address\":",
+		      p->ingress ? "INGRESS" : "EGRESS");
 	ex_tool_json_string(out, ex_ip_text(&p->dst, ip));
 	(void)fprintf(out, ",\"addressAssumed\":%s,\"protocol\":\"%s\",\"%s\":%d",
 		      p->dst_assumed ? "true" : "false", ex_proto_word(p->proto),
@@ -72,11 +73,16 @@ static void put_edits(FILE *out, const struct ex_explanation *e)
 
 static void put_rules(FILE *out, const struct ex_explanation *e)
 {
+	const char *comma = "";
+
 	(void)fputs(",\n\"rules\":[", out);
 	for (uint32_t i = 0; i < ex_ruleset_n_rules(e->rs); i++) {
 		const struct ex_rule_status *st = &e->rules[i];
 
-		(void)fprintf(out, "%s\n{\"rule\":", i ? "," : "");
+		if (ex_ruleset_rule_is_ingress(e->rs, i + 1) != e->probe.ingress)
+			continue;
+		(void)fprintf(out, "%s\n{\"rule\":", comma);
+		comma = ",";
 		put_rule(out, e->rs, i + 1);
 		(void)fprintf(out, ",\"deny\":%s,\"applies\":%s", st->deny ? "true" : "false",
 			      st->failed ? "false" : "true");

@@ -39,6 +39,11 @@ uint32_t ex_ruleset_n_rules(const struct ex_ruleset *rs)
 	return rs->n_rules;
 }
 
+bool ex_ruleset_rule_is_ingress(const struct ex_ruleset *rs, uint32_t rule)
+{
+	return rule > rs->n_egress_rules;
+}
+
 /* An allow that only audit mode gives carries the reason and the rule that would have denied. */
 static struct ex_decision to_decision(const struct ex_merge *m)
 {

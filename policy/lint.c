@@ -250,13 +250,19 @@ static void lint_cidr(struct ex_lowering *l, const struct ex_egress *e,
 		return;
 	if (is_whole_world(&item->prefix) && item->n_except)
 		warn(l, item->pos,
-		     "add toEndpoints rules for what is needed inside, and the other IP version",
+		     l->inward ? "add fromEndpoints rules for who may come from inside, and the "
+				 "other IP version"
+			       : "add toEndpoints rules for what is needed inside, and the other "
+				 "IP version",
 		     "%s: %s selects no endpoint of the cluster, its DNS included, whatever is "
 		     "excepted",
 		     e->where, text);
 	if (is_private(&item->prefix) && item->prefix.len < 128)
 		warn(l, item->pos,
-		     "use toEndpoints if pods are meant; the LAN is selected as written",
+		     l->inward ? "use fromEndpoints if pods are meant; the LAN is selected as "
+				 "written"
+			       : "use toEndpoints if pods are meant; the LAN is selected as "
+				 "written",
 		     "%s: %s is private space: CIDRs never select pods", e->where, text);
 	for (size_t i = 0; i < l->known->n; i++) {
 		const struct ex_known_endpoint *ep = &l->known->v[i];
@@ -264,7 +270,8 @@ static void lint_cidr(struct ex_lowering *l, const struct ex_egress *e,
 		if (is_whole_world(&item->prefix) || !ep->n_ips ||
 		    !ex_prefix_has(&item->prefix, &ep->ips[0]))
 			continue;
-		warn(l, item->pos, "use toEndpoints for it",
+		warn(l, item->pos,
+		     l->inward ? "use fromEndpoints for it" : "use toEndpoints for it",
 		     "%s: %s does not select the endpoint \"%s\": CIDRs never select endpoints",
 		     e->where, text, ep->name);
 		break;
@@ -325,24 +332,36 @@ static void lint_rule(struct ex_lowering *l, const struct ex_spec *spec, const s
 
 /* ---- a whole policy ---- */
 
-static void lint_spec(struct ex_lowering *l, const struct ex_spec *spec)
+static void lint_only_denies(struct ex_lowering *l, const struct ex_spec *spec)
 {
-	size_t allows = 0, selecting = 0;
-
-	for (size_t i = 0; i < spec->egress.n; i++) {
-		allows += !spec->egress.rules[i].deny;
-		selecting += spec->egress.rules[i].peer.kind != EX_PEER_NONE;
-		lint_rule(l, spec, &spec->egress.rules[i]);
-	}
-	if (spec->endpoints)
-		lint_labels(l, spec->pos, "endpointSelector", spec->endpoints);
-	if (spec->egress.n && !allows && spec->egress.default_deny)
+	if (l->inward)
+		warn(l, spec->pos,
+		     "add ingress rules, or enableDefaultDeny: {ingress: false} if the rest is meant "
+		     "to stay open",
+		     "policy \"%s\" only denies ingress, which turns default deny on: alone it lets "
+		     "nobody in",
+		     spec->policy);
+	else
 		warn(l, spec->pos,
 		     "add egress rules, or enableDefaultDeny: {egress: false} if the rest is meant to "
 		     "stay open",
 		     "policy \"%s\" only denies, which turns default deny on: alone it allows nothing",
 		     spec->policy);
-	if (spec->egress.n && !selecting && !spec->egress.default_deny)
+}
+
+static void lint_direction(struct ex_lowering *l, const struct ex_spec *spec)
+{
+	const struct ex_spec_rules *dir = ex_lower_direction(l, spec);
+	size_t allows = 0, selecting = 0;
+
+	for (size_t i = 0; i < dir->n; i++) {
+		allows += !dir->rules[i].deny;
+		selecting += dir->rules[i].peer.kind != EX_PEER_NONE;
+		lint_rule(l, spec, &dir->rules[i]);
+	}
+	if (dir->n && !allows && dir->default_deny)
+		lint_only_denies(l, spec);
+	if (dir->n && !selecting && !dir->default_deny)
 		warn(l, spec->pos, "remove enableDefaultDeny, or the policy",
 		     "policy \"%s\" selects nothing and denies nothing: it has no effect",
 		     spec->policy);
@@ -350,7 +369,12 @@ static void lint_spec(struct ex_lowering *l, const struct ex_spec *spec)
 
 void ex_lint(struct ex_lowering *l)
 {
-	for (size_t i = 0; i < l->set->specs.n; i++)
-		lint_spec(l, &l->set->specs.v[i]);
+	for (size_t i = 0; i < l->set->specs.n; i++) {
+		const struct ex_spec *spec = &l->set->specs.v[i];
+
+		lint_direction(l, spec);
+		if (spec->endpoints && !l->inward)
+			lint_labels(l, spec->pos, "endpointSelector", spec->endpoints);
+	}
 	ex_lint_overlaps(l);
 }

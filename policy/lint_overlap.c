@@ -10,11 +10,11 @@
 
 struct overlap {
 	struct ex_lowering *l;
-	const struct ex_ruleset *rs;
-	bool *voided;     /* by rule: an L7 list that was already reported */
-	bool *alive;      /* by peer: reachable in some class */
-	bool *present;    /* by peer: in some class */
-	uint32_t *killer; /* by peer: the rule that denies it */
+	const struct ex_ruleset *rs, *book; /* the rules are described in book */
+	bool *voided;                       /* by rule: an L7 list that was already reported */
+	bool *alive;                        /* by peer: reachable in some class */
+	bool *present;                      /* by peer: in some class */
+	uint32_t *killer;                   /* by peer: the rule that denies it */
 };
 
 static struct ex_pos pos_of(const struct ex_rule_info *info)
@@ -48,8 +48,8 @@ static bool has_l7_list(const struct ex_term *t)
 
 static void check_pair(struct overlap *o, const struct ex_term *t, const struct ex_term *by)
 {
-	const struct ex_rule_info *info = ex_ruleset_rule(o->rs, t->rule);
-	const struct ex_rule_info *other = ex_ruleset_rule(o->rs, by->rule);
+	const struct ex_rule_info *info = ex_ruleset_rule(o->book, t->rule);
+	const struct ex_rule_info *other = ex_ruleset_rule(o->book, by->rule);
 
 	if (!info || !other || o->voided[t->rule] || !has_l7_list(t) || !is_plain_allow(by) ||
 	    !ports_overlap(t->ports, by->ports))
@@ -159,8 +159,8 @@ static void report_dead(struct overlap *o)
 		if (!o->present[id] || o->alive[id] || !peer->n_terms || peer->terms[0].deny ||
 		    is_about_everything(o, id))
 			continue;
-		info = ex_ruleset_rule(o->rs, peer->terms[0].rule);
-		by = ex_ruleset_rule(o->rs, o->killer[id]);
+		info = ex_ruleset_rule(o->book, peer->terms[0].rule);
+		by = ex_ruleset_rule(o->book, o->killer[id]);
 		if (!info)
 			continue;
 		ex_diag_add(o->l->diags, pos_of(info), true, "remove one of the two",
@@ -171,9 +171,9 @@ static void report_dead(struct overlap *o)
 
 void ex_lint_overlaps(struct ex_lowering *l)
 {
-	struct overlap o = { .l = l, .rs = l->rs };
+	struct overlap o = { .l = l, .rs = l->rs, .book = l->book };
 
-	o.voided = calloc(l->rs->n_rules + 1, sizeof(*o.voided));
+	o.voided = calloc(l->book->n_rules + 1, sizeof(*o.voided));
 	o.alive = calloc(l->rs->n_peers + 1, sizeof(*o.alive));
 	o.present = calloc(l->rs->n_peers + 1, sizeof(*o.present));
 	o.killer = calloc(l->rs->n_peers + 1, sizeof(*o.killer));

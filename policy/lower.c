@@ -296,12 +296,6 @@ static int lower_served(struct ex_lowering *l)
 
 /* ---- all of it ---- */
 
-static const struct ex_spec_rules *direction(const struct ex_lowering *l,
-					     const struct ex_spec *spec)
-{
-	return l->inward ? &spec->ingress : &spec->egress;
-}
-
 static void count_rules(const struct ex_spec_rules *dir, size_t n_known, size_t *peers,
 			size_t *infos)
 {
@@ -326,7 +320,7 @@ static int alloc_rules(struct ex_lowering *l)
 	for (size_t i = 0; i < l->set->specs.n; i++) {
 		const struct ex_spec *spec = &l->set->specs.v[i];
 
-		count_rules(direction(l, spec), l->known->n, &n_peers, &n_infos);
+		count_rules(ex_lower_direction(l, spec), l->known->n, &n_peers, &n_infos);
 		/* the book has room for both */
 		if (l->book == rs && l->in->inward)
 			count_rules(&spec->ingress, 0, &unused, &n_infos);
@@ -359,7 +353,9 @@ static int check_selected(struct ex_lowering *l, size_t selected, size_t about_e
 			    "give the labels of its endpointSelector: -l KEY=VALUE",
 			    "no policy selects this workload by its labels");
 	else
-		ex_diag_add(l->diags, pos, false, "add \"egress: [{}]\" to deny everything",
+		ex_diag_add(l->diags, pos, false,
+			    "add \"egress: [{}]\" to deny everything; a policy about ingress alone "
+			    "is for a node: check it with --ingress",
 			    "no policy for this workload says anything about egress");
 	return -ENOENT;
 }
@@ -374,7 +370,7 @@ static void choose_default(struct ex_lowering *l, size_t *selected, size_t *abou
 
 	for (size_t i = 0; i < l->set->specs.n; i++) {
 		const struct ex_spec *spec = &l->set->specs.v[i];
-		const struct ex_spec_rules *dir = direction(l, spec);
+		const struct ex_spec_rules *dir = ex_lower_direction(l, spec);
 
 		if (!spec_selects(l, spec))
 			continue;
@@ -398,7 +394,7 @@ static int lower_specs(struct ex_lowering *l, size_t *selected, size_t *about)
 	choose_default(l, selected, about);
 	for (size_t i = 0; r == 0 && i < l->set->specs.n; i++) {
 		const struct ex_spec *spec = &l->set->specs.v[i];
-		const struct ex_spec_rules *dir = direction(l, spec);
+		const struct ex_spec_rules *dir = ex_lower_direction(l, spec);
 
 		if (!spec_selects(l, spec))
 			continue;
@@ -446,6 +442,7 @@ int ex_lower_inward(struct ex_lowering *l)
 
 	/* open is what is served, never all: a ruleset of terms alone */
 	l->rs->default_allow = l->rs->default_audit = false;
+	l->rs->unselected = about == 0;
 	if (r == 0 && served)
 		r = lower_served(l);
 	return finish(l, r);

@@ -45,6 +45,12 @@ EX_MUST_CHECK int ex_lower(struct ex_lowering *l);
 /* The same of ingress, into a ruleset of its own, after ex_lower() into l->book. */
 EX_MUST_CHECK int ex_lower_inward(struct ex_lowering *l);
 
+static inline const struct ex_spec_rules *ex_lower_direction(const struct ex_lowering *l,
+							     const struct ex_spec *spec)
+{
+	return l->inward ? &spec->ingress : &spec->egress;
+}
+
 /* lint.c: warnings for what is legal but surely not meant, into l->diags. After classification. */
 void ex_lint(struct ex_lowering *l);
 void ex_lint_overlaps(struct ex_lowering *l); /* lint_overlap.c */

@@ -70,7 +70,7 @@ struct ex_ruleset {
 	struct ex_ruleset *ingress; /* of the same compilation; its rules are in infos. Or NULL */
 	struct ex_arena arena;
 	struct ex_rule_info *infos;
-	uint32_t n_rules;
+	uint32_t n_rules, n_egress_rules; /* those of egress come first */
 	struct ex_rpeer *peers;
 	size_t n_peers;
 	const uint32_t *name_peers; /* those with toFQDNs */

@@ -160,12 +160,27 @@ static const char *parse_url(const char *rest, bool tls, struct ex_probe *p)
 	return set_port(p, port);
 }
 
+/* type: NULL = that of an echo request. */
+static const char *set_icmp(struct ex_probe *p, const char *type)
+{
+	size_t len = type ? strspn(type, "0123456789") : 0;
+	unsigned long value;
+
+	p->proto = ex_ip_is4(&p->dst) ? IPPROTO_ICMP : IPPROTO_ICMPV6;
+	value = type ? strtoul(type, NULL, 10) : p->proto == IPPROTO_ICMP ? 8 : 128;
+	if (type && (len == 0 || type[len]))
+		return "has an ICMP type that is no number";
+	if (value > 255)
+		return "has an ICMP type larger than 255";
+	p->port = (uint16_t)(value << 8);
+	return NULL;
+}
+
 static const char *parse_icmp(const char *rest, struct ex_probe *p)
 {
 	char addr[EX_IP_TEXT];
 	const char *slash = strchr(rest, '/');
 	size_t len = slash ? (size_t)(slash - rest) : strlen(rest);
-	unsigned long type;
 
 	if (len >= sizeof(addr))
 		return "has no address";
@@ -173,12 +188,36 @@ static const char *parse_icmp(const char *rest, struct ex_probe *p)
 	addr[len] = '\0';
 	if (!ex_ip_parse(addr, &p->dst))
 		return "has no address";
-	p->proto = ex_ip_is4(&p->dst) ? IPPROTO_ICMP : IPPROTO_ICMPV6;
-	type = slash ? strtoul(slash + 1, NULL, 10) : p->proto == IPPROTO_ICMP ? 8 : 128;
-	if (type > 255)
-		return "has an ICMP type larger than 255";
-	p->port = (uint16_t)(type << 8);
-	return NULL;
+	return set_icmp(p, slash ? slash + 1 : NULL);
+}
+
+const char *ex_probe_parse_ingress(const char *from, const char *to, struct ex_probe *ret)
+{
+	struct ex_probe p = { .ingress = true, .proto = IPPROTO_TCP };
+	const char *wrong;
+
+	if (!ex_ip_parse(from, &p.dst))
+		return "from is no address";
+	if (strncmp(to, "icmp", 4) == 0 && (to[4] == '\0' || to[4] == '/'))
+		wrong = set_icmp(&p, to[4] ? to + 5 : NULL);
+	else
+		wrong = set_port(&p, to);
+	if (!wrong)
+		*ret = p;
+	return wrong;
+}
+
+bool ex_served_parse(const char *text, struct ex_served *ret)
+{
+	struct ex_probe p = { .proto = IPPROTO_TCP };
+
+	*ret = (struct ex_served){ 0 };
+	if (strcmp(text, "any") == 0)
+		return true;
+	if (set_port(&p, text) || p.port == 0)
+		return false;
+	*ret = (struct ex_served){ p.proto, p.port, p.port };
+	return true;
 }
 
 const char *ex_probe_parse(const char *to, struct ex_probe *ret)
@@ -253,6 +292,10 @@ struct ex_decision ex_probe_judge_edits(const struct ex_ruleset *rs, const struc
 	struct ex_decision d;
 
 	*ret = (struct ex_header_edits){ 0 };
+	if (p->ingress) {
+		*ret_step = EX_STEP_L4;
+		return ex_judge_l4(ex_ruleset_ingress(rs), &flow);
+	}
 	*ret_step = EX_STEP_DNS;
 	if (name.len) {
 		d = judge_name(rs, p, name);

@@ -30,6 +30,8 @@ struct ex_rule_info {
 /* NULL when there is no such rule. */
 const struct ex_rule_info *ex_ruleset_rule(const struct ex_ruleset *rs, uint32_t rule);
 uint32_t ex_ruleset_n_rules(const struct ex_ruleset *rs);
+/* Of ingress or ingressDeny. */
+bool ex_ruleset_rule_is_ingress(const struct ex_ruleset *rs, uint32_t rule);
 
 /*
  * An allow (or steer) whose reason is not EX_R_ALLOWED is one that only audit mode gives: reason
@@ -156,7 +158,10 @@ bool ex_ruleset_intercepts(const struct ex_ruleset *rs, struct ex_span name);
 /* Does any rule name a host (toFQDNs) or a DNS pattern (rules.dns)? */
 bool ex_ruleset_uses_dns(const struct ex_ruleset *rs);
 
-/* Made with allow_unselected, and no policy says anything about this workload's egress. */
+/*
+ * Made with allow_unselected, and no policy says anything about this workload's egress; of
+ * ex_ruleset_ingress(): about its ingress.
+ */
 bool ex_ruleset_is_unselected(const struct ex_ruleset *rs);
 
 /*

@@ -1,15 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "policy/tool.h"
 
+#include <errno.h>
 #include <getopt.h>
+#include <netinet/in.h>
 
 static const char usage_text[] =
 	"usage: exeat policy COMMAND [ARG...]\n"
 	"\n"
 	"  check FILE...              errors, and warnings for what is surely not meant\n"
-	"        [--strict] [--format text|json|sarif]\n"
+	"        [--strict] [--ingress] [--format text|json|sarif]\n"
 	"  explain FILE... --to DEST  the verdict on one request, and what every rule says to it\n"
 	"        [-X METHOD] [-H 'NAME: VALUE'] [--address IP] [--sni NAME] [--format text|json]\n"
+	"  explain FILE... --ingress --from IP --to PORT\n"
+	"                             the same for who opens a flow to the workload, on a node\n"
 	"  test DIR...                run the *.test.yaml fixtures, print TAP and rule coverage\n"
 	"  diff OLD NEW               what is newly allowed or denied, with an example each\n"
 	"        [--format text|json]\n"
@@ -21,9 +25,11 @@ static const char usage_text[] =
 	"    --endpoints FILE         which addresses carry which labels\n"
 	"    --secrets DIR            what rules mean by a secret: DIR/NAMESPACE/NAME\n"
 	"    --no-metadata            do not deny the cloud metadata addresses\n"
+	"    --serve PORT[/udp]|any|none  where anybody may open flows to the workload, as long as no\n"
+	"                             policy turns default deny on for ingress (default: any)\n"
 	"\n"
 	"  DEST: https://HOST/PATH, http://HOST:PORT/PATH, HOST:PORT, IP:PORT/udp, [V6]:PORT,\n"
-	"        icmp:IP[/TYPE]\n"
+	"        icmp:IP[/TYPE]; with --ingress PORT, PORT/udp, PORT/sctp, icmp[/TYPE]\n"
 	"\n"
 	"'exeat policy COMMAND --help' says more; so does docs/policy.md.\n";
 
@@ -36,12 +42,16 @@ static const struct command {
 	  "usage: exeat policy check [OPTION...] FILE...\n\n"
 	  "Errors, and warnings for what is legal but surely not meant.\n\n"
 	  "  --strict                 warnings are errors\n"
+	  "  --ingress                the policies are for a node, which enforces ingress as well\n"
 	  "  --format text|json|sarif\n" },
 	{ "explain", ex_tool_explain,
-	  "usage: exeat policy explain FILE... --to DEST [OPTION...]\n\n"
+	  "usage: exeat policy explain FILE... --to DEST [OPTION...]\n"
+	  "       exeat policy explain FILE... --ingress --from IP --to PORT [OPTION...]\n\n"
 	  "The verdict of the gates on one request, the rule, what every rule says to it, and the\n"
 	  "smallest edit that changes it. Exit status: 0 allowed, 1 denied, 2 wrong usage.\n\n"
 	  "  --to DEST                see below\n"
+	  "  --ingress                who opens a flow to the workload, instead of what it opens\n"
+	  "  --from IP                the address that it comes from\n"
 	  "  -X, --method METHOD      GET, when it is left out\n"
 	  "  -H, --header 'NAME: VALUE'  may be repeated\n"
 	  "  --address IP             what DNS gave for the name, when it is not any of the world's\n"
@@ -49,15 +59,17 @@ static const struct command {
 	  "  --format text|json\n" },
 	{ "test", ex_tool_test,
 	  "usage: exeat policy test DIR...\n\n"
-	  "Runs the *.test.yaml fixtures there; prints TAP, and the rules that no fixture meets.\n" },
+	  "Runs the *.test.yaml fixtures there, of egress and of ingress; prints TAP, and the rules\n"
+	  "that no fixture meets.\n" },
 	{ "diff", ex_tool_diff,
 	  "usage: exeat policy diff OLD NEW [OPTION...]\n\n"
-	  "What is newly allowed or denied, with an example each. Exit status: 0 nothing, 1\n"
-	  "something, 2 wrong usage.\n\n"
+	  "What is newly allowed or denied, in both directions, with an example each. Exit status: 0\n"
+	  "nothing, 1 something, 2 wrong usage.\n\n"
 	  "  --format text|json\n" },
 	{ "dump", ex_tool_dump,
 	  "usage: exeat policy dump FILE... [OPTION...]\n\n"
-	  "The compiled ruleset: rules, destinations, entries of the kernel gate.\n" },
+	  "The compiled rulesets of both directions: rules, destinations (of ingress: who comes),\n"
+	  "entries of the kernel gate.\n" },
 	{ "presets", ex_tool_presets,
 	  "usage: exeat policy presets [NAME]\n\n"
 	  "Lists the presets, or prints one.\n" },
@@ -68,12 +80,14 @@ static const char common_help[] =
 	"  -l, --label KEY=VALUE    a label of the workload (default: every policy applies)\n"
 	"  --endpoints FILE         which addresses carry which labels\n"
 	"  --secrets DIR            what rules mean by a secret: DIR/NAMESPACE/NAME\n"
-	"  --no-metadata            do not deny the cloud metadata addresses\n";
+	"  --no-metadata            do not deny the cloud metadata addresses\n"
+	"  --serve PORT[/udp]|any|none  where anybody may open flows to the workload, as long as no\n"
+	"                           policy turns default deny on for ingress (default: any)\n";
 
 static const char dest_help[] =
 	"\n"
 	"  DEST: https://HOST/PATH, http://HOST:PORT/PATH, HOST:PORT, IP:PORT/udp, [V6]:PORT,\n"
-	"        icmp:IP[/TYPE]\n";
+	"        icmp:IP[/TYPE]; with --ingress PORT, PORT/udp, PORT/sctp, icmp[/TYPE]\n";
 
 static bool is_help(const char *arg)
 {
@@ -132,6 +146,23 @@ static int add_label(struct ex_tool *t, char *text)
 	return EX_TOOL_OK;
 }
 
+static int add_serve(struct ex_tool *t, const char *text)
+{
+	if (t->inward.n == EX_TOOL_SERVES_MAX) {
+		(void)fprintf(stderr, "exeat policy: more than %d --serve\n", EX_TOOL_SERVES_MAX);
+		return EX_TOOL_USAGE;
+	}
+	t->serve_given = true;
+	if (strcmp(text, "none") == 0)
+		return EX_TOOL_OK;
+	if (!ex_served_parse(text, &t->served[t->inward.n++])) {
+		(void)fprintf(stderr,
+			      "exeat policy: --serve needs PORT[/udp|/sctp], any or none\n");
+		return EX_TOOL_USAGE;
+	}
+	return EX_TOOL_OK;
+}
+
 enum {
 	OPT_ENDPOINTS = 256,
 	OPT_NO_METADATA,
@@ -141,6 +172,9 @@ enum {
 	OPT_ADDRESS,
 	OPT_SNI,
 	OPT_SECRETS,
+	OPT_INGRESS,
+	OPT_FROM,
+	OPT_SERVE,
 };
 
 static int take_option(struct ex_tool *t, int opt, char *arg)
@@ -171,6 +205,14 @@ static int take_option(struct ex_tool *t, int opt, char *arg)
 	case OPT_STRICT:
 		t->strict = true;
 		return EX_TOOL_OK;
+	case OPT_INGRESS:
+		t->ingress = true;
+		return EX_TOOL_OK;
+	case OPT_FROM:
+		t->from = arg;
+		return EX_TOOL_OK;
+	case OPT_SERVE:
+		return add_serve(t, arg);
 	case OPT_TO:
 		t->to = arg;
 		return EX_TOOL_OK;
@@ -196,6 +238,9 @@ int ex_tool_parse(int argc, char **argv, const char *usage, struct ex_tool *ret)
 		{ "no-metadata", no_argument, NULL, OPT_NO_METADATA },
 		{ "format", required_argument, NULL, OPT_FORMAT },
 		{ "strict", no_argument, NULL, OPT_STRICT },
+		{ "ingress", no_argument, NULL, OPT_INGRESS },
+		{ "from", required_argument, NULL, OPT_FROM },
+		{ "serve", required_argument, NULL, OPT_SERVE },
 		{ "to", required_argument, NULL, OPT_TO },
 		{ "address", required_argument, NULL, OPT_ADDRESS },
 		{ "sni", required_argument, NULL, OPT_SNI },
@@ -217,6 +262,9 @@ int ex_tool_parse(int argc, char **argv, const char *usage, struct ex_tool *ret)
 		(void)fprintf(stderr, "exeat policy: more than %d files\n", EX_TOOL_FILES_MAX);
 		return EX_TOOL_USAGE;
 	}
+	if (!ret->serve_given)
+		ret->inward.n = 1; /* all of it is zero: any port */
+	ret->inward.v = ret->served;
 	ret->in.files = ret->files;
 	ret->in.labels = ret->labels;
 	return EX_TOOL_OK;
@@ -224,16 +272,40 @@ int ex_tool_parse(int argc, char **argv, const char *usage, struct ex_tool *ret)
 
 struct ex_ruleset *ex_tool_compile(const struct ex_compile_input *in)
 {
+	struct ex_compile_input with = *in;
 	struct ex_ruleset *rs = NULL;
 	struct ex_diags diags = { 0 };
-	int r = ex_compile(in, &rs, &diags);
+	int r;
 
+	with.allow_unselected = in->inward != NULL;
+	r = ex_compile(&with, &rs, &diags);
+	if (r == 0 && ex_tool_is_about_nothing(rs)) {
+		rs = ex_ruleset_unref(rs);
+		ex_diags_done(&diags);
+		r = ex_compile(in, &rs, &diags);
+	}
 	if (r < 0)
 		ex_diags_print(&diags, stderr);
 	if (r < 0 && diags.n == 0)
 		(void)fprintf(stderr, "exeat policy: %s\n", strerrordesc_np(-r));
 	ex_diags_done(&diags);
 	return rs;
+}
+
+bool ex_tool_is_about_nothing(const struct ex_ruleset *rs)
+{
+	const struct ex_ruleset *ingress = ex_ruleset_ingress(rs);
+
+	return ex_ruleset_is_unselected(rs) && (!ingress || ex_ruleset_is_unselected(ingress));
+}
+
+struct ex_decision ex_tool_judge(const struct ex_ruleset *rs, const struct ex_probe *p)
+{
+	enum ex_step step;
+
+	if (!p->ingress && ex_ruleset_is_unselected(rs))
+		return (struct ex_decision){ EX_V_DENY, EX_R_DEFAULT_DENY, 0 };
+	return ex_probe_judge(rs, p, &step);
 }
 
 /* ---- words ---- */
@@ -275,4 +347,22 @@ const char *ex_verdict_word(enum ex_verdict verdict)
 		break;
 	}
 	return "DENY";
+}
+
+const char *ex_proto_word(uint8_t proto)
+{
+	switch (proto) {
+	case IPPROTO_TCP:
+		return "tcp";
+	case IPPROTO_UDP:
+		return "udp";
+	case IPPROTO_SCTP:
+		return "sctp";
+	case IPPROTO_ICMP:
+		return "icmp";
+	case IPPROTO_ICMPV6:
+		return "icmpv6";
+	default:
+		return "?";
+	}
 }

@@ -6,7 +6,7 @@
 #include <stdio.h>
 
 #include "policy/compile.h"
-#include "policy/ruleset.h"
+#include "policy/explain.h"
 
 enum {
 	EX_TOOL_OK = 0,
@@ -20,15 +20,21 @@ int ex_cmd_policy(int argc, char **argv);
 #define EX_TOOL_FILES_MAX  1024
 #define EX_TOOL_LABELS_MAX 256
 
-/* Options that every sub-command has: files, --endpoints, --secrets, -l, --no-metadata. */
+#define EX_TOOL_SERVES_MAX 64
+
+/* Options that every sub-command has: files, --endpoints, --secrets, -l, --no-metadata, --serve. */
 struct ex_tool {
 	const char *files[EX_TOOL_FILES_MAX];
 	struct ex_label labels[EX_TOOL_LABELS_MAX];
 	struct ex_compile_input in;
-	const char *format; /* --format */
-	bool strict;        /* --strict */
+	struct ex_served served[EX_TOOL_SERVES_MAX];
+	bool serve_given;
+	struct ex_inward inward; /* of served; to be pointed to by whoever looks at ingress */
+	const char *format;      /* --format */
+	bool strict;             /* --strict */
+	bool ingress;            /* --ingress */
 	/* explain */
-	const char *to, *method, *address, *sni;
+	const char *from, *to, *method, *address, *sni;
 	const char *headers[32];
 	size_t n_headers;
 };
@@ -36,8 +42,20 @@ struct ex_tool {
 /* EX_TOOL_OK, or EX_TOOL_USAGE with a message on stderr. */
 int ex_tool_parse(int argc, char **argv, const char *usage, struct ex_tool *ret);
 
-/* Compiles; prints what is wrong to stderr. NULL when it cannot be used. */
+/*
+ * Compiles; prints what is wrong to stderr. NULL when it cannot be used. With in->inward, as a node
+ * does it, it is enough when policies say something about one direction: see ex_tool_judge().
+ */
 struct ex_ruleset *ex_tool_compile(const struct ex_compile_input *in);
+
+/* No policy says anything about either direction. */
+bool ex_tool_is_about_nothing(const struct ex_ruleset *rs);
+
+/*
+ * What becomes of the request, also where no policy says anything about egress: a node denies that
+ * (unless it is told otherwise), and nothing else starts.
+ */
+struct ex_decision ex_tool_judge(const struct ex_ruleset *rs, const struct ex_probe *p);
 
 int ex_tool_check(int argc, char **argv);
 int ex_tool_explain(int argc, char **argv);
@@ -53,5 +71,6 @@ void ex_tool_json_string(FILE *out, const char *text);
 void ex_tool_print_rule(FILE *out, const struct ex_ruleset *rs, uint32_t rule);
 
 const char *ex_verdict_word(enum ex_verdict verdict);
+const char *ex_proto_word(uint8_t proto);
 
 #endif

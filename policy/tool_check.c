@@ -69,10 +69,27 @@ static bool is_format(const char *word)
 	return strcmp(word, "text") == 0 || strcmp(word, "json") == 0 || strcmp(word, "sarif") == 0;
 }
 
+/* On a node policies may be about ingress alone; run starts nothing without a word about egress. */
+static int lint(struct ex_tool *t, struct ex_ruleset **ret, struct ex_diags *diags)
+{
+	int r;
+
+	t->in.inward = t->ingress ? &t->inward : NULL;
+	t->in.allow_unselected = t->ingress;
+	r = ex_compile_lint(&t->in, ret, diags);
+	if (r < 0 || !ex_tool_is_about_nothing(*ret))
+		return r;
+	*ret = ex_ruleset_unref(*ret);
+	ex_diags_done(diags);
+	t->in.allow_unselected = false;
+	return ex_compile_lint(&t->in, ret, diags);
+}
+
 int ex_tool_check(int argc, char **argv)
 {
-	static const char usage[] = "check [--strict] [--format text|json|sarif] [-l KEY=VALUE] "
-				    "[--endpoints FILE] FILE...";
+	static const char usage[] =
+		"check [--strict] [--ingress] [--format text|json|sarif] [-l KEY=VALUE] "
+		"[--endpoints FILE] FILE...";
 	struct ex_ruleset *rs = NULL;
 	struct ex_diags diags = { 0 };
 	size_t errors = 0;
@@ -85,7 +102,7 @@ int ex_tool_check(int argc, char **argv)
 		(void)fprintf(stderr, "usage: exeat policy %s\n", usage);
 		return EX_TOOL_USAGE;
 	}
-	ok = ex_compile_lint(&t.in, &rs, &diags) == 0;
+	ok = lint(&t, &rs, &diags) == 0;
 	for (size_t i = 0; i < diags.n; i++) {
 		if (t.strict)
 			diags.items[i].warning = false;

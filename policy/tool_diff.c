@@ -17,9 +17,12 @@ struct differ {
 	size_t n_seen, cap_seen;
 };
 
-static bool seen_before(struct differ *df, uint32_t old_rule, uint32_t new_rule, bool allow)
+static bool seen_before(struct differ *df, uint32_t old_rule, uint32_t new_rule, bool ingress,
+			bool allow)
 {
-	uint64_t key = (uint64_t)old_rule << 33 | (uint64_t)new_rule << 1 | allow;
+	/* rules are fewer than 2^31 */
+	uint64_t key =
+		(uint64_t)old_rule << 33 | (uint64_t)new_rule << 2 | (unsigned)ingress << 1 | allow;
 
 	for (size_t i = 0; i < df->n_seen; i++) {
 		if (df->seen[i] == key)
@@ -71,19 +74,17 @@ static void compare(void *arg, const struct ex_probe *example)
 	struct differ *df = arg;
 	struct ex_probe read = *example;
 	const struct ex_probe *p = &read;
-	enum ex_step step;
-
 	struct ex_decision o, n;
 	char text[2 * EX_PROBE_TEXT];
 	bool was, is;
 
 	ex_probe_read(&read);
-	o = ex_probe_judge(df->old, p, &step);
-	n = ex_probe_judge(df->new, p, &step);
+	o = ex_tool_judge(df->old, p);
+	n = ex_tool_judge(df->new, p);
 	was = o.verdict != EX_V_DENY;
 	is = n.verdict != EX_V_DENY;
 
-	if (was == is || seen_before(df, o.rule, n.rule, is))
+	if (was == is || seen_before(df, o.rule, n.rule, p->ingress, is))
 		return;
 	ex_example_text(p, text, sizeof(text));
 	if (df->json)
@@ -126,6 +127,7 @@ int ex_tool_diff(int argc, char **argv)
 		return EX_TOOL_USAGE;
 	}
 	one = t.in;
+	one.inward = &t.inward;
 	one.n_files = 1;
 	old = ex_tool_compile(&one);
 	one.files++;

@@ -9,7 +9,7 @@
 static void print_rules(const struct ex_ruleset *rs)
 {
 	(void)printf("# rules: %u, default %s\n", rs->n_rules,
-		     rs->default_allow ? "allow" : "deny");
+		     rs->default_allow && !rs->unselected ? "allow" : "deny");
 	for (uint32_t i = 1; i <= rs->n_rules; i++) {
 		const struct ex_rule_info *info = ex_ruleset_rule(rs, i);
 
@@ -35,12 +35,7 @@ static const char *l7_word(const struct ex_ports *p)
 
 static void print_portset(const struct ex_portset *s)
 {
-	const char *proto = s->proto == IPPROTO_TCP      ? "tcp"
-			    : s->proto == IPPROTO_UDP    ? "udp"
-			    : s->proto == IPPROTO_SCTP   ? "sctp"
-			    : s->proto == IPPROTO_ICMP   ? "icmp"
-			    : s->proto == IPPROTO_ICMPV6 ? "icmpv6"
-							 : "?";
+	const char *proto = ex_proto_word(s->proto);
 
 	if (s->proto == IPPROTO_ICMP || s->proto == IPPROTO_ICMPV6)
 		(void)printf(" %s/%d", proto, s->lo >> 8);
@@ -108,26 +103,49 @@ static void print_tables(const struct ex_tables *t)
 	}
 }
 
+static int print_direction(const struct ex_ruleset *rs)
+{
+	struct ex_tables tables;
+	int r = ex_emit(rs, &tables);
+
+	if (r < 0)
+		return r;
+	print_peers(rs);
+	print_tables(&tables);
+	ex_tables_done(&tables);
+	return 0;
+}
+
+/* Of what is open to everybody, because no policy says anything, a line is enough. */
+static int print_ingress(const struct ex_ruleset *rs)
+{
+	const struct ex_ruleset *ingress = ex_ruleset_ingress(rs);
+
+	if (ex_ruleset_is_unselected(ingress)) {
+		(void)puts("# ingress: no policy is about it; open is what the workload serves");
+		return 0;
+	}
+	(void)puts("# ingress: who comes, and the workload's own ports");
+	return print_direction(ingress);
+}
+
 int ex_tool_dump(int argc, char **argv)
 {
-	static const char usage[] = "dump FILE... [-l KEY=VALUE] [--endpoints FILE]";
+	static const char usage[] = "dump FILE... [-l KEY=VALUE] [--endpoints FILE] [--serve PORT]";
 	struct ex_ruleset *rs;
-	struct ex_tables tables;
 	struct ex_tool t;
 	int r;
 
 	if (ex_tool_parse(argc, argv, usage, &t) != EX_TOOL_OK)
 		return EX_TOOL_USAGE;
+	t.in.inward = &t.inward;
 	rs = ex_tool_compile(&t.in);
 	if (!rs)
 		return EX_TOOL_NO;
-	r = ex_emit(rs, &tables);
-	if (r == 0) {
-		print_rules(rs);
-		print_peers(rs);
-		print_tables(&tables);
-		ex_tables_done(&tables);
-	}
+	print_rules(rs);
+	r = ex_ruleset_is_unselected(rs) ? 0 : print_direction(rs);
+	if (r == 0)
+		r = print_ingress(rs);
 	ex_ruleset_unref(rs);
 	return r == 0 ? EX_TOOL_OK : EX_TOOL_NO;
 }

@@ -25,12 +25,31 @@ static bool add_header(struct ex_probe *p, const char *text)
 	return true;
 }
 
+static int make_ingress_probe(const struct ex_tool *t, struct ex_probe *p)
+{
+	const char *wrong;
+
+	if (!t->from)
+		return usage_error("--ingress needs --from IP");
+	if (t->method || t->n_headers || t->address || t->sni)
+		return usage_error("--ingress is by address and port: -X, -H, --address and --sni "
+				   "are about egress");
+	wrong = ex_probe_parse_ingress(t->from, t->to, p);
+	if (!wrong)
+		return EX_TOOL_OK;
+	(void)fprintf(stderr, "exeat policy explain: --%s%s\n",
+		      strncmp(wrong, "from ", 5) == 0 ? "" : "to ", wrong);
+	return EX_TOOL_USAGE;
+}
+
 static int make_probe(const struct ex_tool *t, struct ex_probe *p)
 {
 	const char *wrong;
 
 	if (!t->to)
 		return usage_error("--to DEST is missing");
+	if (t->ingress || t->from)
+		return make_ingress_probe(t, p);
 	wrong = ex_probe_parse(t->to, p);
 	if (wrong) {
 		(void)fprintf(stderr, "exeat policy explain: --to %s\n", wrong);
@@ -58,7 +77,8 @@ static int make_probe(const struct ex_tool *t, struct ex_probe *p)
 int ex_tool_explain(int argc, char **argv)
 {
 	static const char usage[] = "explain FILE... --to DEST [-X METHOD] [-H 'NAME: VALUE'] "
-				    "[--address IP] [--sni NAME] [--format text|json] "
+				    "[--address IP] [--sni NAME] [--ingress --from IP] "
+				    "[--serve PORT] [--format text|json] "
 				    "[-l KEY=VALUE] [--endpoints FILE] [--secrets DIR]";
 	struct ex_explanation e = { 0 };
 	struct ex_tool t;
@@ -68,6 +88,8 @@ int ex_tool_explain(int argc, char **argv)
 		return EX_TOOL_USAGE;
 	if (strcmp(t.format, "text") != 0 && strcmp(t.format, "json") != 0)
 		return usage_error("--format is text or json");
+	if (e.probe.ingress)
+		t.in.inward = &t.inward;
 	e.rs = ex_tool_compile(&t.in);
 	if (!e.rs)
 		return EX_TOOL_USAGE;

@@ -12,6 +12,10 @@
  *     to: https://api.openai.com/v1/chat/completions
  *     method: POST
  *     expect: allow
+ *   - direction: ingress
+ *     from: 10.0.0.7
+ *     to: 8080/tcp
+ *     expect: deny
  */
 #include "policy/decode.h"
 #include "policy/explain.h"
@@ -21,8 +25,8 @@
 #include <errno.h>
 
 struct fixture {
-	const char *name, *to, *method, *address, *sni, *reason, *rule;
-	bool allow, has_expect;
+	const char *name, *to, *from, *method, *address, *sni, *reason, *rule;
+	bool allow, has_expect, ingress;
 	const struct ex_node *headers, *node;
 };
 
@@ -34,6 +38,8 @@ struct fixture_file {
 	struct ex_label labels[64];
 	size_t n_labels;
 	bool metadata;
+	struct ex_served served[64];
+	size_t n_served;
 	struct fixture *tests;
 	size_t n_tests;
 };
@@ -59,6 +65,7 @@ static const char *text_of(struct ex_decoder *d, const struct ex_node *n)
 	}
 TEXT_FIELD(name)
 TEXT_FIELD(to)
+TEXT_FIELD(from)
 TEXT_FIELD(method)
 TEXT_FIELD(address)
 TEXT_FIELD(sni)
@@ -76,6 +83,16 @@ static void read_expect(struct ex_decoder *d, const struct ex_node *n, void *out
 		ex_decode_error(d, n, "write allow or deny", "must be allow or deny");
 }
 
+static void read_direction(struct ex_decoder *d, const struct ex_node *n, void *out)
+{
+	struct fixture *f = out;
+	const char *text = ex_decode_text(d, n);
+
+	f->ingress = text && strcmp(text, "ingress") == 0;
+	if (text && !f->ingress && strcmp(text, "egress") != 0)
+		ex_decode_error(d, n, "write egress or ingress", "must be egress or ingress");
+}
+
 static void read_headers(struct ex_decoder *d, const struct ex_node *n, void *out)
 {
 	if (n->kind == EX_NODE_MAP && n->n <= EX_PROBE_HEADERS)
@@ -87,11 +104,17 @@ static void read_headers(struct ex_decoder *d, const struct ex_node *n, void *ou
 static void read_fixtures(struct ex_decoder *d, const struct ex_node *n, void *out)
 {
 	static const struct ex_field fields[] = {
-		{ "name", read_name, NULL, NULL },       { "to", read_to, NULL, NULL },
-		{ "method", read_method, NULL, NULL },   { "address", read_address, NULL, NULL },
-		{ "sni", read_sni, NULL, NULL },         { "expect", read_expect, NULL, NULL },
-		{ "headers", read_headers, NULL, NULL }, { "reason", read_reason, NULL, NULL },
+		{ "name", read_name, NULL, NULL },
+		{ "to", read_to, NULL, NULL },
+		{ "method", read_method, NULL, NULL },
+		{ "address", read_address, NULL, NULL },
+		{ "sni", read_sni, NULL, NULL },
+		{ "expect", read_expect, NULL, NULL },
+		{ "headers", read_headers, NULL, NULL },
+		{ "reason", read_reason, NULL, NULL },
 		{ "rule", read_rule, NULL, NULL },
+		{ "direction", read_direction, NULL, NULL },
+		{ "from", read_from, NULL, NULL },
 	};
 	struct fixture_file *ff = out;
 
@@ -107,6 +130,9 @@ static void read_fixtures(struct ex_decoder *d, const struct ex_node *n, void *o
 		if (!f->to || !f->has_expect)
 			ex_decode_error(d, c, "write to: DEST and expect: allow or deny",
 					"needs the fields to and expect");
+		if (f->ingress != (f->from != NULL))
+			ex_decode_error(d, c, "write direction: ingress and from: IP, or neither",
+					"has only one of direction: ingress and from");
 		ex_decode_pop(d, mark);
 	}
 }
@@ -167,12 +193,28 @@ static void read_metadata_switch(struct ex_decoder *d, const struct ex_node *n, 
 	(void)ex_decode_bool(d, n, &((struct fixture_file *)out)->metadata);
 }
 
+static void read_serve(struct ex_decoder *d, const struct ex_node *n, void *out)
+{
+	struct fixture_file *ff = out;
+
+	ff->n_served = 0;
+	if (!ex_decode_list(d, n, EX_ARRAY_SIZE(ff->served), false))
+		return;
+	for (const struct ex_node *c = n->first; c; c = c->next) {
+		const char *text = ex_decode_text(d, c);
+
+		if (text && !ex_served_parse(text, &ff->served[ff->n_served++]))
+			ex_decode_error(d, c, "write PORT/tcp, PORT/udp or any", "is no port");
+	}
+}
+
 static const struct ex_field file_fields[] = {
 	{ "policy", read_policy_files, NULL, NULL },
 	{ "endpoints", read_endpoints_file, NULL, NULL },
 	{ "secrets", read_secrets_dir, NULL, NULL },
 	{ "labels", read_labels, NULL, NULL },
 	{ "denyMetadata", read_metadata_switch, NULL, NULL },
+	{ "serve", read_serve, NULL, NULL },
 	{ "tests", read_fixtures, NULL, NULL },
 };
 
@@ -180,10 +222,15 @@ static const struct ex_field file_fields[] = {
 
 static const char *fill_probe(const struct fixture *f, struct ex_probe *p)
 {
-	const char *wrong = ex_probe_parse(f->to, p);
+	const char *wrong =
+		f->ingress ? ex_probe_parse_ingress(f->from, f->to, p) : ex_probe_parse(f->to, p);
 
 	if (wrong)
 		return wrong;
+	if (f->ingress)
+		return f->method || f->sni || f->address || f->headers
+			       ? "is of ingress, which is by address and port"
+			       : NULL;
 	if (f->method)
 		(void)snprintf(p->method, sizeof(p->method), "%s", f->method);
 	if (f->sni) {
@@ -233,9 +280,10 @@ static void report(struct runner *r, const struct ex_ruleset *rs, const struct f
 		(void)printf("#   to: %s\n", wrong);
 		return;
 	}
-	(void)printf("#   expected %s%s%s, got %s (%s) by ", f->allow ? "allow" : "deny",
-		     f->reason ? " " : "", f->reason ? f->reason : "",
-		     d->verdict == EX_V_DENY ? "deny" : "allow", ex_reason_word(d->reason));
+	(void)printf("#   expected %s%s%s%s%s, got %s (%s) by ", f->allow ? "allow" : "deny",
+		     f->reason ? " " : "", f->reason ? f->reason : "", f->rule ? " by " : "",
+		     f->rule ? f->rule : "", d->verdict == EX_V_DENY ? "deny" : "allow",
+		     ex_reason_word(d->reason));
 	ex_tool_print_rule(stdout, rs, d->rule);
 	(void)putchar('\n');
 }
@@ -248,7 +296,8 @@ static void note_coverage(const struct ex_ruleset *rs, const struct ex_probe *p,
 	if (ex_probe_rules(rs, p, &v) < 0)
 		return;
 	for (uint32_t i = 0; i < ex_ruleset_n_rules(rs); i++)
-		covered[i] |= v[i].failed == EX_FAILED_NONE;
+		covered[i] |= ex_ruleset_rule_is_ingress(rs, i + 1) == p->ingress &&
+			      v[i].failed == EX_FAILED_NONE;
 }
 
 static void run_fixtures(struct runner *r, const struct ex_ruleset *rs,
@@ -262,11 +311,10 @@ static void run_fixtures(struct runner *r, const struct ex_ruleset *rs,
 		const struct fixture *f = &ff->tests[i];
 		struct ex_decision d = { 0 };
 		struct ex_probe p;
-		enum ex_step step;
 		const char *wrong = fill_probe(f, &p);
 
 		if (!wrong) {
-			d = ex_probe_judge(rs, &p, &step);
+			d = ex_tool_judge(rs, &p);
 			note_coverage(rs, &p, covered);
 		}
 		report(r, rs, f, !wrong && as_expected(rs, f, &d), wrong, &d);
@@ -284,7 +332,9 @@ static void run_fixtures(struct runner *r, const struct ex_ruleset *rs,
 
 static int run_parsed(struct runner *r, const struct fixture_file *ff)
 {
+	const struct ex_inward inward = { ff->served, ff->n_served };
 	struct ex_compile_input in = {
+		.inward = &inward,
 		.files = ff->files,
 		.n_files = ff->n_files,
 		.endpoints_file = ff->endpoints,
@@ -304,7 +354,7 @@ static int run_parsed(struct runner *r, const struct fixture_file *ff)
 
 static void run_file(struct runner *r, const char *dir, const char *name)
 {
-	struct fixture_file ff = { .metadata = true };
+	struct fixture_file ff = { .metadata = true, .n_served = 1 }; /* any */
 	struct ex_arena arena = { 0 };
 	struct ex_diags diags = { 0 };
 	struct ex_docs docs = { 0 };

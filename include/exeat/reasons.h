@@ -14,8 +14,8 @@
 	X(0, UNSPEC, "unspecified", "no verdict was reached; this is a bug in exeat")              \
 	X(1, ALLOWED, "allowed", "a rule allows it")                                               \
 	/* policy, both gates */                                                                   \
-	X(2, DEFAULT_DENY, "default-deny", "no rule allows this destination, port and protocol")   \
-	X(3, POLICY_DENY, "policy-deny", "an egressDeny rule denies it")                           \
+	X(2, DEFAULT_DENY, "default-deny", "no rule allows this address, port and protocol")       \
+	X(3, POLICY_DENY, "policy-deny", "a deny rule denies it")                                  \
 	X(4, RESERVED_DENY, "reserved-deny", "metadata and own-host addresses are always denied")  \
 	/* kernel gate: parsing */                                                                 \
 	X(10, MALFORMED, "malformed-packet", "headers are short, lying or contradictory")          \
