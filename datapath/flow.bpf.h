@@ -145,6 +145,7 @@ INLINE bool flow_create(void *flows, const struct pkt *p, const struct ex_flow_k
 		.verdict = p->rule.verdict,
 		.kind = p->rule.kind,
 		.worker = p->worker,
+		.reason = p->rule.reason,
 		.flags = p->inward ? EX_FLOW_INBOUND : 0,
 	};
 
@@ -201,8 +202,11 @@ INLINE enum ex_reason flow_rejudge(void *flows, struct pkt *p, const struct ex_f
 		p->revoked = true;
 		return EX_R_POLICY_CHANGED;
 	}
+	p->audited = p->rule.reason != EX_R_ALLOWED &&
+		     (p->rule.reason != flow->reason || p->rule.rule != flow->rule);
 	flow->rule = p->rule.rule;
 	flow->counter = p->rule.counter;
+	flow->reason = p->rule.reason;
 	flow->generation = p->generation;
 	return EX_R_ALLOWED;
 }

@@ -56,13 +56,17 @@ struct bucket {
 	__u64 tokens; /* in nanoseconds of refill time */
 };
 
+struct event_limit {
+	struct bucket bucket;
+	__u64 suppressed; /* events not sent since the last one that was */
+};
+
 struct port_state {
 	struct bucket refusals;
 	struct bucket sweeps;
 	__u64 inward; /* flows that the far end opened, at most; counted anew by each sweep */
-	/* [0] of flows, [1] of denials: neither hides the other */
-	struct bucket events[2];
-	__u64 suppressed[2]; /* events not sent since the last one of their kind that was */
+	/* of flows; of verdicts that are recorded: neither hides the other */
+	struct event_limit flow_events, verdict_events;
 };
 
 struct {

@@ -9,7 +9,10 @@
 INLINE void book(struct ex_flow_state *flow, struct pkt *p)
 {
 	if (flow_touch(flow, p))
-		event_send(p, EX_EV_END, EX_R_ALLOWED, flow->packets, flow->bytes);
+		event_send(p, EX_EV_END, flow->reason ? flow->reason : EX_R_ALLOWED, flow->packets,
+			   flow->bytes);
+	if (p->audited)
+		event_send(p, EX_EV_AUDIT, p->rule.reason, 0, 0);
 }
 
 /* Step 10. */
@@ -27,11 +30,14 @@ INLINE enum ex_reason remember(void *flows, struct pkt *p, const struct ex_flow_
 		book(flow, p);
 		return EX_R_ALLOWED;
 	}
-	if (proto_is_icmp(p->proto) && !icmp_is_query(p))
-		return EX_R_ALLOWED; /* nothing answers it */
+	if (proto_is_icmp(p->proto) && !icmp_is_query(p)) { /* nothing answers it */
+		if (p->rule.reason != EX_R_ALLOWED)
+			event_send(p, EX_EV_AUDIT, p->rule.reason, 0, 0);
+		return EX_R_ALLOWED;
+	}
 	if (!flow_add(flows, p, key))
 		return EX_R_TABLE_FULL;
-	event_send(p, EX_EV_NEW, EX_R_ALLOWED, 0, 0);
+	event_send(p, EX_EV_NEW, p->rule.reason, 0, 0);
 	return EX_R_ALLOWED;
 }
 

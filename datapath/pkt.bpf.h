@@ -37,7 +37,7 @@ union addr {
 struct judgement {
 	__u8 verdict; /* enum ex_verdict */
 	__u8 kind;    /* enum ex_kind */
-	__u16 reason; /* enum ex_reason; ALLOWED unless verdict is DENY */
+	__u16 reason; /* enum ex_reason; of an ALLOW: ALLOWED, or what audit mode holds back */
 	__u32 rule;
 	__u32 counter; /* of the rule */
 };
@@ -79,6 +79,7 @@ struct pkt {
 	bool taken;      /* a steered flow has the tuple of this packet from outside */
 	__u8 mac[6];     /* of the next hop of a flow of the proxy */
 	bool revoked;    /* of a live flow that the policy no longer allows */
+	bool audited;    /* of one that only audit mode allows since the policy has changed */
 	bool may_refuse; /* the source is proved and the destination is unicast */
 	struct judgement rule;
 };

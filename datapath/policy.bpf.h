@@ -24,6 +24,13 @@ INLINE int judgement_weight(const struct judgement *j)
 	return judgement_denies(j) ? 3 : 0;
 }
 
+/* Both allow, and `other` only because audit mode holds back a rule that denies. */
+INLINE bool judgement_audits(const struct judgement *to, const struct judgement *other)
+{
+	return to->verdict == EX_V_ALLOW && other->verdict == EX_V_ALLOW &&
+	       to->reason != EX_R_POLICY_DENY && other->reason == EX_R_POLICY_DENY;
+}
+
 INLINE struct judgement judge_class(__u32 klass, __u8 proto, __u16 port)
 {
 	struct judgement j = { .verdict = EX_V_DENY, .reason = EX_R_DEFAULT_DENY };
@@ -46,8 +53,11 @@ INLINE struct judgement judge_class(__u32 klass, __u8 proto, __u16 port)
 	j.counter = found->counter;
 	switch (rule->verdict) {
 	case EX_V_ALLOW:
+		j.verdict = EX_V_ALLOW;
+		j.reason = rule->reason ? rule->reason : EX_R_ALLOWED;
+		break;
 	case EX_V_STEER:
-		j.verdict = rule->verdict;
+		j.verdict = EX_V_STEER;
 		j.kind = rule->kind;
 		j.reason = EX_R_ALLOWED;
 		break;
@@ -85,7 +95,7 @@ INLINE void judgement_merge(struct judgement *to, struct judgement other)
 {
 	int weight = judgement_weight(to), more = judgement_weight(&other);
 
-	if (more > weight || (more == weight && !to->rule))
+	if (more > weight || (more == weight && !to->rule) || judgement_audits(to, &other))
 		*to = other;
 }
 
@@ -95,6 +105,7 @@ INLINE struct judgement judgement_carry(const struct pkt *p, struct judgement j)
 	if (j.verdict != EX_V_ALLOW || !(p->flags & EX_EP_CARRY) || p->inward)
 		return j;
 	j.verdict = EX_V_STEER;
+	j.reason = EX_R_ALLOWED; /* what audit mode holds back the proxy finds out by itself */
 	j.kind = p->proto == IPPROTO_TCP   ? EX_KIND_TCP
 		 : p->proto == IPPROTO_UDP ? EX_KIND_UDP
 					   : EX_KIND_NONE;
@@ -116,7 +127,7 @@ SUBPROG enum ex_reason policy_judge(struct pkt *p, __u16 port)
 	judgement_merge(&j, judge_name(p, pkt_remote(p), port));
 	if (p->embeds) {
 		other = judge_prefix(p->policy, pkt_remote(p), p->proto, port);
-		if (judgement_denies(&other))
+		if (judgement_denies(&other) || judgement_audits(&j, &other))
 			judgement_merge(&j, other);
 	}
 	p->rule = judgement_carry(p, j);

@@ -24,7 +24,7 @@ INLINE void event_fill(struct ex_event *ev, const struct pkt *p, enum ex_event_t
 		       enum ex_reason reason)
 {
 	/* a flow is told from the end that opened it */
-	bool turned = type == EX_EV_END && !from_opener(p);
+	bool turned = type >= EX_EV_END && !from_opener(p);
 
 	__builtin_memset(ev, 0, sizeof(*ev));
 	ev->time = p->now;
@@ -54,28 +54,26 @@ INLINE void event_fill(struct ex_event *ev, const struct pkt *p, enum ex_event_t
 SUBPROG int event_send(struct pkt *p, enum ex_event_type type, enum ex_reason reason, __u64 packets,
 		       __u64 bytes)
 {
-	bool denial = type == EX_EV_DENY;
+	bool verdict = type == EX_EV_DENY || (reason != EX_R_ALLOWED && type != EX_EV_END);
+	struct event_limit *limit;
 	struct port_state *port;
 	struct ex_event *ev;
-	struct bucket *bucket;
-	__u64 *suppressed;
 
 	if (!p)
 		return 0;
 	port = find_port(p);
 	if (!port)
 		return 0;
-	bucket = denial ? &port->events[1] : &port->events[0];
-	suppressed = denial ? &port->suppressed[1] : &port->suppressed[0];
-	ev = bucket_take(bucket, p->now, EVENT_PERIOD, EVENT_BURST)
+	limit = verdict ? &port->verdict_events : &port->flow_events;
+	ev = bucket_take(&limit->bucket, p->now, EVENT_PERIOD, EVENT_BURST)
 		     ? bpf_ringbuf_reserve(&ex_events, sizeof(*ev), 0)
 		     : NULL;
 	if (!ev) {
-		__sync_fetch_and_add(suppressed, 1);
+		__sync_fetch_and_add(&limit->suppressed, 1);
 		return 0;
 	}
 	event_fill(ev, p, type, reason);
-	ev->suppressed = __sync_lock_test_and_set(suppressed, 0);
+	ev->suppressed = __sync_lock_test_and_set(&limit->suppressed, 0);
 	ev->packets = packets;
 	ev->bytes = bytes;
 	bpf_ringbuf_submit(ev, 0);

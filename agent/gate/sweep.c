@@ -48,7 +48,7 @@ static void flow_tell(const struct ex_gate *gate, const struct gate_port *port,
 		.direction = key->part == EX_PART_UPSTREAM ? EX_DIR_UPSTREAM
 			     : inward                      ? EX_DIR_INGRESS
 							   : EX_DIR_EGRESS,
-		.reason = EX_R_ALLOWED,
+		.reason = flow->reason ? flow->reason : EX_R_ALLOWED,
 		.proto = key->proto,
 		.verdict = flow->verdict,
 		.type = EX_EV_END,

@@ -120,6 +120,8 @@ static bool is_chatter(const struct ex_event *ev)
 {
 	static const struct ex_ip routers = { .b = { 0xff, 0x02, [15] = 0x16 } };
 
+	if (ev->type != EX_EV_DENY)
+		return false;
 	/* The last words on a connection that was ended here: its rule is known, its socket gone.
 	 */
 	if (ev->reason == EX_R_NO_FLOW && ev->proto == IPPROTO_TCP && ev->rule)
@@ -141,10 +143,9 @@ void ex_keeper_take_event(struct ex_keeper *k, const struct ex_event *ev)
 				       .sport = ntohs(ev->sport),
 				       .dport = ntohs(ev->dport) };
 
-	/* What is steered is judged, and recorded, by the proxy. */
-	if (ev->type != EX_EV_DENY)
+	if (!ex_event_is_verdict(ev))
 		return;
-	/* Left out were denials of anything: they are not this one's. */
+	/* Left out were verdicts on anything: they are not this one's. */
 	k->left_out += ev->suppressed;
 	ex_keeper_record_left_out(k);
 	if (!is_chatter(ev))

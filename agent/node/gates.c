@@ -311,8 +311,8 @@ void ex_gates_close(struct ex_node *node, struct ex_node_endpoint *e, bool forge
 		ex_gate_forget(node->gate, e->link.ifindex);
 }
 
-/* Without a proxy there is no keeper to tell of denials. */
-static void record_denial(struct node_gates *g, const struct ex_event *ev)
+/* Without a proxy there is no keeper to tell of it. */
+static void record_verdict(struct node_gates *g, const struct ex_event *ev)
 {
 	const struct ex_audit_record rec = { .app = EX_AUDIT_L4,
 					     .gate = EX_AUDIT_KERNEL,
@@ -337,8 +337,8 @@ void ex_gates_take_event(struct ex_node_endpoint *e, const struct ex_event *ev)
 		return;
 	if (g->keeper)
 		ex_keeper_take_event(g->keeper, ev);
-	else if (ev->type == EX_EV_DENY)
-		record_denial(g, ev);
+	else if (ex_event_is_verdict(ev))
+		record_verdict(g, ev);
 	ex_observe_event(g->node->observe, g->who, g->rs, ev);
 	ex_metrics_event(g->counts, ev);
 }

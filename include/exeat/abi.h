@@ -145,7 +145,7 @@ struct ex_rule_key {
 struct ex_rule {
 	__u8 verdict; /* enum ex_verdict */
 	__u8 kind;    /* enum ex_kind, for EX_V_STEER */
-	__u16 reason; /* enum ex_reason, for EX_V_DENY (POLICY_DENY or RESERVED_DENY) */
+	__u16 reason; /* enum ex_reason: why EX_V_DENY; EX_V_ALLOW: what audit mode holds back */
 	__u32 rule;   /* rule id for counters and events; 0 = none (the default verdict) */
 };
 
@@ -194,8 +194,8 @@ struct ex_flow_state {
 	__u8 flags;    /* EX_FLOW_* */
 	__u32 counter; /* of the rule */
 	__u8 worker;   /* EX_V_STEER: whose sockets it was given to */
-	__u8 pad;
-	__u8 mac[6]; /* EX_PART_LINK, EX_PART_UPSTREAM: of the next hop towards remote */
+	__u8 reason;   /* enum ex_reason; not ALLOWED: only audit mode lets it pass */
+	__u8 mac[6];   /* EX_PART_LINK, EX_PART_UPSTREAM: of the next hop towards remote */
 };
 
 #define EX_FLOW_FIN_LOCAL  (1u << 0) /* the workload has sent its FIN */
@@ -273,9 +273,10 @@ struct ex_binding {
 };
 
 enum ex_event_type {
-	EX_EV_NEW = 1,  /* first packet of an allowed or steered flow */
-	EX_EV_DENY = 2, /* a packet was denied */
-	EX_EV_END = 3,  /* a flow ended or expired */
+	EX_EV_NEW = 1,   /* first packet of an allowed or steered flow */
+	EX_EV_DENY = 2,  /* a packet was denied */
+	EX_EV_END = 3,   /* a flow ended or expired */
+	EX_EV_AUDIT = 4, /* a live flow was judged again: only audit mode lets it pass now */
 };
 
 enum ex_direction {
@@ -292,18 +293,30 @@ struct ex_event {
 	__u32 rule;
 	struct ex_ip src;
 	struct ex_ip dst;
-	__be16 sport;   /* ICMP: 0 */
-	__be16 dport;   /* ICMP: htons(type << 8 | code) */
-	__u16 reason;   /* enum ex_reason */
-	__u8 proto;     /* IPPROTO_*; 0 when it could not be read */
-	__u8 verdict;   /* enum ex_verdict */
-	__u8 type;      /* enum ex_event_type */
+	__be16 sport; /* ICMP: 0 */
+	__be16 dport; /* ICMP: htons(type << 8 | code) */
+	__u16 reason; /* enum ex_reason; of what is not denied: what enforcement would deny it by */
+	__u8 proto;   /* IPPROTO_*; 0 when it could not be read */
+	__u8 verdict; /* enum ex_verdict */
+	__u8 type;    /* enum ex_event_type */
 	__u8 direction; /* enum ex_direction */
 	__u8 pad[2];
-	__u32 suppressed; /* denials, or other events, left out since the last one of the kind */
+	__u32 suppressed; /* verdicts, or other events, left out since the last one of the kind */
 	__u64 packets;    /* EX_EV_END: of the whole flow */
 	__u64 bytes;
 };
+
+/*
+ * Something to be recorded: a denial, or what enforcement would have denied. Steered flows are
+ * judged, and recorded, by the proxy.
+ */
+static inline int ex_event_is_verdict(const struct ex_event *ev)
+{
+	if (ev->type == EX_EV_DENY)
+		return 1;
+	return (ev->type == EX_EV_NEW || ev->type == EX_EV_AUDIT) && ev->verdict == EX_V_ALLOW &&
+	       ev->reason != EX_R_ALLOWED;
+}
 
 _Static_assert(sizeof(struct ex_endpoint) == 200, "ABI");
 _Static_assert(sizeof(struct ex_dest_key) == 24, "ABI");

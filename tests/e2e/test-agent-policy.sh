@@ -130,6 +130,36 @@ follows "nor an address that the node gets later" not in_pod pod5 nc -zw1 198.51
 ip addr del 198.51.100.77/24 dev up0
 rm "$POLICY_DIR/world.yaml"
 
+# ---- audit: what the kernel gate lets pass is recorded as what it would have denied ----
+audit_policy() { # ENFORCEMENT
+	cat <<-END | policy_put audit
+		apiVersion: exeat.dev/v1alpha1
+		kind: EgressPolicy
+		metadata: {name: audit, namespace: default}
+		spec:
+		  endpointSelector: {matchLabels: {app: audit}}
+		  enforcement: $1
+		  egress: [{toCIDR: [$ECHO4/32], toPorts: [{ports: [{port: "7777"}]}]}]
+		  egressDeny: [{toCIDR: [$EVIL4/32]}]
+	END
+	ex policy apply --wait >/dev/null
+}
+seen_of() { # VERDICT: of pod6
+	ex observe --last 1000 --endpoint pod6 --verdict "$1" --json | grep -o '"destination_port": *443.*'
+}
+check "(a policy that audits)" audit_policy audit
+pod_new pod6 16
+endpoint pod6 app=audit >/dev/null
+check "what it denies passes" in_pod pod6 nc -zw2 "$EVIL4" 443
+follows "and is seen as such" seen_of AUDIT
+has "with the reason and the rule" "$(seen_of AUDIT)" '"reason": *"policy-deny".*"rule": *"egressDeny'
+check "what it allows passes" in_pod pod6 nc -zw2 "$ECHO4" 7777
+hasnt "and is no audit" "$(ex observe --last 1000 --endpoint pod6 --verdict AUDIT --json)" 7777
+audit_policy enforce
+refuse "enforced, it is denied" in_pod pod6 nc -zw2 "$EVIL4" 443
+follows "and seen as that" seen_of DROPPED
+rm "$POLICY_DIR/audit.yaml"
+
 # ---- labels ----
 check "another label" ex endpoint label pod3 app=other
 refuse "another label, other policies: at once" reaches pod3
