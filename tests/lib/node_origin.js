@@ -24,7 +24,8 @@ const server = http.createServer({ insecureHTTPParser: true, keepAliveTimeout: 6
 	});
 });
 server.on('clientError', (err, socket) => {
-	if (err.code !== 'ECONNRESET' && err.code !== 'HPE_INVALID_EOF_STATE')
+	// The parser's own errors; how a connection ended (ECONNRESET, EPIPE) says nothing of the bytes.
+	if (err.rawPacket && err.code !== 'HPE_INVALID_EOF_STATE')
 		log({ odd: err.code, data: String(err.rawPacket || '').slice(0, 400) });
 	socket.destroy();
 });
