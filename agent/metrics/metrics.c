@@ -157,6 +157,16 @@ static bool reason_is_known(unsigned reason)
 	return reason == EX_R_UNSPEC || ex_reason_word(reason) != ex_reason_word(EX_R_UNSPEC);
 }
 
+static void write_counts(struct ex_expo *x, const struct ex_counter *counts, bool bytes)
+{
+	for (unsigned r = 0; r < EX_R_MAX; r++) {
+		if (!counts[r].packets)
+			continue;
+		ex_expo_label(x, "reason", ex_reason_word(r));
+		ex_expo_value(x, bytes ? counts[r].bytes : counts[r].packets);
+	}
+}
+
 static void write_kernel(struct ex_gate *gate, struct ex_expo *x)
 {
 	struct ex_counter counts[EX_R_MAX] = { 0 };
@@ -166,18 +176,10 @@ static void write_kernel(struct ex_gate *gate, struct ex_expo *x)
 			return;
 	ex_expo_family(x, "exeat_kernel_packets_total", "counter",
 		       "Packets judged by the kernel gate, by reason.");
-	for (unsigned r = 0; r < EX_R_MAX; r++)
-		if (counts[r].packets) {
-			ex_expo_label(x, "reason", ex_reason_word(r));
-			ex_expo_value(x, counts[r].packets);
-		}
+	write_counts(x, counts, false);
 	ex_expo_family(x, "exeat_kernel_bytes_total", "counter",
 		       "Bytes of the packets judged by the kernel gate, by reason.");
-	for (unsigned r = 0; r < EX_R_MAX; r++)
-		if (counts[r].packets) {
-			ex_expo_label(x, "reason", ex_reason_word(r));
-			ex_expo_value(x, counts[r].bytes);
-		}
+	write_counts(x, counts, true);
 }
 
 void ex_metrics_write(const struct ex_metrics *m, struct ex_gate *gate, struct ex_expo *x)

@@ -3,25 +3,11 @@
 # The agent starts anew in place, as for an upgrade: proxies stay, no connection is refused or lost.
 
 # shellcheck disable=SC2317 # functions are called by name
-# shellcheck source=tests/lib/e2e.sh
-. "$(dirname "$0")/../lib/e2e.sh"
 # shellcheck source=tests/lib/node.sh
 . "$(dirname "$0")/../lib/node.sh"
-world_enter "$@"
-world_up
-node_up
+node_enter "$@"
 
-policy_put llm <<END
-apiVersion: cilium.io/v2
-kind: CiliumNetworkPolicy
-metadata: {name: llm, namespace: default}
-spec:
-  endpointSelector: {matchLabels: {app: llm}}
-  egress:
-  - toFQDNs: [{matchName: api.openai.com}]
-    toPorts:
-    - ports: [{port: "443", protocol: TCP}]
-      rules: {http: [{method: POST, path: /v1/chat/completions}]}
+policy_llm <<END
   - toCIDR: [$GATEWAY4/32]
     toPorts:
     - ports: [{port: "8080", protocol: TCP}]

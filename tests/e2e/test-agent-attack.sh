@@ -4,13 +4,9 @@
 # nobody. What leaves is sniffed on the far side.
 
 # shellcheck disable=SC2317 # functions are called by name
-# shellcheck source=tests/lib/e2e.sh
-. "$(dirname "$0")/../lib/e2e.sh"
 # shellcheck source=tests/lib/node.sh
 . "$(dirname "$0")/../lib/node.sh"
-world_enter "$@"
-world_up
-node_up
+node_enter "$@"
 
 policy_put both <<END
 apiVersion: cilium.io/v2

@@ -4,13 +4,9 @@
 # wrong, nothing leaks. By hand, the long form:
 #   CHURN="--endpoints 200 --seconds 300" tests/e2e/test-agent-churn.sh
 
-# shellcheck source=tests/lib/e2e.sh
-. "$(dirname "$0")/../lib/e2e.sh"
 # shellcheck source=tests/lib/node.sh
 . "$(dirname "$0")/../lib/node.sh"
-world_enter "$@"
-world_up
-node_up
+node_enter "$@"
 # shellcheck disable=SC2119
 node_agent
 

@@ -3,13 +3,9 @@
 # What can fail on a node: each ends closed, explained and recoverable.
 
 # shellcheck disable=SC2317 # functions are called by name
-# shellcheck source=tests/lib/e2e.sh
-. "$(dirname "$0")/../lib/e2e.sh"
 # shellcheck source=tests/lib/node.sh
 . "$(dirname "$0")/../lib/node.sh"
-world_enter "$@"
-world_up
-node_up
+node_enter "$@"
 
 echo_policy() { # PREFIXES: that many further ones
 	cat <<-END

@@ -3,13 +3,9 @@
 # Ingress of policies on a node: who may open flows to a pod, at which port; all others may not.
 
 # shellcheck disable=SC2317 # functions are called by name
-# shellcheck source=tests/lib/e2e.sh
-. "$(dirname "$0")/../lib/e2e.sh"
 # shellcheck source=tests/lib/node.sh
 . "$(dirname "$0")/../lib/node.sh"
-world_enter "$@"
-world_up
-node_up
+node_enter "$@"
 
 web4=10.88.0.11 web6=fd00:88::11
 

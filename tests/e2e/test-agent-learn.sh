@@ -3,13 +3,9 @@
 # exeat learn --endpoint: what a pod does is learned while its policy is not in force, and only that long;
 # under what was learned it may do the same again.
 
-# shellcheck source=tests/lib/e2e.sh
-. "$(dirname "$0")/../lib/e2e.sh"
 # shellcheck source=tests/lib/node.sh
 . "$(dirname "$0")/../lib/node.sh"
-world_enter "$@"
-world_up
-node_up
+node_enter "$@"
 policy_put other <<'END'
 apiVersion: cilium.io/v2
 kind: CiliumNetworkPolicy

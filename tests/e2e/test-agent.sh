@@ -2,25 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 # The node agent gates pods on a bridge: allowed flows go natively, L7 is judged, the rest refused.
 
-# shellcheck source=tests/lib/e2e.sh
-. "$(dirname "$0")/../lib/e2e.sh"
 # shellcheck source=tests/lib/node.sh
 . "$(dirname "$0")/../lib/node.sh"
-world_enter "$@"
-world_up
-node_up
+node_enter "$@"
 
-policy_put llm <<'END'
-apiVersion: cilium.io/v2
-kind: CiliumNetworkPolicy
-metadata: {name: llm, namespace: default}
-spec:
-  endpointSelector: {matchLabels: {app: llm}}
-  egress:
-  - toFQDNs: [{matchName: api.openai.com}]
-    toPorts:
-    - ports: [{port: "443", protocol: TCP}]
-      rules: {http: [{method: POST, path: /v1/chat/completions}]}
+policy_llm <<'END'
   - toCIDR: [203.0.113.50/32, "2001:db8:113::50/128"]
     toPorts: [{ports: [{port: "7777"}]}]
   - toEndpoints: [{matchLabels: {app: web}}]

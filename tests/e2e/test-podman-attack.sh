@@ -5,15 +5,9 @@
 # notices nothing, and nothing of the node is reached. Numbers are those of docs/attacks.md.
 # shellcheck disable=SC2016 # what stands in single quotes runs inside
 
-# shellcheck source=tests/lib/e2e.sh
-. "$(dirname "$0")/../lib/e2e.sh"
 # shellcheck source=tests/lib/podman.sh
 . "$(dirname "$0")/../lib/podman.sh"
-need_podman
-world_enter "$@"
-world_up
-node_up
-trap podman_down EXIT
+podman_enter "$@"
 cp "$POLICIES/podman/attack.yaml" "$NODE_POLICIES/"
 check "the agent starts" agent_up
 [ $tap_bad -eq 0 ] || tap_done # nothing else could be told

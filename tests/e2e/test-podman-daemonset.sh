@@ -5,15 +5,9 @@
 # chains the plugin, and a new container of the agent takes over.
 # shellcheck disable=SC2317 # functions are called by name
 
-# shellcheck source=tests/lib/e2e.sh
-. "$(dirname "$0")/../lib/e2e.sh"
 # shellcheck source=tests/lib/podman.sh
 . "$(dirname "$0")/../lib/podman.sh"
-need_podman
-world_enter "$@"
-world_up
-node_up
-trap podman_down EXIT
+podman_enter "$@"
 podman_tools
 mkdir -p "$NODE/k8s/etc/cni/net.d"
 

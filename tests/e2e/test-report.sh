@@ -4,26 +4,11 @@
 # signed audit log with a key that changes; and that none of it is asked for by a pod.
 # shellcheck disable=SC2016 # what stands in single quotes runs inside
 
-# shellcheck source=tests/lib/e2e.sh
-. "$(dirname "$0")/../lib/e2e.sh"
 # shellcheck source=tests/lib/node.sh
 . "$(dirname "$0")/../lib/node.sh"
-world_enter "$@"
-world_up
-node_up
+node_enter "$@"
 
-policy_put llm <<'END'
-apiVersion: cilium.io/v2
-kind: CiliumNetworkPolicy
-metadata: {name: llm, namespace: default}
-spec:
-  endpointSelector: {matchLabels: {app: llm}}
-  egress:
-  - toFQDNs: [{matchName: api.openai.com}]
-    toPorts:
-    - ports: [{port: "443", protocol: TCP}]
-      rules: {http: [{method: POST, path: /v1/chat/completions}]}
-END
+policy_llm </dev/null
 
 # ---- a webhook server, which can be told to fail ----
 hook=$WORLD/tmp/hook

@@ -6,14 +6,7 @@
  */
 #include "agent/audit/chain.h"
 #include "agent/audit/line.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-#define CHECK(x)                                                                                   \
-	do {                                                                                       \
-		if (!(x))                                                                          \
-			abort();                                                                   \
-	} while (0)
+#include "tests/fuzz/fuzz.h"
 
 static void check_line(const char *line, ssize_t n)
 {

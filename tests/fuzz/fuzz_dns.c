@@ -5,14 +5,7 @@
  * again, it is the same.
  */
 #include "agent/dns/wire.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-#define CHECK(x)                                                                                   \
-	do {                                                                                       \
-		if (!(x))                                                                          \
-			__builtin_trap();                                                          \
-	} while (0)
+#include "tests/fuzz/fuzz.h"
 
 static void check_canonical(const char *name, size_t len)
 {

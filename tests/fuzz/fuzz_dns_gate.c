@@ -11,14 +11,7 @@
 #include "agent/dns/names.h"
 #include "agent/dns/resolver.h"
 #include "agent/dns/wire.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-#define CHECK(x)                                                                                   \
-	do {                                                                                       \
-		if (!(x))                                                                          \
-			__builtin_trap();                                                          \
-	} while (0)
+#include "tests/fuzz/fuzz.h"
 
 /* few, so that there are often too few */
 enum { SLOTS = 12, TIMERS = 6, ADDRS = 12, ASKED = 64 };

@@ -4,14 +4,7 @@
  * into other records reads the same; a second hello passes only with the name of the first.
  */
 #include "agent/tls/hello.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-#define CHECK(x)                                                                                   \
-	do {                                                                                       \
-		if (!(x))                                                                          \
-			abort();                                                                   \
-	} while (0)
+#include "tests/fuzz/fuzz.h"
 
 /* Copies the message out of its records and wraps it again, three bytes a record. */
 static size_t rewrap(const uint8_t *data, size_t size, uint8_t *out)

@@ -10,16 +10,9 @@
 #include <sys/types.h>
 
 #include "agent/http/authority.h"
+#include "tests/fuzz/fuzz.h"
 #include "tests/unit/http_rewrite.h"
 #include "tests/unit/http_trace.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-#define CHECK(x)                                                                                   \
-	do {                                                                                       \
-		if (!(x))                                                                          \
-			abort();                                                                   \
-	} while (0)
 
 static void check_cuts(bool request, const char *bytes, size_t len)
 {

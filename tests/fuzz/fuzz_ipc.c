@@ -14,14 +14,7 @@
 #include "agent/core/ipc.h"
 #include "agent/core/pack.h"
 #include "agent/proxy/bundle.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-#define CHECK(x)                                                                                   \
-	do {                                                                                       \
-		if (!(x))                                                                          \
-			abort();                                                                   \
-	} while (0)
+#include "tests/fuzz/fuzz.h"
 
 static void check_text(const char *text, size_t size)
 {

@@ -11,14 +11,7 @@
 #include "agent/cni/request.h"
 #include "agent/cni/result.h"
 #include "agent/node/endpoint.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-#define CHECK(x)                                                                                   \
-	do {                                                                                       \
-		if (!(x))                                                                          \
-			abort();                                                                   \
-	} while (0)
+#include "tests/fuzz/fuzz.h"
 
 static void try_text(struct ex_span in)
 {

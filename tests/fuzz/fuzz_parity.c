@@ -9,15 +9,8 @@
 #include <ctype.h>
 
 #include "agent/http/http2_relay.h"
+#include "tests/fuzz/fuzz.h"
 #include "tests/unit/http_rewrite.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-#define CHECK(x)                                                                                   \
-	do {                                                                                       \
-		if (!(x))                                                                          \
-			abort();                                                                   \
-	} while (0)
 
 #define FIELDS_MAX 16
 #define TEXT_MAX   1024

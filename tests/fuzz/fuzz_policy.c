@@ -8,12 +8,11 @@
 
 #include "policy/emit.h"
 #include "policy/lower.h"
+#include "tests/fuzz/fuzz.h"
 
 static const char endpoints[] =
 	"endpoints:\n"
 	"- {name: gw, namespace: ns, labels: {app: gw}, addresses: [10.9.0.1]}\n";
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void check_ruleset(struct ex_ruleset *rs)
 {

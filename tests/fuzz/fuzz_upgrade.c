@@ -6,15 +6,8 @@
  *
  * Input: the request, a NUL, the answer.
  */
+#include "tests/fuzz/fuzz.h"
 #include "tests/unit/http_rewrite.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-#define CHECK(x)                                                                                   \
-	do {                                                                                       \
-		if (!(x))                                                                          \
-			abort();                                                                   \
-	} while (0)
 
 struct answer {
 	enum ex_h1_event last;

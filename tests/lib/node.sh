@@ -5,13 +5,22 @@
 #   pod NAME   10.88.0.N  fd00:88::N   eth0 --veth-- veth-NAME, a port of cni0 (10.88.0.1 fd00:88::1)
 #   far pod NAME  10.89.N.2 fd00:89:N::2  the same without a bridge: a routed link of its own
 #
-# There is no NAT: servers see who really spoke. A test sources e2e.sh, then this file, then
-#   world_enter "$@"; world_up; node_up; node_agent
+# There is no NAT: servers see who really spoke. A test sources this file, which has all of e2e.sh, then
+#   node_enter "$@"; node_agent
+
+# shellcheck source=tests/lib/e2e.sh
+. "$(dirname "${BASH_SOURCE[0]}")/e2e.sh"
 
 NODE=$WORLD/node
 POLICY_DIR=$NODE/policies
 AGENT_SOCK=$NODE/run/agent.sock
 export NODE POLICY_DIR AGENT_SOCK
+
+node_enter() { # the test's own arguments
+	world_enter "$@"
+	world_up
+	node_up
+}
 
 node_up() {
 	mkdir -p "$NODE/run" "$POLICY_DIR" "$NODE/bpf"
@@ -109,4 +118,23 @@ endpoint() { # NAME LABEL… [OPTION…]: a pod gets its gates
 policy_put() { # NAME: from standard input, as an editor that is careful does it
 	cat >"$POLICY_DIR/.$1"
 	mv "$POLICY_DIR/.$1" "$POLICY_DIR/$1.yaml"
+}
+
+# Pods with the label app=llm may ask the model one thing; further egress rules from standard input.
+policy_llm() {
+	{
+		cat <<-'END'
+			apiVersion: cilium.io/v2
+			kind: CiliumNetworkPolicy
+			metadata: {name: llm, namespace: default}
+			spec:
+			  endpointSelector: {matchLabels: {app: llm}}
+			  egress:
+			  - toFQDNs: [{matchName: api.openai.com}]
+			    toPorts:
+			    - ports: [{port: "443", protocol: TCP}]
+			      rules: {http: [{method: POST, path: /v1/chat/completions}]}
+		END
+		cat
+	} | policy_put llm
 }

@@ -11,10 +11,13 @@
 # podman has its own storage, network configuration and image, all in the world's file systems; what
 # it leaves outside, empty cgroups, podman_down removes. Needs podman, runc and the CNI plugins.
 #
-#   . podman.sh; world_enter "$@"; world_up; node_up; agent_up; …; podman_down
+#   . podman.sh; podman_enter "$@"; agent_up; …
 #
 #   box ARG… IMAGE CMD…    podman run on the network "pods"
 #   tools ARG… IMAGE CMD…  the same with CAP_NET_ADMIN, CAP_NET_RAW and all programs of the host
+
+# shellcheck source=tests/lib/e2e.sh
+. "$(dirname "${BASH_SOURCE[0]}")/e2e.sh"
 
 # shellcheck disable=SC2034 # some names are for the scripts that source this
 NODE=$WORLD/node
@@ -34,6 +37,14 @@ need_podman() {
 		echo "1..0 # SKIP not installed: ${missing[*]}"
 		exit 77
 	fi
+}
+
+podman_enter() { # the test's own arguments
+	need_podman
+	world_enter "$@"
+	world_up
+	node_up
+	trap podman_down EXIT
 }
 
 # An image of busybox and curl, with the world's roots where curl looks for them.

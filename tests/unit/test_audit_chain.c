@@ -3,7 +3,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -20,6 +19,7 @@
 #include "agent/audit/command.h"
 #include "agent/audit/file.h"
 #include "agent/audit/verify.h"
+#include "tests/unit/scratch.h"
 
 static char dir[64], log_path[96], key_path[96], head_path[96], old_path[96];
 
@@ -27,7 +27,7 @@ static int setup(void **state)
 {
 	(void)state;
 	memcpy(dir, "/tmp/exeat-test-chain.XXXXXX", 29);
-	assert_non_null(mkdtemp(dir));
+	assert_int_equal(scratch_new(dir), 0);
 	snprintf(log_path, sizeof(log_path), "%s/audit.jsonl", dir);
 	snprintf(key_path, sizeof(key_path), "%s/key", dir);
 	snprintf(head_path, sizeof(head_path), "%s/audit.jsonl.head", dir);
@@ -35,18 +35,10 @@ static int setup(void **state)
 	return ex_audit_keys_append(key_path);
 }
 
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	(void)st;
-	(void)type;
-	(void)ftw;
-	return remove(path);
-}
-
 static int teardown(void **state)
 {
 	(void)state;
-	return nftw(dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+	return scratch_remove(dir);
 }
 
 static char *slurp(const char *path, size_t *ret_len)

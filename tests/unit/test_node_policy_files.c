@@ -6,12 +6,12 @@
 #include <cmocka.h>
 
 #include <errno.h>
-#include <ftw.h>
 #include <stdio.h>
 #include <sys/stat.h>
 
 #include "agent/node/policy_watch.h"
 #include "agent/node/selection.h"
+#include "tests/unit/scratch.h"
 
 static char dir[] = "/tmp/exeat-policies-XXXXXX";
 static const char *const dirs[] = { dir };
@@ -21,25 +21,16 @@ static const char *const dirs[] = { dir };
 	", namespace: default}\nspec:\n  endpointSelector: {matchLabels: {app: " app "}}\n"        \
 	"  egress: [{toCIDR: [192.0.2.0/24]}]\n"
 
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	(void)st;
-	(void)type;
-	(void)ftw;
-	return remove(path);
-}
-
 static int set_up(void **state)
 {
 	(void)state;
-	memcpy(dir + sizeof(dir) - 7, "XXXXXX", 6);
-	return mkdtemp(dir) ? 0 : -1;
+	return scratch_new(dir);
 }
 
 static int tear_down(void **state)
 {
 	(void)state;
-	return nftw(dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+	return scratch_remove(dir);
 }
 
 static const char *in_dir(const char *name)

@@ -6,7 +6,6 @@
 #include <cmocka.h>
 
 #include <errno.h>
-#include <ftw.h>
 #include <stdio.h>
 #include <sys/stat.h>
 
@@ -14,31 +13,23 @@
 #include "agent/node/registry.h"
 #include "agent/node/state_file.h"
 #include "policy/label.h"
+#include "tests/unit/scratch.h"
 
 static char dir[] = "/tmp/exeat-registry-XXXXXX";
 static struct ex_registry reg;
-
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	(void)st;
-	(void)type;
-	(void)ftw;
-	return remove(path);
-}
 
 static int set_up(void **state)
 {
 	(void)state;
 	ex_log_set_level(EX_LOG_ERROR);
-	memcpy(dir + sizeof(dir) - 7, "XXXXXX", 6);
-	return mkdtemp(dir) ? ex_registry_open(&reg, dir, 8) : -1;
+	return scratch_new(dir) < 0 ? -1 : ex_registry_open(&reg, dir, 8);
 }
 
 static int tear_down(void **state)
 {
 	(void)state;
 	ex_registry_done(&reg);
-	return nftw(dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+	return scratch_remove(dir);
 }
 
 /* An endpoint out of a request, at an interface of its own. */
