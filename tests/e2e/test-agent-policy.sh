@@ -3,13 +3,9 @@
 # Policies at run time: files, ConfigMaps, labels; what is not valid, and what is not there.
 
 # shellcheck disable=SC2317 # functions are called by name
-# shellcheck source=tests/lib/e2e.sh
-. "$(dirname "$0")/../lib/e2e.sh"
 # shellcheck source=tests/lib/node.sh
 . "$(dirname "$0")/../lib/node.sh"
-world_enter "$@"
-world_up
-node_up
+node_enter "$@"
 
 echo_policy() { # NAME APP PORT
 	cat <<-END
