@@ -8,7 +8,8 @@
  *	podman pod create	the infra container, which the plugin is called for, has its labels
  *	podman play kube	only the other containers have them, all of them: what they agree on
  *
- * A label that comes from the image is nobody's word but its author's: it is left out.
+ * A label that comes from the image is nobody's word but its author's: it is left out. The image is
+ * the one the container was made of, by its id: its name may mean another one by now.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -16,9 +17,9 @@
 #include <signal.h>
 #include <spawn.h>
 #include <sys/wait.h>
-#include <time.h>
 
 #include "agent/cni/identity.h"
+#include "agent/core/loop.h"
 
 #define OUTPUT_MAX  (1 << 20)
 #define TIMEOUT_MS  5000
@@ -34,27 +35,19 @@ struct podman {
 	struct ex_cni_error *err;
 };
 
-static int64_t now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
-
 static int unable(struct podman *p, const char *why)
 {
 	return ex_cni_fail(p->err, EX_CNI_NO_LABELS, why, "podman does not tell the labels");
 }
 
 /* Up to max bytes until the end of the file: their number, or -ETIMEDOUT, -EFBIG, ... */
-static ssize_t read_until(int fd, char *buf, size_t max, int64_t until)
+static ssize_t read_until(int fd, char *buf, size_t max, uint64_t until)
 {
 	size_t len = 0;
 
 	for (;;) {
 		struct pollfd pfd = { .fd = fd, .events = POLLIN };
-		int64_t left = until - now_ms();
+		int64_t left = (int64_t)(until - ex_clock_ms());
 		int r = poll(&pfd, 1, left > 0 ? (int)left : 0);
 		ssize_t n;
 
@@ -108,7 +101,7 @@ static int run(struct podman *p, const char *const *args, char **ret)
 		return unable(p, "out of memory");
 	if (spawn(p, &pid, &fd) < 0)
 		return unable(p, "it cannot be started; see \"podman\" of the configuration");
-	n = read_until(fd, out, OUTPUT_MAX, now_ms() + TIMEOUT_MS);
+	n = read_until(fd, out, OUTPUT_MAX, ex_clock_ms() + TIMEOUT_MS);
 	close(fd);
 	if (n < 0)
 		kill(pid, SIGKILL);
@@ -170,6 +163,28 @@ static int pick_label(void *arg, const char *key, const struct ex_jv *v)
 	return ex_cni_label_add(pick->id, ex_span_str(key), ex_span_str(value), pick->err);
 }
 
+static bool is_id(const char *text)
+{
+	return strlen(text) == ID_LEN && strspn(text, "0123456789abcdef") == ID_LEN;
+}
+
+static int inspect_image(struct podman *p, const char *image, struct ex_jv **ret)
+{
+	static const char format[] = "{\"id\":{{json .ID}},\"labels\":{{json .Labels}}}";
+	const char *id;
+	int r;
+
+	if (!is_id(image))
+		return unable(p, "it does not tell the id of the image");
+	r = run_json(p,
+		     (const char *const[]){ "image", "inspect", "--format", format, image, NULL },
+		     ret);
+	if (r < 0)
+		return r;
+	id = ex_jv_string(*ret, "id");
+	return id && strcmp(id, image) == 0 ? 0 : unable(p, "it knows another image by that id");
+}
+
 /* The labels of a spec that its image does not have and that all others have too. */
 static int pick_labels(struct podman *p, struct ex_cni_identity *id, const struct ex_jv *spec,
 		       struct ex_jv **others, size_t n_others)
@@ -181,10 +196,7 @@ static int pick_labels(struct podman *p, struct ex_cni_identity *id, const struc
 
 	/* A root file system without an image has no labels of its own. */
 	if (image)
-		r = run_json(p,
-			     (const char *const[]){ "image", "inspect", "--format",
-						    "{\"labels\":{{json .Labels}}}", image, NULL },
-			     &tree);
+		r = inspect_image(p, image, &tree);
 	if (r == 0) {
 		pick.image = ex_jv_get(tree, "labels");
 		r = ex_jv_each(ex_jv_get(spec, "labels"), pick_label, &pick);
@@ -234,7 +246,7 @@ static int read_members(struct podman *p, char *list, struct ex_jv **specs, size
 		bool more = list[len] == '\n';
 
 		list[len] = '\0';
-		if (len && (len != ID_LEN || strspn(list, "0123456789abcdef") != ID_LEN))
+		if (len && !is_id(list))
 			r = unable(p, "a list of containers was to be printed");
 		else if (len && n == MEMBERS_MAX)
 			r = unable(p, "too many containers in a pod");
@@ -299,7 +311,7 @@ int ex_cni_labels_of_podman(struct ex_cni_identity *id, const struct ex_cni_requ
 	if (r < 0)
 		return r;
 	pod = ex_jv_string(spec, "pod");
-	if (pod && (strlen(pod) != ID_LEN || strspn(pod, "0123456789abcdef") != ID_LEN))
+	if (pod && !is_id(pod))
 		r = unable(&p, "the pod's id is not well-formed");
 	else if (pod && !is_pod_create(spec))
 		r = labels_of_members(&p, id, pod);

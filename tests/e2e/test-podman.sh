@@ -4,15 +4,9 @@
 # IPv4 and IPv6, pod to pod, services, other plugins beside it, and the agent away.
 # shellcheck disable=SC2016,SC2317 # what stands in single quotes runs inside; polled functions
 
-# shellcheck source=tests/lib/e2e.sh
-. "$(dirname "$0")/../lib/e2e.sh"
 # shellcheck source=tests/lib/podman.sh
 . "$(dirname "$0")/../lib/podman.sh"
-need_podman
-world_enter "$@"
-world_up
-node_up
-trap podman_down EXIT
+podman_enter "$@"
 ip netns exec net ip addr add 203.0.113.7/32 dev lo # a client of services
 
 get() { # CONTAINER CURL-ARGUMENT…: status and body on one line
@@ -40,6 +34,13 @@ check "one that may reach an address" box -d --name plain --label app=plain loca
 check "one that no policy selects" box -d --name none localhost/box
 has "the agent knows them by name and label" "$(agent_ask '{"op":"endpoint.list"}')" '"name":"front".*"app":"front"'
 hasnt "a label of the image is not the container's" "$(agent_ask '{"op":"endpoint.list"}')" '"vendor"'
+podman create --network pods --name old --label app=plain localhost/box >/dev/null
+podman tag localhost/box localhost/kept
+tar -c -T /dev/null | podman import -q - localhost/box >/dev/null
+check "a container of an image whose name means another one now" podman start old
+hasnt "has no labels of its image either" "$(agent_ask '{"op":"endpoint.list"}')" '"vendor"'
+podman rm -f -t 0 old >/dev/null
+podman tag localhost/kept localhost/box
 
 back4=$(ip_of back 4) back6=$(ip_of back 6)
 front4=$(ip_of front 4) front6=$(ip_of front 6)

@@ -65,15 +65,32 @@ static const char *labels_of(const char *container)
 static void test_a_containers_labels_without_its_images(void **state)
 {
 	(void)state;
-	write_script(
-		"case \"$1 $2 $3\" in\n"
-		"'generate spec alone') echo '{\"image\":\"" ONE
-		"\",\"labels\":{\"app\":\"web\",\"vendor\":\"x\",\"tier\":\"mine\","
-		"\"net\":\"other\"}}' ;;\n"
-		"'image inspect --format') echo '{\"labels\":{\"vendor\":\"x\",\"tier\":\"its\"}}' ;;\n"
-		"*) exit 1 ;;\nesac\n");
+	write_script("case \"$1 $2 $3\" in\n"
+		     "'generate spec alone') echo '{\"image\":\"" ONE
+		     "\",\"labels\":{\"app\":\"web\",\"vendor\":\"x\",\"tier\":\"mine\","
+		     "\"net\":\"other\"}}' ;;\n"
+		     "'image inspect --format') [ $5 = " ONE " ] && "
+		     "echo '{\"id\":\"" ONE
+		     "\",\"labels\":{\"vendor\":\"x\",\"tier\":\"its\"}}' ;;\n"
+		     "*) exit 1 ;;\nesac\n");
 	assert_string_equal(labels_of("alone"),
 			    "\"labels\":{\"net\":\"fixed\",\"app\":\"web\",\"tier\":\"mine\"");
+}
+
+static void test_an_image_that_is_not_told_by_its_id_is_an_error(void **state)
+{
+	(void)state;
+	/* "box" is whatever was tagged last, with whatever labels */
+	write_script(
+		"case \"$1 $2\" in\n"
+		"'generate spec') echo '{\"image\":\"localhost/box\",\"labels\":{\"app\":\"web\"}}' ;;\n"
+		"*) echo '{\"id\":\"localhost/box\",\"labels\":null}' ;;\nesac\n");
+	assert_string_equal(labels_of("any"), "\"code\":103");
+	write_script("case \"$1 $2\" in\n"
+		     "'generate spec') echo '{\"image\":\"" ONE
+		     "\",\"labels\":{\"app\":\"web\"}}' ;;\n"
+		     "*) echo '{\"id\":\"" TWO "\",\"labels\":null}' ;;\nesac\n");
+	assert_string_equal(labels_of("any"), "\"code\":103");
 }
 
 static void test_pod_create_labels_its_infra_container(void **state)
@@ -130,6 +147,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_containers_labels_without_its_images),
+		cmocka_unit_test(test_an_image_that_is_not_told_by_its_id_is_an_error),
 		cmocka_unit_test(test_pod_create_labels_its_infra_container),
 		cmocka_unit_test(test_play_kube_labels_what_its_containers_agree_on),
 		cmocka_unit_test(test_no_labels_no_pod),
