@@ -138,6 +138,24 @@ bool ex_fields_have_twins(const struct ex_header *fields, size_t n)
 	return false;
 }
 
+static bool has_scheme(struct ex_span value, const char *scheme)
+{
+	size_t len = strlen(scheme);
+
+	return value.len >= len && ex_span_is((struct ex_span){ value.ptr, len }, scheme) &&
+	       (value.len == len || value.ptr[len] == ' ' || value.ptr[len] == '\t');
+}
+
+bool ex_fields_bind_connection(const struct ex_header *fields, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (ex_field_is(fields[i].name, "authorization") &&
+		    (has_scheme(fields[i].value, "ntlm") ||
+		     has_scheme(fields[i].value, "negotiate")))
+			return true;
+	return false;
+}
+
 int ex_field_length(struct ex_span value, uint64_t *ret)
 {
 	uint64_t n = 0;

@@ -35,6 +35,12 @@ bool ex_field_is_hop_by_hop(struct ex_span name);
  */
 bool ex_field_may_trail(struct ex_span name);
 
+/*
+ * Do they authenticate the connection, and with it whatever comes next on it, rather than the
+ * request (NTLM, Negotiate: RFC 4559)?
+ */
+bool ex_fields_bind_connection(const struct ex_header *fields, size_t n);
+
 /* Would make some servers act on another method, path or host than the one judged. */
 bool ex_field_is_override(struct ex_span name);
 

@@ -40,7 +40,7 @@ bool ex_h2_leg_is_websocket(const struct ex_h2_leg *leg)
 
 bool ex_h2_leg_may_reuse(const struct ex_h2_leg *leg)
 {
-	return ex_buf_len(&leg->again) > 0;
+	return !leg->websocket;
 }
 
 void ex_h2_leg_reuses(struct ex_h2_leg *leg)
@@ -150,7 +150,8 @@ static int write_request(struct ex_h2_leg *leg, const struct ex_h2_head *head)
 		h.framing = EX_H1_LENGTH;
 	leg->chunked = h.framing == EX_H1_CHUNKED;
 	leg->left = h.framing == EX_H1_LENGTH ? h.content_length : 0;
-	leg->close = ex_h1_body_is_unexpected(&h);
+	leg->close =
+		ex_h1_body_is_unexpected(&h) || ex_fields_bind_connection(h.headers, h.n_headers);
 	if (r == 0)
 		r = write_head(leg, &h);
 	if (r == 0 && may_repeat(&head->h))
@@ -316,10 +317,10 @@ void ex_h2_leg_failed(struct ex_h2_leg *leg, enum ex_reason reason, const char *
 		fail(leg, reason, detail);
 }
 
-/* The reused connection was over before it said a word. */
+/* The reused connection was over before it said a word, to a request that may go out twice. */
 static bool repeat(struct ex_h2_leg *leg)
 {
-	if (!leg->reused || leg->answered || expect_response(leg) < 0)
+	if (!leg->reused || leg->answered || !ex_buf_len(&leg->again) || expect_response(leg) < 0)
 		return false;
 	leg->reused = false;
 	ex_buf_done(&leg->out);
@@ -331,8 +332,11 @@ static bool repeat(struct ex_h2_leg *leg)
 
 static void response_broke(struct ex_h2_leg *leg)
 {
-	if (!repeat(leg))
-		fail(leg, EX_R_UPSTREAM_PROTOCOL, "the server closed or did not speak HTTP/1.1");
+	if (repeat(leg))
+		return;
+	fail(leg, EX_R_UPSTREAM_PROTOCOL,
+	     leg->reused && !leg->answered ? "the server ended a kept connection without an answer"
+					   : "the server closed or did not speak HTTP/1.1");
 }
 
 void ex_h2_leg_resume(struct ex_h2_leg *leg)

@@ -31,7 +31,10 @@ void ex_h2_leg_free(struct ex_h2_leg *leg); /* given up, when it runs */
 /* Is this one of the connection's own, which must speak HTTP/1.1? */
 bool ex_h2_leg_is_websocket(const struct ex_h2_leg *leg);
 
-/* May the request go out on a connection that was idle, whose server may just be ending it? */
+/*
+ * May the request go out on a connection that was idle, whose server may just be ending it? Then it
+ * is sent again only if that is the same as sending it once (RFC 9110 9.2.1).
+ */
 bool ex_h2_leg_may_reuse(const struct ex_h2_leg *leg);
 void ex_h2_leg_reuses(struct ex_h2_leg *leg); /* it does */
 

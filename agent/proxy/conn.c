@@ -11,6 +11,7 @@
 #include "agent/proxy/conn.h"
 #include "agent/proxy/datagram.h"
 #include "agent/proxy/leg.h"
+#include "agent/proxy/reuse.h"
 #include "agent/proxy/unread.h"
 #include "agent/tls/session.h"
 
@@ -221,7 +222,8 @@ static bool run_round(struct ex_conn *c)
 		ex_conn_reset(c);
 		return false;
 	}
-	if (up < 0) /* the server may have answered before it stopped reading */
+	/* The server may have answered before it stopped reading. */
+	if (up < 0 && !ex_conn_write_anew(c))
 		ex_buf_consume(&c->server.out, ex_buf_len(&c->server.out));
 	return moved || in > 0 || up != 0;
 }
@@ -260,10 +262,7 @@ static void on_client(struct ex_watch *w, uint32_t events)
 {
 	struct ex_conn *c = ex_container_of(w, struct ex_conn, client.watch);
 
-	if (events & (EPOLLHUP | EPOLLERR))
-		c->client.hup = true;
-	c->client.broken |= (events & EPOLLERR) != 0; /* reading may show it as an end */
-	c->client.readable |= (events & EPOLLIN) != 0;
+	ex_side_note(&c->client, events);
 	ex_conn_run(c);
 }
 
@@ -290,10 +289,7 @@ static void on_server(struct ex_watch *w, uint32_t events)
 			events = 0;
 		}
 	}
-	if (events & (EPOLLHUP | EPOLLERR))
-		c->server.hup = true;
-	c->server.broken |= (events & EPOLLERR) != 0;
-	c->server.readable |= (events & EPOLLIN) != 0;
+	ex_side_note(&c->server, events);
 	ex_conn_run(c);
 }
 

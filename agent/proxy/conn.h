@@ -48,11 +48,13 @@ struct ex_exchange {
 	bool close;        /* the client's connection ends after this exchange */
 	bool server_close; /* and so does the server's */
 	bool used;         /* the server side has carried an exchange */
+	bool bound;        /* to the client: it has authenticated the connection, not a request */
 	bool reused;       /* the server side was idle before this exchange */
 	bool answered;     /* the server has said something */
 	bool upgrade;      /* the request asked for WebSocket, and may */
 	bool http10;       /* the client speaks HTTP/1.0 */
 	bool req_chunked, res_chunked;
+	uint64_t idle_since; /* when the exchange before this one was over */
 };
 
 /*
@@ -135,6 +137,10 @@ EX_MUST_CHECK int ex_conn_h2_begin(struct ex_conn *c);
 
 /* H2: the server side is ready, so it is known what it speaks. */
 void ex_conn_origin_known(struct ex_conn *c);
+
+/* Writes the head as it goes to the server; what is read next from there answers it. */
+EX_MUST_CHECK int ex_conn_send_head(struct ex_conn *c, const struct ex_h1_head *head,
+				    const struct ex_header_edits *edits);
 
 /* The verdict of one request, of either version of HTTP; never anything but ALLOW and DENY. */
 struct ex_decision ex_conn_judge(struct ex_conn *c, const struct ex_h1_head *head,

@@ -7,8 +7,9 @@
 #include <errno.h>
 
 #include "agent/http/edit.h"
+#include "agent/http/fields.h"
 #include "agent/proxy/bulk.h"
-#include "agent/proxy/pool.h"
+#include "agent/proxy/reuse.h"
 #include "policy/header.h"
 
 #define REQUEST_MS (3600 * 1000)
@@ -115,45 +116,8 @@ void ex_conn_audit_edits(struct ex_conn *c, const struct ex_decision *d,
 	ex_conn_audit(c, EX_AUDIT_HTTP, d, head, status, detail[0] ? detail : NULL);
 }
 
-struct ex_pool_key ex_conn_pool_key(const struct ex_conn *c)
-{
-	struct ex_pool_key key = { .ip = c->flow.dst, .port = c->flow.port };
-
-	if (c->tls)
-		key.name = (struct ex_span){ c->hello.sni, c->hello.sni_len };
-	return key;
-}
-
-/*
- * The client needs the server no more. One that has answered all it was asked, and nothing else, is
- * kept for the next connection.
- */
-static void part_from_server(struct ex_conn *c)
-{
-	struct ex_pool_key key = ex_conn_pool_key(c);
-	struct ex_side *s = &c->server;
-
-	if (ex_side_ready(s) && ex_side_is_idle(s) && !ex_buf_len(&s->out) && c->x.used &&
-	    !c->x.server_close)
-		ex_pool_put(c->px->pool, &key, s);
-	ex_conn_linger(c);
-}
-
-/*
- * A server may end an idle connection just when the request is on its way; then it is sent once
- * more. Only where that is the same as sending it once (RFC 9110 9.2.1).
- */
-static bool may_repeat(const struct ex_h1_head *head)
-{
-	return head->framing == EX_H1_NO_BODY && !head->upgrade.len &&
-	       (ex_span_eq(head->method, EX_SPAN("GET")) ||
-		ex_span_eq(head->method, EX_SPAN("HEAD")) ||
-		ex_span_eq(head->method, EX_SPAN("OPTIONS")));
-}
-
-/* The head as it goes to the server; what is read next from there answers it. */
-static int send_head(struct ex_conn *c, const struct ex_h1_head *head,
-		     const struct ex_header_edits *edits)
+int ex_conn_send_head(struct ex_conn *c, const struct ex_h1_head *head,
+		      const struct ex_header_edits *edits)
 {
 	struct ex_edited_head edited;
 	size_t max;
@@ -166,7 +130,10 @@ static int send_head(struct ex_conn *c, const struct ex_h1_head *head,
 	n = room ? ex_h1_write_request(head, false, c->x.upgrade, room, max) : -ENOMEM;
 	if (n < 0)
 		return (int)n;
+	/* What is still to be sent of the request before must not be lost with this one. */
+	c->server.wrote = ex_buf_len(&c->server.out) > 0;
 	ex_buf_commit(&c->server.out, (size_t)n);
+	c->x.bound |= ex_fields_bind_connection(head->headers, head->n_headers);
 	ex_h1_expect_response_to(c->x.res, head->method);
 	if (c->x.upgrade)
 		ex_h1_expect_upgrade(c->x.res);
@@ -177,10 +144,11 @@ static void begin_exchange(struct ex_conn *c, const struct ex_h1_head *head,
 			   const struct ex_header_edits *edits)
 {
 	struct ex_decision failed = { EX_V_DENY, EX_R_INTERNAL, 0 };
-	int r = 0;
+	int r;
 
+	ex_conn_look_at_server(c, head);
 	c->x.upgrade = head->upgrade.len > 0;
-	if (send_head(c, head, edits) < 0) {
+	if (ex_conn_send_head(c, head, edits) < 0) {
 		ex_conn_refuse(c, &failed, NULL);
 		return;
 	}
@@ -189,13 +157,7 @@ static void begin_exchange(struct ex_conn *c, const struct ex_h1_head *head,
 	c->x.req_chunked = head->framing == EX_H1_CHUNKED;
 	c->x.http10 = head->minor == 0;
 	ex_conn_set_timeout(c, REQUEST_MS);
-	if (c->server.fd < 0 && !c->dialling) {
-		struct ex_pool_key key = ex_conn_pool_key(c);
-
-		c->x.reused = may_repeat(head) && ex_pool_take(c->px->pool, &key, &c->server);
-		if (!c->x.reused)
-			r = ex_conn_dial(c);
-	}
+	r = ex_conn_find_server(c, head);
 	if (r < 0)
 		ex_conn_dial_failed(c, r);
 }
@@ -237,7 +199,7 @@ static bool read_request(struct ex_conn *c)
 	if (!ex_buf_len(in)) {
 		if (!c->client.eof)
 			return false;
-		part_from_server(c); /* the client may still be reading the last answer */
+		ex_conn_part(c); /* the client may still be reading the last answer */
 		return true;
 	}
 	switch (feed(c->x.req, in, &used)) {
@@ -345,33 +307,18 @@ static void begin_upgraded(struct ex_conn *c)
 		ex_conn_reset(c);
 }
 
-/* The reused connection was over before it said a word: the same request on a new one. */
-static bool repeat(struct ex_conn *c)
-{
-	const struct ex_h1_head *head = ex_h1_head(c->x.req);
-	struct ex_header_edits edits;
-	struct ex_h1 *fresh;
-
-	if (!c->x.reused || c->x.answered || ex_conn_judge(c, head, &edits).verdict != EX_V_ALLOW ||
-	    ex_h1_new(false, &fresh) < 0)
-		return false;
-	ex_h1_free(c->x.res);
-	c->x.res = fresh;
-	c->x.reused = false;
-	ex_conn_hang_up(c);
-	return send_head(c, head, &edits) == 0 && ex_conn_dial(c) == 0;
-}
-
-static void response_broke(struct ex_conn *c, const char *detail)
+static void response_broke(struct ex_conn *c)
 {
 	struct ex_decision d = { EX_V_DENY, EX_R_UPSTREAM_PROTOCOL, 0 };
 
-	if (repeat(c))
+	if (ex_conn_repeat(c))
 		return;
 	if (c->x.res_head)
 		ex_conn_reset(c); /* the client must not take half a response for a whole */
+	else if (c->x.reused && !c->x.answered)
+		ex_conn_refuse(c, &d, "the server ended a kept connection without an answer");
 	else
-		ex_conn_refuse(c, &d, detail);
+		ex_conn_refuse(c, &d, "the server closed or did not speak HTTP/1.1");
 }
 
 static enum ex_h1_event next_response_event(struct ex_conn *c, size_t *used)
@@ -422,7 +369,7 @@ static bool pass_response(struct ex_conn *c)
 		ex_buf_consume(&c->server.in, used);
 		c->x.answered |= used > 0;
 		if (ev == EX_H1_BAD) {
-			response_broke(c, "the server closed or did not speak HTTP/1.1");
+			response_broke(c);
 			return true;
 		}
 		if (ev == EX_H1_UPGRADED) {
@@ -455,10 +402,14 @@ static void end_exchange(struct ex_conn *c)
 		c->x.server_close = true;
 	c->x.used = true;
 	if (c->x.close || c->x.server_close) {
-		part_from_server(c);
+		ex_conn_part(c);
 		return;
 	}
-	c->x = (struct ex_exchange){ .req = c->x.req, .res = c->x.res, .used = true };
+	c->x = (struct ex_exchange){ .req = c->x.req,
+				     .res = c->x.res,
+				     .used = true,
+				     .bound = c->x.bound,
+				     .idle_since = ex_loop_now(c->px->loop) };
 	/* Where many are open most of them are idle, and keep little. */
 	if (c->px->n_conns > BUSY_CONNS && !ex_buf_len(&c->client.in)) {
 		ex_h1_rest(c->x.req);
@@ -472,13 +423,12 @@ bool ex_conn_http(struct ex_conn *c)
 	bool moved = false;
 
 	if (!c->x.active) {
-		if (!c->x.used && c->server.eof) {
-			/* It did not wait for the first request; the next one is dialled when that
-			 * comes. */
-			ex_conn_hang_up(c);
-		} else if (c->server.eof || ex_buf_len(&c->server.in)) {
-			/* The server ended, or spoke unasked, between two requests. */
-			ex_conn_linger(c);
+		bool spoke = ex_buf_len(&c->server.in) > 0;
+
+		if (c->server.eof && !(c->x.used && spoke)) {
+			ex_conn_hang_up(c); /* the next request finds another one */
+		} else if (spoke) {
+			ex_conn_linger(c); /* unasked, between two requests */
 			return true;
 		}
 		return read_request(c);

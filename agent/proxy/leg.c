@@ -143,10 +143,7 @@ static void on_event(struct ex_watch *w, uint32_t events)
 		dial_failed(leg, r);
 		events = 0;
 	}
-	if (events & (EPOLLHUP | EPOLLERR))
-		leg->side.hup = true;
-	leg->side.broken |= (events & EPOLLERR) != 0;
-	leg->side.readable |= (events & EPOLLIN) != 0;
+	ex_side_note(&leg->side, events);
 	ex_conn_run(c);
 }
 

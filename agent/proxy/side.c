@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <netinet/in.h>
-#include <sys/epoll.h>
 #include <sys/socket.h>
 
 #include "agent/proxy/pipe.h"
@@ -119,6 +118,8 @@ int ex_side_flush(struct ex_side *s)
 	while (ex_side_ready(s) && ex_buf_len(&s->out)) {
 		ssize_t n = write_some(s);
 
+		/* TLS told to wait may have sent a part. */
+		s->wrote |= n > 0 || (n == -EAGAIN && s->tls);
 		if (n == -EAGAIN || n == -EINTR)
 			return moved;
 		if (n < 0)

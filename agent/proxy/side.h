@@ -4,6 +4,8 @@
 #ifndef EXEAT_AGENT_PROXY_SIDE_H
 #define EXEAT_AGENT_PROXY_SIDE_H
 
+#include <sys/epoll.h>
+
 #include "agent/core/buf.h"
 #include "agent/core/loop.h"
 
@@ -29,6 +31,7 @@ struct ex_side {
 	bool hup;      /* all that will come is in the socket already; epoll has nothing to add */
 	bool broken;   /* it ended by an error, not orderly */
 	bool told;     /* H2: the relay knows that it ended */
+	bool wrote;    /* of what is to be written something may have left */
 	bool finished; /* we told the peer that we will send no more */
 };
 
@@ -65,6 +68,14 @@ void ex_side_update(struct ex_side *s, struct ex_loop *loop);
 
 /* Nothing of the peer's waits here: not read, not in TLS; what the socket has is unknown. */
 bool ex_side_is_idle(const struct ex_side *s);
+
+/* What epoll has to say. */
+static inline void ex_side_note(struct ex_side *s, uint32_t events)
+{
+	s->hup |= (events & (EPOLLHUP | EPOLLERR)) != 0;
+	s->broken |= (events & EPOLLERR) != 0; /* reading may show it as an end */
+	s->readable |= (events & EPOLLIN) != 0;
+}
 
 static inline bool ex_side_ready(const struct ex_side *s)
 {

@@ -28,15 +28,6 @@ int ex_unread_new(struct ex_span names, struct ex_unread **ret)
 	return 0;
 }
 
-void ex_unread_free(struct ex_unread *u)
-{
-	if (!u)
-		return;
-	while (u->n)
-		free(u->names[--u->n]);
-	free(u);
-}
-
 /* At the bound the name goes on being read. */
 void ex_unread_add(struct ex_unread *u, struct ex_span name)
 {

@@ -13,7 +13,6 @@ struct ex_unread;
 
 /* names: with ',' between them, to begin with. */
 EX_MUST_CHECK int ex_unread_new(struct ex_span names, struct ex_unread **ret);
-void ex_unread_free(struct ex_unread *u);
 
 /* Both accept NULL: nothing is learned. */
 void ex_unread_add(struct ex_unread *u, struct ex_span name);

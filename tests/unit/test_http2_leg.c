@@ -161,9 +161,23 @@ static void test_reused_connection_that_had_ended_is_not_an_answer(void **state)
 	assert_int_equal(ex_h2_leg_state(leg), EX_LEG_CLOSE);
 	assert_string_equal(w.workload.seen[id].status, "502");
 	ex_h2_leg_free(leg);
-	ask("POST", "/ok", NULL, NULL, 3);
+}
+
+static void test_request_that_may_have_been_read_is_not_sent_again(void **state)
+{
+	struct ex_h2_leg *leg;
+	int32_t id = ask("POST", "/ok", NULL, NULL, 0);
+
+	(void)state;
 	leg = next_leg();
-	assert_false(ex_h2_leg_may_reuse(leg));
+	assert_true(ex_h2_leg_may_reuse(leg));
+	ex_h2_leg_reuses(leg);
+	assert_sends(leg, "POST /ok HTTP/1.1\r\nHost: api.test\r\nx: y\r\n"
+			  "Content-Length: 0\r\nConnection: keep-alive\r\n\r\n");
+	ex_h2_leg_eof(leg, true);
+	pump();
+	assert_int_equal(ex_h2_leg_state(leg), EX_LEG_CLOSE);
+	assert_string_equal(w.workload.seen[id].status, "502");
 	ex_h2_leg_free(leg);
 }
 
@@ -300,6 +314,7 @@ int main(void)
 		H1(test_deny_makes_no_leg),
 		H1(test_cancelled_stream_gives_up_its_connection),
 		H1(test_reused_connection_that_had_ended_is_not_an_answer),
+		H1(test_request_that_may_have_been_read_is_not_sent_again),
 		H1(test_bytes_behind_an_answer_end_the_connection),
 		H1(test_websocket_opens_with_the_right_answer_only),
 		cmocka_unit_test_setup_teardown(test_server_is_wanted_after_a_verdict, open_unknown,

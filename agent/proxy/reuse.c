@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A server may end an idle connection in the very moment when a request is on its way, and nobody
+ * knows then whether it was read. What may be sent twice is sent once more (RFC 9110 9.2.1); what
+ * may not is answered with 502, unless not a byte of it had left. So any request may have a
+ * connection that was idle, if only for a moment (pool.c) and found open just now.
+ */
+#include "agent/proxy/reuse.h"
+#include "agent/proxy/pool.h"
+
+#define LOOK_MS 50 /* a connection that was used just now is not looked at */
+
+struct ex_pool_key ex_conn_pool_key(const struct ex_conn *c)
+{
+	struct ex_pool_key key = { .ip = c->flow.dst, .port = c->flow.port };
+
+	if (c->tls)
+		key.name = (struct ex_span){ c->hello.sni, c->hello.sni_len };
+	return key;
+}
+
+static bool may_repeat(const struct ex_h1_head *head)
+{
+	return head->framing == EX_H1_NO_BODY && !head->upgrade.len &&
+	       (ex_span_eq(head->method, EX_SPAN("GET")) ||
+		ex_span_eq(head->method, EX_SPAN("HEAD")) ||
+		ex_span_eq(head->method, EX_SPAN("OPTIONS")));
+}
+
+static bool has_ended(struct ex_side *s)
+{
+	s->readable = true;
+	return ex_side_fill(s) != 0 || !ex_side_is_idle(s);
+}
+
+void ex_conn_look_at_server(struct ex_conn *c, const struct ex_h1_head *head)
+{
+	struct ex_side *s = &c->server;
+
+	if (!c->x.used || !ex_side_ready(s) || ex_buf_len(&s->out) || may_repeat(head) ||
+	    ex_loop_now(c->px->loop) - c->x.idle_since < LOOK_MS)
+		return;
+	if (has_ended(s))
+		ex_conn_hang_up(c);
+}
+
+int ex_conn_find_server(struct ex_conn *c, const struct ex_h1_head *head)
+{
+	struct ex_pool_key key = ex_conn_pool_key(c);
+
+	c->x.reused = c->x.used && c->server.fd >= 0;
+	if (c->server.fd >= 0 || c->dialling)
+		return 0;
+	/* An upgraded connection is not kept, so it need not be one that was. */
+	c->x.reused = !head->upgrade.len && ex_pool_take(c->px->pool, &key, &c->server);
+	return c->x.reused ? 0 : ex_conn_dial(c);
+}
+
+bool ex_conn_repeat(struct ex_conn *c)
+{
+	const struct ex_h1_head *head = ex_h1_head(c->x.req);
+	struct ex_header_edits edits;
+	struct ex_h1 *fresh;
+
+	if (!c->x.reused || c->x.answered || !may_repeat(head) ||
+	    ex_conn_judge(c, head, &edits).verdict != EX_V_ALLOW || ex_h1_new(false, &fresh) < 0)
+		return false;
+	ex_h1_free(c->x.res);
+	c->x.res = fresh;
+	c->x.reused = false;
+	ex_conn_hang_up(c);
+	return ex_conn_send_head(c, head, &edits) == 0 && ex_conn_dial(c) == 0;
+}
+
+bool ex_conn_write_anew(struct ex_conn *c)
+{
+	struct ex_buf unsent = c->server.out;
+
+	if (c->state != EX_CONN_HTTP || !c->x.active || !c->x.reused || c->x.answered ||
+	    c->server.wrote || c->client.pipe)
+		return false;
+	c->x.reused = false;
+	c->server.out = (struct ex_buf){ 0 };
+	ex_conn_hang_up(c);
+	c->server.out = unsent;
+	if (ex_conn_dial(c) < 0)
+		ex_buf_done(&c->server.out);
+	return c->dialling;
+}
+
+/* One that has answered all it was asked, and nothing else, is kept for the next connection. */
+void ex_conn_part(struct ex_conn *c)
+{
+	struct ex_pool_key key = ex_conn_pool_key(c);
+	struct ex_side *s = &c->server;
+
+	if (ex_side_ready(s) && ex_side_is_idle(s) && !ex_buf_len(&s->out) && c->x.used &&
+	    !c->x.server_close && !c->x.bound)
+		ex_pool_put(c->px->pool, &key, s);
+	ex_conn_linger(c);
+}

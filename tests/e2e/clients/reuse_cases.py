@@ -1,0 +1,141 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Requests on connections that have served others, against tests/lib/leaving_origin.py. TAP points.
+
+usage: reuse_cases.py http|https LOGFILE-OF-THE-ORIGIN
+"""
+import http.client
+import json
+import sys
+import time
+
+SCHEME, LOG = sys.argv[1], sys.argv[2]
+PORT = 443 if SCHEME == "https" else 8080
+ONE, TWO = "one.reuse.test", "two.reuse.test"
+
+points = 0
+
+
+def point(good, what, *details):
+    global points
+    points += 1
+    print(("ok - " if good else "not ok - ") + "%s: %s" % (SCHEME, what))
+    if not good:
+        for detail in details:
+            print("# %.500r" % (detail,))
+
+
+def connect(name=ONE):
+    new = http.client.HTTPSConnection if SCHEME == "https" else http.client.HTTPConnection
+    return new(name, PORT, timeout=10)
+
+
+class Answer:
+    def __init__(self, response):
+        self.status, text = response.status, response.read()
+        self.json = json.loads(text) if self.status == 200 else {}
+        self.text = text.decode()
+        self.conn, self.served = self.json.get("conn"), self.json.get("served")
+
+    def __repr__(self):
+        return "%d %s" % (self.status, self.text)
+
+
+def ask(c, method, path, body=None, **fields):
+    c.request(method, "/case/" + path, body, fields)
+    return Answer(c.getresponse())
+
+
+def once(method, path, body=None, name=ONE, **fields):
+    c = connect(name)
+    try:
+        return ask(c, method, path, body, **fields)
+    finally:
+        c.close()
+        time.sleep(0.03)  # the proxy sees the end, and keeps the server's connection
+
+
+def times_seen(path):
+    with open(LOG, encoding="ascii") as f:
+        return sum(json.loads(line)["target"] == "/case/" + path for line in f)
+
+
+def pooled():
+    """A connection to the server is idle in the proxy; who made it."""
+    return once("POST", "first", b"x").conn
+
+
+def any_request():
+    conn = pooled()
+    got = once("POST", "second", b"y" * 100000)
+    point(got.conn == conn and got.served, "a POST takes a connection that is idle", conn, got)
+    got = once("POST", "third", iter([b"a", b"b"]))
+    point(got.conn == conn, "one in chunks, too", conn, got)
+    got = once("GET", "fourth")
+    point(got.conn == conn and got.served == 3, "and so does a GET", conn, got)
+    time.sleep(2)
+    got = once("POST", "late", b"x")
+    point(got.status == 200 and got.conn != conn, "one that was idle for long is not taken", conn, got)
+
+
+def never_twice():
+    for what in ("dies", "half") + (("gone",) if SCHEME == "http" else ()):
+        pooled()
+        path = what + "/pooled"
+        got = once("POST", path, b"x")
+        point(got.status == 502 and times_seen(path) == 1, "a POST that the server may have read is sent once (%s)" % what,
+              got, times_seen(path))
+        point("kept connection" in got.text or what == "half", "its 502 says why (%s)" % what, got)
+        c = connect()
+        ask(c, "POST", "first", b"x")
+        path = what + "/kept"
+        got = ask(c, "POST", path, b"x")
+        point(got.status == 502 and times_seen(path) == 1, "also on the client's own kept connection (%s)" % what, got)
+        pooled()
+        path = what + "/get"
+        got, again = once("GET", path), what != "half"
+        point((got.status == 200) == again and times_seen(path) == 1 + again,
+              "a GET is sent once more, unless it was being answered (%s)" % what, got, times_seen(path))
+
+
+def leaving():
+    """The server ends the connection just about when the next request comes."""
+    statuses, twice = [], []
+    for i in range(60):
+        path = "leaves/%d" % i
+        statuses.append(once("POST", path, b"x").status)
+        time.sleep(0.03 + (i % 20) * 0.003)
+        twice += [path] if times_seen(path) != 1 else []
+    point(set(statuses) <= {200, 502} and statuses.count(200) > 30 and not twice,
+          "sixty races against a server that leaves: none is served twice", statuses, twice)
+    c = connect()
+    first = ask(c, "POST", "leaves/kept", b"x")
+    time.sleep(0.3)
+    got = ask(c, "POST", "next", b"x")
+    point(got.status == 200 and got.conn != first.conn, "a client does not notice that the server left meanwhile", got)
+
+
+def apart():
+    conn = pooled()
+    c = connect()
+    c.request("POST", "/other", b"x")
+    refused = c.getresponse()
+    refused.read()
+    c.close()
+    point(refused.status == 403, "a denied POST gets no connection", refused.status)
+    got = once("POST", "after", b"x")
+    point(got.conn == conn, "and spoils none", conn, got)
+    other = once("POST", "two", b"x", TWO)
+    point((other.conn == conn) == (SCHEME == "http"), "inside TLS a connection serves one name only", conn, other)
+    pooled()
+    bound = once("POST", "bound", b"x", Authorization="NTLM TlRMTVNTUAADAAAA")
+    got = once("POST", "after", b"x")
+    point(got.conn != bound.conn, "a connection that somebody has authenticated serves nobody else", bound, got)
+
+
+for group in (any_request, never_twice, leaving, apart):
+    try:
+        group()
+    except OSError as error:
+        point(False, "%s: %s" % (group.__name__, error))
+print("1..%d" % points)
