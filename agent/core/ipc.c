@@ -14,6 +14,10 @@ size_t ex_ipc_size(const struct ex_ipc_head *head)
 	case EX_IPC_LEARN:
 	case EX_IPC_KNOWN:
 		return sizeof(struct ex_ipc_learn);
+	case EX_IPC_FORGOTTEN:
+		return head->id <= EX_IPC_FORGOTTEN_MAX
+			       ? offsetof(struct ex_ipc_forgotten, v[head->id])
+			       : 0;
 	case EX_IPC_MINT:
 		return sizeof(struct ex_ipc_mint);
 	case EX_IPC_MINTED:

@@ -7,7 +7,7 @@
  *
  *   proxy  -> parent   READY, DIAL, LEARN, MINT, UDP, AUDIT; SWAPPED answers RULESET
  *   parent -> proxy    DIALLED and UDP_READY (carry a descriptor), LEARNED, MINTED;
- *                      unasked: RULESET (carries one too), KNOWN
+ *                      unasked: RULESET (carries one too), KNOWN, FORGOTTEN
  */
 #ifndef EXEAT_AGENT_CORE_IPC_H
 #define EXEAT_AGENT_CORE_IPC_H
@@ -27,9 +27,10 @@ enum ex_ipc_type {
 	EX_IPC_READY, /* the proxy is confined and accepts */
 	EX_IPC_DIAL,  /* a socket of the outer namespace, connecting to an allowed address */
 	EX_IPC_DIALLED,
-	EX_IPC_LEARN,   /* addresses a DNS answer gave for an allowed name */
-	EX_IPC_LEARNED, /* they are in the kernel gate */
-	EX_IPC_MINT,    /* a leaf certificate for a name */
+	EX_IPC_FORGOTTEN, /* names that had to make room: they are not known any more */
+	EX_IPC_LEARN,     /* addresses a DNS answer gave for an allowed name */
+	EX_IPC_LEARNED,   /* they are in the kernel gate */
+	EX_IPC_MINT,      /* a leaf certificate for a name */
 	EX_IPC_MINTED,
 	EX_IPC_UDP, /* a socket of the gateway namespace that speaks as dst to src */
 	EX_IPC_UDP_READY,
@@ -72,6 +73,16 @@ struct ex_ipc_learn { /* LEARN, KNOWN */
 	struct ex_ip addrs[EX_IPC_ADDRS_MAX];
 };
 
+#define EX_IPC_FORGOTTEN_MAX 128
+
+struct ex_ipc_forgotten { /* head.id: how many there are; only these are sent */
+	struct ex_ipc_head head;
+	struct {
+		struct ex_ip ip;
+		uint64_t hash; /* ex_names_hash() */
+	} v[EX_IPC_FORGOTTEN_MAX];
+};
+
 struct ex_ipc_mint {
 	struct ex_ipc_head head;
 	struct ex_ipc_name name;
@@ -109,6 +120,7 @@ union ex_ipc_message {
 	struct ex_ipc_ready ready;
 	struct ex_ipc_dial dial;
 	struct ex_ipc_learn learn;
+	struct ex_ipc_forgotten forgotten;
 	struct ex_ipc_mint mint;
 	struct ex_ipc_minted minted;
 	struct ex_ipc_udp udp;

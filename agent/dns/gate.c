@@ -121,6 +121,16 @@ static void refuse_name(struct ex_dns_gate *g, const struct ex_dns_waiter *w, st
 	reply_rcode(g, w, d, search ? EX_DNS_NXDOMAIN : EX_DNS_REFUSED);
 }
 
+/* Names make room for others: an answer is given again only while the gates know its addresses. */
+static bool is_known(const struct ex_dns_gate *g, struct ex_span name,
+		     const struct ex_dns_answer *a, uint64_t now)
+{
+	for (size_t i = 0; i < a->n_addrs; i++)
+		if (ex_names_until(g->names, &a->addrs[i], name) <= now)
+			return false;
+	return true;
+}
+
 static void answer_allowed(struct ex_dns_gate *g, const struct ex_dns_waiter *w,
 			   struct ex_decision d)
 {
@@ -129,7 +139,7 @@ static void answer_allowed(struct ex_dns_gate *g, const struct ex_dns_waiter *w,
 	struct ex_dns_answer a;
 	int r;
 
-	if (ex_dns_cache_get(&g->cache, q, now, &a))
+	if (ex_dns_cache_get(&g->cache, q, now, &a) && is_known(g, ex_dns_name_of(q), &a, now))
 		ex_dns_gate_reply(g, w, d, &a);
 	else if (!ex_dns_budget_name(&g->budget, g->rs, ex_dns_name_of(q), now))
 		reply_rcode(g, w, ex_dns_deny(EX_R_LIMIT, d.rule), EX_DNS_REFUSED);

@@ -20,6 +20,11 @@ static uint64_t hash_of(struct ex_span name)
 	return h;
 }
 
+uint32_t ex_gate_names_max(const struct ex_gate *gate)
+{
+	return bpf_map__max_entries(gate->skel->maps.ex_names);
+}
+
 int ex_gate_binding_put(struct ex_gate *gate, uint32_t ifindex, const struct ex_ip *ip,
 			struct ex_span name, uint64_t ttl_ms)
 {

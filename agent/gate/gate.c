@@ -60,6 +60,8 @@ static int skel_open(struct ex_gate *gate, const struct ex_gate_limits *limits)
 		r = bpf_map__set_max_entries(skel->maps.ex_rules, limits->rules);
 	if (!r && limits && limits->names)
 		r = bpf_map__set_max_entries(skel->maps.ex_names, limits->names);
+	if (!r && limits && limits->names)
+		r = bpf_map__set_max_entries(skel->maps.ex_bindings, limits->names);
 	return r;
 }
 

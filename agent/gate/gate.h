@@ -135,7 +135,10 @@ EX_MUST_CHECK int ex_gate_serve(const struct ex_gate_served *served, size_t n,
 EX_MUST_CHECK int ex_gate_add_class(struct ex_gate *gate, uint32_t ifindex,
 				    const struct ex_tables *entries);
 
-/* klass is relative to the published ruleset. Valid for ttl_ms from now; 0 removes. */
+/*
+ * klass is relative to the published ruleset. Valid for ttl_ms from now, whatever was known before;
+ * 0 (of either) removes.
+ */
 EX_MUST_CHECK int ex_gate_learn(struct ex_gate *gate, uint32_t ifindex, const struct ex_ip *ip,
 				uint32_t klass, uint64_t ttl_ms);
 
@@ -178,6 +181,9 @@ void ex_gate_forget(struct ex_gate *gate, uint32_t ifindex);
 /* Endpoints that the maps hold: after a start, those of the former process. */
 void ex_gate_each(const struct ex_gate *gate,
 		  void (*fn)(void *arg, uint32_t ifindex, const struct ex_endpoint *ep), void *arg);
+
+/* How many addresses, and names of addresses, of all endpoints together there is room for. */
+uint32_t ex_gate_names_max(const struct ex_gate *gate);
 
 /*
  * The names of addresses, in the kernel, so that they outlive the process (with limits.pin). The

@@ -269,8 +269,7 @@ int gate_set_learn(struct ex_gate *gate, const struct gate_set *set,
 {
 	int fd = bpf_map__fd(gate->skel->maps.ex_names), r;
 	const struct ex_name_key key = { set->policy, name->ip };
-	struct ex_name value = { 0 };
-	uint64_t expires;
+	struct ex_name value = { .klass = set->base + name->klass };
 
 	if (!name->ttl_ms || !name->klass) {
 		r = bpf_map_delete_elem(fd, &key);
@@ -278,13 +277,11 @@ int gate_set_learn(struct ex_gate *gate, const struct gate_set *set,
 	}
 	if (name->klass > set->classes || name->ttl_ms > UINT32_MAX * 1000ull)
 		return -EINVAL;
-	/* The address may have another name that lives longer: what is known is never cut short. */
-	if (bpf_map_lookup_elem(fd, &key, &value) < 0)
-		value.expires = 0;
-	value.klass = set->base + name->klass;
-	expires = gate_now() + name->ttl_ms * 1000000ull;
-	if (value.expires < expires)
-		value.expires = expires;
+	value.expires = gate_now() + name->ttl_ms * 1000000ull;
+	r = bpf_map_update_elem(fd, &key, &value, BPF_ANY);
+	if (r != -E2BIG)
+		return r;
+	gate_settle(gate); /* names of retired rulesets may take the room */
 	r = bpf_map_update_elem(fd, &key, &value, BPF_ANY);
 	if (r != -E2BIG || !gate_sweep_is_due(&gate->swept_full))
 		return r;

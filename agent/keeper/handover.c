@@ -127,7 +127,7 @@ static int unpack_names(struct ex_unpack *u, struct ex_keeper *k)
 			r = ex_names_add(k->names, &ip, name, now < expires ? now : expires,
 					 now < expires ? expires - now : 0);
 	}
-	return r == -ENOSPC ? 0 : r;
+	return r;
 }
 
 /* The workers that came along are spoken with again; the others are started. */

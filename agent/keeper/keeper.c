@@ -4,43 +4,9 @@
 
 #include "agent/keeper/keeper_priv.h"
 
-#define NAMES_MAX 16384
 #define FINISH_MS 2000 /* for the last records of the workers */
 
 /* ---- life ---- */
-
-static bool is_wanted(void *arg, const struct ex_ip *ip, struct ex_span name)
-{
-	const struct ex_ruleset *rs = arg;
-
-	return ex_judge_dns(rs, name).verdict == EX_V_ALLOW &&
-	       ex_judge_answer(rs, ip).verdict == EX_V_ALLOW;
-}
-
-struct recall {
-	struct ex_keeper *k;
-	int err;
-};
-
-static void recall_name(void *arg, const struct ex_ip *ip, struct ex_span name, uint64_t ttl_ms)
-{
-	struct recall *to = arg;
-	struct ex_keeper *k = to->k;
-
-	if (to->err == 0 && is_wanted(k->rs, ip, name))
-		to->err = ex_names_add(k->names, ip, name, ex_loop_now(k->cfg.loop),
-				       ttl_ms + EX_KEEPER_DIAL_LATER_MS);
-}
-
-/* What does not fit any more will be asked for again. */
-static int recall_names(struct ex_keeper *k)
-{
-	struct recall to = { .k = k };
-
-	if (k->cfg.names_kept)
-		ex_gate_bindings_each(k->cfg.names_kept, k->cfg.ifindex, recall_name, &to);
-	return to.err == -ENOSPC ? 0 : to.err;
-}
 
 static int start_all(struct ex_keeper *k)
 {
@@ -84,7 +50,7 @@ int ex_keeper_alloc(const struct ex_keeper_config *config, struct ex_keeper **re
 	if (!k)
 		return -ENOMEM;
 	init(k, config);
-	r = ex_names_new(NAMES_MAX, &k->names);
+	r = ex_keeper_names_open(k);
 	if (r < 0) {
 		ex_keeper_free(k);
 		return r;
@@ -103,7 +69,7 @@ int ex_keeper_new(const struct ex_keeper_config *config, struct ex_ruleset *rs, 
 		return r;
 	r = take_policy(k, rs, bundle);
 	if (r == 0)
-		r = recall_names(k);
+		r = ex_keeper_names_recall(k);
 	if (r == 0)
 		r = start_all(k);
 	if (r < 0) {
@@ -120,7 +86,8 @@ void ex_keeper_free(struct ex_keeper *k)
 		return;
 	stop_all(k);
 	ex_name_classes_free(k->classes);
-	ex_names_free(k->names);
+	if (k->names)
+		ex_keeper_names_close(k);
 	ex_ruleset_unref(k->rs);
 	if (k->bundle >= 0)
 		close(k->bundle);
@@ -157,7 +124,7 @@ static void put_in_force(struct ex_keeper *k, struct ex_ruleset *rs, int bundle,
 	ex_ruleset_ref(rs);
 	ex_ruleset_unref(k->rs);
 	k->rs = rs;
-	ex_names_keep(k->names, is_wanted, rs);
+	ex_keeper_names_swap(k);
 }
 
 static void follow_all(struct ex_keeper *k)
@@ -195,6 +162,11 @@ void ex_keeper_finish(struct ex_keeper *k)
 	for (unsigned i = 0; i < k->n_workers; i++)
 		ex_worker_finish(&k->workers[i], until);
 	ex_keeper_record_left_out(k);
+}
+
+struct ex_keeper_names ex_keeper_count_names(const struct ex_keeper *k)
+{
+	return (struct ex_keeper_names){ ex_names_count(k->names), k->names_out };
 }
 
 bool ex_keeper_is_ready(const struct ex_keeper *k)

@@ -30,6 +30,7 @@
 struct ex_ca;
 struct ex_gate;
 struct ex_keeper;
+struct ex_names_pool;
 struct ex_tables;
 
 /* May be called from within any ex_keeper_*() but ex_keeper_free(), and from the loop. A callback
@@ -51,6 +52,8 @@ struct ex_keeper_ops {
 #define EX_KEEPER_PAUSE_MS     250 /* before a lost worker is started again; doubled each time */
 #define EX_KEEPER_PAUSE_MAX_MS 30000
 
+#define EX_KEEPER_NAMES_MAX 16384 /* names of addresses, of one workload */
+
 struct ex_keeper_config { /* copied; what it points to is borrowed until ex_keeper_free() */
 	struct ex_loop *loop;
 	struct ex_gateway gw;
@@ -65,6 +68,8 @@ struct ex_keeper_config { /* copied; what it points to is borrowed until ex_keep
 	 * start: so they outlive this process. NULL = they do not. */
 	struct ex_gate *names_kept;
 	uint32_t ifindex;
+	/* Room for names that keepers share, none having more than a third. NULL: not shared. */
+	struct ex_names_pool *names_pool;
 	struct ex_span unread; /* proxy/unread.h; ptr NULL = nothing is learned */
 	uid_t uid;             /* of the proxy: the endpoint's own, nobody else's */
 	unsigned workers;      /* 1..EX_WORKERS_MAX; 0 = 1 */
@@ -131,5 +136,12 @@ bool ex_keeper_is_ready(const struct ex_keeper *k);
 bool ex_keeper_is_settled(const struct ex_keeper *k);
 size_t ex_keeper_workers(const struct ex_keeper *k, pid_t ret[static EX_WORKERS_MAX]); /* alive */
 struct ex_ruleset *ex_keeper_ruleset(const struct ex_keeper *k); /* in force; borrowed */
+
+/* Names of addresses that are known now, and how many live ones had to make room so far. */
+struct ex_keeper_names {
+	size_t known;
+	uint64_t out;
+};
+struct ex_keeper_names ex_keeper_count_names(const struct ex_keeper *k);
 
 #endif

@@ -49,6 +49,13 @@ struct ex_keeper {
 	struct ex_ruleset *rs;
 	int bundle; /* what rs was compiled from */
 	struct ex_names *names;
+	struct ex_timer look; /* at names that have ended */
+	uint64_t look_at;     /* 0: not needed */
+	uint64_t looked;      /* what ended later is new */
+	uint64_t late_until;  /* names that are over count still */
+	struct ex_timer forget;
+	struct ex_ipc_forgotten forgotten; /* to be told to the workers */
+	uint64_t names_out;
 	struct ex_name_classes *classes;
 	struct ex_gate *gate; /* NULL until published */
 	uint32_t ifindex;
@@ -63,6 +70,14 @@ struct ex_keeper {
 
 /* A connection lives on the binding it began with, and may dial a little later. */
 #define EX_KEEPER_DIAL_LATER_MS 180000 /* idle time and head of a request */
+
+/*
+ * Names that have expired stay with the connections that began while they held. When another policy
+ * is put in force the kernel gate asks about these anew, so for a little while it is told of late
+ * names, too.
+ */
+#define EX_KEEPER_LATE_MS  3600000
+#define EX_KEEPER_GRACE_MS 300000
 
 static inline bool ex_worker_is_alive(const struct ex_worker *w)
 {
@@ -107,6 +122,26 @@ EX_MUST_CHECK int ex_worker_followed(struct ex_worker *w, const struct ex_ipc_do
 
 /* It is gone, or has followed: is that all? */
 void ex_keeper_look_settled(struct ex_keeper *k);
+
+/* ---- names.c ---- */
+
+EX_MUST_CHECK int ex_keeper_names_open(struct ex_keeper *k);
+void ex_keeper_names_close(struct ex_keeper *k);
+
+/* Takes those that outlived the process before. */
+EX_MUST_CHECK int ex_keeper_names_recall(struct ex_keeper *k);
+
+/* Another ruleset is in force: names it does not want go. */
+void ex_keeper_names_swap(struct ex_keeper *k);
+
+/* The kernel gate was told of late names. */
+void ex_keeper_names_late(struct ex_keeper *k);
+
+/* The classes of the addresses are in the kernel gate before anyone hears of them. */
+EX_MUST_CHECK int ex_keeper_learn(struct ex_keeper *k, const struct ex_ipc_learn *msg);
+
+/* What the workload is about to hear, every worker knows: the flow may go to any of them. */
+void ex_keeper_tell_known(const struct ex_worker *teller, const struct ex_ipc_learn *msg);
 
 /* ---- requests.c: one message; negative: the proxy broke the protocol ---- */
 

@@ -4,82 +4,8 @@
 #include <errno.h>
 #include <netinet/in.h>
 
-#include "agent/core/log.h"
 #include "agent/keeper/keeper_priv.h"
 #include "agent/tls/ca.h"
-
-#define TTL_MAX 86400 /* seconds an address may be known for, whatever is asked */
-
-/* The class of one address under all its names, in the kernel before anyone hears of it. */
-static int learn_address(struct ex_keeper *k, const struct ex_ip *ip, struct ex_span name,
-			 uint64_t ttl_ms)
-{
-	struct ex_span names[EX_NAMES_PER_ADDR_MAX];
-	uint64_t now = ex_loop_now(k->cfg.loop);
-	struct ex_tables fresh = { 0 };
-	uint32_t klass = 0;
-	size_t n;
-	int r;
-
-	if (ex_judge_answer(k->rs, ip).verdict != EX_V_ALLOW)
-		return -EACCES;
-	r = ex_names_add(k->names, ip, name, now, ttl_ms + EX_KEEPER_DIAL_LATER_MS);
-	if (r < 0)
-		return r;
-	if (!ex_name_selects(k->rs, ip))
-		return 0; /* known by what it is: a name gives it nothing */
-	n = ex_names_of(k->names, ip, now, names, EX_NAMES_PER_ADDR_MAX);
-	r = ex_name_class(k->classes, names, n, &klass, &fresh);
-	if (r < 0 || klass == 0) /* 0: the name may be asked for, but no rule leads to it */
-		return r;
-	if (fresh.n_rules)
-		r = ex_gate_add_class(k->gate, k->ifindex, &fresh);
-	return r < 0 ? r : ex_gate_learn(k->gate, k->ifindex, ip, klass, ttl_ms);
-}
-
-/* A name that cannot be kept is asked for again after a restart. */
-static void keep_name(struct ex_keeper *k, const struct ex_ip *ip, struct ex_span name,
-		      uint64_t ttl_ms)
-{
-	if (k->cfg.names_kept &&
-	    ex_gate_binding_put(k->cfg.names_kept, k->cfg.ifindex, ip, name, ttl_ms) < 0)
-		ex_debug("no room to keep a name over a restart");
-}
-
-static int learn(struct ex_keeper *k, const struct ex_ipc_learn *msg)
-{
-	struct ex_span name = ex_ipc_name_get(&msg->name);
-	uint32_t ttl = msg->ttl < TTL_MAX ? msg->ttl : TTL_MAX;
-	int r = 0;
-
-	if (!name.len || msg->n_addrs > EX_IPC_ADDRS_MAX)
-		return -EINVAL;
-	if (ex_judge_dns(k->rs, name).verdict != EX_V_ALLOW)
-		return -EACCES;
-	for (uint32_t i = 0; i < msg->n_addrs && r == 0; i++) {
-		r = learn_address(k, &msg->addrs[i], name, (uint64_t)ttl * 1000);
-		if (r == 0)
-			keep_name(k, &msg->addrs[i], name, (uint64_t)ttl * 1000);
-	}
-	return r;
-}
-
-/* What the workload is about to hear, every worker knows: the flow may go to any of them. */
-static void tell_others(const struct ex_worker *teller, const struct ex_ipc_learn *msg)
-{
-	struct ex_keeper *k = teller->keeper;
-	struct ex_ipc_learn known = *msg;
-
-	known.head = (struct ex_ipc_head){ .type = EX_IPC_KNOWN };
-	known.ttl = msg->ttl < TTL_MAX ? msg->ttl : TTL_MAX;
-	for (unsigned i = 0; i < k->n_workers; i++) {
-		struct ex_worker *w = &k->workers[i];
-
-		if (w != teller && ex_worker_is_alive(w) &&
-		    ex_ipc_send(w->ipc, &known, sizeof(known), -1, false) < 0)
-			ex_worker_lose(w, "does not listen and was ended");
-	}
-}
 
 /*
  * The proxy may have only so many requests waiting that every answer has room: when one has not,
@@ -93,10 +19,10 @@ static int answer(struct ex_worker *w, const void *msg, size_t len)
 static int take_learn(struct ex_worker *w, const struct ex_ipc_learn *msg)
 {
 	struct ex_ipc_done done = { .head = { EX_IPC_LEARNED, msg->head.id },
-				    .err = learn(w->keeper, msg) };
+				    .err = ex_keeper_learn(w->keeper, msg) };
 
 	if (done.err == 0)
-		tell_others(w, msg);
+		ex_keeper_tell_known(w, msg);
 	return answer(w, &done, sizeof(done));
 }
 
@@ -236,6 +162,7 @@ int ex_worker_take(struct ex_worker *w, const union ex_ipc_message *msg)
 	case EX_IPC_UDP_READY:
 	case EX_IPC_RULESET:
 	case EX_IPC_KNOWN:
+	case EX_IPC_FORGOTTEN:
 	case EX_IPC_INVALID:
 		break;
 	}

@@ -10,13 +10,6 @@
 
 #define FOLLOW_MS 5000 /* compiling, and ending what is to end */
 
-/*
- * Names that have expired stay with the connections that began while they held. At the flip the
- * kernel gate asks about these anew, so it is told of late names once more, for a little while.
- */
-#define LATE_MS  3600000
-#define GRACE_MS 300000
-
 /* ---- into the kernel gate ---- */
 
 struct names {
@@ -68,7 +61,7 @@ static uint64_t time_left(const struct names *ns, uint64_t expires)
 {
 	uint64_t end = expires - EX_KEEPER_DIAL_LATER_MS;
 
-	return end > ns->now + GRACE_MS ? end - ns->now : GRACE_MS;
+	return end > ns->now + EX_KEEPER_GRACE_MS ? end - ns->now : EX_KEEPER_GRACE_MS;
 }
 
 static int take_address(void *arg, const struct ex_ip *ip, const struct ex_names_known *known,
@@ -108,7 +101,8 @@ int ex_keeper_publish_policy(struct ex_keeper *k, struct ex_ruleset *rs,
 
 	if (!k->gate)
 		return 0;
-	r = ex_names_each(k->names, now > LATE_MS ? now - LATE_MS : 0, take_address, &ns);
+	r = ex_names_each(k->names, now > EX_KEEPER_LATE_MS ? now - EX_KEEPER_LATE_MS : 0,
+			  take_address, &ns);
 	if (r == 0)
 		r = ex_emit(rs, &egress);
 	names = (struct ex_gate_names){ &ns.made, ns.v, ns.n };
@@ -119,6 +113,8 @@ int ex_keeper_publish_policy(struct ex_keeper *k, struct ex_ruleset *rs,
 	ex_tables_done(&egress);
 	free(ns.made.rules);
 	free(ns.v);
+	if (r == 0 && ns.n)
+		ex_keeper_names_late(k);
 	return r;
 }
 

@@ -30,6 +30,7 @@ static void stop(struct ex_node *node)
 	ex_registry_done(&node->registry);
 	ex_node_report_close(node);
 	ex_observe_free(node->observe);
+	ex_names_pool_free(node->names);
 	ex_gate_free(node->gate);
 	ex_ca_free(node->ca);
 	if (node->audit)

@@ -136,6 +136,7 @@ void gates_keeper_config(struct node_gates *g, struct ex_keeper_config *ret)
 		.roots = { node->roots, node->roots_len },
 		.ingress = &g->ingress,
 		.names_kept = node->gate,
+		.names_pool = node->names,
 		.ifindex = l->ifindex,
 		.workers = node->config.workers,
 		.uid = PROXY_UID_BASE + (g->endpoint->id & PROXY_UID_BITS),
@@ -354,6 +355,11 @@ bool ex_gates_settled(const struct ex_node_endpoint *e)
 	return !e->gates || !e->gates->keeper || ex_keeper_is_settled(e->gates->keeper);
 }
 
+uint64_t ex_gates_names_evicted(const struct ex_node_endpoint *e)
+{
+	return e->gates && e->gates->keeper ? ex_keeper_count_names(e->gates->keeper).out : 0;
+}
+
 void ex_gates_write(const struct ex_node_endpoint *e, struct ex_json *j)
 {
 	const struct node_gates *g = e->gates;
@@ -363,6 +369,12 @@ void ex_gates_write(const struct ex_node_endpoint *e, struct ex_json *j)
 		ex_json_text(j, "why", e->why);
 	ex_json_number(j, "revision", e->revision);
 	ex_json_number(j, "rules", g && g->rs ? ex_ruleset_n_rules(g->rs) : 0);
+	if (g && g->keeper) {
+		struct ex_keeper_names names = ex_keeper_count_names(g->keeper);
+
+		ex_json_number(j, "names", names.known);
+		ex_json_number(j, "names_evicted", names.out);
+	}
 	ex_json_text(j, "proxy",
 		     !g || !g->keeper                ? "none"
 		     : ex_keeper_is_ready(g->keeper) ? "ready"

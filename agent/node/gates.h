@@ -36,6 +36,9 @@ void ex_gates_set_ca(struct ex_node_endpoint *e, struct ex_ca *ca);
 
 void ex_gates_take_event(struct ex_node_endpoint *e, const struct ex_event *ev);
 
+/* Live names of it that had to make room so far. */
+uint64_t ex_gates_names_evicted(const struct ex_node_endpoint *e);
+
 /* Members of an answer about the endpoint: its proxy, rules. */
 void ex_gates_write(const struct ex_node_endpoint *e, struct ex_json *j);
 

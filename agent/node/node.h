@@ -9,6 +9,7 @@
 #include "agent/audit/file.h"
 #include "agent/control/control.h"
 #include "agent/core/loop.h"
+#include "agent/dns/names.h"
 #include "agent/gate/gate.h"
 #include "agent/node/compile.h"
 #include "agent/node/policy_watch.h"
@@ -34,6 +35,7 @@ struct ex_node {
 	char **argv; /* to start anew with */
 	struct ex_loop *loop;
 	struct ex_gate *gate;
+	struct ex_names_pool *names; /* room in it, shared by the endpoints */
 	struct ex_control *control;
 	struct ex_registry registry;
 	struct ex_ca *ca;

@@ -7,6 +7,7 @@
 #include "agent/metrics/metrics.h"
 #include "agent/node/node.h"
 #include "agent/node/ops.h"
+#include "agent/node/gates.h"
 #include "agent/node/report.h"
 #include "agent/report/report.h"
 
@@ -33,6 +34,28 @@ static void write_endpoints(const struct ex_node *node, struct ex_expo *x)
 	}
 	ex_expo_single(x, "exeat_endpoints_max", "gauge", "Endpoints there may be.",
 		       node->registry.max);
+}
+
+/* One that asks for more names than the node has room for loses its own oldest. */
+static void write_names(const struct ex_node *node, struct ex_expo *x)
+{
+	ex_expo_single(x, "exeat_names", "gauge",
+		       "Names of addresses that DNS answers gave, and that are known now.",
+		       ex_names_pool_used(node->names));
+	ex_expo_single(x, "exeat_names_max", "gauge",
+		       "Names of addresses there may be, of all endpoints together.",
+		       ex_names_pool_max(node->names));
+	ex_expo_family(x, "exeat_names_evicted_total", "counter",
+		       "Live names that made room for newer ones of the endpoint, or of others.");
+	for (const struct ex_node_endpoint *e = node->registry.first; e; e = e->next) {
+		uint64_t n = ex_gates_names_evicted(e);
+
+		if (!n)
+			continue;
+		ex_expo_label(x, "namespace", e->ns);
+		ex_expo_label(x, "endpoint", e->name);
+		ex_expo_value(x, n);
+	}
 }
 
 static void write_policies(const struct ex_node *node, struct ex_expo *x)
@@ -71,6 +94,7 @@ static void write_metrics(void *arg, struct ex_expo *x)
 
 	ex_metrics_write(node->metrics, node->gate, x);
 	write_endpoints(node, x);
+	write_names(node, x);
 	write_policies(node, x);
 	write_audit(node, x);
 	if (node->report)

@@ -134,7 +134,10 @@ static int load_gate(struct ex_node *node)
 		if (r == 0)
 			r = ex_gate_load(&limits, &node->gate);
 	}
-	return r;
+	if (r < 0)
+		return r;
+	/* A quarter stays free for the names of a policy that is about to be put in force. */
+	return ex_names_pool_new(ex_gate_names_max(node->gate) * 3ul / 4, &node->names);
 }
 
 static int find_resolvers(struct ex_node *node)

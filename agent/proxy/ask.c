@@ -99,7 +99,8 @@ static bool take_message(struct ex_ask *a)
 		ex_loop_quit(a->loop);
 		return false;
 	}
-	if (msg.head.type == EX_IPC_RULESET || msg.head.type == EX_IPC_KNOWN) {
+	if (msg.head.type == EX_IPC_RULESET || msg.head.type == EX_IPC_KNOWN ||
+	    msg.head.type == EX_IPC_FORGOTTEN) {
 		a->news(a->news_arg, &msg, fd);
 		return true;
 	}

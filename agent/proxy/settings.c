@@ -115,7 +115,6 @@ int ex_proxy_settings_learn(const struct ex_proxy_settings *s, struct ex_names *
 
 		ex_unpack_bytes(&u, &ip, sizeof(ip));
 		ttl = ex_unpack_u32(&u);
-		/* At a bound it is not known: the workload asks again. */
 		(void)!ex_names_add(names, &ip, ex_unpack_span(&u), now_ms, ttl);
 	}
 	return ex_unpack_done(&u);

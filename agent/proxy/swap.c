@@ -52,17 +52,25 @@ static void learn(struct ex_proxy *px, const struct ex_ipc_learn *msg)
 	struct ex_span name = ex_ipc_name_get(&msg->name);
 	uint64_t now = ex_loop_now(px->loop);
 
-	/* At a bound it is not known: the workload asks again. */
 	for (uint32_t i = 0; i < msg->n_addrs && i < EX_IPC_ADDRS_MAX; i++)
 		(void)!ex_names_add(px->names, &msg->addrs[i], name, now, msg->ttl * 1000ull);
+}
+
+/* The gates' room for names is used up: whoever wants one of these asks again. */
+static void forget(struct ex_proxy *px, const struct ex_ipc_forgotten *msg)
+{
+	for (uint32_t i = 0; i < msg->head.id && i < EX_IPC_FORGOTTEN_MAX; i++)
+		ex_names_forget(px->names, &msg->v[i].ip, msg->v[i].hash);
 }
 
 void ex_proxy_take_news(void *arg, const union ex_ipc_message *msg, int fd)
 {
 	if (msg->head.type == EX_IPC_RULESET)
 		swap(arg, msg->head.id, fd);
-	else
+	else if (msg->head.type == EX_IPC_KNOWN)
 		learn(arg, &msg->learn);
+	else
+		forget(arg, &msg->forgotten);
 	if (fd >= 0)
 		close(fd);
 }

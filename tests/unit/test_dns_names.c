@@ -91,56 +91,200 @@ static void test_several_names_of_one_address_end_one_by_one(void **state)
 	assert_int_equal(ex_names_of(t, &ip, 5, out, 1), 1); /* cap */
 }
 
-static void test_addresses_are_bounded_and_expired_ones_make_room(void **state)
+/* ---- bounds: what was told longest ago makes room ---- */
+
+static size_t n_out;
+static char last_out[64];
+
+static void on_out(void *arg, const struct ex_ip *ip, struct ex_span name, uint64_t expires)
 {
-	(void)state;
-	assert_int_equal(ex_names_new(4, &t), 0);
-	for (unsigned i = 0; i < 4; i++)
-		assert_int_equal(add(i, "a.example", 0, 5000), 0);
-	assert_int_equal(add(4, "a.example", 10, 5000), -ENOSPC);
-	assert_int_equal(add(3, "a.example", 10, 5000), 0); /* already there */
-	assert_int_equal(add(4, "a.example", 5005, 5000), 0);
-	assert_int_equal(count(4, 5006), 1);
-	assert_int_equal(count(3, 5006), 1);
-	assert_int_equal(count(0, 5006), 0);
+	(void)arg;
+	(void)ip;
+	(void)expires;
+	n_out++;
+	snprintf(last_out, sizeof(last_out), "%.*s", (int)name.len, name.ptr);
 }
 
-static void test_names_of_one_address_are_bounded(void **state)
+static void open_table(size_t max)
+{
+	assert_int_equal(ex_names_new(max, &t), 0);
+	ex_names_on_out(t, on_out, NULL);
+	n_out = 0;
+	last_out[0] = '\0';
+}
+
+static void test_65_a_table_is_bounded_and_expired_ones_make_room_first(void **state)
+{
+	(void)state;
+	open_table(4);
+	assert_int_equal(add(0, "a.example", 0, 9000), 0);
+	for (unsigned i = 1; i < 4; i++)
+		assert_int_equal(add(i, "a.example", 0, 5000), 0);
+	assert_int_equal(add(4, "a.example", 5005, 5000), 0);
+	assert_int_equal(n_out, 3);
+	assert_int_equal(count(4, 5006), 1);
+	assert_int_equal(count(0, 5006), 1); /* the oldest, and live */
+	assert_int_equal(ex_names_count(t), 2);
+}
+
+static void test_65_a_full_table_takes_the_newest_for_the_oldest(void **state)
+{
+	(void)state;
+	open_table(4);
+	for (unsigned i = 0; i < 4; i++)
+		assert_int_equal(add(i, "a.example", 0, 5000), 0);
+	assert_int_equal(add(0, "a.example", 5, 5000), 0); /* told again: the newest */
+	assert_int_equal(n_out, 0);
+	assert_int_equal(add(4, "a.example", 10, 5000), 0);
+	assert_int_equal(n_out, 1);
+	assert_int_equal(count(1, 11), 0);
+	assert_int_equal(count(0, 11), 1);
+	assert_int_equal(count(4, 11), 1);
+}
+
+static void test_65_one_name_more_of_an_address_takes_the_place_of_its_oldest(void **state)
 {
 	char name[32];
 
 	(void)state;
-	assert_int_equal(ex_names_new(64, &t), 0);
+	open_table(64);
+	assert_int_equal(add(2, "older.example", 0, 5000), 0);
 	for (unsigned i = 0; i < EX_NAMES_PER_ADDR_MAX; i++) {
 		snprintf(name, sizeof(name), "n%u.example", i);
 		assert_int_equal(add(1, name, 0, 5000), 0);
 	}
-	assert_int_equal(add(1, "more.example", 0, 5000), -ENOSPC);
-	assert_int_equal(add(2, "more.example", 0, 5000), 0);
-	assert_int_equal(add(1, "more.example", 5000, 5000), 0);
+	assert_int_equal(add(1, "more.example", 0, 5000), 0);
+	assert_int_equal(n_out, 1);
+	assert_string_equal(last_out, "n0.example");
+	assert_int_equal(count(1, 1), EX_NAMES_PER_ADDR_MAX);
+	assert_int_equal(count(2, 1), 1); /* another address loses nothing */
 }
 
-static void test_65_addresses_of_one_name_are_bounded(void **state)
+static void test_65_one_address_more_of_a_name_takes_the_place_of_its_oldest(void **state)
 {
 	(void)state;
-	assert_int_equal(ex_names_new(4096, &t), 0);
+	open_table(4096);
+	assert_int_equal(add(0, "b.example", 0, 5000), 0);
 	for (unsigned i = 0; i < EX_ADDRS_PER_NAME_MAX; i++)
 		assert_int_equal(add(i, "a.example", 0, 5000), 0);
-	assert_int_equal(add(1000, "a.example", 0, 5000), -ENOSPC);
-	assert_int_equal(add(1000, "b.example", 0, 5000), 0);
+	assert_int_equal(add(1000, "a.example", 0, 5000), 0);
+	assert_int_equal(n_out, 1);
+	assert_int_equal(count(1000, 1), 1);
+	assert_int_equal(count(0, 1), 1); /* still b.example's */
+	assert_int_equal(count(1, 1), 1);
 }
 
-static void test_names_are_bounded(void **state)
+static void test_what_is_forgotten_is_one_binding(void **state)
 {
-	char name[32];
+	struct ex_ip ip = ip_of(1);
 
 	(void)state;
-	assert_int_equal(ex_names_new(8, &t), 0);
-	for (unsigned i = 0; i < 8; i++) {
-		snprintf(name, sizeof(name), "n%u.example", i);
-		assert_int_equal(add(1, name, 0, 5000), 0);
+	open_table(16);
+	assert_int_equal(add(1, "a.example", 0, 5000), 0);
+	assert_int_equal(add(1, "b.example", 0, 5000), 0);
+	assert_int_equal(add(2, "a.example", 0, 5000), 0);
+	ex_names_forget(t, &ip, ex_names_hash(EX_SPAN("c.example")));
+	assert_int_equal(ex_names_count(t), 3);
+	ex_names_forget(t, &ip, ex_names_hash(EX_SPAN("a.example")));
+	assert_int_equal(ex_names_until(t, &ip, EX_SPAN("a.example")), 0);
+	assert_int_equal(ex_names_until(t, &ip, EX_SPAN("b.example")), 5000);
+	assert_int_equal(count(2, 1), 1);
+	assert_int_equal(n_out, 0);
+}
+
+/* ---- room that tables share ---- */
+
+enum { POOL = 1000, TENANTS = 8 };
+
+static struct ex_names_pool *pool;
+static struct ex_names *tenants[TENANTS];
+
+static int teardown_pool(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < TENANTS; i++)
+		ex_names_free(tenants[i]);
+	memset(tenants, 0, sizeof(tenants));
+	ex_names_pool_free(pool);
+	return 0;
+}
+
+static void open_pool(void)
+{
+	assert_int_equal(ex_names_pool_new(POOL, &pool), 0);
+	for (size_t i = 0; i < TENANTS; i++) {
+		assert_int_equal(ex_names_new(POOL, &tenants[i]), 0);
+		ex_names_join(tenants[i], pool);
 	}
-	assert_int_equal(add(2, "more.example", 0, 5000), -ENOSPC);
+}
+
+static void flood(size_t tenant, unsigned from, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++) {
+		struct ex_ip ip = ip_of(from + i);
+
+		assert_int_equal(
+			ex_names_add(tenants[tenant], &ip, EX_SPAN("x.evil.example"), 0, 86400000),
+			0);
+		assert_true(ex_names_pool_used(pool) <= POOL);
+	}
+}
+
+static bool has(size_t tenant, unsigned n)
+{
+	struct ex_ip ip = ip_of(n);
+
+	return ex_names_until(tenants[tenant], &ip, EX_SPAN("x.evil.example")) > 0;
+}
+
+static void test_one_who_floods_the_pool_keeps_nobody_from_an_even_share(void **state)
+{
+	(void)state;
+	open_pool();
+	for (size_t i = 0; i < 4; i++) /* one name has but so many addresses */
+		for (unsigned k = 0; k < POOL; k++) {
+			struct ex_ip ip = ip_of(k);
+			char name[32];
+
+			snprintf(name, sizeof(name), "n%u.evil.example", k);
+			assert_int_equal(
+				ex_names_add(tenants[i], &ip, ex_span_str(name), 0, 86400000), 0);
+		}
+	assert_true(ex_names_pool_used(pool) > POOL - 100);
+	flood(7, 0, POOL / TENANTS);
+	/* at once, all of it, and it stays while the others go on */
+	for (unsigned round = 0; round < 3; round++) {
+		for (unsigned n = 0; n < POOL / TENANTS; n++)
+			assert_true(has(7, n));
+		for (size_t i = 0; i < 4; i++)
+			flood(i, 5000 * (round + 1), 250);
+	}
+}
+
+static void test_what_others_leave_may_be_had(void **state)
+{
+	(void)state;
+	open_pool();
+	flood(0, 0, 250);
+	assert_int_equal(ex_names_count(tenants[0]), 250);
+	flood(1, 0, 10);
+	assert_int_equal(ex_names_count(tenants[0]), 250);
+	ex_names_free(tenants[0]);
+	tenants[0] = NULL;
+	assert_int_equal(ex_names_pool_used(pool), 10);
+}
+
+/* The twin: beyond its share one gets room from nobody but itself. */
+static void test_nobody_takes_from_one_who_has_less(void **state)
+{
+	(void)state;
+	open_pool();
+	flood(1, 0, 100);
+	for (unsigned k = 0; k < 20; k++)
+		flood(0, 1000 * k, 200);
+	assert_int_equal(ex_names_count(tenants[1]), 100);
+	for (unsigned n = 0; n < 100; n++)
+		assert_true(has(1, n));
 }
 
 static void test_odd_names_are_refused(void **state)
@@ -186,6 +330,7 @@ static void test_agrees_with_a_naive_model(void **state)
 }
 
 #define T(name) cmocka_unit_test_teardown(name, teardown)
+#define P(name) cmocka_unit_test_teardown(name, teardown_pool)
 
 int main(void)
 {
@@ -194,10 +339,14 @@ int main(void)
 		T(test_name_ends_with_its_lifetime),
 		T(test_lifetime_is_extended_and_never_shortened),
 		T(test_several_names_of_one_address_end_one_by_one),
-		T(test_addresses_are_bounded_and_expired_ones_make_room),
-		T(test_names_of_one_address_are_bounded),
-		T(test_65_addresses_of_one_name_are_bounded),
-		T(test_names_are_bounded),
+		T(test_65_a_table_is_bounded_and_expired_ones_make_room_first),
+		T(test_65_a_full_table_takes_the_newest_for_the_oldest),
+		T(test_65_one_name_more_of_an_address_takes_the_place_of_its_oldest),
+		T(test_65_one_address_more_of_a_name_takes_the_place_of_its_oldest),
+		T(test_what_is_forgotten_is_one_binding),
+		P(test_one_who_floods_the_pool_keeps_nobody_from_an_even_share),
+		P(test_what_others_leave_may_be_had),
+		P(test_nobody_takes_from_one_who_has_less),
 		T(test_odd_names_are_refused),
 		T(test_agrees_with_a_naive_model),
 	};
