@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The pods that wait, given to the agent once it is there. */
 #include <errno.h>
+#include <strings.h>
 
 #include "agent/audit/json.h"
 #include "agent/cni/link.h"
@@ -8,6 +9,7 @@
 #include "agent/cni/request.h"
 #include "agent/control/client.h"
 #include "agent/core/log.h"
+#include "agent/node/endpoint.h"
 
 static int call(const char *socket, struct ex_span request, struct ex_control_error *err)
 {
@@ -36,39 +38,77 @@ static int call_again(const char *socket, const struct ex_jv *add, struct ex_spa
 	return r < 0 ? r : call(socket, request, err);
 }
 
-/* Gates first, then the link: 0 when nothing is left to do. */
+static bool is_said(const struct ex_jv *id, const char *key, uint64_t value)
+{
+	int64_t said;
+
+	return ex_jv_integer(id, key, 0, INT64_MAX, &said) && (uint64_t)said == value;
+}
+
+/* The very link that was closed; its path may lead to another pod's since. */
+static bool is_same(const struct ex_jv *add, const struct ex_cni_link *link)
+{
+	const struct ex_jv *id = ex_jv_get(add, "netns_id");
+	const char *mac = ex_jv_string(add, "mac");
+	char text[EX_MAC_TEXT];
+
+	return is_said(id, "dev", link->id.dev) && is_said(id, "ino", link->id.ino) &&
+	       is_said(id, "host_ifindex", link->host_end) &&
+	       (!mac || strcasecmp(mac, ex_mac_text(link->mac, text)) == 0);
+}
+
+/* The link of a request that was kept; *ret_gone: there is none any more. */
+static int find_link(const char *name, const struct ex_jv *add, struct ex_cni_link *ret,
+		     bool *ret_gone)
+{
+	const char *netns = ex_jv_string(add, "netns"), *ifname = ex_jv_string(add, "interface");
+	int r = netns && ifname ? ex_cni_link_find(netns, ifname, ret) : -EBADMSG;
+
+	*ret_gone = r == -ENOENT || r == -ENODEV || (r == 0 && !is_same(add, ret));
+	if (*ret_gone)
+		ex_info("%s: the pod is gone", name);
+	else if (r < 0)
+		ex_error("%s: no host end: %s", name, strerror(-r));
+	return *ret_gone ? 0 : r;
+}
+
+/* Gates first, then the link. */
+static int adopt_link(const char *socket, const char *name, const struct ex_jv *add,
+		      struct ex_span request)
+{
+	struct ex_control_error err;
+	struct ex_cni_link link;
+	bool gone;
+	int r = find_link(name, add, &link, &gone);
+
+	if (r < 0 || gone)
+		return r;
+	r = call(socket, request, &err);
+	if (r == -EREMOTEIO && strcmp(err.code, "exists") == 0)
+		r = call_again(socket, add, request, &err);
+	if (r < 0) {
+		ex_error("%s: %s: %s", name, err.code, err.message);
+		return r;
+	}
+	r = ex_cni_link_switch(link.host_end, true);
+	if (r == 0)
+		ex_info("%s: adopted", name);
+	return r;
+}
+
+/* 0 when nothing is left to do. */
 static int adopt_one(void *arg, const char *name, struct ex_span request)
 {
-	const char *socket = arg, *netns, *ifname;
-	struct ex_control_error err;
 	char why[EX_JV_ERROR_MAX];
 	struct ex_jv *tree;
-	int host_end, r;
+	int r;
 
 	if (ex_jv_read(request, &tree, why) < 0) {
 		ex_error("%s: %s", name, why);
 		return -EBADMSG;
 	}
-	netns = ex_jv_string(tree, "netns");
-	ifname = ex_jv_string(tree, "interface");
-	host_end = netns && ifname ? ex_cni_host_end(netns, ifname) : -EBADMSG;
-	if (host_end < 0) {
-		r = host_end == -ENOENT || host_end == -ENODEV ? 0 : host_end;
-		if (r < 0)
-			ex_error("%s: no host end: %s", name, strerror(-r));
-		ex_jv_free(tree);
-		return r; /* 0: the pod is gone */
-	}
-	r = call(socket, request, &err);
-	if (r == -EREMOTEIO && strcmp(err.code, "exists") == 0)
-		r = call_again(socket, tree, request, &err);
+	r = adopt_link(arg, name, tree, request);
 	ex_jv_free(tree);
-	if (r == 0)
-		r = ex_cni_link_switch((uint32_t)host_end, true);
-	else
-		ex_error("%s: %s: %s", name, err.code, err.message);
-	if (r == 0)
-		ex_info("%s: adopted", name);
 	return r;
 }
 

@@ -74,7 +74,18 @@ static void write_serve(const struct ex_cni_request *rq, struct ex_json *j)
 	ex_json_close(j, ']');
 }
 
-static int write_add(const struct ex_cni_request *rq, struct ex_json *j, struct ex_cni_error *err)
+/* So that the agent finds this pod, or none: see op_add.c. */
+static void write_id(const struct ex_cni_link *link, struct ex_json *j)
+{
+	ex_json_open(j, "netns_id", '{');
+	ex_json_number(j, "dev", link->id.dev);
+	ex_json_number(j, "ino", link->id.ino);
+	ex_json_number(j, "host_ifindex", link->host_end);
+	ex_json_close(j, '}');
+}
+
+static int write_add(const struct ex_cni_request *rq, const struct ex_cni_link *link,
+		     struct ex_json *j, struct ex_cni_error *err)
 {
 	struct ex_cni_identity id;
 	int r = ex_cni_identify(&id, rq, err);
@@ -90,6 +101,7 @@ static int write_add(const struct ex_cni_request *rq, struct ex_json *j, struct 
 		ex_json_text(j, "container_id", rq->container);
 		ex_json_text(j, "netns", rq->netns);
 		ex_json_text(j, "interface", rq->ifname);
+		write_id(link, j);
 		ex_cni_prev_write(rq, j);
 		write_serve(rq, j);
 		ex_json_close(j, '}');
@@ -100,12 +112,13 @@ static int write_add(const struct ex_cni_request *rq, struct ex_json *j, struct 
 	return r;
 }
 
-static int find_host_end(const char *netns, const char *ifname, struct ex_cni_error *err)
+static int find_link(const char *netns, const char *ifname, struct ex_cni_link *ret,
+		     struct ex_cni_error *err)
 {
-	int r = ex_cni_host_end(netns, ifname);
+	int r = ex_cni_link_find(netns, ifname, ret);
 
-	if (r >= 0)
-		return r;
+	if (r == 0)
+		return 0;
 	ex_cni_fail(err, EX_CNI_NO_HOST_END,
 		    r == -ENOTUNIQ ? "the pod uses the host's network namespace"
 		    : r == -ENOLINK
@@ -147,20 +160,19 @@ static int call_add(const struct ex_cni_request *rq, FILE *out, struct ex_cni_er
 {
 	struct ex_jv *answer = NULL;
 	struct ex_json j = { 0 };
-	int host_end = -1, r = ex_cni_prev_check(rq, err);
+	struct ex_cni_link link;
+	int r = ex_cni_prev_check(rq, err);
 
 	if (r == 0)
-		r = write_add(rq, &j, err);
-	if (r == 0) {
-		host_end = find_host_end(rq->netns, rq->ifname, err);
-		r = host_end < 0 ? host_end : 0;
-	}
+		r = find_link(rq->netns, rq->ifname, &link, err);
+	if (r == 0)
+		r = write_add(rq, &link, &j, err);
 	if (r == 0) {
 		struct ex_span request = { j.out, j.len };
 
 		r = ask(rq->socket, request, rq->timeout_ms, &answer, err);
 		if (r < 0 && is_away(r) && rq->closed)
-			r = add_closed(rq, request, (uint32_t)host_end, err);
+			r = add_closed(rq, request, link.host_end, err);
 	}
 	ex_jv_free(answer);
 	ex_json_wipe(&j);
@@ -199,14 +211,15 @@ static bool holds_address(const struct ex_jv *list, const struct ex_ip *ip)
 static int call_check(const struct ex_cni_request *rq, struct ex_cni_error *err)
 {
 	struct ex_jv *answer = NULL;
+	struct ex_cni_link link;
 	const struct ex_jv *have;
 	struct ex_ip ips[16];
 	size_t n;
 	int r = ex_cni_prev_check(rq, err);
 
 	if (r == 0)
-		r = find_host_end(rq->netns, rq->ifname, err);
-	if (r >= 0)
+		r = find_link(rq->netns, rq->ifname, &link, err);
+	if (r == 0)
 		r = ask_about(rq, "endpoint.show", rq->timeout_ms, &answer, err);
 	if (r < 0)
 		return r;
@@ -245,13 +258,14 @@ static int collect(const struct ex_cni_request *rq, const struct ex_jv *list,
 		const char *netns = ex_jv_string(e, "netns");
 		struct ex_cni_request one = *rq;
 		struct ex_jv *answer = NULL;
+		struct ex_cni_link link;
 		int r;
 
 		one.container = ex_jv_string(e, "container_id");
 		one.ifname = ex_jv_string(e, "interface");
 		if (!one.container || !*one.container || !one.ifname || !netns ||
 		    is_valid(valid, one.container, one.ifname) ||
-		    ex_cni_host_end(netns, one.ifname) >= 0)
+		    ex_cni_link_find(netns, one.ifname, &link) == 0)
 			continue;
 		ex_cni_pending_remove(one.state_dir, one.container, one.ifname);
 		r = ask_about(&one, "endpoint.remove", rq->timeout_ms, &answer, err);

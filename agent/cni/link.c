@@ -1,10 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
-#include <fcntl.h>
-#include <linux/nsfs.h>
 #include <sched.h>
-#include <sys/ioctl.h>
-#include <sys/stat.h>
 
 #include "agent/cni/link.h"
 #include "agent/core/rtnl.h"
@@ -23,23 +19,6 @@ static int open_netlink_in(int ns, int own)
 	return nl;
 }
 
-static int open_namespace(const char *path)
-{
-	EX_AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-
-	if (fd < 0)
-		return -errno;
-	return ioctl(fd, NS_GET_NSTYPE) == CLONE_NEWNET ? EX_TAKE_FD(fd) : -EINVAL;
-}
-
-static bool is_same(int a, int b)
-{
-	struct stat sa, sb;
-
-	return fstat(a, &sa) < 0 || fstat(b, &sb) < 0 ||
-	       (sa.st_dev == sb.st_dev && sa.st_ino == sb.st_ino);
-}
-
 /* The namespace that the other end is in, as nl numbers them, is ns. */
 static bool leads_to(const struct ex_link *link, int nl, int ns)
 {
@@ -49,19 +28,17 @@ static bool leads_to(const struct ex_link *link, int nl, int ns)
 	       nsid == link->peer_nsid;
 }
 
-int ex_cni_host_end(const char *path, const char *ifname)
+int ex_cni_link_find(const char *path, const char *ifname, struct ex_cni_link *ret)
 {
-	EX_AUTO_CLOSE int own = open_namespace("/proc/self/ns/net");
-	EX_AUTO_CLOSE int ns = open_namespace(path);
+	EX_AUTO_CLOSE int own = ex_netns_own();
+	EX_AUTO_CLOSE int ns = ex_netns_at(path);
 	EX_AUTO_CLOSE int here = ex_rtnl_open();
 	EX_AUTO_CLOSE int there = -1;
 	struct ex_link inner, outer;
 	int r;
 
 	if (own < 0 || ns < 0 || here < 0)
-		return own < 0 ? own : ns < 0 ? ns : here;
-	if (is_same(own, ns))
-		return -ENOTUNIQ;
+		return own < 0 ? own : ns == -EADDRINUSE ? -ENOTUNIQ : ns < 0 ? ns : here;
 	there = open_netlink_in(ns, own);
 	if (there < 0)
 		return there;
@@ -73,8 +50,11 @@ int ex_cni_host_end(const char *path, const char *ifname)
 	r = ex_rtnl_link_get(here, inner.peer, NULL, &outer);
 	if (r < 0)
 		return r;
-	return leads_to(&outer, here, ns) && outer.peer == inner.ifindex ? (int)outer.ifindex
-									 : -ENOLINK;
+	if (!leads_to(&outer, here, ns) || outer.peer != inner.ifindex)
+		return -ENOLINK;
+	ret->host_end = outer.ifindex;
+	memcpy(ret->mac, inner.mac, sizeof(ret->mac));
+	return ex_netns_identify(ns, &ret->id);
 }
 
 int ex_cni_link_switch(uint32_t ifindex, bool up)

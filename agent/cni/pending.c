@@ -54,14 +54,6 @@ bool ex_cni_pending_remove(const char *state_dir, const char *container, const c
 	return dir >= 0 && file_name(name, container, ifname) && unlinkat(dir, name, 0) == 0;
 }
 
-bool ex_cni_pending_has(const char *state_dir, const char *container, const char *ifname)
-{
-	EX_AUTO_CLOSE int dir = open_dir(state_dir, false);
-	char name[NAME_MAX];
-
-	return dir >= 0 && file_name(name, container, ifname) && faccessat(dir, name, F_OK, 0) == 0;
-}
-
 static int call_one(int dir, const char *name,
 		    int (*fn)(void *arg, const char *name, struct ex_span request), void *arg)
 {

@@ -13,7 +13,6 @@ EX_MUST_CHECK int ex_cni_pending_add(const char *state_dir, const char *containe
 				     const char *ifname, struct ex_span request);
 /* True when it was there. */
 bool ex_cni_pending_remove(const char *state_dir, const char *container, const char *ifname);
-bool ex_cni_pending_has(const char *state_dir, const char *container, const char *ifname);
 
 /* Calls fn with the text of each; the file goes when fn returns 0. How many stay, or negative. */
 EX_MUST_CHECK int

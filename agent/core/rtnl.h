@@ -54,7 +54,7 @@ struct ex_link {
 	char name[16];
 	uint8_t mac[6];
 	uint32_t mtu;
-	bool ethernet, up;
+	bool ethernet, loopback, up;
 	uint32_t master;   /* bridge it is a port of, or 0 */
 	char kind[16];     /* "veth", "bridge", ...; "" = none */
 	uint32_t peer;     /* veth: ifindex of the other end, in its namespace; else 0 */
@@ -64,6 +64,10 @@ struct ex_link {
 /* By index, or by name when ifindex is 0. -ENODEV when there is none. */
 EX_MUST_CHECK int ex_rtnl_link_get(int rtnl, uint32_t ifindex, const char *name,
 				   struct ex_link *ret);
+
+/* Calls fn for each there is. */
+EX_MUST_CHECK int ex_rtnl_links_each(int rtnl, void (*fn)(void *arg, const struct ex_link *link),
+				     void *arg);
 
 /* The id that this namespace has for another (given to it when there was none). */
 EX_MUST_CHECK int ex_rtnl_nsid(int rtnl, int netns, int32_t *ret);

@@ -112,6 +112,7 @@ static void take_link(void *arg, const struct nlmsghdr *h)
 	sort_attrs(h, sizeof(*ifi), a, IFLA_MAX);
 	*l = (struct ex_link){ .ifindex = (uint32_t)ifi->ifi_index,
 			       .ethernet = ifi->ifi_type == ARPHRD_ETHER,
+			       .loopback = ifi->ifi_flags & IFF_LOOPBACK,
 			       .up = ifi->ifi_flags & IFF_UP,
 			       .mtu = attr_u32(a[IFLA_MTU]),
 			       .master = attr_u32(a[IFLA_MASTER]),
@@ -126,6 +127,30 @@ static void take_link(void *arg, const struct nlmsghdr *h)
 		l->peer = attr_u32(a[IFLA_LINK]);
 	if (a[IFLA_LINK_NETNSID])
 		l->peer_nsid = (int32_t)attr_u32(a[IFLA_LINK_NETNSID]);
+}
+
+struct links {
+	void (*fn)(void *arg, const struct ex_link *link);
+	void *arg;
+};
+
+static void tell_link(void *arg, const struct nlmsghdr *h)
+{
+	const struct links *to = arg;
+	struct ex_link link;
+
+	take_link(&link, h);
+	to->fn(to->arg, &link);
+}
+
+int ex_rtnl_links_each(int rtnl, void (*fn)(void *arg, const struct ex_link *link), void *arg)
+{
+	struct links to = { fn, arg };
+	struct rtnl_request rq;
+
+	rtnl_begin(&rq, RTM_GETLINK, NLM_F_DUMP, sizeof(struct ifinfomsg));
+	rq.hdr.nlmsg_flags &= (uint16_t)~NLM_F_ACK;
+	return ask(rtnl, &rq, RTM_NEWLINK, tell_link, &to);
 }
 
 int ex_rtnl_link_get(int rtnl, uint32_t ifindex, const char *name, struct ex_link *ret)

@@ -5,6 +5,25 @@
 
 #include "exeat/util.h"
 
+/*
+ * A descriptor of the network namespace at path: /proc/PID/ns/net, or where one is mounted, as ip
+ * netns and the runtimes do it. Nothing else is so much as looked up, since who may name a path may
+ * have laid one through a file system that never answers. Negative errno; -EINVAL: no namespace is
+ * there, -EADDRINUSE: it is the one we are in.
+ */
+EX_MUST_CHECK int ex_netns_at(const char *path);
+
+/* Which one it is, among those that live. A number may be given again when it is gone. */
+struct ex_netns_id {
+	uint64_t dev, ino;
+};
+EX_MUST_CHECK int ex_netns_identify(int netns, struct ex_netns_id *ret);
+
+static inline bool ex_netns_same(struct ex_netns_id a, struct ex_netns_id b)
+{
+	return a.dev == b.dev && a.ino == b.ino;
+}
+
 /* A descriptor of the one we are in, or negative errno. */
 EX_MUST_CHECK int ex_netns_own(void);
 EX_MUST_CHECK int ex_netns_go(int netns);

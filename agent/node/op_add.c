@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "agent/node/netns.h"
 #include "agent/node/ops.h"
 #include "agent/node/round.h"
 #include "agent/node/wiring.h"
@@ -39,15 +40,45 @@ static int open_netns(struct ex_node_endpoint *e, const struct ex_jv *rq, int *r
 	}
 	if (!path)
 		return 0;
-	r = ex_wiring_open_netns(path);
+	r = ex_netns_at(path);
 	if (r < 0) {
-		snprintf(err, EX_NODE_ERR, "%.120s: %s", path,
-			 r == -EADDRINUSE ? "that is the agent's own network namespace"
-					  : strerror(-r));
+		snprintf(
+			err, EX_NODE_ERR, "%.120s: %s", path,
+			r == -EADDRINUSE ? "that is the agent's own network namespace"
+			: r == -EINVAL
+				? "neither /proc/PID/ns/net nor where a network namespace is mounted"
+				: strerror(-r));
 		return r;
 	}
 	*ret = r;
 	return keep_text(e, path, &e->netns);
+}
+
+/*
+ * A path and a process id may mean another pod by now: who has seen the right one says which it
+ * was. Numbers of namespaces are given again, too; that of an interface is not.
+ */
+static int check_same(const struct ex_node_endpoint *e, const struct ex_jv *rq, int netns,
+		      char err[static EX_NODE_ERR])
+{
+	const struct ex_jv *said = ex_jv_get(rq, "netns_id");
+	struct ex_netns_id id = { 0 };
+	int64_t dev, ino, ifindex;
+	int r = netns < 0 ? 0 : ex_netns_identify(netns, &id);
+
+	if (!said || r < 0)
+		return r;
+	if (!ex_jv_integer(said, "dev", 0, INT64_MAX, &dev) ||
+	    !ex_jv_integer(said, "ino", 0, INT64_MAX, &ino) ||
+	    !ex_jv_integer(said, "host_ifindex", 1, INT32_MAX, &ifindex)) {
+		snprintf(err, EX_NODE_ERR, "netns_id: write its dev, ino and host_ifindex");
+		return -EINVAL;
+	}
+	if (ex_netns_same(id, (struct ex_netns_id){ (uint64_t)dev, (uint64_t)ino }) &&
+	    e->link.ifindex == (uint32_t)ifindex)
+		return 0;
+	snprintf(err, EX_NODE_ERR, "%.120s: another namespace by now", e->netns);
+	return -ESTALE;
 }
 
 /* Addresses that the caller knows replace those that the namespace shows. */
@@ -112,6 +143,8 @@ static int find_link(struct ex_node_endpoint *e, const struct ex_jv *rq,
 	if (r == 0)
 		r = ex_wiring_find(&where, &e->link, err);
 	if (r == 0)
+		r = check_same(e, rq, netns, err);
+	if (r == 0)
 		r = read_ips(rq, &e->link, err);
 	if (r == 0)
 		r = ex_wiring_check_ips(&e->link, err);
@@ -172,9 +205,8 @@ void ex_op_endpoint_add(void *arg, struct ex_call *call)
 	char err[EX_NODE_ERR] = "no memory";
 	int r = -ENOMEM;
 
-	if (!ex_op_keys(call,
-			"name namespace labels netns pid interface ips mac container_id serve "
-			"dns"))
+	if (!ex_op_keys(call, "name namespace labels netns netns_id pid interface ips mac "
+			      "container_id serve dns"))
 		return;
 	e = ex_node_endpoint_new();
 	p = calloc(1, sizeof(*p));

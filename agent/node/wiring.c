@@ -1,13 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
-#include <fcntl.h>
-#include <linux/nsfs.h>
 #include <linux/rtnetlink.h>
-#include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <sys/ioctl.h>
-#include <sys/stat.h>
 
 #include "agent/core/rtnl.h"
 #include "agent/node/netns.h"
@@ -21,22 +16,6 @@ EX_PRINTF(3, 4) static int fail(char err[static EX_NODE_ERR], int r, const char 
 	vsnprintf(err, EX_NODE_ERR, fmt, ap);
 	va_end(ap);
 	return r;
-}
-
-int ex_wiring_open_netns(const char *path)
-{
-	EX_AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	struct stat own, st;
-
-	if (fd < 0)
-		return -errno;
-	if (ioctl(fd, NS_GET_NSTYPE) != CLONE_NEWNET)
-		return -EINVAL;
-	if (fstat(fd, &st) < 0 || stat("/proc/self/ns/net", &own) < 0)
-		return -errno;
-	if (st.st_dev == own.st_dev && st.st_ino == own.st_ino)
-		return -EADDRINUSE;
-	return EX_TAKE_FD(fd);
 }
 
 /* ---- addresses ---- */
@@ -161,6 +140,56 @@ static void find_next_hops(int rtnl, uint32_t ifindex, struct ex_node_link *l)
 		l->gw6 = via;
 }
 
+struct exits {
+	uint32_t but; /* not counting this one */
+	char names[96];
+};
+
+/*
+ * Can it bring packets elsewhere than to another interface of its namespace? What is not known to
+ * end there can: a tunnel's packets leave by another interface, unless its lower end is elsewhere.
+ */
+static bool leads_out(const struct ex_link *l)
+{
+	static const char *const inward[] = {
+		"veth",      "bridge",  "bond",   "dummy", "ifb",    "vlan",   "ipip", "sit",
+		"gre",       "gretap",  "erspan", "vti",   "ip6tnl", "ip6gre", "vti6", "ip6gretap",
+		"ip6erspan", "macvlan", "ipvlan", "vxlan", "geneve", "vrf"
+	};
+
+	if (l->peer_nsid >= 0)
+		return true;
+	for (size_t i = 0; i < EX_ARRAY_SIZE(inward); i++)
+		if (strcmp(l->kind, inward[i]) == 0)
+			return false;
+	return !l->loopback;
+}
+
+static void take_exit(void *arg, const struct ex_link *l)
+{
+	struct exits *to = arg;
+	size_t len = strlen(to->names);
+
+	if (l->ifindex != to->but && leads_out(l))
+		snprintf(to->names + len, sizeof(to->names) - len, "%s%s", len ? ", " : "",
+			 l->name);
+}
+
+/* The one interface that was not named must be the only one. */
+static int check_alone(int rtnl, const struct ex_link *link, char err[static EX_NODE_ERR])
+{
+	struct exits others = { .but = link->ifindex };
+	int r = ex_rtnl_links_each(rtnl, take_exit, &others);
+
+	if (r < 0)
+		return fail(err, r, "cannot list its interfaces: %s", strerror(-r));
+	if (others.names[0])
+		return fail(err, -EINVAL,
+			    "besides %s it could leave by %s: add each, with its interface",
+			    link->name, others.names);
+	return 0;
+}
+
 /* In the workload's namespace. */
 static int look_inside(const char *interface, struct ex_node_link *l, uint32_t *ret_peer,
 		       uint32_t *ret_own, char err[static EX_NODE_ERR])
@@ -175,6 +204,9 @@ static int look_inside(const char *interface, struct ex_node_link *l, uint32_t *
 	if (!link.peer || !link.ethernet)
 		return fail(err, -EINVAL, "%s is no veth: name the host's interface instead",
 			    link.name);
+	r = interface ? 0 : check_alone(rtnl, &link, err);
+	if (r < 0)
+		return r;
 	memcpy(l->mac, link.mac, 6);
 	l->mtu = link.mtu;
 	*ret_peer = link.peer;

@@ -17,11 +17,8 @@
 /* Where a workload is: its namespace and interface, or the host's end of it. */
 struct ex_where {
 	int netns;             /* descriptor; -1 = only the host's interface is known */
-	const char *interface; /* in netns (NULL = the one that leads out), else on the host */
+	const char *interface; /* in netns (NULL = the only one that leads out), else on the host */
 };
-
-/* A descriptor of the network namespace at path; refuses this process' own. */
-EX_MUST_CHECK int ex_wiring_open_netns(const char *path);
 
 /*
  * Fills in what the two ends of the link say: index, MACs, MTU, bridge, next hops; and the

@@ -141,13 +141,25 @@ static const char *stub_asked(void)
 
 /* ---- the pod ---- */
 
-static void stub_pod_start(void)
+static void stub_link(void)
 {
 	struct ex_veth veth = { .name = "host0",
 				.peer = "eth0",
 				.mac = { 2, 0, 0, 0, 0, 1 },
 				.peer_mac = { 2, 0, 0, 0, 0, 2 } };
-	int ready[2], ns, rtnl;
+	int ns = open(stub_pod, O_RDONLY | O_CLOEXEC), rtnl = ex_rtnl_open();
+
+	assert_true(ns >= 0 && rtnl >= 0);
+	veth.peer_ns = ns;
+	assert_int_equal(ex_rtnl_veth_add(rtnl, &veth), 0);
+	assert_int_equal(ex_rtnl_link_up(rtnl, if_nametoindex("host0")), 0);
+	close(ns);
+	close(rtnl);
+}
+
+static void stub_pod_start(void)
+{
+	int ready[2];
 	char byte;
 
 	assert_int_equal(pipe(ready), 0);
@@ -163,14 +175,7 @@ static void stub_pod_start(void)
 	close(ready[0]);
 	close(ready[1]);
 	snprintf(stub_pod, sizeof(stub_pod), "/proc/%d/ns/net", (int)stub_pod_pid);
-	ns = open(stub_pod, O_RDONLY | O_CLOEXEC);
-	rtnl = ex_rtnl_open();
-	assert_true(ns >= 0 && rtnl >= 0);
-	veth.peer_ns = ns;
-	assert_int_equal(ex_rtnl_veth_add(rtnl, &veth), 0);
-	assert_int_equal(ex_rtnl_link_up(rtnl, if_nametoindex("host0")), 0);
-	close(ns);
-	close(rtnl);
+	stub_link();
 }
 
 static int stub_up(void **state)

@@ -151,6 +151,42 @@ static void test_add_closes_the_link_until_the_agent_has_it(void **state)
 	assert_string_equal(stub_asked(), ""); /* once */
 }
 
+/* The process is another pod's by now, or the namespace has another's number. */
+static void test_a_closed_pod_is_no_other_that_is_found_at_its_path(void **state)
+{
+	struct ex_cni_env env = add_env();
+	int rtnl = ex_rtnl_open();
+
+	(void)state;
+	stub_stop(&stub_agent_pid);
+	assert_int_equal(cni_call(&env, conf("\"onAgentDown\":\"closed\"," PREV)), 0);
+	assert_int_equal(ex_rtnl_link_del(rtnl, if_nametoindex("host0")), 0);
+	stub_link();
+	assert_int_equal(ex_cni_link_switch(if_nametoindex("host0"), false), 0);
+	stub_agent_start();
+	assert_int_equal(ex_cni_adopt(stub_socket, stub_dir), 0);
+	assert_string_equal(stub_asked(), "");
+	assert_false(host_is_up());
+	assert_int_equal(ex_cni_adopt(stub_socket, stub_dir), 0); /* gone for good */
+	assert_int_equal(ex_cni_link_switch(if_nametoindex("host0"), true), 0);
+	close(rtnl);
+}
+
+static void test_the_agent_is_told_which_namespace_it_is(void **state)
+{
+	struct ex_cni_env env = add_env();
+	char text[128];
+	struct stat st;
+
+	(void)state;
+	assert_int_equal(cni_call(&env, conf(PREV)), 0);
+	assert_int_equal(stat(stub_pod, &st), 0);
+	snprintf(text, sizeof(text), "\"netns_id\":{\"dev\":%llu,\"ino\":%llu,\"host_ifindex\":%u}",
+		 (unsigned long long)st.st_dev, (unsigned long long)st.st_ino,
+		 if_nametoindex("host0"));
+	assert_has(stub_asked(), text);
+}
+
 static void test_del_forgets_a_closed_pod(void **state)
 {
 	struct ex_cni_env env = add_env();
@@ -510,6 +546,8 @@ int main(void)
 		cmocka_unit_test(test_add_fails_when_there_is_no_agent),
 		cmocka_unit_test(test_an_agent_that_hangs_is_one_that_is_away),
 		cmocka_unit_test(test_add_closes_the_link_until_the_agent_has_it),
+		cmocka_unit_test(test_a_closed_pod_is_no_other_that_is_found_at_its_path),
+		cmocka_unit_test(test_the_agent_is_told_which_namespace_it_is),
 		cmocka_unit_test(test_del_forgets_a_closed_pod),
 		cmocka_unit_test(test_add_needs_a_host_end),
 		cmocka_unit_test(test_add_needs_a_result_before_it),
