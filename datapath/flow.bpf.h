@@ -119,12 +119,18 @@ INLINE bool tcp_advance(struct ex_flow_state *flow, const struct pkt *p)
 	return flow->phase == EX_FLOW_CLOSED;
 }
 
-/* Books the packet; true when it closes the flow. */
+/*
+ * Books the packet; true when it closes the flow. Plain additions: packets of one direction come
+ * one after the other, but for datagrams that several threads send at once, where one may go
+ * uncounted.
+ */
 INLINE bool flow_touch(struct ex_flow_state *flow, const struct pkt *p)
 {
+	struct ex_count *count = p->outbound ? &flow->sent : &flow->received;
+
 	flow->seen = p->now;
-	__sync_fetch_and_add(&flow->packets, 1);
-	__sync_fetch_and_add(&flow->bytes, p->len);
+	count->packets++;
+	count->bytes += p->len;
 	if (p->proto == IPPROTO_TCP)
 		return tcp_advance(flow, p);
 	if (!from_opener(p))
@@ -136,8 +142,6 @@ INLINE bool flow_create(void *flows, const struct pkt *p, const struct ex_flow_k
 {
 	struct ex_flow_state flow = {
 		.seen = p->now,
-		.packets = 1,
-		.bytes = p->len,
 		.generation = p->generation,
 		.rule = p->rule.rule,
 		.counter = p->rule.counter,
@@ -149,6 +153,10 @@ INLINE bool flow_create(void *flows, const struct pkt *p, const struct ex_flow_k
 		.flags = p->inward ? EX_FLOW_INBOUND : 0,
 	};
 
+	if (p->outbound)
+		flow.sent = (struct ex_count){ 1, p->len };
+	else
+		flow.received = (struct ex_count){ 1, p->len };
 	mac_copy(flow.mac, p->mac);
 	return bpf_map_update_elem(flows, key, &flow, BPF_ANY) == 0;
 }

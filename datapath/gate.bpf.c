@@ -79,9 +79,11 @@ INLINE enum ex_reason judge(struct __sk_buff *skb, struct pkt *p)
 	__u16 ethertype = 0;
 	void *flows;
 
-	if (!ep || !ep->policy || p->now >= ep->until)
+	if (!ep)
 		return EX_R_NO_ENDPOINT;
 	p->slot = ep->slot;
+	if (!ep->policy || p->now >= ep->until)
+		return EX_R_NO_ENDPOINT;
 	flows = find_flows(p);
 	if (!flows)
 		return EX_R_NO_ENDPOINT;

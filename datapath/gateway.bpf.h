@@ -15,6 +15,7 @@
 #ifndef EXEAT_DATAPATH_GATEWAY_H
 #define EXEAT_DATAPATH_GATEWAY_H
 
+#include "clock.bpf.h"
 #include "related.bpf.h"
 #include "steer.bpf.h"
 #include "verdict.bpf.h"
@@ -86,8 +87,9 @@ INLINE int gateway_deny(struct __sk_buff *skb, struct pkt *p, enum ex_reason rea
 INLINE void gateway_pkt(struct __sk_buff *skb, struct pkt *p, __u32 ifindex)
 {
 	__builtin_memset(p, 0, sizeof(*p)); /* padding too: the subprograms read all of it */
-	p->now = bpf_ktime_get_coarse_ns();
+	p->now = clock_read();
 	p->ifindex = ifindex;
+	p->slot = SLOT_NONE;
 	p->len = skb->len;
 }
 
@@ -105,6 +107,7 @@ int from_gateway(struct __sk_buff *skb)
 	ep = find_endpoint(&p);
 	if (!ep || !gateway_mark || !(ep->flags & EX_EP_GATEWAY))
 		return gateway_deny(skb, &p, EX_R_NO_ENDPOINT);
+	p.slot = ep->slot;
 	if (gateway_addresses(skb, &a)) {
 		if (address_own(&a.src, a.is6, ep))
 			return gateway_join(skb, p.ifindex, ep, true);
@@ -162,9 +165,11 @@ INLINE enum ex_reason hand(struct __sk_buff *skb, struct pkt *p)
 	void *flows;
 	__u8 number;
 
-	if (!ep || !ep->policy || !(ep->flags & EX_EP_GATEWAY))
+	if (!ep)
 		return EX_R_NO_ENDPOINT;
 	p->slot = ep->slot;
+	if (!ep->policy || !(ep->flags & EX_EP_GATEWAY))
+		return EX_R_NO_ENDPOINT;
 	p->generation = ep->generation;
 	p->flags = ep->flags & ~EX_EP_SHARED; /* of this interface the workload is outside */
 	flows = find_flows(p);

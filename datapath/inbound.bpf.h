@@ -64,14 +64,14 @@ INLINE enum ex_reason judge_inbound(struct __sk_buff *skb, void *flows, struct p
 			return reason;
 		if (p->proto == IPPROTO_TCP)
 			flow = NULL; /* what had the tuple before is over */
-		return remember(flows, p, &key, flow);
+		return remember(p, flow);
 	}
 	if (!flow || !flow_admits(flow, p))
 		return EX_R_NO_FLOW;
 	if (p->part && p->fragment)
 		return EX_R_FRAGMENT;
 	reason = flow_rejudge(flows, p, &key, flow);
-	return reason == EX_R_ALLOWED ? remember(flows, p, &key, flow) : reason;
+	return reason == EX_R_ALLOWED ? remember(p, flow) : reason;
 }
 
 #endif

@@ -69,8 +69,9 @@ struct port_state {
 	struct event_limit flow_events, verdict_events;
 };
 
+/* Key: ex_endpoint.slot. */
 struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, EX_ENDPOINTS_MAX);
 	__type(key, __u32);
 	__type(value, struct port_state);
@@ -135,7 +136,7 @@ INLINE const struct ex_endpoint *find_endpoint(const struct pkt *p)
 
 INLINE struct port_state *find_port(const struct pkt *p)
 {
-	__u32 key = p->ifindex;
+	__u32 key = p->slot;
 
 	return bpf_map_lookup_elem(&ex_ports, &key);
 }

@@ -9,15 +9,14 @@
 INLINE void book(struct ex_flow_state *flow, struct pkt *p)
 {
 	if (flow_touch(flow, p))
-		event_send(p, EX_EV_END, flow->reason ? flow->reason : EX_R_ALLOWED, flow->packets,
-			   flow->bytes);
+		event_send(p, EX_EV_END, flow->reason, flow->sent.packets + flow->received.packets,
+			   flow->sent.bytes + flow->received.bytes);
 	if (p->audited)
 		event_send(p, EX_EV_AUDIT, p->rule.reason, 0, 0);
 }
 
 /* Step 10. */
-INLINE enum ex_reason remember(void *flows, struct pkt *p, const struct ex_flow_key *key,
-			       struct ex_flow_state *flow)
+INLINE enum ex_reason remember(struct pkt *p, struct ex_flow_state *flow)
 {
 	enum ex_reason reason;
 
@@ -35,7 +34,7 @@ INLINE enum ex_reason remember(void *flows, struct pkt *p, const struct ex_flow_
 			event_send(p, EX_EV_AUDIT, p->rule.reason, 0, 0);
 		return EX_R_ALLOWED;
 	}
-	if (!flow_add(flows, p, key))
+	if (!flow_add(p))
 		return EX_R_TABLE_FULL;
 	event_send(p, EX_EV_NEW, p->rule.reason, 0, 0);
 	return EX_R_ALLOWED;
@@ -182,7 +181,7 @@ INLINE enum ex_reason judge_outbound(struct __sk_buff *skb, void *flows, struct 
 		return reason;
 	if (opens && p->proto == IPPROTO_TCP)
 		flow = NULL; /* what had the tuple before is over */
-	return remember(flows, p, &key, flow);
+	return remember(p, flow);
 }
 
 #endif

@@ -48,12 +48,14 @@ enum fragment {
 	FRAGMENT_LATER,
 };
 
+#define SLOT_NONE EX_ENDPOINTS_MAX /* in no table */
+
 struct pkt {
 	union addr src, dst;
 	union addr judged; /* the destination, or the IPv4 address that it embeds */
 	__u64 now;
 	__u32 ifindex;
-	__u32 slot;                      /* of the flow table */
+	__u32 slot;                      /* of the endpoint's tables; SLOT_NONE */
 	__u32 policy, generation, flags; /* read once, so that one packet sees one ruleset */
 	__u32 ingress, gateway;          /* the same */
 	__u32 len;                       /* of the frame */

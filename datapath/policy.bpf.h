@@ -124,7 +124,8 @@ SUBPROG enum ex_reason policy_judge(struct pkt *p, __u16 port)
 	if (!p)
 		return EX_R_INTERNAL;
 	j = judge_prefix(p->policy, &p->judged, p->proto, port);
-	judgement_merge(&j, judge_name(p, pkt_remote(p), port));
+	if (!judgement_denies(&j)) /* nothing outweighs that */
+		judgement_merge(&j, judge_name(p, pkt_remote(p), port));
 	if (p->embeds) {
 		other = judge_prefix(p->policy, pkt_remote(p), p->proto, port);
 		if (judgement_denies(&other) || judgement_audits(&j, &other))

@@ -147,9 +147,11 @@ SUBPROG int refuse(struct __sk_buff *skb, struct pkt *p)
 
 	if (!p || !refuse_wanted(p))
 		return TC_ACT_SHOT;
-	ep = find_endpoint(p);
 	port = find_port(p);
-	if (!ep || !port || !bucket_take(&port->refusals, p->now, REFUSE_PERIOD, REFUSE_BURST))
+	if (!port || !bucket_take(&port->refusals, p->now, REFUSE_PERIOD, REFUSE_BURST))
+		return TC_ACT_SHOT;
+	ep = find_endpoint(p);
+	if (!ep)
 		return TC_ACT_SHOT;
 	if (p->proto == IPPROTO_TCP)
 		return refuse_tcp(skb, p, ep);

@@ -63,11 +63,19 @@ SUBPROG int inward_take(struct pkt *p)
 	return 1;
 }
 
-INLINE bool flow_add(void *flows, struct pkt *p, const struct ex_flow_key *key)
+/* False when there is no room. */
+SUBPROG int flow_add(struct pkt *p)
 {
-	if (p->inward && !inward_take(p))
-		return false;
-	return flow_create(flows, p, key) || (flows_sweep(p) && flow_create(flows, p, key));
+	struct ex_flow_key key;
+	void *flows;
+
+	if (!p)
+		return 0;
+	flows = find_flows(p);
+	if (!flows || (p->inward && !inward_take(p)))
+		return 0;
+	key = flow_key(p);
+	return flow_create(flows, p, &key) || (flows_sweep(p) && flow_create(flows, p, &key));
 }
 
 #endif

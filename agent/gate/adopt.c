@@ -152,28 +152,6 @@ static int take_name(struct ex_gate *gate, const struct bpf_map *map, const void
 	return set_place(gate, name.policy) ? 0 : drop(map, key);
 }
 
-static int take_port(struct ex_gate *gate, const struct bpf_map *map, const void *key)
-{
-	uint32_t ifindex;
-
-	memcpy(&ifindex, key, sizeof(ifindex));
-	return gate_port_find(gate, ifindex) ? 0 : drop(map, key);
-}
-
-/* A port without its entry would have neither events nor refusals. */
-static int ports_complete(struct ex_gate *gate)
-{
-	const struct gate_port *port;
-	int r;
-
-	for (port = gate->ports; port; port = port->next) {
-		r = gate_port_entry(gate, port->ifindex, BPF_NOEXIST);
-		if (r && r != -EEXIST)
-			return r;
-	}
-	return 0;
-}
-
 static int take_gateway(struct ex_gate *gate, const struct bpf_map *map, const void *key)
 {
 	uint32_t ifindex;
@@ -185,7 +163,10 @@ static int take_gateway(struct ex_gate *gate, const struct bpf_map *map, const v
 /* The key of a binding begins with the endpoint's ifindex. */
 static int take_binding(struct ex_gate *gate, const struct bpf_map *map, const void *key)
 {
-	return take_port(gate, map, key);
+	uint32_t ifindex;
+
+	memcpy(&ifindex, key, sizeof(ifindex));
+	return gate_port_find(gate, ifindex) ? 0 : drop(map, key);
 }
 
 static int slots_clear(struct ex_gate *gate)
@@ -214,10 +195,6 @@ int gate_adopt(struct ex_gate *gate)
 		r = each_key(gate, gate->skel->maps.ex_rules, take_rule);
 	if (!r)
 		r = each_key(gate, gate->skel->maps.ex_names, take_name);
-	if (!r)
-		r = each_key(gate, gate->skel->maps.ex_ports, take_port);
-	if (!r)
-		r = ports_complete(gate);
 	if (!r)
 		r = each_key(gate, gate->skel->maps.ex_gateways, take_gateway);
 	if (!r)

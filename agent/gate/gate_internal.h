@@ -99,7 +99,7 @@ struct gate_port *gate_port_find(const struct ex_gate *gate, uint32_t ifindex);
 int gate_port_get(struct ex_gate *gate, uint32_t ifindex,
 		  struct gate_port **ret); /* or a new one */
 void gate_port_free(struct gate_port *port);
-int gate_port_entry(struct ex_gate *gate, uint32_t ifindex, uint64_t flags); /* in ex_ports */
+int gate_port_reset(struct ex_gate *gate, uint32_t slot); /* limits of events and refusals */
 bool gate_slot_taken(const struct ex_gate *gate, uint32_t slot);
 void gate_sockets_remove(struct ex_gate *gate, const struct gate_port *port);
 

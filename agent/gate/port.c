@@ -44,14 +44,14 @@ static int slot_find(const struct ex_gate *gate, uint32_t *ret)
 	return -E2BIG;
 }
 
-int gate_port_entry(struct ex_gate *gate, uint32_t ifindex, uint64_t flags)
+int gate_port_reset(struct ex_gate *gate, uint32_t slot)
 {
 	size_t size = bpf_map__value_size(gate->skel->maps.ex_ports);
 	EX_AUTO_FREE void *zero = calloc(1, size);
 
 	if (!zero)
 		return -ENOMEM;
-	return bpf_map_update_elem(bpf_map__fd(gate->skel->maps.ex_ports), &ifindex, zero, flags);
+	return bpf_map_update_elem(bpf_map__fd(gate->skel->maps.ex_ports), &slot, zero, BPF_ANY);
 }
 
 static void sockets_clear(struct ex_gate *gate, uint32_t slot, uint32_t workers)
@@ -64,7 +64,7 @@ static void sockets_clear(struct ex_gate *gate, uint32_t slot, uint32_t workers)
 
 static int port_write(struct ex_gate *gate, struct gate_port *port)
 {
-	int r = gate_port_entry(gate, port->ifindex, BPF_ANY);
+	int r = gate_port_reset(gate, port->slot);
 
 	sockets_clear(gate, port->slot, EX_WORKERS_MAX); /* who had the slot may have crashed */
 	return r ? r : gate_wait_for_packets(gate, port);

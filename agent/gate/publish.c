@@ -175,7 +175,6 @@ void ex_gate_forget(struct ex_gate *gate, uint32_t ifindex)
 	bpf_map_delete_elem(bpf_map__fd(gate->skel->maps.ex_endpoints), &ifindex);
 	bpf_map_delete_elem(bpf_map__fd(gate->skel->maps.ex_flows), &port->slot); /* waits, too */
 	gate_sockets_remove(gate, port);
-	bpf_map_delete_elem(bpf_map__fd(gate->skel->maps.ex_ports), &ifindex);
 	gate_set_remove(gate, port->set);
 	gate_set_remove(gate, port->ingress);
 	port->set = port->ingress = NULL;

@@ -48,12 +48,12 @@ static void flow_tell(const struct ex_gate *gate, const struct gate_port *port,
 		.direction = key->part == EX_PART_UPSTREAM ? EX_DIR_UPSTREAM
 			     : inward                      ? EX_DIR_INGRESS
 							   : EX_DIR_EGRESS,
-		.reason = flow->reason ? flow->reason : EX_R_ALLOWED,
+		.reason = flow->reason,
 		.proto = key->proto,
 		.verdict = flow->verdict,
 		.type = EX_EV_END,
-		.packets = flow->packets,
-		.bytes = flow->bytes,
+		.packets = flow->sent.packets + flow->received.packets,
+		.bytes = flow->sent.bytes + flow->received.bytes,
 	};
 
 	/* a closed TCP flow was told by the program that saw it close */

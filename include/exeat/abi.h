@@ -182,11 +182,19 @@ enum ex_flow_phase {
 	EX_FLOW_CLOSED = 5,   /* TCP: RST, or FIN from both sides; late segments only */
 };
 
-struct ex_flow_state {
-	__u64 seen; /* CLOCK_MONOTONIC_COARSE nanoseconds of the last packet */
+/*
+ * Per-CPU arrays: ex_reasons (key: reason) and ex_rule_counts (key: a counter that the gate gives
+ * to each rule of each ruleset; 0 = no rule, or none was left).
+ */
+struct ex_count {
 	__u64 packets;
 	__u64 bytes;
-	__u32 generation; /* of the endpoint when it was judged last */
+};
+
+struct ex_flow_state {
+	__u64 seen;                     /* CLOCK_MONOTONIC_COARSE nanoseconds of the last packet */
+	struct ex_count sent, received; /* by the workload, or by the proxy in its name */
+	__u32 generation;               /* of the endpoint when it was judged last */
 	__u32 rule;
 	__u8 phase;    /* enum ex_flow_phase */
 	__u8 verdict;  /* EX_V_ALLOW or EX_V_STEER */
@@ -221,15 +229,6 @@ static inline __u64 ex_flow_timeout(__u8 proto, __u8 phase)
 	}
 	return 0;
 }
-
-/*
- * Per-CPU arrays: ex_reasons (key: reason) and ex_rule_counts (key: a counter that the gate gives
- * to each rule of each ruleset; 0 = no rule, or none was left).
- */
-struct ex_count {
-	__u64 packets;
-	__u64 bytes;
-};
 
 /* Value of map ex_rules: the rule as the policy emits it, and where its packets are counted. */
 struct ex_counted_rule {
@@ -325,7 +324,7 @@ _Static_assert(sizeof(struct ex_name) == 16, "ABI");
 _Static_assert(sizeof(struct ex_rule_key) == 12, "ABI");
 _Static_assert(sizeof(struct ex_rule) == 8, "ABI");
 _Static_assert(sizeof(struct ex_flow_key) == 24, "ABI");
-_Static_assert(sizeof(struct ex_flow_state) == 48, "ABI");
+_Static_assert(sizeof(struct ex_flow_state) == 64, "ABI");
 _Static_assert(sizeof(struct ex_binding_key) == 32, "ABI");
 _Static_assert(sizeof(struct ex_binding) == 264, "ABI");
 _Static_assert(sizeof(struct ex_event) == 80, "ABI");

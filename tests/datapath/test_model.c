@@ -75,11 +75,8 @@ static void event_note(void *arg, const struct ex_event *ev)
 /* A full bucket, so that no event is left out. */
 static void refill_limits(void)
 {
-	uint32_t ifindex = BENCH_IF;
-	uint64_t zero[16] = { 0 };
-
-	assert_int_equal(
-		bpf_map_update_elem(gate_map_fd(bench_gate, "ex_ports"), &ifindex, zero, 0), 0);
+	assert_int_equal(gate_port_reset(bench_gate, gate_port_find(bench_gate, BENCH_IF)->slot),
+			 0);
 }
 
 static struct model_verdict judge_kernel(const struct model_packet *m)

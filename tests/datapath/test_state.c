@@ -372,22 +372,21 @@ static void test_churn_of_a_million_flows_leaves_no_trace(void **state)
 
 static void test_full_ring_loses_events_and_nothing_else(void **state)
 {
-	int ports = gate_map_fd(bench_gate, "ex_ports"), i, round;
-	uint32_t ifindex = BENCH_IF;
-	uint64_t full_buckets[32] = { 0 };
+	uint32_t slot = gate_port_find(bench_gate, BENCH_IF)->slot;
 	struct seen seen;
+	int i, round;
 
 	(void)state;
 	(void)drain();
 	for (round = 0; round < 8; round++) { /* the limiter alone would never let it fill */
-		assert_int_equal(bpf_map_update_elem(ports, &ifindex, full_buckets, BPF_ANY), 0);
+		assert_int_equal(gate_port_reset(bench_gate, slot), 0);
 		for (i = 0; i < 1000; i++)
 			assert_int_equal(tcp_out(2000, PKT_ACK), EX_R_NO_FLOW);
 	}
 	open_tcp(1000);
 	seen = drain();
 	assert_true(seen.denials > 1000 && seen.denials < 8000);
-	assert_int_equal(bpf_map_update_elem(ports, &ifindex, full_buckets, BPF_ANY), 0);
+	assert_int_equal(gate_port_reset(bench_gate, slot), 0);
 	(void)tcp_out(2000, PKT_ACK);
 	assert_int_equal(drain().denials, 1);
 }
