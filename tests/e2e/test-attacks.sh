@@ -46,16 +46,43 @@ out=$(confined names curl -sSm5 -o /dev/null -w '%{http_code}' --noproxy '*' htt
 has "attack 70: proxy variables mean nothing" "$out" 200
 out=$(HTTPS_PROXY=http://203.0.113.66:80 confined names curl -sSm5 https://api.openai.com/plain 2>&1)
 hasnt "attack 70: nor does a proxy outside help" "$out" '^ok|evil$|stolen'
+relayed() { # SERVER NAME PATH: by a relay of the workload's own
+	confined names bash -c 'socat TCP-LISTEN:3128,bind=127.0.0.1,fork TCP4:"$1":443 & sleep 0.5
+		curl -sSkm5 -w " %{http_code}" -H "Host: $2" --resolve "$2:3128:127.0.0.1" "https://$2:3128$3"; kill $!' - "$@" 2>&1
+}
+has "attack 32: a relay inside reaches what its workload may" "$(relayed api.openai.com api.openai.com /plain)" ' 200$'
+hasnt "attack 32: and no more" "$(relayed "$EVIL4" evil.example /)" '(ok|evil|stolen) 200$'
+out=$(confined names bash -c 'exec -a exeat curl -sSkm5 -w "%{http_code}" --resolve "evil.example:443:$1" https://evil.example/' - "$EVIL4" 2>&1)
+hasnt "attack 88: another program's name gives nobody its rights" "$out" '^(ok|evil)|stolen|200$'
 for to in to-metadata to-evil; do
 	world_forget
 	out=$(confined names curl -sSLm5 "https://api.openai.com/$to" 2>&1)
 	hasnt "attack 33: a redirect, $to" "$out" 'SECRET|evil$|stolen'
 	unseen "attack 33: arrives nowhere" '^(203\.0\.113\.66|169\.254|2001:db8:113::66)'
 done
+for server in 8.8.8.8 2001:4860:4860::8888; do
+	for how in '-p 5300' '-p 5300 +tcp' '-p 853 +tcp' '-p 53 +tcp'; do
+		# shellcheck disable=SC2086 # two words
+		out=$(confined names dig +time=2 +tries=1 $how "@$server" api.openai.com 2>&1)
+		hasnt "attack 58: DNS at $server, $how" "$out" '203\.0\.113\.10'
+	done
+done
 out=$(confined names curl -sSm5 https://8.8.8.8/dns-query 2>&1)
 hasnt "attack 59: DNS over HTTPS by address" "$out" '^(ok|evil)'
 out=$(confined names curl -sSm5 https://dns.google/dns-query 2>&1)
 has "attack 59: DNS over HTTPS by name" "$out" 'resolve'
+
+# ---- who begins and does not go on ----
+start=$EPOCHREALTIME
+confined names python3 - <<-'END' >/dev/null 2>&1
+	import socket
+	s = socket.create_connection(("api.openai.com", 443), 5)
+	s.settimeout(40)
+	s.sendall(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03")
+	s.recv(100)
+	END
+at_once "attack 38: the beginning of a hello is waited for, not for ever" 30 "$start"
+audited "attack 38: and ends with its reason" '"deny"' "$(reason timeout)"
 
 # ---- HTTP/2 ----
 for how in --http1.1 --http2; do

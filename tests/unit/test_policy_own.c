@@ -103,6 +103,70 @@ static void test_openai_preset(void **state)
 	ex_ruleset_unref(rs);
 }
 
+static void assert_upload(const char *name, const char *host, const char *path, const char *why)
+{
+	struct ex_span span = ex_span_str(host);
+	struct ex_flow f = flow_to("198.51.100.7", 443, &span);
+	char text[400];
+	struct ex_ruleset *rs;
+
+	snprintf(text, sizeof(text), OWN "  egress: [{preset: 'llm:%s'}]\n%s%s%s", name,
+		 why ? "  egressDeny: [{preset: 'llm:" : "", why ? name : "",
+		 why ? "-uploads'}]\n" : "");
+	rs = test_compile(text);
+	DENY(ask(rs, &f, true, "POST", path, host), why ? why : "http-denied");
+	ex_ruleset_unref(rs);
+}
+
+/* Left out by the one preset, denied by the other. */
+static void test_90_presets_leave_uploads_out(void **state)
+{
+	static const struct {
+		const char *preset, *host, *allowed, *uploads[6];
+	} rows[] = {
+		{ "openai",
+		  "api.openai.com",
+		  "/v1/chat/completions",
+		  { "/v1/files", "/v1/uploads/u/parts", "/v1/containers/c/files",
+		    "/v1/vector_stores", "/v1/batches", "/v1/fine_tuning/jobs" } },
+		{ "anthropic",
+		  "api.anthropic.com",
+		  "/v1/messages",
+		  { "/v1/files", "/v1/messages/batches" } },
+		{ "gemini",
+		  "generativelanguage.googleapis.com",
+		  "/v1beta/models/g:generateContent",
+		  { "/upload/v1beta/files", "/v1beta/files", "/v1beta/cachedContents" } },
+		{ "mistral",
+		  "api.mistral.ai",
+		  "/v1/chat/completions",
+		  { "/v1/libraries/l/documents", "/v1/files" } },
+		{ "groq",
+		  "api.groq.com",
+		  "/openai/v1/chat/completions",
+		  { "/openai/v1/files", "/openai/v1/batches" } },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < EX_ARRAY_SIZE(rows); i++) {
+		struct ex_span name = ex_span_str(rows[i].host);
+		struct ex_flow f = flow_to("198.51.100.7", 443, &name);
+		struct ex_ruleset *rs;
+		char text[400];
+
+		snprintf(text, sizeof(text), OWN "  egress: [{preset: 'llm:%s'}]\n",
+			 rows[i].preset);
+		rs = test_compile(text);
+		ALLOW(ask(rs, &f, true, "POST", rows[i].allowed, rows[i].host));
+		ex_ruleset_unref(rs);
+		for (size_t k = 0; k < 6 && rows[i].uploads[k]; k++) {
+			assert_upload(rows[i].preset, rows[i].host, rows[i].uploads[k], NULL);
+			assert_upload(rows[i].preset, rows[i].host, rows[i].uploads[k],
+				      "policy-deny");
+		}
+	}
+}
+
 /* Widening the allow rule does not lift the deny list. */
 static void test_deny_by_request_beats_allow(void **state)
 {
@@ -364,6 +428,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_every_preset_compiles_and_denies_as_well),
 		cmocka_unit_test(test_openai_preset),
+		cmocka_unit_test(test_90_presets_leave_uploads_out),
 		cmocka_unit_test(test_deny_by_request_beats_allow),
 		cmocka_unit_test(test_deny_by_name),
 		cmocka_unit_test(test_deny_by_request_to_addresses),

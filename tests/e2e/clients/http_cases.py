@@ -53,6 +53,7 @@ CASES = [
     ("TRACE on the allowed path", req("TRACE", body=None), [DENIED]),
     ("method in lower case", req("post"), [AMBIGUOUS]),
     ("another path", req(target="/v1/models"), [DENIED]),
+    ("an upload, by the allowed method", req(target="/v1/files"), [DENIED]),
     ("the path as a prefix", req(target=CHAT + "x"), [DENIED]),
     ("the path with a slash behind", req(target=CHAT + "/"), [DENIED]),
     ("the path with a query the rule does not allow", req(target=CHAT + "?x=1"), [DENIED]),
@@ -84,6 +85,9 @@ CASES = [
     ("an underscore in Host", req(host="api_openai.com"), [((400, 421, 403), None)] if MODE == "tls" else [((400, 200), None)]),
     ("another port in Host", req(host=HOST + ":25" if ":" not in HOST else "[%s]:25" % HOST), [((400, 421, 403), None)]),
     ("absolute form to another host", req(target="https://evil.example" + CHAT), [((400, 421), None)]),
+    ("absolute form with user information", req(target="https://%s@evil.example%s" % (AUTHORITY, CHAT)), [((400, 421), None)]),
+    ("absolute form with a backslash", req(target="https://evil.example\\@%s%s" % (AUTHORITY, CHAT)), [((400, 421), None)]),
+    ("absolute form with a tab in the name", req(target="https://%s\t.evil.example%s" % (AUTHORITY, CHAT)), [BAD]),
     ("authority form", req(target="evil.example:443"), [((400,), None)]),
     ("asterisk form", req("OPTIONS", "*", body=None), [((400, 403), None)]),
     # headers that change what the request means
