@@ -11,18 +11,8 @@ import subprocess
 import sys
 
 
-def tune():
-    """A workload's own namespace: as everywhere in the benchmark. Not every run may set it."""
-    try:
-        with open("/proc/sys/net/ipv4/tcp_congestion_control", "w", encoding="ascii") as f:
-            f.write("reno")
-    except OSError:
-        pass
-
-
 def main():
     os.sched_setaffinity(0, {0})
-    tune()
     print("ready", flush=True)
     held = None
     for line in sys.stdin:

@@ -19,6 +19,14 @@ void ex_conn_bulk_begin(struct ex_conn *c, struct ex_side *from, struct ex_side 
 	from->pipe = to->feed = ex_pipe_get(c->px->pipes);
 }
 
+/* The end of what may go through it; or a pause, in which others may need it more. */
+static bool is_over(const struct ex_conn *c, const struct ex_side *from, const struct ex_h1 *reader,
+		    bool moved)
+{
+	return from->eof || ex_h1_body_rest(reader) == 0 ||
+	       (!moved && ex_pipes_are_few(c->px->pipes));
+}
+
 bool ex_conn_bulk_pass(struct ex_conn *c, struct ex_side *from, struct ex_side *to,
 		       struct ex_h1 *reader)
 {
@@ -35,7 +43,7 @@ bool ex_conn_bulk_pass(struct ex_conn *c, struct ex_side *from, struct ex_side *
 		return false;
 	}
 	/* Nobody reads there any more: writing the rest shows it, as without a pipe. */
-	if (out < 0 || (in <= 0 && pipe->fill == 0)) {
+	if (out < 0 || (pipe->fill == 0 && is_over(c, from, reader, in || out))) {
 		ex_conn_stop_pipe(c, from, to);
 		return true;
 	}

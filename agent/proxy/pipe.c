@@ -60,14 +60,23 @@ void ex_pipe_put(struct ex_pipes *p, struct ex_pipe *pipe)
 	p->n_open--;
 }
 
+bool ex_pipes_are_few(const struct ex_pipes *p)
+{
+	return p->n_open - p->n_free > PIPES_MAX / 2;
+}
+
 int ex_pipe_fill(struct ex_pipe *pipe, struct ex_side *from, uint64_t max)
 {
 	ssize_t n;
 
-	if (!ex_side_ready(from) || from->eof || max == 0 || pipe->fill >= PIPE_SIZE)
+	/* While the other side is behind, what comes gathers in the socket: fewer, larger moves. */
+	if (!ex_side_ready(from) || from->eof || max == 0 || pipe->fill ||
+	    (!from->readable && !from->hup))
 		return 0;
 	n = splice(from->fd, NULL, pipe->wr, NULL, max < PIPE_SIZE ? (size_t)max : PIPE_SIZE,
 		   SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+	if (n < 0 && errno == EAGAIN)
+		from->readable = false;
 	if (n < 0)
 		return errno == EAGAIN || errno == EINTR ? 0 : -errno;
 	if (n == 0)

@@ -43,7 +43,7 @@ static bool pass_pipe(struct ex_conn *c, struct ex_side *from, struct ex_side *t
 		return false;
 	}
 	/* A pause: others may have the pipe. */
-	if (in <= 0 && from->pipe->fill == 0)
+	if (in <= 0 && out == 0 && from->pipe->fill == 0)
 		ex_conn_stop_pipe(c, from, to);
 	return in != 0 || out > 0;
 }
