@@ -68,55 +68,48 @@ SUBPROG int flow_collides(struct pkt *p)
 
 /* ---- which next hop the workload has for an address, for the proxy to use it too ---- */
 
-INLINE struct ex_flow_key link_key(const struct pkt *p)
-{
-	struct ex_flow_key key
-		__attribute__((aligned(8))) = { .proto = IPPROTO_TCP, .part = EX_PART_LINK };
+struct link_place {
+	const struct ex_endpoint *ep;
+	void *flows;
+	struct ex_flow_key key __attribute__((aligned(8)));
+};
 
-	addr_copy(&key.remote, &p->dst);
-	return key;
+/* Where it is kept; false when there is nowhere. */
+INLINE bool link_find(const struct pkt *p, struct link_place *at)
+{
+	at->ep = find_endpoint(p);
+	at->flows = find_flows(p);
+	at->key = (struct ex_flow_key){ .proto = IPPROTO_TCP, .part = EX_PART_LINK };
+	addr_copy(&at->key.remote, &p->dst);
+	return at->ep && at->flows;
 }
 
 /* Neighbours only: everything else is behind the usual next hop. */
 SUBPROG int link_learn(struct __sk_buff *skb, struct pkt *p)
 {
 	struct ex_flow_state link = { .phase = EX_FLOW_LIVE };
-	const struct ex_endpoint *ep;
-	struct ex_flow_key key;
-	void *flows;
+	struct link_place at;
 
-	if (!p)
+	if (!p || !link_find(p, &at) || bpf_skb_load_bytes(skb, 0, link.mac, sizeof(link.mac)))
 		return 0;
-	ep = find_endpoint(p);
-	flows = find_flows(p);
-	if (!ep || !flows || bpf_skb_load_bytes(skb, 0, link.mac, sizeof(link.mac)))
-		return 0;
-	key = link_key(p);
-	if (mac_eq(link.mac, ep->gw_mac)) {
-		bpf_map_delete_elem(flows, &key);
+	if (mac_eq(link.mac, at.ep->gw_mac)) {
+		bpf_map_delete_elem(at.flows, &at.key);
 		return 0;
 	}
 	link.seen = p->now;
-	bpf_map_update_elem(flows, &key, &link, BPF_ANY); /* full: the next hop will do */
+	bpf_map_update_elem(at.flows, &at.key, &link, BPF_ANY); /* full: the next hop will do */
 	return 0;
 }
 
 SUBPROG int link_recall(struct pkt *p)
 {
 	const struct ex_flow_state *link;
-	const struct ex_endpoint *ep;
-	struct ex_flow_key key;
-	void *flows;
+	struct link_place at;
 
-	if (!p)
+	if (!p || !link_find(p, &at))
 		return 0;
-	ep = find_endpoint(p);
-	flows = find_flows(p);
-	if (!ep || !flows)
-		return 0;
-	key = link_key(p);
-	link = flow_find(flows, p, &key);
-	mac_copy(p->mac, link ? link->mac : ep->gw_mac);
+	link = flow_find(at.flows, p, &at.key);
+	mac_copy(p->mac, link ? link->mac : at.ep->gw_mac);
 	return 0;
 }
 

@@ -26,6 +26,13 @@
 #define ICMPV6_ADM_PROHIBITED 1 /* code of DEST_UNREACH */
 #define ICMPV6_ECHO_REQUEST   128
 #define ICMPV6_ECHO_REPLY     129
+#define MLD_REPORT            131
+#define MLD_DONE              132
+#define MLD2_REPORT           143
+#define IGMP_REPORT           0x12
+#define IGMP2_REPORT          0x16
+#define IGMP_LEAVE            0x17
+#define IGMP3_REPORT          0x22
 
 #define EXT_MOBILITY 135
 #define EXT_HIP      139
@@ -95,6 +102,27 @@ INLINE enum ex_reason parse_fragment(struct pkt *p, __u16 offset, bool more, __u
 	return EX_R_ALLOWED;
 }
 
+/*
+ * Every stack tells of its multicast groups, again and again: no group is open to a workload, and
+ * no news that it asks. A query, which only routers have any business with, is none of these.
+ */
+INLINE bool is_group_report4(struct __sk_buff *skb, const struct pkt *p)
+{
+	__u8 type;
+
+	return p->proto == IPPROTO_IGMP && p->outbound && p->group &&
+	       bpf_ntohl(p->dst.w[3]) >> 8 == 0xe00000 &&
+	       bpf_skb_load_bytes(skb, p->l4, &type, 1) == 0 &&
+	       (type == IGMP_REPORT || type == IGMP2_REPORT || type == IGMP_LEAVE ||
+		type == IGMP3_REPORT);
+}
+
+INLINE bool is_group_report6(const struct pkt *p, __u8 type)
+{
+	return p->outbound && p->group && p->is6 && p->dst.b[0] == 0xff && p->dst.b[1] == 0x02 &&
+	       (type == MLD_REPORT || type == MLD_DONE || type == MLD2_REPORT);
+}
+
 INLINE enum ex_reason parse_ip4(struct __sk_buff *skb, struct pkt *p)
 {
 	struct iphdr ip;
@@ -111,6 +139,8 @@ INLINE enum ex_reason parse_ip4(struct __sk_buff *skb, struct pkt *p)
 	p->end = ETH_HLEN + bpf_ntohs(ip.tot_len);
 	if (p->end < p->l4 || !frame_fits(p))
 		return EX_R_MALFORMED;
+	if (is_group_report4(skb, p))
+		return EX_R_GROUP_REPORT;
 	if (ip.ihl != 5)
 		return EX_R_IP_OPTIONS;
 	frag = bpf_ntohs(ip.frag_off);
@@ -311,6 +341,8 @@ INLINE enum ex_reason parse_icmp(struct __sk_buff *skb, struct pkt *p)
 		return EX_R_MALFORMED;
 	p->key_port = icmp.type << 8 | icmp.code;
 	p->sport = icmp.id;
+	if (is_group_report6(p, icmp.type))
+		return EX_R_GROUP_REPORT;
 	if (p->fragment && !icmp_is_query(p) && !icmp_is_reply(p))
 		return EX_R_FRAGMENT;
 	return EX_R_ALLOWED;

@@ -105,7 +105,8 @@ INLINE int verdict_exit(struct __sk_buff *skb, struct pkt *p, enum ex_reason rea
 		count(&ex_rule_counts, p->rule.counter, p->len);
 	if (reason == EX_R_ALLOWED)
 		return p->part || p->proxied ? pass(skb, p) : TC_ACT_OK;
-	if (p->outbound || !p->group) /* what is said to a group is not said to the workload */
+	/* what is said to a group is not said to the workload */
+	if (reason != EX_R_GROUP_REPORT && (p->outbound || !p->group))
 		event_send(p, EX_EV_DENY, reason, 0, 0);
 	return refuse(skb, p);
 }

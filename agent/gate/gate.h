@@ -8,12 +8,15 @@
  *
  *   sysctl net.ipv4.conf.{all,default}.rp_filter=0   before GW is made: sources look foreign
  *   sysctl net.ipv4.tcp_syncookies=0                 a cookie would hide the half-open connection
- *   sysctl net.ipv4.tcp_max_tw_buckets=0             no TIME_WAIT: the 4-tuple may come back at
- * once ip link set lo up ip addr add 192.0.0.1/30 dev GW; ip -6 addr add fd7e:a7c3:1b5d::1/64 dev
- * GW nodad; link set up ip [-6] route add local default dev lo table main "table main" matters for
- * IPv6: in the local table it would win over the route to the workload, and answers would never
- * leave ip [-6] neigh add WORKLOAD lladdr ITS_MAC dev GW nud permanent no other route, no other
- * address, nothing listening but the proxy's sockets
+ *   sysctl net.ipv4.tcp_max_tw_buckets=0             no TIME_WAIT: the 4-tuple may come back
+ *   ip link set lo up; ip link set GW up
+ *   ip addr add 192.0.0.1/30 dev GW; ip -6 addr add fd7e:a7c3:1b5d::1/64 dev GW nodad
+ *   ip [-6] route add local default dev lo table main
+ *   ip [-6] neigh add WORKLOAD lladdr ITS_MAC dev GW nud permanent
+ *
+ * "table main" matters for IPv6: in the local table it would win over the route to the workload,
+ * and answers would never leave. No other route, no other address, nothing listening but the
+ * proxy's sockets.
  *
  * In the workload's namespace: its address, a permanent neighbour entry of the gateway, `nodad` on
  * the IPv6 address, default routes via the gateway. Neighbour discovery also works without the
@@ -100,9 +103,8 @@ EX_MUST_CHECK int ex_gate_publish_with_names(struct ex_gate *gate, uint32_t ifin
  * the workload's own port (rules; ICMP: the type and code of the request): what the compiler makes
  * of `ingress` rules with fromCIDR, fromEntities, fromEndpoints and toPorts. Verdicts: deny and
  * allow; a steer there is denied as `unsupported`. NULL: nothing may reach the workload but
- * answers. Without a default deny (nobody selects the endpoint for ingress, or
- * enableDefaultDeny.ingress is false) it is ex_tables_all, or the explicit denies with an allow of
- * class "everything" below them. The same goes for egress and its default.
+ * answers. No default deny is an allow of a class "everything" below the explicit denies, which the
+ * compiler makes. The same goes for egress and its default.
  */
 struct ex_gate_ruleset {
 	const struct ex_tables *egress;
@@ -119,17 +121,6 @@ EX_MUST_CHECK int ex_gate_publish_both(struct ex_gate *gate, uint32_t ifindex,
  * this is never called. For what must not outlive this process.
  */
 EX_MUST_CHECK int ex_gate_lease(struct ex_gate *gate, uint32_t ifindex, uint64_t ms);
-
-/* Everything is allowed: every protocol and address. */
-extern const struct ex_tables ex_tables_all;
-
-/* Tables that allow these ports from everywhere. The caller ends them with ex_tables_done(). */
-struct ex_gate_served {
-	uint8_t proto; /* IPPROTO_TCP, UDP or SCTP */
-	uint16_t first, last;
-};
-EX_MUST_CHECK int ex_gate_serve(const struct ex_gate_served *served, size_t n,
-				struct ex_tables *ret);
 
 /* Entries of a class that names made (ex_name_class); before the first ex_gate_learn() of it. */
 EX_MUST_CHECK int ex_gate_add_class(struct ex_gate *gate, uint32_t ifindex,

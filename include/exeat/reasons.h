@@ -39,6 +39,7 @@
 	X(36, POLICY_CHANGED, "policy-changed", "a new policy no longer allows this live flow")    \
 	X(37, FLOW_COLLISION, "flow-collision", "another live flow has these addresses and ports") \
 	X(38, GATEWAY, "gateway", "a gateway's packet that belongs to no flow of its workload")    \
+	X(39, GROUP_REPORT, "group-report", "tells of multicast groups, which reach no workload")  \
 	/* proxy: any stream */                                                                    \
 	X(50, UNKNOWN_PROTOCOL, "unknown-protocol", "the rule needs HTTP or TLS; this is neither") \
 	X(51, ADDRESS_NOT_OF_NAME, "address-not-of-name",                                          \

@@ -20,6 +20,7 @@
 
 #include "agent/gate/gate_internal.h"
 #include "tests/datapath/netns.h"
+#include "tests/datapath/served.h"
 #include "tests/datapath/socks.h"
 
 #define FAR "198.51.100.7"
@@ -38,7 +39,7 @@ static struct ex_dest_entry dests[1];
 static void publish(uint32_t ifindex, size_t n)
 {
 	const struct ex_tables t = { dests, 1, rules, n, 1 };
-	const struct ex_gate_ruleset ruleset = { .egress = &t, .ingress = &ex_tables_all };
+	const struct ex_gate_ruleset ruleset = { .egress = &t, .ingress = &tables_all };
 	struct ex_endpoint ep;
 
 	netns_endpoint(&ep, 0);

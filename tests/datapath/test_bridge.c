@@ -15,6 +15,7 @@
 
 #include "agent/gate/gate_internal.h"
 #include "tests/datapath/bridge.h"
+#include "tests/datapath/served.h"
 #include "tests/datapath/socks.h"
 
 enum { A, B };
@@ -60,12 +61,12 @@ static void publish(int pod, const struct ex_tables *egress, const struct ex_tab
 static void publish_rules(int pod, size_t n)
 {
 	const struct ex_tables t = { everywhere, 1, rules, n, 1 };
-	const struct ex_gate_served ports[] = { { IPPROTO_TCP, 80, 443 },
-						{ IPPROTO_UDP, 53, 53 },
-						{ IPPROTO_UDP, 8000, 8000 } };
+	const struct served_ports ports[] = { { IPPROTO_TCP, 80, 443 },
+					      { IPPROTO_UDP, 53, 53 },
+					      { IPPROTO_UDP, 8000, 8000 } };
 	struct ex_tables served;
 
-	assert_int_equal(ex_gate_serve(ports, EX_ARRAY_SIZE(ports), &served), 0);
+	assert_int_equal(served_tables(ports, EX_ARRAY_SIZE(ports), &served), 0);
 	publish(pod, &t, &served);
 	ex_tables_done(&served);
 }

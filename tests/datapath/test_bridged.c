@@ -7,6 +7,7 @@
 
 #include "agent/gate/gate_internal.h"
 #include "tests/datapath/bench.h"
+#include "tests/datapath/served.h"
 
 #define NEIGHBOUR4    "192.0.0.77"
 #define SECOND4       "192.0.0.9"
@@ -26,7 +27,7 @@
 
 static int publish(void **state)
 {
-	const struct ex_gate_ruleset all = { .egress = &ex_tables_all };
+	const struct ex_gate_ruleset all = { .egress = &tables_all };
 	struct ex_endpoint ep;
 
 	(void)state;

@@ -9,6 +9,7 @@
 
 #include "agent/gate/gate_internal.h"
 #include "tests/datapath/bench.h"
+#include "tests/datapath/served.h"
 
 #define FAR  "198.51.100.7"
 #define MORE 0x2000
@@ -202,7 +203,7 @@ static void test_steered_flow_and_one_of_the_proxy_may_have_one_tuple(void **sta
 static void test_ingress_does_not_overwrite_a_steered_flow(void **state)
 {
 	const struct ex_tables none = { 0 };
-	const struct ex_gate_ruleset open = { .egress = &none, .ingress = &ex_tables_all };
+	const struct ex_gate_ruleset open = { .egress = &none, .ingress = &tables_all };
 	struct ex_endpoint ep;
 
 	(void)state;

@@ -8,6 +8,7 @@
 
 #include "agent/gate/gate_internal.h"
 #include "tests/datapath/bench.h"
+#include "tests/datapath/served.h"
 
 #define FAR4   "198.51.100.7"
 #define FAR6   "2001:db8::7"
@@ -265,18 +266,18 @@ static void test_far_ends_fill_a_part_of_the_table_only(void **state)
 
 static void test_ranges_are_served_to_their_ends(void **state)
 {
-	const struct ex_gate_served ports[] = { { IPPROTO_TCP, 1000, 2047 },
-						{ IPPROTO_TCP, 65535, 65535 },
-						{ IPPROTO_UDP, 0, 65535 } };
-	const struct ex_gate_served wrong = { IPPROTO_TCP, 2, 1 };
+	const struct served_ports ports[] = { { IPPROTO_TCP, 1000, 2047 },
+					      { IPPROTO_TCP, 65535, 65535 },
+					      { IPPROTO_UDP, 0, 65535 } };
+	const struct served_ports wrong = { IPPROTO_TCP, 2, 1 };
 	const struct ex_tables none = { 0 };
 	struct ex_gate_ruleset ruleset = { .egress = &none };
 	struct ex_tables t;
 	struct ex_endpoint ep;
 
 	(void)state;
-	assert_int_equal(ex_gate_serve(&wrong, 1, &t), -EINVAL);
-	assert_int_equal(ex_gate_serve(ports, EX_ARRAY_SIZE(ports), &t), 0);
+	assert_int_equal(served_tables(&wrong, 1, &t), -EINVAL);
+	assert_int_equal(served_tables(ports, EX_ARRAY_SIZE(ports), &t), 0);
 	ruleset.ingress = &t;
 	netns_endpoint(&ep, 0);
 	assert_int_equal(ex_gate_publish_both(bench_gate, BENCH_IF, &ep, &ruleset), 0);

@@ -169,6 +169,13 @@ static enum ex_reason produce(enum ex_reason reason)
 		return collision();
 	case EX_R_GATEWAY:
 		return at_gateway();
+	case EX_R_GROUP_REPORT:
+		s = (struct pkt_spec){ .src = "fe80::2",
+				       .dst = "ff02::16",
+				       .dst_mac = "33:33:00:00:00:16",
+				       .proto = IPPROTO_ICMPV6,
+				       .dport = 143 << 8 };
+		break;
 	default:
 		return EX_R_UNSPEC;
 	}

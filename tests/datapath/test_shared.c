@@ -15,6 +15,7 @@
 
 #include "agent/gate/gate_internal.h"
 #include "tests/datapath/netns.h"
+#include "tests/datapath/served.h"
 #include "tests/datapath/socks.h"
 
 #define OWN4      "203.0.113.1"
@@ -107,7 +108,7 @@ static void links_open(void)
 
 static void publish(bool macvlan)
 {
-	const struct ex_gate_served ports[] = { { IPPROTO_TCP, 300, 300 } };
+	const struct served_ports ports[] = { { IPPROTO_TCP, 300, 300 } };
 	const struct ex_tables t = { everywhere, 1, rules, EX_ARRAY_SIZE(rules), 1 };
 	struct ex_gate_ruleset ruleset = { .egress = &t };
 	struct ex_endpoint ep = {
@@ -121,7 +122,7 @@ static void publish(bool macvlan)
 
 	assert_true(ex_ip_parse(macvlan ? CHILD4 : OWN4, &ep.ip4));
 	assert_true(ex_ip_parse(macvlan ? CHILD6 : OWN6, &ep.ip6));
-	assert_int_equal(ex_gate_serve(ports, 1, &served), 0);
+	assert_int_equal(served_tables(ports, 1, &served), 0);
 	ruleset.ingress = &served;
 	assert_int_equal(ex_gate_publish_both(gate, ifindex, &ep, &ruleset), 0);
 	ex_tables_done(&served);

@@ -76,7 +76,8 @@ END
 check "(all of it was sent)" in_pod evil timeout 60 /usr/bin/python3 "$WORLD/tmp/claims.py" "$good_mac"
 has "no claim to another's address is believed: IPv4" "$(ip neigh show 10.88.0.12)" "$good_mac"
 hasnt "IPv6" "$(ip -6 neigh show fd00:88::12)" "$evil_mac"
-hasnt "nor to the bridge's, in another pod" "$(ip -n good neigh)" "$evil_mac"
+hasnt "nor to the bridge's, in another pod" \
+	"$(ip -n good neigh show 10.88.0.1; ip -n good -6 neigh show fd00:88::1)" "$evil_mac"
 hasnt "the bridge has not learned another's MAC on its port" "$(bridge fdb show dev veth-evil)" "^$good_mac"
 check "the good pod is where it was" in_pod good nc -zw2 "$ECHO4" 7777
 ip -n evil link set eth0 down

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Simple tables for the direction towards the workload. */
 #include <errno.h>
 #include <netinet/in.h>
 
-#include "agent/gate/gate.h"
+#include "tests/datapath/served.h"
 
 #define ALLOW(rule)                                                                                \
 	{                                                                                          \
@@ -14,12 +13,12 @@
 static struct ex_dest_entry everywhere[] = { { .prefix = 0, .klass = 1 } };
 static struct ex_rule_entry everything[] = { { .klass = 1, .value = ALLOW(0) } };
 
-const struct ex_tables ex_tables_all = { everywhere, 1, everything, 1, 1 };
+const struct ex_tables tables_all = { everywhere, 1, everything, 1, 1 };
 
 /* At most 30 prefixes cover a range of 16 bits. */
 #define PREFIXES_MAX 30
 
-static size_t range_split(const struct ex_gate_served *s, struct ex_rule_entry *out)
+static size_t range_split(const struct served_ports *s, struct ex_rule_entry *out)
 {
 	uint32_t at = s->first, end = s->last + 1u, size;
 	size_t n = 0;
@@ -38,7 +37,7 @@ static size_t range_split(const struct ex_gate_served *s, struct ex_rule_entry *
 	return n;
 }
 
-int ex_gate_serve(const struct ex_gate_served *served, size_t n, struct ex_tables *ret)
+int served_tables(const struct served_ports *served, size_t n, struct ex_tables *ret)
 {
 	struct ex_tables t = { .n_classes = 1 };
 	size_t i;
