@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The reporting process: reads its files and binds while it still may, becomes nobody, then serves.
- * Metrics have a thread of their own; alerts are the main one's. It ends with the agent.
+ * The reporting process: reads its files, loads its libraries and binds while it still may, becomes
+ * nobody (sandbox.h), then serves. Metrics have a thread of their own; alerts are the main one's.
+ * It ends with the agent.
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <signal.h>
 #include <stdio.h>
+#include <strings.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -15,9 +16,10 @@
 #include "agent/core/json_read.h"
 #include "agent/core/log.h"
 #include "agent/report/report.h"
+#include "agent/report/sandbox.h"
 #include "agent/report/serve.h"
 #include "agent/report/webhook.h"
-#include "agent/run/confine.h"
+#include "agent/run/trust.h"
 
 #define FILE_MAX (1u << 20)
 
@@ -57,22 +59,6 @@ static int read_file(const char *path, char **ret)
 		text[--n] = '\0';
 	*ret = EX_TAKE_PTR(text);
 	return 0;
-}
-
-static int become(int64_t uid)
-{
-	if (prctl(PR_SET_DUMPABLE, 0) < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
-		return -errno;
-	if (!uid)
-		return 0;
-	if (ex_confine_drop_bounding() < 0 || setgroups(0, NULL) < 0 ||
-	    setresgid((gid_t)uid, (gid_t)uid, (gid_t)uid) < 0 ||
-	    setresuid((uid_t)uid, (uid_t)uid, (uid_t)uid) < 0)
-		return -errno;
-	/* The change of identity cleared it. */
-	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || prctl(PR_SET_DUMPABLE, 0) < 0)
-		return -errno;
-	return ex_confine_drop_caps();
 }
 
 /* ---- start ---- */
@@ -123,11 +109,22 @@ static int read_files(struct process *p)
 	return 0;
 }
 
+/* Certificates cannot be looked for later. */
+static int find_roots(struct process *p, const char *url)
+{
+	size_t len;
+	int r;
+
+	if (p->ca || strncasecmp(url, "https:", 6) != 0)
+		return 0;
+	r = ex_trust_roots(NULL, &p->ca, &len);
+	return r < 0 ? fail("no certificates to trust", NULL, r) : 0;
+}
+
 static int start_webhook(struct process *p)
 {
 	struct ex_webhook_config cfg = { .url = ex_jv_string(p->config, "webhook"),
 					 .node = ex_jv_string(p->config, "node"),
-					 .ca = ex_span_str(p->ca),
 					 .token = ex_span_str(p->token),
 					 .secret = ex_span_str(p->secret),
 					 .interval_ms = 1000 };
@@ -138,8 +135,33 @@ static int start_webhook(struct process *p)
 		return 0;
 	(void)ex_jv_integer(p->config, "interval_ms", 1, 3600000, &interval);
 	cfg.interval_ms = (unsigned)interval;
+	r = find_roots(p, cfg.url);
+	if (r < 0)
+		return r;
+	cfg.ca = ex_span_str(p->ca);
 	r = ex_webhook_new(&cfg, &p->webhook);
 	return r < 0 ? fail("not a URL of a webhook", NULL, r) : 0;
+}
+
+static int start_http(struct process *p, const char *where, int listener)
+{
+	int r = where ? ex_serve_start(listener, EX_REPORT_FD_QUESTIONS, &p->http) : 0;
+
+	return r < 0 ? fail("cannot serve at", where, r) : 0;
+}
+
+static int open_all(struct process *p, const char *where, int *ret_listener)
+{
+	int r = read_files(p);
+
+	if (r == 0 && where) {
+		r = *ret_listener = ex_serve_listen(where);
+		if (r >= 0)
+			r = ex_serve_load();
+		if (r < 0)
+			return fail("cannot listen at", where, r);
+	}
+	return r < 0 ? r : start_webhook(p);
 }
 
 static int start(struct process *p)
@@ -152,23 +174,17 @@ static int start(struct process *p)
 		return fail("no configuration", NULL, r);
 	where = ex_jv_string(p->config, "listen");
 	(void)ex_jv_integer(p->config, "uid", 0, UINT32_MAX - 1, &uid);
-	r = read_files(p);
-	if (r == 0 && where) {
-		listener = ex_serve_listen(where);
-		r = listener < 0 ? fail("cannot listen at", where, listener) : 0;
-	}
+	r = open_all(p, where, &listener);
 	if (r < 0)
 		return r;
-	r = become(uid);
+	r = ex_report_become((uid_t)uid);
 	if (r < 0)
 		return fail("cannot give up privileges", NULL, r);
-	r = start_webhook(p);
-	if (r == 0 && where) {
-		r = ex_serve_start(listener, EX_REPORT_FD_QUESTIONS, &p->http);
-		if (r < 0)
-			fail("cannot serve at", where, r);
-	}
-	return r;
+	r = start_http(p, where, listener);
+	if (r < 0)
+		return r;
+	r = ex_report_filter();
+	return r < 0 ? fail("cannot load the system call filter", NULL, r) : 0;
 }
 
 /* ---- alerts ---- */
@@ -210,7 +226,7 @@ static void serve(struct process *p)
 	do {
 		ex_webhook_wait(p->webhook, EX_REPORT_FD_ALERTS);
 		tell_stats(p);
-	} while (take_alerts(p));
+	} while (take_alerts(p) && !ex_webhook_is_stale(p->webhook));
 }
 
 static void process_done(struct process *p)

@@ -225,6 +225,11 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *conn, const 
 	return answer_text(conn, MHD_HTTP_NOT_FOUND, "there are /metrics and /healthz\n");
 }
 
+int ex_serve_load(void)
+{
+	return ex_library_load("libmicrohttpd.so.12", symbols, EX_ARRAY_SIZE(symbols), &mhd);
+}
+
 int ex_serve_start(int listener, int questions, struct ex_serve_http **ret)
 {
 	struct ex_serve_http *s = calloc(1, sizeof(*s));
@@ -232,11 +237,6 @@ int ex_serve_start(int listener, int questions, struct ex_serve_http **ret)
 	if (!s) {
 		close(listener);
 		return -ENOMEM;
-	}
-	if (ex_library_load("libmicrohttpd.so.12", symbols, EX_ARRAY_SIZE(symbols), &mhd) < 0) {
-		close(listener);
-		free(s);
-		return -ELIBACC;
 	}
 	s->questions = questions;
 	s->daemon =

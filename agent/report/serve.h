@@ -13,6 +13,9 @@ struct ex_serve_http;
  */
 EX_MUST_CHECK int ex_serve_listen(const char *where);
 
+/* The library, which ex_serve_start() does not look for any more. */
+EX_MUST_CHECK int ex_serve_load(void);
+
 /* Serves on listener (taken), asking at questions (borrowed) for what it answers with. */
 EX_MUST_CHECK int ex_serve_start(int listener, int questions, struct ex_serve_http **ret);
 

@@ -5,7 +5,6 @@
  */
 #include <errno.h>
 #include <stdio.h>
-#include <time.h>
 
 #define CURL_DISABLE_TYPECHECK
 #include <curl/curl.h>
@@ -13,6 +12,7 @@
 #include "agent/audit/chain.h"
 #include "agent/audit/json.h"
 #include "agent/core/log.h"
+#include "agent/core/loop.h"
 #include "agent/report/library.h"
 #include "agent/report/webhook.h"
 #include "agent/tls/hmac.h"
@@ -69,20 +69,13 @@ struct ex_webhook {
 	size_t batch; /* of these, in the body; 0 = no batch */
 	struct ex_json body;
 	bool busy; /* a post is under way */
+	bool stale;
 	unsigned tries;
 	uint64_t due;       /* ms: not before */
 	uint64_t lost_told; /* by posts that got through */
 	uint64_t lost_said; /* by the body there is */
 	struct ex_report_stats stats;
 };
-
-static uint64_t now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
-}
 
 /* What the server says is of no interest. */
 static size_t discard(char *bytes, size_t size, size_t n, void *arg)
@@ -186,7 +179,7 @@ static void post_begin(struct ex_webhook *w)
 		write_body(w);
 	if (ex_json_done(&w->body) < 0 || add_headers(w) < 0) {
 		w->batch = 0;
-		w->due = now_ms() + PAUSE_MAX_MS;
+		w->due = ex_clock_ms() + PAUSE_MAX_MS;
 		return;
 	}
 	curl.easy_setopt(w->easy, CURLOPT_HTTPHEADER, w->headers);
@@ -195,7 +188,7 @@ static void post_begin(struct ex_webhook *w)
 	w->busy = curl.multi_add_handle(w->multi, w->easy) == CURLM_OK;
 	w->stats.posts++;
 	if (!w->busy)
-		w->due = now_ms() + PAUSE_MAX_MS;
+		w->due = ex_clock_ms() + PAUSE_MAX_MS;
 }
 
 static void batch_sent(struct ex_webhook *w)
@@ -205,11 +198,17 @@ static void batch_sent(struct ex_webhook *w)
 	queue_drop(w, w->batch);
 	w->batch = 0;
 	w->tries = 0;
-	w->due = now_ms() + w->cfg.interval_ms;
+	w->due = ex_clock_ms() + w->cfg.interval_ms;
 }
 
-static void batch_failed(struct ex_webhook *w, bool for_good, const char *why)
+static bool is_for_good(CURLcode code, long status)
 {
+	return code == CURLE_OK && status >= 400 && status < 500 && status != 408 && status != 429;
+}
+
+static void batch_failed(struct ex_webhook *w, CURLcode code, long status, const char *why)
+{
+	bool for_good = is_for_good(code, status);
 	uint64_t pause = PAUSE_MS;
 
 	w->stats.failed++;
@@ -218,9 +217,10 @@ static void batch_failed(struct ex_webhook *w, bool for_good, const char *why)
 	for (unsigned i = 1; i < w->tries && pause < PAUSE_MAX_MS; i++)
 		pause *= 2;
 	pause = pause < PAUSE_MAX_MS ? pause : PAUSE_MAX_MS;
-	w->due = now_ms() + (pause > w->cfg.interval_ms ? pause : w->cfg.interval_ms);
+	w->due = ex_clock_ms() + (pause > w->cfg.interval_ms ? pause : w->cfg.interval_ms);
 	if (!for_good && w->tries < TRIES_MAX)
 		return;
+	w->stale = code == CURLE_COULDNT_RESOLVE_HOST;
 	w->stats.lost += w->batch;
 	queue_drop(w, w->batch);
 	w->batch = 0;
@@ -243,17 +243,14 @@ static void post_end(struct ex_webhook *w, CURLcode code)
 		snprintf(why, sizeof(why), "the server answered %ld", status);
 	else
 		snprintf(why, sizeof(why), "%s", curl.easy_strerror(code));
-	batch_failed(w,
-		     code == CURLE_OK && status >= 400 && status < 500 && status != 408 &&
-			     status != 429,
-		     why);
+	batch_failed(w, code, status, why);
 }
 
 /* ---- waiting ---- */
 
 static int time_left(const struct ex_webhook *w)
 {
-	uint64_t now = now_ms();
+	uint64_t now = ex_clock_ms();
 
 	if (w->busy || !w->n)
 		return WAIT_MS;
@@ -266,13 +263,18 @@ void ex_webhook_wait(struct ex_webhook *w, int fd)
 	int running, left;
 	CURLMsg *msg;
 
-	if (!w->busy && w->n && w->due <= now_ms())
+	if (!w->busy && w->n && w->due <= ex_clock_ms())
 		post_begin(w);
 	(void)curl.multi_poll(w->multi, &extra, 1, time_left(w), NULL);
 	(void)curl.multi_perform(w->multi, &running);
 	while ((msg = curl.multi_info_read(w->multi, &left)))
 		if (msg->msg == CURLMSG_DONE)
 			post_end(w, msg->data.result);
+}
+
+bool ex_webhook_is_stale(const struct ex_webhook *w)
+{
+	return w->stale;
 }
 
 const struct ex_report_stats *ex_webhook_stats(const struct ex_webhook *w)
@@ -293,7 +295,8 @@ static int set_up(struct ex_webhook *w)
 	    curl.easy_setopt(w->easy, CURLOPT_PROXY, "") != CURLE_OK ||
 	    curl.easy_setopt(w->easy, CURLOPT_USERAGENT, "exeat/" EX_VERSION) != CURLE_OK)
 		return -EINVAL;
-	if (ca.len && curl.easy_setopt(w->easy, CURLOPT_CAINFO_BLOB, &ca) != CURLE_OK)
+	if (ca.len && (curl.easy_setopt(w->easy, CURLOPT_CAINFO_BLOB, &ca) != CURLE_OK ||
+		       curl.easy_setopt(w->easy, CURLOPT_CAPATH, NULL) != CURLE_OK))
 		return -EINVAL;
 	curl.easy_setopt(w->easy, CURLOPT_NOSIGNAL, 1L);
 	curl.easy_setopt(w->easy, CURLOPT_TIMEOUT_MS, POST_MS);

@@ -13,7 +13,7 @@ struct ex_webhook;
 
 struct ex_webhook_config { /* borrowed for as long as the webhook */
 	const char *url, *node;
-	struct ex_span ca;     /* PEM; empty: the system's */
+	struct ex_span ca;     /* PEM; may be empty for http */
 	struct ex_span token;  /* empty: none */
 	struct ex_span secret; /* empty: no signature */
 	unsigned interval_ms;
@@ -27,6 +27,12 @@ void ex_webhook_add(struct ex_webhook *w, struct ex_span json);
 
 /* Does what is due, and waits for fd to be readable, for the server or for the next try. */
 void ex_webhook_wait(struct ex_webhook *w, int fd);
+
+/*
+ * A batch was given up because the server's name was not to be found. What names are looked up by
+ * is a copy from the start: a process that is started anew may know better.
+ */
+bool ex_webhook_is_stale(const struct ex_webhook *w);
 
 const struct ex_report_stats *ex_webhook_stats(const struct ex_webhook *w);
 

@@ -102,6 +102,16 @@ has "health is good" "$(curl -sSm5 http://127.0.0.1:9964/healthz)" '"ok":true'
 report=$(pgrep -f 'exeat report' | head -n 1)
 has "who serves them is nobody" "$(cat "/proc/$report/status")" 'Uid:.2113929200'
 has "without a capability" "$(cat "/proc/$report/status")" 'CapPrm:.0000000000000000'
+check "every thread of it behind a filter of system calls" python3 -c '
+import glob, sys
+threads = glob.glob(f"/proc/{sys.argv[1]}/task/*/status")
+assert len(threads) > 1
+for name in threads:
+    text = open(name).read()
+    assert "Seccomp:\t2" in text and "NoNewPrivs:\t1" in text, text
+' "$report"
+same "with no file but what names are looked up by" \
+	"$(find "/proc/$report/root/" -type f -printf '%P\n' | grep -vxE 'etc/(resolv.conf|hosts|nsswitch.conf|host.conf|gai.conf|services)')" ""
 
 # ---- live ----
 has "observe shows the agent's endpoints" "$(ex observe --last 50 --endpoint default/pod1 --json)" \
@@ -165,5 +175,13 @@ wait $agent_pid
 has "the log of the node is whole" "$("$EXEAT" audit verify --key "$hook/key" "$hook/audit" 2>&1)" '^whole: '
 has "its records say which pod" "$(cat "$hook/audit")" '"run":"default/pod1"'
 check "the reporting process went with the agent" world_wait 5 sh -c '! curl -sm1 http://127.0.0.1:9964/metrics'
+
+# ---- a server that is named, and speaks TLS ----
+node_agent --webhook https://api.openai.com/v1/chat/completions --webhook-interval 100
+ask /v1/to-a-named-server >/dev/null
+# shellcheck disable=SC2317 # called by name
+told() { metrics | grep -q '^exeat_alerts_total{result="sent"} [1-9]'; }
+check "a webhook by name, over TLS" world_wait 15 told
+has "at once" "$(metrics)" '^exeat_webhook_failures_total 0'
 
 tap_done

@@ -4,8 +4,10 @@
  * down, slow, or answers with errors. This program is also the reporting process ("report").
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -13,6 +15,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 
@@ -23,6 +26,7 @@
 #include "agent/metrics/expo.h"
 #include "agent/metrics/metrics.h"
 #include "agent/report/report.h"
+#include "agent/report/sandbox.h"
 
 static uint64_t now_ms(void)
 {
@@ -415,6 +419,95 @@ static void test_an_agent_that_hangs_is_found_unhealthy(void **state)
 	agent_stop(pid);
 }
 
+/* ---- what is left to it ---- */
+
+/* Runs `try` in the sandbox: what it returns, or -signal. */
+static int in_sandbox(int (*try)(void))
+{
+	pid_t pid = fork();
+	int status;
+
+	if (pid == 0) {
+		umask(077); /* as the agent's */
+		_exit(ex_report_become(65533) < 0 || ex_report_filter() < 0 ? 99 : try());
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	return WIFSIGNALED(status) ? -WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+static bool may_open(const char *path, int flags)
+{
+	return open(path, flags, 0600) >= 0;
+}
+
+static int try_files(void)
+{
+	static const char *const paths[] = { "/etc/passwd",     "/etc/ssl/openssl.cnf",
+					     "/proc/self/maps", "/proc/1/root/etc/passwd",
+					     "/dev/null",       "../etc/passwd" };
+
+	if (!may_open("/etc/hosts", O_RDONLY)) /* what is to be there */
+		return 1;
+	for (size_t i = 0; i < EX_ARRAY_SIZE(paths); i++)
+		if (may_open(paths[i], O_RDONLY))
+			return 2;
+	if (may_open("/etc/hosts", O_RDWR) || may_open("/etc/hosts", O_WRONLY | O_TRUNC) ||
+	    may_open("/new", O_RDONLY | O_CREAT) || may_open("/", O_TMPFILE | O_RDWR) ||
+	    may_open("/", O_PATH))
+		return 3;
+	return unlink("/etc/hosts") == 0 || mkdir("/d", 0700) == 0 || rename("/etc", "/d") == 0;
+}
+
+static int try_others(void)
+{
+	void *mem = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (mem == MAP_FAILED || mprotect(mem, 4096, PROT_READ | PROT_EXEC) == 0)
+		return 1;
+	if (mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) !=
+	    MAP_FAILED)
+		return 2;
+	if (socket(AF_UNIX, SOCK_STREAM, 0) >= 0 || socket(AF_NETLINK, SOCK_RAW, 0) >= 0 ||
+	    socket(AF_PACKET, SOCK_RAW, 0) >= 0 || socket(AF_INET, SOCK_RAW, 1) >= 0)
+		return 3;
+	if (kill(getppid(), 0) == 0 || prctl(PR_SET_DUMPABLE, 1) == 0)
+		return 4;
+	return socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0) < 0; /* what it is there for */
+}
+
+static int try_fork(void)
+{
+	return fork() >= 0;
+}
+
+static int try_exec(void)
+{
+	char *argv[] = { (char[]){ "x" }, NULL };
+
+	(void)execve("/x", argv, NULL);
+	return 1;
+}
+
+static int try_unshare(void)
+{
+	return unshare(CLONE_NEWUSER) == 0;
+}
+
+static void test_nothing_is_left_to_it_but_sockets_and_threads(void **state)
+{
+#ifdef __SANITIZE_ADDRESS__
+	skip(); /* which does without the filter */
+#endif
+	(void)state;
+	if (geteuid() != 0)
+		skip();
+	assert_int_equal(in_sandbox(try_files), 0);
+	assert_int_equal(in_sandbox(try_others), 0);
+	assert_int_equal(in_sandbox(try_fork), 0);
+	assert_int_equal(in_sandbox(try_exec), -SIGSYS);
+	assert_int_equal(in_sandbox(try_unshare), -SIGSYS);
+}
+
 static void test_slow_clients_do_not_keep_others_out(void **state)
 {
 	char at[32];
@@ -657,6 +750,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_metrics_and_health_are_served),
 		cmocka_unit_test(test_an_agent_that_is_not_well_says_so),
 		cmocka_unit_test(test_an_agent_that_hangs_is_found_unhealthy),
+		cmocka_unit_test(test_nothing_is_left_to_it_but_sockets_and_threads),
 		cmocka_unit_test(test_slow_clients_do_not_keep_others_out),
 		cmocka_unit_test(test_an_address_in_use_is_tried_again),
 		cmocka_unit_test(test_alerts_come_in_batches_and_in_order),
