@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Audit records on their way from the proxy to its keeper: only what is used of each, many to a
- * message. What is read comes from the unprivileged side.
+ * Audit records on their way from the proxy to its keeper: only what is used of each. What is read
+ * comes from the unprivileged side.
  */
 #ifndef EXEAT_AGENT_AUDIT_PACK_H
 #define EXEAT_AGENT_AUDIT_PACK_H

@@ -30,10 +30,8 @@ size_t ex_ipc_size(const struct ex_ipc_head *head)
 	case EX_IPC_RULESET:
 	case EX_IPC_SWAPPED:
 		return sizeof(struct ex_ipc_done);
-	case EX_IPC_AUDIT:
-		return head->id <= EX_IPC_RECORDS_MAX
-			       ? offsetof(struct ex_ipc_audit, records) + head->id
-			       : 0;
+	case EX_IPC_RECORDS:
+		return sizeof(struct ex_ipc_head);
 	case EX_IPC_INVALID:
 		break;
 	}

@@ -2,10 +2,10 @@
 /*
  * The messages between the privileged parent and the unprivileged proxy, over a SOCK_SEQPACKET
  * socketpair. The proxy asks, the parent validates every field and answers; the parent trusts no
- * byte of a message. Fixed-size structures; a message is exactly as long as its structure, but for
- * AUDIT, which is as long as what it holds.
+ * byte of a message. Fixed-size structures; a message is exactly as long as its structure. Audit
+ * records do not go this way, but through a ring (ring.h): RECORDS only says that there are some.
  *
- *   proxy  -> parent   READY, DIAL, LEARN, MINT, UDP, AUDIT; SWAPPED answers RULESET
+ *   proxy  -> parent   READY, DIAL, LEARN, MINT, UDP, RECORDS; SWAPPED answers RULESET
  *   parent -> proxy    DIALLED and UDP_READY (carry a descriptor), LEARNED, MINTED;
  *                      unasked: RULESET (carries one too), KNOWN, FORGOTTEN
  */
@@ -34,7 +34,7 @@ enum ex_ipc_type {
 	EX_IPC_MINTED,
 	EX_IPC_UDP, /* a socket of the gateway namespace that speaks as dst to src */
 	EX_IPC_UDP_READY,
-	EX_IPC_AUDIT,
+	EX_IPC_RECORDS, /* look into the ring; only the head */
 	EX_IPC_RULESET, /* another policy, as a bundle (proxy/bundle.h) */
 	EX_IPC_SWAPPED, /* it is in force, and open connections were judged by it */
 	EX_IPC_KNOWN,   /* as LEARN: what is known already, by another worker or from before */
@@ -108,13 +108,6 @@ struct ex_ipc_done { /* DIALLED, LEARNED, UDP_READY, SWAPPED; RULESET without er
 	int32_t err; /* 0 or negative errno */
 };
 
-#define EX_IPC_RECORDS_MAX 8192
-
-struct ex_ipc_audit { /* head.id: how many bytes there are */
-	struct ex_ipc_head head;
-	uint8_t records[EX_IPC_RECORDS_MAX]; /* packed one after the other (audit/pack.h) */
-};
-
 union ex_ipc_message {
 	struct ex_ipc_head head;
 	struct ex_ipc_ready ready;
@@ -125,7 +118,6 @@ union ex_ipc_message {
 	struct ex_ipc_minted minted;
 	struct ex_ipc_udp udp;
 	struct ex_ipc_done done;
-	struct ex_ipc_audit audit;
 };
 
 /* The size this message must have; 0 = no such type. */

@@ -22,17 +22,22 @@ static void pack_fd(struct ex_pack *p, int fd)
 	ex_pack_u32(p, (uint32_t)fd);
 }
 
-static void pack_worker(struct ex_pack *p, const struct ex_worker *w)
+static void pack_worker(struct ex_pack *p, struct ex_worker *w)
 {
 	/* One that is on its way, or behind, is started anew by the other program. */
 	bool keep = w->ready && !w->next && w->rs == w->keeper->rs;
 
 	ex_pack_u32(p, w->pid > 0 ? (uint32_t)w->pid : 0);
 	ex_pack_u32(p, keep);
-	if (!keep)
+	if (!keep) {
+		(void)!ex_worker_drain(w); /* it will be killed in any case */
 		return;
+	}
 	pack_fd(p, w->ipc);
 	pack_fd(p, w->resolvers);
+	pack_fd(p, w->ring_fd);
+	ex_pack_u32(p, w->ring.at);
+	ex_pack_u32(p, w->next_id);
 	ex_pack_span(p, (struct ex_span){ (const char *)w->spki, w->spki_len });
 }
 
@@ -56,7 +61,7 @@ static int pack_names(void *arg, const struct ex_ip *ip, const struct ex_names_k
 	return 0;
 }
 
-void ex_keeper_hand_over(const struct ex_keeper *k, struct ex_pack *p)
+void ex_keeper_hand_over(struct ex_keeper *k, struct ex_pack *p)
 {
 	uint32_t n = 0;
 
@@ -64,6 +69,7 @@ void ex_keeper_hand_over(const struct ex_keeper *k, struct ex_pack *p)
 	ex_pack_u32(p, k->n_workers);
 	for (unsigned i = 0; i < k->n_workers; i++)
 		pack_worker(p, &k->workers[i]);
+	ex_keeper_record_left_out(k);
 	(void)ex_names_each(k->names, 0, count_names, &n);
 	ex_pack_u32(p, n);
 	(void)ex_names_each(k->names, 0, pack_names, p);
@@ -100,6 +106,9 @@ static void unpack_worker(struct ex_unpack *u, struct ex_worker *w)
 	}
 	w->ipc = take_fd(u);
 	w->resolvers = take_fd(u);
+	w->ring_fd = take_fd(u);
+	w->ring.at = ex_unpack_u32(u);
+	w->next_id = ex_unpack_u32(u);
 	spki = ex_unpack_span(u);
 	if (u->bad || spki.len > sizeof(w->spki)) {
 		u->bad = true;
@@ -133,6 +142,7 @@ static int unpack_names(struct ex_unpack *u, struct ex_keeper *k)
 /* The workers that came along are spoken with again; the others are started. */
 static int take_up(struct ex_worker *w)
 {
+	uint32_t at = w->ring.at;
 	int r;
 
 	if (w->pid <= 0)
@@ -140,8 +150,9 @@ static int take_up(struct ex_worker *w)
 	w->rs = ex_ruleset_ref(w->keeper->rs);
 	w->started = ex_loop_now(w->keeper->cfg.loop);
 	w->ready = true;
-	r = ex_worker_watch(w);
-	return r;
+	r = ex_ring_map(&w->ring, w->ring_fd);
+	w->ring.at = at;
+	return r < 0 ? r : ex_worker_watch(w);
 }
 
 static int adopt(struct ex_keeper *k, struct ex_unpack *u)
@@ -188,11 +199,12 @@ void ex_keeper_abandon(struct ex_unpack *u)
 	uint32_t n = ex_unpack_u32(u);
 
 	for (uint32_t i = 0; i < n && i < EX_WORKERS_MAX && !u->bad; i++) {
-		struct ex_worker w = { .ipc = -1, .resolvers = -1 };
+		struct ex_worker w = { .ipc = -1, .resolvers = -1, .ring_fd = -1 };
 
 		unpack_worker(u, &w);
 		ex_closep(&w.ipc);
 		ex_closep(&w.resolvers);
+		ex_closep(&w.ring_fd);
 		end_it(&w);
 	}
 	ex_closep(&bundle);

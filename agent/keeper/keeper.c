@@ -35,6 +35,7 @@ static void init(struct ex_keeper *k, const struct ex_keeper_config *config)
 {
 	k->cfg = *config;
 	k->bundle = -1;
+	k->tell.fn = ex_keeper_on_tell;
 	k->n_workers = config->workers ? config->workers : 1;
 	if (k->n_workers > EX_WORKERS_MAX)
 		k->n_workers = EX_WORKERS_MAX;
@@ -84,7 +85,10 @@ void ex_keeper_free(struct ex_keeper *k)
 {
 	if (!k)
 		return;
+	for (unsigned i = 0; i < k->n_workers; i++)
+		ex_ring_unmap(&k->workers[i].ring); /* nobody listens any more */
 	stop_all(k);
+	ex_timer_stop(k->cfg.loop, &k->tell);
 	ex_name_classes_free(k->classes);
 	if (k->names)
 		ex_keeper_names_close(k);
@@ -161,6 +165,14 @@ void ex_keeper_finish(struct ex_keeper *k)
 
 	for (unsigned i = 0; i < k->n_workers; i++)
 		ex_worker_finish(&k->workers[i], until);
+	ex_keeper_stop(k);
+}
+
+void ex_keeper_stop(struct ex_keeper *k)
+{
+	if (!k)
+		return;
+	stop_all(k);
 	ex_keeper_record_left_out(k);
 }
 

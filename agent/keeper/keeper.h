@@ -12,7 +12,8 @@
  *   ex_keeper_publish()  the kernel gate gets sockets and ruleset; then, by the caller,
  *                        ex_gate_attach(), and links up once ops->ready was called
  *   ex_keeper_swap()     another ruleset, at any time later
- *   ex_keeper_free()     the proxy is killed and reaped; the endpoint stays closed in the gate
+ *   ex_keeper_stop()     the proxy is killed and reaped; the endpoint stays closed in the gate
+ *   ex_keeper_free()     the same, and what was not yet recorded is not
  *
  * The proxy may be several processes, its workers, among which the kernel gate spreads the flows.
  * Each has its own sockets and says for itself what it wants; names that one has learned are told
@@ -109,7 +110,7 @@ EX_MUST_CHECK int ex_keeper_swap(struct ex_keeper *k, struct ex_ruleset *rs, int
  * what it needs of descriptors stays open over the exec. Then nothing but the exec may follow.
  */
 struct ex_pack;
-void ex_keeper_hand_over(const struct ex_keeper *k, struct ex_pack *p);
+void ex_keeper_hand_over(struct ex_keeper *k, struct ex_pack *p);
 
 /*
  * The same keeper there, with the same number of workers; ex_keeper_publish() comes next. On error
@@ -125,10 +126,15 @@ void ex_keeper_abandon(struct ex_unpack *u);
 void ex_keeper_take_event(struct ex_keeper *k, const struct ex_event *ev);
 
 /*
- * The workload is gone: the workers end, and what they have judged is recorded first. A worker that
- * does not end is waited for, but not long.
+ * The workload is gone: the workers end what they are at, and what they have judged is recorded. A
+ * worker that does not end is waited for, but not long.
  */
 void ex_keeper_finish(struct ex_keeper *k);
+
+/* The workers are killed; what they have judged is recorded. Then ex_keeper_free() is all it is
+ * for.
+ */
+void ex_keeper_stop(struct ex_keeper *k);
 
 /* Every worker accepts flows. */
 bool ex_keeper_is_ready(const struct ex_keeper *k);

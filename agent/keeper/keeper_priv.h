@@ -4,21 +4,36 @@
 #define EXEAT_AGENT_KEEPER_PRIV_H
 
 #include "agent/core/ipc.h"
+#include "agent/core/ring.h"
 #include "agent/dns/names.h"
 #include "agent/gate/gate.h"
 #include "agent/keeper/keeper.h"
 
-/* Records of the proxy, as they are limited. */
+/* Records, as they are limited. */
 enum ex_record_kind {
+	EX_RECORD_PACKET, /* of the kernel gate */
 	EX_RECORD_DENY,
 	EX_RECORD_ALLOW,   /* of flows and names */
 	EX_RECORD_REQUEST, /* of requests, which cost the workload a server's answer each */
 	EX_RECORD_KINDS,
 };
 
-struct ex_record_bucket {
-	uint64_t filled; /* ms: when last */
-	uint32_t tokens;
+/* What a proxy asks for, as it is limited. */
+enum ex_ask_kind {
+	EX_ASK_DIAL,
+	EX_ASK_MINT,
+	EX_ASK_LEARN,
+	EX_ASK_UDP,
+	EX_ASK_OTHER,
+	EX_ASK_KINDS,
+};
+
+struct ex_rate {
+	uint32_t per_second, burst;
+};
+
+struct ex_bucket {     /* zero = full */
+	uint64_t paid; /* CLOCK_MONOTONIC ns: when time has paid for all that was taken */
 };
 
 /* One proxy process. */
@@ -31,13 +46,18 @@ struct ex_worker {
 	int resolvers;            /* requests for sockets to the resolvers */
 	int sockets[EX_SOCK_MAX]; /* until the kernel gate has them */
 	struct ex_watch on_end, on_ipc, on_resolvers;
+	int ring_fd;
+	struct ex_ring ring; /* its records; there until it is dead and they are all taken */
+	struct ex_timer drain;
+	struct ex_bucket asked[EX_ASK_KINDS];
+	struct ex_timer unheard; /* it has asked for too much */
 	uint8_t spki[EX_IPC_SPKI_MAX];
 	size_t spki_len;
 	bool ready;
 	struct ex_ruleset *rs;   /* it judges by: its records bear the rules of this one */
 	struct ex_ruleset *next; /* sent, and not followed yet; else NULL */
-	uint32_t next_id;
-	struct ex_timer late; /* it is not ready, or has not followed */
+	uint32_t next_id;        /* of the last one sent; 0 is the one it began with */
+	struct ex_timer late;    /* it is not ready, or has not followed */
 	struct ex_timer again;
 	bool start_again;  /* whatever the configuration says */
 	uint64_t started;  /* ms: when last */
@@ -64,8 +84,9 @@ struct ex_keeper {
 	unsigned n_workers;
 	bool swapping; /* ops->swapped is owed */
 	int swap_err;
-	struct ex_record_bucket buckets[EX_RECORD_KINDS];
-	uint32_t left_out; /* records that found the bucket empty */
+	struct ex_bucket recorded[EX_RECORD_KINDS];
+	uint32_t left_out; /* records that found the bucket empty, and were not told of */
+	struct ex_timer tell;
 };
 
 /* A connection lives on the binding it began with, and may dial a little later. */
@@ -148,12 +169,33 @@ void ex_keeper_tell_known(const struct ex_worker *teller, const struct ex_ipc_le
 EX_MUST_CHECK int ex_worker_take(struct ex_worker *w, const union ex_ipc_message *msg);
 EX_MUST_CHECK int ex_worker_take_resolver(struct ex_worker *w, const union ex_ipc_message *msg);
 
+/* ---- rates.c ---- */
+
+/* False: there is nothing left. */
+EX_MUST_CHECK bool ex_bucket_take(struct ex_bucket *b, const struct ex_rate *rate, uint64_t now_ms);
+
+/* Takes n, also what is not there: how many milliseconds that is more than there was. */
+uint64_t ex_bucket_spend(struct ex_bucket *b, const struct ex_rate *rate, uint64_t now_ms,
+			 uint32_t n);
+
+/* What it asks for is counted. False: it is not heard for a while. */
+bool ex_worker_spend(struct ex_worker *w, const union ex_ipc_message *msg);
+void ex_worker_hear(struct ex_worker *w);
+
+/* ---- drain.c ---- */
+
+/* Writes down the records that are there; negative as above. */
+EX_MUST_CHECK int ex_worker_drain(struct ex_worker *w);
+void ex_worker_on_drain(struct ex_timer *t);
+
 /* ---- records.c ---- */
 
-/* Writes the records of the proxy, when they are records; negative as above. */
-EX_MUST_CHECK int ex_worker_take_records(struct ex_worker *w, const struct ex_ipc_audit *msg);
+/* Writes a record of the proxy down, when it is one; negative as above. */
+EX_MUST_CHECK int ex_worker_take_record(struct ex_worker *w, const struct ex_ruleset *rs,
+					const struct ex_audit_record *rec);
 
-/* Says how many records were left out, when some were. */
+/* Says how many records were left out, when some were: done by itself a second after the first. */
 void ex_keeper_record_left_out(struct ex_keeper *k);
+void ex_keeper_on_tell(struct ex_timer *t);
 
 #endif

@@ -3,8 +3,9 @@
 #include <errno.h>
 #include <netinet/in.h>
 
-#include "agent/audit/pack.h"
 #include "agent/keeper/keeper_priv.h"
+
+#define TELL_MS 1000
 
 static void write_record(struct ex_keeper *k, const struct ex_ruleset *rs,
 			 const struct ex_audit_record *rec)
@@ -12,14 +13,8 @@ static void write_record(struct ex_keeper *k, const struct ex_ruleset *rs,
 	k->cfg.ops->record(k->cfg.arg, rs, rec);
 }
 
-/* What ended because of another policy bears the rule of that one, just before it is in force. */
-static const struct ex_ruleset *ruleset_of(const struct ex_worker *w,
-					   const struct ex_audit_record *rec)
-{
-	return rec->reason == EX_R_POLICY_CHANGED && w->next ? w->next : w->rs;
-}
-
-static bool is_record(const struct ex_worker *w, const struct ex_audit_record *rec)
+static bool is_record(const struct ex_worker *w, const struct ex_ruleset *rs,
+		      const struct ex_audit_record *rec)
 {
 	static const struct ex_ip none = { 0 };
 
@@ -30,42 +25,36 @@ static bool is_record(const struct ex_worker *w, const struct ex_audit_record *r
 		return false;
 	if (rec->gate != EX_AUDIT_PROXY || rec->app > EX_AUDIT_HTTP || rec->count > 1 ||
 	    rec->reason == EX_R_UNSPEC || rec->reason >= EX_R_MAX ||
-	    rec->rule > ex_ruleset_n_rules(ruleset_of(w, rec)))
+	    rec->rule > ex_ruleset_n_rules(rs))
 		return false;
 	return ex_ip_eq(&rec->src, &none) || ex_gateway_is_workload(&w->keeper->cfg.gw, &rec->src);
 }
 
+static enum ex_record_kind kind_of(const struct ex_audit_record *rec)
+{
+	if (rec->gate == EX_AUDIT_KERNEL)
+		return EX_RECORD_PACKET;
+	if (rec->verdict != EX_V_ALLOW)
+		return EX_RECORD_DENY;
+	return rec->app == EX_AUDIT_HTTP ? EX_RECORD_REQUEST : EX_RECORD_ALLOW;
+}
+
 /*
- * A token bucket for each kind of record: the workload makes the proxy speak, and must neither fill
- * the disk by it nor hide what it was allowed behind what it was denied.
+ * A token bucket for each kind of record: the workload makes both gates speak, and must neither
+ * fill the disk by it nor hide what it was allowed behind what it was denied, or what it asked for
+ * behind packets.
  */
 static bool take_token(struct ex_keeper *k, const struct ex_audit_record *rec)
 {
-	static const struct {
-		uint32_t per_second, burst;
-	} rates[] = {
+	static const struct ex_rate rates[] = {
+		[EX_RECORD_PACKET] = { 200, 2000 },
 		[EX_RECORD_DENY] = { 200, 2000 },
 		[EX_RECORD_ALLOW] = { 200, 2000 },
 		[EX_RECORD_REQUEST] = { 20000, 100000 },
 	};
-	enum ex_record_kind kind = rec->verdict != EX_V_ALLOW  ? EX_RECORD_DENY
-				   : rec->app == EX_AUDIT_HTTP ? EX_RECORD_REQUEST
-							       : EX_RECORD_ALLOW;
-	struct ex_record_bucket *b = &k->buckets[kind];
-	uint64_t now = ex_loop_now(k->cfg.loop);
-	uint64_t gained = (now - b->filled) * rates[kind].per_second / 1000;
+	enum ex_record_kind kind = kind_of(rec);
 
-	if (b->filled == 0)
-		gained = rates[kind].burst;
-	if (gained) {
-		b->filled = now;
-		b->tokens = gained > rates[kind].burst - b->tokens ? rates[kind].burst
-								   : b->tokens + (uint32_t)gained;
-	}
-	if (b->tokens == 0)
-		return false;
-	b->tokens--;
-	return true;
+	return ex_bucket_take(&k->recorded[kind], &rates[kind], ex_loop_now(k->cfg.loop));
 }
 
 void ex_keeper_record_left_out(struct ex_keeper *k)
@@ -84,30 +73,35 @@ void ex_keeper_record_left_out(struct ex_keeper *k)
 	write_record(k, k->rs, &rec);
 }
 
-static int take_record(struct ex_worker *w, const struct ex_audit_record *rec)
+void ex_keeper_on_tell(struct ex_timer *t)
 {
-	struct ex_keeper *k = w->keeper;
-
-	if (!is_record(w, rec))
-		return -EBADMSG;
-	if (!take_token(k, rec)) {
-		k->left_out += k->left_out < UINT32_MAX;
-		return 0;
-	}
-	ex_keeper_record_left_out(k);
-	write_record(k, ruleset_of(w, rec), rec);
-	return 0;
+	ex_keeper_record_left_out(ex_container_of(t, struct ex_keeper, tell));
 }
 
-int ex_worker_take_records(struct ex_worker *w, const struct ex_ipc_audit *msg)
+static void leave_out(struct ex_keeper *k, uint32_t n)
 {
-	struct ex_span rest = { (const char *)msg->records, msg->head.id };
-	struct ex_audit_record rec;
-	int r = rest.len ? 0 : -EBADMSG;
+	/* Without memory for the timer it is told at the end, or with what is left out next. */
+	if (n && !k->left_out)
+		(void)!ex_timer_start(k->cfg.loop, &k->tell, TELL_MS);
+	k->left_out = n < UINT32_MAX - k->left_out ? k->left_out + n : UINT32_MAX;
+}
 
-	while (rest.len && r == 0)
-		r = ex_audit_unpack(&rest, &rec) ? take_record(w, &rec) : -EBADMSG;
-	return r;
+static void record(struct ex_keeper *k, const struct ex_ruleset *rs,
+		   const struct ex_audit_record *rec)
+{
+	if (take_token(k, rec))
+		write_record(k, rs, rec);
+	else
+		leave_out(k, 1);
+}
+
+int ex_worker_take_record(struct ex_worker *w, const struct ex_ruleset *rs,
+			  const struct ex_audit_record *rec)
+{
+	if (!is_record(w, rs, rec))
+		return -EBADMSG;
+	record(w->keeper, rs, rec);
+	return 0;
 }
 
 /* ---- events of the kernel gate ---- */
@@ -146,8 +140,7 @@ void ex_keeper_take_event(struct ex_keeper *k, const struct ex_event *ev)
 	if (!ex_event_is_verdict(ev))
 		return;
 	/* Left out were verdicts on anything: they are not this one's. */
-	k->left_out += ev->suppressed;
-	ex_keeper_record_left_out(k);
+	leave_out(k, ev->suppressed);
 	if (!is_chatter(ev))
-		write_record(k, k->rs, &rec);
+		record(k, k->rs, &rec);
 }

@@ -152,8 +152,8 @@ int ex_worker_take(struct ex_worker *w, const union ex_ipc_message *msg)
 		return mint(w, &msg->mint);
 	case EX_IPC_UDP:
 		return answer_fd(w->ipc, EX_IPC_UDP_READY, msg->head.id, open_udp(k, &msg->udp));
-	case EX_IPC_AUDIT:
-		return ex_worker_take_records(w, &msg->audit);
+	case EX_IPC_RECORDS:
+		return ex_worker_drain(w);
 	case EX_IPC_SWAPPED:
 		return ex_worker_followed(w, &msg->done);
 	case EX_IPC_DIALLED:

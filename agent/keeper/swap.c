@@ -142,6 +142,9 @@ int ex_worker_followed(struct ex_worker *w, const struct ex_ipc_done *msg)
 {
 	if (!w->next || msg->head.id != w->next_id || msg->err > 0)
 		return -EBADMSG;
+	/* What it judged by the one before has been written by now, and bears its number. */
+	if (ex_worker_drain(w) < 0)
+		return -EBADMSG;
 	ex_timer_stop(w->keeper->cfg.loop, &w->late);
 	if (msg->err < 0) {
 		w->keeper->swap_err = msg->err;

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The life of one proxy process, and the sockets it is spoken to by. */
 #include <errno.h>
-#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/epoll.h>
@@ -35,6 +34,8 @@ static void stop_serving(struct ex_worker *w)
 	ex_watch_stop(loop, &w->on_ipc);
 	ex_watch_stop(loop, &w->on_resolvers);
 	ex_timer_stop(loop, &w->late);
+	ex_timer_stop(loop, &w->drain);
+	ex_timer_stop(loop, &w->unheard);
 	close_fd(&w->ipc);
 	close_fd(&w->resolvers);
 	close_sockets(w);
@@ -43,11 +44,20 @@ static void stop_serving(struct ex_worker *w)
 		kill(w->pid, SIGKILL);
 }
 
+static void drop_ring(struct ex_worker *w)
+{
+	ex_ring_unmap(&w->ring);
+	close_fd(&w->ring_fd);
+}
+
+/* Its memory outlives it: the last records are taken when nobody writes any more. */
 static void reap(struct ex_worker *w, int flags)
 {
 	if (w->pid <= 0 || waitpid(w->pid, NULL, flags) != w->pid)
 		return;
 	w->pid = 0;
+	(void)!ex_worker_drain(w);
+	drop_ring(w);
 	ex_watch_stop(w->keeper->cfg.loop, &w->on_end);
 	close_fd(&w->pidfd);
 }
@@ -102,35 +112,45 @@ void ex_worker_lose(struct ex_worker *w, const char *why)
 	plan_start(w);
 }
 
-static void take_messages(struct ex_worker *w, unsigned max)
+static void on_unheard(struct ex_timer *t)
+{
+	ex_worker_hear(ex_container_of(t, struct ex_worker, unheard));
+}
+
+/* False: there is no other one now, or it is not heard now. */
+static bool take_message(struct ex_worker *w)
 {
 	union ex_ipc_message msg;
+	ssize_t n = w->ipc < 0 ? -EAGAIN : ex_ipc_receive(w->ipc, &msg, NULL);
 
-	for (unsigned i = 0; i < max && w->ipc >= 0; i++) {
-		ssize_t n = ex_ipc_receive(w->ipc, &msg, NULL);
-
-		if (n == -EAGAIN)
-			return;
-		if (n == 0)
-			ex_worker_lose(w, "ended");
-		else if (n < 0 || ex_worker_take(w, &msg) < 0)
-			ex_worker_lose(w, "sent what it must not and was ended");
+	if (n == -EAGAIN)
+		return false;
+	if (n == 0) {
+		ex_worker_lose(w, "ended");
+		return false;
 	}
+	if (n < 0 || ex_worker_take(w, &msg) < 0) {
+		ex_worker_lose(w, "sent what it must not and was ended");
+		return false;
+	}
+	return ex_worker_spend(w, &msg);
 }
 
 static void on_ipc(struct ex_watch *watch, uint32_t events)
 {
+	struct ex_worker *w = ex_container_of(watch, struct ex_worker, on_ipc);
+
 	(void)events;
-	take_messages(ex_container_of(watch, struct ex_worker, on_ipc), IPC_BATCH);
+	for (unsigned i = 0; i < IPC_BATCH && take_message(w); i++)
+		;
 }
 
-/* What it said before it ended counts. */
+/* What it wrote before it ended counts; what it asked for does not. */
 static void on_end(struct ex_watch *watch, uint32_t events)
 {
 	struct ex_worker *w = ex_container_of(watch, struct ex_worker, on_end);
 
 	(void)events;
-	take_messages(w, UINT_MAX);
 	reap(w, WNOHANG);
 	if (ex_worker_is_alive(w))
 		ex_worker_lose(w, "ended");
@@ -151,6 +171,8 @@ static void on_resolvers(struct ex_watch *watch, uint32_t events)
 		ex_watch_stop(w->keeper->cfg.loop, &w->on_resolvers);
 	else if (n < 0 || ex_worker_take_resolver(w, &msg) < 0)
 		ex_worker_lose(w, "sent what it must not and was ended");
+	else
+		(void)ex_worker_spend(w, &msg);
 }
 
 void ex_worker_init(struct ex_worker *w, struct ex_keeper *k, uint32_t index)
@@ -160,7 +182,10 @@ void ex_worker_init(struct ex_worker *w, struct ex_keeper *k, uint32_t index)
 				 .pidfd = -1,
 				 .ipc = -1,
 				 .resolvers = -1,
+				 .ring_fd = -1,
 				 .late.fn = on_late,
+				 .drain.fn = ex_worker_on_drain,
+				 .unheard.fn = on_unheard,
 				 .again.fn = on_again,
 				 .pause_ms = EX_KEEPER_PAUSE_MS };
 	for (size_t i = 0; i < EX_SOCK_MAX; i++)
@@ -191,13 +216,22 @@ static void take_ruleset(struct ex_worker *w)
 	ex_ruleset_unref(w->rs);
 	w->rs = ex_ruleset_ref(w->keeper->rs);
 	w->next = ex_ruleset_unref(w->next);
+	w->next_id = 0;
 }
 
-int ex_worker_start(struct ex_worker *w)
+static int make_ring(struct ex_worker *w)
+{
+	drop_ring(w); /* when the last start went no further */
+	w->ring_fd = ex_ring_new();
+	return w->ring_fd < 0 ? w->ring_fd : ex_ring_map(&w->ring, w->ring_fd);
+}
+
+static int spawn(struct ex_worker *w)
 {
 	struct ex_keeper *k = w->keeper;
 	const struct ex_proxy_spec spec = { .bundle = k->bundle,
 					    .sockets = w->sockets,
+					    .ring = w->ring_fd,
 					    .servers = k->cfg.servers,
 					    .n_servers = k->cfg.n_servers,
 					    .roots = k->cfg.roots,
@@ -207,21 +241,31 @@ int ex_worker_start(struct ex_worker *w)
 							   EX_KEEPER_DIAL_LATER_MS,
 					    .workers = k->n_workers,
 					    .uid = k->cfg.uid };
-	int ipc[2], r;
+	int ipc[2], r = ex_proxy_start(&spec, ipc);
 
-	w->started = ex_loop_now(k->cfg.loop);
-	w->start_again = false;
-	take_ruleset(w);
-	r = ex_gateway_listen(&k->cfg.gw, w->index, w->sockets);
-	if (r < 0)
-		return r;
-	r = ex_proxy_start(&spec, ipc);
 	if (r < 0)
 		return r;
 	w->pid = r;
 	w->ipc = ipc[0];
 	w->resolvers = ipc[1];
-	r = ex_worker_watch(w);
+	return 0;
+}
+
+int ex_worker_start(struct ex_worker *w)
+{
+	struct ex_keeper *k = w->keeper;
+	int r;
+
+	w->started = ex_loop_now(k->cfg.loop);
+	w->start_again = false;
+	take_ruleset(w);
+	r = ex_gateway_listen(&k->cfg.gw, w->index, w->sockets);
+	if (r == 0)
+		r = make_ring(w);
+	if (r == 0)
+		r = spawn(w);
+	if (r == 0)
+		r = ex_worker_watch(w);
 	if (r == 0)
 		r = ex_timer_start(k->cfg.loop, &w->late, START_MS);
 	return r < 0 || !k->gate ? r : ex_worker_publish(w);
@@ -232,6 +276,7 @@ void ex_worker_stop(struct ex_worker *w)
 	stop_serving(w);
 	ex_timer_stop(w->keeper->cfg.loop, &w->again);
 	reap(w, 0);
+	drop_ring(w);
 	w->rs = ex_ruleset_unref(w->rs);
 	w->next = ex_ruleset_unref(w->next);
 }
@@ -246,7 +291,9 @@ int ex_worker_publish(struct ex_worker *w)
 			r = ex_gate_set_socket(k->gate, k->ifindex, (enum ex_sock)i, w->index,
 					       w->sockets[i]);
 	close_sockets(w);
-	return r;
+	/* What it wrote in the time of the program before this one, and then whenever it says so.
+	 */
+	return r < 0 ? r : ex_timer_start(k->cfg.loop, &w->drain, 0);
 }
 
 void ex_worker_finish(struct ex_worker *w, uint64_t until)
@@ -260,10 +307,9 @@ void ex_worker_finish(struct ex_worker *w, uint64_t until)
 	while (now < until && poll(&ipc, 1, (int)(until - now)) != 0) {
 		ssize_t n = ex_ipc_receive(w->ipc, &msg, NULL);
 
-		/* What it asks for is not answered any more. */
+		/* What it asks for is not answered any more; it may wait for room for records. */
 		if (n == 0 || (n < 0 && n != -EAGAIN) ||
-		    (n > 0 && msg.head.type == EX_IPC_AUDIT &&
-		     ex_worker_take_records(w, &msg.audit) < 0))
+		    (n > 0 && msg.head.type == EX_IPC_RECORDS && ex_worker_drain(w) < 0))
 			return;
 		now = ex_clock_ms();
 	}

@@ -195,6 +195,7 @@ static int put_both_in_force(struct node_gates *g, const struct ex_compiled *c)
 	if (c->bundle < 0) {
 		r = publish_alone(g, &ep, c->rs);
 		if (r == 0) {
+			ex_keeper_stop(g->keeper);
 			ex_keeper_free(g->keeper);
 			g->keeper = NULL;
 		}
@@ -298,6 +299,7 @@ void ex_gates_close(struct ex_node *node, struct ex_node_endpoint *e, bool forge
 
 	e->state = EX_NODE_CLOSED;
 	if (g) {
+		ex_keeper_stop(g->keeper);
 		ex_keeper_free(g->keeper);
 		ex_audit_free(g->audit);
 		ex_observe_who_unref(g->who);

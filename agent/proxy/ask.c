@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
+#include <poll.h>
 #include <sys/epoll.h>
 
 #include "agent/audit/pack.h"
 #include "agent/core/log.h"
+#include "agent/core/ring.h"
 #include "agent/proxy/ask.h"
 
 #define WAITING_MAX 1024 /* asked or queued; each is bounded by a connection or a DNS question */
+#define ROOM_MS     1    /* between two looks whether the parent has made room for a record */
 
 struct question {
 	struct question *next;
@@ -25,31 +28,33 @@ struct ex_ask {
 	uint32_t last_id;
 	size_t n_waiting, n_sent;
 	struct question *first, **last;
-	struct ex_defer flush;
-	struct ex_ipc_audit audit; /* records of this turn of the loop */
+	struct ex_ring ring;  /* of records */
+	struct ex_defer wake; /* the parent, when it has to be told of them */
+	uint32_t policy; /* the number of the one in force: 0 at the start, then the parent's */
 	ex_ask_fn news;
 	void *news_arg;
 };
 
-/* In the order in which things happened: before every other message. */
-static int flush_records(struct ex_ask *a)
+static void tell_of_records(struct ex_ask *a)
 {
-	size_t len = ex_ipc_size(&a->audit.head);
-	int r;
+	static const struct ex_ipc_head msg = { .type = EX_IPC_RECORDS };
 
-	if (a->audit.head.id == 0)
-		return 0;
-	r = ex_ipc_send(a->fd, &a->audit, len, -1, true);
-	a->audit.head.id = 0;
-	return r;
+	if (ex_ring_must_wake(&a->ring) && ex_ipc_send(a->fd, &msg, sizeof(msg), -1, true) < 0)
+		ex_loop_quit(a->loop);
 }
 
 static void on_turn_over(struct ex_defer *d)
 {
-	struct ex_ask *a = ex_container_of(d, struct ex_ask, flush);
+	tell_of_records(ex_container_of(d, struct ex_ask, wake));
+}
 
-	if (flush_records(a) < 0)
-		ex_loop_quit(a->loop);
+/* No verdict goes unrecorded: everything here waits. False: the parent is gone. */
+static bool wait_for_room(struct ex_ask *a)
+{
+	struct pollfd gone = { .fd = a->fd };
+
+	tell_of_records(a);
+	return poll(&gone, 1, ROOM_MS) <= 0;
 }
 
 /* Sends what the parent has room for. A send that fails means the parent is gone. */
@@ -58,7 +63,7 @@ static void send_queued(struct ex_ask *a)
 	for (struct question *q = a->first; q && a->n_sent < EX_IPC_WAITING_MAX; q = q->next) {
 		if (q->sent)
 			continue;
-		if (flush_records(a) < 0 || ex_ipc_send(a->fd, q->msg, q->len, -1, true) < 0) {
+		if (ex_ipc_send(a->fd, q->msg, q->len, -1, true) < 0) {
 			ex_loop_quit(a->loop);
 			return;
 		}
@@ -99,6 +104,9 @@ static bool take_message(struct ex_ask *a)
 		ex_loop_quit(a->loop);
 		return false;
 	}
+	/* What is recorded from here on was judged by it, or it does not come into force. */
+	if (msg.head.type == EX_IPC_RULESET)
+		a->policy = msg.head.id;
 	if (msg.head.type == EX_IPC_RULESET || msg.head.type == EX_IPC_KNOWN ||
 	    msg.head.type == EX_IPC_FORGOTTEN) {
 		a->news(a->news_arg, &msg, fd);
@@ -140,7 +148,7 @@ void ex_ask_on_news(struct ex_ask *a, ex_ask_fn fn, void *arg)
 	a->news_arg = arg;
 }
 
-int ex_ask_new(struct ex_loop *loop, int fd, struct ex_ask **ret)
+int ex_ask_new(struct ex_loop *loop, int fd, int ring, struct ex_ask **ret)
 {
 	struct ex_ask *a = calloc(1, sizeof(*a));
 	int r;
@@ -151,11 +159,13 @@ int ex_ask_new(struct ex_loop *loop, int fd, struct ex_ask **ret)
 	a->fd = fd;
 	a->last = &a->first;
 	a->watch.fn = on_answer;
-	a->flush.fn = on_turn_over;
-	a->audit.head.type = EX_IPC_AUDIT;
+	a->wake.fn = on_turn_over;
 	a->news = no_news;
-	r = ex_watch_start(loop, &a->watch, fd, EPOLLIN);
+	r = ex_ring_map(&a->ring, ring);
+	if (r == 0)
+		r = ex_watch_start(loop, &a->watch, fd, EPOLLIN);
 	if (r < 0) {
+		ex_ring_unmap(&a->ring);
 		free(a);
 		return r;
 	}
@@ -168,6 +178,7 @@ void ex_ask_free(struct ex_ask *a)
 	if (!a)
 		return;
 	ex_watch_stop(a->loop, &a->watch);
+	ex_ring_unmap(&a->ring);
 	while (a->first) {
 		struct question *q = a->first;
 
@@ -218,18 +229,20 @@ void ex_ask_swapped(struct ex_ask *a, uint32_t id, int err)
 {
 	struct ex_ipc_done msg = { .head = { EX_IPC_SWAPPED, id }, .err = err };
 
-	if (flush_records(a) < 0 || ex_ipc_send(a->fd, &msg, sizeof(msg), -1, true) < 0)
+	if (ex_ipc_send(a->fd, &msg, sizeof(msg), -1, true) < 0)
 		ex_loop_quit(a->loop);
 }
 
-/*
- * One message for what happened in one turn of the loop. What this process was about to say when it
- * is killed is lost with whatever else it did in that turn.
- */
 void ex_ask_audit(struct ex_ask *a, const struct ex_audit_record *rec)
 {
-	if (EX_IPC_RECORDS_MAX - a->audit.head.id < EX_AUDIT_PACKED_MAX && flush_records(a) < 0)
-		ex_loop_quit(a->loop);
-	a->audit.head.id += (uint32_t)ex_audit_pack(rec, a->audit.records + a->audit.head.id);
-	ex_defer(a->loop, &a->flush);
+	uint8_t packed[EX_AUDIT_PACKED_MAX];
+	size_t len = ex_audit_pack(rec, packed);
+
+	while (!ex_ring_put(&a->ring, a->policy, packed, len)) {
+		if (!wait_for_room(a)) {
+			ex_loop_quit(a->loop);
+			return;
+		}
+	}
+	ex_defer(a->loop, &a->wake);
 }

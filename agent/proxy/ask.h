@@ -9,8 +9,11 @@
 
 struct ex_ask;
 
-/* fd: the proxy's end. When the parent is gone, the process ends: there is nobody to serve. */
-EX_MUST_CHECK int ex_ask_new(struct ex_loop *loop, int fd, struct ex_ask **ret);
+/*
+ * fd: the proxy's end; ring: where records go, may be closed then. When the parent is gone, the
+ * process ends: there is nobody to serve.
+ */
+EX_MUST_CHECK int ex_ask_new(struct ex_loop *loop, int fd, int ring, struct ex_ask **ret);
 void ex_ask_free(struct ex_ask *a);
 
 /*
@@ -32,6 +35,8 @@ void ex_ask_drain(struct ex_ask *a);
 /* No answer is expected to these. */
 void ex_ask_swapped(struct ex_ask *a, uint32_t id, int err);
 EX_MUST_CHECK int ex_ask_ready(struct ex_ask *a, struct ex_span spki);
+
+/* The parent has it, also when this process is killed in the next moment. */
 void ex_ask_audit(struct ex_ask *a, const struct ex_audit_record *rec);
 
 #endif

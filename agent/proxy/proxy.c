@@ -147,7 +147,7 @@ static int build(struct ex_proxy *px, const struct ex_proxy_settings *set)
 	if (r == 0)
 		r = ex_loop_new(&px->loop);
 	if (r == 0)
-		r = ex_ask_new(px->loop, EX_PROXY_FD_REQUESTS, &px->ask);
+		r = ex_ask_new(px->loop, EX_PROXY_FD_REQUESTS, EX_PROXY_FD_RING, &px->ask);
 	if (r == 0)
 		r = ex_tls_new(set->roots.ptr, set->roots.len, &px->tls);
 	if (r == 0)
@@ -237,6 +237,7 @@ static int run(const struct ex_proxy_settings *set)
 	r = build(&px, set);
 	close(EX_PROXY_FD_SETTINGS);
 	close(EX_PROXY_FD_BUNDLE);
+	close(EX_PROXY_FD_RING);
 	if (r == 0)
 		r = leave_terminal();
 	if (r == 0)

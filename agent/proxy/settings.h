@@ -9,14 +9,16 @@
 
 /*
  * The first ones stay for its whole life, and the sandbox tells them by number: requests,
- * resolvers, then the listening sockets there are. The last two are closed once they were read.
+ * resolvers, then the listening sockets there are. The last three are closed once they were read,
+ * or mapped.
  */
 enum {
 	EX_PROXY_FD_REQUESTS = STDERR_FILENO + 1,
 	EX_PROXY_FD_RESOLVERS,
 	EX_PROXY_FD_SOCKETS,
-	EX_PROXY_FD_SETTINGS = 62,
+	EX_PROXY_FD_SETTINGS = 61,
 	EX_PROXY_FD_BUNDLE,
+	EX_PROXY_FD_RING,
 	EX_PROXY_FD_END,
 };
 

@@ -10,6 +10,7 @@
 
 struct ex_proxy_spec {      /* all borrowed */
 	int bundle;         /* the policy, see bundle.h */
+	int ring;           /* of records, see core/ring.h */
 	const int *sockets; /* EX_SOCK_MAX listening ones, in the gateway namespace; -1 = none */
 	const struct ex_resolver_server *servers;
 	size_t n_servers;

@@ -9,10 +9,14 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <sched.h>
+#include <signal.h>
+#include <stdatomic.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 
+#include "agent/audit/pack.h"
 #include "agent/core/ipc.h"
+#include "agent/core/ring.h"
 #include "agent/gate/gate.h"
 #include "agent/keeper/keeper.h"
 #include "agent/proxy/bundle.h"
@@ -155,12 +159,118 @@ static void break_protocol(const char *how)
 		send_message(&msg, EX_IPC_SWAPPED);
 	} else if (strcmp(how, "ready-twice") == 0) {
 		say_ready();
-	} else if (strcmp(how, "records") == 0) {
-		msg.head.id = 100;
-		memset(msg.audit.records, 0xff, 100);
-		send_message(&msg, EX_IPC_AUDIT);
 	}
 	pause();
+}
+
+/* ---- its records ---- */
+
+#define MANY 1000 /* records: more than fit into half of the ring */
+
+static struct ex_ring ring;
+
+/* Number n of the policy with this number; odd is what is wrong with it. */
+static void put_record(uint32_t policy, uint32_t n, const char *odd)
+{
+	struct ex_audit_record rec = { .app = EX_AUDIT_HTTP,
+				       .gate = EX_AUDIT_PROXY,
+				       .verdict = EX_V_ALLOW,
+				       .reason = EX_R_ALLOWED,
+				       .src = { .b = { [10] = 0xff, [11] = 0xff, 192, 0, 0, 2 } },
+				       .ttl = n };
+	uint8_t packed[EX_AUDIT_PACKED_MAX + 1] = { 0 };
+	size_t len;
+
+	memset(rec.path, 'x', 200);
+	rec.rule = strcmp(odd, "records-rule") == 0 ? 1000 : 0;
+	rec.gate = strcmp(odd, "records-gate") == 0 ? EX_AUDIT_KERNEL : EX_AUDIT_PROXY;
+	rec.src.b[15] = strcmp(odd, "records-source") == 0 ? 3 : 2;
+	rec.verdict = strcmp(odd, "records-verdict") == 0 ? EX_V_STEER : EX_V_ALLOW;
+	len = ex_audit_pack(&rec, packed);
+	len += strcmp(odd, "records-long") == 0;
+	len -= strcmp(odd, "records-short") == 0;
+	policy += strcmp(odd, "records-policy") == 0;
+	while (!ex_ring_put(&ring, policy, packed, len))
+		usleep(1000);
+	if (ex_ring_must_wake(&ring))
+		send_message(&(union ex_ipc_message){ 0 }, EX_IPC_RECORDS);
+}
+
+static void put_many(uint32_t policy, uint32_t from)
+{
+	for (uint32_t i = 0; i < MANY; i++)
+		put_record(policy, from + i, "");
+}
+
+/* What stands in the memory is the proxy's to choose. */
+static void spoil_ring(const char *how)
+{
+	_Atomic uint32_t *head = (_Atomic uint32_t *)(void *)ring.memory;
+
+	if (strcmp(how, "records-head") == 0)
+		atomic_store(head, 0x40000000);
+	if (strcmp(how, "records-zero") == 0)
+		atomic_store(head, 64);
+	if (strcmp(how, "records-head") != 0 && strcmp(how, "records-zero") != 0)
+		put_record(0, 0, how);
+	send_message(&(union ex_ipc_message){ 0 }, EX_IPC_RECORDS);
+	pause();
+}
+
+static void record_and_follow(void)
+{
+	union ex_ipc_message msg;
+	int fd = -1;
+
+	put_many(0, 0);
+	while (listen_for(&msg, &fd)) {
+		if (msg.head.type != EX_IPC_RULESET)
+			continue;
+		put_many(msg.head.id, MANY);
+		answer_swap(&msg, 0);
+		put_many(msg.head.id, 2 * MANY);
+		close(fd);
+	}
+}
+
+static void record(const char *how)
+{
+	if (ex_ring_map(&ring, EX_PROXY_FD_RING) < 0)
+		_exit(1);
+	if (strcmp(how, "recording") == 0) {
+		put_many(0, 0);
+	} else if (strcmp(how, "recording-death") == 0) {
+		put_many(0, 0);
+		/* and a piece of one more: the entries begin behind two lines */
+		memset((char *)ring.memory + 128 + ring.at % EX_RING_SIZE, 0xff, 64);
+		kill(getpid(), SIGKILL);
+	} else if (strcmp(how, "recording-swap") == 0) {
+		record_and_follow();
+	} else {
+		spoil_ring(how);
+	}
+	pause();
+}
+
+/* ---- more than it may ask for ---- */
+
+#define FLOOD 3000
+
+static void ask_for_too_much(void)
+{
+	union ex_ipc_message mint = { 0 }, msg;
+	unsigned sent = 0, answered = 0;
+	int fd;
+
+	ex_ipc_name_set(&mint.mint.name, EX_SPAN("evil.example"));
+	while (answered < FLOOD) {
+		for (; sent < FLOOD && sent - answered < EX_IPC_WAITING_MAX; sent++)
+			send_message(&mint, EX_IPC_MINT);
+		if (!listen_for(&msg, &fd))
+			_exit(0);
+		answered++;
+	}
+	_exit(0);
 }
 
 static void learn_and_listen(void)
@@ -204,6 +314,10 @@ static int proxy_main(void)
 		learn_and_listen();
 	if (strncmp(how, "follow", 6) == 0)
 		follow(how);
+	if (strncmp(how, "record", 6) == 0)
+		record(how);
+	if (strcmp(how, "flood") == 0)
+		ask_for_too_much();
 	if (strcmp(how, "silent") == 0)
 		pause();
 	break_protocol(how);
@@ -219,6 +333,10 @@ static struct ex_keeper *keeper;
 static struct ex_timer deadline;
 static int n_ready, n_lost, n_swapped, swap_err;
 static char why_lost[64];
+
+static struct ex_ruleset *by[2]; /* before, after: of records that are expected */
+static uint32_t n_records, n_packets;
+static uint64_t n_left_out;
 
 static void on_ready(void *arg)
 {
@@ -238,9 +356,18 @@ static void on_lost(void *arg, const char *why)
 static void on_record(void *arg, const struct ex_ruleset *rs, const struct ex_audit_record *rec)
 {
 	(void)arg;
-	(void)rs;
-	(void)rec;
-	fail_msg("a record");
+	if (rec->reason == EX_R_LIMIT) {
+		n_left_out += rec->count;
+		return;
+	}
+	if (rec->gate == EX_AUDIT_KERNEL) {
+		n_packets++;
+		return;
+	}
+	/* Each one, in order, none twice, and with the rules it was judged by. */
+	assert_int_equal(rec->ttl, n_records);
+	assert_ptr_equal(rs, by[n_records >= MANY]);
+	n_records++;
 }
 
 static void on_swapped(void *arg, int err)
@@ -302,7 +429,10 @@ static void begin(const char *how, unsigned workers, bool restart)
 	int bundle = compile(before, &rs);
 
 	n_ready = n_lost = n_swapped = swap_err = 0;
+	n_records = n_packets = 0;
+	n_left_out = 0;
 	why_lost[0] = '\0';
+	by[0] = rs;
 	assert_int_equal(ex_keeper_new(&cfg, rs, bundle, &keeper), 0);
 	assert_int_equal(ex_keeper_publish(keeper, gate, IFINDEX, &ep), 0);
 	ex_ruleset_unref(rs);
@@ -315,6 +445,7 @@ static int swap(void)
 	struct ex_ruleset *rs = NULL;
 	int bundle = compile(after, &rs), r = ex_keeper_swap(keeper, rs, bundle);
 
+	by[1] = rs;
 	assert_ptr_equal(ex_keeper_ruleset(keeper), rs);
 	ex_ruleset_unref(rs);
 	close(bundle);
@@ -343,14 +474,25 @@ static void lost_by(const char *how, const char *why)
 
 static void test_what_breaks_the_protocol_is_ended(void **state)
 {
-	static const char *const ways[] = {
-		"early",   "short", "unknown", "fd",          "answer",
-		"ruleset", "known", "swapped", "ready-twice", "records"
-	};
+	static const char *const ways[] = { "early",   "short", "unknown", "fd",         "answer",
+					    "ruleset", "known", "swapped", "ready-twice" };
 
 	(void)state;
 	for (size_t i = 0; i < EX_ARRAY_SIZE(ways); i++)
 		lost_by(ways[i], "sent what it must not and was ended");
+}
+
+static void test_what_is_no_record_ends_who_wrote_it(void **state)
+{
+	static const char *const ways[] = { "records-head",  "records-zero",    "records-rule",
+					    "records-gate",  "records-source",  "records-long",
+					    "records-short", "records-verdict", "records-policy" };
+
+	(void)state;
+	for (size_t i = 0; i < EX_ARRAY_SIZE(ways); i++) {
+		lost_by(ways[i], "sent what it must not and was ended");
+		assert_int_equal(n_records, 0);
+	}
 }
 
 static void test_what_ends_is_lost(void **state)
@@ -461,6 +603,104 @@ static void test_pauses_between_restarts_grow(void **state)
 	assert_in_range(early, 2, 3);
 }
 
+/* ---- records ---- */
+
+static void test_records_are_taken_while_it_lives(void **state)
+{
+	(void)state;
+	begin("recording", 1, false);
+	for (int i = 0; i < 100 && n_records < MANY; i++)
+		run_for(10);
+	assert_int_equal(n_records, MANY);
+	assert_int_equal(n_lost, 0);
+}
+
+static void test_records_outlive_who_wrote_them(void **state)
+{
+	(void)state;
+	begin("recording-death", 1, false);
+	for (int i = 0; i < 100 && (n_lost == 0 || n_records < MANY); i++)
+		run_for(10);
+	assert_int_equal(n_records, MANY);
+	assert_string_equal(why_lost, "ended");
+}
+
+static void test_records_are_taken_before_the_end(void **state)
+{
+	(void)state;
+	begin("recording", 1, false);
+	usleep(100000); /* it writes all there is room for, nobody reads meanwhile */
+	ex_keeper_stop(keeper);
+	assert_true(n_records > 0);
+	assert_int_equal(n_lost, 0);
+}
+
+static void test_nothing_is_recorded_once_it_is_freed(void **state)
+{
+	(void)state;
+	begin("recording", 1, false);
+	n_records = 0;
+	usleep(100000);
+	assert_int_equal(end(NULL), 0);
+	assert_int_equal(n_records, 0);
+	keeper = NULL;
+}
+
+static void test_records_bear_the_rules_they_were_judged_by(void **state)
+{
+	(void)state;
+	begin("recording-swap", 1, false);
+	for (int i = 0; i < 100 && n_records < MANY; i++)
+		run_for(10);
+	assert_int_equal(n_records, MANY);
+	assert_int_equal(swap(), 0);
+	for (int i = 0; i < 100 && n_records < 3 * MANY; i++)
+		run_for(10);
+	assert_int_equal(n_records, 3 * MANY);
+	assert_int_equal(n_swapped, 1);
+	assert_int_equal(n_lost, 0);
+}
+
+/* ---- too much ---- */
+
+static uint64_t ms_until_lost(uint64_t max)
+{
+	uint64_t from = ex_clock_ms();
+
+	for (uint64_t i = 0; i < max / 10 && n_lost == 0; i++)
+		run_for(10);
+	return ex_clock_ms() - from;
+}
+
+static void test_who_asks_for_too_much_is_not_heard_for_a_while(void **state)
+{
+	(void)state;
+	/* 3000 signatures that are refused: 1000 at once, then 200 a second. */
+	begin("flood", 1, false);
+	assert_in_range(ms_until_lost(2000), 1900, 3000);
+	assert_int_equal(n_lost, 0);
+	assert_true(ex_keeper_is_ready(keeper));
+}
+
+static void test_packets_that_are_denied_do_not_fill_the_log(void **state)
+{
+	const struct ex_event ev = { .type = EX_EV_DENY,
+				     .verdict = EX_V_DENY,
+				     .reason = EX_R_DEFAULT_DENY,
+				     .proto = IPPROTO_TCP,
+				     .suppressed = 2 };
+
+	(void)state;
+	begin("silent", 1, false);
+	for (int i = 0; i < 10000; i++)
+		ex_keeper_take_event(keeper, &ev);
+	assert_in_range(n_packets, 2000, 2100);
+	/* What was left out is told of a little later, also when nothing more comes. */
+	for (int i = 0; i < 150 && n_left_out == 0; i++)
+		run_for(10);
+	assert_int_equal(n_packets + n_left_out, 30000);
+}
+
 static int set_up(void **state)
 {
 	(void)state;
@@ -483,6 +723,7 @@ int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_what_breaks_the_protocol_is_ended),
+		cmocka_unit_test(test_what_is_no_record_ends_who_wrote_it),
 		cmocka_unit_test(test_what_ends_is_lost),
 		cmocka_unit_test_teardown(test_nothing_is_given_that_the_policy_does_not, end),
 		cmocka_unit_test_teardown(test_each_worker_knows_what_one_has_learned, end),
@@ -493,6 +734,13 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_who_lies_about_following_is_ended),
 		cmocka_unit_test_teardown(test_who_is_silent_is_replaced_in_time, end),
 		cmocka_unit_test_teardown(test_pauses_between_restarts_grow, end),
+		cmocka_unit_test_teardown(test_records_are_taken_while_it_lives, end),
+		cmocka_unit_test_teardown(test_records_outlive_who_wrote_them, end),
+		cmocka_unit_test_teardown(test_records_are_taken_before_the_end, end),
+		cmocka_unit_test(test_nothing_is_recorded_once_it_is_freed),
+		cmocka_unit_test_teardown(test_records_bear_the_rules_they_were_judged_by, end),
+		cmocka_unit_test_teardown(test_who_asks_for_too_much_is_not_heard_for_a_while, end),
+		cmocka_unit_test_teardown(test_packets_that_are_denied_do_not_fill_the_log, end),
 	};
 
 	if (argc == 2 && strcmp(argv[1], "proxy") == 0)
