@@ -223,6 +223,7 @@ void ex_dns_gate_swap(struct ex_dns_gate *g, struct ex_ruleset *rs)
 	struct ex_ruleset *old = g->rs;
 
 	g->rs = ex_ruleset_ref(rs);
+	g->swapped = ex_loop_now(g->loop);
 	ex_ruleset_unref(old);
 	ex_dns_lookup_judge_again(g);
 	ex_dns_cache_clear(&g->cache); /* its addresses were judged by the old one */

@@ -14,6 +14,9 @@ enum {
 	TTL_MIN = 5,
 	TTL_MAX = 300,
 	TTL_GRACE = 60, /* a client may use an answer a little longer than it should */
+	/* What is known for the answer's TTL and this is not learned again: it is soon enough next
+	 * time. */
+	TTL_ENOUGH = 30,
 	LEARN_MS = 3000,
 };
 
@@ -35,6 +38,8 @@ struct ex_dns_lookup {
 	struct ex_dns_question question; /* of the first who asked: its name and type count */
 	struct ex_decision decision;
 	struct ex_dns_answer answer;
+	uint64_t learn_at; /* ms: its addresses are known from here on */
+	uint32_t learn_ttl;
 };
 
 /* ---- life ---- */
@@ -138,6 +143,16 @@ static void succeed(struct ex_dns_lookup *l)
 
 /* ---- learning ---- */
 
+/* Only what the kernel gate has is known here. False: no memory. */
+static bool add_names(const struct ex_dns_lookup *l)
+{
+	for (size_t i = 0; i < l->answer.n_addrs; i++)
+		if (ex_names_add(l->gate->names, &l->answer.addrs[i], ex_dns_name_of(&l->question),
+				 l->learn_at, l->learn_ttl * 1000ull) < 0)
+			return false;
+	return true;
+}
+
 static void on_learned(void *arg, int err)
 {
 	struct ex_dns_lookup *l = arg;
@@ -149,7 +164,7 @@ static void on_learned(void *arg, int err)
 		free_lookup(l);
 	else if (l->state != LOOKUP_LEARNING)
 		return; /* too late, and finish() is still at it */
-	else if (err)
+	else if (err || !add_names(l))
 		fail(l, EX_R_INTERNAL);
 	else
 		succeed(l);
@@ -160,11 +175,9 @@ static void on_learn_timeout(struct ex_timer *t)
 	fail(ex_container_of(t, struct ex_dns_lookup, timer), EX_R_INTERNAL);
 }
 
-/*
- * Leaves in the answer only what the workload may have and the name table has taken: an address
- * that could not be used later is not handed out. Returns why nothing is left, or EX_R_ALLOWED.
- */
-static enum ex_reason filter_addresses(struct ex_dns_lookup *l, uint32_t ttl)
+/* Leaves in the answer only what the workload may have. Returns why nothing is left, or
+ * EX_R_ALLOWED. */
+static enum ex_reason filter_addresses(struct ex_dns_lookup *l)
 {
 	const struct ex_dns_gate *g = l->gate;
 	struct ex_dns_answer *a = &l->answer;
@@ -180,22 +193,36 @@ static enum ex_reason filter_addresses(struct ex_dns_lookup *l, uint32_t ttl)
 			why = EX_R_DNS_ANSWER_DENIED;
 			continue;
 		}
-		if (ex_names_add(g->names, ip, ex_dns_name_of(&l->question), ex_loop_now(g->loop),
-				 ttl * 1000ull) < 0) {
-			why = why == EX_R_ALLOWED ? EX_R_LIMIT : why;
-			continue;
-		}
 		a->addrs[kept++] = *ip;
 	}
 	a->n_addrs = kept;
 	return kept > 0 ? EX_R_ALLOWED : why;
 }
 
-static void learn(struct ex_dns_lookup *l, uint32_t ttl)
+/*
+ * Do the gates know all of the answer for long enough? Then nobody has to be asked: at most twice a
+ * minute for a name, however short its TTL is. What was known before another policy does not count.
+ */
+static bool is_known(const struct ex_dns_lookup *l)
+{
+	const struct ex_dns_gate *g = l->gate;
+	uint64_t now = ex_loop_now(g->loop);
+	uint64_t enough = now + (l->answer.ttl + TTL_ENOUGH) * 1000ull;
+
+	if (g->swapped && now < g->swapped + (TTL_GRACE - TTL_ENOUGH) * 1000)
+		return false;
+	for (size_t i = 0; i < l->answer.n_addrs; i++)
+		if (ex_names_until(g->names, &l->answer.addrs[i], ex_dns_name_of(&l->question)) <
+		    enough)
+			return false;
+	return true;
+}
+
+static void learn(struct ex_dns_lookup *l)
 {
 	struct ex_dns_gate *g = l->gate;
 	struct ex_dns_learn what = { .name = ex_dns_name_of(&l->question),
-				     .ttl = ttl,
+				     .ttl = l->answer.ttl + TTL_GRACE,
 				     .addrs = l->answer.addrs,
 				     .n_addrs = l->answer.n_addrs };
 
@@ -204,6 +231,8 @@ static void learn(struct ex_dns_lookup *l, uint32_t ttl)
 		fail(l, EX_R_INTERNAL);
 		return;
 	}
+	l->learn_at = ex_loop_now(g->loop);
+	l->learn_ttl = what.ttl;
 	l->state = LOOKUP_LEARNING;
 	l->learn_called = true;
 	g->ops.learn(g->ops.arg, &what, on_learned, l); /* l may be gone from here on */
@@ -230,13 +259,13 @@ static void on_answer(void *arg, int err, const void *msg, size_t len)
 		return;
 	}
 	a->ttl = a->ttl < TTL_MIN ? TTL_MIN : a->ttl > TTL_MAX ? TTL_MAX : a->ttl;
-	why = filter_addresses(l, a->ttl + TTL_GRACE);
+	why = filter_addresses(l);
 	if (why != EX_R_ALLOWED)
 		fail(l, why);
-	else if (a->n_addrs > 0)
-		learn(l, a->ttl + TTL_GRACE);
-	else
+	else if (is_known(l))
 		succeed(l);
+	else
+		learn(l);
 }
 
 static struct ex_dns_lookup *find_lookup(const struct ex_dns_gate *g,

@@ -4,8 +4,9 @@
  *
  * c-ares 1.18 keeps one UDP socket per server open as long as any query waits, so under load one
  * source port would serve for hours. A resolver therefore has a pool of channels: one channel takes
- * PER_PORT queries, then the next idle one is used; an idle channel has no socket, so that its next
- * query leaves from a fresh port. Query ids come from getrandom(), not from c-ares' generator, and
+ * PER_PORT queries, and none after PORT_MS; then the next idle one is used, with a fresh socket and
+ * port. A socket for each query would cost the proxy and its parent more than all the rest of an
+ * answer. Query ids come from getrandom(), not from c-ares' generator, and
  * so does the case of the name's letters (draft-vixie-dnsext-dns0x20): a reply that does not repeat
  * it may be forged, so the query is made again over TCP, by the one channel that has nothing else.
  * A server that changes the case time and again is one that does so, and is then asked in lower
@@ -23,9 +24,11 @@ enum {
 	CHANNELS,
 	ZONES_MAX = 8,
 	PER_PORT = 32,
+	PORT_MS = 1000,
 	PENDING_MAX = 4096, /* of all workloads */
 	CASE_CHANGES_MAX = 16,
-	TICK_MS = 50,
+	TICK_MS = 100,
+	RANDOM_BYTES = 512, /* had at once */
 };
 
 struct zone;
@@ -34,7 +37,8 @@ struct lane { /* a channel and what is under way on it */
 	struct ex_channel channel;
 	struct zone *zone;
 	unsigned pending; /* queries not answered yet */
-	unsigned used;    /* queries since it was idle */
+	unsigned used;    /* queries from its port; 0: it has none */
+	uint64_t since;   /* ms: the first of them */
 };
 
 struct zone { /* the servers for one suffix */
@@ -53,6 +57,8 @@ struct ex_resolver {
 	struct ex_defer free_later;
 	unsigned pending;
 	bool dead, ticking;
+	size_t n_random; /* not used yet */
+	uint8_t random[RANDOM_BYTES];
 	size_t n_zones;
 	struct zone *zones[ZONES_MAX];
 };
@@ -70,16 +76,38 @@ struct ex_resolve {
 
 static void on_reply(void *arg, int status, int timeouts, unsigned char *msg, int len);
 
+static bool is_worn(const struct lane *l)
+{
+	return l->used >= PER_PORT ||
+	       (l->used && ex_loop_now(l->zone->r->loop) - l->since >= PORT_MS);
+}
+
+/* Gives its port up. Not while queries wait for their answers there, or in one of its replies. */
+static bool renew(struct lane *l)
+{
+	if (l->pending > 0 || l->channel.depth > 0 || ex_channel_renew(&l->channel) < 0)
+		return false;
+	l->used = 0;
+	return true;
+}
+
 /* The current channel until its port is worn; then an idle one; else the least busy. */
 static struct lane *pick_lane(struct zone *z)
 {
 	struct lane *best = z->current;
 
-	if (best->pending == 0 || best->used < PER_PORT)
+	if (!is_worn(best) || renew(best))
 		return best;
-	for (size_t i = 0; i < UDP_CHANNELS; i++)
-		if (z->lanes[i].pending < best->pending)
-			best = &z->lanes[i];
+	for (size_t i = 0; i < UDP_CHANNELS; i++) {
+		struct lane *l = &z->lanes[i];
+
+		if (!is_worn(l) || renew(l)) {
+			best = l;
+			break;
+		}
+		if (l->pending < best->pending)
+			best = l;
+	}
 	z->current = best;
 	return best;
 }
@@ -109,14 +137,27 @@ static struct zone *pick_zone(const struct ex_resolver *r, const char *name)
 
 /* ---- queries ---- */
 
+static int take_random(struct ex_resolver *r, uint8_t *ret, size_t len)
+{
+	if (r->n_random < len) {
+		if (getrandom(r->random, RANDOM_BYTES, 0) != RANDOM_BYTES)
+			return -EIO;
+		r->n_random = RANDOM_BYTES;
+	}
+	r->n_random -= len;
+	memcpy(ret, r->random + r->n_random, len);
+	return 0;
+}
+
 /* Gives each letter a case by chance, the id as well. */
 static int draw(struct ex_resolve *q, uint16_t *ret_id)
 {
 	uint8_t bits[2 + (EX_DNS_NAME_MAX + 7) / 8];
 	size_t len = strlen(q->name);
+	int r = take_random(q->lane->zone->r, bits, 2 + (len + 7) / 8);
 
-	if (getrandom(bits, sizeof(bits), 0) != sizeof(bits))
-		return -EIO;
+	if (r < 0)
+		return r;
 	memcpy(ret_id, bits, sizeof(*ret_id));
 	if (q->plain || q->lane->zone->case_changes >= CASE_CHANGES_MAX)
 		return 0;
@@ -176,7 +217,8 @@ static bool repeats_name(const struct ex_resolve *q, const unsigned char *msg, i
 
 static void enter(struct ex_resolve *q, struct lane *l)
 {
-	l->used = l->pending == 0 ? 1 : l->used + 1;
+	if (l->used++ == 0)
+		l->since = ex_loop_now(l->zone->r->loop);
 	l->pending++;
 	q->lane = l;
 }
@@ -269,7 +311,7 @@ int ex_resolver_query(struct ex_resolver *r, const char *name, uint16_t type,
 		return -EINVAL;
 	if (!z)
 		return -ENOENT;
-	if (!r->ticking) { /* without a tick nothing would ever time out */
+	if (!r->ticking || !r->pending) { /* without a tick nothing would ever time out */
 		err = ex_timer_start(r->loop, &r->tick, TICK_MS);
 		if (err < 0)
 			return err;
@@ -304,14 +346,19 @@ void ex_resolver_cancel(struct ex_resolve *q)
 static void on_tick(struct ex_timer *t)
 {
 	struct ex_resolver *r = ex_container_of(t, struct ex_resolver, tick);
+	bool open = false;
 
 	for (size_t i = 0; i < r->n_zones * CHANNELS && !r->dead; i++) {
 		struct lane *l = &r->zones[i / CHANNELS]->lanes[i % CHANNELS];
 
 		if (l->pending > 0)
 			ex_channel_check_timeouts(&l->channel);
+		else if (is_worn(l))
+			(void)renew(l);
+		open |= l->used > 0;
 	}
-	r->ticking = r->pending > 0 && !r->dead && ex_timer_start(r->loop, t, TICK_MS) == 0;
+	r->ticking = (r->pending > 0 || open) && !r->dead &&
+		     ex_timer_start(r->loop, t, r->pending ? TICK_MS : PORT_MS) == 0;
 }
 
 static void destroy(struct ex_resolver *r)
@@ -361,7 +408,7 @@ static int open_lanes(struct zone *z)
 	for (size_t i = 0; i < CHANNELS && err == 0; i++) {
 		z->lanes[i].zone = z;
 		err = ex_channel_open(&z->lanes[i].channel, z->r->loop, z->servers, z->n_servers,
-				      i == TCP_CHANNEL ? ARES_FLAG_USEVC : 0);
+				      i == TCP_CHANNEL ? ARES_FLAG_USEVC : ARES_FLAG_STAYOPEN);
 	}
 	return err;
 }

@@ -16,6 +16,8 @@ enum {
 	TRIES = 2,
 	ROUND_MS = 1500, /* first round over all servers; the second takes twice as long */
 	NO_FD = ARES_SOCKET_BAD,
+	INBOX = 8,
+	INBOX_BYTES = 4096, /* as much as c-ares reads */
 };
 
 /* ---- sockets ---- */
@@ -99,11 +101,62 @@ static int sock_connect(ares_socket_t fd, const struct sockaddr *sa, ares_sockle
 	return connect(fd, (const struct sockaddr *)&in6, sizeof(in6));
 }
 
+/*
+ * c-ares reads until there is nothing more. What is there is had in one go; that there is no more
+ * is then known without asking.
+ */
+static struct {
+	struct mmsghdr v[INBOX];
+	struct iovec iov[INBOX];
+	struct sockaddr_storage from[INBOX];
+	uint8_t buf[INBOX][INBOX_BYTES];
+	unsigned n, at;
+	bool read; /* in this call of ares_process_fd() */
+} inbox;
+
+static int fill_inbox(int fd)
+{
+	int n;
+
+	for (size_t i = 0; i < INBOX; i++) {
+		inbox.iov[i] = (struct iovec){ inbox.buf[i], INBOX_BYTES };
+		inbox.v[i].msg_hdr = (struct msghdr){ .msg_name = &inbox.from[i],
+						      .msg_namelen = sizeof(inbox.from[i]),
+						      .msg_iov = &inbox.iov[i],
+						      .msg_iovlen = 1 };
+	}
+	inbox.read = true;
+	n = recvmmsg(fd, inbox.v, INBOX, MSG_DONTWAIT, NULL);
+	inbox.n = n < 0 ? 0 : (unsigned)n;
+	inbox.at = 0;
+	return n < 0 ? -1 : 0;
+}
+
+static ares_ssize_t take_from_inbox(void *buf, size_t len, struct sockaddr *from,
+				    ares_socklen_t *from_len)
+{
+	unsigned i = inbox.at++;
+	size_t n = inbox.v[i].msg_len < len ? inbox.v[i].msg_len : len;
+	socklen_t known = inbox.v[i].msg_hdr.msg_namelen;
+
+	memcpy(buf, inbox.buf[i], n);
+	memcpy(from, &inbox.from[i], known < *from_len ? known : *from_len);
+	*from_len = known;
+	return (ares_ssize_t)n;
+}
+
 static ares_ssize_t sock_recv(ares_socket_t fd, void *buf, size_t len, int flags,
 			      struct sockaddr *from, ares_socklen_t *from_len, void *arg)
 {
 	(void)arg;
-	return recvfrom(fd, buf, len, flags, from, from_len);
+	if (!from) /* a stream */
+		return recv(fd, buf, len, flags);
+	if (!inbox.read && fill_inbox(fd) < 0)
+		return -1;
+	if (inbox.at < inbox.n)
+		return take_from_inbox(buf, len, from, from_len);
+	errno = EAGAIN;
+	return -1;
 }
 
 /* Connected, so without an address; and without a signal, which is ignored in the proxy. */
@@ -126,6 +179,8 @@ static const struct ares_socket_functions sock_functions = {
 static void process(struct ex_channel *ch, int rfd, int wfd)
 {
 	ch->depth++;
+	inbox.n = inbox.at = 0;
+	inbox.read = false;
 	ares_process_fd(ch->ares, rfd, wfd);
 	ch->depth--;
 }
@@ -219,6 +274,12 @@ int ex_channel_open(struct ex_channel *ch, struct ex_loop *loop,
 		return -ENOMEM;
 	}
 	ares_set_socket_functions(ch->ares, &sock_functions, ch);
+	return set_servers(ch);
+}
+
+/* c-ares closes the sockets of servers that are set anew. */
+int ex_channel_renew(struct ex_channel *ch)
+{
 	return set_servers(ch);
 }
 

@@ -38,6 +38,9 @@ EX_MUST_CHECK int ex_channel_open(struct ex_channel *ch, struct ex_loop *loop,
 /* Queries end with ARES_EDESTRUCTION. Accepts one that is not open. */
 void ex_channel_close(struct ex_channel *ch);
 
+/* Its sockets are closed: the next query has others. While no query is under way. */
+EX_MUST_CHECK int ex_channel_renew(struct ex_channel *ch);
+
 /* fn gets what ares_send() gives; it may run before this returns. */
 void ex_channel_send(struct ex_channel *ch, const unsigned char *msg, int len, ares_callback fn,
 		     void *arg);

@@ -72,24 +72,52 @@ static bool find_destination(struct msghdr *mh, struct ex_datagram *d)
 	return false;
 }
 
+static struct msghdr message_for(struct ex_datagram *d, struct iovec *iov, union control *control)
+{
+	return (struct msghdr){ .msg_name = &d->from,
+				.msg_namelen = sizeof(d->from),
+				.msg_iov = iov,
+				.msg_iovlen = 1,
+				.msg_control = control->buf,
+				.msg_controllen = sizeof(control->buf) };
+}
+
+static bool read_ends(struct msghdr *mh, struct ex_datagram *d)
+{
+	d->from_len = mh->msg_namelen;
+	return !(mh->msg_flags & MSG_TRUNC) && ex_sockaddr_read(&d->from, &d->src, &d->sport) &&
+	       find_destination(mh, d);
+}
+
 ssize_t ex_datagram_receive(int fd, void *buf, size_t cap, struct ex_datagram *ret)
 {
 	struct iovec iov = { .iov_base = buf, .iov_len = cap };
 	union control control;
-	struct msghdr mh = { .msg_name = &ret->from,
-			     .msg_namelen = sizeof(ret->from),
-			     .msg_iov = &iov,
-			     .msg_iovlen = 1,
-			     .msg_control = control.buf,
-			     .msg_controllen = sizeof(control.buf) };
+	struct msghdr mh = message_for(ret, &iov, &control);
 	ssize_t n = recvmsg(fd, &mh, MSG_DONTWAIT);
 
 	if (n < 0)
 		return -errno;
-	ret->from_len = mh.msg_namelen;
-	if ((mh.msg_flags & MSG_TRUNC) || !ex_sockaddr_read(&ret->from, &ret->src, &ret->sport) ||
-	    !find_destination(&mh, ret))
-		return -EBADMSG;
+	return read_ends(&mh, ret) ? n : -EBADMSG;
+}
+
+int ex_datagram_receive_many(int fd, struct ex_datagrams *ret)
+{
+	union control control[EX_DATAGRAMS];
+	struct mmsghdr mh[EX_DATAGRAMS];
+	struct iovec iov[EX_DATAGRAMS];
+	int n;
+
+	for (size_t i = 0; i < EX_DATAGRAMS; i++) {
+		iov[i] = (struct iovec){ ret->bytes[i], EX_DATAGRAM_BYTES };
+		mh[i].msg_hdr = message_for(&ret->at[i], &iov[i], &control[i]);
+	}
+	n = recvmmsg(fd, mh, EX_DATAGRAMS, MSG_DONTWAIT, NULL);
+	if (n < 0)
+		return -errno;
+	for (int i = 0; i < n; i++)
+		ret->len[i] =
+			read_ends(&mh[i].msg_hdr, &ret->at[i]) ? (ssize_t)mh[i].msg_len : -EBADMSG;
 	return n;
 }
 

@@ -18,6 +18,17 @@ struct ex_datagram {
 /* Bytes received, or negative errno; -EBADMSG when the kernel did not say where it was sent to. */
 ssize_t ex_datagram_receive(int fd, void *buf, size_t cap, struct ex_datagram *ret);
 
+/* Several at once, of EX_DATAGRAM_BYTES at most: how many, or negative errno. */
+#define EX_DATAGRAMS      8
+#define EX_DATAGRAM_BYTES 4096
+
+struct ex_datagrams {
+	struct ex_datagram at[EX_DATAGRAMS];
+	ssize_t len[EX_DATAGRAMS]; /* negative: as ex_datagram_receive() says it of one */
+	char bytes[EX_DATAGRAMS][EX_DATAGRAM_BYTES];
+};
+int ex_datagram_receive_many(int fd, struct ex_datagrams *ret);
+
 /* Answers from the address d was sent to (the port is the socket's). Losing it is not an error. */
 void ex_datagram_reply(int fd, const struct ex_datagram *d, const void *buf, size_t len);
 

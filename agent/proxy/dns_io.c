@@ -8,7 +8,7 @@
 #include "agent/proxy/datagram.h"
 #include "agent/proxy/dns_io.h"
 
-#define UDP_BATCH       64    /* datagrams per wake-up */
+#define UDP_ROUNDS      8     /* of EX_DATAGRAMS each, per wake-up */
 #define QUERY_MAX       4096  /* bytes of one question; no honest one is near it */
 #define STREAMS_MAX     64    /* TCP connections at once */
 #define ACCEPT_PAUSE_MS 100   /* after descriptors ran out */
@@ -19,6 +19,7 @@ struct ex_dns_io {
 	struct ex_watch udp[2], tcp[2]; /* IPv4, IPv6 */
 	struct ex_timer pause;          /* accepting goes on after it */
 	size_t n_streams;
+	struct ex_datagrams box;
 };
 
 /* ---- what the gate calls ---- */
@@ -121,23 +122,29 @@ static void set_client(struct ex_dns_client *c, const struct ex_datagram *d)
 	*c = (struct ex_dns_client){ d->src, d->dst, d->sport, d->dport, IPPROTO_UDP };
 }
 
+static void ask_by_udp(struct ex_dns_io *io, int fd, const struct ex_datagram *from,
+		       const char *msg, size_t len)
+{
+	struct query *q = malloc(sizeof(*q));
+
+	if (!q)
+		return;
+	q->fd = fd;
+	q->from = *from;
+	set_client(&q->client, from);
+	ex_dns_gate_query(io->px->dns, &q->client, msg, len, false, on_udp_reply, q);
+}
+
 static void on_udp(struct ex_dns_io *io, int fd)
 {
-	char msg[QUERY_MAX];
+	struct ex_datagrams *box = &io->box;
+	int n = EX_DATAGRAMS;
 
-	for (int i = 0; i < UDP_BATCH; i++) {
-		struct query *q = malloc(sizeof(*q));
-		ssize_t n = q ? ex_datagram_receive(fd, msg, sizeof(msg), &q->from) : -ENOMEM;
-
-		if (n < 0) {
-			free(q);
-			if (n == -EBADMSG)
-				continue;
-			return;
-		}
-		q->fd = fd;
-		set_client(&q->client, &q->from);
-		ex_dns_gate_query(io->px->dns, &q->client, msg, (size_t)n, false, on_udp_reply, q);
+	for (int round = 0; round < UDP_ROUNDS && n == EX_DATAGRAMS; round++) {
+		n = ex_datagram_receive_many(fd, box);
+		for (int i = 0; i < n; i++)
+			if (box->len[i] >= 0)
+				ask_by_udp(io, fd, &box->at[i], box->bytes[i], (size_t)box->len[i]);
 	}
 }
 

@@ -27,28 +27,21 @@
  * socket can be opened or connected: the parent hands over those that the policy allows.
  */
 static const int allowed[] = {
-	SCMP_SYS(read),         SCMP_SYS(readv),
-	SCMP_SYS(pread64), /* another policy */
-	SCMP_SYS(write),        SCMP_SYS(writev),
-	SCMP_SYS(recvfrom),     SCMP_SYS(recvmsg),
-	SCMP_SYS(accept4),      SCMP_SYS(shutdown),
-	SCMP_SYS(getsockname),  SCMP_SYS(getpeername),
-	SCMP_SYS(getsockopt),   SCMP_SYS(splice),
-	SCMP_SYS(pipe2),        SCMP_SYS(fcntl),
-	SCMP_SYS(epoll_wait),   SCMP_SYS(epoll_pwait),
-	SCMP_SYS(epoll_ctl),    SCMP_SYS(poll),
-	SCMP_SYS(brk),          SCMP_SYS(mmap),
-	SCMP_SYS(munmap),       SCMP_SYS(mremap),
-	SCMP_SYS(madvise),      SCMP_SYS(futex),
-	SCMP_SYS(getrandom),    SCMP_SYS(clock_gettime),
-	SCMP_SYS(gettimeofday), SCMP_SYS(getpid),
-	SCMP_SYS(gettid),       SCMP_SYS(tgkill),
-	SCMP_SYS(rt_sigaction), SCMP_SYS(rt_sigprocmask),
-	SCMP_SYS(rt_sigreturn), SCMP_SYS(restart_syscall),
-	SCMP_SYS(exit),         SCMP_SYS(exit_group),
-	SCMP_SYS(getuid),       SCMP_SYS(geteuid),
-	SCMP_SYS(getgid),       SCMP_SYS(getegid),
-	SCMP_SYS(sched_yield),  SCMP_SYS(pread64),
+	SCMP_SYS(read),           SCMP_SYS(readv),        SCMP_SYS(pread64), /* another policy */
+	SCMP_SYS(write),          SCMP_SYS(writev),       SCMP_SYS(recvfrom),
+	SCMP_SYS(recvmsg),        SCMP_SYS(recvmmsg),     SCMP_SYS(accept4),
+	SCMP_SYS(shutdown),       SCMP_SYS(getsockname),  SCMP_SYS(getpeername),
+	SCMP_SYS(getsockopt),     SCMP_SYS(splice),       SCMP_SYS(pipe2),
+	SCMP_SYS(fcntl),          SCMP_SYS(epoll_wait),   SCMP_SYS(epoll_pwait),
+	SCMP_SYS(epoll_ctl),      SCMP_SYS(poll),         SCMP_SYS(brk),
+	SCMP_SYS(mmap),           SCMP_SYS(munmap),       SCMP_SYS(mremap),
+	SCMP_SYS(madvise),        SCMP_SYS(futex),        SCMP_SYS(getrandom),
+	SCMP_SYS(clock_gettime),  SCMP_SYS(gettimeofday), SCMP_SYS(getpid),
+	SCMP_SYS(gettid),         SCMP_SYS(tgkill),       SCMP_SYS(rt_sigaction),
+	SCMP_SYS(rt_sigprocmask), SCMP_SYS(rt_sigreturn), SCMP_SYS(restart_syscall),
+	SCMP_SYS(exit),           SCMP_SYS(exit_group),   SCMP_SYS(getuid),
+	SCMP_SYS(geteuid),        SCMP_SYS(getgid),       SCMP_SYS(getegid),
+	SCMP_SYS(sched_yield),    SCMP_SYS(pread64),
 };
 
 /*

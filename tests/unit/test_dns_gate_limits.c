@@ -2,6 +2,8 @@
 /* Bounds, time and ends: what the gate does when it cannot do what it should. */
 #include "dns_gate.h"
 
+#include "agent/dns/gate_priv.h"
+
 static void test_answer_that_cannot_be_learned_is_servfail(void **state)
 {
 	(void)state;
@@ -227,6 +229,62 @@ static void test_69_an_answer_is_not_given_again_when_its_addresses_made_room(vo
 	assert_int_equal(f->n_learned, 2);
 }
 
+/* Its cache is full of others by then, or its TTL is over: the gates know the addresses still. */
+static void forget_answer(void)
+{
+	ex_dns_cache_clear(&f->gate->cache);
+}
+
+static void test_what_the_gates_know_for_long_enough_is_not_learned_again(void **state)
+{
+	struct ex_ip ip;
+
+	(void)state;
+	assert_int_equal(ask("api.openai.com", EX_DNS_A), EX_DNS_NOERROR);
+	assert_int_equal(f->n_learned, 1);
+	forget_answer();
+	assert_int_equal(ask("api.openai.com", EX_DNS_A), EX_DNS_NOERROR);
+	assert_int_equal(f->server.n_udp, 2);
+	assert_int_equal(f->n_learned, 1);
+	/* one of its addresses is not known */
+	forget_answer();
+	assert_true(ex_ip_parse("93.184.216.35", &ip));
+	ex_names_forget(f->names, &ip, ex_names_hash(EX_SPAN("api.openai.com")));
+	assert_int_equal(ask("api.openai.com", EX_DNS_A), EX_DNS_NOERROR);
+	assert_int_equal(f->n_learned, 2);
+	/* the addresses of another name are not this one's */
+	forget_answer();
+	assert_int_equal(ask("short.example.com", EX_DNS_A), EX_DNS_NOERROR);
+	assert_int_equal(f->n_learned, 3);
+}
+
+static void test_69_what_was_known_before_another_policy_is_learned_again(void **state)
+{
+	(void)state;
+	assert_int_equal(ask("api.openai.com", EX_DNS_A), EX_DNS_NOERROR);
+	ex_dns_gate_swap(f->gate, NULL);
+	assert_int_equal(ask("api.openai.com", EX_DNS_A), EX_DNS_NOERROR);
+	assert_int_equal(f->n_learned, 2);
+}
+
+static void test_69_what_could_not_be_learned_is_not_known(void **state)
+{
+	(void)state;
+	f->learn_err = -EIO;
+	assert_int_equal(ask("api.openai.com", EX_DNS_A), EX_DNS_SERVFAIL);
+	assert_int_equal(ex_names_count(f->names), 0);
+	assert_int_equal(ask("api.openai.com", EX_DNS_A), EX_DNS_SERVFAIL);
+	assert_int_equal(f->n_learned, 2);
+}
+
+static bool keep_none(void *arg, const struct ex_ip *ip, struct ex_span name)
+{
+	(void)arg;
+	(void)ip;
+	(void)name;
+	return false;
+}
+
 static void test_66_answers_are_cached_for_this_workload_only(void **state)
 {
 	struct ex_dns_gate *mine = f->gate;
@@ -239,6 +297,7 @@ static void test_66_answers_are_cached_for_this_workload_only(void **state)
 	assert_int_equal(f->n_learned, 1);
 	assert_int_equal(f->n_audits, 5);
 	new_gate();
+	ex_names_keep(f->names, keep_none, NULL); /* it has learned nothing */
 	assert_int_equal(ask("api.openai.com", EX_DNS_A), EX_DNS_NOERROR);
 	assert_int_equal(f->server.n_udp, 2);
 	assert_int_equal(f->n_learned, 2);
@@ -296,6 +355,9 @@ int main(void)
 		T(test_61_many_labels_cost_no_more_than_their_budget),
 		T(test_65_a_name_keeps_only_so_many_addresses),
 		T(test_69_an_answer_is_not_given_again_when_its_addresses_made_room),
+		T(test_what_the_gates_know_for_long_enough_is_not_learned_again),
+		T(test_69_what_was_known_before_another_policy_is_learned_again),
+		T(test_69_what_could_not_be_learned_is_not_known),
 		T(test_66_answers_are_cached_for_this_workload_only),
 		T(test_83_policy_change_judges_what_is_cached),
 		T(test_83_policy_change_judges_what_is_in_flight),

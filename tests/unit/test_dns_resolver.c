@@ -347,26 +347,70 @@ static void test_server_that_folds_names_and_has_no_tcp(void **state)
 	assert_int_equal(f->answer.n_addrs, 1);
 }
 
-static void test_66_ids_and_ports_differ(void **state)
+/* Asks n times, one after the other; how many ids and ports differ from those before. */
+static void count_differing(unsigned n, unsigned pause_ms, unsigned *ids, unsigned *ports)
 {
-	unsigned ids[32], ports[32], n_ids = 0, n_ports = 0;
+	uint16_t id[64], port[64];
 
-	(void)state;
-	for (unsigned i = 0; i < 32; i++) {
+	*ids = *ports = 0;
+	for (unsigned i = 0; i < n; i++) {
 		bool id_seen = false, port_seen = false;
 
 		assert_int_equal(ask(), 0);
 		for (unsigned j = 0; j < i; j++) {
-			id_seen |= ids[j] == f->server.last_id;
-			port_seen |= ports[j] == f->server.last_port;
+			id_seen |= id[j] == f->server.last_id;
+			port_seen |= port[j] == f->server.last_port;
 		}
-		ids[i] = f->server.last_id;
-		ports[i] = f->server.last_port;
-		n_ids += !id_seen;
-		n_ports += !port_seen;
+		id[i] = f->server.last_id;
+		port[i] = f->server.last_port;
+		*ids += !id_seen;
+		*ports += !port_seen;
+		if (pause_ms)
+			dns_run(f->loop, pause_ms);
 	}
-	assert_true(n_ids >= 31);
-	assert_true(n_ports >= 28);
+}
+
+static void test_66_ids_differ_and_a_port_serves_a_few_queries(void **state)
+{
+	unsigned ids, ports;
+
+	(void)state;
+	count_differing(64, 0, &ids, &ports);
+	assert_true(ids >= 62);
+	assert_int_equal(ports, 64 / 32);
+}
+
+static void test_66_a_port_does_not_serve_for_long(void **state)
+{
+	unsigned ids, ports;
+
+	(void)state;
+	count_differing(4, 1050, &ids, &ports);
+	assert_int_equal(ids, 4);
+	assert_int_equal(ports, 4);
+}
+
+static unsigned count_sockets(void)
+{
+	unsigned n = 0;
+
+	for (int fd = 0; fd < 256; fd++) {
+		struct sockaddr_in to;
+		socklen_t len = sizeof(to);
+
+		n += getpeername(fd, (struct sockaddr *)&to, &len) == 0 &&
+		     to.sin_family == AF_INET && ntohs(to.sin_port) == f->at[0].port;
+	}
+	return n;
+}
+
+static void test_66_a_port_that_is_not_used_is_given_up(void **state)
+{
+	(void)state;
+	assert_int_equal(ask(), 0);
+	assert_int_equal(count_sockets(), 1);
+	dns_run(f->loop, 2300);
+	assert_int_equal(count_sockets(), 0);
 }
 
 /* Under load the port changes as well, though queries never cease to wait. */
@@ -596,7 +640,9 @@ int main(void)
 		T(test_66_forged_reply_without_the_case_is_asked_again_by_tcp),
 		T(test_server_that_folds_names_is_asked_in_lower_case_soon),
 		T(test_server_that_folds_names_and_has_no_tcp),
-		T(test_66_ids_and_ports_differ),
+		T(test_66_ids_differ_and_a_port_serves_a_few_queries),
+		T(test_66_a_port_does_not_serve_for_long),
+		T(test_66_a_port_that_is_not_used_is_given_up),
 		T(test_66_ports_differ_under_load),
 		T(test_waiting_queries_are_bounded),
 		T(test_cancelled_query_says_nothing),
