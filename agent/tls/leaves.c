@@ -58,9 +58,13 @@ int ex_tls_rsa_spki(struct ex_tls *tls, struct ex_span *ret)
 X509 *ex_tls_leaf_find(struct ex_tls_leaves *l, struct ex_span name)
 {
 	X509 *leaf = l->cache ? ex_tls_cache_get(l->cache, name) : NULL;
-	time_t soon = time(NULL) + LEAF_MARGIN;
+	time_t now = time(NULL), soon = now + LEAF_MARGIN;
 
-	return leaf && X509_cmp_time(X509_get0_notAfter(leaf), &soon) > 0 ? leaf : NULL;
+	/* of a clock that was put back since, too */
+	return leaf && X509_cmp_time(X509_get0_notBefore(leaf), &now) < 0 &&
+			       X509_cmp_time(X509_get0_notAfter(leaf), &soon) > 0
+		       ? leaf
+		       : NULL;
 }
 
 bool ex_tls_has_leaf(struct ex_tls *tls, struct ex_span name)
