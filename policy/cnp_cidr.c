@@ -5,7 +5,9 @@
 static bool read_prefix(struct ex_decoder *d, const struct ex_node *n, struct ex_prefix *ret)
 {
 	const char *text = ex_decode_text(d, n);
-	char quoted[EX_QUOTE_TEXT], norm[EX_PREFIX_TEXT], remedy[80];
+	char quoted[EX_QUOTE_TEXT], norm[EX_PREFIX_TEXT];
+	char remedy[80] = "write ADDRESS/LENGTH, such as 192.0.2.0/24 or 2001:db8::/32";
+	struct ex_ip ip;
 	const char *wrong;
 	bool host_bits;
 
@@ -13,8 +15,10 @@ static bool read_prefix(struct ex_decoder *d, const struct ex_node *n, struct ex
 		return false;
 	wrong = ex_prefix_parse(text, n->len, ret, &host_bits);
 	if (wrong) {
-		ex_decode_error(d, n, "write ADDRESS/LENGTH, such as 192.0.2.0/24 or 2001:db8::/32",
-				"CIDR %s %s", ex_quote(text, n->len, quoted), wrong);
+		if (ex_ip_parse(text, &ip))
+			(void)snprintf(remedy, sizeof(remedy), "for this one address write %s/%d",
+				       text, ex_ip_is4(&ip) ? 32 : 128);
+		ex_decode_error(d, n, remedy, "CIDR %s %s", ex_quote(text, n->len, quoted), wrong);
 		return false;
 	}
 	if (host_bits) {

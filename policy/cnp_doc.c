@@ -81,6 +81,11 @@ static void read_lost_description(struct ex_decoder *d, const struct ex_node *n,
 	ex_decode_warning(d, n, "move it under spec", "is no field of the object; it says nothing");
 }
 
+#define IN_SPEC(name)                                                                              \
+	{                                                                                          \
+		name, NULL, "it belongs into spec", "indent it, below spec:"                       \
+	}
+
 static const struct ex_field doc_fields[] = {
 	{ "apiVersion", ex_read_nothing, NULL, NULL }, /* read by find_kind() */
 	{ "kind", ex_read_nothing, NULL, NULL },
@@ -89,6 +94,11 @@ static const struct ex_field doc_fields[] = {
 	{ "specs", read_specs_node, NULL, NULL },
 	{ "status", ex_read_nothing, NULL, NULL },
 	{ "description", read_lost_description, NULL, NULL },
+	IN_SPEC("endpointSelector"),
+	IN_SPEC("egress"),
+	IN_SPEC("egressDeny"),
+	IN_SPEC("ingress"),
+	IN_SPEC("ingressDeny"),
 };
 
 /* ---- kinds ---- */
@@ -173,7 +183,10 @@ static const struct doc_kind *find_kind(struct ex_decoder *d, const struct ex_no
 		ex_decode_error(d, n,
 				"begin with \"apiVersion: cilium.io/v2\" and \"kind: "
 				"CiliumNetworkPolicy\"",
-				"is not a policy: apiVersion and kind are missing");
+				"is not a policy: %s missing",
+				kind  ? "apiVersion is"
+				: api ? "kind is"
+				      : "apiVersion and kind are");
 		return NULL;
 	}
 	for (size_t i = 0; i < EX_ARRAY_SIZE(doc_kinds); i++) {

@@ -3,6 +3,8 @@
 #include "policy/cnp.h"
 #include "policy/preset.h"
 
+#include <stdio.h>
+
 #include <netinet/in.h>
 
 void ex_read_enforcement(struct ex_decoder *d, const struct ex_node *n, bool *ret_audit)
@@ -123,18 +125,34 @@ static const struct ex_node *read_preset(struct ex_decoder *d, const struct ex_p
 	return set->presets[i];
 }
 
+static void say_unknown_preset(struct ex_decoder *d, const struct ex_node *name)
+{
+	char quoted[EX_QUOTE_TEXT], remedy[100] = "see \"exeat policy presets\"";
+	size_t best = 4;
+
+	for (size_t i = 0; i < ex_preset_count(); i++) {
+		struct ex_preset p = ex_preset_at(i);
+		size_t far = ex_edit_distance(p.name, name->text);
+
+		if (far >= best)
+			continue;
+		best = far;
+		(void)snprintf(remedy, sizeof(remedy), "write \"%s\"", p.name);
+	}
+	ex_decode_error(d, name, remedy, "there is no preset %s",
+			ex_quote(name->text, name->len, quoted));
+}
+
 const struct ex_node *ex_preset_rules(struct ex_decoder *d, const struct ex_node *item, bool deny,
 				      struct ex_policy_set *set)
 {
 	const struct ex_node *preset = ex_node_get(item, "preset"), *spec;
-	char quoted[EX_QUOTE_TEXT];
 	struct ex_preset p;
 
 	if (!preset || item->n != 1 || preset->kind != EX_NODE_SCALAR)
 		return NULL;
 	if (!ex_preset_find(preset->text, &p)) {
-		ex_decode_error(d, preset, "see \"exeat policy presets\"", "there is no preset %s",
-				ex_quote(preset->text, preset->len, quoted));
+		say_unknown_preset(d, preset);
 		return NULL;
 	}
 	spec = read_preset(d, &p, set);

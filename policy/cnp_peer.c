@@ -128,6 +128,14 @@ struct fqdn_reader {
 	uint8_t types;
 };
 
+static const char *name_remedy(const char *text, bool wildcard)
+{
+	if (strpbrk(text, ":/@"))
+		return "write the name alone: ports go into toPorts, paths into rules.http";
+	return wildcard ? "write a name such as *.example.com"
+			: "write a name such as api.example.com, or use matchPattern";
+}
+
 static void read_pattern(struct ex_decoder *d, const struct ex_node *n, struct fqdn_reader *fr,
 			 bool wildcard)
 {
@@ -139,11 +147,8 @@ static void read_pattern(struct ex_decoder *d, const struct ex_node *n, struct f
 		return;
 	wrong = ex_name_pattern_parse(text, n->len, wildcard, d->arena, &fr->pattern);
 	if (wrong)
-		ex_decode_error(d, n,
-				wildcard ? "write a name such as *.example.com"
-					 : "write a name such as api.example.com, or use "
-					   "matchPattern",
-				"%s %s", ex_quote(text, n->len, quoted), wrong);
+		ex_decode_error(d, n, name_remedy(text, wildcard), "%s %s",
+				ex_quote(text, n->len, quoted), wrong);
 }
 
 static void read_match_name(struct ex_decoder *d, const struct ex_node *n, void *out)

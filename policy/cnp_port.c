@@ -38,7 +38,7 @@ static void read_end_port(struct ex_decoder *d, const struct ex_node *n, void *o
 	}
 	pr->end = strtol(n->text, &end, 10);
 	if (pr->end > 65535)
-		ex_decode_error(d, n, NULL, "is larger than 65535");
+		ex_decode_error(d, n, "write a number up to 65535", "is larger than 65535");
 }
 
 static void read_protocol(struct ex_decoder *d, const struct ex_node *n, void *out)
@@ -96,9 +96,10 @@ static bool parse_port(struct ex_decoder *d, const struct port_reader *pr, uint1
 	long v;
 
 	if (len == 0 || len > 15 || strspn(s, "0123456789") != len) {
-		ex_decode_error(d, pr->port_node, "write a number, or the name of a container port",
-				"port %s is neither a number nor a service name",
-				ex_quote(s, len, quoted));
+		ex_decode_error(
+			d, pr->port_node,
+			"write a number (\"0\" is any; a range has endPort), or a port name",
+			"port %s is neither a number nor a service name", ex_quote(s, len, quoted));
 		return false;
 	}
 	if (s[0] == '0' && len > 1) {
@@ -108,8 +109,8 @@ static bool parse_port(struct ex_decoder *d, const struct port_reader *pr, uint1
 	}
 	v = strtol(s, NULL, 10);
 	if (v > 65535) {
-		ex_decode_error(d, pr->port_node, NULL, "port %s is larger than 65535",
-				ex_quote(s, len, quoted));
+		ex_decode_error(d, pr->port_node, "write a number up to 65535",
+				"port %s is larger than 65535", ex_quote(s, len, quoted));
 		return false;
 	}
 	*ret = (uint16_t)v;

@@ -35,7 +35,14 @@ static void read_authentication(struct ex_decoder *d, const struct ex_node *n, v
 	{ "icmps", ex_read_icmps, NULL, NULL }
 /* clang-format on */
 
+#define NO_PRESET                                                                                  \
+	{                                                                                          \
+		"preset", NULL, "only an EgressPolicy has presets",                                \
+			"write apiVersion: exeat.dev/v1alpha1 and kind: EgressPolicy"              \
+	}
+
 static const struct ex_field egress_fields[] = {
+	NO_PRESET,
 	L3_FIELDS("to"),
 	{ "toFQDNs", ex_read_to_fqdns, NULL, NULL },
 	{ "toServices", NULL, "exeat does not know Kubernetes services",
@@ -44,6 +51,7 @@ static const struct ex_field egress_fields[] = {
 };
 
 static const struct ex_field deny_fields[] = {
+	NO_PRESET,
 	L3_FIELDS("to"),
 	{ "toFQDNs", ex_read_to_fqdns, NULL, NULL },
 	{ "toServices", NULL, "exeat does not know Kubernetes services",

@@ -85,8 +85,7 @@ static const struct ex_field *find_field(const struct ex_field *fields, size_t n
 	return NULL;
 }
 
-/* Levenshtein distance, for "did you mean": short texts only. */
-static size_t edit_distance(const char *a, const char *b)
+size_t ex_edit_distance(const char *a, const char *b)
 {
 	size_t la = strlen(a), lb = strlen(b), row[40];
 
@@ -123,7 +122,7 @@ static void report_unknown(struct ex_decoder *d, const struct ex_node *n,
 	for (size_t i = 0; i < n_fields; i++) {
 		size_t dist = strcasecmp(fields[i].name, n->key) == 0
 				      ? 0
-				      : edit_distance(fields[i].name, n->key);
+				      : ex_edit_distance(fields[i].name, n->key);
 
 		if (dist < best_distance) {
 			best_distance = dist;

@@ -109,6 +109,9 @@ static void lint_pattern(struct ex_lowering *l, struct ex_pos pos, const char *w
 		     where, p->written);
 	if (p->kind == EX_NAME_ANY)
 		warn(l, pos, remedy, "%s: %s allows every name there is", where, p->written);
+	if (p->written[0] == '.' || strstr(p->written, ".."))
+		warn(l, pos, remedy, "%s: %s has an empty label: it never matches", where,
+		     p->written);
 	tail = fixed_tail(p);
 	if (!tail)
 		return;
@@ -131,6 +134,39 @@ static void lint_pattern(struct ex_lowering *l, struct ex_pos pos, const char *w
 static bool is_literal_path(const char *written, size_t len)
 {
 	return len > 0 && strcspn(written, "\\+*?()|[]{}^$") >= len;
+}
+
+/* A path begins with a slash; a star repeats what stands before it. */
+static void lint_path(struct ex_lowering *l, const struct ex_http_match *m, const char *where)
+{
+	const char *path = m->written_path;
+	size_t len = strlen(path);
+
+	if (((path[0] | 0x20) >= 'a' && (path[0] | 0x20) <= 'z' && !strpbrk(path, "|?*{")) ||
+	    strstr(path, "://")) {
+		warn(l, m->pos, "begin the path with /; hosts go into toFQDNs",
+		     "%s: no path looks like \"%s\": the rule never applies", where, path);
+		return;
+	}
+	if (len >= 2 && strcmp(path + len - 2, "/*") == 0)
+		warn(l, m->pos, "write /.* for whatever follows",
+		     "%s: the path is a regular expression: \"/*\" means slashes only", where);
+	if (is_literal_path(path, len))
+		warn(l, m->pos, "append (\\?.*)? to the path if queries are meant",
+		     "%s: the path is matched with its query: \"%s?x=1\" is not allowed", where,
+		     path);
+}
+
+static void lint_method(struct ex_lowering *l, const struct ex_http_match *m, const char *where)
+{
+	const char *method = m->written_method;
+
+	if (method[strspn(method, "abcdefghijklmnopqrstuvwxyz")] == '\0')
+		warn(l, m->pos, "write it in upper case",
+		     "%s: methods are in upper case: \"%s\" never matches", where, method);
+	else if (strchr(method, ',') && !strchr(method, '{'))
+		warn(l, m->pos, "write GET|POST",
+		     "%s: the method is a regular expression: \"%s\" is no list", where, method);
 }
 
 static void lint_header(struct ex_lowering *l, struct ex_pos pos, const char *where, size_t i,
@@ -163,18 +199,20 @@ static void lint_headers(struct ex_lowering *l, const struct ex_egress *e, const
 
 static void lint_http(struct ex_lowering *l, const struct ex_egress *e, const struct ex_ports *p)
 {
+	char where[200];
+
 	for (size_t i = 0; i < p->n_http; i++) {
 		const struct ex_http_match *m = &p->http[i];
 
-		if (m->written_path && is_literal_path(m->written_path, strlen(m->written_path)))
-			warn(l, m->pos, "append (\\?.*)? to the path if queries are meant",
-			     "%s.%s.rules.http[%zu]: the path is matched with its query: \"%s?x=1\" "
-			     "is not allowed",
-			     e->where, p->where, i, m->written_path);
+		(void)snprintf(where, sizeof(where), "%s.%s.rules.http[%zu]", e->where, p->where,
+			       i);
+		if (m->written_path)
+			lint_path(l, m, where);
+		if (m->written_method)
+			lint_method(l, m, where);
 		if (!m->method && !m->path && !m->host && !m->n_headers && !m->n_matches)
 			warn(l, m->pos, "name method and path",
-			     "%s.%s.rules.http[%zu]: an empty rule allows every request", e->where,
-			     p->where, i);
+			     "%s: an empty rule allows every request", where);
 	}
 }
 
@@ -332,6 +370,27 @@ static void lint_rule(struct ex_lowering *l, const struct ex_spec *spec, const s
 
 /* ---- a whole policy ---- */
 
+/* Does the item name some places, on every port? */
+static bool is_places_alone(const struct ex_egress *e)
+{
+	if (e->deny || e->limits_ports)
+		return false;
+	if (e->peer.kind == EX_PEER_CIDR)
+		return e->peer.n_cidrs && !is_whole_world(&e->peer.cidrs[0].prefix);
+	return e->peer.kind == EX_PEER_ENDPOINTS || e->peer.kind == EX_PEER_FQDN;
+}
+
+/* Two list items where one was meant: every port of the one, and the port of everybody. */
+static void lint_split(struct ex_lowering *l, const struct ex_egress *e,
+		       const struct ex_egress *next)
+{
+	if (!is_places_alone(e) || next->deny || next->peer.kind != EX_PEER_ANY)
+		return;
+	warn(l, next->pos, "write toPorts without a dash, if both were meant together",
+	     "%s: allows these ports %s anybody, and %s every port: two list items", next->where,
+	     l->inward ? "to" : "of", e->where);
+}
+
 static void lint_only_denies(struct ex_lowering *l, const struct ex_spec *spec)
 {
 	if (l->inward)
@@ -358,6 +417,8 @@ static void lint_direction(struct ex_lowering *l, const struct ex_spec *spec)
 		allows += !dir->rules[i].deny;
 		selecting += dir->rules[i].peer.kind != EX_PEER_NONE;
 		lint_rule(l, spec, &dir->rules[i]);
+		if (i > 0)
+			lint_split(l, &dir->rules[i - 1], &dir->rules[i]);
 	}
 	if (dir->n && !allows && dir->default_deny)
 		lint_only_denies(l, spec);

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <sys/stat.h>
 #include <yaml.h>
 
@@ -37,6 +38,7 @@ static int fail_parser(struct reader *rd)
 {
 	const yaml_parser_t *p = &rd->parser;
 	struct ex_pos pos = { rd->file, 0, 0 };
+	char begun[50] = "";
 
 	if (p->error == YAML_MEMORY_ERROR)
 		return -ENOMEM;
@@ -46,10 +48,13 @@ static int fail_parser(struct reader *rd)
 		return -EINVAL;
 	}
 	pos = mark_pos(rd, &p->problem_mark);
+	if (p->context && p->context_mark.line != p->problem_mark.line)
+		(void)snprintf(begun, sizeof(begun), " that begins in line %zu",
+			       p->context_mark.line + 1);
 	ex_diag_add(rd->diags, pos, false,
 		    "indent with spaces, not tabs; quote text that has : { [ * & # in it",
-		    "not YAML: %s%s%s", p->problem ? p->problem : "cannot be parsed",
-		    p->context ? " " : "", p->context ? p->context : "");
+		    "not YAML: %s%s%s%s", p->problem ? p->problem : "cannot be parsed",
+		    p->context ? " " : "", p->context ? p->context : "", begun);
 	return -EINVAL;
 }
 
@@ -255,11 +260,25 @@ int ex_yaml_parse(const char *text, size_t len, const char *file, struct ex_aren
 	return r < 0 ? r : 0;
 }
 
+const char *ex_yaml_remedy(int err)
+{
+	switch (err) {
+	case ENOENT:
+		return "check the path";
+	case EISDIR:
+		return "name the files in it";
+	case EACCES:
+	case EPERM:
+		return "let the user who runs exeat read it";
+	default:
+		return NULL;
+	}
+}
+
 static int fail_file(struct ex_diags *diags, const char *file, int err)
 {
-	ex_diag_add(diags, (struct ex_pos){ file, 0, 0 }, false,
-		    err == ENOENT ? "check the path given with -p" : NULL, "cannot read: %s",
-		    strerrordesc_np(err));
+	ex_diag_add(diags, (struct ex_pos){ file, 0, 0 }, false, ex_yaml_remedy(err),
+		    "cannot read: %s", strerrordesc_np(err));
 	return -EINVAL;
 }
 

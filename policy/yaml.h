@@ -54,4 +54,7 @@ const struct ex_node *ex_node_get(const struct ex_node *map, const char *key);
 bool ex_node_is_null(const struct ex_node *n);
 const char *ex_node_kind_name(const struct ex_node *n);
 
+/* What to do about a file that cannot be read (errno, positive), or NULL. */
+const char *ex_yaml_remedy(int err);
+
 #endif

@@ -67,8 +67,7 @@ static int read_text(const char *file, struct ex_text *ret, struct ex_diags *dia
 	if (r == -ENOMEM)
 		return r;
 	if (r < 0)
-		ex_diag_add(diags, (struct ex_pos){ file, 0, 0 }, false,
-			    r == -ENOENT ? "check the path that was given" : NULL,
+		ex_diag_add(diags, (struct ex_pos){ file, 0, 0 }, false, ex_yaml_remedy(-r),
 			    "cannot read: %s", strerror(-r));
 	return r < 0 ? -EINVAL : 0;
 }
