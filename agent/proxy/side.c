@@ -60,16 +60,28 @@ void ex_side_move(struct ex_loop *loop, struct ex_side *from, struct ex_side *to
 	ex_side_init(from, from->watch.fn);
 }
 
-static ssize_t read_some(struct ex_side *s, char *to, size_t cap)
+/* Record by record; an end or an error behind some bytes shows again. */
+static ssize_t read_tls(struct ex_side *s, char *to, size_t cap)
 {
+	size_t got = 0;
 	ssize_t n;
 
-	if (s->tls) {
+	s->read_wants = 0;
+	do {
 		/* A key update into a full socket: reading has to wait for writing. */
-		s->read_wants = 0;
-		return ex_tls_read(s->tls, to, cap, &s->read_wants);
-	}
-	n = recv(s->fd, to, cap, 0);
+		n = ex_tls_read(s->tls, to + got, cap - got, &s->read_wants);
+		got += n > 0 ? (size_t)n : 0;
+	} while (n > 0 && got < cap && ex_tls_has_more(s->tls));
+	s->readable = n > 0 ? ex_tls_has_more(s->tls) : n != -EAGAIN;
+	return got ? (ssize_t)got : n;
+}
+
+/* Less than asked for was all; should more have come since, epoll tells. */
+static ssize_t read_plain(struct ex_side *s, char *to, size_t cap)
+{
+	ssize_t n = recv(s->fd, to, cap, 0);
+
+	s->readable = n >= 0 && (size_t)n == cap;
 	return n < 0 ? -errno : n;
 }
 
@@ -86,10 +98,7 @@ int ex_side_fill(struct ex_side *s)
 	to = ex_buf_reserve(&s->in, room);
 	if (!to)
 		return -ENOMEM;
-	n = read_some(s, to, room);
-	/* Less than asked for was all; should more have come since, epoll tells. */
-	if (n < 0 || (!s->tls && (size_t)n < room))
-		s->readable = false;
+	n = s->tls ? read_tls(s, to, room) : read_plain(s, to, room);
 	if (n == -EAGAIN || n == -EINTR)
 		return 0;
 	if (n < 0)

@@ -4,12 +4,16 @@
 #include <errno.h>
 #include <sys/socket.h>
 
-#define BUDGET (256 * 1024)
+#define BUDGET   (256 * 1024)
+#define HELD_MAX (256 * 1024)
 
 struct transport {
 	int fd;
 	bool eof;
+	bool drained;  /* the socket gave less than was asked for: it had no more */
 	size_t budget; /* bytes this call may still take from the socket */
+	char *held;    /* written and not sent yet, sent..n_held of it; NULL: all is sent at once */
+	size_t sent, n_held, held_cap;
 	size_t len, off;
 	uint8_t early[]; /* off..len is still to be read */
 };
@@ -29,12 +33,14 @@ static int transport_read(BIO *bio, char *buf, size_t len, size_t *ret)
 	}
 	/* The socket stays readable, so a level-triggered loop comes back. */
 	if (t->budget == 0) {
+		t->drained = true;
 		BIO_set_retry_read(bio);
 		return 0;
 	}
 	do {
 		n = recv(t->fd, buf, len < t->budget ? len : t->budget, MSG_DONTWAIT);
 	} while (n < 0 && errno == EINTR);
+	t->drained = n < 0 || (size_t)n < len;
 	if (n > 0) {
 		t->budget -= (size_t)n;
 		*ret = (size_t)n;
@@ -47,6 +53,26 @@ static int transport_read(BIO *bio, char *buf, size_t len, size_t *ret)
 	return 0;
 }
 
+/* Behind what is held already, in order. */
+static bool hold(struct transport *t, const char *buf, size_t len)
+{
+	size_t need = t->n_held + len;
+	char *bigger;
+
+	if (need > HELD_MAX)
+		return false;
+	if (need > t->held_cap) {
+		bigger = realloc(t->held, need);
+		if (!bigger)
+			return false;
+		t->held = bigger;
+		t->held_cap = need;
+	}
+	memcpy(t->held + t->n_held, buf, len);
+	t->n_held = need;
+	return true;
+}
+
 static int transport_write(BIO *bio, const char *buf, size_t len, size_t *ret)
 {
 	struct transport *t = BIO_get_data(bio);
@@ -54,6 +80,14 @@ static int transport_write(BIO *bio, const char *buf, size_t len, size_t *ret)
 
 	BIO_clear_retry_flags(bio);
 	*ret = 0;
+	if (t->held) {
+		if (!hold(t, buf, len)) {
+			BIO_set_retry_write(bio);
+			return 0;
+		}
+		*ret = len;
+		return 1;
+	}
 	do {
 		n = send(t->fd, buf, len, MSG_NOSIGNAL | MSG_DONTWAIT);
 	} while (n < 0 && errno == EINTR);
@@ -73,7 +107,7 @@ static long transport_ctrl(BIO *bio, int cmd, long num, void *ptr)
 	(void)num;
 	(void)ptr;
 	switch (cmd) {
-	case BIO_CTRL_FLUSH: /* nothing is held back */
+	case BIO_CTRL_FLUSH: /* what is held back the session sends: ex_tls_bio_send() */
 	case BIO_CTRL_DUP:
 		return 1;
 	case BIO_CTRL_EOF:
@@ -85,7 +119,11 @@ static long transport_ctrl(BIO *bio, int cmd, long num, void *ptr)
 
 static int transport_destroy(BIO *bio)
 {
-	free(BIO_get_data(bio)); /* the fd is the caller's */
+	struct transport *t = BIO_get_data(bio);
+
+	if (t)
+		free(t->held);
+	free(t); /* the fd is the caller's */
 	BIO_set_data(bio, NULL);
 	return 1;
 }
@@ -127,4 +165,41 @@ void ex_tls_bio_refill(BIO *bio)
 	struct transport *t = BIO_get_data(bio);
 
 	t->budget = BUDGET;
+}
+
+void ex_tls_bio_hold(BIO *bio, size_t room)
+{
+	struct transport *t = BIO_get_data(bio);
+
+	if (t->held || room > HELD_MAX)
+		return;
+	t->held = malloc(room);
+	t->held_cap = t->held ? room : 0;
+}
+
+int ex_tls_bio_send(BIO *bio)
+{
+	struct transport *t = BIO_get_data(bio);
+
+	while (t->sent < t->n_held) {
+		ssize_t n = send(t->fd, t->held + t->sent, t->n_held - t->sent,
+				 MSG_NOSIGNAL | MSG_DONTWAIT);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		t->sent += (size_t)n;
+	}
+	free(t->held);
+	t->held = NULL;
+	t->sent = t->n_held = t->held_cap = 0;
+	return 0;
+}
+
+bool ex_tls_bio_is_drained(BIO *bio)
+{
+	const struct transport *t = BIO_get_data(bio);
+
+	return t->drained;
 }

@@ -33,6 +33,8 @@ struct ex_tls_session {
 	bool established;
 	bool broken; /* a fatal error happened: OpenSSL forbids SSL_shutdown() */
 	bool write_broken;
+	bool bulk;       /* more than a record came at once: there is room for more now */
+	size_t promised; /* bytes to be written whose records are held: done when these are sent */
 	size_t name_len;
 	char name[EX_SNI_MAX + 1];
 	const char *error; /* static text, never the peer's bytes */
@@ -46,6 +48,16 @@ struct ex_tls_session {
 BIO_METHOD *ex_tls_bio_method(void);
 BIO *ex_tls_bio_new(const BIO_METHOD *method, int fd, const void *early, size_t early_len);
 void ex_tls_bio_refill(BIO *bio);
+
+/*
+ * From here on what is written is held, room bytes and more if need be, until it is sent: 0 = all
+ * of it, and nothing is held any more; -EAGAIN or another negative errno.
+ */
+void ex_tls_bio_hold(BIO *bio, size_t room);
+int ex_tls_bio_send(BIO *bio);
+
+/* The last look at the socket took all it had. */
+bool ex_tls_bio_is_drained(BIO *bio);
 
 /* leaves.c: P-256, or RSA. 0 or -EIO, -ENOMEM. */
 EX_MUST_CHECK int ex_tls_leaves_init(struct ex_tls_leaves *l, bool rsa);

@@ -11,6 +11,10 @@
 static const unsigned char alpn_h2_h1[] = "\x02h2\x08http/1.1";
 #define RESUME_SECONDS 3600
 
+#define RECORD_MAX   (16 * 1024)
+#define RECORD_EXTRA 64          /* header, tag and padding of one */
+#define BULK         (64 * 1024) /* so much is sent at once, and twice as much read */
+
 #define ALPN_BOTH    alpn_h2_h1, sizeof(alpn_h2_h1) - 1
 #define ALPN_ONLY_H1 alpn_h2_h1 + 3, sizeof(alpn_h2_h1) - 1 - 3
 
@@ -307,6 +311,15 @@ int ex_tls_handshake(struct ex_tls_session *s, uint32_t *want)
 	return r;
 }
 
+/* A peer that fills what it is given sends more: fewer calls, for as long as it does. */
+static void widen(struct ex_tls_session *s, size_t n)
+{
+	if (s->bulk || n < RECORD_MAX)
+		return;
+	s->bulk = true;
+	SSL_set_default_read_buffer_len(s->ssl, 2 * BULK);
+}
+
 ssize_t ex_tls_read(struct ex_tls_session *s, void *buf, size_t len, uint32_t *want)
 {
 	size_t n;
@@ -315,19 +328,36 @@ ssize_t ex_tls_read(struct ex_tls_session *s, void *buf, size_t len, uint32_t *w
 	if (r < 0)
 		return r;
 	r = SSL_read_ex(s->ssl, buf, len, &n);
-	return r == 1 ? (ssize_t)n : session_result(s, r, errno, want);
+	if (r != 1)
+		return session_result(s, r, errno, want);
+	widen(s, n);
+	return (ssize_t)n;
 }
 
-ssize_t ex_tls_write(struct ex_tls_session *s, const void *buf, size_t len, uint32_t *want)
+bool ex_tls_has_more(const struct ex_tls_session *s)
+{
+	return SSL_has_pending(s->ssl) || !ex_tls_bio_is_drained(SSL_get_rbio(s->ssl));
+}
+
+static ssize_t send_held(struct ex_tls_session *s, uint32_t *want)
+{
+	size_t n = s->promised;
+	int r = ex_tls_bio_send(SSL_get_wbio(s->ssl));
+
+	if (r == -EAGAIN) {
+		*want = EPOLLOUT;
+		return r;
+	}
+	s->promised = 0;
+	s->write_broken = r < 0;
+	return r < 0 ? r : (ssize_t)n;
+}
+
+static ssize_t write_one(struct ex_tls_session *s, const char *buf, size_t len, uint32_t *want)
 {
 	size_t n;
-	int r = s->established && len ? session_enter(s) : -EINVAL;
+	int r = SSL_write_ex(s->ssl, buf, len, &n);
 
-	if (r < 0)
-		return r;
-	if (s->write_broken)
-		return -EPIPE;
-	r = SSL_write_ex(s->ssl, buf, len, &n);
 	if (r == 1)
 		return (ssize_t)n;
 	if (SSL_get_error(s->ssl, r) == SSL_ERROR_SYSCALL) {
@@ -339,11 +369,42 @@ ssize_t ex_tls_write(struct ex_tls_session *s, const void *buf, size_t len, uint
 	return r ? r : -EPIPE; /* we sent close_notify ourselves */
 }
 
+/* Several records, sent in one go. What is wrong with a later one shows when it is tried again. */
+static ssize_t write_many(struct ex_tls_session *s, const char *buf, size_t len, uint32_t *want)
+{
+	ssize_t n = 0;
+
+	if (len > BULK)
+		len = BULK;
+	ex_tls_bio_hold(SSL_get_wbio(s->ssl), len + (len / RECORD_MAX + 1) * RECORD_EXTRA);
+	while (s->promised < len &&
+	       (n = write_one(s, buf + s->promised, len - s->promised, want)) > 0)
+		s->promised += (size_t)n;
+	if (s->promised)
+		return send_held(s, want);
+	(void)ex_tls_bio_send(SSL_get_wbio(s->ssl)); /* an alert at most */
+	return n;
+}
+
+ssize_t ex_tls_write(struct ex_tls_session *s, const void *buf, size_t len, uint32_t *want)
+{
+	int r = s->established && len ? session_enter(s) : -EINVAL;
+
+	if (r < 0)
+		return r;
+	if (s->write_broken)
+		return -EPIPE;
+	if (s->promised)
+		return send_held(s, want);
+	return len > RECORD_MAX ? write_many(s, buf, len, want) : write_one(s, buf, len, want);
+}
+
 void ex_tls_shutdown(struct ex_tls_session *s)
 {
 	if (!s->established || s->write_broken || session_enter(s) < 0)
 		return;
 	(void)SSL_shutdown(s->ssl);
+	(void)ex_tls_bio_send(SSL_get_wbio(s->ssl));
 	ERR_clear_error();
 }
 

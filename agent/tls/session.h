@@ -68,6 +68,9 @@ int ex_tls_handshake(struct ex_tls_session *s, uint32_t *want);
  * because the peer is gone, what it sent before can still be read.
  */
 ssize_t ex_tls_read(struct ex_tls_session *s, void *buf, size_t len, uint32_t *want);
+/* Is there anything to be read before the socket shows more? False is certain. */
+bool ex_tls_has_more(const struct ex_tls_session *s);
+/* May write several records at once, and is done when all of them are in the socket. */
 ssize_t ex_tls_write(struct ex_tls_session *s, const void *buf, size_t len, uint32_t *want);
 void ex_tls_shutdown(struct ex_tls_session *s); /* best-effort close_notify, never blocks */
 const char *ex_tls_error(const struct ex_tls_session *s);

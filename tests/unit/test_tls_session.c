@@ -149,6 +149,90 @@ static void test_full_socket_says_wait_for_room_and_nothing_is_lost(void **state
 	pair_close(&p);
 }
 
+/* Several records in one go: done when the last byte is in the socket, and repeated until then. */
+static void test_many_records_at_once_arrive_in_order(void **state)
+{
+	static uint8_t out[50000], in[sizeof(out)];
+	size_t rounds = 0, waits = 0, got = 0;
+	uint32_t want = 0;
+	struct pair p;
+	ssize_t n;
+
+	(void)state;
+	pair_connect(&p, NAME, NAME, false, false);
+	for (size_t i = 0; i < sizeof(out); i++)
+		out[i] = (uint8_t)(i * 7 + i / 251);
+	while (rounds < 40 || got < rounds * sizeof(out)) {
+		n = rounds < 40 ? ex_tls_write(p.server, out, sizeof(out), &want) : 0;
+		assert_true(n == 0 || n == -EAGAIN || n == (ssize_t)sizeof(out));
+		rounds += n > 0;
+		waits += n == -EAGAIN;
+		if (n > 0)
+			continue;
+		n = ex_tls_read(p.client, in, sizeof(out) - got % sizeof(out), &want);
+		assert_true(n > 0 || n == -EAGAIN);
+		if (n > 0)
+			assert_memory_equal(in, out + got % sizeof(out), (size_t)n);
+		got += n > 0 ? (size_t)n : 0;
+	}
+	assert_true(waits > 0);
+	assert_false(ex_tls_has_more(p.client) && ex_tls_read(p.client, in, 1, &want) > 0);
+	pair_close(&p);
+}
+
+/* What is on its way when the session says goodbye, or has to answer a key update, keeps its place.
+ */
+static void test_held_records_keep_their_place(void **state)
+{
+	static uint8_t out[50000], in[sizeof(out)];
+	uint32_t want = 0;
+	struct foreign f;
+	struct pair p;
+	ssize_t n;
+	size_t got = 0, sent = 0;
+
+	(void)state;
+	pair_open(&p);
+	foreign_open(&f, false, p.fd[1]);
+	assert_int_equal(accept_from(&p, &f, "api.openai.com", false), 0);
+	while ((n = ex_tls_write(p.server, out, sizeof(out), &want)) > 0)
+		sent += (size_t)n;
+	assert_int_equal(n, -EAGAIN);
+	assert_int_equal(SSL_key_update(f.ssl, SSL_KEY_UPDATE_REQUESTED), 1);
+	assert_int_equal(SSL_write(f.ssl, "x", 1), 1);
+	assert_int_equal(ex_tls_read(p.server, in, 1, &want), 1);
+	while (got < sent + sizeof(out)) {
+		int m = SSL_read(f.ssl, in, sizeof(in));
+
+		if (m > 0)
+			got += (size_t)m;
+		else
+			assert_int_equal(ex_tls_write(p.server, out, sizeof(out), &want),
+					 (ssize_t)sizeof(out));
+	}
+	assert_int_equal(ex_tls_write(p.server, "end", 3, &want), 3);
+	assert_int_equal(SSL_read(f.ssl, in, sizeof(in)), 3);
+	assert_memory_equal(in, "end", 3);
+	foreign_close(&f);
+	pair_close(&p);
+}
+
+static void test_write_of_many_records_to_a_peer_that_is_gone(void **state)
+{
+	static uint8_t out[50000];
+	uint32_t want;
+	struct pair p;
+
+	(void)state;
+	pair_connect(&p, NAME, NAME, false, false);
+	while (ex_tls_write(p.server, out, sizeof(out), &want) > 0)
+		;
+	shutdown(p.fd[1], SHUT_RD);
+	assert_int_equal(ex_tls_write(p.server, out, sizeof(out), &want), -EPIPE);
+	assert_int_equal(ex_tls_write(p.server, out, sizeof(out), &want), -EPIPE);
+	pair_close(&p);
+}
+
 /* ---- deny ---- */
 
 static void test_deny_client_that_wants_another_name(void **state)
@@ -541,6 +625,9 @@ int main(void)
 		cmocka_unit_test(test_early_bytes_come_before_the_socket),
 		cmocka_unit_test(test_transport_of_one_byte_at_a_time),
 		cmocka_unit_test(test_full_socket_says_wait_for_room_and_nothing_is_lost),
+		cmocka_unit_test(test_many_records_at_once_arrive_in_order),
+		cmocka_unit_test(test_held_records_keep_their_place),
+		cmocka_unit_test(test_write_of_many_records_to_a_peer_that_is_gone),
 		cmocka_unit_test(test_deny_client_that_wants_another_name),
 		cmocka_unit_test(test_deny_unknown_leaf_and_names_that_are_none),
 		cmocka_unit_test(test_deny_leaf_of_other_name_or_key_or_with_a_tail),
