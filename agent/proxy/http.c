@@ -431,7 +431,12 @@ bool ex_conn_http(struct ex_conn *c)
 			ex_conn_linger(c); /* unasked, between two requests */
 			return true;
 		}
-		return read_request(c);
+		if (!read_request(c))
+			return false;
+		/* What came of the body with the head goes out with the head. */
+		if (c->state == EX_CONN_HTTP && c->x.active)
+			(void)pass_request(c);
+		return true;
 	}
 	if (!c->x.req_done)
 		moved = pass_request(c);
