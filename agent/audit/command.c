@@ -8,6 +8,7 @@
 #include <stdio.h>
 
 #include "agent/audit/verify.h"
+#include "agent/core/log.h"
 
 #define ROTATED_MAX 999
 
@@ -87,6 +88,10 @@ static int verify(const struct options *o, const struct logs *l, const char *new
 	if (!o->head && !o->no_head) {
 		snprintf(head, sizeof(head), "%s.head", newest);
 		v.head = head;
+		if (access(newest, F_OK) < 0 && access(head, F_OK) < 0) {
+			ex_error("%s: neither log nor head is there", newest);
+			return CANNOT;
+		}
 	}
 	if (o->key && ex_audit_keys_load(o->key, &keys) < 0)
 		return CANNOT;

@@ -44,6 +44,17 @@ static bool is_trusted(int fd)
 	       (peer.uid == 0 || peer.uid == geteuid());
 }
 
+/* Why nobody may be there. */
+static const char *remedy(const char *path, int err)
+{
+	if (err == EACCES)
+		return " (for root and the group of the agent's socket only)";
+	if (err != ENOENT && err != ECONNREFUSED)
+		return "";
+	return path[0] == '@' ? " (no run has this PID)"
+			      : " (is 'exeat agent' running? --socket PATH, if not there)";
+}
+
 static int dial(const char *path, struct ex_control_error *err)
 {
 	EX_AUTO_CLOSE int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -67,7 +78,8 @@ static int dial(const char *path, struct ex_control_error *err)
 	if (connect(fd, (struct sockaddr *)&sa,
 		    (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len)) < 0) {
 		r = -errno;
-		return fail(err, r, "unreachable", "%s: %s", path, strerror(-r));
+		return fail(err, r, "unreachable", "%s: %s%s", path, strerror(-r),
+			    remedy(path, -r));
 	}
 	if (!is_trusted(fd))
 		return fail(err, -EPERM, "unreachable", "%s: somebody else answers there", path);
