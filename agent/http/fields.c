@@ -156,6 +156,18 @@ bool ex_fields_bind_connection(const struct ex_header *fields, size_t n)
 	return false;
 }
 
+void ex_fields_lower(struct ex_header *fields, size_t n, char *text)
+{
+	for (size_t i = 0; i < n; i++) {
+		struct ex_span *name = &fields[i].name;
+
+		for (size_t k = 0; k < name->len; k++)
+			text[k] = ex_lower(name->ptr[k]);
+		name->ptr = text;
+		text += name->len;
+	}
+}
+
 int ex_field_length(struct ex_span value, uint64_t *ret)
 {
 	uint64_t n = 0;

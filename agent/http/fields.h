@@ -20,6 +20,9 @@ bool ex_field_same(struct ex_span a, struct ex_span b);
  */
 bool ex_fields_have_twins(const struct ex_header *fields, size_t n);
 
+/* Names become lower case (RFC 9113 8.2), in text, which has room for all of them. */
+void ex_fields_lower(struct ex_header *fields, size_t n, char *text);
+
 /* Host, Content-Length or Transfer-Encoding to some server. */
 bool ex_field_is_framing(struct ex_span name);
 

@@ -345,19 +345,6 @@ void ex_h2_leg_resume(struct ex_h2_leg *leg)
 		leg->state = EX_LEG_RUNS;
 }
 
-/* Names in lower case (RFC 9113 8.2), the text of which is written to names. */
-static void lower_names(struct ex_header *fields, size_t n, char *names)
-{
-	for (size_t i = 0; i < n; i++) {
-		struct ex_span *name = &fields[i].name;
-
-		for (size_t k = 0; k < name->len; k++)
-			names[k] = ex_lower(name->ptr[k]);
-		name->ptr = names;
-		names += name->len;
-	}
-}
-
 static int respond(struct ex_h2_leg *leg, const struct ex_h1_head *from, bool tunnel)
 {
 	struct ex_h2_head head = { .h = *from };
@@ -377,7 +364,7 @@ static int respond(struct ex_h2_leg *leg, const struct ex_h1_head *from, bool tu
 	names = malloc(text);
 	if (!names)
 		return -ENOMEM;
-	lower_names(fields, n, names);
+	ex_fields_lower(fields, n, names);
 	head.h.headers = fields;
 	head.h.n_headers = n;
 	if (tunnel)
@@ -469,7 +456,7 @@ static int on_end(struct ex_h2_leg *leg)
 		return -EPROTO;
 	if (n)
 		memcpy(fields, from, n * sizeof(fields[0]));
-	lower_names(fields, n, names);
+	ex_fields_lower(fields, n, names);
 	trailers.h.headers = fields;
 	trailers.h.n_headers = n;
 	r = ex_h2_finish(leg->x->down, &trailers);

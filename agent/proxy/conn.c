@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 
 #include "agent/proxy/ask.h"
+#include "agent/proxy/bridge.h"
 #include "agent/proxy/conn.h"
 #include "agent/proxy/datagram.h"
 #include "agent/proxy/leg.h"
@@ -179,6 +180,16 @@ static bool step(struct ex_conn *c)
 	return false;
 }
 
+static int server_ready(struct ex_conn *c)
+{
+	ex_conn_set_timeout(c, IDLE_MS);
+	if (c->state == EX_CONN_H2)
+		ex_conn_origin_known(c);
+	else if (c->server.tls && ex_tls_is_h2(c->server.tls))
+		return ex_bridge_begin(&c->server);
+	return 0;
+}
+
 /* Connect, then TLS: 0 or negative errno. */
 static int advance_dial(struct ex_conn *c)
 {
@@ -187,11 +198,10 @@ static int advance_dial(struct ex_conn *c)
 	if (!c->server.handshaking)
 		return 0;
 	r = ex_side_handshake(&c->server);
-	if (r == 1) {
-		ex_conn_set_timeout(c, IDLE_MS);
-		if (c->state == EX_CONN_H2)
-			ex_conn_origin_known(c);
-	}
+	if (r == -ENOPROTOOPT && ex_conn_dial_h2(c))
+		return 0;
+	if (r == 1)
+		r = server_ready(c);
 	return r < 0 ? r : 0;
 }
 
@@ -276,13 +286,11 @@ static void on_server(struct ex_watch *w, uint32_t events)
 		if (r == 0 && c->tls) {
 			struct ex_span name = { c->hello.sni, c->hello.sni_len };
 
-			r = ex_tls_connect(c->px->tls, c->server.fd, name, c->state == EX_CONN_H2,
-					   &c->server.tls);
+			r = ex_tls_connect(c->px->tls, c->server.fd, name,
+					   c->state == EX_CONN_H2 || c->origin_h2, &c->server.tls);
 			c->server.handshaking = r == 0;
 		} else if (r == 0) {
-			ex_conn_set_timeout(c, IDLE_MS);
-			if (c->state == EX_CONN_H2)
-				ex_conn_origin_known(c);
+			r = server_ready(c);
 		}
 		if (r < 0) {
 			ex_conn_dial_failed(c, r);

@@ -95,6 +95,7 @@ struct ex_conn {
 	struct ex_exchange x;
 	struct ex_h2_relay *h2;
 	bool origin_h1;      /* H2: the server speaks HTTP/1.1 */
+	bool origin_h2;      /* HTTP: it speaks HTTP/2 only */
 	struct ex_leg *legs; /* H2: see leg.h */
 	size_t n_legs;
 };

@@ -72,20 +72,34 @@ bool ex_conn_repeat(struct ex_conn *c)
 	return ex_conn_send_head(c, head, &edits) == 0 && ex_conn_dial(c) == 0;
 }
 
-bool ex_conn_write_anew(struct ex_conn *c)
+/* What is to be written goes to another connection. */
+static bool dial_anew(struct ex_conn *c)
 {
 	struct ex_buf unsent = c->server.out;
 
-	if (c->state != EX_CONN_HTTP || !c->x.active || !c->x.reused || c->x.answered ||
-	    c->server.wrote || c->client.pipe)
-		return false;
-	c->x.reused = false;
 	c->server.out = (struct ex_buf){ 0 };
 	ex_conn_hang_up(c);
 	c->server.out = unsent;
 	if (ex_conn_dial(c) < 0)
 		ex_buf_done(&c->server.out);
 	return c->dialling;
+}
+
+bool ex_conn_write_anew(struct ex_conn *c)
+{
+	if (c->state != EX_CONN_HTTP || !c->x.active || !c->x.reused || c->x.answered ||
+	    c->server.wrote || c->client.pipe)
+		return false;
+	c->x.reused = false;
+	return dial_anew(c);
+}
+
+bool ex_conn_dial_h2(struct ex_conn *c)
+{
+	if (c->state != EX_CONN_HTTP || c->x.upgrade || c->origin_h2)
+		return false;
+	c->origin_h2 = true;
+	return dial_anew(c);
 }
 
 /* One that has answered all it was asked, and nothing else, is kept for the next connection. */
@@ -95,7 +109,7 @@ void ex_conn_part(struct ex_conn *c)
 	struct ex_side *s = &c->server;
 
 	if (ex_side_ready(s) && ex_side_is_idle(s) && !ex_buf_len(&s->out) && c->x.used &&
-	    !c->x.server_close && !c->x.bound)
+	    !c->x.server_close && !c->x.bound && !s->bridge)
 		ex_pool_put(c->px->pool, &key, s);
 	ex_conn_linger(c);
 }

@@ -3,6 +3,7 @@
 #include <netinet/in.h>
 #include <sys/socket.h>
 
+#include "agent/proxy/bridge.h"
 #include "agent/proxy/pipe.h"
 #include "agent/tls/session.h"
 
@@ -45,6 +46,7 @@ void ex_side_close(struct ex_side *s, struct ex_loop *loop)
 		ex_watch_close(loop, &s->watch);
 	else if (s->fd >= 0)
 		close(s->fd);
+	ex_bridge_free(s->bridge);
 	ex_buf_done(&s->in);
 	ex_buf_done(&s->out);
 	ex_side_init(s, fn);
@@ -85,17 +87,12 @@ static ssize_t read_plain(struct ex_side *s, char *to, size_t cap)
 	return n < 0 ? -errno : n;
 }
 
-int ex_side_fill(struct ex_side *s)
+static int receive(struct ex_side *s, struct ex_buf *in, bool *eof)
 {
-	size_t have = ex_buf_len(&s->in), room;
+	size_t room = EX_SIDE_BUF_MAX - ex_buf_len(in);
+	char *to = ex_buf_reserve(in, room);
 	ssize_t n;
-	char *to;
 
-	if (!ex_side_ready(s) || s->eof || s->pipe || have >= EX_SIDE_BUF_MAX ||
-	    (!s->readable && !s->hup))
-		return 0;
-	room = EX_SIDE_BUF_MAX - have;
-	to = ex_buf_reserve(&s->in, room);
 	if (!to)
 		return -ENOMEM;
 	n = s->tls ? read_tls(s, to, room) : read_plain(s, to, room);
@@ -103,29 +100,53 @@ int ex_side_fill(struct ex_side *s)
 		return 0;
 	if (n < 0)
 		return (int)n;
-	if (n == 0)
-		s->eof = true;
-	ex_buf_commit(&s->in, (size_t)n);
+	*eof = n == 0;
+	ex_buf_commit(in, (size_t)n);
 	return 1;
 }
 
-static ssize_t write_some(struct ex_side *s)
+/* Is there room for what the peer sends, and will it send any? */
+static bool has_room(const struct ex_side *s)
 {
-	size_t len = ex_buf_len(&s->out);
+	const struct ex_bridge *b = s->bridge;
+
+	return !s->eof && ex_buf_len(&s->in) < EX_SIDE_BUF_MAX &&
+	       (!b || (!b->eof && ex_buf_len(&b->in) < EX_SIDE_BUF_MAX));
+}
+
+int ex_side_fill(struct ex_side *s)
+{
+	int r = 0, more;
+
+	if (!ex_side_ready(s) || s->eof || s->pipe || ex_buf_len(&s->in) >= EX_SIDE_BUF_MAX)
+		return 0;
+	if ((s->readable || s->hup) && has_room(s))
+		r = s->bridge ? receive(s, &s->bridge->in, &s->bridge->eof)
+			      : receive(s, &s->in, &s->eof);
+	if (!s->bridge || r < 0)
+		return r;
+	more = ex_bridge_fill(s);
+	return more < 0 ? more : r | more;
+}
+
+static ssize_t write_some(struct ex_side *s, const struct ex_buf *out)
+{
+	size_t len = ex_buf_len(out);
 	ssize_t n;
 
 	if (s->tls)
-		return ex_tls_write(s->tls, ex_buf_ptr(&s->out), len, &s->tls_want);
-	n = send(s->fd, ex_buf_ptr(&s->out), len, MSG_NOSIGNAL);
+		return ex_tls_write(s->tls, ex_buf_ptr(out), len, &s->tls_want);
+	n = send(s->fd, ex_buf_ptr(out), len, MSG_NOSIGNAL);
 	return n < 0 ? -errno : n;
 }
 
 int ex_side_flush(struct ex_side *s)
 {
-	int moved = 0;
+	int moved = s->bridge && ex_side_ready(s) ? ex_bridge_speak(s) : 0;
+	struct ex_buf *out = s->bridge ? &s->bridge->out : &s->out;
 
-	while (ex_side_ready(s) && ex_buf_len(&s->out)) {
-		ssize_t n = write_some(s);
+	while (moved >= 0 && ex_side_ready(s) && ex_buf_len(out)) {
+		ssize_t n = write_some(s, out);
 
 		/* TLS told to wait may have sent a part. */
 		s->wrote |= n > 0 || (n == -EAGAIN && s->tls);
@@ -133,7 +154,7 @@ int ex_side_flush(struct ex_side *s)
 			return moved;
 		if (n < 0)
 			return (int)n;
-		ex_buf_consume(&s->out, (size_t)n);
+		ex_buf_consume(out, (size_t)n);
 		moved = 1;
 	}
 	return moved;
@@ -165,7 +186,10 @@ void ex_side_finish(struct ex_side *s)
 
 bool ex_side_is_idle(const struct ex_side *s)
 {
-	return !s->eof && !s->hup && !ex_buf_len(&s->in) && (!s->tls || ex_tls_is_idle(s->tls));
+	if (s->eof || s->hup || ex_buf_len(&s->in))
+		return false;
+	/* Frames of HTTP/2 say themselves which request they answer. */
+	return s->bridge || !s->tls || ex_tls_is_idle(s->tls);
 }
 
 static uint32_t interest(const struct ex_side *s)
@@ -176,11 +200,11 @@ static uint32_t interest(const struct ex_side *s)
 		return EPOLLOUT;
 	if (s->handshaking)
 		return s->tls_want;
-	if (!s->eof && ex_buf_len(&s->in) < EX_SIDE_BUF_MAX)
+	if (has_room(s))
 		events |= s->read_wants ? s->read_wants : EPOLLIN;
 	if (s->pipe && s->pipe->fill) /* the other side is behind: it says when to go on */
 		events &= ~(uint32_t)EPOLLIN;
-	if (ex_buf_len(&s->out) || (s->feed && s->feed->fill))
+	if (ex_buf_len(s->bridge ? &s->bridge->out : &s->out) || (s->feed && s->feed->fill))
 		events |= EPOLLOUT;
 	return events;
 }

@@ -11,6 +11,7 @@
 
 #define EX_SIDE_BUF_MAX (64 * 1024) /* per buffer; reading stops there */
 
+struct ex_bridge;
 struct ex_pipe;
 struct ex_tls_session;
 
@@ -18,14 +19,15 @@ struct ex_side {
 	struct ex_watch watch;
 	int fd; /* -1 = not open */
 	struct ex_tls_session *tls;
-	uint32_t tls_want;    /* what the session waits for beyond plain reading and writing */
-	uint32_t read_wants;  /* what TLS waits for to go on reading, when not EPOLLIN */
-	struct ex_buf in;     /* read, not yet dealt with */
-	struct ex_buf out;    /* to be written */
-	struct ex_pipe *pipe; /* what is read goes there instead of to in; see pipe.h */
-	struct ex_pipe *feed; /* what is written next, behind out, comes from there */
-	bool connecting;      /* TCP connect under way */
-	bool handshaking;     /* TLS handshake under way */
+	uint32_t tls_want;        /* what the session waits for beyond plain reading and writing */
+	uint32_t read_wants;      /* what TLS waits for to go on reading, when not EPOLLIN */
+	struct ex_buf in;         /* read, not yet dealt with */
+	struct ex_buf out;        /* to be written */
+	struct ex_pipe *pipe;     /* what is read goes there instead of to in; see pipe.h */
+	struct ex_bridge *bridge; /* in and out are translated; see bridge.h */
+	struct ex_pipe *feed;     /* what is written next, behind out, comes from there */
+	bool connecting;          /* TCP connect under way */
+	bool handshaking;         /* TLS handshake under way */
 	bool readable; /* there may be something to read: epoll said so, or TLS may hold it */
 	bool eof;      /* the peer will send no more */
 	bool hup;      /* all that will come is in the socket already; epoll has nothing to add */

@@ -252,6 +252,9 @@ static int session_result(struct ex_tls_session *s, int ret, int saved_errno, ui
 	if (ERR_GET_LIB(e) == ERR_LIB_SSL &&
 	    ERR_GET_REASON(e) == SSL_R_UNEXPECTED_EOF_WHILE_READING)
 		return session_fail(s, -ECONNRESET, "the connection ended without close_notify");
+	if (ERR_GET_LIB(e) == ERR_LIB_SSL &&
+	    ERR_GET_REASON(e) == SSL_R_TLSV1_ALERT_NO_APPLICATION_PROTOCOL)
+		return session_fail(s, -ENOPROTOOPT, "the server does not speak HTTP/1.1");
 	return session_fail(s, -EPROTO, text ? text : "TLS error");
 }
 

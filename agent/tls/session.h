@@ -56,6 +56,7 @@ void ex_tls_session_free(struct ex_tls_session *s); /* does not close fd */
  *
  * 0 = done; -EAGAIN = wait for *want (EPOLLIN or EPOLLOUT); other negative errno = broken. For the
  * client side -EKEYREJECTED means the certificate was not accepted; ex_tls_error() says why.
+ * -ENOPROTOOPT: the origin wants none of the protocols it was offered.
  * -EAGAIN may also mean that this peer had its share of the loop: the socket stays readable. A
  * write that was told -EAGAIN is repeated with the same bytes (they may have moved, and more may
  * follow). After an error other than -EAGAIN the session is good for ex_tls_error() and

@@ -304,7 +304,7 @@ static inline void pump(void)
 	assert_false(moved);
 }
 
-static int world_open(void **state)
+static inline int world_open(void **state)
 {
 	const struct ex_h2_relay_config config = {
 		.origin = EX_H2_ORIGIN_H2,
@@ -324,7 +324,7 @@ static int world_open(void **state)
 	return 0;
 }
 
-static int world_close(void **state)
+static inline int world_close(void **state)
 {
 	(void)state;
 	ex_h2_relay_free(w.relay);
