@@ -99,6 +99,15 @@ static bool is_plain(unsigned char c)
 	return c >= 0x20 && c < 0x7f && c != '"' && c != '\\' && c != '<' && c != '>';
 }
 
+static size_t count_plain(const char *s, size_t len)
+{
+	size_t n = 0;
+
+	while (n < len && is_plain((unsigned char)s[n]))
+		n++;
+	return n;
+}
+
 /* Keys, too, may be of somebody's choice: those of labels are. */
 static void put_quoted(struct ex_json *j, struct ex_span value)
 {
@@ -106,11 +115,11 @@ static void put_quoted(struct ex_json *j, struct ex_span value)
 	for (size_t i = 0; i < value.len && !j->full;) {
 		char c = value.ptr[i];
 		uint32_t cp = 0xfffd;
-		size_t len;
+		size_t len = count_plain(value.ptr + i, value.len - i);
 
-		if (is_plain((unsigned char)c)) {
-			put(j, &c, 1);
-			i++;
+		if (len) {
+			put(j, value.ptr + i, len);
+			i += len;
 			continue;
 		}
 		if (c == '"' || c == '\\') {
