@@ -162,7 +162,7 @@ def variants():
     resolver = ["--dns", f"bench.example={os.environ['RESOLVER4']}:5300"]
 
     def exeat(policy, *options):
-        return [EXEAT, "run", "-q", "-p", f"{TOP}/bench/{policy}.yaml", *resolver, *options, "--"]
+        return [EXEAT, "run", "-q", "--workers", "1", "-p", f"{TOP}/bench/{policy}.yaml", *resolver, *options, "--"]
 
     made = {
         "direct": Variant("direct", pod("direct")),
