@@ -12,7 +12,7 @@
 #define QUERY_MAX       4096  /* bytes of one question; no honest one is near it */
 #define STREAMS_MAX     64    /* TCP connections at once */
 #define ACCEPT_PAUSE_MS 100   /* after descriptors ran out */
-#define STREAM_MS       10000 /* without a whole question */
+#define STREAM_MS       10000 /* for a whole question, and for its answer to be read */
 
 struct ex_dns_io {
 	struct ex_proxy *px;
@@ -204,8 +204,15 @@ static void stream_update(struct stream *s)
 	if (!s->asking && !events)
 		events = EPOLLIN;
 	ex_watch_set(s->io->px->loop, &s->watch, events);
-	if (ex_timer_start(s->io->px->loop, &s->timer, STREAM_MS) < 0)
-		stream_close(s);
+}
+
+/* From one whole question to the next, however many bytes come in between. */
+static bool stream_wait(struct stream *s)
+{
+	if (ex_timer_start(s->io->px->loop, &s->timer, STREAM_MS) == 0)
+		return true;
+	stream_close(s);
+	return false;
 }
 
 static void stream_flush(struct stream *s)
@@ -255,7 +262,7 @@ static bool ask_one(struct stream *s)
 		stream_close(s);
 		return false;
 	}
-	if (ex_buf_len(&s->in) < 2 + len)
+	if (ex_buf_len(&s->in) < 2 + len || !stream_wait(s))
 		return false;
 	memcpy(msg, p + 2, len);
 	ex_buf_consume(&s->in, 2 + len);
@@ -332,7 +339,7 @@ static int stream_new(struct ex_dns_io *io, int fd)
 		return -EIO;
 	}
 	io->n_streams++;
-	stream_update(s);
+	(void)stream_wait(s); /* else it was closed, with its descriptor */
 	return 0;
 }
 

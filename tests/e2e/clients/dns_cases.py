@@ -6,6 +6,8 @@ import os
 import re
 import socket
 import struct
+import threading
+import time
 
 SERVERS = re.findall(r"^nameserver\s+(\S+)", open("/etc/resolv.conf").read(), re.M)
 
@@ -81,7 +83,42 @@ def point(good, text):
     print("%s - %s" % ("ok" if good else "not ok", text))
 
 
+def hold(server, what, seconds):
+    """For how long a TCP connection lives on which `what` is sent every second or so."""
+    start = time.monotonic()
+    with socket.create_connection((server, 53), timeout=3) as s:
+        s.settimeout(1)
+        while time.monotonic() - start < seconds:
+            try:
+                s.send(what())
+                if not s.recv(65535):
+                    break
+            except TimeoutError:
+                continue
+            except OSError:
+                break
+    return time.monotonic() - start
+
+
+def whole_question():
+    time.sleep(1)
+    return struct.pack(">H", len(query(GOOD))) + query(GOOD)
+
+
 def main():
+    lived = {}
+    waits = [threading.Thread(target=lambda w=w, f=f: lived.update({w: hold(SERVERS[0], f, 14)}))
+             for w, f in (("drip", lambda: b"\x0f"), ("questions", whole_question))]
+    for w in waits:
+        w.start()
+    cases()
+    for w in waits:
+        w.join()
+    point(9 < lived["drip"] < 13, "a question that comes byte by byte is not waited for (%.1f s)" % lived["drip"])
+    point(lived["questions"] >= 14, "who asks now and then may stay (%.1f s)" % lived["questions"])
+
+
+def cases():
     point(len(SERVERS) >= 1, "resolv.conf names a resolver")
     for server in SERVERS:
         alive = query(GOOD)
