@@ -59,7 +59,8 @@ int ex_worker_drain(struct ex_worker *w)
 {
 	int n = drain(w);
 
-	if (n > 0 && ex_worker_is_alive(w) &&
+	/* Also when there were none: who has looked is awake, and only the timer lets it sleep. */
+	if (n >= 0 && w->ring.memory && ex_worker_is_alive(w) &&
 	    ex_timer_start(w->keeper->cfg.loop, &w->drain, DRAIN_MS) < 0)
 		return -ENOMEM;
 	return n < 0 ? n : 0;

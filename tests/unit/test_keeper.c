@@ -217,6 +217,23 @@ static void spoil_ring(const char *how)
 	pause();
 }
 
+/* Nothing lies in the ring when it follows, and nobody looks by then. */
+static void follow_and_record(void)
+{
+	union ex_ipc_message msg;
+	int fd = -1;
+
+	usleep(100000);
+	while (listen_for(&msg, &fd)) {
+		if (msg.head.type != EX_IPC_RULESET)
+			continue;
+		answer_swap(&msg, 0);
+		close(fd);
+		usleep(100000);
+		put_record(msg.head.id, 0, "");
+	}
+}
+
 static void record_and_follow(void)
 {
 	union ex_ipc_message msg;
@@ -246,6 +263,8 @@ static void record(const char *how)
 		kill(getpid(), SIGKILL);
 	} else if (strcmp(how, "recording-swap") == 0) {
 		record_and_follow();
+	} else if (strcmp(how, "recording-later") == 0) {
+		follow_and_record();
 	} else {
 		spoil_ring(how);
 	}
@@ -661,6 +680,20 @@ static void test_records_bear_the_rules_they_were_judged_by(void **state)
 	assert_int_equal(n_lost, 0);
 }
 
+static void test_who_follows_in_silence_is_still_listened_to(void **state)
+{
+	(void)state;
+	begin("recording-later", 1, false);
+	run_for(50);
+	assert_int_equal(swap(), 0);
+	by[0] = by[1];
+	for (int i = 0; i < 100 && n_records == 0; i++)
+		run_for(10);
+	assert_int_equal(n_swapped, 1);
+	assert_int_equal(n_records, 1);
+	assert_int_equal(n_lost, 0);
+}
+
 /* ---- too much ---- */
 
 static uint64_t ms_until_lost(uint64_t max)
@@ -739,6 +772,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test_teardown(test_records_are_taken_before_the_end, end),
 		cmocka_unit_test(test_nothing_is_recorded_once_it_is_freed),
 		cmocka_unit_test_teardown(test_records_bear_the_rules_they_were_judged_by, end),
+		cmocka_unit_test_teardown(test_who_follows_in_silence_is_still_listened_to, end),
 		cmocka_unit_test_teardown(test_who_asks_for_too_much_is_not_heard_for_a_while, end),
 		cmocka_unit_test_teardown(test_packets_that_are_denied_do_not_fill_the_log, end),
 	};
