@@ -10,7 +10,6 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <time.h>
 
 #include "agent/audit/chain.h"
 #include "agent/audit/file.h"
@@ -18,6 +17,7 @@
 #include "agent/audit/line.h"
 #include "agent/audit/sink.h"
 #include "agent/audit/tally.h"
+#include "agent/core/loop.h"
 
 #define TERMINAL_BURST  20 /* lines at once */
 #define TERMINAL_REFILL 4  /* lines a second */
@@ -40,14 +40,6 @@ struct ex_audit {
 	struct ex_tally *tally; /* NULL: nobody will see the summary */
 };
 
-static uint64_t now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
-}
-
 int ex_audit_new(const struct ex_audit_options *options, struct ex_audit **ret)
 {
 	const char *no_colour = getenv("NO_COLOR");
@@ -69,7 +61,7 @@ int ex_audit_new(const struct ex_audit_options *options, struct ex_audit **ret)
 	}
 	a->rs = options->rs ? ex_ruleset_ref(options->rs) : NULL;
 	a->tokens = TERMINAL_BURST;
-	a->tokens_at = now_ms();
+	a->tokens_at = ex_clock_ms();
 	*ret = a;
 	return 0;
 }
@@ -176,7 +168,7 @@ static void log_record(struct ex_audit *a, const struct ex_audit_record *rec,
 
 static bool take_token(struct ex_audit *a)
 {
-	uint64_t now = now_ms(), more = (now - a->tokens_at) * TERMINAL_REFILL / 1000;
+	uint64_t now = ex_clock_ms(), more = (now - a->tokens_at) * TERMINAL_REFILL / 1000;
 
 	if (more) {
 		a->tokens = a->tokens + more > TERMINAL_BURST ? TERMINAL_BURST : a->tokens + more;
@@ -202,7 +194,7 @@ static void show(struct ex_audit *a, const char *line, int len, size_t cap)
 /* Programs ask again at once (A and AAAA, retries): one line tells a person enough. */
 static bool is_repeated(struct ex_audit *a, const char *subject, enum ex_reason reason)
 {
-	uint64_t now = now_ms();
+	uint64_t now = ex_clock_ms();
 
 	if (reason == a->shown_reason && now - a->shown_at < REPEAT_MS &&
 	    strcmp(subject, a->shown) == 0)

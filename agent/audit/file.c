@@ -7,12 +7,12 @@
 #include <stdio.h>
 #include <sys/file.h>
 #include <sys/stat.h>
-#include <time.h>
 
 #include "agent/audit/head.h"
 #include "agent/audit/line.h"
 #include "agent/audit/sink.h"
 #include "agent/core/log.h"
+#include "agent/core/loop.h"
 
 #define ROTATE_BYTES (64u << 20)
 #define KEEP         8
@@ -32,19 +32,11 @@ struct ex_audit_file {
 	struct ex_timer head_due;
 };
 
-static uint64_t now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
-}
-
 static void head_sync(struct ex_audit_file *f)
 {
 	char path[PATH_MAX];
 
-	f->head_at = now_ms();
+	f->head_at = ex_clock_ms();
 	if (f->head_n == f->chain.n)
 		return;
 	snprintf(path, sizeof(path), "%s.head", f->path);
@@ -66,7 +58,7 @@ void ex_audit_file_watch(struct ex_audit_file *f, struct ex_loop *loop)
 /* After a record. Without a loop, and without a timer, only the next record renews the head. */
 static void head_plan(struct ex_audit_file *f)
 {
-	if (now_ms() - f->head_at >= HEAD_MS)
+	if (ex_clock_ms() - f->head_at >= HEAD_MS)
 		head_sync(f);
 	else if (f->loop && !f->head_due.at && ex_timer_start(f->loop, &f->head_due, HEAD_MS) < 0)
 		head_sync(f);

@@ -23,7 +23,7 @@ int ex_ca_store_open(const char *path, bool make)
 	EX_AUTO_CLOSE int fd = -1;
 	struct stat st;
 
-	if (make && mkdir(path, 0755) < 0 && errno != EEXIST)
+	if (make && mkdir(path, 0755) < 0 ? errno != EEXIST : make && chmod(path, 0755) < 0)
 		return -errno;
 	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0 || fstat(fd, &st) < 0)
@@ -152,14 +152,16 @@ static int make_pair(int dir, const struct ex_ca_wish *wish, const char *key_nam
 	return r;
 }
 
+int ex_ca_store_make(int dir, const struct ex_ca_wish *wish)
+{
+	int r = make_pair(dir, wish, KEY, CERT);
+
+	return r < 0 ? r : write_trust(dir);
+}
+
 int ex_ca_store_init(int dir, const struct ex_ca_wish *wish)
 {
-	int r;
-
-	if (is_there(dir, KEY) || is_there(dir, CERT))
-		return -EEXIST;
-	r = make_pair(dir, wish, KEY, CERT);
-	return r < 0 ? r : write_trust(dir);
+	return is_there(dir, KEY) || is_there(dir, CERT) ? -EEXIST : ex_ca_store_make(dir, wish);
 }
 
 int ex_ca_store_rotate(int dir, const struct ex_ca_wish *wish)

@@ -27,7 +27,10 @@ enum ex_ca_role {
 /* The directory, made when asked for and missing; fd or negative errno. -EPERM: not only root's. */
 EX_MUST_CHECK int ex_ca_store_open(const char *path, bool make);
 
-/* -EEXIST: there is one. */
+/* One that signs, in the place of what is there. */
+EX_MUST_CHECK int ex_ca_store_make(int dir, const struct ex_ca_wish *wish);
+
+/* The same. -EEXIST: there is one. */
 EX_MUST_CHECK int ex_ca_store_init(int dir, const struct ex_ca_wish *wish);
 
 /* The first step: one more that is trusted. -EEXIST: it was taken already. -ENOENT: no CA. */

@@ -96,9 +96,9 @@ static int received_fd(struct msghdr *mh, bool *ret_many)
 	return fd;
 }
 
-ssize_t ex_ipc_receive(int fd, union ex_ipc_message *ret, int *ret_fd)
+ssize_t ex_ipc_take(int fd, void *buf, size_t size, int *ret_fd)
 {
-	struct iovec iov = { .iov_base = ret, .iov_len = sizeof(*ret) };
+	struct iovec iov = { .iov_base = buf, .iov_len = size };
 	union control control = { 0 };
 	struct msghdr mh = { .msg_iov = &iov,
 			     .msg_iovlen = 1,
@@ -117,7 +117,6 @@ ssize_t ex_ipc_receive(int fd, union ex_ipc_message *ret, int *ret_fd)
 		return 0;
 	passed = received_fd(&mh, &many);
 	if (many || (mh.msg_flags & MSG_TRUNC) || ((mh.msg_flags & MSG_CTRUNC) && !ret_fd) ||
-	    (size_t)n < sizeof(ret->head) || ex_ipc_size(&ret->head) != (size_t)n ||
 	    (passed >= 0 && !ret_fd)) {
 		if (passed >= 0)
 			close(passed);
@@ -126,6 +125,19 @@ ssize_t ex_ipc_receive(int fd, union ex_ipc_message *ret, int *ret_fd)
 	if (ret_fd)
 		*ret_fd = passed;
 	return n;
+}
+
+ssize_t ex_ipc_receive(int fd, union ex_ipc_message *ret, int *ret_fd)
+{
+	ssize_t n = ex_ipc_take(fd, ret, sizeof(*ret), ret_fd);
+
+	if (n <= 0)
+		return n;
+	if ((size_t)n >= sizeof(ret->head) && ex_ipc_size(&ret->head) == (size_t)n)
+		return n;
+	if (ret_fd && *ret_fd >= 0)
+		close(*ret_fd);
+	return -EBADMSG;
 }
 
 bool ex_ipc_name_set(struct ex_ipc_name *n, struct ex_span name)

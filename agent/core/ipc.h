@@ -136,6 +136,9 @@ EX_MUST_CHECK int ex_ipc_send(int fd, const void *msg, size_t len, int pass, boo
  */
 ssize_t ex_ipc_receive(int fd, union ex_ipc_message *ret, int *ret_fd);
 
+/* The same for messages of any other kind, of up to size bytes; -EBADMSG = it is longer. */
+ssize_t ex_ipc_take(int fd, void *buf, size_t size, int *ret_fd);
+
 bool ex_ipc_name_set(struct ex_ipc_name *n, struct ex_span name);
 
 /* The name, when it is a canonical host name by form; else len 0. */

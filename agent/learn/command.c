@@ -10,13 +10,13 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/wait.h>
-#include <time.h>
 
 #include "agent/audit/json.h"
 #include "agent/control/client.h"
 #include "agent/core/buf.h"
 #include "agent/core/json_read.h"
 #include "agent/core/log.h"
+#include "agent/core/loop.h"
 #include "agent/learn/command.h"
 #include "agent/learn/options.h"
 
@@ -35,14 +35,6 @@ struct session {
 	uint64_t until; /* ms; 0 = no limit */
 	bool asked;     /* the command to end */
 };
-
-static uint64_t now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
-}
 
 static int fail(const char *what, int r)
 {
@@ -161,7 +153,7 @@ static void catch_signals(void)
 
 static int wait_ms(struct session *s)
 {
-	uint64_t now = now_ms();
+	uint64_t now = ex_clock_ms();
 
 	if (!s->until)
 		return 500;
@@ -204,7 +196,7 @@ static int learn_from_command(struct session *s, int *ret_status)
 		return fail("pipe", -errno);
 	(void)fcntl(pipes[0], F_SETPIPE_SZ, PIPE_BYTES);
 	catch_signals();
-	s->until = s->opt.seconds ? now_ms() + (uint64_t)s->opt.seconds * 1000 : 0;
+	s->until = s->opt.seconds ? ex_clock_ms() + (uint64_t)s->opt.seconds * 1000 : 0;
 	s->pid = fork();
 	if (s->pid == 0)
 		become_run(s, pipes[1]);
@@ -237,7 +229,7 @@ static void write_request(const struct session *s, struct ex_json *j)
 static int follow_stream(struct session *s, struct ex_control_stream *stream,
 			 struct ex_control_error *err)
 {
-	while (now_ms() < s->until) {
+	while (ex_clock_ms() < s->until) {
 		struct ex_span line;
 		int r = ex_control_stream_next(stream, 500, &line, err);
 
@@ -268,7 +260,7 @@ static int learn_from_endpoint(struct session *s)
 	if (ex_json_done(&j) < 0)
 		return fail(s->opt.endpoint, -ENAMETOOLONG);
 	catch_signals();
-	s->until = now_ms() + 1000ull * (s->opt.seconds ? s->opt.seconds : ENDPOINT_SECONDS);
+	s->until = ex_clock_ms() + 1000ull * (s->opt.seconds ? s->opt.seconds : ENDPOINT_SECONDS);
 	r = ex_control_stream_open(s->opt.socket, (struct ex_span){ text, j.len }, &stream, &err);
 	if (r == 0)
 		r = follow_stream(s, stream, &err);

@@ -17,6 +17,15 @@ static void put_quoted(const char *text, FILE *out)
 	fputc('\'', out);
 }
 
+static void put_label(const struct ex_learn_label *label, const char *indent, FILE *out)
+{
+	fputs(indent, out);
+	put_quoted(label->key, out);
+	fputs(": ", out);
+	put_quoted(label->value, out);
+	fputc('\n', out);
+}
+
 /* What anybody may have chosen, behind a '#'. */
 static void put_comment(const char *text, FILE *out)
 {
@@ -209,7 +218,7 @@ void ex_learn_write_policy(const struct ex_learn *l, const struct ex_learn_title
 	else if (!own)
 		fputs("  endpointSelector: {}\n", out);
 	for (size_t i = 0; i < t->n_labels; i++)
-		fprintf(out, "      %s: \"%s\"\n", t->labels[i].key, t->labels[i].value);
+		put_label(&t->labels[i], "      ", out);
 	if (!l->n_uses && !l->n_names) {
 		fputs("  egress: [{}] # it did nothing: nothing is allowed\n", out);
 		return;
@@ -277,7 +286,7 @@ void ex_learn_write_fixtures(const struct ex_learn *l, const struct ex_learn_tit
 	if (t->n_labels)
 		fputs("labels:\n", out);
 	for (size_t i = 0; i < t->n_labels; i++)
-		fprintf(out, "  %s: \"%s\"\n", t->labels[i].key, t->labels[i].value);
+		put_label(&t->labels[i], "  ", out);
 	fputs("tests:\n", out);
 	for (size_t i = 0; i < l->n_uses; i++)
 		put_tests(l, &l->uses[i], out);

@@ -196,13 +196,6 @@ void node_key_empty(struct ex_node_config *c, const struct node_key *k)
 		*(size_t *)(void *)((char *)c + k->count) = 0;
 }
 
-const char *ex_node_config_set(struct ex_node_config *c, const char *key, const char *text)
-{
-	const struct node_key *k = node_key_find(key);
-
-	return k ? k->set(c, k, text) : "is not a key";
-}
-
 void ex_node_config_init(struct ex_node_config *c)
 {
 	*c = (struct ex_node_config){

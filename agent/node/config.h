@@ -59,9 +59,6 @@ void ex_node_config_done(struct ex_node_config *c);
  */
 EX_MUST_CHECK int ex_node_config_load(struct ex_node_config *c, int argc, char **argv);
 
-/* One key from text, as a flag gives it. NULL, or what is wrong with it. */
-const char *ex_node_config_set(struct ex_node_config *c, const char *key, const char *text);
-
 void ex_node_config_usage(FILE *out);
 
 #endif

@@ -40,14 +40,14 @@ const char *ex_node_state_word(enum ex_node_state state)
 	return "closed";
 }
 
-EX_PRINTF(2, 3) static int bad(char err[static EX_NODE_ERR], const char *fmt, ...)
+int ex_node_fail(char err[static EX_NODE_ERR], int r, const char *fmt, ...)
 {
 	va_list ap;
 
 	va_start(ap, fmt);
 	vsnprintf(err, EX_NODE_ERR, fmt, ap);
 	va_end(ap);
-	return -EINVAL;
+	return r;
 }
 
 /* ---- texts ---- */
@@ -87,9 +87,10 @@ static int read_text(struct ex_node_endpoint *e, const struct ex_jv *from, const
 	const char *text = ex_jv_string(from, key);
 
 	if (!text)
-		return ex_jv_get(from, key) ? bad(err, "%s must be a string", key) : 0;
+		return ex_jv_get(from, key) ? ex_node_fail(err, -EINVAL, "%s must be a string", key)
+					    : 0;
 	if (!text_ok(text, TEXT_MAX))
-		return bad(err, "%s is too long or has control characters", key);
+		return ex_node_fail(err, -EINVAL, "%s is too long or has control characters", key);
 	return keep(&e->identity, text, ret);
 }
 
@@ -123,13 +124,15 @@ static int read_label(void *arg, const char *key, const struct ex_jv *v)
 	const char *value = ex_jv_text(v);
 
 	if (!*key || strpbrk(key, ": \"\\") || !text_ok(key, NAME_MAX_ + 64))
-		return bad(lr->err, "a label's key is not of the form [PREFIX/]NAME");
+		return ex_node_fail(lr->err, -EINVAL,
+				    "a label's key is not of the form [PREFIX/]NAME");
 	if (!value || !text_ok(value, NAME_MAX_))
-		return bad(lr->err, "label %.60s: the value must be a short string", key);
+		return ex_node_fail(lr->err, -EINVAL,
+				    "label %.60s: the value must be a short string", key);
 	if (clusters_own(key))
 		return 0;
 	if (lr->n == EX_NODE_LABELS_MAX)
-		return bad(lr->err, "more than %d labels", EX_NODE_LABELS_MAX);
+		return ex_node_fail(lr->err, -EINVAL, "more than %d labels", EX_NODE_LABELS_MAX);
 	return add_label(lr, key, value);
 }
 
@@ -169,12 +172,13 @@ static int read_serve(struct ex_node_endpoint *e, const struct ex_jv *list,
 {
 	e->n_serve = 0;
 	if (ex_jv_count(list) > EX_NODE_SERVES_MAX)
-		return bad(err, "serve: more than %d", EX_NODE_SERVES_MAX);
+		return ex_node_fail(err, -EINVAL, "serve: more than %d", EX_NODE_SERVES_MAX);
 	for (size_t i = 0; i < ex_jv_count(list); i++) {
 		const char *text = ex_jv_text(ex_jv_at(list, i));
 
 		if (!text || !ex_serve_parse(text, &e->serve[i]))
-			return bad(err, "serve: write \"PORT\", \"PORT/udp\" or \"any\"");
+			return ex_node_fail(err, -EINVAL,
+					    "serve: write \"PORT\", \"PORT/udp\" or \"any\"");
 		e->n_serve++;
 	}
 	return 0;
@@ -189,7 +193,7 @@ static int read_dns(struct ex_node_endpoint *e, const struct ex_jv *list,
 		const char *text = ex_jv_text(ex_jv_at(list, i));
 
 		if (!text || !ex_ip_parse(text, &e->dns[i]))
-			return bad(err, "dns: write a list of addresses");
+			return ex_node_fail(err, -EINVAL, "dns: write a list of addresses");
 		e->n_dns++;
 	}
 	return 0;
@@ -208,7 +212,8 @@ int ex_node_endpoint_read(struct ex_node_endpoint *e, const struct ex_jv *from,
 	if (r < 0)
 		return r;
 	if (!name_ok(e->name) || !name_ok(e->ns))
-		return bad(err, "name and namespace must be of letters, digits, - _ and .");
+		return ex_node_fail(err, -EINVAL,
+				    "name and namespace must be of letters, digits, - _ and .");
 	r = ex_node_endpoint_relabel(e, ex_jv_get(from, "labels"), err);
 	if (r == 0 && ex_jv_get(from, "serve"))
 		r = read_serve(e, ex_jv_get(from, "serve"), err);

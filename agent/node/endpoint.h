@@ -64,6 +64,9 @@ struct ex_node_endpoint {
 	bool recovered; /* from a state file: it stays, also when it cannot be gated */
 };
 
+/* Says in err what is amiss, and returns r. */
+EX_PRINTF(3, 4) int ex_node_fail(char err[static EX_NODE_ERR], int r, const char *fmt, ...);
+
 struct ex_node_endpoint *ex_node_endpoint_new(void);
 void ex_node_endpoint_free(struct ex_node_endpoint *e); /* not its gates */
 

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 
 #include "agent/core/log.h"
@@ -13,16 +12,6 @@
 /* Above every user and service id, beside those of `exeat run`; see registry.c for the bits. */
 #define PROXY_UID_BASE 0x7d000000u
 #define PROXY_UID_BITS 0xffffu
-
-EX_PRINTF(3, 4) static int fail(char err[static EX_NODE_ERR], int r, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(err, EX_NODE_ERR, fmt, ap);
-	va_end(ap);
-	return r;
-}
 
 /* ---- what the keeper says ---- */
 
@@ -245,14 +234,14 @@ static int gates_new(struct ex_node *node, struct ex_node_endpoint *e, const str
 	int r;
 
 	if (!g)
-		return fail(err, -ENOMEM, "no memory");
+		return ex_node_fail(err, -ENOMEM, "no memory");
 	g->node = node;
 	g->endpoint = e;
 	g->wire.netns = -1;
 	/* before what is adopted is published: it may be narrower now */
 	r = ex_emit(ex_ruleset_ingress(c->rs), &g->ingress);
 	if (r < 0)
-		(void)fail(err, r, "cannot make the tables of ingress: %s", strerror(-r));
+		(void)ex_node_fail(err, r, "cannot make the tables of ingress: %s", strerror(-r));
 	else if (!gates_adopt(g))
 		r = ex_wiring_make(&e->link, e->id, &g->wire, err);
 	if (r < 0) {
@@ -277,13 +266,14 @@ int ex_gates_apply(struct ex_node *node, struct ex_node_endpoint *e, const struc
 	if (r == 0)
 		r = put_in_force(g, c);
 	if (r < 0)
-		return fail(err, r, "cannot put the policy in force: %s", strerror(-r));
+		return ex_node_fail(err, r, "cannot put the policy in force: %s", strerror(-r));
 	ex_ruleset_unref(g->rs);
 	g->rs = ex_ruleset_ref(c->rs);
 	if (!g->attached) {
 		r = attach(g);
 		if (r < 0)
-			return fail(err, r, "cannot attach the kernel gate: %s", strerror(-r));
+			return ex_node_fail(err, r, "cannot attach the kernel gate: %s",
+					    strerror(-r));
 		g->attached = true;
 	}
 	if (!g->lost) {

@@ -1,22 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <linux/rtnetlink.h>
-#include <stdarg.h>
 #include <stdio.h>
 
 #include "agent/core/rtnl.h"
 #include "agent/node/netns.h"
 #include "agent/node/wiring.h"
-
-EX_PRINTF(3, 4) static int fail(char err[static EX_NODE_ERR], int r, const char *fmt, ...)
-{
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(err, EX_NODE_ERR, fmt, ap);
-	va_end(ap);
-	return r;
-}
 
 /* ---- addresses ---- */
 
@@ -85,13 +74,13 @@ static int check_ip(int rtnl, const struct ex_ip *ip, char err[static EX_NODE_ER
 
 	if (ex_ip_is_none(ip) || ex_rtnl_route_type(rtnl, ip) != RTN_LOCAL)
 		return 0;
-	return fail(err, -EINVAL, "%s is an address of this node", ex_ip_text(ip, text));
+	return ex_node_fail(err, -EINVAL, "%s is an address of this node", ex_ip_text(ip, text));
 }
 
 int ex_wiring_check_ips(const struct ex_node_link *link, char err[static EX_NODE_ERR])
 {
 	EX_AUTO_CLOSE int rtnl = ex_rtnl_open();
-	int r = rtnl < 0 ? fail(err, rtnl, "rtnetlink: %s", strerror(-rtnl)) : 0;
+	int r = rtnl < 0 ? ex_node_fail(err, rtnl, "rtnetlink: %s", strerror(-rtnl)) : 0;
 
 	if (r == 0)
 		r = check_ip(rtnl, &link->ip4, err);
@@ -182,11 +171,11 @@ static int check_alone(int rtnl, const struct ex_link *link, char err[static EX_
 	int r = ex_rtnl_links_each(rtnl, take_exit, &others);
 
 	if (r < 0)
-		return fail(err, r, "cannot list its interfaces: %s", strerror(-r));
+		return ex_node_fail(err, r, "cannot list its interfaces: %s", strerror(-r));
 	if (others.names[0])
-		return fail(err, -EINVAL,
-			    "besides %s it could leave by %s: add each, with its interface",
-			    link->name, others.names);
+		return ex_node_fail(err, -EINVAL,
+				    "besides %s it could leave by %s: add each, with its interface",
+				    link->name, others.names);
 	return 0;
 }
 
@@ -199,11 +188,11 @@ static int look_inside(const char *interface, struct ex_node_link *l, uint32_t *
 	int r = rtnl < 0 ? rtnl : find_inside(rtnl, interface, &link);
 
 	if (r < 0)
-		return fail(err, r, "no interface %.15s in this namespace: %s",
-			    interface ? interface : "that leads out", strerror(-r));
+		return ex_node_fail(err, r, "no interface %.15s in this namespace: %s",
+				    interface ? interface : "that leads out", strerror(-r));
 	if (!link.peer || !link.ethernet)
-		return fail(err, -EINVAL, "%s is no veth: name the host's interface instead",
-			    link.name);
+		return ex_node_fail(err, -EINVAL,
+				    "%s is no veth: name the host's interface instead", link.name);
 	r = interface ? 0 : check_alone(rtnl, &link, err);
 	if (r < 0)
 		return r;
@@ -274,16 +263,16 @@ static int find_by_netns(int rtnl, const struct ex_where *where, struct ex_node_
 	int r = outer < 0 ? outer : ex_netns_go(where->netns);
 
 	if (r < 0)
-		return fail(err, r, "cannot enter the namespace: %s", strerror(-r));
+		return ex_node_fail(err, r, "cannot enter the namespace: %s", strerror(-r));
 	r = look_inside(where->interface, l, &peer, &own, err);
 	ex_netns_back(outer);
 	if (r < 0)
 		return r;
 	r = find_host_end(rtnl, where->netns, peer, own, &host);
 	if (r < 0)
-		return fail(err, r,
-			    "the other end of its interface is not in the agent's "
-			    "network namespace");
+		return ex_node_fail(err, r,
+				    "the other end of its interface is not in the agent's "
+				    "network namespace");
 	return look_outside(rtnl, &host, l);
 }
 
@@ -296,7 +285,7 @@ int ex_wiring_find(const struct ex_where *where, struct ex_node_link *ret,
 	int r;
 
 	if (rtnl < 0)
-		return fail(err, rtnl, "rtnetlink: %s", strerror(-rtnl));
+		return ex_node_fail(err, rtnl, "rtnetlink: %s", strerror(-rtnl));
 	if (where->netns >= 0) {
 		r = find_by_netns(rtnl, where, &l, err);
 	} else {
@@ -304,7 +293,7 @@ int ex_wiring_find(const struct ex_where *where, struct ex_node_link *ret,
 		if (r == 0 && !host.ethernet)
 			r = -EINVAL;
 		if (r < 0)
-			return fail(err, r, "%.15s: %s", where->interface, strerror(-r));
+			return ex_node_fail(err, r, "%.15s: %s", where->interface, strerror(-r));
 		r = look_outside(rtnl, &host, &l);
 	}
 	if (r == 0)

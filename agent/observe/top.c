@@ -7,11 +7,11 @@
 #include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <time.h>
 
 #include "agent/audit/line.h"
 #include "agent/control/client.h"
 #include "agent/core/log.h"
+#include "agent/core/loop.h"
 #include "agent/observe/command.h"
 
 static const char usage[] =
@@ -49,14 +49,6 @@ struct table {
 static const char *or_empty(const char *s)
 {
 	return s ? s : "";
-}
-
-static int64_t now_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
 /* ---- counting ---- */
@@ -199,10 +191,10 @@ static void print_table(struct table *t, unsigned seconds)
 static int watch_window(struct ex_control_stream *s, struct table *t, unsigned seconds,
 			struct ex_control_error *err)
 {
-	int64_t until = now_ms() + (int64_t)seconds * 1000, left;
+	int64_t until = (int64_t)ex_clock_ms() + (int64_t)seconds * 1000, left;
 	struct ex_span line;
 
-	while ((left = until - now_ms()) > 0) {
+	while ((left = until - (int64_t)ex_clock_ms()) > 0) {
 		int r = ex_control_stream_next(s, (int)left, &line, err);
 
 		if (r == -ETIMEDOUT)

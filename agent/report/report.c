@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 
 #include "agent/audit/json.h"
+#include "agent/core/ipc.h"
 #include "agent/core/log.h"
 #include "agent/metrics/expo.h"
 #include "agent/report/report.h"
@@ -222,27 +223,6 @@ static int health_text(struct ex_report *r, size_t *ret_len, int *ret_status)
 	return text_file((struct ex_span){ text, j.len });
 }
 
-static void send_answer(struct ex_report *r, struct ex_report_answer *a, int fd)
-{
-	union {
-		char bytes[CMSG_SPACE(sizeof(int))];
-		struct cmsghdr align;
-	} control = { 0 };
-	struct iovec iov = { a, sizeof(*a) };
-	struct msghdr msg = { .msg_iov = &iov,
-			      .msg_iovlen = 1,
-			      .msg_control = control.bytes,
-			      .msg_controllen = sizeof(control.bytes) };
-	struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
-
-	c->cmsg_level = SOL_SOCKET;
-	c->cmsg_type = SCM_RIGHTS;
-	c->cmsg_len = CMSG_LEN(sizeof(int));
-	memcpy(CMSG_DATA(c), &fd, sizeof(int));
-	/* It waits for this with an empty buffer, or has broken off: then it is not missed. */
-	(void)!sendmsg(r->questions, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
-}
-
 static void on_questions(struct ex_watch *w, uint32_t events)
 {
 	struct ex_report *r = ex_container_of(w, struct ex_report, on_questions);
@@ -264,7 +244,9 @@ static void on_questions(struct ex_watch *w, uint32_t events)
 		return;
 	a.id = q.id;
 	a.len = len;
-	send_answer(r, &a, fd);
+	/* It waits for this with an empty buffer, or has broken off: then it is not missed. */
+	if (ex_ipc_send(r->questions, &a, sizeof(a), fd, false) < 0)
+		ex_debug("a question of the reporting process is not answered");
 	close(fd);
 }
 

@@ -13,6 +13,7 @@
 
 #include <microhttpd.h>
 
+#include "agent/core/ipc.h"
 #include "agent/report/library.h"
 #include "agent/report/serve.h"
 #include "agent/report/wire.h"
@@ -113,26 +114,6 @@ int ex_serve_listen(const char *where)
 
 /* ---- asking the agent ---- */
 
-static ssize_t receive(int fd, struct ex_report_answer *a, int *ret_fd)
-{
-	union {
-		char bytes[CMSG_SPACE(sizeof(int))];
-		struct cmsghdr align;
-	} control = { 0 };
-	struct iovec iov = { a, sizeof(*a) };
-	struct msghdr msg = { .msg_iov = &iov,
-			      .msg_iovlen = 1,
-			      .msg_control = control.bytes,
-			      .msg_controllen = sizeof(control.bytes) };
-	ssize_t n = recvmsg(fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-	struct cmsghdr *c = n < 0 ? NULL : CMSG_FIRSTHDR(&msg);
-
-	*ret_fd = -1;
-	if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS)
-		memcpy(ret_fd, CMSG_DATA(c), sizeof(int));
-	return n;
-}
-
 /* The answer to question id: its text, freed by the caller, or NULL. Older answers came too late.
  */
 static char *wait_answer(int fd, uint32_t id, struct ex_report_answer *a)
@@ -141,10 +122,12 @@ static char *wait_answer(int fd, uint32_t id, struct ex_report_answer *a)
 	char *text = NULL;
 
 	for (int tries = 0; tries < 16 && !text && poll(&p, 1, ANSWER_MS) == 1; tries++) {
-		int got;
+		int got = -1;
 
-		if (receive(fd, a, &got) != (ssize_t)sizeof(*a))
+		if (ex_ipc_take(fd, a, sizeof(*a), &got) != (ssize_t)sizeof(*a)) {
+			ex_closep(&got);
 			return NULL;
+		}
 		if (a->id == id && got >= 0 && a->len <= TEXT_MAX) {
 			text = malloc((size_t)a->len + 1);
 			if (text && pread(got, text, (size_t)a->len, 0) != (ssize_t)a->len) {

@@ -94,14 +94,14 @@ for step in -5h -10h +9h -10h; do
 done
 
 # ---- an agent that is killed, and starts under another clock ----
-kill -KILL $agent_pid
-wait $agent_pid 2>/dev/null
+kill -KILL "$agent_pid"
+wait "$agent_pid" 2>/dev/null
 clock '-8h'
 refuse "without the agent: what needs the proxy" ask /v1/files -f
 wrong node_agent --audit-file "$WORLD/audit" --audit-key "$WORLD/key"
 all "started under another clock"
-kill -TERM $agent_pid
-wait $agent_pid
+kill -TERM "$agent_pid"
+wait "$agent_pid"
 has "the audit log is whole" "$(wrong "$EXEAT" audit verify --key "$WORLD/key" "$WORLD/audit" 2>&1)" '^whole: '
 
 tap_done

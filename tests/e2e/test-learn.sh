@@ -139,7 +139,7 @@ mkdir "$L/log"
 check "a log is as good as a run" "$EXEAT" learn -o "$L/log/log.yaml" --from <("$EXEAT" run -q \
 	-p "$POLICIES/world.yaml" --log /dev/fd/3 -- curl -sS -o /dev/null http://llm-gateway:8080/v1/x 3>&1 >/dev/null)
 has "--name, --namespace and --label are in the policy" "$("$EXEAT" learn -o "$L/log/l2.yaml" --name n --namespace ns \
-	-l app=x --from /dev/null 2>&1; cat "$L/log/l2.yaml")" 'app: "x"'
+	-l app=x --from /dev/null 2>&1; cat "$L/log/l2.yaml")" "'app': 'x'"
 same "the exit status is the command's" "$(learn for --force -- sh -c 'exit 7' >/dev/null 2>&1; echo $?)" 7
 
 tap_done

@@ -35,6 +35,8 @@ static int remove_dir(void **state)
 	unlink(path);
 	snprintf(path, sizeof(path), "%s/ca.pem", dir);
 	unlink(path);
+	snprintf(path, sizeof(path), "%s/trust.pem", dir);
+	unlink(path);
 	rmdir(dir);
 	return 0;
 }
