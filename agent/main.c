@@ -15,8 +15,10 @@
 #include "agent/proxy/proxy.h"
 #include "agent/report/report.h"
 #include "agent/run/run.h"
+#include "agent/tls/sign.h"
 #include "exeat/util.h"
 #include "policy/explain.h"
+#include "policy/secret.h"
 #include "policy/tool.h"
 
 struct command {
@@ -100,6 +102,7 @@ int main(int argc, char **argv)
 	}
 	if (strcmp(argv[1], "--version") == 0)
 		return cmd_version(argc, argv);
+	ex_origin_use_checker(ex_tls_check_origin);
 	for (size_t i = 0; i < EX_ARRAY_SIZE(commands); i++)
 		if (strcmp(argv[1], commands[i].name) == 0)
 			return commands[i].fn(argc - 1, argv + 1);

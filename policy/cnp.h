@@ -119,6 +119,7 @@ struct ex_http_match {
 	struct ex_header_match *matches; /* of headerMatches */
 	size_t n_matches;
 	bool writes_secret; /* into requests that match */
+	bool originates;    /* its toPorts item says how the server is spoken with */
 	uint32_t rule;      /* id, set by the compiler */
 	struct ex_pos pos;
 };
@@ -135,7 +136,8 @@ struct ex_ports {
 	const struct ex_http_index *index; /* of a long list; see http_index.c */
 	struct ex_name_pattern *names; /* of rules.dns or serverNames; HTTP may have the latter */
 	size_t n_names;
-	const char *where; /* "toPorts[0]", "icmps[1]" */
+	struct ex_origin *origin; /* of HTTP; or NULL */
+	const char *where;        /* "toPorts[0]", "icmps[1]" */
 	struct ex_pos pos;
 };
 
@@ -184,6 +186,21 @@ struct ex_policy_set {
 };
 
 void ex_policy_set_done(struct ex_policy_set *set); /* not the arena */
+
+/*
+ * cnp_secret.c: the value of a secret, or of one item of it; the set keeps one copy of each, which
+ * the ruleset wipes in the end. NULL: *ret_err and *why as by ex_secret_find().
+ */
+struct ex_secret_ref {
+	const char *ns, *name;
+	const char *item; /* NULL: the secret is one value */
+	bool key;         /* see struct ex_secret */
+};
+const struct ex_secret *ex_policy_secret(struct ex_decoder *d, struct ex_policy_set *set,
+					 const struct ex_secret_ref *ref, int *ret_err,
+					 const char **why);
+/* Of {namespace, name}. */
+void ex_read_secret_ref(struct ex_decoder *d, const struct ex_node *n, struct ex_secret_ref *ret);
 
 /* Decodes every document; errors in d->diags, counted in d->n_errors. */
 void ex_policy_read(struct ex_decoder *d, const struct ex_docs *docs, struct ex_policy_set *set);
@@ -273,7 +290,7 @@ struct ex_ports_reader {
 	struct ex_rule_reader *rule;
 	struct ex_ports *ports;
 	bool proto_any, wild_port, range; /* what the ports said */
-	const struct ex_node *rules, *server_names, *terminating;
+	const struct ex_node *rules, *server_names, *terminating, *originating;
 };
 void ex_read_l7_rules(struct ex_decoder *d, const struct ex_node *n, struct ex_ports_reader *r);
 /* cnp_header.c: header conditions of one rules.http item; out is a struct ex_http_reader. */
@@ -285,5 +302,11 @@ void ex_read_headers(struct ex_decoder *d, const struct ex_node *n, void *out);
 void ex_read_header_matches(struct ex_decoder *d, const struct ex_node *n, void *out);
 
 void ex_read_server_names(struct ex_decoder *d, const struct ex_node *n, struct ex_ports_reader *r);
+
+/* cnp_tls.c; out is a struct ex_ports_reader. */
+void ex_read_terminating(struct ex_decoder *d, const struct ex_node *n, void *out);
+void ex_read_originating(struct ex_decoder *d, const struct ex_node *n, void *out);
+/* When the L7 rules of the item have been read. */
+void ex_finish_originating(struct ex_decoder *d, struct ex_ports_reader *r);
 
 #endif

@@ -2,7 +2,6 @@
 /* headers and headerMatches of a rules.http item. */
 #include "policy/cnp.h"
 #include "policy/header.h"
-#include "policy/secret.h"
 
 #include <errno.h>
 #include <strings.h>
@@ -169,56 +168,13 @@ static void read_mismatch(struct ex_decoder *d, const struct ex_node *n, void *o
 			"unknown action %s", ex_quote(word, n->len, quoted));
 }
 
-struct secret_reader {
-	const char *ns, *name;
-};
-
-static void read_secret_namespace(struct ex_decoder *d, const struct ex_node *n, void *out)
-{
-	((struct secret_reader *)out)->ns = ex_decode_text(d, n);
-}
-
-static void read_secret_name(struct ex_decoder *d, const struct ex_node *n, void *out)
-{
-	((struct secret_reader *)out)->name = ex_decode_text(d, n);
-}
-
-/* The set keeps one copy of each value, which the ruleset wipes in the end. */
-static const struct ex_secret *find_secret(struct ex_decoder *d, struct ex_policy_set *set,
-					   const struct secret_reader *sr, int *ret_err,
-					   const char **why)
-{
-	struct ex_secret *slot, found = { .ns = sr->ns, .name = sr->name };
-
-	*ret_err = 0;
-	for (size_t i = 0; i < set->secrets.n; i++) {
-		const struct ex_secret *s = &set->secrets.v[i];
-
-		if (strcmp(s->ns, sr->ns) == 0 && strcmp(s->name, sr->name) == 0)
-			return s;
-	}
-	*ret_err = ex_secret_find(set->in, sr->ns, sr->name, &found.value, why);
-	if (*ret_err < 0)
-		return NULL;
-	found.ns = ex_arena_strndup(d->arena, sr->ns, strlen(sr->ns));
-	found.name = ex_arena_strndup(d->arena, sr->name, strlen(sr->name));
-	slot = EX_VEC_ADD(&set->secrets);
-	if (!slot || !found.ns || !found.name) {
-		free((void *)(uintptr_t)found.value.ptr);
-		*ret_err = -ENOMEM;
-		return NULL;
-	}
-	*slot = found;
-	return slot;
-}
-
 /* A secret goes before the value; one that is not there leaves the value, or nothing to match. */
 static void use_secret(struct ex_decoder *d, struct match_reader *mr,
-		       const struct secret_reader *sr)
+		       const struct ex_secret_ref *ref)
 {
 	const char *why = NULL;
 	int r;
-	const struct ex_secret *s = find_secret(d, mr->hr->rule->set, sr, &r, &why);
+	const struct ex_secret *s = ex_policy_secret(d, mr->hr->rule->set, ref, &r, &why);
 	struct ex_header_match *m = &mr->match;
 
 	if (s) {
@@ -231,7 +187,7 @@ static void use_secret(struct ex_decoder *d, struct match_reader *mr,
 		m->never = !m->value;
 		ex_decode_warning(
 			d, mr->secret, "give the folder that has NAMESPACE/NAME: --secrets DIR",
-			"there is no secret %s/%s: %s", sr->ns, sr->name,
+			"there is no secret %s/%s: %s", ref->ns, ref->name,
 			m->value ? "the value is taken in its place" : "the rule matches nothing");
 	} else if (r == -ENOMEM) {
 		d->arena->oom = true;
@@ -244,23 +200,14 @@ static void use_secret(struct ex_decoder *d, struct match_reader *mr,
 
 static void read_secret(struct ex_decoder *d, struct match_reader *mr)
 {
-	static const struct ex_field fields[] = {
-		{ "namespace", read_secret_namespace, NULL, NULL },
-		{ "name", read_secret_name, NULL, NULL },
-	};
-	struct secret_reader sr = { .ns = mr->hr->rule->spec->ns };
-	size_t before = d->n_errors, mark;
+	struct ex_secret_ref ref = { .ns = mr->hr->rule->spec->ns };
+	size_t before = d->n_errors, mark = ex_decode_push(d, "secret");
 
 	mr->match.never = true; /* until it is known */
-	mark = ex_decode_push(d, "secret");
-	if (ex_decode_map(d, mr->secret, fields, EX_ARRAY_SIZE(fields), &sr)) {
-		if (!sr.name)
-			ex_decode_error(d, mr->secret, "write secret: {namespace: NS, name: NAME}",
-					"needs the field name");
-		if (d->n_errors == before) {
-			mr->match.never = false;
-			use_secret(d, mr, &sr);
-		}
+	ex_read_secret_ref(d, mr->secret, &ref);
+	if (d->n_errors == before) {
+		mr->match.never = false;
+		use_secret(d, mr, &ref);
 	}
 	ex_decode_pop(d, mark);
 }

@@ -320,61 +320,12 @@ static void read_server_names_node(struct ex_decoder *d, const struct ex_node *n
 	((struct ex_ports_reader *)out)->server_names = n;
 }
 
-static void read_secret_text(struct ex_decoder *d, const struct ex_node *n, void *out)
-{
-	(void)out;
-	(void)ex_decode_text(d, n);
-}
-
-static void read_secret(struct ex_decoder *d, const struct ex_node *n, void *out)
-{
-	static const struct ex_field fields[] = {
-		{ "namespace", read_secret_text, NULL, NULL },
-		{ "name", read_secret_text, NULL, NULL },
-	};
-
-	(void)ex_decode_map(d, n, fields, EX_ARRAY_SIZE(fields), out);
-}
-
-static void read_tls_context(struct ex_decoder *d, const struct ex_node *n, const char *instead)
-{
-	static const struct ex_field fields[] = {
-		{ "secret", read_secret, NULL, NULL },
-		{ "trustedCA", read_secret_text, NULL, NULL },
-		{ "certificate", read_secret_text, NULL, NULL },
-		{ "privateKey", read_secret_text, NULL, NULL },
-	};
-
-	if (!ex_decode_map(d, n, fields, EX_ARRAY_SIZE(fields), NULL))
-		return;
-	if (!ex_node_get(n, "secret"))
-		ex_decode_error(d, n, "write secret: {namespace: NS, name: NAME}",
-				"needs the field secret");
-	ex_decode_warning(d, n, "remove it: exeat needs no hand-made certificates", "%s", instead);
-}
-
-static void read_terminating(struct ex_decoder *d, const struct ex_node *n, void *out)
-{
-	((struct ex_ports_reader *)out)->terminating = n;
-	read_tls_context(d, n,
-			 "the secret is not read: certificates are made per name, from a CA "
-			 "that the workload trusts");
-}
-
-static void read_originating(struct ex_decoder *d, const struct ex_node *n, void *out)
-{
-	(void)out;
-	read_tls_context(d, n,
-			 "the secret is not read: the server is verified against the "
-			 "host's trust store, or --upstream-ca");
-}
-
 static const struct ex_field allow_fields[] = {
 	{ "ports", read_ports, NULL, NULL },
 	{ "rules", read_rules_node, NULL, NULL },
 	{ "serverNames", read_server_names_node, NULL, NULL },
-	{ "terminatingTLS", read_terminating, NULL, NULL },
-	{ "originatingTLS", read_originating, NULL, NULL },
+	{ "terminatingTLS", ex_read_terminating, NULL, NULL },
+	{ "originatingTLS", ex_read_originating, NULL, NULL },
 	{ "listener", NULL, "there is no custom Envoy listener here",
 	  "remove it, or use rules.http or serverNames" },
 };
@@ -425,6 +376,11 @@ static void read_l7(struct ex_decoder *d, const struct ex_node *n, struct ex_por
 	if (r->terminating && r->ports->l7 == EX_L7_NONE)
 		ex_decode_warning(d, n, "add rules.http",
 				  "TLS is not opened where no rule needs it");
+	if (r->originating) {
+		mark = ex_decode_push(d, "originatingTLS");
+		ex_finish_originating(d, r);
+		ex_decode_pop(d, mark);
+	}
 }
 
 bool ex_rule_take_ports(struct ex_decoder *d, const struct ex_node *n, struct ex_rule_reader *rr)

@@ -91,6 +91,17 @@ static void print_edits(const struct ex_explanation *e, FILE *out)
 	}
 }
 
+static void print_origin(const struct ex_explanation *e, FILE *out)
+{
+	const struct ex_origin *o = e->edits.origin;
+
+	if (e->decision.verdict == EX_V_DENY || !o)
+		return;
+	(void)fprintf(out, "server:   is shown %s and verified against %s (secret %s/%s)\n",
+		      o->chain.ptr ? "the client certificate" : "no certificate",
+		      o->roots.ptr ? "its own CA only" : "the host's trust store", o->ns, o->name);
+}
+
 static void print_rules(const struct ex_explanation *e, FILE *out)
 {
 	(void)fputs("rules:\n", out);
@@ -233,6 +244,7 @@ void ex_explanation_text(const struct ex_explanation *e, FILE *out)
 	print_request(&e->probe, out);
 	print_verdict(e, out);
 	print_edits(e, out);
+	print_origin(e, out);
 	print_rules(e, out);
 	print_edit(e, out);
 }

@@ -71,6 +71,19 @@ static void put_edits(FILE *out, const struct ex_explanation *e)
 	(void)fputc(']', out);
 }
 
+static void put_origin(FILE *out, const struct ex_explanation *e)
+{
+	const struct ex_origin *o = e->decision.verdict == EX_V_DENY ? NULL : e->edits.origin;
+
+	if (!o)
+		return;
+	(void)fprintf(out, ",\n\"originatingTLS\":{\"certificate\":%s,\"trustedCA\":%s",
+		      o->chain.ptr ? "true" : "false", o->roots.ptr ? "true" : "false");
+	put_text(out, "namespace", o->ns);
+	put_text(out, "name", o->name);
+	(void)fputc('}', out);
+}
+
 static void put_rules(FILE *out, const struct ex_explanation *e)
 {
 	const char *comma = "";
@@ -120,6 +133,7 @@ void ex_explanation_json(const struct ex_explanation *e, FILE *out)
 	put_rule(out, e->rs, d->rule);
 	put_request(out, &e->probe);
 	put_edits(out, e);
+	put_origin(out, e);
 	put_rules(out, e);
 	put_edit(out, e);
 	(void)fputs("}\n", out);

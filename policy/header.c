@@ -151,12 +151,16 @@ ssize_t ex_headers_edit(const struct ex_header_edits *edits, struct ex_header *f
 void ex_headers_describe(const struct ex_header_edits *edits, char *out, size_t size)
 {
 	static const char *const words[] = { "", "LOG", "ADD", "DELETE", "REPLACE" };
+	const struct ex_origin *o = edits->origin;
 	size_t len = 0;
 
 	out[0] = '\0';
+	if (o)
+		len = (size_t)snprintf(out, size, "%s %s/%s",
+				       o->chain.ptr ? "certificate" : "trust", o->ns, o->name);
 	for (size_t i = 0; i < edits->n && len < size; i++) {
 		const struct ex_header_edit *e = &edits->v[i];
-		int n = snprintf(out + len, size - len, "%s%s %.*s", i ? ", " : "", words[e->op],
+		int n = snprintf(out + len, size - len, "%s%s %.*s", len ? ", " : "", words[e->op],
 				 (int)e->name.len, e->name.ptr);
 
 		len += n > 0 ? (size_t)n : 0;

@@ -20,7 +20,10 @@ bool ex_header_is_rewritten(struct ex_span name);
 ssize_t ex_headers_edit(const struct ex_header_edits *edits, struct ex_header *fields, bool *secret,
 			size_t n, size_t cap);
 
-/* "REPLACE authorization, ADD x-team": what was done, for the record; cut at size - 1. */
+/*
+ * "REPLACE authorization, ADD x-team": what was done, for the record; cut at size - 1. In front of
+ * it what the server is shown: "certificate NS/NAME", or by what it is believed: "trust NS/NAME".
+ */
 void ex_headers_describe(const struct ex_header_edits *edits, char *out, size_t size);
 
 #endif

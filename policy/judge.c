@@ -279,6 +279,11 @@ const struct ex_ruleset *ex_ruleset_ingress(const struct ex_ruleset *rs)
 	return rs->ingress;
 }
 
+const struct ex_origin *ex_ruleset_origins(const struct ex_ruleset *rs)
+{
+	return rs->origins;
+}
+
 const struct ex_secret *ex_ruleset_secret(const struct ex_ruleset *rs, size_t i)
 {
 	return i < rs->n_secrets ? &rs->secrets[i] : NULL;

@@ -10,11 +10,12 @@
 bool ex_http_may_name(const struct ex_http_match *m, struct ex_span name, uint16_t port);
 /*
  * Would the rule put a secret onto the wire as clear text at the port of HTTPS? No server wants
- * that; a workload that does wants somebody on the way to read it.
+ * that; a workload that does wants somebody on the way to read it. Or does it speak TLS with the
+ * server in a way of its own, which there is no TLS to do with?
  */
 static inline bool ex_http_betrays(const struct ex_http_match *m, bool tls, uint16_t port)
 {
-	return m->writes_secret && !tls && port == 443;
+	return !tls && ((m->writes_secret && port == 443) || m->originates);
 }
 
 /* Appends what the rule does to headers, if it matches; edits may be NULL. */

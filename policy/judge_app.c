@@ -29,6 +29,8 @@ struct ask {
 	bool seen;               /* some term has the address and the port */
 	bool closed;             /* the address is known by what it is: no name says more */
 
+	uint32_t allowed; /* the rule that allows it, before audit mode has its say; 0: none */
+
 	/* audit mode: the nearest miss of an auditing L7 list, a deny that was only recorded */
 	struct ex_decision audit_miss, would;
 	bool enforced; /* an enforcing L7 list is for this tuple: no auditing one may open it */
@@ -520,6 +522,7 @@ static struct ex_decision ask_all(struct ask *a)
 	a->closed = c->closed;
 	if (is_shell_denied(a) || !ask_peers(a, c))
 		return a->best;
+	a->allowed = a->best.verdict == EX_V_ALLOW ? a->best.rule : 0;
 	if (!a->seen && a->rs->default_allow && !c->closed)
 		a->best = (struct ex_decision){
 			EX_V_ALLOW, a->rs->default_audit ? EX_R_DEFAULT_DENY : EX_R_ALLOWED, 0
@@ -551,6 +554,7 @@ struct ex_decision ex_judge_http_edits(const struct ex_ruleset *rs, const struct
 				       struct ex_header_edits *ret)
 {
 	struct ask a = { .rs = rs, .flow = flow, .app = EX_APP_HTTP, .sni = req->sni, .req = req };
+	const struct ex_rule_info *by;
 	struct ex_decision d;
 
 	*ret = (struct ex_header_edits){ 0 };
@@ -566,6 +570,9 @@ struct ex_decision ex_judge_http_edits(const struct ex_ruleset *rs, const struct
 		d = (struct ex_decision){ EX_V_DENY, EX_R_HTTP_DENIED, d.rule };
 	if (ret->full && d.verdict != EX_V_DENY)
 		d = (struct ex_decision){ EX_V_DENY, EX_R_HTTP_TOO_LARGE, d.rule };
+	by = ex_ruleset_rule(rs, a.allowed);
+	if (by && d.verdict == EX_V_ALLOW)
+		ret->origin = by->origin;
 	return d;
 }
 

@@ -192,6 +192,10 @@ static void lint_headers(struct ex_lowering *l, const struct ex_egress *e, const
 			warn(l, p->http[i].pos, "name the server: toFQDNs, or host",
 			     "%s.rules.http[%zu]: the secret is written into requests to any server",
 			     where, i);
+		if (p->origin && p->origin->chain.ptr && ex_egress_is_open(e) && !p->http[i].host)
+			warn(l, p->http[i].pos, "name the server: toFQDNs, or host",
+			     "%s.rules.http[%zu]: the certificate is shown to any server", where,
+			     i);
 		for (size_t k = 0; k < p->http[i].n_matches; k++)
 			lint_header(l, p->http[i].pos, where, i, &p->http[i].matches[k]);
 	}

@@ -60,12 +60,18 @@ static int lower_ports(struct ex_lowering *l, const struct ex_spec *spec, const 
 	t->ports = p;
 	t->rule = add_info(l, spec, e->audit, ex_arena_printf(a, "%s.%s", e->where, p->where),
 			   p->pos);
+	if (p->origin) {
+		p->origin->next = l->rs->origins;
+		p->origin->index = l->rs->origins ? l->rs->origins->index + 1 : 0;
+		l->rs->origins = p->origin;
+	}
 	for (size_t i = 0; i < p->n_http; i++) {
 		struct ex_http_match *m = &p->http[i];
 		const char *where =
 			ex_arena_printf(a, "%s.%s.rules.http[%zu]", e->where, p->where, i);
 
 		m->rule = add_info(l, spec, e->audit, where, m->pos);
+		l->book->infos[m->rule - 1].origin = p->origin;
 		for (size_t k = 0; k < m->n_matches; k++)
 			l->rs->edits |= m->matches[k].mismatch == EX_MISMATCH_EDIT;
 	}

@@ -87,6 +87,7 @@ struct ex_ruleset {
 	struct ex_regex_set regexes;
 	struct ex_secret *secrets; /* values on the heap, wiped at the end */
 	size_t n_secrets;
+	const struct ex_origin *origins;
 	bool edits;         /* some rule edits headers: all have to be asked */
 	bool unselected;    /* see ex_ruleset_is_unselected() */
 	bool default_allow; /* no enforcing policy asks for default deny */

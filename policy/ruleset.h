@@ -13,6 +13,19 @@
 
 struct ex_ruleset;
 
+/*
+ * How the server of a request is spoken with, where a rule says so (originatingTLS). PEM texts, to
+ * be kept like the secrets they are from.
+ */
+struct ex_origin {
+	const struct ex_origin *next; /* of the ruleset */
+	uint32_t index;               /* among them; the first has the highest, the last 0 */
+	const char *ns, *name;        /* of the secret */
+	struct ex_span chain; /* a certificate to show, and those between it and a root; or len 0 */
+	struct ex_span key;   /* its key; len 0: whoever has compiled this was not given it */
+	struct ex_span roots; /* what the server has to be verified against; len 0: the usual */
+};
+
 struct ex_ruleset *ex_ruleset_ref(struct ex_ruleset *rs);
 struct ex_ruleset *ex_ruleset_unref(struct ex_ruleset *rs); /* accepts NULL, returns NULL */
 
@@ -23,8 +36,9 @@ struct ex_rule_info {
 	const char *where;  /* "egress[1]", "egress[1].toPorts[0].rules.http[2]", "egressDeny[0]" */
 	const char *file;
 	int line, col;
-	const char *log; /* log.value of the policy, or NULL */
-	bool audit;      /* it denies nothing, it records */
+	const char *log;                /* log.value of the policy, or NULL */
+	bool audit;                     /* it denies nothing, it records */
+	const struct ex_origin *origin; /* for requests that it allows; NULL: nothing special */
 };
 
 /* NULL when there is no such rule. */
@@ -99,6 +113,8 @@ struct ex_header_edits {
 	struct ex_header_edit v[EX_HEADER_EDITS_MAX];
 	size_t n;
 	bool full; /* there were more: the request is denied */
+	/* Not about headers, but as binding: how the server is to be spoken with, or NULL. */
+	const struct ex_origin *origin;
 };
 
 /*
@@ -129,7 +145,8 @@ struct ex_decision ex_judge_http(const struct ex_ruleset *rs, const struct ex_fl
 /*
  * The same, for whoever can change headers: with ALLOW, *ret says what has to be done to its
  * headers first (policy/header.h does it). Rules that are met by the request as it was sent all
- * have their say, in the order of rules.
+ * have their say, in the order of rules; how the server is spoken with is said by the one rule that
+ * allows it, the first.
  */
 struct ex_decision ex_judge_http_edits(const struct ex_ruleset *rs, const struct ex_flow *flow,
 				       const struct ex_http_request *req,
@@ -171,10 +188,15 @@ bool ex_ruleset_is_unselected(const struct ex_ruleset *rs);
  */
 const struct ex_ruleset *ex_ruleset_ingress(const struct ex_ruleset *rs);
 
-/* A secret that some rule compares with or writes into a request: never to be shown or logged. */
+/* The first of those that rules of rs have; others follow by next. */
+const struct ex_origin *ex_ruleset_origins(const struct ex_ruleset *rs);
+
+/* A secret that some rule uses: never to be shown or logged. */
 struct ex_secret {
 	const char *ns, *name;
-	struct ex_span value;
+	struct ex_span value; /* of a private key len 0 where it is kept elsewhere */
+	const char *item;     /* of several; NULL: it is one value, for a header */
+	bool key;             /* a private key: it does not leave the privileged side */
 };
 
 /* The secrets in use, those of other policies not among them; NULL behind the last one. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Secrets from files. Names come from the policy, so they are taken as names only: no slash, no dot
- * in front. The value is one header value: it may hold nothing that a server could take for another
- * field or for the end of this one.
+ * in front. A value for a header is one header value: it may hold nothing that a server could take
+ * for another field or for the end of this one.
  */
 #include "policy/secret.h"
 
@@ -13,6 +13,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "policy/cnp.h"
+
 static bool is_object_name(const char *s)
 {
 	size_t len = strlen(s);
@@ -21,11 +23,18 @@ static bool is_object_name(const char *s)
 	       strspn(s, "abcdefghijklmnopqrstuvwxyz0123456789-.") == len;
 }
 
-/* What may stand in a field, without blanks at its ends, which a reader strips. */
-static const char *check_value(struct ex_span v)
+static bool is_item_name(const char *s)
 {
-	if (v.len == 0)
-		return "is empty";
+	size_t len = strlen(s);
+
+	return len > 0 && len <= 253 && s[0] != '.' &&
+	       strspn(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.") ==
+		       len;
+}
+
+/* What may stand in a field, without blanks at its ends, which a reader strips. */
+static const char *check_header_value(struct ex_span v)
+{
 	if (v.len > EX_SECRET_MAX)
 		return "is longer than a header value may be";
 	if (strchr(" \t", v.ptr[0]) || strchr(" \t", v.ptr[v.len - 1]))
@@ -39,26 +48,45 @@ static const char *check_value(struct ex_span v)
 	return NULL;
 }
 
-static int keep(const char *text, size_t len, struct ex_span *ret, const char **why)
+static const char *check_value(const struct ex_secret_ref *ref, struct ex_span v)
 {
-	char *copy;
+	if (v.len == 0)
+		return "is empty";
+	if (!ref->item)
+		return check_header_value(v);
+	return v.len > EX_SECRET_ITEM_MAX ? "is longer than a certificate or key may be" : NULL;
+}
 
-	*why = check_value((struct ex_span){ text, len });
-	if (*why)
-		return -EINVAL;
-	copy = malloc(len);
-	if (!copy)
+static int copy(struct ex_span value, struct ex_span *ret)
+{
+	char *to = malloc(value.len + 1);
+
+	if (!to)
 		return -ENOMEM;
-	memcpy(copy, text, len);
-	ret->ptr = copy;
-	ret->len = len;
+	if (value.len)
+		memcpy(to, value.ptr, value.len);
+	*ret = (struct ex_span){ to, value.len };
 	return 0;
+}
+
+static int keep(const struct ex_secret_ref *ref, struct ex_span value, struct ex_span *ret,
+		const char **why)
+{
+	*why = check_value(ref, value);
+	return *why ? -EINVAL : copy(value, ret);
 }
 
 /* ---- files ---- */
 
+static int open_at(int dir, const char *name)
+{
+	int fd = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+
+	return fd < 0 ? -errno : fd;
+}
+
 /* The one item of a mounted secret; what begins with a dot is bookkeeping of the mount. */
-static int open_item(int dir, const char **why)
+static int open_only_item(int dir, const char **why)
 {
 	EX_AUTO_CLOSE int own = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	const struct dirent *e;
@@ -78,80 +106,132 @@ static int open_item(int dir, const char **why)
 			*why = "has more than one item";
 			break;
 		}
-		fd = openat(dir, e->d_name, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-		if (fd < 0) {
-			fd = -errno;
+		fd = open_at(dir, e->d_name);
+		if (fd < 0)
 			break;
-		}
 	}
 	closedir(d);
 	return fd;
 }
 
-static int open_secret(const char *dir, const char *ns, const char *name, const char **why)
+static int open_secret(const char *dir, const struct ex_secret_ref *ref, const char **why)
 {
 	EX_AUTO_FREE char *path = NULL;
 	struct stat st;
 	int fd, item;
 
-	if (asprintf(&path, "%s/%s/%s", dir, ns, name) < 0) {
+	if (asprintf(&path, "%s/%s/%s", dir, ref->ns, ref->name) < 0) {
 		path = NULL;
 		return -ENOMEM;
 	}
-	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	fd = open_at(AT_FDCWD, path);
 	if (fd < 0)
-		return errno == ENOTDIR ? -ENOENT : -errno;
-	if (fstat(fd, &st) < 0 || !S_ISDIR(st.st_mode))
-		return fd;
-	item = open_item(fd, why);
+		return fd == -ENOTDIR ? -ENOENT : fd;
+	if (fstat(fd, &st) < 0 || !S_ISDIR(st.st_mode)) {
+		if (!ref->item)
+			return fd;
+		close(fd);
+		*why = "is one file: it has to be a folder, with a file for each item";
+		return -EINVAL;
+	}
+	item = ref->item ? open_at(fd, ref->item) : open_only_item(fd, why);
 	close(fd);
 	return item;
 }
 
-static int read_file(const char *dir, const char *ns, const char *name, struct ex_span *ret,
-		     const char **why)
+/* All of it and one byte more, which shows that it is too long. Length or negative errno. */
+static ssize_t read_text(int fd, char *text, size_t size)
 {
-	char text[EX_SECRET_MAX + 2]; /* a line feed, and one byte that shows that it is too long */
-	EX_AUTO_CLOSE int fd = -1;
-	struct stat st;
 	size_t len = 0;
 	ssize_t n = 0;
+
+	while (len < size && (n = read(fd, text + len, size - len)) > 0)
+		len += (size_t)n;
+	return n < 0 ? -errno : (ssize_t)len;
+}
+
+static int read_file(int fd, const struct ex_secret_ref *ref, struct ex_span *ret, const char **why)
+{
+	size_t size =
+		(ref->item ? EX_SECRET_ITEM_MAX : EX_SECRET_MAX) + 2; /* a line feed as well */
+	EX_AUTO_FREE char *text = malloc(size);
+	ssize_t len;
 	int r;
 
+	if (!text)
+		return -ENOMEM;
+	len = read_text(fd, text, size);
+	*why = "cannot be read";
+	r = len < 0 ? -EINVAL : 0;
+	if (len > 0 && !ref->item && text[len - 1] == '\n')
+		len--;
+	if (r == 0)
+		r = keep(ref, (struct ex_span){ text, (size_t)len }, ret, why);
+	explicit_bzero(text, size);
+	return r;
+}
+
+static int find_file(const char *dir, const struct ex_secret_ref *ref, struct ex_span *ret,
+		     const char **why)
+{
+	EX_AUTO_CLOSE int fd = -1;
+	struct stat st;
+
 	*why = NULL;
-	fd = open_secret(dir, ns, name, why);
+	fd = open_secret(dir, ref, why);
 	if (fd == -ENOENT || fd == -ENOMEM)
 		return fd;
 	if (fd >= 0 && (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))) {
 		*why = "is no file";
 		return -EINVAL;
 	}
-	while (fd >= 0 && len < sizeof(text) && (n = read(fd, text + len, sizeof(text) - len)) > 0)
-		len += (size_t)n;
-	if (fd < 0 || n < 0) {
+	if (fd < 0) {
 		*why = *why ? *why : "cannot be read";
-		explicit_bzero(text, sizeof(text));
 		return -EINVAL;
 	}
-	if (len && text[len - 1] == '\n')
-		len--;
-	r = keep(text, len, ret, why);
-	explicit_bzero(text, sizeof(text));
-	return r;
+	return read_file(fd, ref, ret, why);
 }
 
-int ex_secret_find(const struct ex_compile_input *in, const char *ns, const char *name,
+/* ---- both ---- */
+
+static bool is_meant(const struct ex_secret *s, const struct ex_secret_ref *ref)
+{
+	if (strcmp(s->ns, ref->ns) != 0 || strcmp(s->name, ref->name) != 0 ||
+	    !s->item != !ref->item || s->key != ref->key)
+		return false;
+	return !s->item || strcmp(s->item, ref->item) == 0;
+}
+
+int ex_secret_find(const struct ex_compile_input *in, const struct ex_secret_ref *ref,
 		   struct ex_span *ret, const char **why)
 {
 	*why = "is no object name";
-	if (!is_object_name(ns) || !is_object_name(name))
+	if (!is_object_name(ref->ns) || !is_object_name(ref->name) ||
+	    (ref->item && !is_item_name(ref->item)))
 		return -EINVAL;
 	*why = NULL;
 	for (size_t i = 0; in && i < in->n_secrets; i++) {
 		const struct ex_secret *s = &in->secrets[i];
 
-		if (strcmp(s->ns, ns) == 0 && strcmp(s->name, name) == 0)
-			return keep(s->value.ptr, s->value.len, ret, why);
+		if (!is_meant(s, ref))
+			continue;
+		if (s->key && s->value.len == 0)
+			return copy(s->value, ret);
+		return keep(ref, s->value, ret, why);
 	}
-	return in && in->secrets_dir ? read_file(in->secrets_dir, ns, name, ret, why) : -ENOENT;
+	return in && in->secrets_dir ? find_file(in->secrets_dir, ref, ret, why) : -ENOENT;
+}
+
+/* ---- certificates ---- */
+
+static const char *(*checker)(const struct ex_origin *o);
+
+void ex_origin_use_checker(const char *(*check)(const struct ex_origin *o))
+{
+	checker = check;
+}
+
+const char *ex_origin_check(const struct ex_origin *o)
+{
+	return checker ? checker(o) : "cannot be checked by this program";
 }

@@ -33,6 +33,13 @@ static const char *l7_word(const struct ex_ports *p)
 	return "";
 }
 
+static void print_origin(const struct ex_origin *o)
+{
+	if (o)
+		(void)printf("    originating tls %s/%s%s%s\n", o->ns, o->name,
+			     o->chain.ptr ? " certificate" : "", o->roots.ptr ? " roots" : "");
+}
+
 static void print_portset(const struct ex_portset *s)
 {
 	const char *proto = ex_proto_word(s->proto);
@@ -75,8 +82,10 @@ static void print_peers(const struct ex_ruleset *rs)
 			for (size_t j = 0; t->ports && j < t->ports->n; j++)
 				print_portset(&t->ports->v[j]);
 			(void)printf("%s\n", t->ports ? "" : " any");
-			if (t->ports)
+			if (t->ports) {
+				print_origin(t->ports->origin);
 				print_http(t->ports);
+			}
 		}
 	}
 }

@@ -22,6 +22,10 @@ size_t ex_ipc_size(const struct ex_ipc_head *head)
 		return sizeof(struct ex_ipc_mint);
 	case EX_IPC_MINTED:
 		return sizeof(struct ex_ipc_minted);
+	case EX_IPC_SIGN:
+		return sizeof(struct ex_ipc_sign);
+	case EX_IPC_SIGNED:
+		return sizeof(struct ex_ipc_signed);
 	case EX_IPC_UDP:
 		return sizeof(struct ex_ipc_udp);
 	case EX_IPC_DIALLED:

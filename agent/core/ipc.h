@@ -5,8 +5,8 @@
  * byte of a message. Fixed-size structures; a message is exactly as long as its structure. Audit
  * records do not go this way, but through a ring (ring.h): RECORDS only says that there are some.
  *
- *   proxy  -> parent   READY, DIAL, LEARN, MINT, UDP, RECORDS; SWAPPED answers RULESET
- *   parent -> proxy    DIALLED and UDP_READY (carry a descriptor), LEARNED, MINTED;
+ *   proxy  -> parent   READY, DIAL, LEARN, MINT, SIGN, UDP, RECORDS; SWAPPED answers RULESET
+ *   parent -> proxy    DIALLED and UDP_READY (carry a descriptor), LEARNED, MINTED, SIGNED;
  *                      unasked: RULESET (carries one too), KNOWN, FORGOTTEN
  */
 #ifndef EXEAT_AGENT_CORE_IPC_H
@@ -14,6 +14,7 @@
 
 #include "agent/audit/audit.h"
 #include "agent/tls/ca.h"
+#include "agent/tls/sign.h"
 #include "exeat/util.h"
 
 #define EX_IPC_NAME_MAX  253
@@ -38,6 +39,8 @@ enum ex_ipc_type {
 	EX_IPC_RULESET, /* another policy, as a bundle (proxy/bundle.h) */
 	EX_IPC_SWAPPED, /* it is in force, and open connections were judged by it */
 	EX_IPC_KNOWN,   /* as LEARN: what is known already, by another worker or from before */
+	EX_IPC_SIGN,    /* by the key of a client certificate, in a handshake with a server */
+	EX_IPC_SIGNED,
 };
 
 struct ex_ipc_head {
@@ -97,6 +100,18 @@ struct ex_ipc_minted {
 	uint8_t der[EX_LEAF_MAX];
 };
 
+struct ex_ipc_sign {
+	struct ex_ipc_head head;
+	struct ex_sign_request req;
+};
+
+struct ex_ipc_signed {
+	struct ex_ipc_head head;
+	int32_t err; /* 0 or negative errno */
+	uint32_t len;
+	uint8_t sig[EX_SIGN_MAX];
+};
+
 struct ex_ipc_udp {
 	struct ex_ipc_head head;
 	struct ex_ip src, dst; /* the workload's address; the address it sent to */
@@ -116,6 +131,8 @@ union ex_ipc_message {
 	struct ex_ipc_forgotten forgotten;
 	struct ex_ipc_mint mint;
 	struct ex_ipc_minted minted;
+	struct ex_ipc_sign sign;
+	struct ex_ipc_signed signature;
 	struct ex_ipc_udp udp;
 	struct ex_ipc_done done;
 };

@@ -28,7 +28,7 @@ bool ex_h2_exchange_forward(struct ex_h2_exchange *x, const struct ex_h2_head *h
 {
 	struct ex_h2_relay *r = x->relay;
 
-	if (head->websocket || r->origin == EX_H2_ORIGIN_H1)
+	if (head->websocket || r->origin == EX_H2_ORIGIN_H1 || x->identity != r->identity)
 		return ex_h2_leg_new(x, head) == 0;
 	if (!r->gone[EX_H2_ORIGIN])
 		x->up = ex_h2_request(r->end[EX_H2_ORIGIN], head, x);
@@ -71,6 +71,8 @@ static void down_head(void *arg, struct ex_h2_stream *st, const struct ex_h2_hea
 		ex_h2_exchange_deny(x, head, &d);
 		return;
 	}
+	if (r->config.identity)
+		x->identity = r->config.identity(r->config.arg, &edits);
 	ex_h2_exchange_note(x, head);
 	head = ex_h2_head_edit(head, &edits, &room);
 	if (r->origin == EX_H2_ORIGIN_UNKNOWN && !head->websocket)

@@ -21,6 +21,7 @@ struct ex_h2_leg {
 	size_t queued;       /* response bytes the workload has not been sent yet */
 	uint64_t left;       /* of a request body of known length */
 	char key[EX_WS_KEY_LEN + 1]; /* of a WebSocket */
+	uint32_t identity;
 	bool chunked, websocket;
 	bool tunnel;   /* the WebSocket is open: bytes both ways */
 	bool close;    /* no request after this one */
@@ -31,6 +32,11 @@ struct ex_h2_leg {
 enum ex_h2_leg_state ex_h2_leg_state(const struct ex_h2_leg *leg)
 {
 	return leg->state;
+}
+
+uint32_t ex_h2_leg_identity(const struct ex_h2_leg *leg)
+{
+	return leg->identity;
 }
 
 bool ex_h2_leg_is_websocket(const struct ex_h2_leg *leg)
@@ -182,6 +188,7 @@ int ex_h2_leg_new(struct ex_h2_exchange *x, const struct ex_h2_head *head)
 
 	if (!leg)
 		return -ENOMEM;
+	leg->identity = x->identity;
 	leg->websocket = head->websocket;
 	leg->req_done = head->end || head->websocket;
 	leg->to_head = ex_span_eq(head->h.method, EX_SPAN("HEAD"));

@@ -28,6 +28,9 @@ enum ex_h2_leg_state {
 enum ex_h2_leg_state ex_h2_leg_state(const struct ex_h2_leg *leg);
 void ex_h2_leg_free(struct ex_h2_leg *leg); /* given up, when it runs */
 
+/* As whom the server is spoken with: a connection that was opened so, and is for no other. */
+uint32_t ex_h2_leg_identity(const struct ex_h2_leg *leg);
+
 /* Is this one of the connection's own, which must speak HTTP/1.1? */
 bool ex_h2_leg_is_websocket(const struct ex_h2_leg *leg);
 

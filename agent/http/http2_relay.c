@@ -236,6 +236,15 @@ bool ex_h2_relay_wants_origin(const struct ex_h2_relay *r)
 	return r->origin == EX_H2_ORIGIN_UNKNOWN && r->n_kept > 0;
 }
 
+uint32_t ex_h2_relay_identity(struct ex_h2_relay *r)
+{
+	/* They stand in the order of their coming, the last one first. */
+	for (const struct ex_h2_exchange *x = r->exchanges; x; x = x->next)
+		if (x->kept)
+			r->identity = x->identity;
+	return r->identity;
+}
+
 static struct ex_h2_kept *take_kept(struct ex_h2_exchange *x)
 {
 	if (x->kept)
@@ -320,7 +329,7 @@ static void exchange_judge_again(struct ex_h2_exchange *x)
 	struct ex_h1_denial d;
 
 	ex_h2_denial_start(head, &d);
-	if (c->judge_again(c->arg, &head->h, &d))
+	if (c->judge_again(c->arg, &head->h, x->identity, &d))
 		return;
 	drop_kept(x);
 	if (x->down && !x->res_head)

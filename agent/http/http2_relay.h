@@ -53,10 +53,16 @@ struct ex_h2_relay_config {
 	bool (*judge)(void *arg, const struct ex_h1_head *head, struct ex_h1_denial *denial,
 		      struct ex_header_edits *edits);
 	/*
-	 * The same for a request that was allowed and is under way, when the policy has changed.
-	 * Its head is empty when there was no memory to keep it.
+	 * As whom the server of a request that passes is spoken with (agent/tls/identity.h): those
+	 * that share a connection are one. NULL: nobody, for all of them.
 	 */
-	bool (*judge_again)(void *arg, const struct ex_h1_head *head, struct ex_h1_denial *denial);
+	uint32_t (*identity)(void *arg, const struct ex_header_edits *edits);
+	/*
+	 * The same as judge for a request that was allowed and is under way as identity, when the
+	 * policy has changed. Its head is empty when there was no memory to keep it.
+	 */
+	bool (*judge_again)(void *arg, const struct ex_h1_head *head, uint32_t identity,
+			    struct ex_h1_denial *denial);
 	/* The relay has refused a request by itself: for the audit record. Spans may be empty. */
 	void (*refused)(void *arg, const struct ex_h1_denial *denial);
 };
@@ -77,6 +83,12 @@ bool ex_h2_relay_done(const struct ex_h2_relay *r, enum ex_h2_side side);
 
 /* An allowed request waits for the server. */
 bool ex_h2_relay_wants_origin(const struct ex_h2_relay *r);
+
+/*
+ * As whom it is to be dialled now: as the request that waits for longest. What is not the same
+ * identity's goes by legs from here on.
+ */
+uint32_t ex_h2_relay_identity(struct ex_h2_relay *r);
 
 /* This is what it speaks: what waits is on its way. 0 or -ENOMEM. */
 EX_MUST_CHECK int ex_h2_relay_origin(struct ex_h2_relay *r, enum ex_h2_origin origin);

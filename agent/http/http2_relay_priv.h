@@ -20,6 +20,7 @@ struct ex_h2_exchange {
 	struct ex_h2_kept *kept;   /* an allowed request whose server is being dialled, or */
 	struct ex_h2_stream *up;   /* ... on its way to an origin that speaks HTTP/2, or */
 	struct ex_h2_leg *leg;     /* ... HTTP/1.1 */
+	uint32_t identity;         /* as whom */
 	bool by_leg;               /* it has, or had, one of these */
 	bool req_done;             /* all of the request was read */
 	bool res_head, res_done;   /* final head, all of the response was read */
@@ -33,6 +34,7 @@ struct ex_h2_relay {
 	struct ex_h2_relay_config config;
 	char sni[EX_HOST_MAX + 1];
 	enum ex_h2_origin origin;
+	uint32_t identity; /* as whom it was dialled */
 	struct ex_h2
 		*end[2]; /* by enum ex_h2_side; the origin's once it is known to speak HTTP/2 */
 	bool gone[2];    /* eof was told */

@@ -73,6 +73,7 @@ void ex_keeper_hand_over(struct ex_keeper *k, struct ex_pack *p)
 	(void)ex_names_each(k->names, 0, count_names, &n);
 	ex_pack_u32(p, n);
 	(void)ex_names_each(k->names, 0, pack_names, p);
+	ex_keeper_pack_keys(k, p);
 }
 
 /* ---- taking ---- */
@@ -171,6 +172,8 @@ static int adopt(struct ex_keeper *k, struct ex_unpack *u)
 		r = ex_name_classes_new(k->rs, &k->classes);
 	if (r == 0)
 		r = unpack_names(u, k);
+	if (r == 0)
+		r = ex_keeper_unpack_keys(u, k);
 	for (unsigned i = 0; i < k->n_workers && r == 0; i++)
 		r = take_up(&k->workers[i]);
 	return r == 0 && u->bad ? -EBADMSG : r;

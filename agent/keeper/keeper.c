@@ -26,9 +26,14 @@ static void stop_all(struct ex_keeper *k)
 
 static int take_policy(struct ex_keeper *k, struct ex_ruleset *rs, int bundle)
 {
+	int r;
+
 	k->rs = ex_ruleset_ref(rs);
 	k->bundle = fcntl(bundle, F_DUPFD_CLOEXEC, 0);
-	return k->bundle < 0 ? -errno : ex_name_classes_new(rs, &k->classes);
+	if (k->bundle < 0)
+		return -errno;
+	r = ex_keeper_signer_new(rs, &k->signer);
+	return r < 0 ? r : ex_name_classes_new(rs, &k->classes);
 }
 
 static void init(struct ex_keeper *k, const struct ex_keeper_config *config)
@@ -90,6 +95,7 @@ void ex_keeper_free(struct ex_keeper *k)
 	stop_all(k);
 	ex_timer_stop(k->cfg.loop, &k->tell);
 	ex_name_classes_free(k->classes);
+	ex_signer_free(k->signer);
 	if (k->names)
 		ex_keeper_names_close(k);
 	ex_ruleset_unref(k->rs);
@@ -119,10 +125,12 @@ int ex_keeper_publish(struct ex_keeper *k, struct ex_gate *gate, uint32_t ifinde
 /* ---- another policy ---- */
 
 static void put_in_force(struct ex_keeper *k, struct ex_ruleset *rs, int bundle,
-			 struct ex_name_classes *classes)
+			 struct ex_name_classes *classes, struct ex_signer *signer)
 {
 	ex_name_classes_free(k->classes);
 	k->classes = classes;
+	ex_signer_free(k->signer);
+	k->signer = signer;
 	close(k->bundle);
 	k->bundle = bundle;
 	ex_ruleset_ref(rs);
@@ -144,15 +152,19 @@ int ex_keeper_swap(struct ex_keeper *k, struct ex_ruleset *rs, int bundle)
 {
 	EX_AUTO_CLOSE int own = fcntl(bundle, F_DUPFD_CLOEXEC, 0);
 	struct ex_name_classes *classes = NULL;
+	struct ex_signer *signer = NULL;
 	int r = own < 0 ? -errno : ex_name_classes_new(rs, &classes);
 
+	if (r == 0)
+		r = ex_keeper_signer_new(rs, &signer);
 	if (r == 0)
 		r = ex_keeper_publish_policy(k, rs, classes);
 	if (r < 0) {
 		ex_name_classes_free(classes);
+		ex_signer_free(signer);
 		return r;
 	}
-	put_in_force(k, rs, EX_TAKE_FD(own), classes);
+	put_in_force(k, rs, EX_TAKE_FD(own), classes, signer);
 	follow_all(k);
 	return 0;
 }

@@ -22,6 +22,7 @@ enum ex_record_kind {
 enum ex_ask_kind {
 	EX_ASK_DIAL,
 	EX_ASK_MINT,
+	EX_ASK_SIGN,
 	EX_ASK_LEARN,
 	EX_ASK_UDP,
 	EX_ASK_OTHER,
@@ -77,7 +78,8 @@ struct ex_keeper {
 	struct ex_ipc_forgotten forgotten; /* to be told to the workers */
 	uint64_t names_out;
 	struct ex_name_classes *classes;
-	struct ex_gate *gate; /* NULL until published */
+	struct ex_signer *signer; /* keys of client certificates, of rs */
+	struct ex_gate *gate;     /* NULL until published */
 	uint32_t ifindex;
 	struct ex_endpoint ep;
 	struct ex_worker workers[EX_WORKERS_MAX];
@@ -163,6 +165,15 @@ EX_MUST_CHECK int ex_keeper_learn(struct ex_keeper *k, const struct ex_ipc_learn
 
 /* What the workload is about to hear, every worker knows: the flow may go to any of them. */
 void ex_keeper_tell_known(const struct ex_worker *teller, const struct ex_ipc_learn *msg);
+
+/* ---- sign.c ---- */
+
+/* With the keys of rs. */
+EX_MUST_CHECK int ex_keeper_signer_new(const struct ex_ruleset *rs, struct ex_signer **ret);
+/* Negative: the proxy does not read its answers. */
+EX_MUST_CHECK int ex_worker_sign(struct ex_worker *w, const struct ex_ipc_sign *msg);
+void ex_keeper_pack_keys(const struct ex_keeper *k, struct ex_pack *p);
+EX_MUST_CHECK int ex_keeper_unpack_keys(struct ex_unpack *u, struct ex_keeper *k);
 
 /* ---- requests.c: one message; negative: the proxy broke the protocol ---- */
 

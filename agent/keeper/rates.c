@@ -51,6 +51,7 @@ uint64_t ex_bucket_spend(struct ex_bucket *b, const struct ex_rate *rate, uint64
 static const struct ex_rate rates[] = {
 	[EX_ASK_DIAL] = { 20000, 20000 },  /* a socket (20 us; 10000: a proxy is busy then) */
 	[EX_ASK_MINT] = { 200, 1000 },     /* a signature (150 us; one a name, then cached) */
+	[EX_ASK_SIGN] = { 500, 2000 },     /* a signature (RSA: 1 ms; one a connection) */
 	[EX_ASK_LEARN] = { 10000, 40000 }, /* an address (10 us; 500 questions a second) */
 	[EX_ASK_UDP] = { 2000, 8000 },     /* a socket in the gateway (50 us; one a flow) */
 	[EX_ASK_OTHER] = { 1000, 4000 },   /* a look into the ring (100, and at each half of it) */
@@ -63,6 +64,8 @@ static enum ex_ask_kind kind_of(const union ex_ipc_message *msg)
 		return EX_ASK_DIAL;
 	case EX_IPC_MINT:
 		return EX_ASK_MINT;
+	case EX_IPC_SIGN:
+		return EX_ASK_SIGN;
 	case EX_IPC_LEARN:
 		return EX_ASK_LEARN;
 	case EX_IPC_UDP:

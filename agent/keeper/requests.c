@@ -150,6 +150,8 @@ int ex_worker_take(struct ex_worker *w, const union ex_ipc_message *msg)
 		return take_learn(w, &msg->learn);
 	case EX_IPC_MINT:
 		return mint(w, &msg->mint);
+	case EX_IPC_SIGN:
+		return ex_worker_sign(w, &msg->sign);
 	case EX_IPC_UDP:
 		return answer_fd(w->ipc, EX_IPC_UDP_READY, msg->head.id, open_udp(k, &msg->udp));
 	case EX_IPC_RECORDS:
@@ -159,6 +161,7 @@ int ex_worker_take(struct ex_worker *w, const union ex_ipc_message *msg)
 	case EX_IPC_DIALLED:
 	case EX_IPC_LEARNED:
 	case EX_IPC_MINTED:
+	case EX_IPC_SIGNED:
 	case EX_IPC_UDP_READY:
 	case EX_IPC_RULESET:
 	case EX_IPC_KNOWN:

@@ -25,6 +25,7 @@ static void pack_texts(struct ex_pack *p, const struct ex_text *v, size_t n)
 	}
 }
 
+/* Private keys stay: the proxy asks for what only they can do (tls/sign.h). */
 static void pack_secrets(struct ex_pack *p, const struct ex_ruleset *rs)
 {
 	const struct ex_secret *s;
@@ -36,7 +37,9 @@ static void pack_secrets(struct ex_pack *p, const struct ex_ruleset *rs)
 	for (size_t i = 0; (s = ex_ruleset_secret(rs, i)); i++) {
 		ex_pack_str(p, s->ns);
 		ex_pack_str(p, s->name);
-		ex_pack_span(p, s->value);
+		ex_pack_str(p, s->item ? s->item : "");
+		ex_pack_u32(p, s->key);
+		ex_pack_span(p, s->key ? (struct ex_span){ 0 } : s->value);
 	}
 }
 
@@ -99,12 +102,15 @@ static const struct ex_text *unpack_texts(struct ex_unpack *u, size_t *ret_n)
 
 static const struct ex_secret *unpack_secrets(struct ex_unpack *u, size_t *ret_n)
 {
-	size_t n = ex_unpack_count(u, 3 * sizeof(uint32_t));
+	size_t n = ex_unpack_count(u, 5 * sizeof(uint32_t));
 	struct ex_secret *v = list_new(u, n, sizeof(*v));
 
 	for (size_t i = 0; v && i < n; i++) {
 		v[i].ns = ex_unpack_str(u);
 		v[i].name = ex_unpack_str(u);
+		v[i].item = ex_unpack_str(u);
+		v[i].item = v[i].item && v[i].item[0] ? v[i].item : NULL;
+		v[i].key = ex_unpack_u32(u);
 		v[i].value = ex_unpack_span(u);
 	}
 	*ret_n = n;

@@ -190,6 +190,14 @@ static int server_ready(struct ex_conn *c)
 	return 0;
 }
 
+static void on_signed(void *arg, const union ex_ipc_message *answer, int fd)
+{
+	struct ex_conn *c = arg;
+
+	ex_identity_signed(&c->server, answer, fd);
+	ex_conn_run(c);
+}
+
 /* Connect, then TLS: 0 or negative errno. */
 static int advance_dial(struct ex_conn *c)
 {
@@ -198,6 +206,8 @@ static int advance_dial(struct ex_conn *c)
 	if (!c->server.handshaking)
 		return 0;
 	r = ex_side_handshake(&c->server);
+	if (r == 0)
+		return ex_identity_sign(c->px->ask, &c->server, on_signed, c);
 	if (r == -ENOPROTOOPT && ex_conn_dial_h2(c))
 		return 0;
 	if (r == 1)
@@ -286,8 +296,9 @@ static void on_server(struct ex_watch *w, uint32_t events)
 		if (r == 0 && c->tls) {
 			struct ex_span name = { c->hello.sni, c->hello.sni_len };
 
-			r = ex_tls_connect(c->px->tls, c->server.fd, name,
-					   c->state == EX_CONN_H2 || c->origin_h2, &c->server.tls);
+			r = ex_tls_connect_as(c->px->tls, c->server.fd, name, c->identity,
+					      c->state == EX_CONN_H2 || c->origin_h2,
+					      &c->server.tls);
 			c->server.handshaking = r == 0;
 		} else if (r == 0) {
 			r = server_ready(c);
@@ -364,7 +375,7 @@ int ex_conn_dial(struct ex_conn *c)
 
 void ex_conn_hang_up(struct ex_conn *c)
 {
-	if (c->dialling)
+	if (c->dialling || c->server.signing)
 		ex_ask_cancel(c->px->ask, c);
 	c->dialling = false;
 	ex_conn_stop_pipe(c, &c->client, &c->server);

@@ -90,8 +90,9 @@ struct ex_conn {
 	enum ex_app app; /* what these were */
 	bool tls;        /* the client speaks TLS and we read inside it */
 	enum ex_hold hold;
-	bool dialling; /* the parent was asked for the server's socket */
-	bool probed;   /* SNIFF: the silence at the start was dealt with */
+	bool dialling;     /* the parent was asked for the server's socket */
+	uint32_t identity; /* as whom the server side is spoken with, or is to be; see identity.h */
+	bool probed;       /* SNIFF: the silence at the start was dealt with */
 	struct ex_exchange x;
 	struct ex_h2_relay *h2;
 	bool origin_h1;      /* H2: the server speaks HTTP/1.1 */
@@ -181,8 +182,12 @@ void ex_conn_linger(struct ex_conn *c);
 /* Runs the connection: for whoever changed it outside its own events (an answer came). */
 void ex_conn_run(struct ex_conn *c);
 
-/* judge_again.c: the verdict of a request that is under way, when the policy has changed. */
-struct ex_decision ex_conn_judge_again(struct ex_conn *c, const struct ex_h1_head *head);
+/*
+ * judge_again.c: the verdict of a request that is under way as identity, when the policy has
+ * changed. As another one it is denied: it cannot be taken back what the server was shown.
+ */
+struct ex_decision ex_conn_judge_again(struct ex_conn *c, const struct ex_h1_head *head,
+				       uint32_t identity);
 
 /* Ends every connection that the ruleset in force does not allow. */
 void ex_conns_judge_again(struct ex_proxy *px);

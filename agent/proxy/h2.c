@@ -27,10 +27,18 @@ static bool judge(void *arg, const struct ex_h1_head *head, struct ex_h1_denial 
 	return allow;
 }
 
-static bool judge_again(void *arg, const struct ex_h1_head *head, struct ex_h1_denial *denial)
+static uint32_t identity(void *arg, const struct ex_header_edits *edits)
+{
+	const struct ex_conn *c = arg;
+
+	return ex_identity_of(&c->px->identities, edits);
+}
+
+static bool judge_again(void *arg, const struct ex_h1_head *head, uint32_t as,
+			struct ex_h1_denial *denial)
 {
 	struct ex_conn *c = arg;
-	struct ex_decision d = ex_conn_judge_again(c, head);
+	struct ex_decision d = ex_conn_judge_again(c, head, as);
 
 	if (d.verdict == EX_V_ALLOW)
 		return true;
@@ -57,6 +65,7 @@ int ex_conn_h2_begin(struct ex_conn *c)
 					     .sni = { c->hello.sni, c->hello.sni_len },
 					     .port = c->flow.port,
 					     .judge = judge,
+					     .identity = identity,
 					     .judge_again = judge_again,
 					     .refused = refused };
 	int r = ex_h2_relay_new(&config, &c->h2);
@@ -129,6 +138,7 @@ static void dial(struct ex_conn *c)
 
 	if (!ex_h2_relay_wants_origin(c->h2) || c->server.fd >= 0 || c->dialling)
 		return;
+	c->identity = ex_h2_relay_identity(c->h2);
 	r = ex_conn_dial(c);
 	if (r < 0)
 		ex_conn_dial_failed(c, r);

@@ -146,7 +146,7 @@ static void begin_exchange(struct ex_conn *c, const struct ex_h1_head *head,
 	struct ex_decision failed = { EX_V_DENY, EX_R_INTERNAL, 0 };
 	int r;
 
-	ex_conn_look_at_server(c, head);
+	ex_conn_look_at_server(c, head, ex_identity_of(&c->px->identities, edits));
 	c->x.upgrade = head->upgrade.len > 0;
 	if (ex_conn_send_head(c, head, edits) < 0) {
 		ex_conn_refuse(c, &failed, NULL);

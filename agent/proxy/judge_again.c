@@ -5,6 +5,7 @@
  * and both sides see that it did not end well.
  */
 #include "agent/proxy/conn.h"
+#include "agent/tls/identity.h"
 
 static struct ex_decision judge_app(const struct ex_conn *c)
 {
@@ -16,11 +17,15 @@ static struct ex_decision judge_app(const struct ex_conn *c)
 }
 
 /* What a rule would do to its fields comes too late, and is no reason to end it. */
-struct ex_decision ex_conn_judge_again(struct ex_conn *c, const struct ex_h1_head *head)
+struct ex_decision ex_conn_judge_again(struct ex_conn *c, const struct ex_h1_head *head,
+				       uint32_t identity)
 {
 	struct ex_header_edits edits;
+	struct ex_decision d = ex_conn_judge(c, head, &edits);
 
-	return ex_conn_judge(c, head, &edits);
+	if (d.verdict == EX_V_ALLOW && ex_identity_of(&c->px->identities, &edits) != identity)
+		d = (struct ex_decision){ EX_V_DENY, EX_R_POLICY_CHANGED, d.rule };
+	return d;
 }
 
 /* Carried unread: that is what has to be allowed, without looking into it. */
@@ -29,7 +34,7 @@ static struct ex_decision judge_stream(struct ex_conn *c, struct ex_decision l4)
 	struct ex_decision d = l4;
 
 	if (c->x.req) /* WebSocket, by the request that asked for it */
-		return ex_conn_judge_again(c, ex_h1_head(c->x.req));
+		return ex_conn_judge_again(c, ex_h1_head(c->x.req), c->identity);
 	if (c->sniffed && d.verdict == EX_V_STEER)
 		d = judge_app(c);
 	if (d.verdict == EX_V_STEER)
@@ -57,7 +62,7 @@ static struct ex_decision judge(struct ex_conn *c)
 	if (d.verdict != EX_V_DENY)
 		d = judge_app(c);
 	if (d.verdict != EX_V_DENY && c->state == EX_CONN_HTTP && c->x.active)
-		d = ex_conn_judge_again(c, ex_h1_head(c->x.req));
+		d = ex_conn_judge_again(c, ex_h1_head(c->x.req), c->identity);
 	return d;
 }
 
@@ -92,6 +97,17 @@ static void end(struct ex_conn *c, const struct ex_decision *d)
 		ex_conn_reset(c);
 }
 
+/* The server side was opened as somebody who is nobody now. Requests have been judged already. */
+static void give_up_identity(struct ex_conn *c)
+{
+	if (c->state == EX_CONN_CLOSED || ex_tls_identity_holds(c->px->tls, c->identity))
+		return;
+	if (c->state == EX_CONN_HTTP && !c->x.active)
+		ex_conn_hang_up(c);
+	else if (c->state == EX_CONN_H2)
+		ex_h2_relay_close(c->h2, false);
+}
+
 void ex_conns_judge_again(struct ex_proxy *px)
 {
 	for (struct ex_conn *c = px->conns, *next; c; c = next) {
@@ -107,6 +123,7 @@ void ex_conns_judge_again(struct ex_proxy *px)
 		} else if (c->state == EX_CONN_H2) {
 			ex_h2_relay_judge_again(c->h2);
 		}
+		give_up_identity(c);
 		if (c->state != EX_CONN_CLOSED)
 			ex_conn_run(c);
 	}

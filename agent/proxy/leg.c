@@ -28,7 +28,7 @@ static void leg_free(struct ex_defer *d)
 
 static void hang_up(struct ex_leg *leg)
 {
-	if (leg->dialling)
+	if (leg->dialling || leg->side.signing)
 		ex_ask_cancel(leg->c->px->ask, leg);
 	leg->dialling = false;
 	ex_timer_stop(leg->c->px->loop, &leg->timer);
@@ -128,7 +128,8 @@ static int connected(struct ex_leg *leg)
 		ex_timer_stop(c->px->loop, &leg->timer);
 		return 0;
 	}
-	r = ex_tls_connect(c->px->tls, leg->side.fd, name, false, &leg->side.tls);
+	r = ex_tls_connect_as(c->px->tls, leg->side.fd, name, ex_h2_leg_identity(leg->http), false,
+			      &leg->side.tls);
 	leg->side.handshaking = r == 0;
 	return r;
 }
@@ -154,15 +155,24 @@ static bool take_first(struct ex_leg *leg)
 {
 	struct ex_conn *c = leg->c;
 
-	if (!c->origin_h1 || !ex_side_ready(&c->server) || !ex_side_is_idle(&c->server))
+	if (!c->origin_h1 || !ex_side_ready(&c->server) || !ex_side_is_idle(&c->server) ||
+	    c->identity != ex_h2_leg_identity(leg->http))
 		return false;
 	ex_side_move(c->px->loop, &c->server, &leg->side);
 	return true;
 }
 
-static bool take_idle(struct ex_leg *leg)
+static struct ex_pool_key pool_key(const struct ex_leg *leg)
 {
 	struct ex_pool_key key = ex_conn_pool_key(leg->c);
+
+	key.identity = ex_h2_leg_identity(leg->http);
+	return key;
+}
+
+static bool take_idle(struct ex_leg *leg)
+{
+	struct ex_pool_key key = pool_key(leg);
 
 	if (!ex_h2_leg_may_reuse(leg->http) || !ex_pool_take(leg->c->px->pool, &key, &leg->side))
 		return false;
@@ -216,7 +226,7 @@ static bool open_legs(struct ex_conn *c)
 
 static void keep(struct ex_leg *leg)
 {
-	struct ex_pool_key key = ex_conn_pool_key(leg->c);
+	struct ex_pool_key key = pool_key(leg);
 
 	if (ex_side_ready(&leg->side) && ex_side_is_idle(&leg->side) && !ex_buf_len(&leg->side.out))
 		ex_pool_put(leg->c->px->pool, &key, &leg->side);
@@ -278,10 +288,28 @@ static bool write_side(struct ex_leg *leg)
 	return moved || r != 0;
 }
 
+static void on_signed(void *arg, const union ex_ipc_message *answer, int fd)
+{
+	struct ex_leg *leg = arg;
+
+	ex_identity_signed(&leg->side, answer, fd);
+	ex_conn_run(leg->c);
+}
+
+/* 1 = done, 0 = waiting, or there is nothing to do; negative errno. */
+static int handshake(struct ex_leg *leg)
+{
+	int r = leg->side.handshaking ? ex_side_handshake(&leg->side) : 0;
+
+	if (r == 0 && leg->side.handshaking)
+		r = ex_identity_sign(leg->c->px->ask, &leg->side, on_signed, leg);
+	return r;
+}
+
 static bool run_leg(struct ex_leg *leg)
 {
 	bool moved = false;
-	int r = leg->side.handshaking ? ex_side_handshake(&leg->side) : 0;
+	int r = handshake(leg);
 
 	if (r == 1)
 		ex_timer_stop(leg->c->px->loop, &leg->timer);

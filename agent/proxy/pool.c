@@ -77,7 +77,7 @@ void ex_pool_put(struct ex_pool *p, const struct ex_pool_key *key, struct ex_sid
 {
 	struct idle *i = find_free(p);
 
-	if (!i || key->name.len > EX_SNI_MAX) {
+	if (!i || key->identity || key->name.len > EX_SNI_MAX) {
 		ex_side_close(s, p->loop);
 		return;
 	}
@@ -95,7 +95,7 @@ void ex_pool_put(struct ex_pool *p, const struct ex_pool_key *key, struct ex_sid
 
 static bool is_for(const struct idle *i, const struct ex_pool_key *key)
 {
-	return i->used && i->port == key->port && ex_ip_eq(&i->ip, &key->ip) &&
+	return i->used && !key->identity && i->port == key->port && ex_ip_eq(&i->ip, &key->ip) &&
 	       ex_span_eq((struct ex_span){ i->name, i->name_len }, key->name);
 }
 

@@ -2,7 +2,8 @@
 /*
  * Server connections that are idle between two requests of one workload. A connection is given out
  * again only for the same address and port, and inside TLS for the same name; the request it is
- * given out for was judged like any other. Bounded in number and time.
+ * given out for was judged like any other. Those of an identity (agent/tls/identity.h) are not
+ * kept. Bounded in number and time.
  */
 #ifndef EXEAT_AGENT_PROXY_POOL_H
 #define EXEAT_AGENT_PROXY_POOL_H
@@ -15,6 +16,7 @@ struct ex_pool_key {
 	struct ex_ip ip;
 	uint16_t port;
 	struct ex_span name; /* of TLS, canonical; len 0 = no TLS */
+	uint32_t identity;
 };
 
 EX_MUST_CHECK int ex_pool_new(struct ex_loop *loop, struct ex_pool **ret);

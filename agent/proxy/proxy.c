@@ -151,6 +151,8 @@ static int build(struct ex_proxy *px, const struct ex_proxy_settings *set)
 	if (r == 0)
 		r = ex_tls_new(set->roots.ptr, set->roots.len, &px->tls);
 	if (r == 0)
+		r = ex_identities_new(px->tls, px->rs, &px->identities);
+	if (r == 0)
 		r = ex_pool_new(px->loop, &px->pool);
 	if (r == 0 && set->unread.ptr)
 		r = ex_unread_new(set->unread, &px->unread);

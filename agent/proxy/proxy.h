@@ -9,6 +9,7 @@
 
 #include "agent/core/ipc.h"
 #include "agent/core/loop.h"
+#include "agent/proxy/identities.h"
 #include "agent/proxy/resolver_dial.h"
 #include "policy/ruleset.h"
 
@@ -37,6 +38,7 @@ struct ex_proxy {
 	struct ex_dns_gate *dns;
 	struct ex_dns_io *dns_io;
 	struct ex_tls *tls;
+	struct ex_identities identities; /* of rs */
 	struct ex_pool *pool;
 	struct ex_unread *unread; /* NULL: nothing is learned */
 	struct ex_pipes *pipes;

@@ -12,7 +12,9 @@
 
 struct ex_pool_key ex_conn_pool_key(const struct ex_conn *c)
 {
-	struct ex_pool_key key = { .ip = c->flow.dst, .port = c->flow.port };
+	struct ex_pool_key key = { .ip = c->flow.dst,
+				   .port = c->flow.port,
+				   .identity = c->identity };
 
 	if (c->tls)
 		key.name = (struct ex_span){ c->hello.sni, c->hello.sni_len };
@@ -33,9 +35,14 @@ static bool has_ended(struct ex_side *s)
 	return ex_side_fill(s) != 0 || !ex_side_is_idle(s);
 }
 
-void ex_conn_look_at_server(struct ex_conn *c, const struct ex_h1_head *head)
+void ex_conn_look_at_server(struct ex_conn *c, const struct ex_h1_head *head, uint32_t identity)
 {
 	struct ex_side *s = &c->server;
+
+	/* One that was opened as another is for the requests of that one. */
+	if (c->identity != identity)
+		ex_conn_hang_up(c);
+	c->identity = identity;
 
 	if (!c->x.used || !ex_side_ready(s) || ex_buf_len(&s->out) || may_repeat(head) ||
 	    ex_loop_now(c->px->loop) - c->x.idle_since < LOOK_MS)
@@ -63,7 +70,9 @@ bool ex_conn_repeat(struct ex_conn *c)
 	struct ex_h1 *fresh;
 
 	if (!c->x.reused || c->x.answered || !may_repeat(head) ||
-	    ex_conn_judge(c, head, &edits).verdict != EX_V_ALLOW || ex_h1_new(false, &fresh) < 0)
+	    ex_conn_judge(c, head, &edits).verdict != EX_V_ALLOW ||
+	    ex_identity_of(&c->px->identities, &edits) != c->identity ||
+	    ex_h1_new(false, &fresh) < 0)
 		return false;
 	ex_h1_free(c->x.res);
 	c->x.res = fresh;

@@ -5,8 +5,11 @@
 
 #include "agent/proxy/conn.h"
 
-/* Before the head is written: the connection at hand is given up when it had its day. */
-void ex_conn_look_at_server(struct ex_conn *c, const struct ex_h1_head *head);
+/*
+ * Before the head is written: the connection at hand is given up when it had its day, or was opened
+ * as another identity.
+ */
+void ex_conn_look_at_server(struct ex_conn *c, const struct ex_h1_head *head, uint32_t identity);
 
 /* The head is written: an idle connection, or a new one. 0 or negative errno. */
 EX_MUST_CHECK int ex_conn_find_server(struct ex_conn *c, const struct ex_h1_head *head);

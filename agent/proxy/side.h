@@ -28,6 +28,7 @@ struct ex_side {
 	struct ex_pipe *feed;     /* what is written next, behind out, comes from there */
 	bool connecting;          /* TCP connect under way */
 	bool handshaking;         /* TLS handshake under way */
+	bool signing;             /* ... and the parent was asked for a signature */
 	bool readable; /* there may be something to read: epoll said so, or TLS may hold it */
 	bool eof;      /* the peer will send no more */
 	bool hup;      /* all that will come is in the socket already; epoll has nothing to add */

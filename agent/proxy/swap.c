@@ -20,11 +20,12 @@ static bool is_wanted(void *arg, const struct ex_ip *ip, struct ex_span name)
 	       ex_judge_answer(rs, ip).verdict == EX_V_ALLOW;
 }
 
-static void put_in_force(struct ex_proxy *px, struct ex_ruleset *rs)
+static void put_in_force(struct ex_proxy *px, struct ex_ruleset *rs, struct ex_identities *ids)
 {
 	struct ex_ruleset *old = px->rs;
 
 	px->rs = rs;
+	ex_identities_swap(px->tls, &px->identities, ids);
 	ex_dns_gate_swap(px->dns, rs);
 	ex_names_keep(px->names, is_wanted, rs);
 	ex_tls_forget_clients(px->tls);
@@ -37,12 +38,17 @@ static void put_in_force(struct ex_proxy *px, struct ex_ruleset *rs)
 static void swap(struct ex_proxy *px, uint32_t id, int bundle)
 {
 	struct ex_diags diags = { 0 };
+	struct ex_identities ids = { 0 };
 	struct ex_ruleset *rs = NULL;
 	int r = ex_bundle_compile(bundle, &rs, &diags);
 
 	ex_diags_done(&diags); /* the parent has compiled the same */
 	if (r == 0)
-		put_in_force(px, rs);
+		r = ex_identities_new(px->tls, rs, &ids);
+	if (r == 0)
+		put_in_force(px, rs, &ids);
+	else
+		ex_ruleset_unref(rs);
 	ex_ask_swapped(px->ask, id, r);
 }
 

@@ -155,6 +155,7 @@ void ex_tls_free(struct ex_tls *tls)
 	if (!tls)
 		return;
 	ex_tls_cache_free(tls->resumes);
+	ex_tls_identities_done(tls);
 	SSL_CTX_free(tls->server);
 	SSL_CTX_free(tls->client);
 	BIO_meth_free(tls->bio);

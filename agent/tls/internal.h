@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What bio.c, context.c and session.c share. Nobody else includes this. */
+/* What bio.c, context.c, session.c, client.c and identity.c share. Nobody else includes this. */
 #ifndef EXEAT_AGENT_TLS_INTERNAL_H
 #define EXEAT_AGENT_TLS_INTERNAL_H
 
 #include <openssl/ssl.h>
 
 #include "agent/tls/cache.h"
+#include "agent/tls/remote.h"
 #include "agent/tls/session.h"
+
+struct ex_tls_identity;
 
 /* A key of ours, and the leaves towards the workload that were made over it. */
 struct ex_tls_leaves {
@@ -23,6 +26,8 @@ struct ex_tls {
 	struct ex_tls_leaves ec, rsa; /* rsa: once it was asked for */
 	struct ex_tls_cache
 		*resumes; /* SSL_SESSION: of origins, each good for one more connection */
+	struct ex_tls_identity *identities;
+	uint32_t last_identity;
 };
 
 struct ex_tls_session {
@@ -38,6 +43,8 @@ struct ex_tls_session {
 	size_t name_len;
 	char name[EX_SNI_MAX + 1];
 	const char *error; /* static text, never the peer's bytes */
+	uint32_t identity; /* client: as whom; see identity.h */
+	struct ex_tls_remote *remote;
 };
 
 /*
@@ -66,7 +73,18 @@ void ex_tls_leaves_done(struct ex_tls_leaves *l);
 /* leaves.c: the leaf for name, or NULL; owned by l. */
 X509 *ex_tls_leaf_find(struct ex_tls_leaves *l, struct ex_span name);
 
-/* session.c: callbacks of the contexts; each finds its session by SSL_get_app_data(). */
+/* NULL when out of memory. name is canonical. */
+struct ex_tls_session *ex_tls_session_new(struct ex_tls *tls, SSL_CTX *ctx, int fd,
+					  struct ex_span name, const void *early, size_t early_len);
+
+/* identity.c: before the handshake. 0, -ENOENT, or -EIO. */
+EX_MUST_CHECK int ex_tls_become(struct ex_tls_session *s, uint32_t number);
+void ex_tls_identities_done(struct ex_tls *tls);
+
+#define EX_TLS_ALPN_BOTH    (const unsigned char *)"\x02h2\x08http/1.1", 12
+#define EX_TLS_ALPN_ONLY_H1 (const unsigned char *)"\x08http/1.1", 9
+
+/* client.c, session.c: callbacks of the contexts; each finds its session by SSL_get_app_data(). */
 int ex_tls_on_resumable(SSL *ssl, SSL_SESSION *session);
 int ex_tls_on_servername(SSL *ssl, int *alert, void *arg);
 int ex_tls_on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_len,

@@ -3,20 +3,14 @@
 
 #include <errno.h>
 #include <sys/epoll.h>
-#include <time.h>
 #include <openssl/err.h>
 
 #include "agent/tls/hmac.h"
-
-static const unsigned char alpn_h2_h1[] = "\x02h2\x08http/1.1";
-#define RESUME_SECONDS 3600
+#include "agent/tls/identity.h"
 
 #define RECORD_MAX   (16 * 1024)
 #define RECORD_EXTRA 64          /* header, tag and padding of one */
 #define BULK         (64 * 1024) /* so much is sent at once, and twice as much read */
-
-#define ALPN_BOTH    alpn_h2_h1, sizeof(alpn_h2_h1) - 1
-#define ALPN_ONLY_H1 alpn_h2_h1 + 3, sizeof(alpn_h2_h1) - 1 - 3
 
 /* ---- callbacks of the server context ---- */
 
@@ -44,35 +38,17 @@ int ex_tls_on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_len,
 	int r;
 
 	(void)arg;
-	r = s->allow_h2 ? SSL_select_next_proto(&chosen, out_len, ALPN_BOTH, in, in_len)
-			: SSL_select_next_proto(&chosen, out_len, ALPN_ONLY_H1, in, in_len);
+	r = s->allow_h2 ? SSL_select_next_proto(&chosen, out_len, EX_TLS_ALPN_BOTH, in, in_len)
+			: SSL_select_next_proto(&chosen, out_len, EX_TLS_ALPN_ONLY_H1, in, in_len);
 	if (r != OPENSSL_NPN_NEGOTIATED)
 		return SSL_TLSEXT_ERR_ALERT_FATAL;
 	*out = chosen;
 	return SSL_TLSEXT_ERR_OK;
 }
 
-/*
- * The origin lets a later connection skip certificate and signature. Such a session is kept under
- * the name it was verified for and offered for no other: OpenSSL does not check the name again.
- */
-int ex_tls_on_resumable(SSL *ssl, SSL_SESSION *session)
-{
-	const struct ex_tls_session *s = SSL_get_app_data(ssl);
-
-	if (s->server || s->broken || SSL_get_verify_result(ssl) != X509_V_OK ||
-	    !SSL_SESSION_is_resumable(session))
-		return 0;
-	if (SSL_SESSION_get_timeout(session) > RESUME_SECONDS)
-		SSL_SESSION_set_timeout(session, RESUME_SECONDS);
-	ex_tls_cache_put(s->tls->resumes, (struct ex_span){ s->name, s->name_len }, session);
-	return 1; /* the reference is ours */
-}
-
 /* ---- making ---- */
 
-/* NULL when out of memory. name is canonical. */
-static struct ex_tls_session *session_new(struct ex_tls *tls, SSL_CTX *ctx, int fd,
+struct ex_tls_session *ex_tls_session_new(struct ex_tls *tls, SSL_CTX *ctx, int fd,
 					  struct ex_span name, const void *early, size_t early_len)
 {
 	struct ex_tls_session *s = calloc(1, sizeof(*s));
@@ -124,7 +100,7 @@ static int accept_with(struct ex_tls *tls, struct ex_tls_leaves *leaves, int fd,
 
 	if (!leaf)
 		return -ENOENT;
-	s = session_new(tls, tls->server, fd, name, early, early_len);
+	s = ex_tls_session_new(tls, tls->server, fd, name, early, early_len);
 	if (!s)
 		return -ENOMEM;
 	s->server = true;
@@ -157,62 +133,21 @@ void ex_tls_forget_clients(struct ex_tls *tls)
 	tls->policy++;
 }
 
-static bool resume_usable(const SSL_SESSION *old)
-{
-	return SSL_SESSION_is_resumable(old) &&
-	       time(NULL) - SSL_SESSION_get_time(old) < SSL_SESSION_get_timeout(old);
-}
-
-/* In TLS 1.3 each is offered once (RFC 8446 C.4) and the origin gives new ones. */
-static bool session_resume(struct ex_tls_session *s, struct ex_span name)
-{
-	SSL_SESSION *old = ex_tls_cache_take(s->tls->resumes, name);
-	bool ok = true, again = false;
-
-	if (old && resume_usable(old)) {
-		ok = SSL_set_session(s->ssl, old) == 1;
-		again = SSL_SESSION_get_protocol_version(old) < TLS1_3_VERSION;
-	}
-	if (again)
-		ex_tls_cache_put(s->tls->resumes, name, old);
-	else
-		SSL_SESSION_free(old);
-	return ok;
-}
-
-int ex_tls_connect(struct ex_tls *tls, int fd, struct ex_span name, bool alpn_h2,
-		   struct ex_tls_session **ret)
-{
-	struct ex_tls_session *s;
-	int r;
-
-	if (!ex_tls_name_is_canonical(name))
-		return -EINVAL;
-	s = session_new(tls, tls->client, fd, name, NULL, 0);
-	if (!s)
-		return -ENOMEM;
-	s->allow_h2 = alpn_h2;
-	SSL_set_connect_state(s->ssl);
-	/* SSL_set_alpn_protos() alone returns 0 for success. */
-	r = alpn_h2 ? SSL_set_alpn_protos(s->ssl, ALPN_BOTH)
-		    : SSL_set_alpn_protos(s->ssl, ALPN_ONLY_H1);
-	if (r != 0 || !session_resume(s, name) || SSL_set1_host(s->ssl, s->name) != 1 ||
-	    SSL_set_tlsext_host_name(s->ssl, s->name) != 1) {
-		ex_tls_session_free(s);
-		return -ENOMEM;
-	}
-	*ret = s;
-	return 0;
-}
-
 void ex_tls_session_free(struct ex_tls_session *s)
 {
 	if (!s)
 		return;
+	/* A handshake that stands still has to come to its end: it has a stack of its own. */
+	if (ex_tls_wants_signature(s)) {
+		ex_tls_give_signature(s, NULL, 0);
+		(void)SSL_do_handshake(s->ssl);
+		ERR_clear_error();
+	}
 	/* Without a close_notify OpenSSL would take it that the session must not be resumed. */
 	if (s->established && !s->broken)
 		SSL_set_shutdown(s->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
 	SSL_free(s->ssl);
+	free(s->remote);
 	free(s);
 }
 
@@ -239,6 +174,9 @@ static int session_result(struct ex_tls_session *s, int ret, int saved_errno, ui
 	case SSL_ERROR_WANT_WRITE:
 		*want = EPOLLOUT;
 		return -EAGAIN;
+	case SSL_ERROR_WANT_ASYNC: /* a signature: no event of the socket's */
+		*want = 0;
+		return -EAGAIN;
 	case SSL_ERROR_ZERO_RETURN:
 		return 0;
 	case SSL_ERROR_SYSCALL:
@@ -249,6 +187,9 @@ static int session_result(struct ex_tls_session *s, int ret, int saved_errno, ui
 	}
 	if (!s->server && !s->established && verify != X509_V_OK)
 		return session_fail(s, -EKEYREJECTED, X509_verify_cert_error_string(verify));
+	if (s->remote && s->remote->refused)
+		return session_fail(s, -EKEYREJECTED,
+				    "the key of the client certificate cannot be used");
 	if (ERR_GET_LIB(e) == ERR_LIB_SSL &&
 	    ERR_GET_REASON(e) == SSL_R_UNEXPECTED_EOF_WHILE_READING)
 		return session_fail(s, -ECONNRESET, "the connection ended without close_notify");
@@ -311,6 +252,7 @@ int ex_tls_handshake(struct ex_tls_session *s, uint32_t *want)
 	}
 	r = session_check(s);
 	s->established = r == 0;
+	SSL_clear_mode(s->ssl, SSL_MODE_ASYNC);
 	return r;
 }
 

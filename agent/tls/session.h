@@ -49,6 +49,9 @@ void ex_tls_forget_clients(struct ex_tls *tls);
 /* Client side: SNI and verified host name are `name`. alpn_h2: offer h2 before http/1.1. */
 EX_MUST_CHECK int ex_tls_connect(struct ex_tls *tls, int fd, struct ex_span name, bool alpn_h2,
 				 struct ex_tls_session **ret);
+/* The same as an identity (identity.h), 0 = none; never by an earlier session. */
+EX_MUST_CHECK int ex_tls_connect_as(struct ex_tls *tls, int fd, struct ex_span name,
+				    uint32_t identity, bool alpn_h2, struct ex_tls_session **ret);
 void ex_tls_session_free(struct ex_tls_session *s); /* does not close fd */
 
 /*
@@ -56,11 +59,11 @@ void ex_tls_session_free(struct ex_tls_session *s); /* does not close fd */
  *
  * 0 = done; -EAGAIN = wait for *want (EPOLLIN or EPOLLOUT); other negative errno = broken. For the
  * client side -EKEYREJECTED means the certificate was not accepted; ex_tls_error() says why.
- * -ENOPROTOOPT: the origin wants none of the protocols it was offered.
- * -EAGAIN may also mean that this peer had its share of the loop: the socket stays readable. A
- * write that was told -EAGAIN is repeated with the same bytes (they may have moved, and more may
- * follow). After an error other than -EAGAIN the session is good for ex_tls_error() and
- * ex_tls_session_free() only.
+ * Without *want it waits for a signature (identity.h). -ENOPROTOOPT: the origin wants none of the
+ * protocols it was offered. -EAGAIN may also mean that this peer had its share of the loop: the
+ * socket stays readable. A write that was told -EAGAIN is repeated with the same bytes (they may
+ * have moved, and more may follow). After an error other than -EAGAIN the session is good for
+ * ex_tls_error() and ex_tls_session_free() only.
  */
 int ex_tls_handshake(struct ex_tls_session *s, uint32_t *want);
 /*

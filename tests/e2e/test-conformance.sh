@@ -8,6 +8,10 @@
 . "$(dirname "$0")/../lib/e2e.sh"
 world_enter "$@"
 world_up
+
+# What originatingTLS names: the CA of the servers, and nothing besides.
+mkdir -p "$WORLD/secrets/tests/outside"
+cp "$WORLD/tls/root.pem" "$WORLD/secrets/tests/outside/ca.crt"
 HERE=$POLICIES/conformance
 
 declare -A labels=(

@@ -82,9 +82,11 @@ static bool judge(void *arg, const struct ex_h1_head *head, struct ex_h1_denial 
 }
 
 /* Another policy: what has "gone" in its path is not allowed any more. */
-static bool judge_again(void *arg, const struct ex_h1_head *head, struct ex_h1_denial *d)
+static bool judge_again(void *arg, const struct ex_h1_head *head, uint32_t identity,
+			struct ex_h1_denial *d)
 {
 	(void)arg;
+	(void)identity;
 	w.judged_again++;
 	for (size_t i = 0; i < head->n_headers; i++)
 		w.fields_kept += ex_span_eq(head->headers[i].name, EX_SPAN("x-team")) &&

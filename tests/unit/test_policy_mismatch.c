@@ -15,7 +15,7 @@
 	     "    - ports: [{port: '80', protocol: TCP}]\n"                                        \
 	     "      rules: {http: [{method: GET, headerMatches: [" matches "]}]}\n"
 
-static const struct ex_secret token = { "ns", "token", EX_SPAN("tok-42") };
+static const struct ex_secret token = { .ns = "ns", .name = "token", .value = EX_SPAN("tok-42") };
 
 static int try_compile(const char *text, const struct ex_compile_input *more,
 		       struct ex_ruleset **rs, struct ex_diags *diags)
@@ -483,7 +483,8 @@ static void test_secrets_from_files(void **state)
 /* What a bundle needs: those in use, once each. */
 static void test_ruleset_lists_the_secrets_in_use(void **state)
 {
-	const struct ex_secret all[] = { token, { "ns", "unused", EX_SPAN("u") } };
+	const struct ex_secret all[] = { token,
+					 { .ns = "ns", .name = "unused", .value = EX_SPAN("u") } };
 	const struct ex_compile_input in = { .secrets = all, .n_secrets = 2 };
 	struct ex_ruleset *rs = NULL;
 	struct ex_diags diags = { 0 };

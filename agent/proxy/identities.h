@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * As whom the servers of requests are spoken with (originatingTLS): what the rules of a policy say,
+ * as numbers of agent/tls/identity.h. The private keys are the parent's; what a handshake needs of
+ * them is asked for.
+ */
+#ifndef EXEAT_AGENT_PROXY_IDENTITIES_H
+#define EXEAT_AGENT_PROXY_IDENTITIES_H
+
+#include "agent/proxy/ask.h"
+#include "agent/proxy/side.h"
+#include "policy/ruleset.h"
+
+struct ex_tls;
+
+struct ex_identities {
+	uint32_t *v; /* by the index of an origin */
+	size_t n;
+};
+
+/* 0 or negative errno, also when a certificate cannot be read: then the policy is not followed. */
+EX_MUST_CHECK int ex_identities_new(struct ex_tls *tls, const struct ex_ruleset *rs,
+				    struct ex_identities *ret);
+
+/* They are those in force; what *old has besides is nobody any more. *old is emptied. */
+void ex_identities_swap(struct ex_tls *tls, struct ex_identities *old, struct ex_identities *with);
+
+/* edits: of a judgement by the ruleset of ids. 0: as nobody. */
+static inline uint32_t ex_identity_of(const struct ex_identities *ids,
+				      const struct ex_header_edits *edits)
+{
+	return edits->origin ? ids->v[edits->origin->index] : 0;
+}
+
+/* When the handshake of s waits for a signature that was not asked for yet: fn gets it, and gives
+ * it to ex_identity_signed(). 0 or negative errno. Cancelled as any question. */
+EX_MUST_CHECK int ex_identity_sign(struct ex_ask *ask, struct ex_side *s, ex_ask_fn fn, void *arg);
+void ex_identity_signed(struct ex_side *s, const union ex_ipc_message *answer, int fd);
+
+#endif
