@@ -36,13 +36,20 @@ SHELL := /bin/bash
 .SECONDARY:
 .DEFAULT_GOAL := all
 
-ARCH_INC := /usr/include/$(shell $(CC) -dumpmachine)
+ARCH_INC := /usr/include/$(shell uname -m)-linux-gnu
 WARN := -Wall -Wextra -Wshadow -Wvla -Wformat=2 -Wundef -Wcast-qual -Wwrite-strings \
 	-Wimplicit-fallthrough -Wlogical-op -Wduplicated-cond
+ifneq ($(findstring clang,$(CC)),)
+WARN := $(filter-out -Wlogical-op -Wduplicated-cond,$(WARN))
+C_ONLY := -enable-trivial-auto-var-init-zero-knowing-it-will-be-removed-from-clang
+endif
 CWARN := $(WARN) -Wstrict-prototypes -Wmissing-prototypes
 HARDEN := -fno-common -fno-strict-aliasing -ftrivial-auto-var-init=zero -fstack-protector-strong \
 	-fstack-clash-protection -fcf-protection=full -fPIE
 OPT ?= -O2 -g
+ifneq ($(filter-out asan,$(SAN)),)
+$(error SAN=$(SAN): there is SAN=asan, address and undefined behaviour)
+endif
 ifeq ($(SAN),asan)
 OPT := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 else
@@ -50,7 +57,7 @@ HARDEN += -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3
 endif
 DEFS := -D_GNU_SOURCE -DEX_VERSION='"$(VERSION)"'
 INC  := -I. -Iinclude -isystem $(O)/datapath -isystem /usr/share/include/llhttp
-CFLAGS   += -std=gnu17 $(OPT) $(CWARN) $(HARDEN) $(DEFS) $(INC) -MMD -MP
+CFLAGS   += -std=gnu17 $(OPT) $(CWARN) $(HARDEN) $(C_ONLY) $(DEFS) $(INC) -MMD -MP
 CXXFLAGS += -std=c++17 $(OPT) $(WARN) $(HARDEN) $(INC) -MMD -MP -fno-exceptions
 LDFLAGS  += $(OPT) -pie -Wl,-z,relro,-z,now,-z,noexecstack,-z,separate-code
 LIBS := -lbpf -lxdp -lyaml -lre2 -lcares -lnghttp2 -lssl -lcrypto -lseccomp -lcap -ljansson -lstdc++
@@ -104,7 +111,7 @@ $(O)/%.o: %.cc
 $(O)/third_party/%.o: /usr/share/llhttp/%.c
 	@mkdir -p $(@D)
 	$(call msg,CC,$<)
-	$(Q)$(CC) $(OPT) $(HARDEN) -w -I/usr/share/include/llhttp -c $< -o $@
+	$(Q)$(CC) $(OPT) $(HARDEN) $(C_ONLY) -w -I/usr/share/include/llhttp -c $< -o $@
 
 $(AGENT_OBJ) $(O)/agent/main.o: | $(BPF_SKEL)
 # -MMD leaves out what comes in with -isystem

@@ -119,6 +119,7 @@ struct ex_http_match {
 	struct ex_header_match *matches; /* of headerMatches */
 	size_t n_matches;
 	bool writes_secret; /* into requests that match */
+	bool implied;       /* by tls: intercept, not written */
 	bool originates;    /* its toPorts item says how the server is spoken with */
 	uint32_t rule;      /* id, set by the compiler */
 	struct ex_pos pos;

@@ -84,6 +84,7 @@ static void intercept(struct ex_decoder *d, const struct ex_node *n, struct ex_p
 	if (!p->http)
 		return;
 	p->http[0].pos = n->pos;
+	p->http[0].implied = true;
 	p->n_http = 1;
 	p->l7 = EX_L7_HTTP;
 }

@@ -4,6 +4,8 @@
 #include <strings.h>
 
 static void vreport(struct ex_decoder *d, struct ex_pos pos, bool warning, const char *remedy,
+		    const char *fmt, va_list ap) EX_PRINTF(5, 0);
+static void vreport(struct ex_decoder *d, struct ex_pos pos, bool warning, const char *remedy,
 		    const char *fmt, va_list ap)
 {
 	char what[480];

@@ -214,7 +214,8 @@ static void lint_http(struct ex_lowering *l, const struct ex_egress *e, const st
 			lint_path(l, m, where);
 		if (m->written_method)
 			lint_method(l, m, where);
-		if (!m->method && !m->path && !m->host && !m->n_headers && !m->n_matches)
+		if (!m->implied && !m->method && !m->path && !m->host && !m->n_headers &&
+		    !m->n_matches)
 			warn(l, m->pos, "name method and path",
 			     "%s: an empty rule allows every request", where);
 	}

@@ -32,6 +32,16 @@ for page in "$root"/a/usr/share/man/man8/*; do
 	same "${page##*/} is sound" "$(man -l --warnings "$page" 2>&1 >/dev/null)" ""
 done
 
+pages=$(sed 's/\\-/-/g' "$root"/a/usr/share/man/man8/exeat*.8)
+unnamed=$(for c in run agent endpoint status learn observe top audit ca prefilter doctor policy\ {check,explain,test,diff,dump,apply}; do
+	# shellcheck disable=SC2086 # two words
+	"$exeat" $c --help 2>&1 | grep -oE '(^|[^-[:alpha:]])--[a-z][a-z-]+' | grep -oE '\-\-[a-z-]+' | sort -u |
+		while read -r option; do
+			grep -qE -- "$option([^a-z-]|\$)" <<<"$pages" || echo "$c $option"
+		done
+done)
+same "every option of --help stands in a man page" "$unnamed" ""
+
 # ---- the unit ----
 
 if command -v systemd-analyze >/dev/null; then
