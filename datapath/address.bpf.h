@@ -18,12 +18,12 @@ INLINE bool martian4(__be32 four)
 }
 
 /*
- * ::/96 holds the unspecified address, loopback and IPv4-compatible ones; IPv4-mapped addresses
- * must not leave a host; multicast and link-local never cross the gateway.
+ * ::/64 holds the unspecified address, loopback, and what hides IPv4 and must not leave a host:
+ * compatible, mapped and translated addresses. Multicast and link-local never cross the gateway.
  */
 INLINE bool martian6(const union addr *a)
 {
-	if (a->q[0] == 0 && (a->w[2] == 0 || a->w[2] == bpf_htonl(0xffff)))
+	if (a->q[0] == 0)
 		return true;
 	return a->b[0] == 0xff || (a->b[0] == 0xfe && (a->b[1] & 0xc0) == 0x80);
 }

@@ -20,32 +20,28 @@
 #include "steer.bpf.h"
 #include "verdict.bpf.h"
 
-struct link_addresses {
-	union addr src, dst;
-	bool is6;
-};
-
-INLINE bool gateway_addresses(struct __sk_buff *skb, struct link_addresses *a)
+/* The addresses alone: the packet is parsed when it is judged. */
+INLINE bool gateway_addresses(struct __sk_buff *skb, struct pkt *p)
 {
 	__be16 proto;
 
 	if (skb->vlan_present || !READ(skb, offsetof(struct ethhdr, h_proto), proto))
 		return false;
-	a->is6 = proto == bpf_htons(ETH_P_IPV6);
-	if (a->is6) {
+	p->is6 = proto == bpf_htons(ETH_P_IPV6);
+	if (p->is6) {
 		struct ipv6hdr ip;
 
 		if (!READ(skb, ETH_HLEN, ip))
 			return false;
-		addr_set6(&a->src, &ip.saddr);
-		addr_set6(&a->dst, &ip.daddr);
+		addr_set6(&p->src, &ip.saddr);
+		addr_set6(&p->dst, &ip.daddr);
 	} else {
 		struct iphdr ip;
 
 		if (proto != bpf_htons(ETH_P_IP) || !READ(skb, ETH_HLEN, ip))
 			return false;
-		addr_set4(&a->src, ip.saddr);
-		addr_set4(&a->dst, ip.daddr);
+		addr_set4(&p->src, ip.saddr);
+		addr_set4(&p->dst, ip.daddr);
 	}
 	return true;
 }
@@ -100,7 +96,6 @@ int from_gateway(struct __sk_buff *skb)
 	__u32 key = skb->ifindex;
 	const __u32 *ifindex = bpf_map_lookup_elem(&ex_gateways, &key);
 	const struct ex_endpoint *ep;
-	struct link_addresses a;
 	struct pkt p;
 
 	gateway_pkt(skb, &p, ifindex ? *ifindex : 0);
@@ -108,13 +103,11 @@ int from_gateway(struct __sk_buff *skb)
 	if (!ep || !gateway_mark || !(ep->flags & EX_EP_GATEWAY))
 		return gateway_deny(skb, &p, EX_R_NO_ENDPOINT);
 	p.slot = ep->slot;
-	if (gateway_addresses(skb, &a)) {
-		if (address_own(&a.src, a.is6, ep))
+	if (gateway_addresses(skb, &p)) {
+		if (address_own(&p.src, p.is6, ep))
 			return gateway_join(skb, p.ifindex, ep, true);
-		if (address_own(&a.dst, a.is6, ep))
+		if (address_own(&p.dst, p.is6, ep))
 			return gateway_join(skb, p.ifindex, ep, false);
-		p.src = a.src;
-		p.dst = a.dst;
 	}
 	return gateway_deny(skb, &p, EX_R_GATEWAY);
 }

@@ -70,6 +70,7 @@ struct pkt {
 	bool group;    /* the frame went to a group address */
 	bool embeds;   /* judged differs from dst */
 	__u8 fragment; /* enum fragment */
+	bool audited;  /* of a live flow that only audit mode allows since the policy has changed */
 	__u32 frag_id;
 	__u8 workers;    /* of the endpoint's proxy */
 	__u8 worker;     /* which of them has the flow */
@@ -81,7 +82,6 @@ struct pkt {
 	bool taken;      /* a steered flow has the tuple of this packet from outside */
 	__u8 mac[6];     /* of the next hop of a flow of the proxy */
 	bool revoked;    /* of a live flow that the policy no longer allows */
-	bool audited;    /* of one that only audit mode allows since the policy has changed */
 	bool may_refuse; /* the source is proved and the destination is unicast */
 	struct judgement rule;
 };

@@ -296,6 +296,8 @@ static void test_martian_destinations(void **state)
 		"::1",
 		"::198.51.100.7",
 		"::ffff:198.51.100.7",
+		"::ffff:0:198.51.100.7",
+		"::5efe:198.51.100.7",
 		"ff02::1",
 		"ff0e::1",
 		"fe80::1",
@@ -307,9 +309,10 @@ static void test_martian_destinations(void **state)
 		"2002:e000:1::",
 		NET_OWN6,
 	};
-	static const char *const fine[] = { "1.0.0.1",          "126.0.0.1",       "128.0.0.1",
-					    "223.255.255.255",  "2001:db8::1",     "fec0::1",
-					    "64:ff9b::1.1.1.1", "2002:101:101::1", "fd00::1" };
+	static const char *const fine[] = {
+		"1.0.0.1", "126.0.0.1",  "128.0.0.1",        "223.255.255.255", "2001:db8::1",
+		"fec0::1", "0:0:0:1::1", "64:ff9b::1.1.1.1", "2002:101:101::1", "fd00::1"
+	};
 	size_t i;
 
 	(void)state;
