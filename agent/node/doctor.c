@@ -10,6 +10,7 @@
 
 #include "agent/audit/json.h"
 #include "agent/control/client.h"
+#include "agent/core/rtnl.h"
 #include "agent/node/config.h"
 #include "agent/node/doctor.h"
 
@@ -105,6 +106,39 @@ static int check_agent(const struct ex_node_config *c)
 	return r;
 }
 
+/* Of one endpoint, as its gateway was made for it, and as it is now. */
+static int check_mtu_of(int rtnl, const struct ex_jv *link)
+{
+	int64_t ifindex, mtu;
+	struct ex_link now;
+
+	if (!ex_jv_integer(link, "ifindex", 1, INT32_MAX, &ifindex) ||
+	    !ex_jv_integer(link, "mtu", 0, INT32_MAX, &mtu))
+		return -EBADMSG;
+	if (ex_rtnl_link_get(rtnl, (uint32_t)ifindex, NULL, &now) < 0)
+		return 0; /* gone since */
+	return now.mtu < (uint32_t)mtu ? -EMSGSIZE : 0;
+}
+
+/* An agent that is not there is another check's. */
+static int check_mtu(const struct ex_node_config *c)
+{
+	EX_AUTO_CLOSE int rtnl = ex_rtnl_open();
+	struct ex_control_error err = { 0 };
+	struct ex_jv *answer = NULL;
+	const struct ex_jv *list;
+	int r = rtnl < 0 ? rtnl : 0;
+
+	if (r < 0 || ex_control_call(c->socket, EX_SPAN("{\"op\":\"endpoint.list\"}"), STATUS_MS,
+				     &answer, &err) < 0)
+		return r;
+	list = ex_jv_get(ex_jv_get(answer, "result"), "endpoints");
+	for (size_t i = 0; i < ex_jv_count(list) && r == 0; i++)
+		r = check_mtu_of(rtnl, ex_jv_get(ex_jv_at(list, i), "link"));
+	ex_jv_free(answer);
+	return r;
+}
+
 static const struct check checks[] = {
 	{ "a bpf file system for the agent", true, check_bpffs,
 	  "what is in force would not outlive the agent: it does not start",
@@ -127,6 +161,9 @@ static const struct check checks[] = {
 	{ "the agent answers", false, check_agent,
 	  "what needs the proxy is refused, and no pod can be added",
 	  "systemctl start exeat-agent, or exeat agent" },
+	{ "the MTU of the pods' links", false, check_mtu,
+	  "large packets of a proxy are lost on the link of a pod whose MTU was lowered",
+	  "exeat endpoint remove and add, or start the pod again: a gateway takes the MTU it finds" },
 };
 
 static bool check_print(const struct check *check, const struct ex_node_config *c)

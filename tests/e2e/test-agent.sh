@@ -40,6 +40,11 @@ out=$(doctor --bpffs "$NODE/bpf" 2>&1)
 has "doctor finds what a node needs" "$out" 'The node agent can run here'
 has "and the agent" "$out" 'ok +the agent answers'
 has "and says what is missing" "$(doctor --bpffs "$WORLD/tmp" 2>&1)" 'MISSING +a bpf file system'
+ip link set veth-pod1 mtu 1300
+has "and a link that takes less than its gateway gives" "$(doctor --bpffs "$NODE/bpf" --socket "$AGENT_SOCK" 2>&1)" \
+	'absent +the MTU of the pods'
+ip link set veth-pod1 mtu 1500
+has "as long as it does" "$(doctor --bpffs "$NODE/bpf" --socket "$AGENT_SOCK" 2>&1)" 'ok +the MTU of the pods'
 has "status counts them" "$(ex status)" 'endpoints +3 enforcing'
 out=$(ex endpoint add --netns /run/netns/pod1 --name twice 2>&1)
 has "the same interface twice is refused" "$out" 'exists:'
