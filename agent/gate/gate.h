@@ -173,6 +173,10 @@ void ex_gate_forget(struct ex_gate *gate, uint32_t ifindex);
 void ex_gate_each(const struct ex_gate *gate,
 		  void (*fn)(void *arg, uint32_t ifindex, const struct ex_endpoint *ep), void *arg);
 
+/* The far ends of the endpoint's live flows, ascending; the caller frees them. */
+EX_MUST_CHECK int ex_gate_remotes(const struct ex_gate *gate, uint32_t ifindex, struct ex_ip **ret,
+				  size_t *ret_n);
+
 /* How many addresses, and names of addresses, of all endpoints together there is room for. */
 uint32_t ex_gate_names_max(const struct ex_gate *gate);
 

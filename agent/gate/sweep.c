@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Takes out what has expired. The programs themselves heed the time of every entry; sweeping only
- * makes room, and tells of flows that ended in silence.
+ * Reads the tables of flows: who is spoken with, and what is over, which is taken out. The programs
+ * themselves heed the time of every entry; sweeping only makes room, and tells of flows that ended
+ * in silence.
  */
 #include <errno.h>
 #include <time.h>
@@ -94,6 +95,59 @@ static void port_sweep(struct ex_gate *gate, const struct gate_port *port, struc
 				flow_tell(gate, port, &b->keys[i], &b->flows[i]);
 		}
 	} while (!r);
+}
+
+/* ---- who is spoken with ---- */
+
+static int compare_ips(const void *a, const void *b)
+{
+	return memcmp(a, b, sizeof(struct ex_ip));
+}
+
+static size_t take_remotes(const struct batch *b, uint32_t n, uint64_t now, struct ex_ip *ret)
+{
+	size_t taken = 0;
+
+	for (uint32_t i = 0; i < n; i++) {
+		uint8_t part = b->keys[i].part;
+
+		if ((part == EX_PART_FLOW || part == EX_PART_UPSTREAM) &&
+		    !flow_over(&b->keys[i], &b->flows[i], now))
+			ret[taken++] = b->keys[i].remote;
+	}
+	return taken;
+}
+
+int ex_gate_remotes(const struct ex_gate *gate, uint32_t ifindex, struct ex_ip **ret, size_t *ret_n)
+{
+	const struct gate_port *port = gate_port_find(gate, ifindex);
+	EX_AUTO_FREE struct batch *b = malloc(sizeof(*b));
+	EX_AUTO_FREE struct ex_ip *v = NULL;
+	uint64_t now = gate_now();
+	uint32_t at, n = 0;
+	size_t taken = 0;
+	int r = 0;
+
+	if (!b)
+		return -ENOMEM;
+	for (bool first = true; port && !r; first = false) {
+		struct ex_ip *more = reallocarray(v, taken + BATCH, sizeof(*v));
+
+		if (!more)
+			return -ENOMEM;
+		v = more;
+		n = BATCH;
+		r = bpf_map_lookup_batch(port->flows, first ? NULL : &at, &at, b->keys, b->flows,
+					 &n, NULL);
+		if (!r || r == -ENOENT)
+			taken += take_remotes(b, n, now, v + taken);
+	}
+	/* what could not be read is as if it were not there */
+	if (taken)
+		qsort(v, taken, sizeof(*v), compare_ips);
+	*ret = EX_TAKE_PTR(v);
+	*ret_n = taken;
+	return 0;
 }
 
 static void names_sweep(int fd, uint64_t now)

@@ -73,7 +73,9 @@ struct ex_keeper {
 	struct ex_timer look; /* at names that have ended */
 	uint64_t look_at;     /* 0: not needed */
 	uint64_t looked;      /* what ended later is new */
-	uint64_t late_until;  /* names that are over count still */
+	uint64_t late_until;  /* names that are over count still, for who is spoken with: */
+	struct ex_ip *busy;   /* ascending */
+	size_t n_busy;
 	struct ex_timer forget;
 	struct ex_ipc_forgotten forgotten; /* to be told to the workers */
 	uint64_t names_out;
@@ -97,7 +99,7 @@ struct ex_keeper {
 /*
  * Names that have expired stay with the connections that began while they held. When another policy
  * is put in force the kernel gate asks about these anew, so for a little while it is told of late
- * names, too.
+ * names, too, of addresses that there are flows with.
  */
 #define EX_KEEPER_LATE_MS  3600000
 #define EX_KEEPER_GRACE_MS 300000
@@ -157,7 +159,9 @@ EX_MUST_CHECK int ex_keeper_names_recall(struct ex_keeper *k);
 /* Another ruleset is in force: names it does not want go. */
 void ex_keeper_names_swap(struct ex_keeper *k);
 
-/* The kernel gate was told of late names. */
+/* Which addresses late names count for, when a policy is put in force now; then, that it was. */
+EX_MUST_CHECK int ex_keeper_names_look_busy(struct ex_keeper *k);
+bool ex_keeper_names_is_busy(const struct ex_keeper *k, const struct ex_ip *ip);
 void ex_keeper_names_late(struct ex_keeper *k);
 
 /* The classes of the addresses are in the kernel gate before anyone hears of them. */

@@ -19,12 +19,22 @@ static uint64_t now_of(const struct ex_keeper *k)
 
 /* ---- what the kernel gate is told ---- */
 
+static int compare_ips(const void *a, const void *b)
+{
+	return memcmp(a, b, sizeof(struct ex_ip));
+}
+
+bool ex_keeper_names_is_busy(const struct ex_keeper *k, const struct ex_ip *ip)
+{
+	return k->n_busy && bsearch(ip, k->busy, k->n_busy, sizeof(*ip), compare_ips);
+}
+
 /* The book has names for longer than the kernel gate; after a swap both count late ones. */
-static uint64_t counted_since(const struct ex_keeper *k)
+static uint64_t counted_since(const struct ex_keeper *k, const struct ex_ip *ip)
 {
 	uint64_t now = now_of(k);
 
-	if (now >= k->late_until)
+	if (now >= k->late_until || !ex_keeper_names_is_busy(k, ip))
 		return now + EX_KEEPER_DIAL_LATER_MS;
 	return now > EX_KEEPER_LATE_MS ? now - EX_KEEPER_LATE_MS : 0;
 }
@@ -42,11 +52,13 @@ static void look_again(struct ex_keeper *k, uint64_t at)
 		k->look_at = at;
 }
 
-static uint64_t end_of(const struct ex_keeper *k, uint64_t expires)
+static uint64_t end_of(const struct ex_keeper *k, const struct ex_ip *ip, uint64_t expires)
 {
 	uint64_t end = expires - EX_KEEPER_DIAL_LATER_MS;
 
-	return now_of(k) < k->late_until && end < k->late_until ? k->late_until : end;
+	if (now_of(k) < k->late_until && end < k->late_until && ex_keeper_names_is_busy(k, ip))
+		return k->late_until;
+	return end;
 }
 
 /* The class of one address under all its names. */
@@ -54,14 +66,14 @@ static int class_address(struct ex_keeper *k, const struct ex_ip *ip)
 {
 	struct ex_names_known known[EX_NAMES_PER_ADDR_MAX];
 	struct ex_span names[EX_NAMES_PER_ADDR_MAX];
-	size_t n = ex_names_known_of(k->names, ip, counted_since(k), known);
+	size_t n = ex_names_known_of(k->names, ip, counted_since(k, ip), known);
 	uint64_t first = UINT64_MAX, last = 0;
 	struct ex_tables fresh = { 0 };
 	uint32_t klass = 0;
 	int r = 0;
 
 	for (size_t i = 0; i < n; i++) {
-		uint64_t end = end_of(k, known[i].expires);
+		uint64_t end = end_of(k, ip, known[i].expires);
 
 		names[i] = known[i].name;
 		first = end < first ? end : first;
@@ -110,8 +122,16 @@ static int look_at_address(void *arg, const struct ex_ip *ip, const struct ex_na
 	if (ended)
 		class_again(l->k, ip);
 	else
-		look_again(l->k, end_of(l->k, first));
+		look_again(l->k, end_of(l->k, ip, first));
 	return 0;
+}
+
+static void forget_busy(struct ex_keeper *k)
+{
+	free(k->busy);
+	k->busy = NULL;
+	k->n_busy = 0;
+	k->late_until = 0;
 }
 
 static void on_look(struct ex_timer *t)
@@ -120,18 +140,33 @@ static void on_look(struct ex_timer *t)
 	struct look l = { .k = k, .from = k->looked, .to = now_of(k) + EX_KEEPER_DIAL_LATER_MS };
 
 	k->look_at = 0;
-	if (now_of(k) < k->late_until) {
-		look_again(k, k->late_until);
-		return;
+	if (k->late_until && now_of(k) >= k->late_until) {
+		forget_busy(k);
+		l.from = 0; /* late ones counted until now, whenever they ended */
 	}
 	k->looked = l.to;
 	(void)ex_names_each(k->names, l.from, look_at_address, &l);
+	if (k->late_until)
+		look_again(k, k->late_until);
+}
+
+int ex_keeper_names_look_busy(struct ex_keeper *k)
+{
+	struct ex_ip *busy;
+	size_t n;
+	int r = ex_gate_remotes(k->gate, k->ifindex, &busy, &n);
+
+	if (r < 0)
+		return r;
+	free(k->busy);
+	k->busy = busy;
+	k->n_busy = n;
+	return 0;
 }
 
 void ex_keeper_names_late(struct ex_keeper *k)
 {
 	k->late_until = now_of(k) + EX_KEEPER_GRACE_MS;
-	k->looked = 0; /* late ones count until then, whenever they ended */
 	look_again(k, k->late_until);
 }
 
@@ -314,5 +349,6 @@ void ex_keeper_names_close(struct ex_keeper *k)
 {
 	ex_timer_stop(k->cfg.loop, &k->look);
 	ex_timer_stop(k->cfg.loop, &k->forget);
+	forget_busy(k);
 	ex_names_free(k->names);
 }

@@ -21,6 +21,8 @@ static int take_learn(struct ex_worker *w, const struct ex_ipc_learn *msg)
 	struct ex_ipc_done done = { .head = { EX_IPC_LEARNED, msg->head.id },
 				    .err = ex_keeper_learn(w->keeper, msg) };
 
+	if (!ex_worker_is_alive(w)) /* it did not listen to what was forgotten for it */
+		return 0;
 	if (done.err == 0)
 		ex_keeper_tell_known(w, msg);
 	return answer(w, &done, sizeof(done));

@@ -57,11 +57,13 @@ static int add_name(struct names *ns, const struct ex_ip *ip, uint32_t klass, ui
 	return 0;
 }
 
-static uint64_t time_left(const struct names *ns, uint64_t expires)
+/* 0: it does not count any more. */
+static uint64_t time_left(const struct names *ns, uint64_t expires, bool busy)
 {
 	uint64_t end = expires - EX_KEEPER_DIAL_LATER_MS;
+	uint64_t least = ns->now + (busy ? EX_KEEPER_GRACE_MS : 0);
 
-	return end > ns->now + EX_KEEPER_GRACE_MS ? end - ns->now : EX_KEEPER_GRACE_MS;
+	return (end > least ? end : least) - ns->now;
 }
 
 static int take_address(void *arg, const struct ex_ip *ip, const struct ex_names_known *known,
@@ -70,6 +72,7 @@ static int take_address(void *arg, const struct ex_ip *ip, const struct ex_names
 	struct names *ns = arg;
 	struct ex_span allowed[EX_NAMES_PER_ADDR_MAX];
 	struct ex_tables fresh = { 0 };
+	bool busy = ex_keeper_names_is_busy(ns->k, ip);
 	uint64_t expires = 0;
 	uint32_t klass = 0;
 	size_t kept = 0;
@@ -78,7 +81,8 @@ static int take_address(void *arg, const struct ex_ip *ip, const struct ex_names
 	if (!ex_name_selects(ns->rs, ip) || ex_judge_answer(ns->rs, ip).verdict != EX_V_ALLOW)
 		return 0;
 	for (size_t i = 0; i < n; i++) {
-		if (ex_judge_dns(ns->rs, known[i].name).verdict != EX_V_ALLOW)
+		if (!time_left(ns, known[i].expires, busy) ||
+		    ex_judge_dns(ns->rs, known[i].name).verdict != EX_V_ALLOW)
 			continue;
 		allowed[kept++] = known[i].name;
 		expires = known[i].expires > expires ? known[i].expires : expires;
@@ -87,7 +91,7 @@ static int take_address(void *arg, const struct ex_ip *ip, const struct ex_names
 	if (r < 0 || !klass)
 		return r == -ENOSPC ? 0 : r; /* unknown again: denied */
 	r = add_entries(ns, &fresh);
-	return r < 0 ? r : add_name(ns, ip, klass, time_left(ns, expires));
+	return r < 0 ? r : add_name(ns, ip, klass, time_left(ns, expires, busy));
 }
 
 int ex_keeper_publish_policy(struct ex_keeper *k, struct ex_ruleset *rs,
@@ -101,8 +105,10 @@ int ex_keeper_publish_policy(struct ex_keeper *k, struct ex_ruleset *rs,
 
 	if (!k->gate)
 		return 0;
-	r = ex_names_each(k->names, now > EX_KEEPER_LATE_MS ? now - EX_KEEPER_LATE_MS : 0,
-			  take_address, &ns);
+	r = ex_keeper_names_look_busy(k);
+	if (r == 0)
+		r = ex_names_each(k->names, now > EX_KEEPER_LATE_MS ? now - EX_KEEPER_LATE_MS : 0,
+				  take_address, &ns);
 	if (r == 0)
 		r = ex_emit(rs, &egress);
 	names = (struct ex_gate_names){ &ns.made, ns.v, ns.n };

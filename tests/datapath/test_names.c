@@ -135,6 +135,8 @@ static int proxy_main(void)
 	} else if (strcmp(how, "two") == 0) {
 		learn("a.two.example", 1, 1, 1);
 		learn("b.two.example", 1, 1, 60);
+	} else if (strcmp(how, "short") == 0) {
+		learn("a.two.example", 1, 1, 1);
 	} else if (strcmp(how, "both") == 0) {
 		learn("a.two.example", 1, 1, 60);
 		learn("b.two.example", 1, 1, 60);
@@ -214,18 +216,30 @@ static int new_netns(void)
 	return ret;
 }
 
-static void begin(size_t i, const char *how)
+static int compile(struct ex_ruleset **ret)
 {
 	const struct ex_text one = { "policy.yaml", { policy, sizeof(policy) - 1 } };
 	struct ex_ip dns;
 	const struct ex_compile_input in = {
 		.texts = &one, .n_texts = 1, .dns_ips = &dns, .n_dns_ips = 1, .deny_metadata = true
 	};
-	int ns = new_netns(), bundle;
+	struct ex_diags diags = { 0 };
+	int bundle;
+
+	assert_true(ex_ip_parse("192.0.0.1", &dns));
+	assert_int_equal(ex_compile(&in, ret, &diags), 0);
+	ex_diags_done(&diags);
+	bundle = ex_bundle_new(&in, *ret);
+	assert_true(bundle >= 0);
+	return bundle;
+}
+
+static void begin(size_t i, const char *how)
+{
 	uint32_t ifindex = (uint32_t)i + 1;
 	struct ex_endpoint ep = { .flags = EX_EP_CARRY };
 	struct ex_keeper_config cfg = { .loop = loop,
-					.gw = { .outer = home, .netns = ns },
+					.gw = { .outer = home, .netns = new_netns() },
 					.dial = ex_dial_from_outer,
 					.roots = ex_span_str(how),
 					.names_kept = gate,
@@ -233,17 +247,23 @@ static void begin(size_t i, const char *how)
 					.ifindex = ifindex,
 					.uid = 65534,
 					.ops = &ops };
-	struct ex_diags diags = { 0 };
 	struct ex_ruleset *rs = NULL;
+	int bundle = compile(&rs);
 
-	assert_true(ex_ip_parse("192.0.0.1", &dns) && ex_ip_parse("192.0.0.2", &ep.ip4));
+	assert_true(ex_ip_parse("192.0.0.2", &ep.ip4));
 	cfg.gw.ip4 = ep.ip4;
-	assert_int_equal(ex_compile(&in, &rs, &diags), 0);
-	ex_diags_done(&diags);
-	bundle = ex_bundle_new(&in, rs);
-	assert_true(bundle >= 0);
 	assert_int_equal(ex_keeper_new(&cfg, rs, bundle, &keepers[i]), 0);
 	assert_int_equal(ex_keeper_publish(keepers[i], gate, ifindex, &ep), 0);
+	ex_ruleset_unref(rs);
+	close(bundle);
+}
+
+static void swap(size_t i)
+{
+	struct ex_ruleset *rs = NULL;
+	int bundle = compile(&rs);
+
+	assert_int_equal(ex_keeper_swap(keepers[i], rs, bundle), 0);
 	ex_ruleset_unref(rs);
 	close(bundle);
 }
@@ -373,6 +393,44 @@ static void test_64_names_that_live_keep_their_class(void **state)
 	assert_int_equal(class_now(), both);
 }
 
+/* A connection that began while the name held, as the kernel gate has it. */
+static void add_flow(unsigned n)
+{
+	struct ex_flow_key key = { .remote = ip_of(n),
+				   .local_port = htons(40000),
+				   .remote_port = htons(22),
+				   .proto = IPPROTO_TCP };
+	struct ex_flow_state flow = { .seen = gate_now(), .phase = EX_FLOW_LIVE };
+
+	assert_int_equal(bpf_map_update_elem(gate_port_find(gate, 1)->flows, &key, &flow, 0), 0);
+}
+
+static void test_83_another_policy_brings_no_name_back_that_is_over(void **state)
+{
+	(void)state;
+	begin(0, "short");
+	finish(0);
+	assert_int_not_equal(class_now(), 0);
+	run_for(2000);
+	assert_int_equal(class_now(), 0);
+	swap(0);
+	assert_int_equal(class_now(), 0);
+	add_flow(2);
+	swap(0);
+	assert_int_equal(class_now(), 0);
+}
+
+static void test_83_another_policy_ends_no_flow_whose_name_is_over(void **state)
+{
+	(void)state;
+	begin(0, "short");
+	finish(0);
+	run_for(2000);
+	add_flow(1);
+	swap(0);
+	assert_int_not_equal(class_now(), 0);
+}
+
 static int set_up(void **state)
 {
 	const struct ex_gate_limits limits = { .names = ROOM };
@@ -406,6 +464,8 @@ int main(int argc, char **argv)
 		T(test_65_who_floods_loses_its_own_oldest),
 		T(test_64_a_name_that_ends_takes_its_class_along),
 		T(test_64_names_that_live_keep_their_class),
+		T(test_83_another_policy_brings_no_name_back_that_is_over),
+		T(test_83_another_policy_ends_no_flow_whose_name_is_over),
 	};
 
 	if (argc == 2 && strcmp(argv[1], "proxy") == 0)
