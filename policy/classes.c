@@ -41,7 +41,7 @@ int ex_marks_add(struct ex_marks *m, const struct ex_prefix *prefix, uint32_t pe
 	slot = EX_VEC_ADD(m);
 	if (!slot)
 		return -ENOMEM;
-	*slot = (struct ex_mark){ *prefix, peer, (uint8_t)kinds, (int8_t)delta };
+	*slot = (struct ex_mark){ *prefix, peer, (uint8_t)kinds, (int8_t)delta, false };
 	return 0;
 }
 
@@ -265,16 +265,37 @@ static int walk_family(struct walker *w, const struct ex_mark *marks, size_t n,
 	return 0;
 }
 
+/* [0], which is nobody's, and those that have a number already. */
+static int begin_classes(struct walker *w)
+{
+	const struct ex_ruleset *rs = w->rs;
+	struct ex_class *none = EX_VEC_ADD(&w->classes);
+	int r = none ? 0 : -ENOMEM;
+
+	if (none)
+		none->closed = true;
+	for (size_t i = 1; r == 0 && i < rs->n_classes; i++) {
+		const struct ex_class *c = &rs->classes[i];
+		uint32_t id;
+
+		w->n_members = c->n_peers;
+		if (c->n_peers)
+			memcpy(w->members, c->peers, c->n_peers * sizeof(*c->peers));
+		r = new_class(w, c->closed, c->host, &id);
+	}
+	while (r == 0 && w->classes.n * 2 >= w->table_size)
+		r = grow_table(w);
+	return r;
+}
+
 static int walk_all(struct walker *w, struct ex_marks *marks)
 {
-	struct ex_class *none = EX_VEC_ADD(&w->classes);
 	struct ex_ruleset *rs = w->rs;
 	size_t n4 = 0;
-	int r;
+	int r = begin_classes(w);
 
-	if (!none)
-		return -ENOMEM;
-	none->closed = true;
+	if (r < 0)
+		return r;
 	qsort(marks->v, marks->n, sizeof(*marks->v), mark_cmp);
 	while (n4 < marks->n && ex_prefix_is4(&marks->v[n4].prefix))
 		n4++;

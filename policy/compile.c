@@ -68,8 +68,13 @@ static int read_endpoints(struct compiler *c)
 	const struct sources src = { &c->in->endpoints_file, c->in->endpoints_file ? 1 : 0,
 				     c->in->endpoints, c->in->n_endpoints };
 	struct ex_docs docs = { 0 };
-	int r = read_sources(c, &src, &docs);
+	int r;
 
+	if (c->in->known)
+		c->known = *ex_known_list(c->in->known);
+	if (c->in->known || c->in->reached)
+		return 0;
+	r = read_sources(c, &src, &docs);
 	if (r == 0) {
 		ex_endpoints_read(&c->decoder, &docs, &c->known);
 		r = c->decoder.n_errors ? -EINVAL : 0;
@@ -128,6 +133,8 @@ static int build_inward(struct compiler *c)
 		r = ex_class_indexes_build(l.rs);
 	if (r == 0 && c->lint)
 		ex_lint(&l);
+	if (r == 0)
+		r = ex_repeer_keep(l.rs, &marks);
 	free(marks.v);
 	return r;
 }
@@ -154,6 +161,8 @@ static int build(struct compiler *c)
 		ex_lint(&l);
 	if (r == 0 && c->in->inward)
 		r = build_inward(c);
+	if (r == 0)
+		r = ex_repeer_keep(c->rs, &c->marks);
 	if (r == -E2BIG) {
 		ex_diag_add(c->diags, (struct ex_pos){ "policy", 0, 0 }, false,
 			    "use fewer overlapping CIDRs",

@@ -48,6 +48,22 @@ struct ex_inward {
 	size_t n;
 };
 
+/* An address of an endpoint, and a rule that selects it; EX_REACHED_NONE: it is an endpoint's. */
+struct ex_reached {
+	struct ex_ip ip;
+	uint32_t rule; /* as the compiler counts them, which is not the id of it */
+};
+
+#define EX_REACHED_NONE UINT32_MAX
+
+struct ex_reached_list {
+	const struct ex_reached *v;
+	size_t n;
+};
+
+/* Endpoints that are read already: see ex_known_read(). */
+struct ex_known;
+
 /*
  * All that is copied is copied by ex_compile(); nothing has to outlive the call. The same texts in
  * the same order, with the same labels and addresses, give the same rule ids in every process.
@@ -63,6 +79,15 @@ struct ex_compile_input {
 	const char *endpoints_file;
 	const struct ex_text *endpoints;
 	size_t n_endpoints;
+
+	/* Not NULL: instead of these, the same, read already. */
+	const struct ex_known *known;
+
+	/*
+	 * Not NULL: instead of these, what the rules make of them: ex_ruleset_reached() of a
+	 * ruleset of the same policies. It tells nothing of who the endpoints are.
+	 */
+	const struct ex_reached_list *reached;
 
 	/*
 	 * What headerMatches[].secret stands for: files DIR/NAMESPACE/NAME/ITEM (NULL = none), or
@@ -101,6 +126,9 @@ struct ex_compile_input {
 	/* Deny the cloud metadata addresses whatever the policy allows. */
 	bool deny_metadata;
 
+	/* Endpoints will come and go: what ex_repeer() needs is kept. */
+	bool repeers;
+
 	/*
 	 * Not NULL: ingress is enforced, and compiled as well; see ex_ruleset_ingress(). Rule ids
 	 * of egress do not depend on it.
@@ -119,5 +147,20 @@ EX_MUST_CHECK int ex_compile(const struct ex_compile_input *in, struct ex_rulese
 /* The same, and warnings for what is legal but surely not meant: for `exeat policy check`. */
 EX_MUST_CHECK int ex_compile_lint(const struct ex_compile_input *in, struct ex_ruleset **ret,
 				  struct ex_diags *diags);
+
+/* Texts of the form of endpoints files. 0; -EINVAL with an error in diags; -ENOMEM. */
+EX_MUST_CHECK int ex_known_read(const struct ex_text *texts, size_t n, struct ex_known **ret,
+				struct ex_diags *diags);
+struct ex_known *ex_known_ref(struct ex_known *known);
+void ex_known_unref(struct ex_known *known); /* accepts NULL */
+
+/*
+ * The ruleset that the same input would give with other endpoints, at the price of these alone: it
+ * shares the rules of rs, which was made with in->repeers or by this. Ids of rules and numbers of
+ * classes stay what they are; classes that are new come behind. 0; -ESTALE when it has to be
+ * compiled instead (there is no room for more classes, or rules have ports by name); -ENOMEM.
+ */
+EX_MUST_CHECK int ex_repeer(const struct ex_ruleset *rs, const struct ex_known *known,
+			    struct ex_ruleset **ret);
 
 #endif

@@ -363,7 +363,7 @@ int ex_emit(const struct ex_ruleset *rs, struct ex_tables *ret)
 		return r;
 	}
 	*ret = (struct ex_tables){ dests.v, dests.n, rules.rules.v, rules.rules.n,
-				   (uint32_t)rs->n_classes - 1 };
+				   ex_class_room(rs) };
 	return 0;
 }
 

@@ -33,12 +33,32 @@ struct ex_tables {
 	size_t n_dests;
 	struct ex_rule_entry *rules;
 	size_t n_rules;
-	uint32_t n_classes; /* static classes are 1..n_classes */
+	uint32_t n_classes; /* static classes are of 1..n_classes */
 };
 
 /* 0 or -ENOMEM. Stable order: the same ruleset gives the same tables. */
 EX_MUST_CHECK int ex_emit(const struct ex_ruleset *rs, struct ex_tables *ret);
 void ex_tables_done(struct ex_tables *t);
+
+/*
+ * What ex_repeer() changed. Each destination is one address, so that they may be written one by
+ * one: whatever is judged meanwhile is judged by the one ruleset or by the other.
+ */
+struct ex_delta {
+	struct ex_tables put;       /* rules of classes that are new; then destinations */
+	struct ex_dest_entry *gone; /* destinations */
+	size_t n_gone;
+	bool steers; /* some of these addresses are, or were, the proxy's without a name */
+};
+
+/* 0; -ESTALE when the one does not follow from the other in this way; -ENOMEM. */
+EX_MUST_CHECK int ex_emit_delta(const struct ex_ruleset *from, const struct ex_ruleset *to,
+				struct ex_delta *ret);
+void ex_delta_done(struct ex_delta *d);
+static inline bool ex_delta_is_empty(const struct ex_delta *d)
+{
+	return !d->n_gone && !d->put.n_dests;
+}
 
 /*
  * Classes of addresses learned from DNS. An address known under a set of names belongs to the class

@@ -39,6 +39,8 @@ struct ex_known_endpoints {
 	size_t n;
 };
 
+const struct ex_known_endpoints *ex_known_list(const struct ex_known *known);
+
 /* Errors in d->diags, counted in d->n_errors. */
 void ex_endpoints_read(struct ex_decoder *d, const struct ex_docs *docs,
 		       struct ex_known_endpoints *ret);

@@ -16,6 +16,10 @@ struct ex_ruleset *ex_ruleset_unref(struct ex_ruleset *rs)
 	if (!rs || atomic_fetch_sub_explicit(&rs->refs, 1, memory_order_acq_rel) != 1)
 		return NULL;
 	ex_ruleset_unref(rs->ingress);
+	if (rs->repeer.rules) {
+		rs->n_secrets = 0; /* they, and the regexes, are its */
+		rs->secrets = NULL;
+	}
 	ex_regex_set_done(&rs->regexes);
 	for (size_t i = 0; i < rs->n_secrets; i++) {
 		char *value = (char *)(uintptr_t)rs->secrets[i].value.ptr;
@@ -24,6 +28,7 @@ struct ex_ruleset *ex_ruleset_unref(struct ex_ruleset *rs)
 		free(value);
 	}
 	free(rs->secrets);
+	ex_repeer_done(rs);
 	ex_arena_done(&rs->arena);
 	free(rs);
 	return NULL;

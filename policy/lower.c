@@ -125,8 +125,9 @@ static int lower_named_port(struct ex_lowering *l, const struct ex_term *from,
 	peer->terms[0] = *from;
 	peer->terms[0].ports = p;
 	peer->n_terms = 1;
+	l->rs->repeer.able = false; /* this peer is of this endpoint */
 	for (size_t i = 0; i < ep->n_ips; i++) {
-		int r = ex_mark_ip(l, &ep->ips[i], id, EX_ADDR_ENDPOINT);
+		int r = ex_mark_known(l, &ep->ips[i], id);
 
 		if (r < 0)
 			return r;
@@ -266,11 +267,7 @@ static int mark_addresses(struct ex_lowering *l)
 
 	for (size_t i = 0; r == 0 && i < l->in->n_host_ips; i++)
 		r = ex_mark_ip(l, &l->in->host_ips[i], EX_NO_PEER, EX_ADDR_HOST);
-	for (size_t i = 0; r == 0 && i < l->known->n; i++) {
-		for (size_t k = 0; r == 0 && k < l->known->v[i].n_ips; k++)
-			r = ex_mark_ip(l, &l->known->v[i].ips[k], EX_NO_PEER, EX_ADDR_ENDPOINT);
-	}
-	return r;
+	return r == 0 ? ex_mark_all_known(l) : r;
 }
 
 /* What the workload serves, to everybody: where no policy turns default deny on. */
@@ -397,6 +394,7 @@ static int lower_specs(struct ex_lowering *l, size_t *selected, size_t *about)
 		r = alloc_rules(l);
 	if (r < 0)
 		return r;
+	l->rs->repeer.able = l->in->repeers;
 	choose_default(l, selected, about);
 	for (size_t i = 0; r == 0 && i < l->set->specs.n; i++) {
 		const struct ex_spec *spec = &l->set->specs.v[i];

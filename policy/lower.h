@@ -32,6 +32,12 @@ bool ex_lower_selects(const struct ex_spec *spec, const struct ex_peer *p,
 bool ex_egress_is_open(const struct ex_egress *e);
 EX_MUST_CHECK int ex_mark_ip(struct ex_lowering *l, const struct ex_ip *ip, uint32_t peer,
 			     unsigned kinds);
+/* An address of an endpoint, and that the peer selects it. */
+EX_MUST_CHECK int ex_mark_known(struct ex_lowering *l, const struct ex_ip *ip, uint32_t peer);
+/* What ex_lower_peer() makes of the endpoints, for a rule that looked at them before. */
+EX_MUST_CHECK int ex_lower_look(struct ex_lowering *l, const struct ex_look *look);
+/* What every known address is. */
+EX_MUST_CHECK int ex_mark_all_known(struct ex_lowering *l);
 EX_MUST_CHECK int ex_mark_both(struct ex_lowering *l, uint32_t peer, unsigned kinds);
 
 /* lower_names.c: the indexes of names, from peers and terms. */

@@ -23,6 +23,40 @@ int ex_mark_ip(struct ex_lowering *l, const struct ex_ip *ip, uint32_t peer, uns
 	return ex_marks_add(l->marks, &p, peer, kinds, 1);
 }
 
+int ex_mark_known(struct ex_lowering *l, const struct ex_ip *ip, uint32_t peer)
+{
+	int r = ex_mark_ip(l, ip, peer, EX_ADDR_ENDPOINT);
+
+	if (r == 0)
+		l->marks->v[l->marks->n - 1].known = true;
+	return r;
+}
+
+/* Rules in the list that there are none of select nothing: the classes have no such peer. */
+static int mark_reached(struct ex_lowering *l, const struct ex_reached_list *list)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < list->n; i++)
+		if (list->v[i].rule == EX_REACHED_NONE || list->v[i].rule < l->rs->n_peers)
+			r = ex_mark_known(l, &list->v[i].ip, list->v[i].rule);
+	return r;
+}
+
+int ex_mark_all_known(struct ex_lowering *l)
+{
+	int r = 0;
+
+	_Static_assert(EX_REACHED_NONE == EX_NO_PEER, "one number for it");
+	if (l->in->reached)
+		return mark_reached(l, l->in->reached);
+	for (size_t i = 0; r == 0 && i < l->known->n; i++) {
+		for (size_t k = 0; r == 0 && k < l->known->v[i].n_ips; k++)
+			r = ex_mark_known(l, &l->known->v[i].ips[k], EX_NO_PEER);
+	}
+	return r;
+}
+
 bool ex_lower_selects(const struct ex_spec *spec, const struct ex_peer *p,
 		      const struct ex_known_endpoint *ep)
 {
@@ -45,7 +79,7 @@ static int mark_endpoint(struct ex_lowering *l, const struct ex_known_endpoint *
 	int r = 0;
 
 	for (size_t k = 0; r == 0 && k < ep->n_ips; k++)
-		r = ex_mark_ip(l, &ep->ips[k], peer, EX_ADDR_ENDPOINT);
+		r = ex_mark_known(l, &ep->ips[k], peer);
 	return r;
 }
 
@@ -95,6 +129,35 @@ static int lower_named_entities(struct ex_lowering *l, const struct ex_egress *e
 			return -EINVAL;
 	}
 	return 0;
+}
+
+int ex_lower_look(struct ex_lowering *l, const struct ex_look *look)
+{
+	int r = lower_named_entities(l, look->egress, look->peer);
+
+	return r == 0 && look->egress->peer.kind == EX_PEER_ENDPOINTS
+		       ? lower_endpoints(l, look->spec, look->egress, look->peer)
+		       : r;
+}
+
+/* Now, and whenever there are others. */
+static int look_at_known(struct ex_lowering *l, const struct ex_spec *spec,
+			 const struct ex_egress *e, uint32_t peer)
+{
+	struct ex_look own = { spec, e, peer }, *kept;
+	struct ex_spec *scope;
+
+	if (l->in->reached)
+		return 0; /* others have looked */
+	if (l->rs->repeer.able) {
+		kept = EX_VEC_ADD(&l->rs->repeer.looks);
+		scope = ex_arena_alloc(&l->rs->arena, 1, sizeof(*scope));
+		if (!kept || !scope)
+			return -ENOMEM;
+		*scope = (struct ex_spec){ .ns = spec->ns, .clusterwide = spec->clusterwide };
+		*kept = (struct ex_look){ scope, e, peer };
+	}
+	return ex_lower_look(l, &own);
 }
 
 static int prefix_order(const void *a, const void *b)
@@ -197,11 +260,12 @@ int ex_mark_both(struct ex_lowering *l, uint32_t peer, unsigned kinds)
 	return r < 0 ? r : mark_family(l, peer, false, kinds);
 }
 
-static int lower_entities(struct ex_lowering *l, const struct ex_egress *e, uint32_t peer)
+static int lower_entities(struct ex_lowering *l, const struct ex_spec *spec,
+			  const struct ex_egress *e, uint32_t peer)
 {
 	uint32_t entities = e->peer.entities;
 	unsigned both = 0;
-	int r = lower_named_entities(l, e, peer);
+	int r = e->peer.n_named ? look_at_known(l, spec, e, peer) : 0;
 
 	if (entities & EX_ENTITY_ALL)
 		both |= EX_ADDR_WORLD | EX_ADDR_ENDPOINT | EX_ADDR_HOST;
@@ -228,11 +292,11 @@ int ex_lower_peer(struct ex_lowering *l, const struct ex_spec *spec, const struc
 	case EX_PEER_ANY:
 		return ex_mark_both(l, peer, EX_ADDR_WORLD | EX_ADDR_ENDPOINT | EX_ADDR_HOST);
 	case EX_PEER_ENDPOINTS:
-		return lower_endpoints(l, spec, e, peer);
+		return look_at_known(l, spec, e, peer);
 	case EX_PEER_CIDR:
 		return lower_cidrs(l, &e->peer, peer, e->deny);
 	case EX_PEER_ENTITIES:
-		return lower_entities(l, e, peer);
+		return lower_entities(l, spec, e, peer);
 	}
 	return -EINVAL;
 }

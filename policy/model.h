@@ -65,6 +65,40 @@ struct ex_name_index {
 	size_t n_loose;
 };
 
+/* A rule that selects endpoints: asked again when there are others. */
+struct ex_look {
+	const struct ex_spec *spec; /* name and scope of it only */
+	const struct ex_egress *egress;
+	uint32_t peer;
+};
+
+/* "From this prefix on, the peer is in (+1) or out (-1)", or the kind of an address. */
+struct ex_mark {
+	struct ex_prefix prefix;
+	uint32_t peer; /* EX_NO_PEER: kinds is what the address is */
+	uint8_t kinds; /* EX_ADDR_* bits */
+	int8_t delta;
+	bool known; /* there because of an endpoint */
+};
+
+#define EX_NO_PEER UINT32_MAX
+
+struct ex_marks {
+	struct ex_mark *v;
+	size_t n, cap;
+};
+
+/* What repeer.c keeps. */
+struct ex_repeer_state {
+	struct ex_ruleset *rules; /* a reference: whose rules these are; NULL = its own */
+	struct ex_marks marks;    /* those that no endpoint makes; only where rules is NULL */
+	EX_VEC(struct ex_look) looks;
+	const struct ex_reached *reached; /* by the endpoints there are */
+	size_t n_reached;
+	uint32_t class_room; /* numbers that static classes may have; 0 = those there are */
+	bool able;           /* made with in->repeers, and nothing is in the way */
+};
+
 struct ex_ruleset {
 	atomic_uint refs;
 	struct ex_ruleset *ingress; /* of the same compilation; its rules are in infos. Or NULL */
@@ -94,6 +128,7 @@ struct ex_ruleset {
 	bool default_audit; /* ... but an auditing one does: allowed, and recorded */
 	bool deny_metadata;
 	bool open_names; /* some open term has serverNames that may be asked for */
+	struct ex_repeer_state repeer;
 	/* egressDeny by name or by request: such a deny makes the proxy look into allowed TCP, too
 	 */
 	const uint32_t *name_denies; /* peers with toFQDNs and a deny term */
@@ -204,25 +239,23 @@ enum {
 	EX_ADDR_KINDS = 4,
 };
 
-/* "From this prefix on, the peer is in (+1) or out (-1)", or the kind of an address. */
-struct ex_mark {
-	struct ex_prefix prefix;
-	uint32_t peer; /* EX_NO_PEER: kinds is what the address is */
-	uint8_t kinds; /* EX_ADDR_* bits */
-	int8_t delta;
-};
-
-#define EX_NO_PEER UINT32_MAX
-
-struct ex_marks {
-	struct ex_mark *v;
-	size_t n, cap;
-};
-
 EX_MUST_CHECK int ex_marks_add(struct ex_marks *m, const struct ex_prefix *prefix, uint32_t peer,
 			       unsigned kinds, int delta);
 
-/* classes.c: fills trees and classes from the marks (which it sorts). */
+/* repeer.c: keeps what ex_repeer() needs, marks among it, once the classes are built. */
+EX_MUST_CHECK int ex_repeer_keep(struct ex_ruleset *rs, struct ex_marks *marks);
+void ex_repeer_done(struct ex_ruleset *rs);
+
+/* How many numbers static classes may have; those of names come behind. */
+static inline uint32_t ex_class_room(const struct ex_ruleset *rs)
+{
+	return rs->repeer.class_room ? rs->repeer.class_room : (uint32_t)rs->n_classes - 1;
+}
+
+/*
+ * classes.c: fills trees and classes from the marks (which it sorts). Classes that rs has already
+ * keep their numbers, also when no address has them any more.
+ */
 EX_MUST_CHECK int ex_classes_build(struct ex_ruleset *rs, struct ex_marks *marks);
 
 /* reserved.c: prefixes that are denied whatever the policy says. */

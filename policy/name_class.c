@@ -23,7 +23,7 @@ int ex_name_classes_new(struct ex_ruleset *rs, struct ex_name_classes **ret)
 	if (!nc)
 		return -ENOMEM;
 	nc->rs = ex_ruleset_ref(rs);
-	nc->base = (uint32_t)rs->n_classes; /* after ex_tables.n_classes */
+	nc->base = ex_class_room(rs) + 1; /* after ex_tables.n_classes */
 	nc->last.names = true;
 	*ret = nc;
 	return 0;

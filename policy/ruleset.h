@@ -188,6 +188,10 @@ bool ex_ruleset_is_unselected(const struct ex_ruleset *rs);
  */
 const struct ex_ruleset *ex_ruleset_ingress(const struct ex_ruleset *rs);
 
+/* What its rules make of the endpoints it was made with (in->repeers): it lives as long as rs. */
+struct ex_reached_list;
+struct ex_reached_list ex_ruleset_reached(const struct ex_ruleset *rs);
+
 /* The first of those that rules of rs have; others follow by next. */
 const struct ex_origin *ex_ruleset_origins(const struct ex_ruleset *rs);
 

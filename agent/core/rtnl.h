@@ -72,7 +72,7 @@ EX_MUST_CHECK int ex_rtnl_links_each(int rtnl, void (*fn)(void *arg, const struc
 /* The id that this namespace has for another (given to it when there was none). */
 EX_MUST_CHECK int ex_rtnl_nsid(int rtnl, int netns, int32_t *ret);
 
-/* Calls fn for each address of the interface; link-local ones as well. */
+/* Calls fn for each address of the interface (0 = of all); link-local ones as well. */
 EX_MUST_CHECK int ex_rtnl_addrs_each(int rtnl, uint32_t ifindex,
 				     void (*fn)(void *arg, const struct ex_ip *ip), void *arg);
 
@@ -84,9 +84,10 @@ EX_MUST_CHECK int ex_rtnl_next_hop(int rtnl, const struct ex_ip *ip, struct ex_i
 EX_MUST_CHECK int ex_rtnl_watch(void);
 
 enum ex_rtnl_news {
-	EX_RTNL_NOTHING = 0,  /* now */
-	EX_RTNL_LINK_GONE,    /* *ret_ifindex */
-	EX_RTNL_ADDR_CHANGED, /* of whatever link of this namespace */
+	EX_RTNL_NOTHING = 0,        /* now */
+	EX_RTNL_LINK_GONE,          /* *ret_ifindex */
+	EX_RTNL_ADDR_CHANGED,       /* of whatever link of this namespace */
+	EX_RTNL_LINK_LOCAL_CHANGED, /* the same, of IPv6 and for its link only */
 };
 /* -ENOBUFS: some were missed, look at everything; other negative errno. */
 EX_MUST_CHECK int ex_rtnl_next(int fd, uint32_t *ret_ifindex);

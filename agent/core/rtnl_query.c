@@ -222,7 +222,7 @@ static void take_addr(void *arg, const struct nlmsghdr *h)
 	const struct addrs *to = arg;
 	struct ex_ip ip;
 
-	if (ifa->ifa_index != to->ifindex)
+	if (to->ifindex && ifa->ifa_index != to->ifindex)
 		return;
 	sort_attrs(h, sizeof(*ifa), a, IFA_MAX);
 	/* On a point-to-point link IFA_ADDRESS is the other side's. */
@@ -312,9 +312,13 @@ int ex_rtnl_watch(void)
 static enum ex_rtnl_news read_news(const struct nlmsghdr *h, uint32_t *ret_ifindex)
 {
 	const struct ifinfomsg *ifi = NLMSG_DATA(h);
+	const struct ifaddrmsg *ifa = NLMSG_DATA(h);
 
 	if (h->nlmsg_type == RTM_NEWADDR || h->nlmsg_type == RTM_DELADDR)
-		return EX_RTNL_ADDR_CHANGED;
+		return NLMSG_PAYLOAD(h, 0) >= sizeof(*ifa) && ifa->ifa_family == AF_INET6 &&
+				       ifa->ifa_scope == RT_SCOPE_LINK
+			       ? EX_RTNL_LINK_LOCAL_CHANGED
+			       : EX_RTNL_ADDR_CHANGED;
 	/* A port that leaves its bridge is told in the same words, of another family. */
 	if (h->nlmsg_type != RTM_DELLINK || NLMSG_PAYLOAD(h, 0) < sizeof(*ifi) ||
 	    ifi->ifi_family != AF_UNSPEC)

@@ -122,6 +122,15 @@ EX_MUST_CHECK int ex_gate_publish_both(struct ex_gate *gate, uint32_t ifindex,
  */
 EX_MUST_CHECK int ex_gate_lease(struct ex_gate *gate, uint32_t ifindex, uint64_t ms);
 
+/*
+ * What ex_repeer() changed, in the rulesets that are in force: some map entries instead of all.
+ * Every address goes from its old to its new class in one step; then live flows are judged again.
+ * What names said about these addresses is forgotten. On error some have changed and some have not:
+ * publish all of it.
+ */
+EX_MUST_CHECK int ex_gate_update(struct ex_gate *gate, uint32_t ifindex,
+				 const struct ex_delta *egress, const struct ex_delta *ingress);
+
 /* Entries of a class that names made (ex_name_class); before the first ex_gate_learn() of it. */
 EX_MUST_CHECK int ex_gate_add_class(struct ex_gate *gate, uint32_t ifindex,
 				    const struct ex_tables *entries);

@@ -19,6 +19,7 @@ struct gate_set {
 	size_t n_rules, cap_rules;
 	uint32_t *counters; /* by rule id; 0 = none yet */
 	size_t n_counters;
+	bool named; /* there may be addresses in it that were learned by name */
 };
 
 struct gate_port {
@@ -43,7 +44,8 @@ struct ex_gate {
 	struct gate_set *retired[GATE_RETIRED_MAX];
 	size_t n_retired;
 	struct ex_state state;
-	int lock; /* the folder of the pins */
+	uint64_t free_classes; /* no ruleset has a number from state.last_class up to this */
+	int lock;              /* the folder of the pins */
 	void (*event_fn)(void *arg, const struct ex_event *ev);
 	void *event_arg;
 	size_t drained;                      /* events read in one go */
@@ -56,8 +58,8 @@ struct ex_gate {
 int gate_set_new(struct ex_gate *gate, const struct ex_tables *t, bool names,
 		 struct gate_set **ret);
 int gate_set_add_rules(struct ex_gate *gate, struct gate_set *set, const struct ex_tables *t);
-int gate_set_learn(struct ex_gate *gate, const struct gate_set *set,
-		   const struct ex_gate_name *name);
+int gate_set_update(struct ex_gate *gate, struct gate_set *set, const struct ex_delta *d);
+int gate_set_learn(struct ex_gate *gate, struct gate_set *set, const struct ex_gate_name *name);
 void gate_set_remove(struct ex_gate *gate, struct gate_set *set);
 void gate_set_free(struct gate_set *set);
 

@@ -111,6 +111,40 @@ int ex_gate_publish_both(struct ex_gate *gate, uint32_t ifindex, const struct ex
 	return r;
 }
 
+/* The entry bears another generation, and so live flows are asked about again. */
+static int flows_judge_again(struct ex_gate *gate, struct gate_port *port)
+{
+	struct ex_endpoint value = port->ep;
+	int r;
+
+	value.generation = ++gate->state.last_generation;
+	r = gate_state_save(gate);
+	if (!r)
+		r = bpf_map_update_elem(bpf_map__fd(gate->skel->maps.ex_endpoints), &port->ifindex,
+					&value, BPF_ANY);
+	if (!r)
+		port->ep = value;
+	return r;
+}
+
+int ex_gate_update(struct ex_gate *gate, uint32_t ifindex, const struct ex_delta *egress,
+		   const struct ex_delta *ingress)
+{
+	struct gate_port *port = gate_port_find(gate, ifindex);
+	bool inward = !ex_delta_is_empty(ingress);
+	int r = 0;
+
+	if (ex_delta_is_empty(egress) && !inward)
+		return 0;
+	if (!port || !port->set || (inward && !port->ingress))
+		return -ENOENT;
+	if (inward)
+		r = gate_set_update(gate, port->ingress, ingress);
+	if (!r && !ex_delta_is_empty(egress))
+		r = gate_set_update(gate, port->set, egress);
+	return r ? r : flows_judge_again(gate, port);
+}
+
 int ex_gate_publish_with_names(struct ex_gate *gate, uint32_t ifindex, const struct ex_endpoint *ep,
 			       const struct ex_tables *tables, const struct ex_gate_names *names)
 {

@@ -51,6 +51,7 @@ int gate_set_known(uint32_t policy, const struct ex_set *value, struct gate_set 
 	set->policy = policy;
 	set->base = value->base;
 	set->classes = value->classes;
+	set->named = true; /* perhaps */
 	*ret = set;
 	return 0;
 }
@@ -109,25 +110,76 @@ int gate_set_add_rules(struct ex_gate *gate, struct gate_set *set, const struct 
 	return 0;
 }
 
+static int dest_write(struct ex_gate *gate, struct gate_set *set, const struct ex_dest_entry *e)
+{
+	struct ex_dest_key key = { 32u + e->prefix, set->policy, e->ip };
+	struct ex_dest value = { e->klass ? set->base + e->klass : 0 };
+	int r;
+
+	if (e->prefix > 128 || e->klass > set->classes)
+		return -EINVAL;
+	r = gate_set_keep_dest(set, &key);
+	return r ? r
+		 : bpf_map_update_elem(bpf_map__fd(gate->skel->maps.ex_dests), &key, &value,
+				       BPF_ANY);
+}
+
 static int dests_write(struct ex_gate *gate, struct gate_set *set, const struct ex_tables *t)
 {
+	int r = 0;
+
+	for (size_t i = 0; !r && i < t->n_dests; i++)
+		r = dest_write(gate, set, &t->dests[i]);
+	return r;
+}
+
+static void forget_dest(struct gate_set *set, const struct ex_dest_key *key)
+{
+	for (size_t i = 0; i < set->n_dests; i++) {
+		if (memcmp(&set->dests[i], key, sizeof(*key)) == 0) {
+			set->dests[i] = set->dests[--set->n_dests];
+			return;
+		}
+	}
+}
+
+static void forget_name(struct ex_gate *gate, const struct gate_set *set, const struct ex_ip *ip)
+{
+	const struct ex_name_key key = { set->policy, *ip };
+
+	bpf_map_delete_elem(bpf_map__fd(gate->skel->maps.ex_names), &key); /* mostly not there */
+}
+
+/* Without the entry the address is of the class around it. */
+static int dests_remove(struct ex_gate *gate, struct gate_set *set, const struct ex_delta *d)
+{
 	int fd = bpf_map__fd(gate->skel->maps.ex_dests), r;
-	size_t i;
 
-	for (i = 0; i < t->n_dests; i++) {
-		const struct ex_dest_entry *e = &t->dests[i];
-		struct ex_dest_key key = { 32u + e->prefix, set->policy, e->ip };
-		struct ex_dest value = { e->klass ? set->base + e->klass : 0 };
+	for (size_t i = 0; i < d->n_gone; i++) {
+		struct ex_dest_key key = { 32u + d->gone[i].prefix, set->policy, d->gone[i].ip };
 
-		if (e->prefix > 128 || e->klass > set->classes)
-			return -EINVAL;
-		r = gate_set_keep_dest(set, &key);
-		if (!r)
-			r = bpf_map_update_elem(fd, &key, &value, BPF_ANY);
-		if (r)
+		forget_name(gate, set, &key.ip);
+		r = bpf_map_delete_elem(fd, &key);
+		if (r && r != -ENOENT)
 			return r;
+		forget_dest(set, &key);
 	}
 	return 0;
+}
+
+int gate_set_update(struct ex_gate *gate, struct gate_set *set, const struct ex_delta *d)
+{
+	int r = gate_set_add_rules(gate, set, &d->put);
+
+	for (size_t i = 0; !r && i < d->put.n_dests; i++) {
+		const struct ex_dest_entry *e = &d->put.dests[i];
+		struct ex_dest_key key = { 32u + e->prefix, set->policy, e->ip };
+
+		forget_name(gate, set, &e->ip);
+		forget_dest(set, &key); /* it is kept once, also when the entry is there */
+		r = dest_write(gate, set, e);
+	}
+	return r ? r : dests_remove(gate, set, d);
 }
 
 static void names_remove(struct ex_gate *gate, uint32_t policy)
@@ -165,19 +217,25 @@ void gate_set_remove(struct ex_gate *gate, struct gate_set *set)
 		bpf_map_delete_elem(bpf_map__fd(gate->skel->maps.ex_dests), &set->dests[i]);
 	for (i = 0; i < set->n_rules; i++)
 		bpf_map_delete_elem(bpf_map__fd(gate->skel->maps.ex_rules), &set->rules[i]);
-	names_remove(gate, set->policy);
+	if (set->named)
+		names_remove(gate, set->policy);
 	bpf_map_delete_elem(bpf_map__fd(gate->skel->maps.ex_sets), &set->policy);
 	gate_counters_release(gate, set);
 	gate_set_free(set);
 }
 
-/* A ruleset that has one of the n numbers from base; its first free one goes to *ret. */
-static bool classes_taken(const struct ex_gate *gate, uint64_t base, uint64_t n, uint64_t *ret)
+/*
+ * A ruleset that has one of the n numbers from base; its first free one goes to *ret. None has:
+ * that is so up to *ret_free.
+ */
+static bool classes_taken(const struct ex_gate *gate, uint64_t base, uint64_t n, uint64_t *ret,
+			  uint64_t *ret_free)
 {
 	int fd = bpf_map__fd(gate->skel->maps.ex_sets);
 	uint32_t policy, *last = NULL;
 	struct ex_set set;
 
+	*ret_free = UINT32_MAX;
 	while (bpf_map_get_next_key(fd, last, &policy) == 0) {
 		last = &policy;
 		if (bpf_map_lookup_elem(fd, &policy, &set) < 0)
@@ -186,6 +244,8 @@ static bool classes_taken(const struct ex_gate *gate, uint64_t base, uint64_t n,
 			*ret = (uint64_t)set.base + set.classes;
 			return true;
 		}
+		if (set.base >= base + n && set.base < *ret_free)
+			*ret_free = set.base;
 	}
 	return false;
 }
@@ -199,6 +259,11 @@ static int classes_find(struct ex_gate *gate, uint32_t n, uint32_t *ret)
 	uint64_t base = gate->state.last_class;
 	bool again = false;
 
+	/* Rulesets only come in between by way of this function: it was looked at already. */
+	if (base + n <= gate->free_classes) {
+		*ret = (uint32_t)base;
+		return 0;
+	}
 	do {
 		if (base + n > UINT32_MAX) {
 			if (again)
@@ -206,7 +271,7 @@ static int classes_find(struct ex_gate *gate, uint32_t n, uint32_t *ret)
 			again = true;
 			base = 0;
 		}
-	} while (classes_taken(gate, base, n, &base));
+	} while (classes_taken(gate, base, n, &base, &gate->free_classes));
 	*ret = (uint32_t)base;
 	return 0;
 }
@@ -264,8 +329,7 @@ int gate_set_new(struct ex_gate *gate, const struct ex_tables *t, bool names, st
 	return 0;
 }
 
-int gate_set_learn(struct ex_gate *gate, const struct gate_set *set,
-		   const struct ex_gate_name *name)
+int gate_set_learn(struct ex_gate *gate, struct gate_set *set, const struct ex_gate_name *name)
 {
 	int fd = bpf_map__fd(gate->skel->maps.ex_names), r;
 	const struct ex_name_key key = { set->policy, name->ip };
@@ -277,6 +341,7 @@ int gate_set_learn(struct ex_gate *gate, const struct gate_set *set,
 	}
 	if (name->klass > set->classes || name->ttl_ms > UINT32_MAX * 1000ull)
 		return -EINVAL;
+	set->named = true;
 	value.expires = gate_now() + name->ttl_ms * 1000000ull;
 	r = bpf_map_update_elem(fd, &key, &value, BPF_ANY);
 	if (r != -E2BIG)

@@ -25,7 +25,7 @@ static void pack_fd(struct ex_pack *p, int fd)
 static void pack_worker(struct ex_pack *p, struct ex_worker *w)
 {
 	/* One that is on its way, or behind, is started anew by the other program. */
-	bool keep = w->ready && !w->next && w->rs == w->keeper->rs;
+	bool keep = w->ready && !w->next && w->turn >= w->keeper->owed_turn;
 
 	ex_pack_u32(p, w->pid > 0 ? (uint32_t)w->pid : 0);
 	ex_pack_u32(p, keep);

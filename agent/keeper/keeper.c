@@ -39,6 +39,7 @@ static int take_policy(struct ex_keeper *k, struct ex_ruleset *rs, int bundle)
 static void init(struct ex_keeper *k, const struct ex_keeper_config *config)
 {
 	k->cfg = *config;
+	k->moved.fn = ex_keeper_on_moved;
 	k->bundle = -1;
 	k->tell.fn = ex_keeper_on_tell;
 	k->n_workers = config->workers ? config->workers : 1;
@@ -94,6 +95,7 @@ void ex_keeper_free(struct ex_keeper *k)
 		ex_ring_unmap(&k->workers[i].ring); /* nobody listens any more */
 	stop_all(k);
 	ex_timer_stop(k->cfg.loop, &k->tell);
+	ex_timer_stop(k->cfg.loop, &k->moved);
 	ex_name_classes_free(k->classes);
 	ex_signer_free(k->signer);
 	if (k->names)
@@ -124,6 +126,16 @@ int ex_keeper_publish(struct ex_keeper *k, struct ex_gate *gate, uint32_t ifinde
 
 /* ---- another policy ---- */
 
+void ex_keeper_take_ruleset(struct ex_keeper *k, struct ex_ruleset *rs, int bundle)
+{
+	close(k->bundle);
+	k->bundle = bundle;
+	ex_ruleset_ref(rs);
+	ex_ruleset_unref(k->rs);
+	k->rs = rs;
+	k->turn++;
+}
+
 static void put_in_force(struct ex_keeper *k, struct ex_ruleset *rs, int bundle,
 			 struct ex_name_classes *classes, struct ex_signer *signer)
 {
@@ -131,20 +143,16 @@ static void put_in_force(struct ex_keeper *k, struct ex_ruleset *rs, int bundle,
 	k->classes = classes;
 	ex_signer_free(k->signer);
 	k->signer = signer;
-	close(k->bundle);
-	k->bundle = bundle;
-	ex_ruleset_ref(rs);
-	ex_ruleset_unref(k->rs);
-	k->rs = rs;
+	ex_keeper_take_ruleset(k, rs, bundle);
 	ex_keeper_names_swap(k);
 }
 
-static void follow_all(struct ex_keeper *k)
+void ex_keeper_follow_all(struct ex_keeper *k)
 {
 	k->swapping = true;
 	k->swap_err = 0;
-	for (unsigned i = 0; i < k->n_workers; i++)
-		ex_worker_follow(&k->workers[i]);
+	k->owed_turn = k->turn;
+	ex_keeper_tell_all(k);
 	ex_keeper_look_settled(k);
 }
 
@@ -165,7 +173,7 @@ int ex_keeper_swap(struct ex_keeper *k, struct ex_ruleset *rs, int bundle)
 		return r;
 	}
 	put_in_force(k, rs, EX_TAKE_FD(own), classes, signer);
-	follow_all(k);
+	ex_keeper_follow_all(k);
 	return 0;
 }
 
@@ -204,7 +212,7 @@ bool ex_keeper_is_ready(const struct ex_keeper *k)
 bool ex_keeper_is_settled(const struct ex_keeper *k)
 {
 	for (unsigned i = 0; i < k->n_workers; i++)
-		if (ex_worker_is_alive(&k->workers[i]) && k->workers[i].rs != k->rs)
+		if (ex_worker_is_alive(&k->workers[i]) && k->workers[i].turn < k->owed_turn)
 			return false;
 	return true;
 }

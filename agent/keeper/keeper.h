@@ -106,6 +106,16 @@ EX_MUST_CHECK int ex_keeper_publish(struct ex_keeper *k, struct ex_gate *gate, u
 EX_MUST_CHECK int ex_keeper_swap(struct ex_keeper *k, struct ex_ruleset *rs, int bundle);
 
 /*
+ * The same policy with other endpoints (ex_repeer()): into the kernel gate as the little that it
+ * changes, see ex_gate_update(). Where it is about what the workers carry it is a swap for them;
+ * else they hear of it a little later, and nobody has to wait for that. bundle: as ever; -1 =
+ * -EINVAL. On error the kernel gate may have a part of it: ex_keeper_swap() makes it whole.
+ */
+struct ex_delta;
+EX_MUST_CHECK int ex_keeper_move(struct ex_keeper *k, struct ex_ruleset *rs, int bundle,
+				 const struct ex_delta *egress, const struct ex_delta *ingress);
+
+/*
  * The keeper goes on in another program of the same process (execve(2)): its state is appended, and
  * what it needs of descriptors stays open over the exec. Then nothing but the exec may follow.
  */

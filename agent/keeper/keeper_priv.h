@@ -55,10 +55,11 @@ struct ex_worker {
 	uint8_t spki[EX_IPC_SPKI_MAX];
 	size_t spki_len;
 	bool ready;
-	struct ex_ruleset *rs;   /* it judges by: its records bear the rules of this one */
-	struct ex_ruleset *next; /* sent, and not followed yet; else NULL */
-	uint32_t next_id;        /* of the last one sent; 0 is the one it began with */
-	struct ex_timer late;    /* it is not ready, or has not followed */
+	struct ex_ruleset *rs;    /* it judges by: its records bear the rules of this one */
+	struct ex_ruleset *next;  /* sent, and not followed yet; else NULL */
+	uint32_t next_id;         /* of the last one sent; 0 is the one it began with */
+	struct ex_timer late;     /* it is not ready, or has not followed */
+	uint64_t turn, next_turn; /* of the keeper, when these were in force */
 	struct ex_timer again;
 	bool start_again;  /* whatever the configuration says */
 	uint64_t started;  /* ms: when last */
@@ -86,6 +87,9 @@ struct ex_keeper {
 	struct ex_endpoint ep;
 	struct ex_worker workers[EX_WORKERS_MAX];
 	unsigned n_workers;
+	uint64_t turn, owed_turn; /* of rs; of the last one that workers have to follow at once */
+	struct ex_timer moved;    /* until they hear of others, while moving */
+	bool moving;
 	bool swapping; /* ops->swapped is owed */
 	int swap_err;
 	struct ex_bucket recorded[EX_RECORD_KINDS];
@@ -113,6 +117,17 @@ static inline bool ex_worker_is_alive(const struct ex_worker *w)
 
 /* Without a policy, and no worker started. */
 EX_MUST_CHECK int ex_keeper_alloc(const struct ex_keeper_config *config, struct ex_keeper **ret);
+
+/* rs is in force. bundle is taken. */
+void ex_keeper_take_ruleset(struct ex_keeper *k, struct ex_ruleset *rs, int bundle);
+/* Every worker follows, and ops->swapped is owed. */
+void ex_keeper_follow_all(struct ex_keeper *k);
+
+/* ---- move.c ---- */
+
+/* Whoever has not heard of it. */
+void ex_keeper_tell_all(struct ex_keeper *k);
+void ex_keeper_on_moved(struct ex_timer *t);
 
 /* ---- worker.c ---- */
 

@@ -142,6 +142,7 @@ void ex_worker_follow(struct ex_worker *w)
 	}
 	w->next_id++;
 	w->next = ex_ruleset_ref(k->rs);
+	w->next_turn = k->turn;
 }
 
 int ex_worker_followed(struct ex_worker *w, const struct ex_ipc_done *msg)
@@ -160,7 +161,9 @@ int ex_worker_followed(struct ex_worker *w, const struct ex_ipc_done *msg)
 	}
 	ex_ruleset_unref(w->rs);
 	w->rs = EX_TAKE_PTR(w->next);
-	ex_worker_follow(w);
+	w->turn = w->next_turn;
+	if (w->turn < w->keeper->owed_turn) /* else what is newer waits for the timer */
+		ex_worker_follow(w);
 	ex_keeper_look_settled(w->keeper);
 	return 0;
 }

@@ -215,6 +215,7 @@ static void take_ruleset(struct ex_worker *w)
 {
 	ex_ruleset_unref(w->rs);
 	w->rs = ex_ruleset_ref(w->keeper->rs);
+	w->turn = w->keeper->turn;
 	w->next = ex_ruleset_unref(w->next);
 	w->next_id = 0;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
-#include <ifaddrs.h>
-#include <netinet/in.h>
 
+#include "agent/core/log.h"
+#include "agent/core/rtnl.h"
 #include "agent/node/compile.h"
 #include "agent/proxy/bundle.h"
 #include "agent/proxy/datagram.h"
@@ -18,35 +18,54 @@ static const char deny_all[] = "apiVersion: cilium.io/v2\n"
 
 /* ---- the base ---- */
 
+/*
+ * Every link that comes brings an address for its link alone. All of these are denied as long as
+ * those of metadata are, and then they are not told apart.
+ */
+static void take_host_ip(void *arg, const struct ex_ip *ip)
+{
+	struct ex_compile_base *b = arg;
+	bool link_local = ip->b[0] == 0xfe && (ip->b[1] & 0xc0) == 0x80;
+
+	if (link_local && !b->config->allow_metadata)
+		return;
+	if (b->n_host_ips < HOST_IPS_MAX)
+		b->host_ips[b->n_host_ips] = *ip;
+	b->n_host_ips++;
+}
+
 /* The node's own addresses, which are nobody's "world". */
 static int find_host_ips(struct ex_compile_base *b)
 {
-	struct ifaddrs *list, *ifa;
+	EX_AUTO_CLOSE int rtnl = ex_rtnl_open();
+	int r = rtnl < 0 ? rtnl : 0;
 
 	b->host_ips = calloc(HOST_IPS_MAX, sizeof(*b->host_ips));
-	if (!b->host_ips)
-		return -ENOMEM;
-	if (getifaddrs(&list) < 0)
-		return -errno;
-	for (ifa = list; ifa && b->n_host_ips < HOST_IPS_MAX; ifa = ifa->ifa_next) {
-		struct sockaddr_storage ss = { 0 };
-		uint16_t port;
-		int family = ifa->ifa_addr ? ifa->ifa_addr->sa_family : AF_UNSPEC;
-
-		if (family != AF_INET && family != AF_INET6)
-			continue;
-		memcpy(&ss, ifa->ifa_addr,
-		       family == AF_INET ? sizeof(struct sockaddr_in)
-					 : sizeof(struct sockaddr_in6));
-		b->n_host_ips += ex_sockaddr_read(&ss, &b->host_ips[b->n_host_ips], &port);
-	}
-	freeifaddrs(list);
+	if (r == 0)
+		r = b->host_ips ? ex_rtnl_addrs_each(rtnl, 0, take_host_ip, b) : -ENOMEM;
 	/* Not knowing all of them could let "world" mean the host. */
-	return ifa ? -E2BIG : 0;
+	return r == 0 && b->n_host_ips > HOST_IPS_MAX ? -E2BIG : r;
+}
+
+/* Reading them is most of what a round costs that changes nothing. */
+static int read_peers(struct ex_compile_base *b, const struct ex_compile_base *before)
+{
+	struct ex_diags diags = { 0 };
+	int r;
+
+	if (before->known && ex_compile_base_same_peers(b, before)) {
+		b->known = ex_known_ref(before->known);
+		return 0;
+	}
+	r = ex_known_read(&b->peers, 1, &b->known, &diags);
+	for (size_t i = 0; r < 0 && i < diags.n; i++)
+		ex_error("%s: %s", b->peers.name, diags.items[i].message);
+	ex_diags_done(&diags);
+	return r;
 }
 
 int ex_compile_base_init(struct ex_compile_base *b, const struct ex_node_config *config,
-			 const struct ex_registry *registry)
+			 const struct ex_registry *registry, const struct ex_compile_base *before)
 {
 	int r;
 
@@ -54,6 +73,8 @@ int ex_compile_base_init(struct ex_compile_base *b, const struct ex_node_config 
 	b->peers.name = "endpoints of this node";
 	b->peers.text.ptr = ex_registry_peers(registry, &b->peers.text.len);
 	r = b->peers.text.ptr ? find_host_ips(b) : -ENOMEM;
+	if (r == 0)
+		r = read_peers(b, before);
 	if (r < 0)
 		ex_compile_base_done(b);
 	return r;
@@ -62,13 +83,19 @@ int ex_compile_base_init(struct ex_compile_base *b, const struct ex_node_config 
 void ex_compile_base_done(struct ex_compile_base *b)
 {
 	free((void *)(uintptr_t)b->peers.text.ptr);
+	ex_known_unref(b->known);
 	free(b->host_ips);
 	*b = (struct ex_compile_base){ 0 };
 }
 
-bool ex_compile_base_equal(const struct ex_compile_base *a, const struct ex_compile_base *b)
+bool ex_compile_base_same_peers(const struct ex_compile_base *a, const struct ex_compile_base *b)
 {
-	return ex_span_eq(a->peers.text, b->peers.text) && a->n_host_ips == b->n_host_ips &&
+	return ex_span_eq(a->peers.text, b->peers.text);
+}
+
+bool ex_compile_base_same_host(const struct ex_compile_base *a, const struct ex_compile_base *b)
+{
+	return a->n_host_ips == b->n_host_ips &&
 	       memcmp(a->host_ips, b->host_ips, a->n_host_ips * sizeof(*a->host_ips)) == 0;
 }
 
@@ -134,6 +161,17 @@ static int needs_proxy(const struct ex_ruleset *rs)
 	return r < 0 ? r : steers;
 }
 
+/* A proxy learns which addresses a rule reaches, and not who is there. */
+static int make_bundle(const struct ex_compile_input *in, const struct ex_ruleset *rs)
+{
+	const struct ex_reached_list reached = ex_ruleset_reached(rs);
+	struct ex_compile_input own = *in;
+
+	own.known = NULL;
+	own.reached = &reached;
+	return ex_bundle_new(&own, rs);
+}
+
 static int compile_texts(struct ex_compile_input *in, struct ex_compiled *c, struct ex_diags *diags)
 {
 	int r = compile_input(in, c, diags);
@@ -143,36 +181,54 @@ static int compile_texts(struct ex_compile_input *in, struct ex_compiled *c, str
 	if (r == 0 && c->selected)
 		r = needs_proxy(c->rs);
 	if (r > 0)
-		r = c->bundle = ex_bundle_new(in, c->rs);
+		r = c->bundle = make_bundle(in, c->rs);
 	return r < 0 ? r : 0;
+}
+
+static struct ex_compile_input make_input(const struct ex_compile_base *b)
+{
+	return (struct ex_compile_input){
+		.known = b->known,
+		.repeers = true,
+		.secrets_dir = b->config->secrets_dir,
+		.host_ips = b->host_ips,
+		.n_host_ips = b->n_host_ips,
+		.deny_metadata = !b->config->allow_metadata,
+	};
+}
+
+static void add_endpoint(struct ex_compile_input *in, const struct ex_selection *s,
+			 const struct ex_label_set *labels)
+{
+	in->labels = labels->v;
+	in->n_labels = s->learning ? 0 : labels->n; /* one for every endpoint there is */
+	in->allow_unselected = s->allow_unselected;
+	in->dns_ips = s->dns;
+	in->n_dns_ips = s->n_dns;
+}
+
+static struct ex_compiled *compiled_new(void)
+{
+	struct ex_compiled *c = calloc(1, sizeof(*c));
+
+	if (c)
+		*c = (struct ex_compiled){ .refs = 1, .bundle = -1 };
+	return c;
 }
 
 int ex_node_compile(const struct ex_compile_base *b, const struct ex_selection *s,
 		    const struct ex_label_set *labels, struct ex_compiled **ret,
 		    struct ex_diags *diags)
 {
-	struct ex_compiled *c = calloc(1, sizeof(*c));
+	struct ex_compiled *c = compiled_new();
 	const struct ex_inward inward = { s->served, s->n_served };
-	struct ex_compile_input in = {
-		.endpoints = &b->peers,
-		.n_endpoints = 1,
-		.secrets_dir = b->config->secrets_dir,
-		.labels = labels->v,
-		.n_labels = s->learning ? 0 : labels->n, /* one for every endpoint there is */
-		.allow_unselected = s->allow_unselected,
-		.host_ips = b->host_ips,
-		.n_host_ips = b->n_host_ips,
-		.dns_ips = s->dns,
-		.n_dns_ips = s->n_dns,
-		.deny_metadata = !b->config->allow_metadata,
-		.inward = &inward,
-	};
+	struct ex_compile_input in = make_input(b);
 	struct ex_text *texts = ex_selection_texts(s, &in.n_texts);
 	int r = c && texts ? 0 : -ENOMEM;
 
+	add_endpoint(&in, s, labels);
+	in.inward = &inward;
 	in.texts = texts;
-	if (c)
-		*c = (struct ex_compiled){ .refs = 1, .bundle = -1 };
 	if (r == 0)
 		r = compile_texts(&in, c, diags);
 	free(texts);
@@ -182,6 +238,120 @@ int ex_node_compile(const struct ex_compile_base *b, const struct ex_selection *
 	}
 	*ret = c;
 	return 0;
+}
+
+int ex_node_compile_denial(const struct ex_compile_base *b, struct ex_compiled **ret)
+{
+	static const struct ex_text text = { "built in", { deny_all, sizeof(deny_all) - 1 } };
+	static const struct ex_inward inward; /* nor is anything served */
+	struct ex_compile_input in = make_input(b);
+	struct ex_compiled *c = compiled_new();
+	struct ex_diags diags = { 0 };
+	int r = -ENOMEM;
+
+	in.inward = &inward;
+	in.texts = &text;
+	in.n_texts = 1;
+	if (c)
+		r = ex_compile(&in, &c->rs, &diags);
+	ex_diags_done(&diags);
+	if (r < 0) {
+		ex_compiled_unref(c);
+		return r;
+	}
+	c->selected = true; /* by what should have been */
+	*ret = c;
+	return 0;
+}
+
+int ex_node_check_file(const struct ex_compile_base *b, const struct ex_policy_files *files,
+		       size_t i, struct ex_diags *diags)
+{
+	EX_AUTO_FREE struct ex_text *texts = calloc(files->files.n, sizeof(*texts));
+	struct ex_compile_input in = make_input(b);
+	const struct ex_inward inward = { 0 };
+	struct ex_ruleset *rs = NULL;
+	int r;
+
+	if (!texts)
+		return -ENOMEM;
+	for (size_t k = 0; k < files->files.n; k++)
+		if (k == i || ex_selects_is_shared(files->files.v[k]->selects))
+			texts[in.n_texts++] = files->files.v[k]->text;
+	in.texts = texts;
+	in.inward = &inward;
+	in.repeers = false;
+	in.allow_unselected = true;
+	r = ex_compile(&in, &rs, diags);
+	ex_ruleset_unref(rs);
+	return r;
+}
+
+/* ---- other peers ---- */
+
+static int move_bundle(const struct ex_compile_base *b, const struct ex_selection *s,
+		       const struct ex_label_set *labels, struct ex_compiled *to)
+{
+	struct ex_compile_input in = make_input(b);
+	EX_AUTO_FREE struct ex_text *texts = ex_selection_texts(s, &in.n_texts);
+
+	if (!texts)
+		return -ENOMEM;
+	add_endpoint(&in, s, labels);
+	if (!ex_ruleset_uses_dns(to->rs))
+		in.n_dns_ips = 0;
+	in.texts = texts;
+	to->bundle = make_bundle(&in, to->rs);
+	return to->bundle < 0 ? to->bundle : 0;
+}
+
+static int move(const struct ex_compile_base *b, const struct ex_selection *s,
+		const struct ex_label_set *labels, struct ex_move *m)
+{
+	struct ex_compiled *from = m->from, *to = m->to;
+	int r = ex_repeer(from->rs, b->known, &to->rs);
+
+	if (r == 0)
+		r = ex_emit_delta(from->rs, to->rs, &m->egress);
+	if (r == 0)
+		r = ex_emit_delta(ex_ruleset_ingress(from->rs), ex_ruleset_ingress(to->rs),
+				  &m->ingress);
+	if (r < 0)
+		return r;
+	to->selected = from->selected;
+	r = to->selected ? needs_proxy(to->rs) : 0;
+	if (r < 0)
+		return r;
+	if (r != (from->bundle >= 0))
+		return -ESTALE;
+	return r && !ex_move_is_empty(m) ? move_bundle(b, s, labels, to) : 0;
+}
+
+int ex_node_move(const struct ex_compile_base *b, const struct ex_selection *s,
+		 const struct ex_label_set *labels, struct ex_compiled *from, struct ex_move *ret)
+{
+	struct ex_move m = { .from = ex_compiled_ref(from), .to = compiled_new() };
+	int r = m.to ? move(b, s, labels, &m) : -ENOMEM;
+
+	if (r == -ESTALE) {
+		ex_compiled_unref(m.to);
+		m.to = NULL;
+		r = 0;
+	}
+	if (r < 0) {
+		ex_move_done(&m);
+		return r;
+	}
+	*ret = m;
+	return 0;
+}
+
+void ex_move_done(struct ex_move *m)
+{
+	ex_compiled_unref(m->from);
+	ex_compiled_unref(m->to);
+	ex_delta_done(&m->egress);
+	ex_delta_done(&m->ingress);
 }
 
 struct ex_compiled *ex_compiled_ref(struct ex_compiled *c)

@@ -5,23 +5,27 @@
 
 #include "agent/node/registry.h"
 #include "agent/node/selection.h"
+#include "policy/emit.h"
 
 struct ex_ruleset;
 
 /* What all endpoints are compiled with, besides policies. */
 struct ex_compile_base {
 	const struct ex_node_config *config;
-	struct ex_text peers; /* {"endpoints":[...]}, see ex_registry_peers() */
+	struct ex_text peers;   /* {"endpoints":[...]}, see ex_registry_peers() */
+	struct ex_known *known; /* the same, read; a reference */
 	struct ex_ip *host_ips;
 	size_t n_host_ips;
 };
 
-/* Peers and host addresses as they are now. config is borrowed. */
+/* Peers and host addresses as they are now; before: a former base. config is borrowed. */
 EX_MUST_CHECK int ex_compile_base_init(struct ex_compile_base *b,
 				       const struct ex_node_config *config,
-				       const struct ex_registry *registry);
+				       const struct ex_registry *registry,
+				       const struct ex_compile_base *before);
 void ex_compile_base_done(struct ex_compile_base *b);
-bool ex_compile_base_equal(const struct ex_compile_base *a, const struct ex_compile_base *b);
+bool ex_compile_base_same_peers(const struct ex_compile_base *a, const struct ex_compile_base *b);
+bool ex_compile_base_same_host(const struct ex_compile_base *a, const struct ex_compile_base *b);
 
 struct ex_compiled { /* refcounted, immutable */
 	unsigned refs;
@@ -38,6 +42,31 @@ struct ex_compiled { /* refcounted, immutable */
 EX_MUST_CHECK int ex_node_compile(const struct ex_compile_base *b, const struct ex_selection *s,
 				  const struct ex_label_set *labels, struct ex_compiled **ret,
 				  struct ex_diags *diags);
+
+/* For one whose policies do not compile: nothing goes out, and nothing comes in. */
+EX_MUST_CHECK int ex_node_compile_denial(const struct ex_compile_base *b, struct ex_compiled **ret);
+
+/* One policy file on its own, beside those others may refer to: 0, -EINVAL with errors, -ENOMEM. */
+EX_MUST_CHECK int ex_node_check_file(const struct ex_compile_base *b,
+				     const struct ex_policy_files *files, size_t i,
+				     struct ex_diags *diags);
+
+/* From what is in force to the same policies with other peers, see ex_repeer(). */
+struct ex_move {
+	struct ex_compiled *from, *to; /* references; to NULL: it has to be compiled */
+	struct ex_delta egress, ingress;
+};
+
+/* 0, also when it has to be compiled; -ENOMEM. */
+EX_MUST_CHECK int ex_node_move(const struct ex_compile_base *b, const struct ex_selection *s,
+			       const struct ex_label_set *labels, struct ex_compiled *from,
+			       struct ex_move *ret);
+void ex_move_done(struct ex_move *m);
+static inline bool ex_move_is_empty(const struct ex_move *m)
+{
+	return ex_delta_is_empty(&m->egress) && ex_delta_is_empty(&m->ingress);
+}
+
 struct ex_compiled *ex_compiled_ref(struct ex_compiled *c);
 void ex_compiled_unref(struct ex_compiled *c); /* accepts NULL */
 

@@ -75,7 +75,7 @@ static void on_links(struct ex_watch *w, uint32_t events)
 	while ((r = ex_rtnl_next(node->links_fd, &ifindex)) > 0) {
 		if (r == EX_RTNL_LINK_GONE)
 			take_gone(node, ifindex);
-		else
+		else if (r == EX_RTNL_ADDR_CHANGED || node->config.allow_metadata)
 			ex_round_want(node,
 				      false); /* the node's own addresses are nobody's world */
 	}

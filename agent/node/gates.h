@@ -18,6 +18,13 @@ struct ex_event;
 EX_MUST_CHECK int ex_gates_apply(struct ex_node *node, struct ex_node_endpoint *e,
 				 const struct ex_compiled *c, char err[static EX_NODE_ERR]);
 
+/*
+ * The same in a little: what is in force is move->from. On error ex_gates_apply() has to make it
+ * whole.
+ */
+EX_MUST_CHECK int ex_gates_move(struct ex_node *node, struct ex_node_endpoint *e,
+				const struct ex_move *move);
+
 /* What another program needs to go on with these gates; see handover.h. Nothing: it has none. */
 struct ex_pack;
 struct ex_unpack;

@@ -20,6 +20,14 @@
 
 struct ex_node;
 
+struct ex_node_work { /* of all rounds so far */
+	uint64_t rounds;
+	uint64_t compiled;  /* rulesets */
+	uint64_t led;       /* rulesets led over to other peers instead */
+	uint64_t published; /* rulesets written into the kernel gate, for an endpoint each */
+	uint64_t moved;     /* endpoints for which only peers were */
+};
+
 struct ex_node_pending { /* a call that waits for the end of a round */
 	struct ex_node_pending *next;
 	struct ex_call *call;
@@ -71,6 +79,7 @@ struct ex_node {
 	unsigned anew_tries;
 	struct ex_handover *handover; /* NULL = nothing came from a program before */
 	uint64_t round_us;            /* the last one took so long */
+	struct ex_node_work work;
 	bool stopping;
 };
 

@@ -28,6 +28,17 @@ static void write_policies(const struct ex_node *node, struct ex_json *j)
 	ex_json_close(j, '}');
 }
 
+static void write_work(const struct ex_node_work *w, struct ex_json *j)
+{
+	ex_json_open(j, "work", '{');
+	ex_json_number(j, "rounds", w->rounds);
+	ex_json_number(j, "compiled", w->compiled);
+	ex_json_number(j, "led_over", w->led);
+	ex_json_number(j, "published", w->published);
+	ex_json_number(j, "moved", w->moved);
+	ex_json_close(j, '}');
+}
+
 static void write_warnings(const struct ex_node *node, struct ex_json *j)
 {
 	char line[EX_NODE_ERR + 600];
@@ -58,6 +69,7 @@ void ex_op_status(void *arg, struct ex_call *call)
 	ex_json_number(j, "abi", EX_ABI_VERSION);
 	write_counts(node, j);
 	write_policies(node, j);
+	write_work(&node->work, j);
 	write_warnings(node, j);
 	ex_call_ok(call);
 }

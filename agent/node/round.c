@@ -7,33 +7,12 @@
 #include "agent/node/events.h"
 #include "agent/node/gates.h"
 #include "agent/node/learn.h"
+#include "agent/node/plan.h"
 #include "agent/node/round.h"
 #include "policy/ruleset.h"
 
 #define AGAIN_MS  1000  /* after a round in which something could not be put in force */
 #define SETTLE_MS 20000 /* a proxy that follows no sooner was killed by its keeper */
-
-/* What is in force for an endpoint, and why. */
-struct node_in_force {
-	struct ex_selection selection;
-	struct ex_compiled *compiled;
-};
-
-/* The same, about to be. compiled NULL: it is already. */
-struct prepared {
-	struct ex_node_endpoint *e;
-	struct ex_selection selection;
-	struct ex_compiled *compiled;
-	int err; /* its policies do not compile, and why */
-	char why[EX_NODE_ERR];
-};
-
-struct plan {
-	struct prepared *v;
-	size_t n;
-	struct ex_compile_base base;
-	bool same_base; /* as what is in force was compiled with */
-};
 
 static uint64_t now_us(void)
 {
@@ -41,135 +20,6 @@ static uint64_t now_us(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
-}
-
-/* ---- compiling aside ---- */
-
-static void in_force_free(struct ex_node_endpoint *e)
-{
-	if (!e->in_force)
-		return;
-	ex_selection_done(&e->in_force->selection);
-	ex_compiled_unref(e->in_force->compiled);
-	free(e->in_force);
-	e->in_force = NULL;
-}
-
-static void plan_done(struct plan *plan)
-{
-	for (size_t i = 0; i < plan->n; i++) {
-		ex_selection_done(&plan->v[i].selection);
-		ex_compiled_unref(plan->v[i].compiled);
-	}
-	free(plan->v);
-	ex_compile_base_done(&plan->base);
-	*plan = (struct plan){ 0 };
-}
-
-/* Those that were there before come first: see round.h. */
-static void list_endpoints(const struct ex_node *node, struct plan *plan)
-{
-	for (int fresh = 0; fresh < 2; fresh++)
-		for (struct ex_node_endpoint *e = node->registry.first; e; e = e->next)
-			if ((e->gates == NULL) == fresh)
-				plan->v[plan->n++].e = e;
-}
-
-static struct ex_compiled *find_equal(const struct plan *plan, const struct ex_selection *s,
-				      size_t before)
-{
-	for (size_t i = 0; i < before; i++)
-		if (plan->v[i].compiled && ex_selection_equal(&plan->v[i].selection, s))
-			return plan->v[i].compiled;
-	return NULL;
-}
-
-static int prepare_one(struct plan *plan, size_t i, struct ex_diags *diags)
-{
-	struct prepared *p = &plan->v[i];
-	const struct ex_label_set labels = { p->e->labels, p->e->n_labels };
-	const struct node_in_force *now = p->e->in_force;
-	struct ex_compiled *equal;
-
-	if (plan->same_base && now && ex_selection_equal(&now->selection, &p->selection))
-		return 0;
-	equal = find_equal(plan, &p->selection, i);
-	if (!equal)
-		return ex_node_compile(&plan->base, &p->selection, &labels, &p->compiled, diags);
-	p->compiled = ex_compiled_ref(equal);
-	return 0;
-}
-
-/* The first error, in words that fit. */
-static void write_error(const struct ex_diags *diags, char err[static EX_NODE_ERR])
-{
-	for (size_t i = 0; i < diags->n; i++) {
-		const struct ex_diag *d = &diags->items[i];
-
-		if (d->warning)
-			continue;
-		snprintf(err, EX_NODE_ERR, "%s:%d:%d: %s", d->file, d->line, d->col, d->message);
-		return;
-	}
-	snprintf(err, EX_NODE_ERR, "its policies do not compile");
-}
-
-/*
- * A set of policies that was in force compiles for those it was compiled for. One that it does not
- * compile for, by labels of its own choice, is no reason to leave out the others.
- */
-static int prepare_alone(struct plan *plan, size_t i)
-{
-	struct ex_diags diags = { 0 };
-	int r = prepare_one(plan, i, &diags);
-
-	if (r == -EINVAL) {
-		write_error(&diags, plan->v[i].why);
-		plan->v[i].err = r;
-		r = 0;
-	}
-	ex_diags_done(&diags);
-	return r;
-}
-
-/* New files are not refused for the sake of one that the former did not compile for either. */
-static bool has_a_say(const struct ex_node *node, const struct ex_node_endpoint *e)
-{
-	const struct ex_node_endpoint *other = node->registry.first;
-
-	while (other && !other->in_force)
-		other = other->next;
-	return !other || e->in_force;
-}
-
-/* diags NULL: the files have been in force, and each endpoint stands for itself. */
-static int plan_make(struct ex_node *node, struct ex_policy_files *files, struct plan *ret,
-		     struct ex_diags *diags)
-{
-	struct ex_diags parsed = { 0 };
-	struct plan plan = { .v = calloc(node->registry.n + 1, sizeof(*plan.v)) };
-	int r = plan.v ? ex_policy_files_parse(files, diags ? diags : &parsed) : -ENOMEM;
-
-	ex_diags_done(&parsed);
-	if (r == 0)
-		r = ex_compile_base_init(&plan.base, &node->config, &node->registry);
-	if (r == 0) {
-		plan.same_base = !node->recompile && node->base.peers.text.ptr &&
-				 ex_compile_base_equal(&plan.base, &node->base);
-		list_endpoints(node, &plan);
-	}
-	for (size_t i = 0; i < plan.n && r == 0; i++) {
-		r = ex_selection_make(files, &node->config, plan.v[i].e, &plan.v[i].selection);
-		if (r == 0)
-			r = diags && has_a_say(node, plan.v[i].e) ? prepare_one(&plan, i, diags)
-								  : prepare_alone(&plan, i);
-	}
-	if (r < 0) {
-		plan_done(&plan);
-		return r;
-	}
-	*ret = plan;
-	return 0;
 }
 
 /* ---- policy files ---- */
@@ -237,28 +87,19 @@ static void fail_pending(struct ex_node *node, uint32_t id, int err, const char 
 	}
 }
 
-static struct node_in_force *in_force_new(struct prepared *p)
+/* As the little that differs, where that can be; what a failure there left is made whole. */
+static int put_in_force(struct ex_node *node, struct ex_prepared *p, char err[static EX_NODE_ERR])
 {
-	struct node_in_force *f = calloc(1, sizeof(*f));
-
-	if (!f)
-		return NULL;
-	f->selection = p->selection;
-	f->compiled = p->compiled;
-	p->selection = (struct ex_selection){ 0 };
-	p->compiled = NULL;
-	return f;
-}
-
-static int remember(struct prepared *p)
-{
-	in_force_free(p->e);
-	p->e->in_force = in_force_new(p);
-	return p->e->in_force ? 0 : -ENOMEM;
+	if (p->move && ex_gates_move(node, p->e, p->move) == 0) {
+		node->work.moved++;
+		return 0;
+	}
+	node->work.published++;
+	return ex_gates_apply(node, p->e, p->compiled, err);
 }
 
 /* The state file is there before the gate opens: an agent that dies in between finds it. */
-static int apply_one(struct ex_node *node, struct prepared *p, char err[static EX_NODE_ERR])
+static int apply_one(struct ex_node *node, struct ex_prepared *p, char err[static EX_NODE_ERR])
 {
 	struct ex_node_endpoint *e = p->e;
 	bool learning = p->selection.learning;
@@ -274,46 +115,64 @@ static int apply_one(struct ex_node *node, struct prepared *p, char err[static E
 	}
 	r = learning ? ex_node_learn_lease(node, e) : 0;
 	if (r == 0)
-		r = ex_gates_apply(node, e, p->compiled, err);
+		r = put_in_force(node, p, err);
 	if (r == 0)
-		r = remember(p);
+		r = ex_plan_remember(p);
 	if (r == 0 && !learning)
 		r = ex_node_learn_release(node, e);
 	return r;
 }
 
-/* Says how many could not be put in force and should be tried again. */
-static size_t apply_all(struct ex_node *node, struct plan *plan)
+/* Whether or not something passes for it. */
+static void tell_amiss(struct ex_node *node, struct ex_node_endpoint *e, int err, const char *why)
 {
-	char err[EX_NODE_ERR] = "";
+	ex_error("endpoint %u (%s/%s): %s", e->id, e->ns, e->name, why);
+	fail_pending(node, e->id, err, why);
+	e->state = EX_NODE_DEGRADED;
+	snprintf(e->why, sizeof(e->why), "%s", why);
+}
+
+/* It could not be put in force: what was stays, and it is tried again. */
+static void apply_failed(struct ex_node *node, struct ex_node_endpoint *e, bool fresh, int err,
+			 const char *why)
+{
+	ex_plan_forget(e);
+	tell_amiss(node, e, err, why);
+	if (fresh)
+		ex_gates_close(node, e, false);
+}
+
+/* Says how many could not be put in force and should be tried again. */
+static size_t apply_all(struct ex_node *node, struct ex_plan *plan)
+{
 	size_t bad = 0;
 
 	ex_events_drain(node); /* they bear rules that are about to go */
 	for (size_t i = 0; i < plan->n; i++) {
-		struct ex_node_endpoint *e = plan->v[i].e;
-		bool fresh = !e->gates;
-		int r = plan->v[i].err;
+		struct ex_prepared *p = &plan->v[i];
+		struct ex_node_endpoint *e = p->e;
+		bool fresh = !e->gates, turn_away = fresh && !e->recovered;
+		char err[EX_NODE_ERR] = "";
+		int r = 0;
 
-		if (r)
-			snprintf(err, sizeof(err), "%s", plan->v[i].why);
-		else if (plan->v[i].compiled)
-			r = apply_one(node, &plan->v[i], err);
-		if (r == 0) {
-			e->revision = node->revision;
-			continue;
-		}
-		in_force_free(e);
-		ex_error("endpoint %u (%s/%s): %s", e->id, e->ns, e->name, err);
-		fail_pending(node, e->id, r, err);
-		if (fresh && !e->recovered) {
+		if (p->failed && turn_away)
+			snprintf(err, sizeof(err), "%s", p->why);
+		else if (p->compiled)
+			r = apply_one(node, p, err);
+		if (turn_away && (r < 0 || p->failed)) {
+			tell_amiss(node, e, r < 0 ? r : -EINVAL, err);
 			ex_round_drop(node, e, false, "it could not be gated");
-			continue;
+		} else if (r < 0) {
+			apply_failed(node, e, fresh, r, err);
+			bad++;
+		} else if (p->failed && p->compiled) {
+			snprintf(err, sizeof(err), "nothing passes: %.180s", p->why);
+			tell_amiss(node, e, -EINVAL, err);
+		} else if (p->failed) {
+			fail_pending(node, e->id, -EINVAL, e->why);
+		} else {
+			e->revision = node->revision;
 		}
-		if (fresh)
-			ex_gates_close(node, e, false);
-		e->state = fresh ? EX_NODE_CLOSED : EX_NODE_DEGRADED;
-		snprintf(e->why, sizeof(e->why), "%s", err);
-		bad++;
 	}
 	return bad;
 }
@@ -396,14 +255,14 @@ void ex_round_settle(struct ex_node *node)
  * New files are tried with all endpoints; when that fails, the files in force are compiled instead,
  * for there may be new endpoints as well.
  */
-static int prepare(struct ex_node *node, struct plan *ret)
+static int prepare(struct ex_node *node, struct ex_plan *ret)
 {
 	struct ex_policy_files *fresh = node->read_files ? read_new_files(node) : NULL;
 	struct ex_diags diags = { 0 };
 	int r;
 
 	if (fresh) {
-		r = plan_make(node, fresh, ret, &diags);
+		r = ex_plan_make(node, fresh, &diags, ret);
 		if (r == 0)
 			accept_files(node, fresh);
 		else
@@ -415,7 +274,9 @@ static int prepare(struct ex_node *node, struct plan *ret)
 	}
 	if (!node->files)
 		return -ENODATA;
-	return plan_make(node, node->files, ret, NULL);
+	r = ex_plan_make(node, node->files, &diags, ret);
+	ex_diags_done(&diags);
+	return r;
 }
 
 /* Nothing could be compiled: those who are new cannot be gated, and are not let in. */
@@ -441,20 +302,23 @@ static void give_up(struct ex_node *node, int err)
 static int run_round(struct ex_node *node)
 {
 	uint64_t began = now_us();
-	struct plan plan;
+	struct ex_plan plan;
 	size_t bad = 0;
 	int r = prepare(node, &plan);
 
 	if (r == 0) {
 		bad = apply_all(node, &plan);
+		node->work.compiled += plan.n_compiled;
+		node->work.led += plan.n_moves;
 		ex_compile_base_done(&node->base);
 		node->base = plan.base;
 		plan.base = (struct ex_compile_base){ 0 };
-		plan_done(&plan);
+		ex_plan_done(&plan);
 		node->recompile = false;
 	} else {
 		give_up(node, r);
 	}
+	node->work.rounds++;
 	node->round_us = now_us() - began;
 	answer_pending(node);
 	if ((bad || r == -ENOMEM) && ex_timer_start(node->loop, &node->again, AGAIN_MS) < 0)
@@ -492,7 +356,7 @@ void ex_round_done(struct ex_node *node)
 	answer(node, &node->pending);
 	answer(node, &node->settling);
 	for (struct ex_node_endpoint *e = node->registry.first; e; e = e->next)
-		in_force_free(e);
+		ex_plan_forget(e);
 	ex_compile_base_done(&node->base);
 }
 
@@ -521,7 +385,7 @@ void ex_round_drop(struct ex_node *node, struct ex_node_endpoint *e, bool open, 
 	if (r < 0)
 		ex_error("endpoint %u: cannot detach the kernel gate: %s", e->id, strerror(-r));
 	ex_info("endpoint %u (%s/%s) is gone: %s", e->id, e->ns, e->name, why);
-	in_force_free(e);
+	ex_plan_forget(e);
 	ex_gates_close(node, e, true);
 	ex_registry_remove(&node->registry, e);
 	ex_node_endpoint_free(e);

@@ -6,13 +6,14 @@
 #include "agent/core/pack.h"
 #include "policy/ruleset.h"
 
-#define MAGIC 0x42584531u
+#define MAGIC 0x42584532u
 
 /*
  * Another input: it has to travel too, or the proxy would judge by another policy than the kernel.
- * But for inward: the proxy judges nothing that comes in.
+ * But for inward: the proxy judges nothing that comes in; and for repeers and known, which are the
+ * parent's business: it sends what endpoints come to, and not who they are.
  */
-_Static_assert(sizeof(struct ex_compile_input) == 152, "pack and unpack every field");
+_Static_assert(sizeof(struct ex_compile_input) == 168, "pack and unpack every field");
 
 /* ---- writing ---- */
 
@@ -58,17 +59,27 @@ static void pack_ips(struct ex_pack *p, const struct ex_ip *v, size_t n)
 	ex_pack_bytes(p, v, n * sizeof(*v));
 }
 
+static void pack_reached(struct ex_pack *p, const struct ex_reached_list *list)
+{
+	ex_pack_u32(p, list != NULL);
+	if (!list)
+		return;
+	ex_pack_u32(p, (uint32_t)list->n);
+	ex_pack_bytes(p, list->v, list->n * sizeof(*list->v));
+}
+
 int ex_bundle_new(const struct ex_compile_input *in, const struct ex_ruleset *rs)
 {
 	struct ex_pack p = { 0 };
 
-	if (in->n_files || in->endpoints_file)
+	if (in->n_files || in->endpoints_file || in->known)
 		return -EINVAL;
 	ex_pack_u32(&p, MAGIC);
 	ex_pack_u32(&p, in->allow_unselected);
 	ex_pack_u32(&p, in->deny_metadata);
 	pack_texts(&p, in->texts, in->n_texts);
 	pack_texts(&p, in->endpoints, in->n_endpoints);
+	pack_reached(&p, in->reached);
 	pack_secrets(&p, rs);
 	pack_labels(&p, in->labels, in->n_labels);
 	pack_ips(&p, in->host_ips, in->n_host_ips);
@@ -141,13 +152,30 @@ static const struct ex_ip *unpack_ips(struct ex_unpack *u, size_t *ret_n)
 	return v;
 }
 
-static int unpack(struct ex_unpack *u, struct ex_compile_input *in)
+/* Into *list, when there is one. */
+static const struct ex_reached_list *unpack_reached(struct ex_unpack *u,
+						    struct ex_reached_list *list)
+{
+	struct ex_reached *v;
+
+	if (!ex_unpack_u32(u))
+		return NULL;
+	list->n = ex_unpack_count(u, sizeof(*v));
+	list->v = v = list_new(u, list->n, sizeof(*v));
+	if (v)
+		ex_unpack_bytes(u, v, list->n * sizeof(*v));
+	return list;
+}
+
+/* reached: room for what in points to. */
+static int unpack(struct ex_unpack *u, struct ex_compile_input *in, struct ex_reached_list *reached)
 {
 	u->bad = ex_unpack_u32(u) != MAGIC;
 	in->allow_unselected = ex_unpack_u32(u);
 	in->deny_metadata = ex_unpack_u32(u);
 	in->texts = unpack_texts(u, &in->n_texts);
 	in->endpoints = unpack_texts(u, &in->n_endpoints);
+	in->reached = unpack_reached(u, reached);
 	in->secrets = unpack_secrets(u, &in->n_secrets);
 	in->labels = unpack_labels(u, &in->n_labels);
 	in->host_ips = unpack_ips(u, &in->n_host_ips);
@@ -164,6 +192,7 @@ static void free_list(const void *v)
 int ex_bundle_compile(int fd, struct ex_ruleset **ret, struct ex_diags *diags)
 {
 	struct ex_compile_input in = { 0 };
+	struct ex_reached_list reached = { 0 };
 	EX_AUTO_FREE char *bytes = NULL;
 	struct ex_unpack u = { 0 };
 	size_t len;
@@ -172,11 +201,12 @@ int ex_bundle_compile(int fd, struct ex_ruleset **ret, struct ex_diags *diags)
 	if (r < 0)
 		return r;
 	u = (struct ex_unpack){ .at = bytes, .end = bytes + len };
-	r = unpack(&u, &in);
+	r = unpack(&u, &in, &reached);
 	if (r == 0)
 		r = ex_compile(&in, ret, diags);
 	free_list(in.texts);
 	free_list(in.endpoints);
+	free_list(reached.v);
 	free_list(in.secrets);
 	free_list(in.labels);
 	free_list(in.host_ips);

@@ -10,7 +10,8 @@
 
 /*
  * in: what rs was compiled from, all of it texts (-EINVAL when it names files). The secrets are
- * those that rs uses, but for private keys. fd or negative errno.
+ * those that rs uses, but for private keys. Endpoints come as texts or as in->reached. fd or
+ * negative errno.
  */
 EX_MUST_CHECK int ex_bundle_new(const struct ex_compile_input *in, const struct ex_ruleset *rs);
 

@@ -243,7 +243,11 @@ spec:
         links = sum(n.startswith("exg-") for n in os.listdir("/proc/sys/net/ipv4/conf"))
         children = subprocess.run(["pgrep", "-c", "-P", str(pid)], capture_output=True,
                                   text=True).stdout.strip()
-        return {"fds": len(fds), "maps and programs": len(maps), "namespaces": netns,
+        work = self.agent.ask("status").get("work", {})
+        with open(f"/proc/{pid}/stat") as f:
+            ticks = f.read().rsplit(")", 1)[1].split()
+        work["cpu"] = (int(ticks[11]) + int(ticks[12])) / os.sysconf("SC_CLK_TCK")
+        return {"work": work, "fds": len(fds), "maps and programs": len(maps), "namespaces": netns,
                 "gateway links": links, "proxies": int(children), "rss": rss}
 
     def run(self):
