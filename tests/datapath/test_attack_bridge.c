@@ -2,7 +2,8 @@
 /*
  * A hostile root in a pod on a bridge, with sniffers in another pod, which has no gate, and in the
  * world behind the host. What arrives is read here anew: to the world TCP 443 and UDP 123 of one
- * address of each family, and on the bridge what a neighbour has to say about itself.
+ * address of each family, and on the bridge what a neighbour has to say about itself. TCP 80 and
+ * UDP 53 are steered, with nobody there.
  */
 #include <errno.h>
 #include <linux/if_packet.h>
@@ -24,12 +25,13 @@
 #include "tests/datapath/bridge.h"
 #include "tests/datapath/pkt.h"
 
-#define SCRIPT   "tests/datapath/attack.py"
-#define PYTHON   "/usr/bin/python3" /* Debian's own, which has scapy */
-#define A_MAC    "02:65:78:00:02:02"
-#define B_MAC    "02:65:78:00:02:03"
-#define HOST_MAC "02:65:78:00:01:01"
-#define A_LL     "fe80::65:78ff:fe00:202"
+#define SCRIPT     "tests/datapath/attack.py"
+#define PYTHON     "/usr/bin/python3" /* Debian's own, which has scapy */
+#define A_MAC      "02:65:78:00:02:02"
+#define B_MAC      "02:65:78:00:02:03"
+#define A_GATE_MAC "02:65:78:00:03:02"
+#define HOST_MAC   "02:65:78:00:01:01"
+#define A_LL       "fe80::65:78ff:fe00:202"
 
 static struct bridge net;
 static struct ex_gate *gate;
@@ -40,10 +42,12 @@ static int setup(void **state)
 	struct ex_rule_entry rules[] = {
 		{ 1, 32, IPPROTO_TCP, 443, { EX_V_ALLOW, EX_KIND_NONE, EX_R_ALLOWED, 1 } },
 		{ 1, 32, IPPROTO_UDP, 123, { EX_V_ALLOW, EX_KIND_NONE, EX_R_ALLOWED, 2 } },
+		{ 1, 32, IPPROTO_TCP, 80, { EX_V_STEER, EX_KIND_TCP, EX_R_ALLOWED, 3 } },
+		{ 1, 32, IPPROTO_UDP, 53, { EX_V_STEER, EX_KIND_DNS, EX_R_ALLOWED, 4 } },
 	};
 	struct ex_dest_entry dests[2] = { { .prefix = 128, .klass = 1 },
 					  { .prefix = 128, .klass = 1 } };
-	const struct ex_tables t = { dests, 2, rules, 2, 1 };
+	const struct ex_tables t = { dests, 2, rules, EX_ARRAY_SIZE(rules), 1 };
 	struct bridge_pod *a = &net.pods[0];
 
 	(void)state;
@@ -105,6 +109,10 @@ static bool is_allowed(const uint8_t *b, size_t len)
 			proto = l4[0];
 			l4 += (l4[1] + 1) * 8;
 		}
+		if (proto == IPPROTO_FRAGMENT && l4 + 16 <= b + len && !(pkt_get16(l4 + 2) & ~7)) {
+			proto = l4[0]; /* the first one */
+			l4 += 8;
+		}
 	}
 	return l4 && l4 + 8 <= b + len &&
 	       ((proto == IPPROTO_TCP && pkt_get16(l4 + 2) == 443) ||
@@ -155,7 +163,7 @@ static void judge_frame(const uint8_t *b, size_t len, bool on_bridge, int *allow
 {
 	size_t i;
 
-	if (is_allowed(b, len)) {
+	if (memmem(b, len, PKT_SECRET, strlen(PKT_SECRET)) == NULL && is_allowed(b, len)) {
 		++*allowed;
 		return;
 	}
@@ -191,6 +199,7 @@ static pid_t attacker_start(void)
 		setenv("OK", WORLD4 " " WORLD6, 1);
 		setenv("MACS", A_MAC " " HOST_MAC, 1);
 		setenv("NEAR", POD_B4 " " POD_B6 " " B_MAC, 1);
+		setenv("GATE", A_GATE_MAC, 1);
 		execl(PYTHON, PYTHON, SCRIPT, "eth0", "20000", NULL);
 		_exit(127);
 	}
