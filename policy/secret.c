@@ -65,7 +65,8 @@ static int copy(struct ex_span value, struct ex_span *ret)
 		return -ENOMEM;
 	if (value.len)
 		memcpy(to, value.ptr, value.len);
-	*ret = (struct ex_span){ to, value.len };
+	ret->ptr = to;
+	ret->len = value.len;
 	return 0;
 }
 

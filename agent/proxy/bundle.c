@@ -29,6 +29,7 @@ static void pack_texts(struct ex_pack *p, const struct ex_text *v, size_t n)
 /* Private keys stay: the proxy asks for what only they can do (tls/sign.h). */
 static void pack_secrets(struct ex_pack *p, const struct ex_ruleset *rs)
 {
+	static const struct ex_span none = { 0 };
 	const struct ex_secret *s;
 	uint32_t n = 0;
 
@@ -40,7 +41,7 @@ static void pack_secrets(struct ex_pack *p, const struct ex_ruleset *rs)
 		ex_pack_str(p, s->name);
 		ex_pack_str(p, s->item ? s->item : "");
 		ex_pack_u32(p, s->key);
-		ex_pack_span(p, s->key ? (struct ex_span){ 0 } : s->value);
+		ex_pack_span(p, s->key ? none : s->value);
 	}
 }
 
