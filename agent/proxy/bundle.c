@@ -2,8 +2,11 @@
 #include "agent/proxy/bundle.h"
 
 #include <errno.h>
+#include <sys/random.h>
+#include <unistd.h>
 
 #include "agent/core/pack.h"
+#include "agent/tls/hmac.h"
 #include "policy/ruleset.h"
 
 #define MAGIC 0x42584532u
@@ -71,11 +74,15 @@ static void pack_reached(struct ex_pack *p, const struct ex_reached_list *list)
 
 int ex_bundle_new(const struct ex_compile_input *in, const struct ex_ruleset *rs)
 {
+	uint8_t secret[EX_BUNDLE_SECRET_LEN];
 	struct ex_pack p = { 0 };
 
 	if (in->n_files || in->endpoints_file || in->known)
 		return -EINVAL;
+	if (getrandom(secret, sizeof(secret), 0) != sizeof(secret))
+		return -EIO;
 	ex_pack_u32(&p, MAGIC);
+	ex_pack_bytes(&p, secret, sizeof(secret));
 	ex_pack_u32(&p, in->allow_unselected);
 	ex_pack_u32(&p, in->deny_metadata);
 	pack_texts(&p, in->texts, in->n_texts);
@@ -171,7 +178,10 @@ static const struct ex_reached_list *unpack_reached(struct ex_unpack *u,
 /* reached: room for what in points to. */
 static int unpack(struct ex_unpack *u, struct ex_compile_input *in, struct ex_reached_list *reached)
 {
+	uint8_t secret[EX_BUNDLE_SECRET_LEN];
+
 	u->bad = ex_unpack_u32(u) != MAGIC;
+	ex_unpack_bytes(u, secret, sizeof(secret));
 	in->allow_unselected = ex_unpack_u32(u);
 	in->deny_metadata = ex_unpack_u32(u);
 	in->texts = unpack_texts(u, &in->n_texts);
@@ -212,5 +222,18 @@ int ex_bundle_compile(int fd, struct ex_ruleset **ret, struct ex_diags *diags)
 	free_list(in.labels);
 	free_list(in.host_ips);
 	free_list(in.dns_ips);
+	return r;
+}
+
+int ex_bundle_secret(int fd, uid_t uid, uint8_t ret[static EX_BUNDLE_SECRET_LEN])
+{
+	const struct ex_span whose = { (const char *)&uid, sizeof(uid) };
+	char secret[EX_BUNDLE_SECRET_LEN];
+	ssize_t n = pread(fd, secret, sizeof(secret), sizeof(uint32_t));
+	int r = n == sizeof(secret) ? 0 : -EBADMSG;
+
+	if (r == 0)
+		r = ex_mac((struct ex_span){ secret, sizeof(secret) }, &whose, 1, ret);
+	explicit_bzero(secret, sizeof(secret));
 	return r;
 }

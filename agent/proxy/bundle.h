@@ -18,4 +18,11 @@ EX_MUST_CHECK int ex_bundle_new(const struct ex_compile_input *in, const struct 
 /* 0 or negative errno: of ex_pack_read(), of ex_compile(), or -EBADMSG. */
 EX_MUST_CHECK int ex_bundle_compile(int fd, struct ex_ruleset **ret, struct ex_diags *diags);
 
+/*
+ * What the workers of one endpoint have in common, and nobody else: random bytes of the bundle,
+ * which endpoints may share, with the uid, which they do not. 0 or negative errno.
+ */
+#define EX_BUNDLE_SECRET_LEN 32
+EX_MUST_CHECK int ex_bundle_secret(int fd, uid_t uid, uint8_t ret[static EX_BUNDLE_SECRET_LEN]);
+
 #endif

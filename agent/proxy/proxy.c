@@ -151,6 +151,8 @@ static int build(struct ex_proxy *px, const struct ex_proxy_settings *set)
 	if (r == 0)
 		r = ex_tls_new(set->roots.ptr, set->roots.len, &px->tls);
 	if (r == 0)
+		r = ex_proxy_take_tickets(px, EX_PROXY_FD_BUNDLE);
+	if (r == 0)
 		r = ex_identities_new(px->tls, px->rs, &px->identities);
 	if (r == 0)
 		r = ex_pool_new(px->loop, &px->pool);
@@ -234,6 +236,7 @@ static int run(const struct ex_proxy_settings *set)
 	struct ex_proxy px = { 0 };
 	int last_fd = find_sockets(&px, set), r;
 
+	px.uid = set->uid;
 	px.workers = set->workers;
 	px.max_conns = ex_proxy_share(&px, fit_fd_limit());
 	r = build(&px, set);

@@ -39,6 +39,7 @@ struct ex_proxy {
 	struct ex_dns_io *dns_io;
 	struct ex_tls *tls;
 	struct ex_identities identities; /* of rs */
+	uid_t uid;                       /* the endpoint's */
 	struct ex_pool *pool;
 	struct ex_unread *unread; /* NULL: nothing is learned */
 	struct ex_pipes *pipes;
@@ -62,6 +63,9 @@ void ex_proxy_take_news(void *arg, const union ex_ipc_message *msg, int fd);
  * the parent has told us of before the workload heard of it.
  */
 void ex_proxy_catch_up(struct ex_proxy *px);
+
+/* swap.c: tickets of TLS are good for all workers that have this policy, and no others. */
+EX_MUST_CHECK int ex_proxy_take_tickets(struct ex_proxy *px, int bundle);
 
 /*
  * This worker's part of a limit of the endpoint: a quarter more than an even one, since the spread

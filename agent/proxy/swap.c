@@ -28,11 +28,22 @@ static void put_in_force(struct ex_proxy *px, struct ex_ruleset *rs, struct ex_i
 	ex_identities_swap(px->tls, &px->identities, ids);
 	ex_dns_gate_swap(px->dns, rs);
 	ex_names_keep(px->names, is_wanted, rs);
-	ex_tls_forget_clients(px->tls);
 	ex_pool_clear(px->pool);
 	ex_conns_judge_again(px);
 	ex_udp_judge_again(px->udp);
 	ex_ruleset_unref(old);
+}
+
+int ex_proxy_take_tickets(struct ex_proxy *px, int bundle)
+{
+	uint8_t secret[EX_BUNDLE_SECRET_LEN];
+	int r = ex_bundle_secret(bundle, px->uid, secret);
+
+	_Static_assert(sizeof(secret) == EX_TICKET_SECRET_LEN, "one is made of the other");
+	if (r == 0)
+		ex_tls_use_tickets(px->tls, secret);
+	explicit_bzero(secret, sizeof(secret));
+	return r;
 }
 
 static void swap(struct ex_proxy *px, uint32_t id, int bundle)
@@ -45,6 +56,8 @@ static void swap(struct ex_proxy *px, uint32_t id, int bundle)
 	ex_diags_done(&diags); /* the parent has compiled the same */
 	if (r == 0)
 		r = ex_identities_new(px->tls, rs, &ids);
+	if (r == 0)
+		r = ex_proxy_take_tickets(px, bundle);
 	if (r == 0)
 		put_in_force(px, rs, &ids);
 	else

@@ -69,10 +69,13 @@ static int server_new(struct ex_tls *tls)
 	    SSL_CTX_set_num_tickets(ctx, TICKETS) != 1 || SSL_CTX_set_max_early_data(ctx, 0) != 1)
 		return -EIO;
 	/*
-	 * Resumption by tickets only, under keys that live and die with this process: nothing is
-	 * kept for a client. Each is bound to a name and a policy, see accept_with().
+	 * Resumption by tickets only: nothing is kept for a client. Each is bound to a name, see
+	 * accept_with(), and to a secret that ends with the policy.
 	 */
 	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
+	if (SSL_CTX_set_tlsext_ticket_key_evp_cb(ctx, ex_tls_on_ticket) != 1 ||
+	    ex_random(tls->tickets.secret, sizeof(tls->tickets.secret)) < 0)
+		return -EIO;
 	SSL_CTX_set_timeout(ctx, TICKET_SECONDS);
 	SSL_CTX_set_tlsext_servername_callback(ctx, ex_tls_on_servername);
 	SSL_CTX_set_alpn_select_cb(ctx, ex_tls_on_alpn, NULL);
@@ -161,5 +164,6 @@ void ex_tls_free(struct ex_tls *tls)
 	BIO_meth_free(tls->bio);
 	ex_tls_leaves_done(&tls->ec);
 	ex_tls_leaves_done(&tls->rsa);
+	explicit_bzero(&tls->tickets, sizeof(tls->tickets));
 	free(tls);
 }

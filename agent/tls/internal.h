@@ -6,6 +6,7 @@
 #include <openssl/ssl.h>
 
 #include "agent/tls/cache.h"
+#include "agent/tls/hmac.h"
 #include "agent/tls/remote.h"
 #include "agent/tls/session.h"
 
@@ -19,10 +20,23 @@ struct ex_tls_leaves {
 	struct ex_tls_cache *cache; /* X509 */
 };
 
+struct ex_tls_ticket_key {
+	uint8_t name[EX_MAC_LEN]; /* the first 16 bytes are told */
+	uint8_t cipher[EX_MAC_LEN], mac[EX_MAC_LEN];
+};
+
+/* See tickets.c. */
+struct ex_tls_tickets {
+	uint8_t secret[EX_TICKET_SECRET_LEN];
+	bool made;
+	uint64_t hour;                    /* keys are of */
+	struct ex_tls_ticket_key keys[2]; /* of this hour and the one before */
+};
+
 struct ex_tls {
 	SSL_CTX *server, *client;
 	BIO_METHOD *bio;
-	uint64_t policy;              /* how many there were: tickets are good for this one only */
+	struct ex_tls_tickets tickets;
 	struct ex_tls_leaves ec, rsa; /* rsa: once it was asked for */
 	struct ex_tls_cache
 		*resumes; /* SSL_SESSION: of origins, each good for one more connection */
@@ -76,6 +90,10 @@ X509 *ex_tls_leaf_find(struct ex_tls_leaves *l, struct ex_span name);
 /* NULL when out of memory. name is canonical. */
 struct ex_tls_session *ex_tls_session_new(struct ex_tls *tls, SSL_CTX *ctx, int fd,
 					  struct ex_span name, const void *early, size_t early_len);
+
+/* tickets.c: see SSL_CTX_set_tlsext_ticket_key_evp_cb(3). */
+int ex_tls_on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHER_CTX *cipher,
+		     EVP_MAC_CTX *mac, int enc);
 
 /* identity.c: before the handshake. 0, -ENOENT, or -EIO. */
 EX_MUST_CHECK int ex_tls_become(struct ex_tls_session *s, uint32_t number);

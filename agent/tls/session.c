@@ -80,7 +80,6 @@ static int bind_tickets(struct ex_tls_session *s, bool rsa)
 	const char kind = rsa ? 'r' : 'e';
 	const struct ex_span pieces[] = {
 		{ &kind, 1 },
-		{ (const char *)&s->tls->policy, sizeof(s->tls->policy) },
 		{ s->name, s->name_len },
 	};
 	uint8_t context[EX_MAC_LEN];
@@ -126,11 +125,6 @@ int ex_tls_accept_rsa(struct ex_tls *tls, int fd, struct ex_span name, const voi
 		      size_t early_len, bool allow_h2, struct ex_tls_session **ret)
 {
 	return accept_with(tls, &tls->rsa, fd, name, early, early_len, allow_h2, ret);
-}
-
-void ex_tls_forget_clients(struct ex_tls *tls)
-{
-	tls->policy++;
 }
 
 void ex_tls_session_free(struct ex_tls_session *s)

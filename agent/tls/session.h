@@ -42,9 +42,12 @@ EX_MUST_CHECK int ex_tls_accept_rsa(struct ex_tls *tls, int fd, struct ex_span n
 				    const void *early, size_t early_len, bool allow_h2,
 				    struct ex_tls_session **ret);
 
-/* The policy has changed: a client that comes back shakes hands in full, as if for the first time.
+/*
+ * A client that comes back need not shake hands in full when it has a ticket that was given under
+ * the same secret, by whichever process, for the same name. At the start nobody else has it.
  */
-void ex_tls_forget_clients(struct ex_tls *tls);
+#define EX_TICKET_SECRET_LEN 32
+void ex_tls_use_tickets(struct ex_tls *tls, const uint8_t secret[static EX_TICKET_SECRET_LEN]);
 
 /* Client side: SNI and verified host name are `name`. alpn_h2: offer h2 before http/1.1. */
 EX_MUST_CHECK int ex_tls_connect(struct ex_tls *tls, int fd, struct ex_span name, bool alpn_h2,

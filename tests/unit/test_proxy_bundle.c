@@ -117,6 +117,26 @@ static void test_can_be_read_twice_by_whoever_shares_it(void **state)
 	close(fd);
 }
 
+static void test_its_secret_is_its_own_and_the_endpoints(void **state)
+{
+	uint8_t a[EX_BUNDLE_SECRET_LEN], b[EX_BUNDLE_SECRET_LEN];
+	int one = new_bundle(), two = new_bundle();
+
+	(void)state;
+	assert_int_equal(ex_bundle_secret(one, 1000, a), 0);
+	assert_int_equal(ex_bundle_secret(one, 1000, b), 0);
+	assert_memory_equal(a, b, sizeof(a));
+	assert_int_equal(ex_bundle_secret(one, 1001, b), 0);
+	assert_memory_not_equal(a, b, sizeof(a));
+	assert_int_equal(ex_bundle_secret(two, 1000, b), 0);
+	assert_memory_not_equal(a, b, sizeof(a));
+	close(one);
+	close(two);
+	one = sealed("short", 5);
+	assert_int_equal(ex_bundle_secret(one, 1000, a), -EBADMSG);
+	close(one);
+}
+
 static void test_nobody_changes_it(void **state)
 {
 	int fd = new_bundle();
@@ -308,6 +328,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_both_sides_have_the_same_rules),
 		cmocka_unit_test(test_can_be_read_twice_by_whoever_shares_it),
+		cmocka_unit_test(test_its_secret_is_its_own_and_the_endpoints),
 		cmocka_unit_test(test_nobody_changes_it),
 		cmocka_unit_test(test_files_have_to_be_texts),
 		cmocka_unit_test(test_refused_when_not_sealed),

@@ -86,6 +86,75 @@ static bool workload_resumes(int version, const char *sni, SSL_SESSION **ticket)
 	return resumed;
 }
 
+static const uint8_t secret_a[EX_TICKET_SECRET_LEN] = { 1 },
+		     secret_b[EX_TICKET_SECRET_LEN] = { 1, [31] = 1 };
+
+/* Another process of the endpoint, or of another one. */
+static struct ex_tls *worker(const uint8_t secret[static EX_TICKET_SECRET_LEN])
+{
+	struct ex_span pem = ex_ca_pem(ca);
+	struct ex_tls *t;
+
+	assert_int_equal(ex_tls_new(pem.ptr, pem.len, &t), 0);
+	ex_tls_use_tickets(t, secret);
+	return t;
+}
+
+static void test_tickets_are_good_for_who_has_the_secret(void **state)
+{
+	static const int versions[] = { TLS1_2_VERSION, TLS1_3_VERSION };
+	struct ex_tls *mine = tls, *same = worker(secret_a), *other = worker(secret_b), *fresh;
+	struct ex_span pem = ex_ca_pem(ca);
+
+	(void)state;
+	assert_int_equal(ex_tls_new(pem.ptr, pem.len, &fresh), 0);
+	ex_tls_use_tickets(mine, secret_a);
+	for (size_t i = 0; i < EX_ARRAY_SIZE(versions); i++) {
+		struct ex_tls *const all[] = { mine, same, mine, same, other, same, fresh, mine };
+		SSL_SESSION *ticket = NULL;
+
+		for (size_t k = 0; k < EX_ARRAY_SIZE(all); k++) {
+			tls = all[k];
+			assert_int_equal(add_leaf_of(ca, NAME, NAME), 0);
+			assert_int_equal(workload_resumes(versions[i], "api.openai.com", &ticket),
+					 k > 0 && k < 4);
+		}
+		SSL_SESSION_free(ticket);
+	}
+	tls = mine;
+	ex_tls_free(same);
+	ex_tls_free(other);
+	ex_tls_free(fresh);
+}
+
+/* A ticket of which any byte is another is none. */
+static void test_tickets_cannot_be_made(void **state)
+{
+	(void)state;
+	ex_tls_use_tickets(tls, secret_a);
+	for (size_t at = 0; at < 400; at += 13) {
+		SSL_SESSION *ticket = NULL, *forged;
+		uint8_t bytes[4096], *p = bytes;
+		const uint8_t *q = bytes, *found;
+		const unsigned char *blob;
+		size_t len;
+		int n;
+
+		assert_false(workload_resumes(TLS1_3_VERSION, "api.openai.com", &ticket));
+		SSL_SESSION_get0_ticket(ticket, &blob, &len);
+		assert_true(i2d_SSL_SESSION(ticket, NULL) < (int)sizeof(bytes));
+		n = i2d_SSL_SESSION(ticket, &p);
+		found = memmem(bytes, (size_t)n, blob, len);
+		assert_non_null(found);
+		bytes[(size_t)(found - bytes) + at % len] ^= 1;
+		forged = d2i_SSL_SESSION(NULL, &q, n);
+		assert_non_null(forged);
+		assert_false(workload_resumes(TLS1_3_VERSION, "api.openai.com", &forged));
+		SSL_SESSION_free(ticket);
+		SSL_SESSION_free(forged);
+	}
+}
+
 static void test_tickets_are_bound_to_name_and_policy(void **state)
 {
 	static const int versions[] = { TLS1_2_VERSION, TLS1_3_VERSION };
@@ -99,7 +168,7 @@ static void test_tickets_are_bound_to_name_and_policy(void **state)
 		assert_true(workload_resumes(versions[i], "api.openai.com", &ticket));
 		assert_false(workload_resumes(versions[i], "other.test", &ticket));
 		assert_true(workload_resumes(versions[i], "other.test", &ticket));
-		ex_tls_forget_clients(tls);
+		ex_tls_use_tickets(tls, i ? secret_b : secret_a); /* another policy */
 		assert_false(workload_resumes(versions[i], "other.test", &ticket));
 		assert_true(workload_resumes(versions[i], "other.test", &ticket));
 		SSL_SESSION_free(ticket);
@@ -181,6 +250,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_resumption_is_bound_to_the_name),
 		cmocka_unit_test(test_tickets_are_bound_to_name_and_policy),
+		cmocka_unit_test(test_tickets_are_good_for_who_has_the_secret),
+		cmocka_unit_test(test_tickets_cannot_be_made),
 		cmocka_unit_test(test_early_data_is_never_read),
 		cmocka_unit_test(test_rejected_origin_is_not_resumed),
 	};
