@@ -104,11 +104,17 @@ int ex_dial_as_workload(const struct ex_gateway *gw, const struct ex_ip *dst, ui
 
 bool ex_dial_is_own(const struct ex_ip *ip)
 {
-	EX_AUTO_CLOSE int rtnl = ex_rtnl_open();
-	int type = rtnl < 0 ? rtnl : ex_rtnl_route_type(rtnl, ip);
+	static int rtnl = -1; /* kept: every dial asks */
+	int type;
 
+	if (rtnl < 0)
+		rtnl = ex_rtnl_open();
+	type = rtnl < 0 ? rtnl : ex_rtnl_route_type(rtnl, ip);
 	/* No way there: the dial will fail, with the true cause. */
 	if (type == -ENETUNREACH || type == -EHOSTUNREACH)
 		return false;
+	/* What is read next might be the answer to this question. */
+	if (type < 0 && rtnl >= 0)
+		close(EX_TAKE_FD(rtnl));
 	return type != RTN_UNICAST;
 }

@@ -95,7 +95,7 @@ static int open_up(struct ex_keeper *k, const struct ex_ipc_dial *msg)
 		d = judge_flow(k, &msg->dst, msg->port, msg->proto);
 	if (d.verdict != EX_V_ALLOW && !(tcp && d.verdict == EX_V_STEER))
 		return -EACCES;
-	if (ex_dial_is_own(&msg->dst) && ex_name_selects(k->rs, &msg->dst))
+	if (ex_name_selects(k->rs, &msg->dst) && ex_dial_is_own(&msg->dst))
 		return -EACCES;
 	return k->cfg.dial(&k->cfg.gw, &msg->dst, msg->port, msg->proto);
 }
