@@ -262,7 +262,7 @@ static void on_answer(void *arg, int err, const void *msg, size_t len)
 	why = filter_addresses(l);
 	if (why != EX_R_ALLOWED)
 		fail(l, why);
-	else if (is_known(l))
+	else if (a->n_addrs == 0 || is_known(l))
 		succeed(l);
 	else
 		learn(l);

@@ -29,6 +29,8 @@ struct ex_resolve {
 struct learning {
 	void (*done)(void *arg, int err);
 	void *arg;
+	struct ex_ip addrs[4];
+	size_t n_addrs;
 };
 
 static struct {
@@ -138,23 +140,35 @@ struct ex_decision ex_judge_answer(const struct ex_ruleset *rs, const struct ex_
 
 /* ---- what the gate calls ---- */
 
+/* What could not be learned must not be in an answer. */
+static void end_learning(const struct learning *l, int err)
+{
+	if (w.n_learned + l->n_addrs > EX_ARRAY_SIZE(w.learned))
+		err = -ENOSPC;
+	for (size_t i = 0; i < l->n_addrs && err == 0; i++)
+		w.learned[w.n_learned++] = l->addrs[i];
+	l->done(l->arg, err);
+}
+
 static void learn(void *arg, const struct ex_dns_learn *l, void (*done)(void *arg, int err),
 		  void *done_arg)
 {
+	struct learning new = { .done = done, .arg = done_arg };
+
 	(void)arg;
 	CHECK(l->n_addrs > 0 && l->ttl > 0 && l->name.len > 0 && !w.nothing_allowed);
 	for (size_t i = 0; i < l->n_addrs; i++) {
 		CHECK(l->addrs[i].b[15] != 0);
-		if (w.n_learned < EX_ARRAY_SIZE(w.learned))
-			w.learned[w.n_learned++] = l->addrs[i];
+		if (i < EX_ARRAY_SIZE(new.addrs))
+			new.addrs[new.n_addrs++] = l->addrs[i];
 	}
 	for (size_t i = 0; i < SLOTS && !w.learn_at_once; i++) {
 		if (w.learnings[i].done)
 			continue;
-		w.learnings[i] = (struct learning){ done, done_arg };
+		w.learnings[i] = new;
 		return;
 	}
-	done(done_arg, w.n_learned == EX_ARRAY_SIZE(w.learned) ? -ENOSPC : 0);
+	end_learning(&new, 0);
 }
 
 static bool was_learned(const struct ex_ip *ip)
@@ -254,7 +268,7 @@ static void learned(uint8_t which, int err)
 
 	w.learnings[which % SLOTS] = (struct learning){ 0 };
 	if (l.done)
-		l.done(l.arg, err);
+		end_learning(&l, err);
 }
 
 static void fire_timers(void)

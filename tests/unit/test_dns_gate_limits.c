@@ -265,6 +265,8 @@ static void test_69_what_was_known_before_another_policy_is_learned_again(void *
 	ex_dns_gate_swap(f->gate, NULL);
 	assert_int_equal(ask("api.openai.com", EX_DNS_A), EX_DNS_NOERROR);
 	assert_int_equal(f->n_learned, 2);
+	assert_int_equal(ask("empty.example.com", EX_DNS_A), EX_DNS_NOERROR);
+	assert_int_equal(f->n_learned, 2); /* there is nothing to learn */
 }
 
 static void test_69_what_could_not_be_learned_is_not_known(void **state)
