@@ -19,6 +19,7 @@ static const char usage_text[] =
 	"        [--format text|json]\n"
 	"  dump FILE...               the compiled ruleset\n"
 	"  presets [NAME]             list the presets, or print one\n"
+	"  apply [--wait]             have the agent read its policy directories now\n"
 	"\n"
 	"  With check, explain, diff and dump:\n"
 	"    -l, --label KEY=VALUE    a label of the workload (default: every policy applies)\n"

@@ -60,6 +60,17 @@ static const char *set_word(struct ex_node_config *c, const struct node_key *k, 
 	return NULL;
 }
 
+/* Whether it can be listened at shows later; what it is has to be clear now. */
+static const char *set_listen(struct ex_node_config *c, const struct node_key *k, const char *text)
+{
+	const char *colon = strrchr(text, ':');
+
+	if (strcmp(text, "off") != 0 && text[0] != '/' &&
+	    (!colon || colon == text || !colon[1] || colon[1 + strspn(colon + 1, "0123456789")]))
+		return "must be ADDR:PORT, the path of a socket, or off";
+	return set_text(c, k, text);
+}
+
 static const char *set_level(struct ex_node_config *c, const struct node_key *k, const char *text)
 {
 	static const char *const words[] = { "error", "warning", "info", "debug" };
@@ -148,7 +159,7 @@ static const struct node_key keys[] = {
 	  .help = "append a record of every verdict to FILE" },
 	{ "auditKey", set_path, .at = AT(audit_key), .arg = "FILE",
 	  .help = "chain the audit file with the key in FILE (exeat audit key)" },
-	{ "metrics", set_text, .at = AT(metrics), .arg = "ADDR:PORT|PATH|off",
+	{ "metrics", set_listen, .at = AT(metrics), .arg = "ADDR:PORT|PATH|off",
 	  .help = "serve Prometheus metrics and health there (127.0.0.1:9964)" },
 	{ "webhook", set_text, .at = AT(webhook), .arg = "URL",
 	  .help = "post alerts about denials there" },

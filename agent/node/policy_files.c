@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <sys/stat.h>
 
+#include "agent/core/log.h"
 #include "agent/node/policy_files.h"
 #include "policy/yaml.h"
 
@@ -165,6 +166,8 @@ static int read_dir(struct ex_policy_files *f, const char *path,
 	for (int i = 0; i < TRIES; i++) {
 		EX_AUTO_CLOSE int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
+		if (fd < 0 && errno == ENOENT)
+			ex_warning("policies: %s is not there", path);
 		if (fd < 0)
 			return errno == ENOENT ? 0 : -errno;
 		forget_from(f, mark);

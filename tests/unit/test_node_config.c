@@ -139,6 +139,8 @@ static void test_refuse_what_is_not_a_key_or_a_value(void **state)
 	refused("serve: ['80/icmp']\n");
 	refused("serve: ['65536']\n");
 	refused("logLevel: loud\n");
+	refused("metrics: nowhere\n");
+	refused("metrics: '127.0.0.1:http'\n");
 	refused("auditKey: /k\n");
 	refused("- a list\n");
 	refused("---\nworkers: 1\n---\nworkers: 1\n");
