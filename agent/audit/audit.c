@@ -148,6 +148,18 @@ static int tell_losses(struct ex_audit *a)
 	return r;
 }
 
+void ex_audit_note(struct ex_audit *a, struct ex_span json)
+{
+	char line[EX_AUDIT_LINE_MAX + EX_CHAIN_TAIL_MAX];
+
+	if (!has_log(a) || !a->json || json.len + 1 > EX_AUDIT_LINE_MAX)
+		return;
+	memcpy(line, json.ptr, json.len);
+	line[json.len] = '\n';
+	if (log_line(a, line, json.len + 1) < 0)
+		a->lost++;
+}
+
 static void log_record(struct ex_audit *a, const struct ex_audit_record *rec,
 		       const struct ex_rule_info *rule)
 {

@@ -87,6 +87,9 @@ void ex_audit_use(struct ex_audit *a, struct ex_ruleset *rs);
  */
 void ex_audit_write(struct ex_audit *a, const struct ex_audit_record *rec);
 
+/* A line of another type (docs/audit.md), a JSON object; not to a log of text. The same. */
+void ex_audit_note(struct ex_audit *a, struct ex_span json);
+
 /*
  * At exit: counts by verdict, the most frequent denials with reason and what to add to allow them,
  * on the terminal; and the closing record of the log.

@@ -8,9 +8,10 @@
 
 /* The keys of a record that matter here; "" when absent. */
 struct record {
-	const char *time, *verdict, *reason, *app, *proto, *dst, *name, *sni, *host, *method, *path;
+	const char *time, *verdict, *reason, *app, *proto, *src, *dst, *name, *sni, *host, *method,
+		*path;
 	const struct ex_jv *answers;
-	int64_t dport, count;
+	int64_t sport, dport, count;
 };
 
 /* ---- small things ---- */
@@ -107,6 +108,54 @@ static const char *name_of(const struct ex_learn *l, const char *address)
 	return "";
 }
 
+/* ---- programs ---- */
+
+static void take_program(struct ex_learn *l, const struct ex_jv *v)
+{
+	struct ex_learn_flow *f = &l->flows[l->n_flows % EX_LEARN_FLOWS_MAX];
+	int64_t sport;
+
+	if (!ex_jv_integer(v, "sport", 1, UINT16_MAX, &sport))
+		return;
+	f->sport = (uint16_t)sport;
+	SET(f->src, text_of(v, "src"));
+	SET(f->proto, text_of(v, "proto"));
+	SET(f->program, text_of(v, "program"));
+	l->n_flows++;
+}
+
+/* The last flow of this port: a port may be taken again. "": nobody said. */
+static const char *program_of(const struct ex_learn *l, const struct record *r)
+{
+	size_t oldest = l->n_flows < EX_LEARN_FLOWS_MAX ? 0 : l->n_flows - EX_LEARN_FLOWS_MAX;
+
+	for (size_t i = l->n_flows; i > oldest; i--) {
+		const struct ex_learn_flow *f = &l->flows[(i - 1) % EX_LEARN_FLOWS_MAX];
+
+		if (f->sport == r->sport && strcmp(f->proto, r->proto) == 0 &&
+		    strcmp(f->src, r->src) == 0)
+			return f->program;
+	}
+	return "";
+}
+
+/* Those beyond the bound are left out: it is a note, no rule. */
+static void add_program(struct ex_learn_use *u, const char *name, uint64_t count)
+{
+	struct ex_learn_program *p = NULL;
+
+	for (size_t i = 0; i < u->n_programs && !p; i++)
+		if (strcmp(u->programs[i].name, name) == 0)
+			p = &u->programs[i];
+	if (!name[0] || (!p && u->n_programs == EX_LEARN_PROGRAMS_MAX))
+		return;
+	if (!p) {
+		p = &u->programs[u->n_programs++];
+		SET(p->name, name);
+	}
+	p->count += count;
+}
+
 /* ---- uses ---- */
 
 static bool is_use(const struct ex_learn_use *u, enum ex_learn_kind kind, const char *name,
@@ -154,6 +203,7 @@ static int take_use(struct ex_learn *l, enum ex_learn_kind kind, const char *nam
 	SET(u->address, r->dst);
 	SET(u->last, r->time);
 	u->count += (uint64_t)r->count;
+	add_program(u, program_of(l, r), (uint64_t)r->count);
 	if (known)
 		known->used = true;
 	if (kind == EX_LEARN_HTTPS || kind == EX_LEARN_HTTP)
@@ -228,6 +278,7 @@ static int take_verdict(struct ex_learn *l, const struct ex_jv *v)
 			    .reason = text_of(v, "reason"),
 			    .app = text_of(v, "app"),
 			    .proto = text_of(v, "proto"),
+			    .src = text_of(v, "src"),
 			    .dst = text_of(v, "dst"),
 			    .name = text_of(v, "name"),
 			    .sni = text_of(v, "sni"),
@@ -238,6 +289,7 @@ static int take_verdict(struct ex_learn *l, const struct ex_jv *v)
 			    .count = 1 };
 
 	(void)ex_jv_integer(v, "dport", 0, UINT16_MAX, &r.dport);
+	(void)ex_jv_integer(v, "sport", 0, UINT16_MAX, &r.sport);
 	(void)ex_jv_integer(v, "count", 1, UINT32_MAX, &r.count);
 	l->records++;
 	if (!l->first[0])
@@ -262,6 +314,8 @@ int ex_learn_line(struct ex_learn *l, struct ex_span line)
 	type = text_of(v, "type");
 	if (strcmp(type, "verdict") == 0)
 		r = take_verdict(l, v);
+	else if (strcmp(type, "program") == 0)
+		take_program(l, v);
 	else if (ex_jv_integer(v, "lost", 1, INT64_MAX, &lost))
 		l->lost += (uint64_t)lost;
 	ex_jv_free(v);

@@ -14,6 +14,14 @@ enum ex_learn_kind {
 	EX_LEARN_FLOW,  /* by address or name, and port */
 };
 
+#define EX_LEARN_PROGRAM      64
+#define EX_LEARN_PROGRAMS_MAX 8
+
+struct ex_learn_program {
+	char name[EX_LEARN_PROGRAM]; /* of whatever bytes: it is written escaped */
+	uint64_t count;
+};
+
 /* One destination and port. */
 struct ex_learn_use {
 	enum ex_learn_kind kind;
@@ -24,6 +32,8 @@ struct ex_learn_use {
 	uint64_t count;
 	char first[EX_LEARN_TIME], last[EX_LEARN_TIME];
 	struct ex_learn_paths paths;
+	struct ex_learn_program programs[EX_LEARN_PROGRAMS_MAX];
+	size_t n_programs;
 };
 
 /* A name that was asked for; used: something went there. */
@@ -45,6 +55,15 @@ struct ex_learn_answer { /* an address of a DNS answer */
 	size_t name; /* index of the name it was given for last */
 };
 
+/* Whose a flow is, by the end of it that is the workload's. */
+struct ex_learn_flow {
+	char src[46];
+	char proto[8];
+	uint16_t sport;
+	char program[EX_LEARN_PROGRAM];
+};
+
+#define EX_LEARN_FLOWS_MAX   4096 /* the last ones */
 #define EX_LEARN_USES_MAX    4096
 #define EX_LEARN_NAMES_MAX   4096
 #define EX_LEARN_ANSWERS_MAX 16384
@@ -55,7 +74,9 @@ struct ex_learn { /* some megabytes: not for the stack */
 	struct ex_learn_name names[EX_LEARN_NAMES_MAX];
 	struct ex_learn_answer answers[EX_LEARN_ANSWERS_MAX];
 	struct ex_learn_denial denials[EX_LEARN_DENIALS_MAX];
+	struct ex_learn_flow flows[EX_LEARN_FLOWS_MAX]; /* a ring */
 	size_t n_uses, n_names, n_answers, n_denials;
+	size_t n_flows; /* ever */
 	uint64_t records, lost;
 	uint64_t odd; /* records of what cannot stand in a policy, or is too much for it */
 	char first[EX_LEARN_TIME], last[EX_LEARN_TIME];

@@ -125,6 +125,23 @@ static bool is_passed_unread(const struct ex_learn *l, const struct ex_learn_use
 	return false;
 }
 
+/* As its file is called; "?" where nobody knows: others may have taken part. */
+static void put_programs(const struct ex_learn_use *u, FILE *out)
+{
+	uint64_t known = 0;
+
+	for (size_t i = 0; i < u->n_programs; i++) {
+		fputs(i ? ", " : "  # seen: ", out);
+		put_comment(u->programs[i].name, out);
+		fprintf(out, " (%" PRIu64 "x)", u->programs[i].count);
+		known += u->programs[i].count;
+	}
+	if (known && known < u->count)
+		fprintf(out, ", ? (%" PRIu64 "x)", u->count - known);
+	if (known)
+		fputc('\n', out);
+}
+
 static void put_use(const struct ex_learn *l, const struct ex_learn_use *u, FILE *out)
 {
 	bool read = u->kind == EX_LEARN_HTTPS || u->kind == EX_LEARN_HTTP;
@@ -132,6 +149,7 @@ static void put_use(const struct ex_learn *l, const struct ex_learn_use *u, FILE
 
 	fprintf(out, "  # %" PRIu64 " %s, %s to %s\n", u->count, kind_words(u->kind),
 		clock_of(u->first, from), clock_of(u->last, to));
+	put_programs(u, out);
 	if (is_passed_unread(l, u)) {
 		fprintf(out, "  # (to %s; the rule below lets it pass unread)\n", u->name);
 		return;

@@ -10,6 +10,7 @@
 #include "agent/node/events.h"
 #include "agent/node/gates.h"
 #include "agent/node/handover.h"
+#include "agent/node/learn.h"
 #include "agent/node/report.h"
 #include "agent/node/round.h"
 #include "agent/node/wiring.h"
@@ -21,8 +22,10 @@ static void take_event(void *arg, const struct ex_event *ev)
 	struct ex_node *node = arg;
 	struct ex_node_endpoint *e = ex_registry_by_ifindex(&node->registry, ev->ifindex);
 
-	if (e)
-		ex_gates_take_event(e, ev);
+	if (!e)
+		return;
+	ex_node_learn_event(node, e, ev);
+	ex_gates_take_event(e, ev);
 }
 
 void ex_events_drain(struct ex_node *node)

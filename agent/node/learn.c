@@ -3,7 +3,9 @@
 
 #include "agent/audit/line.h"
 #include "agent/core/log.h"
+#include "agent/learn/owner.h"
 #include "agent/node/learn.h"
+#include "agent/node/netns.h"
 #include "agent/node/ops.h"
 #include "agent/node/round.h"
 
@@ -14,7 +16,8 @@ struct ex_node_learner {
 	struct ex_node *node;
 	struct ex_node_learner *next, **link; /* in node->learners */
 	struct ex_call *call;
-	uint32_t endpoint; /* id: it may go before the client does */
+	struct ex_owners *owners; /* NULL: its namespace is not known */
+	uint32_t endpoint;        /* id: it may go before the client does */
 	uint64_t seq, lost;
 };
 
@@ -108,8 +111,21 @@ static void on_gone(void *arg, struct ex_call *call)
 	*l->link = l->next;
 	if (l->next)
 		l->next->link = l->link;
+	ex_owners_free(l->owners);
 	free(l);
 	ex_call_end(call);
+}
+
+static struct ex_owners *owners_of(const struct ex_node_endpoint *e)
+{
+	EX_AUTO_CLOSE int netns = e->netns[0] ? ex_netns_at(e->netns) : -ENOENT;
+	struct ex_owners *owners = NULL;
+	int r = netns < 0 ? netns : ex_owners_new(netns, &owners);
+
+	if (r < 0)
+		ex_info("endpoint %u (%s/%s): programs have no names: %s", e->id, e->ns, e->name,
+			strerror(-r));
+	return owners;
 }
 
 static void op_learn(void *arg, struct ex_call *call)
@@ -138,6 +154,7 @@ static void op_learn(void *arg, struct ex_call *call)
 				       .next = node->learners,
 				       .link = &node->learners,
 				       .call = call,
+				       .owners = owners_of(e),
 				       .endpoint = e->id };
 	if (l->next)
 		l->next->link = &l->next;
@@ -170,6 +187,17 @@ static void tell_lost(struct ex_node_learner *l)
 	ex_json_close(&j, '}');
 	if (ex_call_send(l->call, (struct ex_span){ text, j.len }) == 0)
 		l->lost = 0;
+}
+
+void ex_node_learn_event(struct ex_node *node, const struct ex_node_endpoint *e,
+			 const struct ex_event *ev)
+{
+	struct ex_node_learner *l = e->learning ? learner_of(node, e->id) : NULL;
+	char line[EX_OWNER_LINE_MAX];
+	size_t n = l && l->owners ? ex_owners_line(l->owners, ev, line) : 0;
+
+	if (n && ex_call_send(l->call, (struct ex_span){ line, n }) < 0)
+		ex_debug("a program's name is lost"); /* a note is all it is */
 }
 
 void ex_node_learn_record(struct ex_node *node, const struct ex_node_endpoint *e,

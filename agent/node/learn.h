@@ -22,6 +22,10 @@ EX_MUST_CHECK int ex_node_learn_serve(struct ex_node *node);
 EX_MUST_CHECK int ex_node_learn_lease(struct ex_node *node, struct ex_node_endpoint *e);
 EX_MUST_CHECK int ex_node_learn_release(struct ex_node *node, struct ex_node_endpoint *e);
 
+/* An event of the kernel gate about it: whose flow it is, for whoever learns from it. */
+void ex_node_learn_event(struct ex_node *node, const struct ex_node_endpoint *e,
+			 const struct ex_event *ev);
+
 /* A record of the endpoint, for whoever learns from it. */
 void ex_node_learn_record(struct ex_node *node, const struct ex_node_endpoint *e,
 			  const struct ex_ruleset *rs, const struct ex_audit_record *rec);

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <sys/epoll.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 
 #include "agent/core/log.h"
 #include "agent/gate/gate.h"
+#include "agent/learn/owner.h"
+#include "agent/node/netns.h"
 #include "agent/run/parent.h"
 #include "agent/run/seen.h"
 
@@ -16,6 +19,7 @@ struct ex_parent {
 	struct ex_gate *gate;
 	struct ex_audit *audit;
 	struct ex_seen *seen;
+	struct ex_owners *owners; /* NULL: nobody asks */
 	const struct ex_child *child;
 	struct ex_watch events, signals;
 	int signal_fd;
@@ -80,7 +84,11 @@ static const struct ex_keeper_ops keeper_ops = {
 static void take_event(void *arg, const struct ex_event *ev)
 {
 	struct ex_parent *p = arg;
+	char line[EX_OWNER_LINE_MAX];
+	size_t n = p->owners && p->audit ? ex_owners_line(p->owners, ev, line) : 0;
 
+	if (n)
+		ex_audit_note(p->audit, (struct ex_span){ line, n });
 	ex_keeper_take_event(p->keeper, ev);
 	ex_seen_event(p->seen, ex_keeper_ruleset(p->keeper), ev);
 }
@@ -169,6 +177,7 @@ void ex_parent_free(struct ex_parent *p)
 		return;
 	ex_keeper_free(p->keeper);
 	ex_seen_free(p->seen);
+	ex_owners_free(p->owners);
 	ex_loop_free(p->loop);
 	if (p->signal_fd >= 0)
 		close(p->signal_fd);
@@ -206,6 +215,19 @@ void ex_parent_show(struct ex_parent *p, const struct ex_label *labels, size_t n
 
 	if (r < 0)
 		ex_warning("exeat observe cannot look at this run: %s", strerror(-r));
+}
+
+void ex_parent_name_programs(struct ex_parent *p)
+{
+	EX_AUTO_CLOSE int netns = -1;
+	char path[64];
+	int r;
+
+	snprintf(path, sizeof(path), "/proc/%d/ns/net", (int)p->child->pid);
+	netns = ex_netns_at(path);
+	r = netns < 0 ? netns : ex_owners_new(netns, &p->owners);
+	if (r < 0)
+		ex_info("programs have no names: %s", strerror(-r));
 }
 
 int ex_parent_watch(struct ex_parent *p, struct ex_gate *gate, struct ex_audit *audit,

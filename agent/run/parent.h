@@ -37,6 +37,9 @@ void ex_parent_show(struct ex_parent *p, const struct ex_label *labels, size_t n
 EX_MUST_CHECK int ex_parent_watch(struct ex_parent *p, struct ex_gate *gate, struct ex_audit *audit,
 				  const struct ex_child *child);
 
+/* The log also tells which program opened a flow (agent/learn/owner.h). */
+void ex_parent_name_programs(struct ex_parent *p);
+
 /* Serves until the proxy says that it is ready: 0, or -EPIPE when it ended instead. */
 EX_MUST_CHECK int ex_parent_wait_ready(struct ex_parent *p);
 

@@ -291,6 +291,8 @@ static int wait_for_proxy(struct run *run)
 	ex_parent_show(run->parent, run->opt.labels, run->opt.n_labels);
 	r = ex_parent_watch(run->parent, run->gate, run->audit, &run->child);
 
+	if (r == 0 && run->opt.learn)
+		ex_parent_name_programs(run->parent);
 	if (r == 0)
 		r = ex_parent_wait_ready(run->parent);
 	return r < 0 ? fail("the proxy did not start", r) : 0;

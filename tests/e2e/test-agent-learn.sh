@@ -51,6 +51,7 @@ check "the policy is valid" "$EXEAT" policy check "$L/pod1.yaml"
 check "its fixtures hold" "$EXEAT" policy test "$L"
 has "it has the request" "$(cat "$L/pod1.yaml")" "path: '/v1/models'"
 cp "$L/pod1.yaml" "$POLICY_DIR/learned.yaml"
+has "and who made it" "$(cat "$L/pod1.yaml")" '# seen: curl '
 check "under it the pod may do the same" world_wait 10 job pod1
 refuse "and nothing else" in_pod pod1 curl -sSfm5 -o /dev/null https://api.openai.com/v1/files
 rm "$POLICY_DIR/learned.yaml"

@@ -88,6 +88,7 @@ export ROOT=$WORLD/tls/root.pem
 out=$(learn pin -- bash "$L/pin.sh" 2>&1)
 has "a client with roots of its own is told of" "$out" 'pass.example: the client does not accept'
 has "and passed by its name" "$(cat "$L/pin/pin.yaml")" 'matchName: pass.example'
+has "and so is the program that used it" "$(cat "$L/pin/pin.yaml")" '# seen: curl \([1-9]'
 check "its run passes" under pin bash "$L/pin.sh"
 has "unread" "$(cat "$WORLD/log/audit")" '"app":"tls".*"sni":"pass.example"'
 refuse "another name does not" under pin curl -sSfm5 --cacert "$ROOT" https://bench.test/

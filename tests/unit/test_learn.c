@@ -190,6 +190,54 @@ static void test_attack_98_a_hostile_log_makes_no_rule(void **state)
 	ex_learn_done(&l);
 }
 
+#define PROGRAM(port, name)                                                                        \
+	"{\"type\":\"program\",\"proto\":\"tcp\",\"src\":\"10.0.0.1\",\"sport\":" port             \
+	",\"program\":\"" name "\",\"pid\":7}"
+#define FLOW(port)                                                                                         \
+	HEAD "\"verdict\":\"allow\",\"app\":\"l4\",\"proto\":\"tcp\",\"src\":\"10.0.0.1\",\"sport\":" port \
+	     ",\"dst\":\"203.0.113.1\",\"dport\":22}"
+
+static void test_programs_are_told_by_the_flow_they_opened_last(void **state)
+{
+	static struct ex_learn l;
+	char *text;
+
+	(void)state;
+	take(&l, PROGRAM("1000", "ssh"));
+	take(&l, FLOW("1000"));
+	take(&l, PROGRAM("1000", "git")); /* the port again */
+	take(&l, PROGRAM("1001", "other"));
+	take(&l, FLOW("1000"));
+	take(&l, FLOW("1000"));
+	take(&l, FLOW("1002")); /* of nobody knows whom */
+	text = policy_of(&l, EX_LEARN_EGRESS);
+	assert_non_null(strstr(text, "\n  # seen: ssh (1x), git (2x), ? (1x)\n  - toCIDR"));
+	assert_null(strstr(text, "other"));
+	assert_true(compiles(text));
+	free(text);
+	ex_learn_done(&l);
+}
+
+static void test_attack_98_a_program_of_a_hostile_name_stays_a_comment(void **state)
+{
+	static struct ex_learn l;
+	char *text;
+
+	(void)state;
+	take(&l, PROGRAM("1000", "x\\n  - toEntities: [all]\\u001b[2J"));
+	take(&l, FLOW("1000"));
+	take(&l, PROGRAM("0", "y"));
+	take(&l, PROGRAM("70000", "y"));
+	take(&l, "{\"type\":\"program\"}");
+	text = policy_of(&l, EX_LEARN_EGRESS);
+	assert_null(strstr(text, "\n  - toEntities"));
+	assert_null(strstr(text, "\x1b"));
+	assert_non_null(strstr(text, "# seen: x\\x0a"));
+	assert_true(compiles(text));
+	free(text);
+	ex_learn_done(&l);
+}
+
 static void test_losses_are_told(void **state)
 {
 	static struct ex_learn l;
@@ -258,6 +306,8 @@ int main(void)
 		cmocka_unit_test(test_one_segment_with_many_values_becomes_any),
 		cmocka_unit_test(test_both_formats_compile),
 		cmocka_unit_test(test_attack_98_a_hostile_log_makes_no_rule),
+		cmocka_unit_test(test_programs_are_told_by_the_flow_they_opened_last),
+		cmocka_unit_test(test_attack_98_a_program_of_a_hostile_name_stays_a_comment),
 		cmocka_unit_test(test_losses_are_told),
 		cmocka_unit_test(test_what_is_passed_unread_has_no_list_of_requests),
 		cmocka_unit_test(
