@@ -8,6 +8,7 @@
 #include "agent/node/events.h"
 #include "agent/node/gates.h"
 #include "agent/node/handover.h"
+#include "agent/node/kept.h"
 #include "agent/node/notify.h"
 #include "agent/node/report.h"
 #include "agent/node/round.h"
@@ -66,6 +67,8 @@ static int uninstall(struct ex_node *node)
 		ex_registry_remove(&node->registry, e);
 		ex_node_endpoint_free(e);
 	}
+	if (r == 0)
+		ex_kept_remove(node->config.state_dir);
 	snprintf(pin, sizeof(pin), "%s/exeat", node->config.bpffs);
 	return r < 0 ? r : ex_gate_unpin(pin);
 }

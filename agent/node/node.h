@@ -63,6 +63,8 @@ struct ex_node {
 	/* policies.c */
 	struct ex_policy_files *files; /* the last valid ones: in force */
 	struct ex_policy_watch *watch;
+	bool kept;                             /* they are of an agent before: see kept.h */
+	bool not_kept;                         /* and could not be written for the next */
 	uint64_t revision, rejected;           /* how many sets were taken, and not */
 	char policy_error[EX_NODE_ERROR_TEXT]; /* of the files as they are now; "" = none */
 	/* round.c */

@@ -24,6 +24,7 @@ static void write_policies(const struct ex_node *node, struct ex_json *j)
 	ex_json_number(j, "files", node->files ? node->files->files.n : 0);
 	ex_json_number(j, "rejected", node->rejected);
 	ex_json_text(j, "error", node->policy_error);
+	ex_json_bool(j, "kept", node->kept);
 	ex_json_number(j, "last_round_us", node->round_us);
 	ex_json_close(j, '}');
 }
@@ -45,7 +46,15 @@ static void write_warnings(const struct ex_node *node, struct ex_json *j)
 
 	ex_json_open(j, "warnings", '[');
 	if (node->policy_error[0])
-		ex_json_text(j, NULL, "the policy files are not valid: an older set is in force");
+		ex_json_text(j, NULL,
+			     !node->files ? "the policy files are not valid, and no valid set "
+					    "was kept: nobody is let in"
+			     : node->kept ? "the policy files are not valid: the last valid set, "
+					    "kept from before the start, is in force"
+					  : "the policy files are not valid: an older set is in "
+					    "force");
+	if (node->not_kept)
+		ex_json_text(j, NULL, "the policies in force cannot be kept for the next start");
 	for (const struct ex_node_endpoint *e = node->registry.first; e; e = e->next) {
 		if (!e->why[0])
 			continue;

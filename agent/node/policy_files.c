@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "agent/core/log.h"
+#include "agent/core/pack.h"
 #include "agent/node/policy_files.h"
 #include "policy/yaml.h"
 
@@ -244,6 +245,55 @@ bool ex_policy_files_equal(const struct ex_policy_files *a, const struct ex_poli
 		if (!is_same(a->files.v[i], b->files.v[i]))
 			return false;
 	return true;
+}
+
+void ex_policy_files_pack(const struct ex_policy_files *f, struct ex_pack *p)
+{
+	ex_pack_u32(p, (uint32_t)f->files.n);
+	for (size_t i = 0; i < f->files.n; i++) {
+		ex_pack_str(p, f->files.v[i]->text.name);
+		ex_pack_span(p, f->files.v[i]->text.text);
+	}
+}
+
+static int unpack_file(struct ex_unpack *u, struct ex_policy_files *f)
+{
+	const char *name = ex_unpack_str(u);
+	struct ex_span text = ex_unpack_span(u);
+	struct ex_policy_file *file;
+	char *bytes;
+	int r = u->bad ? -EBADMSG : file_add(f);
+
+	if (r < 0)
+		return r;
+	file = f->files.v[f->files.n - 1];
+	bytes = malloc(text.len + 1);
+	file->text.text.ptr = bytes;
+	file->text.name = strdup(name);
+	if (!bytes || !file->text.name)
+		return -ENOMEM;
+	if (text.len)
+		memcpy(bytes, text.ptr, text.len);
+	file->text.text.len = text.len;
+	return 0;
+}
+
+int ex_policy_files_unpack(struct ex_unpack *u, struct ex_policy_files **ret)
+{
+	struct ex_policy_files *f = calloc(1, sizeof(*f));
+	size_t n = ex_unpack_count(u, 2 * sizeof(uint32_t));
+	int r = !f ? -ENOMEM : n > EX_POLICY_FILES_MAX ? -EBADMSG : 0;
+
+	for (size_t i = 0; i < n && r == 0; i++)
+		r = unpack_file(u, f);
+	if (r == 0)
+		r = ex_unpack_done(u);
+	if (r < 0) {
+		ex_policy_files_free(f);
+		return r;
+	}
+	*ret = f;
+	return 0;
 }
 
 int ex_policy_files_parse(struct ex_policy_files *f, struct ex_diags *diags)

@@ -40,6 +40,15 @@ void ex_policy_files_free(struct ex_policy_files *f);
 /* The same files, byte for byte? */
 bool ex_policy_files_equal(const struct ex_policy_files *a, const struct ex_policy_files *b);
 
+/*
+ * A set from memory, unparsed, as ex_policy_files_pack() wrote it. 0, -EBADMSG, -ENOMEM. Names and
+ * texts are copied.
+ */
+struct ex_pack;
+struct ex_unpack;
+void ex_policy_files_pack(const struct ex_policy_files *f, struct ex_pack *p);
+EX_MUST_CHECK int ex_policy_files_unpack(struct ex_unpack *u, struct ex_policy_files **ret);
+
 /* Decodes those that were not yet: 0, or -EINVAL with errors of all of them in diags; -ENOMEM. */
 EX_MUST_CHECK int ex_policy_files_parse(struct ex_policy_files *f, struct ex_diags *diags);
 

@@ -67,6 +67,10 @@ static void write_policies(const struct ex_node *node, struct ex_expo *x)
 		x, "exeat_policy_valid", "gauge",
 		"1 when the policy files are valid as they are now; 0: an older set is in force.",
 		node->policy_error[0] == '\0');
+	ex_expo_single(x, "exeat_policy_kept", "gauge",
+		       "1 while the set in force was kept from before the start, for the files "
+		       "have not been valid since.",
+		       node->kept);
 	ex_expo_single(x, "exeat_policy_rejected_total", "counter",
 		       "Policy sets that were not taken because they are not valid.",
 		       node->rejected);

@@ -6,6 +6,7 @@
 #include "agent/core/log.h"
 #include "agent/node/events.h"
 #include "agent/node/gates.h"
+#include "agent/node/kept.h"
 #include "agent/node/learn.h"
 #include "agent/node/plan.h"
 #include "agent/node/round.h"
@@ -59,6 +60,7 @@ static struct ex_policy_files *read_new_files(struct ex_node *node)
 	}
 	if (node->files && ex_policy_files_equal(files, node->files)) {
 		node->policy_error[0] = '\0'; /* changed back */
+		node->kept = false;
 		ex_policy_files_free(files);
 		return NULL;
 	}
@@ -71,8 +73,20 @@ static void accept_files(struct ex_node *node, struct ex_policy_files *files)
 	node->files = files;
 	node->revision++;
 	node->policy_error[0] = '\0';
+	node->kept = false;
 	ex_info("policies: revision %llu, %zu files", (unsigned long long)node->revision,
 		files->files.n);
+}
+
+/* Before they are in force: what an agent finds that comes after us is never older. */
+static void keep_files(struct ex_node *node)
+{
+	int r = ex_kept_write(node->config.state_dir, node->files);
+
+	node->not_kept = r < 0;
+	if (r < 0)
+		ex_error("%s: the policies cannot be kept for the next start: %s",
+			 node->config.state_dir, strerror(-r));
 }
 
 /* ---- putting in force ---- */
@@ -251,6 +265,31 @@ void ex_round_settle(struct ex_node *node)
 	ex_defer(node->loop, &node->settle);
 }
 
+/* At a start the files may be broken. What was in force before they were is, again. */
+static int take_kept(struct ex_node *node, struct ex_plan *ret)
+{
+	struct ex_policy_files *files = NULL;
+	struct ex_diags diags = { 0 };
+	int r = ex_kept_read(node->config.state_dir, &files);
+
+	if (r == 0)
+		r = ex_plan_make(node, files, &diags, ret);
+	ex_diags_done(&diags);
+	if (r < 0) {
+		if (r != -ENOENT)
+			ex_error("the last valid policies, kept in %s, cannot be used: %s",
+				 node->config.state_dir, strerror(-r));
+		ex_policy_files_free(files);
+		return -ENODATA;
+	}
+	node->files = files;
+	node->kept = true;
+	node->revision++;
+	ex_warning("policies: revision %llu, the last valid set of the agent before, %zu files",
+		   (unsigned long long)node->revision, files->files.n);
+	return 0;
+}
+
 /*
  * New files are tried with all endpoints; when that fails, the files in force are compiled instead,
  * for there may be new endpoints as well.
@@ -268,12 +307,14 @@ static int prepare(struct ex_node *node, struct ex_plan *ret)
 		else
 			reject(node, strerror(-r), &diags);
 		ex_diags_done(&diags);
-		if (r == 0)
+		if (r == 0) {
+			keep_files(node);
 			return 0;
+		}
 		ex_policy_files_free(fresh);
 	}
 	if (!node->files)
-		return -ENODATA;
+		return take_kept(node, ret);
 	r = ex_plan_make(node, node->files, &diags, ret);
 	ex_diags_done(&diags);
 	return r;

@@ -45,6 +45,11 @@ int ex_state_file_write(int dir, const char *name, struct ex_span bytes)
 
 int ex_state_file_read(int dir, const char *name, char **ret, size_t *ret_len)
 {
+	return ex_state_file_read_large(dir, name, EX_STATE_FILE_MAX, ret, ret_len);
+}
+
+int ex_state_file_read_large(int dir, const char *name, size_t max, char **ret, size_t *ret_len)
+{
 	EX_AUTO_CLOSE int fd = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	EX_AUTO_FREE char *text = NULL;
 	struct stat st;
@@ -55,7 +60,7 @@ int ex_state_file_read(int dir, const char *name, char **ret, size_t *ret_len)
 		return -errno;
 	if (!S_ISREG(st.st_mode))
 		return -EINVAL;
-	if (st.st_size > EX_STATE_FILE_MAX)
+	if ((uint64_t)st.st_size > max)
 		return -EFBIG;
 	text = malloc((size_t)st.st_size + 1);
 	if (!text)

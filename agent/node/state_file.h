@@ -13,4 +13,8 @@ EX_MUST_CHECK int ex_state_file_write(int dir, const char *name, struct ex_span 
 /* All of it, NUL-terminated; the caller frees. -EFBIG beyond EX_STATE_FILE_MAX. */
 EX_MUST_CHECK int ex_state_file_read(int dir, const char *name, char **ret, size_t *ret_len);
 
+/* The same of a file that may have max bytes. */
+EX_MUST_CHECK int ex_state_file_read_large(int dir, const char *name, size_t max, char **ret,
+					   size_t *ret_len);
+
 #endif

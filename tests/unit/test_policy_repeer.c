@@ -199,7 +199,8 @@ static void take_image(struct image *im, const struct ex_ruleset *rs)
 	assert_int_equal(ex_emit(rs, &t), 0);
 	assert_true(t.n_dests <= 512 && t.n_rules <= 4096);
 	memcpy(im->dests, t.dests, t.n_dests * sizeof(*t.dests));
-	memcpy(im->rules, t.rules, t.n_rules * sizeof(*t.rules));
+	if (t.n_rules)
+		memcpy(im->rules, t.rules, t.n_rules * sizeof(*t.rules));
 	im->n = t.n_dests;
 	im->n_rules = t.n_rules;
 	ex_tables_done(&t);

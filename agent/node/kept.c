@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <fcntl.h>
+
+#include "agent/core/pack.h"
+#include "agent/node/kept.h"
+#include "agent/node/state_file.h"
+
+#define NAME     "policies"
+#define MAGIC    0x4558504cu
+#define KEPT_MAX ((size_t)256 << 20)
+
+static int open_dir(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+
+	return fd < 0 ? -errno : fd;
+}
+
+int ex_kept_write(const char *state_dir, const struct ex_policy_files *files)
+{
+	EX_AUTO_CLOSE int dir = open_dir(state_dir);
+	struct ex_pack p = { 0 };
+	int r;
+
+	if (dir < 0)
+		return dir;
+	ex_pack_u32(&p, MAGIC);
+	ex_policy_files_pack(files, &p);
+	r = p.err;
+	if (r == 0 && ex_buf_len(&p.buf) > KEPT_MAX)
+		r = -EFBIG;
+	if (r == 0)
+		r = ex_state_file_write(dir, NAME,
+					(struct ex_span){ ex_buf_ptr(&p.buf), ex_buf_len(&p.buf) });
+	ex_buf_done(&p.buf);
+	if (r < 0 && unlinkat(dir, NAME, 0) < 0 && errno != ENOENT)
+		return -errno;
+	return r;
+}
+
+void ex_kept_remove(const char *state_dir)
+{
+	EX_AUTO_CLOSE int dir = open_dir(state_dir);
+
+	if (dir >= 0)
+		(void)unlinkat(dir, NAME, 0);
+}
+
+int ex_kept_read(const char *state_dir, struct ex_policy_files **ret)
+{
+	EX_AUTO_CLOSE int dir = open_dir(state_dir);
+	EX_AUTO_FREE char *bytes = NULL;
+	struct ex_unpack u;
+	size_t len;
+	int r = dir < 0 ? dir : ex_state_file_read_large(dir, NAME, KEPT_MAX, &bytes, &len);
+
+	if (r < 0)
+		return r;
+	u = (struct ex_unpack){ .at = bytes, .end = bytes + len };
+	if (ex_unpack_u32(&u) != MAGIC)
+		return -EBADMSG;
+	return ex_policy_files_unpack(&u, ret);
+}

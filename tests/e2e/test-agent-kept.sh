@@ -1,0 +1,95 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# The agent starts while the policy files are not valid: the last valid set is in force, as it was kept.
+
+# shellcheck source=tests/lib/node.sh
+. "$(dirname "$0")/../lib/node.sh"
+node_enter "$@"
+
+policy_llm <<'END'
+  - toCIDR: [203.0.113.50/32]
+    toPorts: [{ports: [{port: "7777"}]}]
+END
+
+ask() { # POD: the allowed request
+	in_pod "$1" curl -sSm5 "$CHAT" -H 'content-type: application/json' -d "$ASK" 2>&1
+}
+
+killed() {
+	kill -KILL $agent_pid
+	wait $agent_pid 2>/dev/null
+}
+
+broken() {
+	printf 'kind: CiliumNetworkPolicy\nspec: {}\n' | policy_put broken
+}
+
+# shellcheck disable=SC2119
+node_agent
+pod_new pod1 11
+endpoint pod1 app=llm >/dev/null
+has "the allowed request is answered" "$(ask pod1)" 'Permission to leave granted'
+same "what is kept is nobody else's to read" "$(stat -c %a:%u "$NODE/run/policies")" 600:0
+
+# ---- killed, and the files broken ----
+killed
+broken
+# shellcheck disable=SC2119
+node_agent
+has "status says whose set is in force" "$(ex status)" 'kept from before the start'
+has "and what is wrong with the files" "$(ex status)" 'broken.yaml'
+has "the log too" "$(cat "$WORLD/log/agent")" 'the last valid set of the agent before'
+has "the allowed request is answered" "$(ask pod1)" 'Permission to leave granted'
+has "another is refused" "$(in_pod pod1 curl -sSm5 https://api.openai.com/v1/models 2>&1)" '"code": ?"http-denied"'
+same "what needs no proxy passes" "$(echo hello | in_pod pod1 socat -t3 - "TCP:$ECHO4:7777" 2>&1)" hello
+refuse "and what is denied does not" in_pod pod1 nc -zw2 "$EVIL4" 443
+out=$(ex policy apply --wait 2>&1)
+same "policy apply fails" $? 1
+has "and says why" "$out" 'broken.yaml'
+pod_new pod2 12
+check "a new endpoint is let in" endpoint pod2 app=llm
+has "by the same set" "$(ask pod2)" 'Permission to leave granted'
+
+# ---- as after a boot: nothing is pinned, nothing runs ----
+killed
+rm -rf "$NODE/bpf/exeat"
+# shellcheck disable=SC2119
+node_agent
+has "nothing pinned: the request is answered" "$(ask pod1)" 'Permission to leave granted'
+refuse "what is denied is not" in_pod pod1 nc -zw2 "$EVIL4" 443
+
+# ---- repaired ----
+rm "$POLICY_DIR/broken.yaml"
+check "repaired, the files are taken" ex policy apply --wait
+hasnt "and status has nothing to say" "$(ex status)" 'kept from before'
+
+# ---- not what was kept last, but what was valid last ----
+policy_llm </dev/null
+check "(a rule taken back)" ex policy apply --wait
+killed
+broken
+# shellcheck disable=SC2119
+node_agent
+refuse "what was taken back stays so" in_pod pod1 nc -zw2 "$ECHO4" 7777
+has "the rest is in force" "$(ask pod1)" 'Permission to leave granted'
+
+# ---- all policies deleted ----
+rm "$POLICY_DIR"/*.yaml
+check "(all policies deleted)" ex policy apply --wait
+killed
+broken
+node_agent --unselected allow
+refuse "then nothing is opened" in_pod pod1 nc -zw2 "$EVIL4" 443
+refuse "nor what was allowed before" in_pod pod1 nc -zw2 "$ECHO4" 7777
+
+# ---- what was kept cannot be read ----
+killed
+truncate -s 40 "$NODE/run/policies"
+# shellcheck disable=SC2119
+node_agent
+has "what was kept is broken: that is said" "$(cat "$WORLD/log/agent")" 'cannot be used'
+has "in status, too" "$(ex status)" 'no valid set was kept'
+refuse "nothing is opened" in_pod pod1 nc -zw2 "$EVIL4" 443
+pod_new pod3 13
+refuse "and nobody is let in" endpoint pod3 app=llm
+tap_done
