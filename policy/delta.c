@@ -90,12 +90,13 @@ static int take_dests(struct differ *df)
 		const struct ex_dest_entry *was = i < from->n_dests ? &from->dests[i] : NULL;
 		const struct ex_dest_entry *is = k < to->n_dests ? &to->dests[k] : NULL;
 		int order = !was ? 1 : !is ? -1 : compare(was, is);
+		const struct ex_dest_entry *one = order <= 0 ? was : is;
 
 		i += order <= 0;
 		k += order >= 0;
 		if (order == 0 && was->klass == is->klass)
 			continue;
-		if ((order <= 0 ? was : is)->prefix != HOST)
+		if (!one || one->prefix != HOST)
 			return -ESTALE;
 		if (order < 0) {
 			d->gone[d->n_gone++] = *was;

@@ -115,10 +115,11 @@ static void make_room_of_pool(struct ex_names *t, uint64_t now)
 	struct ex_names *from = largest_of(pool);
 	size_t shed;
 
-	sweep(from, now);
+	if (from)
+		sweep(from, now);
 	if (pool->used < pool->max)
 		return;
-	if (from->n_links <= t->n_links)
+	if (!from || from->n_links <= t->n_links)
 		from = t;
 	shed = from->n_links / 16 < SHED_MAX ? from->n_links / 16 + 1 : SHED_MAX;
 	while (shed-- > 0 && (from == t || from->n_links > t->n_links))

@@ -131,7 +131,7 @@ int ex_gate_remotes(const struct ex_gate *gate, uint32_t ifindex, struct ex_ip *
 	if (!b)
 		return -ENOMEM;
 	for (bool first = true; port && !r; first = false) {
-		struct ex_ip *more = reallocarray(v, taken + BATCH, sizeof(*v));
+		struct ex_ip *more = realloc(v, (taken + BATCH) * sizeof(*v));
 
 		if (!more)
 			return -ENOMEM;

@@ -63,7 +63,8 @@ struct ex_tls_session *ex_tls_session_new(struct ex_tls *tls, SSL_CTX *ctx, int 
 	s->ssl = SSL_new(ctx);
 	bio = s->ssl ? ex_tls_bio_new(tls->bio, fd, early, early_len) : NULL;
 	if (!bio) {
-		ex_tls_session_free(s);
+		SSL_free(s->ssl);
+		free(s);
 		return NULL;
 	}
 	SSL_set_bio(s->ssl, bio, bio); /* one reference serves both directions */
