@@ -69,7 +69,7 @@ void ex_keeper_hand_over(struct ex_keeper *k, struct ex_pack *p)
 	ex_pack_u32(p, k->n_workers);
 	for (unsigned i = 0; i < k->n_workers; i++)
 		pack_worker(p, &k->workers[i]);
-	ex_keeper_record_left_out(k);
+	ex_audit_limit_flush(&k->limit);
 	(void)ex_names_each(k->names, 0, count_names, &n);
 	ex_pack_u32(p, n);
 	(void)ex_names_each(k->names, 0, pack_names, p);

@@ -41,7 +41,7 @@ static void init(struct ex_keeper *k, const struct ex_keeper_config *config)
 	k->cfg = *config;
 	k->moved.fn = ex_keeper_on_moved;
 	k->bundle = -1;
-	k->tell.fn = ex_keeper_on_tell;
+	ex_audit_limit_init(&k->limit, config->loop, ex_keeper_tell_left_out);
 	k->n_workers = config->workers ? config->workers : 1;
 	if (k->n_workers > EX_WORKERS_MAX)
 		k->n_workers = EX_WORKERS_MAX;
@@ -94,7 +94,7 @@ void ex_keeper_free(struct ex_keeper *k)
 	for (unsigned i = 0; i < k->n_workers; i++)
 		ex_ring_unmap(&k->workers[i].ring); /* nobody listens any more */
 	stop_all(k);
-	ex_timer_stop(k->cfg.loop, &k->tell);
+	ex_audit_limit_stop(&k->limit);
 	ex_timer_stop(k->cfg.loop, &k->moved);
 	ex_name_classes_free(k->classes);
 	ex_signer_free(k->signer);
@@ -193,7 +193,7 @@ void ex_keeper_stop(struct ex_keeper *k)
 	if (!k)
 		return;
 	stop_all(k);
-	ex_keeper_record_left_out(k);
+	ex_audit_limit_flush(&k->limit);
 }
 
 struct ex_keeper_names ex_keeper_count_names(const struct ex_keeper *k)

@@ -3,20 +3,13 @@
 #ifndef EXEAT_AGENT_KEEPER_PRIV_H
 #define EXEAT_AGENT_KEEPER_PRIV_H
 
+#include "agent/audit/limit.h"
+#include "agent/core/bucket.h"
 #include "agent/core/ipc.h"
 #include "agent/core/ring.h"
 #include "agent/dns/names.h"
 #include "agent/gate/gate.h"
 #include "agent/keeper/keeper.h"
-
-/* Records, as they are limited. */
-enum ex_record_kind {
-	EX_RECORD_PACKET, /* of the kernel gate */
-	EX_RECORD_DENY,
-	EX_RECORD_ALLOW,   /* of flows and names */
-	EX_RECORD_REQUEST, /* of requests, which cost the workload a server's answer each */
-	EX_RECORD_KINDS,
-};
 
 /* What a proxy asks for, as it is limited. */
 enum ex_ask_kind {
@@ -27,14 +20,6 @@ enum ex_ask_kind {
 	EX_ASK_UDP,
 	EX_ASK_OTHER,
 	EX_ASK_KINDS,
-};
-
-struct ex_rate {
-	uint32_t per_second, burst;
-};
-
-struct ex_bucket {     /* zero = full */
-	uint64_t paid; /* CLOCK_MONOTONIC ns: when time has paid for all that was taken */
 };
 
 /* One proxy process. */
@@ -92,9 +77,7 @@ struct ex_keeper {
 	bool moving;
 	bool swapping; /* ops->swapped is owed */
 	int swap_err;
-	struct ex_bucket recorded[EX_RECORD_KINDS];
-	uint32_t left_out; /* records that found the bucket empty, and were not told of */
-	struct ex_timer tell;
+	struct ex_audit_limit limit; /* of records */
 };
 
 /* A connection lives on the binding it began with, and may dial a little later. */
@@ -201,13 +184,6 @@ EX_MUST_CHECK int ex_worker_take_resolver(struct ex_worker *w, const union ex_ip
 
 /* ---- rates.c ---- */
 
-/* False: there is nothing left. */
-EX_MUST_CHECK bool ex_bucket_take(struct ex_bucket *b, const struct ex_rate *rate, uint64_t now_ms);
-
-/* Takes n, also what is not there: how many milliseconds that is more than there was. */
-uint64_t ex_bucket_spend(struct ex_bucket *b, const struct ex_rate *rate, uint64_t now_ms,
-			 uint32_t n);
-
 /* What it asks for is counted. False: it is not heard for a while. */
 bool ex_worker_spend(struct ex_worker *w, const union ex_ipc_message *msg);
 void ex_worker_hear(struct ex_worker *w);
@@ -224,8 +200,6 @@ void ex_worker_on_drain(struct ex_timer *t);
 EX_MUST_CHECK int ex_worker_take_record(struct ex_worker *w, const struct ex_ruleset *rs,
 					const struct ex_audit_record *rec);
 
-/* Says how many records were left out, when some were: done by itself a second after the first. */
-void ex_keeper_record_left_out(struct ex_keeper *k);
-void ex_keeper_on_tell(struct ex_timer *t);
+void ex_keeper_tell_left_out(struct ex_audit_limit *l, const struct ex_audit_record *rec);
 
 #endif

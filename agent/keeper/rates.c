@@ -9,44 +9,6 @@
 
 #include "agent/keeper/keeper_priv.h"
 
-#define MS 1000000ull /* in nanoseconds */
-
-/* ---- a bucket ---- */
-
-static uint64_t price_of(const struct ex_rate *rate)
-{
-	return 1000 * MS / rate->per_second;
-}
-
-/* The debt: what was taken and is not paid for by time yet. */
-static uint64_t debt_of(struct ex_bucket *b, uint64_t now_ms)
-{
-	if (b->paid < now_ms * MS)
-		b->paid = now_ms * MS;
-	return b->paid - now_ms * MS;
-}
-
-bool ex_bucket_take(struct ex_bucket *b, const struct ex_rate *rate, uint64_t now_ms)
-{
-	uint64_t price = price_of(rate);
-
-	if (debt_of(b, now_ms) + price > rate->burst * price)
-		return false;
-	b->paid += price;
-	return true;
-}
-
-uint64_t ex_bucket_spend(struct ex_bucket *b, const struct ex_rate *rate, uint64_t now_ms,
-			 uint32_t n)
-{
-	uint64_t price = price_of(rate), debt = debt_of(b, now_ms) + n * price;
-
-	b->paid += n * price;
-	return debt > rate->burst * price ? (debt - rate->burst * price) / MS + 1 : 0;
-}
-
-/* ---- what a proxy asks ---- */
-
 /* In brackets: what it costs here, and what a workload that does nothing else comes to. */
 static const struct ex_rate rates[] = {
 	[EX_ASK_DIAL] = { 20000, 20000 },  /* a socket (20 us; 10000: a proxy is busy then) */

@@ -54,6 +54,13 @@ static void on_record(void *arg, const struct ex_ruleset *rs, const struct ex_au
 	ex_node_learn_record(g->node, g->endpoint, rs, rec);
 }
 
+static void tell_left_out(struct ex_audit_limit *l, const struct ex_audit_record *rec)
+{
+	struct node_gates *g = ex_container_of(l, struct node_gates, limit);
+
+	on_record(g, g->rs, rec);
+}
+
 static void on_swapped(void *arg, int err)
 {
 	struct node_gates *g = arg;
@@ -238,6 +245,7 @@ static int gates_new(struct ex_node *node, struct ex_node_endpoint *e, const str
 	g->node = node;
 	g->endpoint = e;
 	g->wire.netns = -1;
+	ex_audit_limit_init(&g->limit, node->loop, tell_left_out);
 	/* before what is adopted is published: it may be narrower now */
 	r = ex_emit(ex_ruleset_ingress(c->rs), &g->ingress);
 	if (r < 0)
@@ -291,6 +299,8 @@ void ex_gates_close(struct ex_node *node, struct ex_node_endpoint *e, bool forge
 	if (g) {
 		ex_keeper_stop(g->keeper);
 		ex_keeper_free(g->keeper);
+		ex_audit_limit_flush(&g->limit);
+		ex_audit_limit_stop(&g->limit);
 		ex_audit_free(g->audit);
 		ex_observe_who_unref(g->who);
 		ex_tables_done(&g->ingress);
@@ -313,13 +323,15 @@ static void record_verdict(struct node_gates *g, const struct ex_event *ev)
 					     .proto = ev->proto,
 					     .reason = ev->reason,
 					     .rule = ev->rule,
-					     .count = 1 + ev->suppressed,
+					     .count = 1,
 					     .src = ev->src,
 					     .dst = ev->dst,
 					     .sport = ntohs(ev->sport),
 					     .dport = ntohs(ev->dport) };
 
-	on_record(g, g->rs, &rec);
+	ex_audit_limit_missed(&g->limit, ev->suppressed);
+	if (ex_audit_limit_pass(&g->limit, &rec))
+		on_record(g, g->rs, &rec);
 }
 
 void ex_gates_take_event(struct ex_node_endpoint *e, const struct ex_event *ev)

@@ -10,10 +10,11 @@
 
 void ex_gates_hand_over(const struct ex_node_endpoint *e, struct ex_pack *p)
 {
-	const struct node_gates *g = e->gates;
+	struct node_gates *g = e->gates;
 
 	if (!g || !g->attached)
 		return;
+	ex_audit_limit_flush(&g->limit);
 	if (fcntl(g->wire.netns, F_SETFD, 0) < 0)
 		p->err = -errno;
 	ex_pack_u32(p, (uint32_t)g->wire.netns);

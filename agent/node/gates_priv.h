@@ -3,6 +3,7 @@
 #ifndef EXEAT_AGENT_NODE_GATES_PRIV_H
 #define EXEAT_AGENT_NODE_GATES_PRIV_H
 
+#include "agent/audit/limit.h"
 #include "agent/keeper/keeper.h"
 #include "agent/node/gates.h"
 #include "agent/node/node.h"
@@ -14,7 +15,8 @@ struct node_gates {
 	struct ex_wire wire;
 	struct ex_ruleset *rs; /* in force; NULL until published */
 	struct ex_keeper *keeper;
-	struct ex_audit *audit; /* NULL = the node keeps no log */
+	struct ex_audit *audit;      /* NULL = the node keeps no log */
+	struct ex_audit_limit limit; /* of records while there is no keeper, which has its own */
 	struct ex_observe_who *who;
 	struct ex_tables ingress; /* what others may open; borrowed by the keeper */
 	struct ex_metrics_endpoint *counts;
