@@ -321,8 +321,11 @@ def idle_memory(made):
             if v.void:
                 continue
             rest, pss = memory(v.pids), memory(v.pids, "Pss")
+            v.run(LOAD, "-s", "1", *CHAT, "-c", "64", url + CHATS) # what is had once is not theirs
+            before = memory(v.pids)
             got = json.loads(v.ask("start", LOAD, "-i", "-s", "20", "-c", str(count), *CHAT, url + CHATS) or "{}")
-            grown = (memory(v.pids) - rest) * 10000 / count
+            time.sleep(4) # idle, not answered just now
+            grown = (memory(v.pids) - before) * 10000 / count
             v.ask("stop")
             ok = got and got["idle"] == count
             print(f"| {kind}, {n.removesuffix('-sni')} | {rest:.1f} ({pss:.1f}) | "

@@ -58,32 +58,15 @@ int ex_h1_new(bool request, struct ex_h1 **ret)
 	return 0;
 }
 
-/* What one message needed. */
-static void room_free(struct ex_h1 *p)
-{
-	ex_h1_trailers_drop(p);
-	free(p->buf);
-	free(p->path);
-	free(p->headers);
-	p->buf = p->path = NULL;
-	p->headers = NULL;
-	p->len = p->cap = 0;
-}
-
 void ex_h1_free(struct ex_h1 *p)
 {
 	if (!p)
 		return;
-	room_free(p);
+	ex_h1_trailers_drop(p);
+	free(p->buf);
+	free(p->path);
+	free(p->headers);
 	free(p);
-}
-
-void ex_h1_rest(struct ex_h1 *p)
-{
-	if (p->state != H1_IN_HEAD || (p->len && !p->ll_done))
-		return;
-	room_free(p);
-	message_start(p);
 }
 
 void ex_h1_expect_response_to(struct ex_h1 *p, struct ex_span method)

@@ -59,9 +59,6 @@ struct ex_h1;
 EX_MUST_CHECK int ex_h1_new(bool request, struct ex_h1 **ret);
 void ex_h1_free(struct ex_h1 *p);
 
-/* Between two messages: gives back the memory the last one took. Its head is no more. */
-void ex_h1_rest(struct ex_h1 *p);
-
 /*
  * Responses: the method of the request that the next final response answers (no body follows a
  * HEAD), and whether that request went out with an Upgrade, which only websocket does: a 101

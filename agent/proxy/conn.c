@@ -24,12 +24,19 @@
 #define IDLE_MS        (3600 * 1000) /* a request under way, or a stream, without a byte */
 #define LINGER_MS      30000
 
+static void free_names(struct ex_conn *c)
+{
+	if (c->names != c->few_names)
+		free(c->names);
+}
+
 static void conn_free(struct ex_defer *d)
 {
 	struct ex_conn *c = ex_container_of(d, struct ex_conn, free_later);
 
-	free(c->names_text);
-	free(c);
+	free_names(c);
+	ex_slab_put(&c->px->hellos, c->hello, sizeof(*c->hello));
+	ex_slab_put(&c->px->slab, c, sizeof(*c));
 }
 
 /* Legal moves; everything may end. */
@@ -93,6 +100,7 @@ void ex_conn_close(struct ex_conn *c)
 	if (c->next)
 		c->next->prev = c->prev;
 	c->px->n_conns--;
+	ex_proxy_tidy(c->px);
 	ex_defer(loop, &c->free_later);
 }
 
@@ -145,7 +153,7 @@ static bool step_handshake(struct ex_conn *c)
 
 	if (r < 0) {
 		ex_conn_audit(c, EX_AUDIT_TLS, &broken, NULL, 0, ex_tls_error(c->client.tls));
-		ex_unread_add(c->px->unread, (struct ex_span){ c->hello.sni, c->hello.sni_len });
+		ex_unread_add(c->px->unread, ex_conn_sni(c));
 		ex_conn_close(c);
 		return false;
 	}
@@ -294,9 +302,7 @@ static void on_server(struct ex_watch *w, uint32_t events)
 	if (c->server.connecting) {
 		r = ex_side_connected(&c->server);
 		if (r == 0 && c->tls) {
-			struct ex_span name = { c->hello.sni, c->hello.sni_len };
-
-			r = ex_tls_connect_as(c->px->tls, c->server.fd, name, c->identity,
+			r = ex_tls_connect_as(c->px->tls, c->server.fd, ex_conn_sni(c), c->identity,
 					      c->state == EX_CONN_H2 || c->origin_h2,
 					      &c->server.tls);
 			c->server.handshaking = r == 0;
@@ -391,20 +397,24 @@ void ex_conn_hang_up(struct ex_conn *c)
  */
 static int copy_names(struct ex_conn *c)
 {
-	size_t n = ex_names_of(c->px->names, &c->flow.dst, ex_loop_now(c->px->loop), c->names,
+	struct ex_span names[EX_NAMES_PER_ADDR_MAX];
+	size_t n = ex_names_of(c->px->names, &c->flow.dst, ex_loop_now(c->px->loop), names,
 			       EX_NAMES_PER_ADDR_MAX);
-	size_t total = 0;
+	size_t total = n * sizeof(names[0]);
 	char *at;
 
+	if (n == 0)
+		return 0;
 	for (size_t i = 0; i < n; i++)
-		total += c->names[i].len;
-	c->names_text = at = malloc(total + 1);
-	if (!at)
+		total += names[i].len;
+	c->names = total <= sizeof(c->few_names) ? c->few_names : malloc(total);
+	if (!c->names)
 		return -ENOMEM;
+	at = (char *)(c->names + n);
 	for (size_t i = 0; i < n; i++) {
-		memcpy(at, c->names[i].ptr, c->names[i].len);
-		c->names[i].ptr = at;
-		at += c->names[i].len;
+		memcpy(at, names[i].ptr, names[i].len);
+		c->names[i] = (struct ex_span){ at, names[i].len };
+		at += names[i].len;
 	}
 	c->flow.names = c->names;
 	c->flow.n_names = n;
@@ -413,7 +423,7 @@ static int copy_names(struct ex_conn *c)
 
 static struct ex_conn *conn_new(struct ex_proxy *px, int fd)
 {
-	struct ex_conn *c = calloc(1, sizeof(*c));
+	struct ex_conn *c = ex_slab_get(&px->slab, sizeof(*c));
 
 	if (!c)
 		return NULL;
@@ -426,8 +436,8 @@ static struct ex_conn *conn_new(struct ex_proxy *px, int fd)
 	c->flow.proto = IPPROTO_TCP;
 	if (!ex_socket_ends(fd, &c->flow.dst, &c->flow.port, &c->src, &c->sport) ||
 	    copy_names(c) < 0) {
-		free(c->names_text);
-		free(c);
+		free_names(c);
+		ex_slab_put(&px->slab, c, sizeof(*c));
 		return NULL;
 	}
 	return c;

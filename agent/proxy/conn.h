@@ -83,12 +83,12 @@ struct ex_conn {
 	struct ex_flow flow;
 	struct ex_ip src;
 	uint16_t sport;
-	struct ex_span names[EX_NAMES_PER_ADDR_MAX]; /* flow.names points here */
-	char *names_text;
-	struct ex_hello hello;
-	bool sniffed;    /* app is known: it was judged by its first bytes */
-	enum ex_app app; /* what these were */
-	bool tls;        /* the client speaks TLS and we read inside it */
+	struct ex_span *names;       /* flow.names, and their text */
+	struct ex_span few_names[6]; /* room for that, mostly enough */
+	struct ex_hello *hello;      /* once the first bytes are those of TLS */
+	bool sniffed;                /* app is known: it was judged by its first bytes */
+	enum ex_app app;             /* what these were */
+	bool tls;                    /* the client speaks TLS and we read inside it */
 	enum ex_hold hold;
 	bool dialling;     /* the parent was asked for the server's socket */
 	uint32_t identity; /* as whom the server side is spoken with, or is to be; see identity.h */
@@ -102,6 +102,13 @@ struct ex_conn {
 };
 
 #define EX_CONN_HEAD_MS 120000 /* idle time and the whole of a request head */
+
+/* The name in the ClientHello; ptr NULL: there is none. */
+static inline struct ex_span ex_conn_sni(const struct ex_conn *c)
+{
+	return c->hello && c->hello->has_sni ? (struct ex_span){ c->hello->sni, c->hello->sni_len }
+					     : (struct ex_span){ NULL, 0 };
+}
 
 /* A connection was accepted; takes fd. */
 void ex_conn_accept(struct ex_proxy *px, int fd);

@@ -62,7 +62,7 @@ int ex_conn_h2_begin(struct ex_conn *c)
 {
 	struct ex_h2_relay_config config = { .arg = c,
 					     .tls = c->tls,
-					     .sni = { c->hello.sni, c->hello.sni_len },
+					     .sni = ex_conn_sni(c),
 					     .port = c->flow.port,
 					     .judge = judge,
 					     .identity = identity,

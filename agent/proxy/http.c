@@ -15,15 +15,32 @@
 #define REQUEST_MS (3600 * 1000)
 #define BUSY_CONNS 128 /* of so many it pays to keep what the next request needs */
 
+/* The readers of an exchange: had from the first byte of the request. */
+static int need_readers(struct ex_conn *c)
+{
+	int r = c->x.req ? 0 : ex_h1_new(true, &c->x.req);
+
+	return r == 0 && !c->x.res ? ex_h1_new(false, &c->x.res) : r;
+}
+
 int ex_conn_http_begin(struct ex_conn *c)
 {
-	int r = ex_h1_new(true, &c->x.req);
+	int r = need_readers(c);
 
-	if (r == 0)
-		r = ex_h1_new(false, &c->x.res);
 	if (r == 0)
 		ex_conn_set_state(c, EX_CONN_HTTP);
 	return r;
+}
+
+/* Where many are open most of them are idle, and keep nothing. */
+static void rest(struct ex_conn *c)
+{
+	if (c->px->n_conns <= BUSY_CONNS || ex_buf_len(&c->client.in))
+		return;
+	ex_h1_free(c->x.req);
+	ex_h1_free(c->x.res);
+	c->x.req = c->x.res = NULL;
+	ex_proxy_tidy(c->px);
 }
 
 void ex_conn_http_done(struct ex_conn *c)
@@ -83,7 +100,7 @@ struct ex_decision ex_conn_judge(struct ex_conn *c, const struct ex_h1_head *hea
 {
 	struct ex_http_request req = {
 		.tls = c->tls,
-		.sni = { c->hello.sni, c->hello.sni_len },
+		.sni = ex_conn_sni(c),
 		.method = head->method,
 		.path = head->path,
 		.host = head->host,
@@ -201,6 +218,10 @@ static bool read_request(struct ex_conn *c)
 			return false;
 		ex_conn_part(c); /* the client may still be reading the last answer */
 		return true;
+	}
+	if (need_readers(c) < 0) {
+		ex_conn_reset(c);
+		return false;
 	}
 	switch (feed(c->x.req, in, &used)) {
 	case EX_H1_MORE:
@@ -410,11 +431,7 @@ static void end_exchange(struct ex_conn *c)
 				     .used = true,
 				     .bound = c->x.bound,
 				     .idle_since = ex_loop_now(c->px->loop) };
-	/* Where many are open most of them are idle, and keep little. */
-	if (c->px->n_conns > BUSY_CONNS && !ex_buf_len(&c->client.in)) {
-		ex_h1_rest(c->x.req);
-		ex_h1_rest(c->x.res);
-	}
+	rest(c);
 	ex_conn_set_timeout(c, EX_CONN_HEAD_MS);
 }
 

@@ -9,7 +9,7 @@
 
 static struct ex_decision judge_app(const struct ex_conn *c)
 {
-	struct ex_span sni = { c->hello.has_sni ? c->hello.sni : NULL, c->hello.sni_len };
+	struct ex_span sni = ex_conn_sni(c);
 
 	if (c->app != EX_APP_TLS)
 		sni = (struct ex_span){ 0 };

@@ -119,7 +119,7 @@ static void on_timeout(struct ex_timer *t)
 static int connected(struct ex_leg *leg)
 {
 	struct ex_conn *c = leg->c;
-	struct ex_span name = { c->hello.sni, c->hello.sni_len };
+	struct ex_span name = ex_conn_sni(c);
 	int r = ex_side_connected(&leg->side);
 
 	if (r < 0)

@@ -16,11 +16,11 @@ static void refuse(struct ex_conn *c, enum ex_reason reason, const char *detail)
 
 static bool pass_first(struct ex_conn *c)
 {
-	if (ex_buf_append(&c->server.out, ex_buf_ptr(&c->client.in), c->hello.size) < 0) {
+	if (ex_buf_append(&c->server.out, ex_buf_ptr(&c->client.in), c->hello->size) < 0) {
 		ex_conn_reset(c);
 		return false;
 	}
-	ex_buf_consume(&c->client.in, c->hello.size);
+	ex_buf_consume(&c->client.in, c->hello->size);
 	c->hold = EX_HOLD_ANSWER;
 	return true;
 }
@@ -51,8 +51,8 @@ static bool read_second(struct ex_conn *c)
 {
 	struct ex_hello second;
 
-	switch (ex_hello_parse_again(ex_buf_ptr(&c->client.in), ex_buf_len(&c->client.in),
-				     &c->hello, &second)) {
+	switch (ex_hello_parse_again(ex_buf_ptr(&c->client.in), ex_buf_len(&c->client.in), c->hello,
+				     &second)) {
 	case EX_HELLO_MORE:
 		if (c->client.eof)
 			c->hold = EX_HOLD_ALL;

@@ -11,6 +11,7 @@
 #include "agent/core/loop.h"
 #include "agent/proxy/identities.h"
 #include "agent/proxy/resolver_dial.h"
+#include "agent/proxy/slab.h"
 #include "policy/ruleset.h"
 
 /* `exeat proxy`, which only exeat itself can start. */
@@ -46,7 +47,9 @@ struct ex_proxy {
 	struct ex_udp *udp;
 	struct ex_watch tcp[2]; /* accept: IPv4, IPv6 */
 	struct ex_timer pause;  /* accepting goes on after it */
+	struct ex_timer tidy;   /* memory that is not used is given back after it */
 	struct ex_conn *conns;
+	struct ex_slab slab, hellos; /* of struct ex_conn, and of struct ex_hello */
 	size_t n_conns, max_conns;
 	unsigned workers; /* that share the endpoint, this one included */
 	int spare_fd;     /* given up to accept and refuse when descriptors run out */
@@ -54,6 +57,9 @@ struct ex_proxy {
 
 /* Connections one workload may have open at once, when descriptors suffice. */
 #define EX_CONNS_MAX 1024
+
+/* tidy.c: memory was freed. */
+void ex_proxy_tidy(struct ex_proxy *px);
 
 /* swap.c: what the parent says unasked; arg is the proxy. */
 void ex_proxy_take_news(void *arg, const union ex_ipc_message *msg, int fd);

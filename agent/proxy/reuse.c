@@ -17,7 +17,7 @@ struct ex_pool_key ex_conn_pool_key(const struct ex_conn *c)
 				   .identity = c->identity };
 
 	if (c->tls)
-		key.name = (struct ex_span){ c->hello.sni, c->hello.sni_len };
+		key.name = ex_conn_sni(c);
 	return key;
 }
 

@@ -69,10 +69,10 @@ static void start_stream(struct ex_conn *c, enum ex_audit_app app, const struct 
 /* HTTP/2 is offered to a client that knows it, whatever its server speaks: see http2_relay.h. */
 static void start_tls(struct ex_conn *c)
 {
-	struct ex_span name = { c->hello.sni, c->hello.sni_len };
-	__typeof__(ex_tls_accept) *begin = c->hello.rsa_only ? ex_tls_accept_rsa : ex_tls_accept;
+	struct ex_span name = ex_conn_sni(c);
+	__typeof__(ex_tls_accept) *begin = c->hello->rsa_only ? ex_tls_accept_rsa : ex_tls_accept;
 	int r = begin(c->px->tls, c->client.fd, name, ex_buf_ptr(&c->client.in),
-		      ex_buf_len(&c->client.in), c->hello.offers_h2, &c->client.tls);
+		      ex_buf_len(&c->client.in), c->hello->offers_h2, &c->client.tls);
 
 	if (r < 0) {
 		deny_tls_reason(c, EX_R_INTERNAL, strerror(-r));
@@ -86,7 +86,7 @@ static void start_tls(struct ex_conn *c)
 static void on_minted(void *arg, const union ex_ipc_message *answer, int fd)
 {
 	struct ex_conn *c = arg;
-	struct ex_span name = { c->hello.sni, c->hello.sni_len };
+	struct ex_span name = ex_conn_sni(c);
 	int r = answer->head.type == EX_IPC_MINTED ? answer->minted.err : -EPROTO;
 
 	if (fd >= 0)
@@ -107,7 +107,7 @@ static bool ask_for_rsa(struct ex_conn *c, struct ex_ipc_mint *msg)
 {
 	struct ex_span spki;
 
-	if (!c->hello.rsa_only)
+	if (!c->hello->rsa_only)
 		return true;
 	if (ex_tls_rsa_spki(c->px->tls, &spki) < 0 || spki.len > sizeof(msg->spki))
 		return false;
@@ -118,11 +118,11 @@ static bool ask_for_rsa(struct ex_conn *c, struct ex_ipc_mint *msg)
 
 static void start_intercept(struct ex_conn *c)
 {
-	struct ex_span name = { c->hello.sni, c->hello.sni_len };
+	struct ex_span name = ex_conn_sni(c);
 	union ex_ipc_message msg = { .mint = { .head.type = EX_IPC_MINT } };
 
-	if (c->hello.rsa_only ? ex_tls_has_rsa_leaf(c->px->tls, name)
-			      : ex_tls_has_leaf(c->px->tls, name)) {
+	if (c->hello->rsa_only ? ex_tls_has_rsa_leaf(c->px->tls, name)
+			       : ex_tls_has_leaf(c->px->tls, name)) {
 		start_tls(c);
 		return;
 	}
@@ -138,12 +138,12 @@ static void start_intercept(struct ex_conn *c)
 
 static void judge_tls(struct ex_conn *c)
 {
-	struct ex_span sni = { c->hello.has_sni ? c->hello.sni : NULL, c->hello.sni_len };
+	struct ex_span sni = ex_conn_sni(c);
 	struct ex_decision d = ex_judge_app(c->px->rs, &c->flow, EX_APP_TLS, sni);
 
 	if (d.verdict == EX_V_STEER && sni.ptr && ex_unread_has(c->px->unread, sni))
 		d.verdict = EX_V_ALLOW;
-	if (d.verdict == EX_V_ALLOW && c->hello.ech) {
+	if (d.verdict == EX_V_ALLOW && c->hello->ech) {
 		/* The name we read may not be the one the server will see. */
 		d.verdict = EX_V_DENY;
 		d.reason = EX_R_ECH;
@@ -151,7 +151,7 @@ static void judge_tls(struct ex_conn *c)
 	if (d.verdict == EX_V_ALLOW) {
 		c->hold = EX_HOLD_FIRST;
 		start_stream(c, EX_AUDIT_TLS, &d);
-	} else if (d.verdict == EX_V_STEER && c->hello.has_sni) {
+	} else if (d.verdict == EX_V_STEER && c->hello->has_sni) {
 		start_intercept(c);
 	} else if (d.verdict == EX_V_STEER) {
 		deny_tls_reason(c, EX_R_SNI_MISSING, NULL);
@@ -201,9 +201,9 @@ static void judge_http(struct ex_conn *c)
 static enum ex_recognised read_hello(struct ex_conn *c)
 {
 	/* Parsing from the start again is useless before this. */
-	if (ex_buf_len(&c->client.in) < c->hello.need)
+	if (ex_buf_len(&c->client.in) < c->hello->need)
 		return EX_IS_UNDECIDED;
-	switch (ex_hello_parse(ex_buf_ptr(&c->client.in), ex_buf_len(&c->client.in), &c->hello)) {
+	switch (ex_hello_parse(ex_buf_ptr(&c->client.in), ex_buf_len(&c->client.in), c->hello)) {
 	case EX_HELLO_MORE:
 		return EX_IS_UNDECIDED;
 	case EX_HELLO_DONE:
@@ -213,8 +213,13 @@ static enum ex_recognised read_hello(struct ex_conn *c)
 	case EX_HELLO_NOT_TLS:
 		break;
 	}
-	c->hello.reason = EX_R_TLS_MALFORMED;
+	c->hello->reason = EX_R_TLS_MALFORMED;
 	return EX_IS_BAD_TLS;
+}
+
+static enum ex_reason bad_hello(const struct ex_conn *c)
+{
+	return c->hello && c->hello->reason ? c->hello->reason : EX_R_TLS_MALFORMED;
 }
 
 static enum ex_recognised sniff(struct ex_conn *c)
@@ -222,11 +227,13 @@ static enum ex_recognised sniff(struct ex_conn *c)
 	enum ex_recognised what =
 		ex_recognise(ex_buf_ptr(&c->client.in), ex_buf_len(&c->client.in));
 
-	if (what == EX_IS_BAD_TLS)
-		c->hello.reason = EX_R_TLS_MALFORMED;
 	if (what == EX_IS_HTTP && ex_buf_len(&c->client.in) < PREFACE_LEN && has_preface(c))
 		return EX_IS_UNDECIDED;
-	return what == EX_IS_TLS ? read_hello(c) : what;
+	if (what != EX_IS_TLS)
+		return what;
+	if (!c->hello)
+		c->hello = ex_slab_get(&c->px->hellos, sizeof(*c->hello));
+	return c->hello ? read_hello(c) : EX_IS_BAD_TLS;
 }
 
 /* A server that was meant to speak first has spoken: that way is free before the verdict. */
@@ -262,7 +269,7 @@ static void conclude(struct ex_conn *c, enum ex_recognised what)
 		judge_tls(c);
 		break;
 	case EX_IS_BAD_TLS:
-		deny_tls_reason(c, c->hello.reason, NULL);
+		deny_tls_reason(c, bad_hello(c), NULL);
 		break;
 	case EX_IS_HTTP:
 		judge_http(c);

@@ -11,7 +11,7 @@
  * one. */
 static struct ex_span judged_name(const struct ex_conn *c, const struct ex_h1_head *head)
 {
-	struct ex_span sni = { c->hello.sni, c->hello.sni_len };
+	struct ex_span sni = ex_conn_sni(c);
 	struct ex_span said = head ? head->host : sni;
 
 	for (size_t i = 0; i < c->flow.n_names; i++)
@@ -38,7 +38,7 @@ void ex_conn_audit(struct ex_conn *c, enum ex_audit_app app, const struct ex_dec
 	};
 
 	ex_audit_set(rec.name, sizeof(rec.name), judged_name(c, head));
-	ex_audit_set(rec.sni, sizeof(rec.sni), (struct ex_span){ c->hello.sni, c->hello.sni_len });
+	ex_audit_set(rec.sni, sizeof(rec.sni), ex_conn_sni(c));
 	ex_audit_set(rec.detail, sizeof(rec.detail), ex_span_str(detail));
 	if (head) {
 		rec.http = c->state == EX_CONN_H2 ? 20 : 10 + (head->minor & 1);

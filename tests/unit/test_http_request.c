@@ -495,28 +495,6 @@ static void test_eof_between_messages_is_clean_and_within_one_is_not(void **stat
 	assert_bad((struct bytes)B("GET / HTTP/1.1\r\nHost: a.b\r\n"), EX_R_HTTP_MALFORMED);
 }
 
-static void test_rest_between_messages_and_never_within_one(void **state)
-{
-	static const char one[] = "GET /a HTTP/1.1\r\nHost: a.b\r\nX: y\r\n\r\n";
-	struct ex_h1 *p;
-	size_t used;
-
-	(void)state;
-	assert_int_equal(ex_h1_new(true, &p), 0);
-	ex_h1_rest(p);
-	for (int i = 0; i < 3; i++) {
-		assert_int_equal(ex_h1_feed(p, one, 10, &used), EX_H1_MORE);
-		ex_h1_rest(p); /* within a head: nothing happens */
-		assert_int_equal(ex_h1_feed(p, one + 10, sizeof(one) - 11, &used), EX_H1_HEAD);
-		ex_h1_rest(p); /* an END is due */
-		assert_int_equal(ex_h1_head(p)->n_headers, 2);
-		assert_true(ex_span_eq(ex_h1_head(p)->path, EX_SPAN("/a")));
-		assert_int_equal(ex_h1_feed(p, "", 0, &used), EX_H1_END);
-		ex_h1_rest(p);
-	}
-	ex_h1_free(p);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -541,7 +519,6 @@ int main(void)
 		cmocka_unit_test(test_attack_38_heads_are_bounded),
 		cmocka_unit_test(test_broken_parser_stays_broken),
 		cmocka_unit_test(test_eof_between_messages_is_clean_and_within_one_is_not),
-		cmocka_unit_test(test_rest_between_messages_and_never_within_one),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
