@@ -21,7 +21,7 @@ static const char usage[] =
 	"\n"
 	"  --netns PATH         network namespace of the workload\n"
 	"  --pid PID            that of this process\n"
-	"  --interface IF       its interface there (default: the one that leads out); without\n"
+	"  --interface IF       its interface there (default: the only one that leads out); without\n"
 	"                       --netns and --pid: the host's end of it (then --ip and --mac too)\n"
 	"  --name NAME          who it is\n"
 	"  --namespace NS       where it belongs (default)\n"
