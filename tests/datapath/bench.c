@@ -37,6 +37,20 @@ void bench_close(void)
 	free(counters[1]);
 }
 
+int bench_setup(void **state)
+{
+	(void)state;
+	bench_open(NULL);
+	return 0;
+}
+
+int bench_teardown(void **state)
+{
+	(void)state;
+	bench_close();
+	return 0;
+}
+
 void bench_publish(const struct ex_tables *tables, uint32_t flags)
 {
 	struct ex_endpoint ep;

@@ -28,6 +28,8 @@ extern uint32_t bench_ifindex; /* BENCH_IF unless a test says otherwise */
 
 void bench_open(const struct ex_gate_limits *limits);
 void bench_close(void);
+int bench_setup(void **state); /* of a group of tests: the two with defaults */
+int bench_teardown(void **state);
 void bench_publish(const struct ex_tables *tables, uint32_t flags);
 /* rules are of class 1, which 198.51.100.0/24 and 2001:db8::/32 belong to. */
 void bench_publish_rules(const struct ex_rule_entry *rules, size_t n, uint32_t flags);

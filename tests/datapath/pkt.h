@@ -32,8 +32,6 @@ struct pkt_spec {
 	uint8_t ext_type; /* next header value of the first of them */
 };
 
-#define PKT_SECRET "exfiltrated" /* what attack.py says where nothing may get */
-
 struct pkt_frame {
 	uint8_t b[PKT_MAX];
 	size_t len;

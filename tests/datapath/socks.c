@@ -49,6 +49,8 @@ int socks_transparent(int type, const char *text, uint16_t port)
 		assert_return_code(
 			setsockopt(fd, SOL_IPV6, IPV6_RECVORIGDSTADDR, &one, sizeof(one)), 0);
 	}
+	if (type == SOCK_STREAM) /* a test before may have left a connection in TIME_WAIT */
+		assert_return_code(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)), 0);
 	assert_return_code(bind(fd, (struct sockaddr *)&ss, len), 0);
 	if (type == SOCK_STREAM)
 		assert_return_code(listen(fd, 16), 0);

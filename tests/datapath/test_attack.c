@@ -4,35 +4,24 @@
  * behind the gateway. Whatever arrives there is read by a parser of its own, and must be what the
  * policy allows: TCP 443 or UDP 123 to one address of each family.
  */
-#include <errno.h>
-#include <fcntl.h>
-#include <linux/if_packet.h>
-#include <net/ethernet.h>
-#include <net/if.h>
 #include <netinet/in.h>
-#include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <stdio.h>
-#include <sys/socket.h>
-#include <sys/wait.h>
 #include <cmocka.h>
 
 #include "agent/gate/gate.h"
+#include "tests/datapath/attacker.h"
 #include "tests/datapath/netns.h"
 #include "tests/datapath/pkt.h"
-
-#define SCRIPT "tests/datapath/attack.py"
-#define PYTHON "/usr/bin/python3" /* Debian's own, which has scapy */
 
 static struct netns ns;
 static struct ex_gate *gate;
 static struct ex_ip ok4, ok6, own4, own6;
 
-struct harvest {
+static struct harvest {
 	int frames, tcp4, tcp6, udp4, udp6;
-};
+} harvest;
 
 static int setup(void **state)
 {
@@ -67,30 +56,6 @@ static int teardown(void **state)
 	ex_gate_free(gate);
 	netns_close(&ns);
 	return 0;
-}
-
-static int sniffer_open(void)
-{
-	struct sockaddr_ll at = { .sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ALL) };
-	int fd, room = 64 << 20;
-
-	netns_enter(ns.world);
-	fd = socket(AF_PACKET, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, htons(ETH_P_ALL));
-	assert_true(fd >= 0);
-	at.sll_ifindex = (int)if_nametoindex("exv");
-	assert_return_code(bind(fd, (struct sockaddr *)&at, sizeof(at)), 0);
-	(void)setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof(room));
-	netns_enter(ns.gw);
-	return fd;
-}
-
-static void frame_print(const uint8_t *b, size_t len)
-{
-	size_t i;
-
-	for (i = 0; i < len; i++)
-		print_error("%02x", b[i]);
-	print_error("\n");
 }
 
 /* The transport header of an allowed packet's address pair, or NULL. */
@@ -137,19 +102,19 @@ static bool is_gateways_own(const uint8_t *b, size_t len)
 		(b[22] == 0x20 && b[37] == 1 && pkt_get16(b + 26) == 0xffff));
 }
 
-static void judge_frame(const uint8_t *b, size_t len, struct harvest *h)
+static void judge_frame(int sniffer, const uint8_t *b, size_t len)
 {
+	struct harvest *h = &harvest;
 	const uint8_t *l4;
 	uint8_t proto = 0;
 	bool is4 = pkt_get16(b + 12) == 0x0800;
 
+	(void)sniffer;
 	if (is_gateways_own(b, len))
 		return;
 	h->frames++;
-	if (memmem(b, len, PKT_SECRET, strlen(PKT_SECRET))) {
-		frame_print(b, len);
-		fail_msg("the secret got out");
-	}
+	if (memmem(b, len, ATTACKER_SECRET, strlen(ATTACKER_SECRET)))
+		attacker_got_out(b, len, "world, with the secret");
 	l4 = judge_addresses(b, len, &proto);
 	if (l4 && is4 && proto == IPPROTO_UDP && (pkt_get16(b + 20) & 0x1fff))
 		return; /* a later fragment; its first one was judged */
@@ -162,71 +127,23 @@ static void judge_frame(const uint8_t *b, size_t len, struct harvest *h)
 		*(is4 ? &h->udp4 : &h->udp6) += 1;
 		return;
 	}
-	frame_print(b, len);
-	fail_msg("this frame got out");
-}
-
-static void harvest(int sniffer, struct harvest *h)
-{
-	uint8_t b[PKT_MAX];
-	ssize_t n;
-
-	while ((n = recv(sniffer, b, sizeof(b), 0)) > 0)
-		judge_frame(b, (size_t)n, h);
-}
-
-static pid_t attacker_start(void)
-{
-	pid_t pid = fork();
-
-	if (pid == 0) {
-		netns_enter(ns.workload);
-		execl(PYTHON, PYTHON, SCRIPT, "exw", "20000", NULL);
-		_exit(127);
-	}
-	return pid;
-}
-
-static bool scapy_is_there(void)
-{
-	int status = 0;
-	pid_t pid = fork();
-
-	if (pid == 0) {
-		int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
-
-		dup2(null, 2);
-		execl(PYTHON, PYTHON, "-c", "import scapy.all", NULL);
-		_exit(127);
-	}
-	return waitpid(pid, &status, 0) == pid && status == 0;
+	attacker_got_out(b, len, "world");
 }
 
 static void test_nothing_gets_out_but_what_is_allowed(void **state)
 {
-	struct harvest h = { 0 };
-	int sniffer, status = 0;
-	pid_t pid;
+	struct attacker a = { ns.workload, "exw", { -1, -1 }, judge_frame };
+	const struct harvest *h = &harvest;
 
 	(void)state;
-	if (!scapy_is_there() || access(SCRIPT, R_OK)) {
-		print_message("needs %s and python3-scapy\n", SCRIPT);
+	if (!attacker_is_there())
 		skip();
-	}
-	sniffer = sniffer_open();
-	pid = attacker_start();
-	while (waitpid(pid, &status, WNOHANG) == 0) {
-		struct pollfd wait = { sniffer, POLLIN, 0 };
-
-		(void)poll(&wait, 1, 20);
-		harvest(sniffer, &h);
-	}
-	assert_int_equal(status, 0);
-	harvest(sniffer, &h);
-	close(sniffer);
+	a.sniffers[0] = attacker_sniff(ns.world, "exv", ns.gw);
+	attacker_run(&a);
+	close(a.sniffers[0]);
 	/* the sound packets before and after the attack: the wire was there all the time */
-	assert_true(h.tcp4 >= 2 && h.tcp6 >= 2 && h.udp4 >= 2 && h.udp6 >= 2);
-	print_message("%d frames got out, all allowed\n", h.frames);
+	assert_true(h->tcp4 >= 2 && h->tcp6 >= 2 && h->udp4 >= 2 && h->udp6 >= 2);
+	print_message("%d frames got out, all allowed\n", h->frames);
 }
 
 int main(void)

@@ -5,28 +5,18 @@
  * address of each family, and on the bridge what a neighbour has to say about itself. TCP 80 and
  * UDP 53 are steered, with nobody there.
  */
-#include <errno.h>
-#include <linux/if_packet.h>
-#include <net/ethernet.h>
-#include <net/if.h>
 #include <netinet/in.h>
-#include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <sys/socket.h>
-#include <sys/wait.h>
-#include <unistd.h>
 #include <cmocka.h>
 
 #include "agent/gate/gate.h"
+#include "tests/datapath/attacker.h"
 #include "tests/datapath/bridge.h"
 #include "tests/datapath/pkt.h"
 
-#define SCRIPT     "tests/datapath/attack.py"
-#define PYTHON     "/usr/bin/python3" /* Debian's own, which has scapy */
 #define A_MAC      "02:65:78:00:02:02"
 #define B_MAC      "02:65:78:00:02:03"
 #define A_GATE_MAC "02:65:78:00:03:02"
@@ -70,21 +60,6 @@ static int teardown(void **state)
 	ex_gate_free(gate);
 	bridge_close(&net);
 	return 0;
-}
-
-static int sniffer_open(int ns)
-{
-	struct sockaddr_ll at = { .sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ALL) };
-	int fd, room = 64 << 20;
-
-	netns_enter(ns);
-	fd = socket(AF_PACKET, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, htons(ETH_P_ALL));
-	assert_true(fd >= 0);
-	at.sll_ifindex = (int)if_nametoindex("eth0");
-	assert_return_code(bind(fd, (struct sockaddr *)&at, sizeof(at)), 0);
-	(void)setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof(room));
-	netns_enter(net.host);
-	return fd;
 }
 
 /* Of the pod, to the allowed address and port? */
@@ -159,87 +134,40 @@ static bool is_hosts(const uint8_t *b)
 	       (link_local || !memcmp(b + 22, none, 16) || b[37] == 1);
 }
 
-static void judge_frame(const uint8_t *b, size_t len, bool on_bridge, int *allowed)
+static struct attacker attacker = { .device = "eth0" };
+static int allowed[2]; /* by sniffer: in the world, in the pod beside */
+
+static void judge_frame(int sniffer, const uint8_t *b, size_t len)
 {
-	size_t i;
+	bool on_bridge = sniffer == attacker.sniffers[1];
 
-	if (memmem(b, len, PKT_SECRET, strlen(PKT_SECRET)) == NULL && is_allowed(b, len)) {
-		++*allowed;
-		return;
-	}
-	if (is_hosts(b) || (on_bridge && is_about_itself(b, len)))
-		return;
-	for (i = 0; i < len; i++)
-		print_error("%02x", b[i]);
-	fail_msg("this frame got out to the %s", on_bridge ? "bridge" : "world");
-}
-
-static void harvest(int sniffer, bool on_bridge, int *allowed)
-{
-	struct sockaddr_ll from = { 0 };
-	socklen_t size = sizeof(from);
-	uint8_t b[PKT_MAX];
-	ssize_t n;
-
-	while ((n = recvfrom(sniffer, b, sizeof(b), 0, (struct sockaddr *)&from, &size)) > 0) {
-		if (from.sll_pkttype != PACKET_OUTGOING)
-			judge_frame(b, (size_t)n, on_bridge, allowed);
-		size = sizeof(from);
-	}
-}
-
-static pid_t attacker_start(void)
-{
-	pid_t pid = fork();
-
-	if (pid == 0) {
-		netns_enter(net.pods[0].ns);
-		setenv("OWN", POD_A4 " " POD_A6, 1);
-		setenv("GW", BRIDGE_HOST4 " " BRIDGE_HOST6, 1);
-		setenv("OK", WORLD4 " " WORLD6, 1);
-		setenv("MACS", A_MAC " " HOST_MAC, 1);
-		setenv("NEAR", POD_B4 " " POD_B6 " " B_MAC, 1);
-		setenv("GATE", A_GATE_MAC, 1);
-		execl(PYTHON, PYTHON, SCRIPT, "eth0", "20000", NULL);
-		_exit(127);
-	}
-	return pid;
-}
-
-static bool scapy_is_there(void)
-{
-	return access(SCRIPT, R_OK) == 0 &&
-	       access("/usr/lib/python3/dist-packages/scapy", R_OK) == 0;
+	if (!memmem(b, len, ATTACKER_SECRET, strlen(ATTACKER_SECRET)) && is_allowed(b, len))
+		allowed[on_bridge]++;
+	else if (!is_hosts(b) && !(on_bridge && is_about_itself(b, len)))
+		attacker_got_out(b, len, on_bridge ? "bridge" : "world");
 }
 
 static void test_pod_speaks_for_itself_and_to_whom_it_may(void **state)
 {
-	int in_world, in_pod, status = 0, to_world = 0, to_pod = 0;
-	pid_t pid;
-
 	(void)state;
-	if (!scapy_is_there()) {
-		print_message("needs %s and python3-scapy\n", SCRIPT);
+	if (!attacker_is_there())
 		skip();
-	}
-	in_world = sniffer_open(net.world);
-	in_pod = sniffer_open(net.pods[1].ns);
-	pid = attacker_start();
-	while (waitpid(pid, &status, WNOHANG) == 0) {
-		struct pollfd wait[2] = { { in_world, POLLIN, 0 }, { in_pod, POLLIN, 0 } };
-
-		(void)poll(wait, 2, 20);
-		harvest(in_world, false, &to_world);
-		harvest(in_pod, true, &to_pod);
-	}
-	assert_int_equal(status, 0);
-	harvest(in_world, false, &to_world);
-	harvest(in_pod, true, &to_pod);
-	close(in_world);
-	close(in_pod);
-	assert_true(to_world >= 8); /* the sound packets before and after the attack */
-	print_message("%d frames got to the world, %d to the pod beside, all allowed\n", to_world,
-		      to_pod);
+	setenv("OWN", POD_A4 " " POD_A6, 1);
+	setenv("GW", BRIDGE_HOST4 " " BRIDGE_HOST6, 1);
+	setenv("OK", WORLD4 " " WORLD6, 1);
+	setenv("MACS", A_MAC " " HOST_MAC, 1);
+	setenv("NEAR", POD_B4 " " POD_B6 " " B_MAC, 1);
+	setenv("GATE", A_GATE_MAC, 1);
+	attacker.ns = net.pods[0].ns;
+	attacker.heard = judge_frame;
+	attacker.sniffers[0] = attacker_sniff(net.world, "eth0", net.host);
+	attacker.sniffers[1] = attacker_sniff(net.pods[1].ns, "eth0", net.host);
+	attacker_run(&attacker);
+	close(attacker.sniffers[0]);
+	close(attacker.sniffers[1]);
+	assert_true(allowed[0] >= 8); /* the sound packets before and after the attack */
+	print_message("%d frames got to the world, %d to the pod beside, all allowed\n", allowed[0],
+		      allowed[1]);
 }
 
 int main(void)

@@ -221,20 +221,6 @@ static void test_deny_held_back_for_a_translated_address_opens_nothing(void **st
 	assert_told(&ev, EX_EV_DENY, EX_R_DEFAULT_DENY, 0);
 }
 
-static int setup(void **state)
-{
-	(void)state;
-	bench_open(NULL);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	bench_close();
-	return 0;
-}
-
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup(name, fresh)
@@ -248,5 +234,5 @@ int main(void)
 		TEST(test_deny_held_back_for_a_translated_address_opens_nothing),
 	};
 
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, bench_setup, bench_teardown);
 }

@@ -280,20 +280,6 @@ static void test_frames_go_to_any_one_machine(void **state)
 	assert_int_equal(tcp(NULL, "224.0.0.251", "01:00:5e:00:00:fb"), EX_R_MARTIAN);
 }
 
-static int setup(void **state)
-{
-	(void)state;
-	bench_open(NULL);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	bench_close();
-	return 0;
-}
-
 #define bridged_test(f) cmocka_unit_test_setup(f, publish)
 
 int main(void)
@@ -314,5 +300,5 @@ int main(void)
 		bridged_test(test_frames_go_to_any_one_machine),
 	};
 
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, bench_setup, bench_teardown);
 }

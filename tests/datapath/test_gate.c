@@ -32,20 +32,6 @@ static const struct ex_rule_entry rules[] = {
 	{ 1, 16, IPPROTO_GRE, 0, ALLOW(8) },
 };
 
-static int setup(void **state)
-{
-	(void)state;
-	bench_open(NULL);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	bench_close();
-	return 0;
-}
-
 static int publish(void **state)
 {
 	(void)state;
@@ -391,5 +377,5 @@ int main(void)
 		gate_test(test_rule_counter_counts),
 	};
 
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, bench_setup, bench_teardown);
 }

@@ -287,20 +287,6 @@ static void test_gateway_is_entered_on_a_flow_only(void **state)
 	assert_int_equal(run("hand_over", in(IPPROTO_TCP, 80, PKT_ACK), 0).reason, EX_R_NO_FLOW);
 }
 
-static int setup(void **state)
-{
-	(void)state;
-	bench_open(NULL);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	bench_close();
-	return 0;
-}
-
 #define gateway_test(f) cmocka_unit_test_setup(f, publish)
 
 int main(void)
@@ -319,5 +305,5 @@ int main(void)
 		gateway_test(test_gateway_is_entered_on_a_flow_only),
 	};
 
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, bench_setup, bench_teardown);
 }

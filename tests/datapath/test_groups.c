@@ -107,13 +107,6 @@ static int setup(void **state)
 	return 0;
 }
 
-static int teardown(void **state)
-{
-	(void)state;
-	bench_close();
-	return 0;
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -122,5 +115,5 @@ int main(void)
 		cmocka_unit_test(test_report_to_no_group_or_a_wider_one_is_an_event),
 	};
 
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, setup, bench_teardown);
 }

@@ -299,13 +299,6 @@ static int setup(void **state)
 	return 0;
 }
 
-static int teardown(void **state)
-{
-	(void)state;
-	bench_close();
-	return 0;
-}
-
 #define ingress_test(f) cmocka_unit_test_setup(f, publish)
 
 int main(void)
@@ -325,5 +318,5 @@ int main(void)
 		ingress_test(test_ranges_are_served_to_their_ends),
 	};
 
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, setup, bench_teardown);
 }

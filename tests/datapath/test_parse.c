@@ -17,13 +17,6 @@ static const struct ex_rule_entry everything[] = {
 	{ 1, 0, 0, 0, { EX_V_ALLOW, EX_KIND_NONE, EX_R_ALLOWED, 1 } },
 };
 
-static int setup(void **state)
-{
-	(void)state;
-	bench_open(NULL);
-	return 0;
-}
-
 static int publish(void **state)
 {
 	struct ex_dest_entry all = { .prefix = 0, .klass = 1 };
@@ -34,13 +27,6 @@ static int publish(void **state)
 	memcpy(rules, everything, sizeof(rules));
 	ex_gate_forget(bench_gate, BENCH_IF);
 	bench_publish(&t, 0);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	bench_close();
 	return 0;
 }
 
@@ -539,5 +525,5 @@ int main(void)
 		parse_test(test_neighbour_discovery_only_with_the_next_hop),
 	};
 
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, bench_setup, bench_teardown);
 }

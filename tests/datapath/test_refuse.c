@@ -11,20 +11,6 @@
 #define FAR4 "198.51.100.7"
 #define FAR6 "2001:db8::7"
 
-static int setup(void **state)
-{
-	(void)state;
-	bench_open(NULL);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	bench_close();
-	return 0;
-}
-
 static int deny_all(void **state)
 {
 	(void)state;
@@ -285,5 +271,5 @@ int main(void)
 		refuse_test(test_only_the_secret_mark_lets_an_answer_out),
 	};
 
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, bench_setup, bench_teardown);
 }

@@ -20,20 +20,6 @@ static const struct ex_rule_entry rules[] = {
 	{ 1, 16, IPPROTO_SCTP, 0, { EX_V_ALLOW, EX_KIND_NONE, EX_R_ALLOWED, 5 } },
 };
 
-static int setup(void **state)
-{
-	(void)state;
-	bench_open(NULL);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	bench_close();
-	return 0;
-}
-
 static int publish(void **state)
 {
 	(void)state;
@@ -313,5 +299,5 @@ int main(void)
 		related_test(test_error_about_an_echo_enters),
 	};
 
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, bench_setup, bench_teardown);
 }

@@ -29,13 +29,6 @@ static int setup(void **state)
 	return 0;
 }
 
-static int teardown(void **state)
-{
-	(void)state;
-	bench_close();
-	return 0;
-}
-
 static int publish(void **state)
 {
 	(void)state;
@@ -527,5 +520,5 @@ int main(void)
 		state_test(test_swap_is_atomic),
 	};
 
-	return cmocka_run_group_tests(tests, setup, teardown);
+	return cmocka_run_group_tests(tests, setup, bench_teardown);
 }

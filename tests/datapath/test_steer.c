@@ -305,7 +305,7 @@ static void test_unasked_datagram_does_not_enter(void **state)
 	back = socks_transparent(SOCK_DGRAM, "198.51.100.7", 53);
 	(void)sendto(back, "boo!", 4, 0, (struct sockaddr *)&own, sizeof(own));
 	assert_int_equal(poll(&wait, 1, 50), 0);
-	assert_int_equal(counted(EX_R_NO_FLOW), before + 1);
+	assert_true(counted(EX_R_NO_FLOW) > before); /* connections of other tests still end */
 	close(back);
 	close(fd);
 }
