@@ -27,5 +27,7 @@ world_wait 5 grep -q ready "$WORLD/log/ports.out"
 read -ra options <<<"${CHURN-}"
 tap_import "$(python3 "$TOP/tests/lib/churn.py" run --socket "$AGENT_SOCK" --policy-dir "$POLICY_DIR" \
 	"${options[@]}" 2>&1)"
+kill -TERM $agent_pid # leaks are told of at the end
+wait $agent_pid
 hasnt "the agent had nothing to complain of" "$(cat "$WORLD/log/agent")" 'error|Sanitizer'
 tap_done

@@ -12,6 +12,7 @@ reach its port and path, and no other: after each change, at once.
 import argparse, http.client, json, os, random, socket, subprocess, sys, threading, time
 
 SERVER = "203.0.113.50"
+COUNTED = ("fds", "maps and programs", "namespaces", "gateway links", "proxies")
 GONE = (ConnectionRefusedError, PermissionError)
 
 
@@ -231,9 +232,13 @@ spec:
         """What the agent holds."""
         pid = self.agent.pid()
         maps, netns, fds = set(), 0, os.listdir(f"/proc/{pid}/fd")
+        self.kinds = {}
         for fd in fds:
             try:
-                netns += os.readlink(f"/proc/{pid}/fd/{fd}").startswith("net:")
+                target = os.readlink(f"/proc/{pid}/fd/{fd}")
+                netns += target.startswith("net:")
+                kind = target.split(":")[0]
+                self.kinds[kind] = self.kinds.get(kind, 0) + 1
                 with open(f"/proc/{pid}/fdinfo/{fd}") as f:
                     maps |= {line for line in f if line.startswith(("map_id", "prog_id"))}
             except FileNotFoundError:
@@ -255,16 +260,24 @@ spec:
         for k in range(o.policies):
             self.write(k)
         self.agent.ask("policy.apply", wait=True)
-        empty = self.look()
+        self.pods[0].start()  # what the first endpoint has the agent open for good
+        self.add(self.pods[0], 0)
+        self.check(self.pods[0])
+        self.agent.ask("endpoint.remove", id=self.pods[0].id)
+        self.pods[0].unlink()
+        self.adds.clear()
+        empty, kinds = self.look(), self.kinds
         for pod in self.pods:
-            pod.start()
+            pod.link() if pod.i == 0 else pod.start()
             self.add(pod, pod.i % o.policies)
         first = list(self.adds)
         for pod in self.pods[:o.probers]:
             self.check(pod)
         full = self.look()
-        end, n = time.monotonic() + o.seconds, 0
+        end, n, sizes = time.monotonic() + o.seconds, 0, [full["rss"]]
         while time.monotonic() < end:
+            if end - time.monotonic() < o.seconds * (1 - len(sizes) / 8):
+                sizes.append(self.look()["rss"])
             random.choice((self.swap, self.swap, self.relabel, self.replace))()
             n += 1
         self.agent.ask("policy.apply", wait=True)
@@ -272,8 +285,16 @@ spec:
         for pod in self.pods:
             self.agent.ask("endpoint.remove", id=pod.id)
             pod.unlink()
-        time.sleep(0.5)
-        self.report(n, first, empty, full, churned, self.look())
+        end = time.monotonic() + 5
+        after = self.look()
+        while any(after[k] != empty[k] for k in COUNTED) and time.monotonic() < end:
+            time.sleep(0.1)  # the last proxies and sockets
+            after = self.look()
+        print(f"# resident, as it went: {sizes} KiB")
+        for kind in sorted(kinds.keys() | self.kinds.keys()):
+            if kinds.get(kind) != self.kinds.get(kind):
+                print(f"# {kind}: {kinds.get(kind, 0)} descriptors before, {self.kinds.get(kind, 0)} after")
+        self.report(n, first, empty, full, churned, after)
 
     def report(self, n, first, empty, full, churned, after):
         def ok(good, what, *detail):
@@ -296,11 +317,10 @@ spec:
         for name, what in (("empty", empty), ("full", full), ("churned", churned), ("after", after)):
             print(f"# {name}: {what}")
         ok(not self.wrong, "no verdict was wrong", *self.wrong[:20])
-        same = ("fds", "maps and programs", "namespaces", "gateway links", "proxies")
         # pods of one policy share what was compiled for them, so there may be less
-        ok(all(churned[k] <= full[k] for k in same), "churn leaks nothing that is counted")
+        ok(all(churned[k] <= full[k] for k in COUNTED), "churn leaks nothing that is counted")
         ok(churned["rss"] < full["rss"] * 1.5 + 20000, "nor memory")
-        ok(all(after[k] == empty[k] for k in same), "all endpoints gone, everything of them is")
+        ok(all(after[k] == empty[k] for k in COUNTED), "all endpoints gone, everything of them is")
         print("1..4")
 
 
