@@ -95,32 +95,28 @@ static void make_room_of_name(struct ex_names *t, struct ex_span name, uint64_t 
 		take_out(t, ex_container_of(n->links.prev, struct ex_names_link, of_name));
 }
 
-static struct ex_names *largest_of(const struct ex_names_pool *pool)
+static struct ex_names *largest_of(const struct ex_names_pool *pool, struct ex_names *found)
 {
-	struct ex_names *found = NULL;
 
 	for (struct ex_ring *r = pool->tables.next; r != &pool->tables; r = r->next) {
 		struct ex_names *t = ex_container_of(r, struct ex_names, of_pool);
 
-		if (!found || t->n_links > found->n_links)
+		if (t->n_links > found->n_links)
 			found = t;
 	}
 	return found;
 }
 
-/* t itself gives way when no other has more. The largest one cannot be empty: the pool is full. */
+/* t itself gives way when no other has more. */
 static void make_room_of_pool(struct ex_names *t, uint64_t now)
 {
 	const struct ex_names_pool *pool = t->pool;
-	struct ex_names *from = largest_of(pool);
+	struct ex_names *from = largest_of(pool, t);
 	size_t shed;
 
-	if (from)
-		sweep(from, now);
+	sweep(from, now);
 	if (pool->used < pool->max)
 		return;
-	if (!from || from->n_links <= t->n_links)
-		from = t;
 	shed = from->n_links / 16 < SHED_MAX ? from->n_links / 16 + 1 : SHED_MAX;
 	while (shed-- > 0 && (from == t || from->n_links > t->n_links))
 		take_oldest(from);

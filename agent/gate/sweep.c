@@ -104,11 +104,12 @@ static int compare_ips(const void *a, const void *b)
 	return memcmp(a, b, sizeof(struct ex_ip));
 }
 
-static size_t take_remotes(const struct batch *b, uint32_t n, uint64_t now, struct ex_ip *ret)
+static size_t take_remotes(const struct batch *b, uint32_t n, uint64_t now, struct ex_ip *ret,
+			   size_t room)
 {
 	size_t taken = 0;
 
-	for (uint32_t i = 0; i < n; i++) {
+	for (uint32_t i = 0; i < n && taken < room; i++) {
 		uint8_t part = b->keys[i].part;
 
 		if ((part == EX_PART_FLOW || part == EX_PART_UPSTREAM) &&
@@ -122,29 +123,23 @@ int ex_gate_remotes(const struct ex_gate *gate, uint32_t ifindex, struct ex_ip *
 {
 	const struct gate_port *port = gate_port_find(gate, ifindex);
 	EX_AUTO_FREE struct batch *b = malloc(sizeof(*b));
-	EX_AUTO_FREE struct ex_ip *v = NULL;
+	EX_AUTO_FREE struct ex_ip *v = calloc(gate->flow_limit, sizeof(*v));
 	uint64_t now = gate_now();
-	uint32_t at, n = 0;
+	uint32_t at, n;
 	size_t taken = 0;
-	int r = 0;
+	int r = port ? 0 : -ENOENT;
 
-	if (!b)
+	if (!b || !v)
 		return -ENOMEM;
-	for (bool first = true; port && !r; first = false) {
-		struct ex_ip *more = realloc(v, (taken + BATCH) * sizeof(*v));
-
-		if (!more)
-			return -ENOMEM;
-		v = more;
+	/* what cannot be read is as if it were not there */
+	for (bool first = true; !r; first = false) {
 		n = BATCH;
 		r = bpf_map_lookup_batch(port->flows, first ? NULL : &at, &at, b->keys, b->flows,
 					 &n, NULL);
 		if (!r || r == -ENOENT)
-			taken += take_remotes(b, n, now, v + taken);
+			taken += take_remotes(b, n, now, v + taken, gate->flow_limit - taken);
 	}
-	/* what could not be read is as if it were not there */
-	if (taken)
-		qsort(v, taken, sizeof(*v), compare_ips);
+	qsort(v, taken, sizeof(*v), compare_ips);
 	*ret = EX_TAKE_PTR(v);
 	*ret_n = taken;
 	return 0;
