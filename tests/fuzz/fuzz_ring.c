@@ -12,14 +12,7 @@
 
 #include "agent/audit/pack.h"
 #include "agent/core/ring.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-#define CHECK(x)                                                                                   \
-	do {                                                                                       \
-		if (!(x))                                                                          \
-			abort();                                                                   \
-	} while (0)
+#include "tests/fuzz/fuzz.h"
 
 struct memory { /* as ring.c has it */
 	_Alignas(64) _Atomic uint32_t head;
