@@ -48,20 +48,13 @@ int ex_worker_take_record(struct ex_worker *w, const struct ex_ruleset *rs,
 /* ---- events of the kernel gate ---- */
 
 /*
- * Denied and counted as everything else, but not worth a record: nobody tried anything. Both
- * kernels announce their multicast groups on the link (MLDv2, RFC 3810).
+ * Denied and counted as everything else, but not worth a record: the last words on a connection
+ * that was ended here. Its rule is known, its socket gone.
  */
 static bool is_chatter(const struct ex_event *ev)
 {
-	static const struct ex_ip routers = { .b = { 0xff, 0x02, [15] = 0x16 } };
-
-	if (ev->type != EX_EV_DENY)
-		return false;
-	/* The last words on a connection that was ended here: its rule is known, its socket gone.
-	 */
-	if (ev->reason == EX_R_NO_FLOW && ev->proto == IPPROTO_TCP && ev->rule)
-		return true;
-	return ev->proto == IPPROTO_ICMPV6 && ex_ip_eq(&ev->dst, &routers);
+	return ev->type == EX_EV_DENY && ev->reason == EX_R_NO_FLOW && ev->proto == IPPROTO_TCP &&
+	       ev->rule;
 }
 
 void ex_keeper_take_event(struct ex_keeper *k, const struct ex_event *ev)
