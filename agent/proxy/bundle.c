@@ -225,6 +225,18 @@ int ex_bundle_compile(int fd, struct ex_ruleset **ret, struct ex_diags *diags)
 	return r;
 }
 
+bool ex_bundle_is_same(int a, int b)
+{
+	const size_t head = sizeof(uint32_t) + EX_BUNDLE_SECRET_LEN;
+	EX_AUTO_FREE char *bytes_a = NULL;
+	EX_AUTO_FREE char *bytes_b = NULL;
+	size_t len_a, len_b;
+
+	return ex_pack_read(a, &bytes_a, &len_a) == 0 && ex_pack_read(b, &bytes_b, &len_b) == 0 &&
+	       len_a == len_b && len_a >= head &&
+	       memcmp(bytes_a + head, bytes_b + head, len_a - head) == 0;
+}
+
 int ex_bundle_secret(int fd, uid_t uid, uint8_t ret[static EX_BUNDLE_SECRET_LEN])
 {
 	const struct ex_span whose = { (const char *)&uid, sizeof(uid) };

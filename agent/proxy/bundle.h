@@ -18,6 +18,9 @@ EX_MUST_CHECK int ex_bundle_new(const struct ex_compile_input *in, const struct 
 /* 0 or negative errno: of ex_pack_read(), of ex_compile(), or -EBADMSG. */
 EX_MUST_CHECK int ex_bundle_compile(int fd, struct ex_ruleset **ret, struct ex_diags *diags);
 
+/* Two of the same policy? Their random bytes differ. What cannot be read is not the same. */
+bool ex_bundle_is_same(int a, int b);
+
 /*
  * What the workers of one endpoint have in common, and nobody else: random bytes of the bundle,
  * which endpoints may share, with the uid, which they do not. 0 or negative errno.

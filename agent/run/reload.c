@@ -3,8 +3,8 @@
 #include <libgen.h>
 
 #include "agent/core/log.h"
-#include "agent/core/pack.h"
 #include "agent/node/policy_watch.h"
+#include "agent/proxy/bundle.h"
 #include "agent/run/reload.h"
 
 #define SETTLE_MS 50 /* editors and copies write in several steps */
@@ -19,17 +19,6 @@ struct ex_reload {
 	size_t n_dirs;
 };
 
-/* What was touched need not have changed. */
-static bool is_same(int a, int b)
-{
-	EX_AUTO_FREE char *bytes_a = NULL;
-	EX_AUTO_FREE char *bytes_b = NULL;
-	size_t len_a, len_b;
-
-	return ex_pack_read(a, &bytes_a, &len_a) == 0 && ex_pack_read(b, &bytes_b, &len_b) == 0 &&
-	       len_a == len_b && memcmp(bytes_a, bytes_b, len_a) == 0;
-}
-
 static void on_change(void *arg)
 {
 	struct ex_reload *re = arg;
@@ -41,7 +30,8 @@ static void on_change(void *arg)
 			 "force");
 		return;
 	}
-	if (!is_same(fresh.bundle, re->policy->bundle)) {
+	/* what was touched need not have changed */
+	if (!ex_bundle_is_same(fresh.bundle, re->policy->bundle)) {
 		r = ex_parent_swap(re->parent, &fresh);
 		if (r == 0) {
 			ex_run_policy_done(re->policy);

@@ -137,6 +137,27 @@ static void test_its_secret_is_its_own_and_the_endpoints(void **state)
 	close(one);
 }
 
+static void test_the_same_policy_is_told_whatever_the_secrets(void **state)
+{
+	struct ex_ip ips[2] = { test_ip("192.0.2.9"), test_ip("192.0.0.1") };
+	struct ex_compile_input in = test_input(ips);
+	struct ex_ruleset *rs = compile(&in);
+	int one = new_bundle(), two = new_bundle(), other, cut = sealed("short", 5);
+
+	(void)state;
+	in.deny_metadata = false;
+	other = ex_bundle_new(&in, rs);
+	ex_ruleset_unref(rs);
+	assert_true(ex_bundle_is_same(one, two));
+	assert_false(ex_bundle_is_same(one, other));
+	assert_false(ex_bundle_is_same(cut, cut));
+	assert_false(ex_bundle_is_same(one, -1));
+	close(one);
+	close(two);
+	close(other);
+	close(cut);
+}
+
 static void test_nobody_changes_it(void **state)
 {
 	int fd = new_bundle();
@@ -329,6 +350,7 @@ int main(void)
 		cmocka_unit_test(test_both_sides_have_the_same_rules),
 		cmocka_unit_test(test_can_be_read_twice_by_whoever_shares_it),
 		cmocka_unit_test(test_its_secret_is_its_own_and_the_endpoints),
+		cmocka_unit_test(test_the_same_policy_is_told_whatever_the_secrets),
 		cmocka_unit_test(test_nobody_changes_it),
 		cmocka_unit_test(test_files_have_to_be_texts),
 		cmocka_unit_test(test_refused_when_not_sealed),
