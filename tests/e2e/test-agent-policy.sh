@@ -107,6 +107,46 @@ follows "repaired, the new set is taken" not reaches pod1
 cp "$WORLD/tmp/good" "$POLICY_DIR/echo.yaml"
 follows "(and back)" reaches pod1
 
+# ---- valid, but together too much for one endpoint ----
+too_much() {
+	python3 - "$POLICY_DIR" <<-'END'
+		import sys
+		head = """apiVersion: cilium.io/v2
+		kind: CiliumNetworkPolicy
+		metadata: {name: %s, namespace: default}
+		spec:
+		  endpointSelector: {matchLabels: {%s: "yes"}}
+		  egress:
+		"""
+		wide = ["  - toCIDR: [10.0.0.0/8]\n    toPorts: [{ports: [{port: '%d', protocol: TCP}]}]\n" % n
+		        for n in range(1, 2501)]
+		many = ["  - toCIDR: [10.1.%d.%d/32]\n" % (n // 250, n % 250) for n in range(8000)]
+		for name, rules in (("wide", wide), ("many", many)):
+		    with open(sys.argv[1] + "/" + name + ".yaml", "w") as f:
+		        f.write(head % (name, name) + "".join(rules))
+	END
+}
+pod_new pod8 18
+endpoint pod8 app=one wide=yes many=yes >/dev/null
+check "(one that many policies will be for)" reaches pod8
+too_much
+out=$(ex policy apply --wait 2>&1)
+same "each is valid, for one endpoint they are too much: policy apply fails" $? 1
+has "and names it" "$out" 'default/pod8'
+has "status tells" "$(ex status)" 'default/pod8.*nothing passes'
+refuse "nothing passes for it" reaches pod8
+check "the others go on" reaches pod1
+echo_policy echo one 7776 | policy_put echo
+follows "and follow what is new" not reaches pod1
+cp "$WORLD/tmp/good" "$POLICY_DIR/echo.yaml"
+pod_new pod9 19
+out=$(endpoint pod9 wide=yes many=yes 2>&1)
+same "a new one of that kind is not let in" $? 1
+has "and it is said why" "$out" 'too many classes'
+rm "$POLICY_DIR/wide.yaml" "$POLICY_DIR/many.yaml"
+follows "repaired, it may again" reaches pod8
+check "and policy apply is content" ex policy apply --wait
+
 # ---- the node's own addresses ----
 cat <<-END | policy_put world
 	apiVersion: cilium.io/v2
