@@ -68,6 +68,8 @@ has "and by whom it was tried" "$out" 'endpoint="pod2",gate="kernel",protocol="l
 has "endpoints by state" "$out" '^exeat_endpoints\{state="enforcing"\} 2$'
 has "the policy set" "$out" '^exeat_policy_valid 1$'
 has "the audit log" "$out" '^exeat_audit_lost_total 0$'
+has "names of addresses" "$out" '^exeat_names [1-9]'
+has "and room for them" "$out" '^exeat_names_max 49152$'
 has "the process" "$out" '^process_resident_memory_bytes [1-9]'
 check "the text is well-formed, every family once, every sample of its family" python3 -c '
 import re, sys
