@@ -62,7 +62,7 @@ struct ex_keeper_config { /* copied; what it points to is borrowed until ex_keep
 	ex_dial_fn dial;  /* to the workload's servers */
 	const struct ex_resolver_server *servers; /* asked from the outer namespace */
 	size_t n_servers;
-	struct ex_span roots; /* PEM: what upstream certificates are verified against */
+	int roots; /* what upstream certificates are verified against: tls/roots.h */
 	/* What others may open; NULL = nothing. Looked at whenever something is published. */
 	const struct ex_tables *ingress;
 	/* Names that are learned are kept there too, under ifindex, and taken from there at the

@@ -43,7 +43,7 @@ static void stop(struct ex_node *node)
 	ex_closep(&node->links_fd);
 	ex_closep(&node->own_net);
 	ex_closep(&node->lock);
-	free(node->roots);
+	ex_closep(&node->roots);
 	ex_node_config_done(&node->config);
 }
 
@@ -76,7 +76,7 @@ static int uninstall(struct ex_node *node)
 static void node_init(struct ex_node *node, char **argv)
 {
 	*node = (struct ex_node){
-		.argv = argv, .lock = -1, .own_net = -1, .registry = { .dir = -1 }
+		.argv = argv, .lock = -1, .own_net = -1, .roots = -1, .registry = { .dir = -1 }
 	};
 	ex_events_init(node);
 	ex_round_init(node);

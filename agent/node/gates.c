@@ -129,7 +129,7 @@ void gates_keeper_config(struct node_gates *g, struct ex_keeper_config *ret)
 		.dial = ex_dial_as_workload,
 		.servers = node->config.dns,
 		.n_servers = node->config.n_dns,
-		.roots = { node->roots, node->roots_len },
+		.roots = node->roots,
 		.ingress = &g->ingress,
 		.names_kept = node->gate,
 		.names_pool = node->names,

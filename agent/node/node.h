@@ -47,8 +47,7 @@ struct ex_node {
 	struct ex_control *control;
 	struct ex_registry registry;
 	struct ex_ca *ca;
-	char *roots;
-	size_t roots_len;
+	int roots;                   /* for proxies: tls/roots.h */
 	struct ex_audit_file *audit; /* NULL = none is kept */
 	struct ex_metrics *metrics;
 	struct ex_node_learner *learners;

@@ -263,6 +263,17 @@ static int start_watching(struct ex_node *node)
 	return r < 0 ? fail("cannot watch for events", r) : 0;
 }
 
+static int read_roots(struct ex_node *node)
+{
+	EX_AUTO_FREE char *pem = NULL;
+	size_t len;
+	int r = ex_trust_roots(node->config.upstream_ca, &pem, &len);
+
+	if (r == 0)
+		r = node->roots = ex_trust_share((struct ex_span){ pem, len });
+	return r < 0 ? r : 0;
+}
+
 static int prepare(struct ex_node *node)
 {
 	int r = ex_agent_harden();
@@ -272,7 +283,7 @@ static int prepare(struct ex_node *node)
 	if (r == 0)
 		r = find_resolvers(node);
 	if (r == 0)
-		r = ex_trust_roots(node->config.upstream_ca, &node->roots, &node->roots_len);
+		r = read_roots(node);
 	if (r < 0)
 		return r;
 	r = ex_authority_open(node->config.ca_dir, &node->ca);

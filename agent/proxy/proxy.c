@@ -149,7 +149,7 @@ static int build(struct ex_proxy *px, const struct ex_proxy_settings *set)
 	if (r == 0)
 		r = ex_ask_new(px->loop, EX_PROXY_FD_REQUESTS, EX_PROXY_FD_RING, &px->ask);
 	if (r == 0)
-		r = ex_tls_new(set->roots.ptr, set->roots.len, &px->tls);
+		r = ex_tls_new(EX_PROXY_FD_ROOTS, &px->tls);
 	if (r == 0)
 		r = ex_proxy_take_tickets(px, EX_PROXY_FD_BUNDLE);
 	if (r == 0)
@@ -243,6 +243,7 @@ static int run(const struct ex_proxy_settings *set)
 	close(EX_PROXY_FD_SETTINGS);
 	close(EX_PROXY_FD_BUNDLE);
 	close(EX_PROXY_FD_RING);
+	close(EX_PROXY_FD_ROOTS);
 	if (r == 0)
 		r = leave_terminal();
 	if (r == 0)

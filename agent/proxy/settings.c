@@ -48,7 +48,6 @@ int ex_proxy_settings_pack(const struct ex_proxy_spec *spec)
 		ex_pack_u32(&p, spec->sockets[i] >= 0);
 	ex_pack_u32(&p, (uint32_t)spec->n_servers);
 	ex_pack_bytes(&p, spec->servers, spec->n_servers * sizeof(*spec->servers));
-	ex_pack_span(&p, spec->roots);
 	ex_pack_u32(&p, spec->unread.ptr != NULL);
 	ex_pack_span(&p, spec->unread);
 	ex_pack_u32(&p, spec->workers);
@@ -75,7 +74,6 @@ static int unpack(struct ex_unpack *u, struct ex_proxy_settings *s)
 		return -ENOMEM;
 	ex_unpack_bytes(u, servers, s->n_servers * sizeof(*servers));
 	s->servers = servers;
-	s->roots = ex_unpack_span(u);
 	learning = ex_unpack_u32(u) == 1;
 	s->unread = ex_unpack_span(u);
 	if (!learning)

@@ -9,16 +9,17 @@
 
 /*
  * The first ones stay for its whole life, and the sandbox tells them by number: requests,
- * resolvers, then the listening sockets there are. The last three are closed once they were read,
+ * resolvers, then the listening sockets there are. The last four are closed once they were read,
  * or mapped.
  */
 enum {
 	EX_PROXY_FD_REQUESTS = STDERR_FILENO + 1,
 	EX_PROXY_FD_RESOLVERS,
 	EX_PROXY_FD_SOCKETS,
-	EX_PROXY_FD_SETTINGS = 61,
+	EX_PROXY_FD_SETTINGS = 60,
 	EX_PROXY_FD_BUNDLE,
 	EX_PROXY_FD_RING,
+	EX_PROXY_FD_ROOTS,
 	EX_PROXY_FD_END,
 };
 
@@ -29,7 +30,6 @@ struct ex_proxy_settings {
 	bool sockets[EX_SOCK_MAX]; /* which there are */
 	const struct ex_resolver_server *servers;
 	size_t n_servers;
-	struct ex_span roots;
 	struct ex_span unread; /* see unread.h; ptr NULL: nothing is learned */
 	unsigned workers;
 	struct ex_unpack names; /* see ex_proxy_settings_learn() */

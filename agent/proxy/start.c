@@ -30,7 +30,7 @@ static int place(int fd, int at)
 
 static int place_all(const int *from, const int *to, size_t n)
 {
-	int away[EX_SOCK_MAX + 5], r = 0;
+	int away[EX_SOCK_MAX + 6], r = 0;
 
 	for (size_t i = 0; i < n; i++) {
 		away[i] = fcntl(from[i], F_DUPFD_CLOEXEC, EX_PROXY_FD_END);
@@ -45,12 +45,13 @@ static int place_all(const int *from, const int *to, size_t n)
 /* Whatever is not in a place of its own does not come along. */
 static int keep_only(const struct start *s)
 {
-	int from[EX_SOCK_MAX + 5] = { s->requests[1], s->resolvers[1], s->settings, s->spec->bundle,
-				      s->spec->ring };
-	int to[EX_SOCK_MAX + 5] = { EX_PROXY_FD_REQUESTS, EX_PROXY_FD_RESOLVERS,
-				    EX_PROXY_FD_SETTINGS, EX_PROXY_FD_BUNDLE, EX_PROXY_FD_RING };
+	int from[EX_SOCK_MAX + 6] = { s->requests[1],  s->resolvers[1], s->settings,
+				      s->spec->bundle, s->spec->ring,   s->spec->roots };
+	int to[EX_SOCK_MAX + 6] = { EX_PROXY_FD_REQUESTS, EX_PROXY_FD_RESOLVERS,
+				    EX_PROXY_FD_SETTINGS, EX_PROXY_FD_BUNDLE,
+				    EX_PROXY_FD_RING,     EX_PROXY_FD_ROOTS };
 	int next = EX_PROXY_FD_SOCKETS, r;
-	size_t n = 5;
+	size_t n = 6;
 
 	for (size_t i = 0; i < EX_SOCK_MAX; i++) {
 		if (s->spec->sockets[i] < 0)

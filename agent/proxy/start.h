@@ -14,7 +14,7 @@ struct ex_proxy_spec {      /* all borrowed */
 	const int *sockets; /* EX_SOCK_MAX listening ones, in the gateway namespace; -1 = none */
 	const struct ex_resolver_server *servers;
 	size_t n_servers;
-	struct ex_span roots;         /* PEM: what upstream certificates are verified against */
+	int roots; /* what upstream certificates are verified against: tls/roots.h */
 	const struct ex_names *names; /* what the workload has learned already; NULL = nothing */
 	uint64_t names_since;         /* those that expire later; their time counts from here */
 	struct ex_span unread;        /* see unread.h; ptr NULL: nothing is learned */

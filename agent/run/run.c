@@ -36,6 +36,7 @@ struct run {
 	struct ex_child child;
 	char *roots;
 	size_t roots_len;
+	int shared_roots; /* the same, for the proxy */
 	struct ex_gate *gate;
 	struct ex_ca *ca;
 	struct ex_audit *audit;
@@ -110,7 +111,7 @@ static int start_proxy(struct run *run)
 					.dial = ex_dial_from_outer,
 					.servers = run->opt.dns,
 					.n_servers = run->opt.n_dns,
-					.roots = { run->roots, run->roots_len },
+					.roots = run->shared_roots,
 					.workers = run->opt.learn ? 1 : run->opt.workers,
 					.unread = ex_span_str(run->opt.learn),
 					.restart = true,
@@ -330,7 +331,10 @@ static int prepare(struct run *run)
 		r = find_resolvers(run);
 	if (r == 0)
 		r = ex_trust_roots(run->opt.upstream_ca, &run->roots, &run->roots_len);
-	return r;
+	if (r == 0)
+		r = run->shared_roots =
+			ex_trust_share((struct ex_span){ run->roots, run->roots_len });
+	return r < 0 ? r : 0;
 }
 
 static int set_up(struct run *run)
@@ -374,6 +378,7 @@ static void tear_down(struct run *run)
 	ex_run_policy_done(&run->policy);
 	ex_identity_done(&run->id);
 	free(run->roots);
+	ex_closep(&run->shared_roots);
 	free(run->sockets);
 }
 
@@ -381,6 +386,7 @@ int ex_cmd_run(int argc, char **argv)
 {
 	struct run run = { .ns = { .outer = -1, .gateway = -1 },
 			   .policy.bundle = -1,
+			   .shared_roots = -1,
 			   .log_fd = -1 };
 	int r = ex_run_options_parse(argc, argv, &run.opt);
 	int status = 125;

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 
+#include "agent/tls/roots.h"
 #include "agent/core/log.h"
 #include "agent/run/trust.h"
 #include "agent/tls/ca.h"
@@ -87,4 +88,15 @@ int ex_trust_roots(const char *extra_file, char **ret, size_t *ret_len)
 		return r;
 	return ex_trust_bundle((struct ex_span){ system ? system : "", system_len },
 			       (struct ex_span){ extra, extra_len }, ret, ret_len);
+}
+
+int ex_trust_share(struct ex_span roots)
+{
+	int fd = ex_roots_new(roots);
+
+	if (fd < 0)
+		ex_error("the trust store cannot be used: %s",
+			 fd == -EBADMSG ? "a certificate in it is broken, or there is none"
+					: strerror(-fd));
+	return fd;
 }

@@ -9,6 +9,9 @@
  */
 EX_MUST_CHECK int ex_trust_roots(const char *extra_file, char **ret, size_t *ret_len);
 
+/* Roots (PEM) as proxies have them (tls/roots.h): fd or negative errno, its cause logged. */
+EX_MUST_CHECK int ex_trust_share(struct ex_span roots);
+
 /* roots and ca as one bundle, malloc'd. */
 EX_MUST_CHECK int ex_trust_bundle(struct ex_span roots, struct ex_span ca, char **ret,
 				  size_t *ret_len);

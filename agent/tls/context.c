@@ -3,8 +3,6 @@
 #include "agent/tls/internal.h"
 
 #include <errno.h>
-#include <openssl/err.h>
-#include <openssl/pem.h>
 #include <openssl/provider.h>
 #include <openssl/rand.h>
 #include <openssl/x509v3.h>
@@ -82,36 +80,10 @@ static int server_new(struct ex_tls *tls)
 	return 0;
 }
 
-/* Reads every certificate of the bundle; one that is broken is an error, not skipped over. */
-static int roots_add(X509_STORE *store, const char *pem, size_t len)
-{
-	BIO *bio = len <= INT32_MAX ? BIO_new_mem_buf(pem, (int)len) : NULL;
-	unsigned long e;
-	size_t n = 0;
-	X509 *cert;
-
-	if (!bio)
-		return -ENOMEM;
-	while ((cert = PEM_read_bio_X509_AUX(bio, NULL, NULL, NULL))) {
-		int added = X509_STORE_add_cert(store, cert); /* a duplicate counts as added */
-
-		X509_free(cert);
-		if (added != 1)
-			break;
-		n++;
-	}
-	e = ERR_peek_last_error();
-	ERR_clear_error();
-	BIO_free(bio);
-	return n > 0 && !cert && ERR_GET_LIB(e) == ERR_LIB_PEM &&
-			       ERR_GET_REASON(e) == PEM_R_NO_START_LINE
-		       ? 0
-		       : -EBADMSG;
-}
-
-static int client_new(struct ex_tls *tls, const char *roots_pem, size_t len)
+static int client_new(struct ex_tls *tls, int roots)
 {
 	SSL_CTX *ctx = tls->client = SSL_CTX_new(TLS_client_method());
+	int r;
 
 	if (!ctx || !context_harden(ctx, "ECDHE+AESGCM:ECDHE+CHACHA20:ECDHE+AES"))
 		return -EIO;
@@ -122,10 +94,11 @@ static int client_new(struct ex_tls *tls, const char *roots_pem, size_t len)
 	X509_VERIFY_PARAM_set_hostflags(SSL_CTX_get0_param(ctx),
 					X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS |
 						X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
-	return roots_add(SSL_CTX_get_cert_store(ctx), roots_pem, len);
+	r = ex_roots_map(roots, &tls->roots);
+	return r < 0 ? r : ex_roots_use(tls->roots, SSL_CTX_get_cert_store(ctx));
 }
 
-int ex_tls_new(const char *roots_pem, size_t len, struct ex_tls **ret)
+int ex_tls_new(int roots, struct ex_tls **ret)
 {
 	struct ex_tls *tls = calloc(1, sizeof(*tls));
 	int r;
@@ -138,7 +111,7 @@ int ex_tls_new(const char *roots_pem, size_t len, struct ex_tls **ret)
 	if (r == 0)
 		r = server_new(tls);
 	if (r == 0)
-		r = client_new(tls, roots_pem, len);
+		r = client_new(tls, roots);
 	if (r == 0) {
 		tls->bio = ex_tls_bio_method();
 		r = tls->bio ? 0 : -ENOMEM;
@@ -161,6 +134,7 @@ void ex_tls_free(struct ex_tls *tls)
 	ex_tls_identities_done(tls);
 	SSL_CTX_free(tls->server);
 	SSL_CTX_free(tls->client);
+	ex_roots_unmap(tls->roots);
 	BIO_meth_free(tls->bio);
 	ex_tls_leaves_done(&tls->ec);
 	ex_tls_leaves_done(&tls->rsa);

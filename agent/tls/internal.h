@@ -8,6 +8,7 @@
 #include "agent/tls/cache.h"
 #include "agent/tls/hmac.h"
 #include "agent/tls/remote.h"
+#include "agent/tls/roots.h"
 #include "agent/tls/session.h"
 
 struct ex_tls_identity;
@@ -36,6 +37,7 @@ struct ex_tls_tickets {
 struct ex_tls {
 	SSL_CTX *server, *client;
 	BIO_METHOD *bio;
+	struct ex_roots *roots;
 	struct ex_tls_tickets tickets;
 	struct ex_tls_leaves ec, rsa; /* rsa: once it was asked for */
 	struct ex_tls_cache
@@ -90,6 +92,9 @@ X509 *ex_tls_leaf_find(struct ex_tls_leaves *l, struct ex_span name);
 /* NULL when out of memory. name is canonical. */
 struct ex_tls_session *ex_tls_session_new(struct ex_tls *tls, SSL_CTX *ctx, int fd,
 					  struct ex_span name, const void *early, size_t early_len);
+
+/* roots.c: the store looks there, too. r outlives it. */
+EX_MUST_CHECK int ex_roots_use(struct ex_roots *r, X509_STORE *store);
 
 /* tickets.c: see SSL_CTX_set_tlsext_ticket_key_evp_cb(3). */
 int ex_tls_on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHER_CTX *cipher,

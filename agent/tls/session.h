@@ -12,8 +12,8 @@
 struct ex_tls;
 struct ex_tls_session;
 
-/* roots_pem: what upstream certificates are verified against. */
-EX_MUST_CHECK int ex_tls_new(const char *roots_pem, size_t len, struct ex_tls **ret);
+/* roots: what upstream certificates are verified against (roots.h); may be closed then. */
+EX_MUST_CHECK int ex_tls_new(int roots, struct ex_tls **ret);
 void ex_tls_free(struct ex_tls *tls);
 
 /* Public half of the leaf key, DER SubjectPublicKeyInfo; owned by tls. */

@@ -303,9 +303,9 @@ static int proxy_main(void)
 	struct ex_proxy_settings s;
 	char how[32] = "";
 
-	if (ex_proxy_settings_read(EX_PROXY_FD_SETTINGS, &s) < 0 || s.roots.len >= sizeof(how))
+	if (ex_proxy_settings_read(EX_PROXY_FD_SETTINGS, &s) < 0 || s.unread.len >= sizeof(how))
 		return 1;
-	memcpy(how, s.roots.ptr, s.roots.len);
+	memcpy(how, s.unread.ptr, s.unread.len);
 	ex_proxy_settings_done(&s);
 	if (strcmp(how, "early") == 0) {
 		union ex_ipc_message msg = { 0 };

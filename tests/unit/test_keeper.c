@@ -119,7 +119,8 @@ static void begin(const char *how, unsigned workers, bool restart)
 					.gw = { .outer = ns, .netns = ns, .ip4 = ep.ip4 },
 					.ca = ca,
 					.dial = ex_dial_from_outer,
-					.roots = ex_span_str(how),
+					.roots = ns, /* it does not look */
+					.unread = ex_span_str(how),
 					.uid = 65534,
 					.workers = workers,
 					.restart = restart,

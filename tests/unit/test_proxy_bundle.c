@@ -308,7 +308,6 @@ static void test_settings_arrive(void **state)
 	struct ex_proxy_spec spec = { .sockets = sockets,
 				      .servers = &server,
 				      .n_servers = 1,
-				      .roots = EX_SPAN("pem"),
 				      .names = names,
 				      .names_since = 1000,
 				      .workers = 3,
@@ -329,7 +328,6 @@ static void test_settings_arrive(void **state)
 		assert_int_equal(s.sockets[i], sockets[i] >= 0);
 	assert_int_equal(s.n_servers, 1);
 	assert_string_equal(s.servers[0].suffix, "corp.example");
-	assert_true(ex_span_eq(s.roots, EX_SPAN("pem")));
 	assert_int_equal(s.workers, 3);
 	assert_int_equal(ex_proxy_settings_learn(&s, copy, 5000), 0);
 	assert_int_equal(ex_names_of(copy, &ip, 5499, found, EX_NAMES_PER_ADDR_MAX), 1);

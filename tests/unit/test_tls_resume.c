@@ -95,7 +95,7 @@ static struct ex_tls *worker(const uint8_t secret[static EX_TICKET_SECRET_LEN])
 	struct ex_span pem = ex_ca_pem(ca);
 	struct ex_tls *t;
 
-	assert_int_equal(ex_tls_new(pem.ptr, pem.len, &t), 0);
+	assert_int_equal(tls_new(pem, &t), 0);
 	ex_tls_use_tickets(t, secret);
 	return t;
 }
@@ -107,7 +107,7 @@ static void test_tickets_are_good_for_who_has_the_secret(void **state)
 	struct ex_span pem = ex_ca_pem(ca);
 
 	(void)state;
-	assert_int_equal(ex_tls_new(pem.ptr, pem.len, &fresh), 0);
+	assert_int_equal(tls_new(pem, &fresh), 0);
 	ex_tls_use_tickets(mine, secret_a);
 	for (size_t i = 0; i < EX_ARRAY_SIZE(versions); i++) {
 		struct ex_tls *const all[] = { mine, same, mine, same, other, same, fresh, mine };

@@ -504,14 +504,14 @@ static void test_deny_roots_that_are_not_certificates(void **state)
 	struct ex_tls *t;
 
 	(void)state;
-	assert_int_equal(ex_tls_new("", 0, &t), -EBADMSG);
-	assert_int_equal(ex_tls_new("hello", 5, &t), -EBADMSG);
-	assert_int_equal(ex_tls_new(broken, sizeof(broken) - 1, &t), -EBADMSG);
+	assert_int_equal(tls_new(EX_SPAN(""), &t), -EBADMSG);
+	assert_int_equal(tls_new(EX_SPAN("hello"), &t), -EBADMSG);
+	assert_int_equal(tls_new(ex_span_str(broken), &t), -EBADMSG);
 	memcpy(two, pem.ptr, pem.len);
 	memcpy(two + pem.len, broken, sizeof(broken));
-	assert_int_equal(ex_tls_new(two, strlen(two), &t), -EBADMSG);
+	assert_int_equal(tls_new(ex_span_str(two), &t), -EBADMSG);
 	memcpy(two + pem.len, "# end", 6);
-	assert_int_equal(ex_tls_new(two, strlen(two), &t), 0);
+	assert_int_equal(tls_new(ex_span_str(two), &t), 0);
 	ex_tls_free(t);
 }
 
@@ -546,7 +546,7 @@ static void test_no_file_is_opened_once_running(void **state)
 		int len;
 
 		/* as the proxy does: a fresh ex_tls, then the filter, then work */
-		if (ex_tls_new(pem.ptr, pem.len, &tls) < 0)
+		if (tls_new(pem, &tls) < 0)
 			_exit(3);
 		forbid_files();
 		spki = ex_tls_leaf_spki(tls);
