@@ -50,7 +50,7 @@ def prober():
             words = words[1:]
         end = time.monotonic() + 20
         while True:
-            r = (try_tcp(int(words[1]), 0.2 if waits else 5) if words[0] == "tcp" else
+            r = (try_tcp(int(words[1]), 0.03 if waits else 5) if words[0] == "tcp" else
                  try_http(int(words[1]), words[2]))
             if not waits or r == "yes" or time.monotonic() > end:
                 break
