@@ -137,9 +137,12 @@ static _Noreturn void become_run(struct session *s, int log)
 }
 
 /* Ours are for the run, which passes them on; it ends, and then so do we. */
+static volatile sig_atomic_t told_to_end; /* also when nobody was in poll() to be woken */
+
 static void on_signal(int signo)
 {
-	(void)signo; /* poll() is woken, that is all */
+	(void)signo;
+	told_to_end = 1;
 }
 
 static void catch_signals(void)
@@ -174,7 +177,7 @@ static int follow(struct session *s, int log, int *ret_status)
 	while (r > 0) {
 		int ready = poll(&p, 1, ended ? 0 : wait_ms(s));
 
-		if (ready < 0 && errno == EINTR && !s->asked) {
+		if (told_to_end && !s->asked) {
 			s->asked = true;
 			kill(s->pid, SIGTERM);
 		}
@@ -229,7 +232,7 @@ static void write_request(const struct session *s, struct ex_json *j)
 static int follow_stream(struct session *s, struct ex_control_stream *stream,
 			 struct ex_control_error *err)
 {
-	while (ex_clock_ms() < s->until) {
+	while (!told_to_end && ex_clock_ms() < s->until) {
 		struct ex_span line;
 		int r = ex_control_stream_next(stream, 500, &line, err);
 

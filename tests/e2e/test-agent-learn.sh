@@ -88,4 +88,29 @@ refuse "started again, the agent has the policy in force" pings
 own() { in_pod pod1 nc -zw2 "$ECHO4" 7777; }
 check "all of it" world_wait 5 own
 
+# ---- an agent that is stopped ----
+"$EXEAT" learn -o "$L/stopped.yaml" --socket "$AGENT_SOCK" --endpoint pod1 2>/dev/null &
+learner=$!
+check "learned from again" world_wait 10 pings
+kill -TERM $agent_pid
+wait $agent_pid
+wait $learner 2>/dev/null
+check "when the agent is stopped it may not go on, at once" world_wait 2 closed
+refuse "really" pings
+node_agent "$@"
+check "nor does another begin with anything but its policy" world_wait 5 own
+refuse "which has no ping" pings
+
+# ---- an agent that hangs ----
+"$EXEAT" learn -o "$L/hung.yaml" --socket "$AGENT_SOCK" --endpoint pod1 2>/dev/null &
+learner=$!
+world_wait 10 pings
+kill -STOP $agent_pid
+check "when the agent hangs it may not go on" world_wait 15 closed
+kill -CONT $agent_pid
+check "but when it is well again" world_wait 5 pings
+kill -INT $learner
+wait $learner
+check "until it ends" world_wait 5 closed
+
 tap_done
