@@ -322,6 +322,7 @@ def idle_memory(made):
                 continue
             rest, pss = memory(v.pids), memory(v.pids, "Pss")
             v.run(LOAD, "-s", "1", *CHAT, "-c", "64", url + CHATS) # what is had once is not theirs
+            time.sleep(4)
             before = memory(v.pids)
             got = json.loads(v.ask("start", LOAD, "-i", "-s", "20", "-c", str(count), *CHAT, url + CHATS) or "{}")
             time.sleep(4) # idle, not answered just now

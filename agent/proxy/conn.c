@@ -135,12 +135,13 @@ static bool step_linger(struct ex_conn *c)
 	ex_buf_consume(&c->client.in, ex_buf_len(&c->client.in));
 	if (ex_buf_len(&c->client.out))
 		return moved;
-	if (c->client.tls || !c->client.eof) /* else closing says it */
-		ex_side_finish(&c->client);
-	if (c->client.eof) {
-		ex_conn_close(c);
+	if (c->client.eof || (c->x.last && c->x.req_done && !moved)) {
+		if (c->client.tls)
+			ex_tls_shutdown(c->client.tls);
+		ex_conn_close(c); /* which tells the end by itself */
 		return false;
 	}
+	ex_side_finish(&c->client);
 	return moved;
 }
 
@@ -421,7 +422,7 @@ static int copy_names(struct ex_conn *c)
 	return 0;
 }
 
-static struct ex_conn *conn_new(struct ex_proxy *px, int fd)
+static struct ex_conn *conn_new(struct ex_proxy *px, int fd, const struct sockaddr_storage *from)
 {
 	struct ex_conn *c = ex_slab_get(&px->slab, sizeof(*c));
 
@@ -434,8 +435,8 @@ static struct ex_conn *conn_new(struct ex_proxy *px, int fd)
 	ex_side_init(&c->client, on_client);
 	ex_side_init(&c->server, on_server);
 	c->flow.proto = IPPROTO_TCP;
-	if (!ex_socket_ends(fd, &c->flow.dst, &c->flow.port, &c->src, &c->sport) ||
-	    copy_names(c) < 0) {
+	if (!ex_socket_own(fd, &c->flow.dst, &c->flow.port) ||
+	    !ex_sockaddr_read(from, &c->src, &c->sport) || copy_names(c) < 0) {
 		free_names(c);
 		ex_slab_put(&px->slab, c, sizeof(*c));
 		return NULL;
@@ -455,9 +456,9 @@ static void conn_link(struct ex_conn *c)
 	px->n_conns++;
 }
 
-void ex_conn_accept(struct ex_proxy *px, int fd)
+void ex_conn_accept(struct ex_proxy *px, int fd, const struct sockaddr_storage *from)
 {
-	struct ex_conn *c = conn_new(px, fd);
+	struct ex_conn *c = conn_new(px, fd, from);
 	struct ex_decision d;
 
 	if (!c) {

@@ -46,6 +46,7 @@ struct ex_exchange {
 	bool interim;  /* a 1xx response is being passed on */
 	bool res_done;
 	bool close;        /* the client's connection ends after this exchange */
+	bool last;         /* the client has said that it will ask no more */
 	bool server_close; /* and so does the server's */
 	bool used;         /* the server side has carried an exchange */
 	bool bound;        /* to the client: it has authenticated the connection, not a request */
@@ -110,8 +111,10 @@ static inline struct ex_span ex_conn_sni(const struct ex_conn *c)
 					     : (struct ex_span){ NULL, 0 };
 }
 
+struct sockaddr_storage;
+
 /* A connection was accepted; takes fd. */
-void ex_conn_accept(struct ex_proxy *px, int fd);
+void ex_conn_accept(struct ex_proxy *px, int fd, const struct sockaddr_storage *from);
 
 void ex_conn_close(struct ex_conn *c);
 

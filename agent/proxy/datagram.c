@@ -25,15 +25,24 @@ bool ex_sockaddr_read(const struct sockaddr_storage *ss, struct ex_ip *ip, uint1
 	return true;
 }
 
+bool ex_socket_own(int fd, struct ex_ip *ip, uint16_t *port)
+{
+	struct sockaddr_storage here;
+	socklen_t len = sizeof(here);
+
+	return getsockname(fd, (struct sockaddr *)&here, &len) == 0 &&
+	       ex_sockaddr_read(&here, ip, port);
+}
+
 bool ex_socket_ends(int fd, struct ex_ip *own, uint16_t *own_port, struct ex_ip *peer,
 		    uint16_t *peer_port)
 {
-	struct sockaddr_storage here, there;
-	socklen_t here_len = sizeof(here), there_len = sizeof(there);
+	struct sockaddr_storage there;
+	socklen_t len = sizeof(there);
 
-	return getsockname(fd, (struct sockaddr *)&here, &here_len) == 0 &&
-	       getpeername(fd, (struct sockaddr *)&there, &there_len) == 0 &&
-	       ex_sockaddr_read(&here, own, own_port) && ex_sockaddr_read(&there, peer, peer_port);
+	return ex_socket_own(fd, own, own_port) &&
+	       getpeername(fd, (struct sockaddr *)&there, &len) == 0 &&
+	       ex_sockaddr_read(&there, peer, peer_port);
 }
 
 socklen_t ex_sockaddr_write(const struct ex_ip *ip, uint16_t port, struct sockaddr_storage *ss)

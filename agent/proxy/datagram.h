@@ -35,7 +35,10 @@ void ex_datagram_reply(int fd, const struct ex_datagram *d, const void *buf, siz
 /* The address and port of a socket address; false for other families. */
 bool ex_sockaddr_read(const struct sockaddr_storage *ss, struct ex_ip *ip, uint16_t *port);
 
-/* Both ends of a connected socket; of a steered one, own is where the workload dialled. */
+/* Our end of a socket; of a steered one it is where the workload dialled. */
+bool ex_socket_own(int fd, struct ex_ip *ip, uint16_t *port);
+
+/* Both ends of a connected socket. */
 bool ex_socket_ends(int fd, struct ex_ip *own, uint16_t *own_port, struct ex_ip *peer,
 		    uint16_t *peer_port);
 

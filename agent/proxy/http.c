@@ -171,6 +171,7 @@ static void begin_exchange(struct ex_conn *c, const struct ex_h1_head *head,
 	}
 	c->x.active = true;
 	c->x.close = head->close;
+	c->x.last = head->close && !ex_h1_body_is_unexpected(head);
 	c->x.req_chunked = head->framing == EX_H1_CHUNKED;
 	c->x.http10 = head->minor == 0;
 	ex_conn_set_timeout(c, REQUEST_MS);

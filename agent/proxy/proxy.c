@@ -66,7 +66,10 @@ static void on_pause_over(struct ex_timer *t)
 /* One a turn: epoll says when there are more, and those that are open get theirs in between. */
 static void on_accept(struct ex_proxy *px, struct ex_watch *listener)
 {
-	int fd = accept4(listener->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	struct sockaddr_storage from;
+	socklen_t len = sizeof(from);
+	int fd =
+		accept4(listener->fd, (struct sockaddr *)&from, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
 	if (fd < 0) {
 		if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
@@ -75,7 +78,7 @@ static void on_accept(struct ex_proxy *px, struct ex_watch *listener)
 		close(fd);
 	} else {
 		ex_proxy_catch_up(px);
-		ex_conn_accept(px, fd);
+		ex_conn_accept(px, fd, &from);
 	}
 }
 

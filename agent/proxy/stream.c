@@ -27,6 +27,8 @@ static void start_pipe(struct ex_conn *c, struct ex_side *from, struct ex_side *
 
 void ex_conn_stop_pipe(struct ex_conn *c, struct ex_side *from, struct ex_side *to)
 {
+	if (!from->pipe)
+		return;
 	ex_pipe_put(c->px->pipes, from->pipe);
 	from->pipe = to->feed = NULL;
 	from->readable = true;
@@ -63,7 +65,10 @@ static bool pass_end(struct ex_side *from, struct ex_side *to)
 	if (!from->eof || from->broken || to->finished || !ex_side_ready(to) ||
 	    ex_buf_len(&from->in) || ex_buf_len(&to->out) || from->pipe)
 		return false;
-	ex_side_finish(to);
+	if (from->finished && !to->tls)
+		to->finished = true; /* over both ways: closing says it */
+	else
+		ex_side_finish(to);
 	return true;
 }
 
