@@ -170,7 +170,8 @@ void ex_read_originating(struct ex_decoder *d, const struct ex_node *n, void *ou
 	struct ex_secret_ref ref = { 0 };
 
 	r->originating = n;
-	if (read_context(d, n, r->rule->spec->ns, &cr, &ref))
+	/* Who only reads what policies select has no secrets, and makes no rules. */
+	if (read_context(d, n, r->rule->spec->ns, &cr, &ref) && r->rule->set->in)
 		r->ports->origin = find_origin(d, r, &cr, &ref);
 }
 
