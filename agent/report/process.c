@@ -26,6 +26,7 @@
 struct process {
 	struct ex_jv *config;
 	char *ca, *token, *secret;
+	struct ex_span roots; /* of ca */
 	struct ex_webhook *webhook;
 	struct ex_serve_http *http;
 	struct ex_report_stats told;
@@ -115,10 +116,15 @@ static int find_roots(struct process *p, const char *url)
 	size_t len;
 	int r;
 
-	if (p->ca || strncasecmp(url, "https:", 6) != 0)
+	if (p->ca || strncasecmp(url, "https:", 6) != 0) {
+		p->roots = ex_span_str(p->ca);
 		return 0;
+	}
 	r = ex_trust_roots(NULL, &p->ca, &len);
-	return r < 0 ? fail("no certificates to trust", NULL, r) : 0;
+	if (r < 0)
+		return fail("no certificates to trust", NULL, r);
+	p->roots = (struct ex_span){ p->ca, len };
+	return 0;
 }
 
 static int start_webhook(struct process *p)
@@ -138,7 +144,7 @@ static int start_webhook(struct process *p)
 	r = find_roots(p, cfg.url);
 	if (r < 0)
 		return r;
-	cfg.ca = ex_span_str(p->ca);
+	cfg.ca = p->roots;
 	r = ex_webhook_new(&cfg, &p->webhook);
 	return r < 0 ? fail("not a URL of a webhook", NULL, r) : 0;
 }
