@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <netinet/in.h>
 #include <stdio.h>
 
 #include "agent/audit/chain.h"
@@ -18,6 +19,7 @@
 #include "agent/audit/sink.h"
 #include "agent/audit/tally.h"
 #include "agent/core/loop.h"
+#include "exeat/abi.h"
 
 #define TERMINAL_BURST  20 /* lines at once */
 #define TERMINAL_REFILL 4  /* lines a second */
@@ -81,6 +83,24 @@ void ex_audit_use(struct ex_audit *a, struct ex_ruleset *rs)
 
 	a->rs = ex_ruleset_ref(rs);
 	ex_ruleset_unref(old);
+}
+
+struct ex_audit_record ex_audit_of_event(const struct ex_event *ev)
+{
+	return (struct ex_audit_record){
+		.app = EX_AUDIT_L4,
+		.gate = EX_AUDIT_KERNEL,
+		.verdict = ev->verdict == EX_V_STEER ? EX_V_ALLOW : ev->verdict,
+		.proto = ev->proto,
+		.reason = ev->reason,
+		.rule = ev->rule,
+		.count = 1,
+		.src = ev->src,
+		.dst = ev->dst,
+		.sport = ntohs(ev->sport),
+		.dport = ntohs(ev->dport),
+		.ingress = ev->direction == EX_DIR_INGRESS,
+	};
 }
 
 /* ---- the log ---- */

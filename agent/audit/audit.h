@@ -38,6 +38,7 @@ struct ex_audit_record {
 	uint16_t qtype;        /* DNS: the type asked for; 0 = unknown */
 	uint8_t http;          /* HTTP: version times ten (10, 11, 20); 0 = unknown */
 	uint8_t n_ips;         /* DNS: addresses of the answer, as far as they fit */
+	uint8_t ingress;       /* not 0: opened by the other side, or on its way to the workload */
 	uint32_t ttl;          /* DNS: of the answer, seconds */
 	struct ex_ip ips[EX_AUDIT_IPS_MAX];
 	char name[254]; /* DNS: the question; else the name the address was learned under */
@@ -49,6 +50,11 @@ struct ex_audit_record {
 };
 
 _Static_assert(sizeof(struct ex_audit_record) < 4096 - 64, "one message");
+
+struct ex_event;
+
+/* What an event of the kernel gate says; what it steers is allowed, as far as it knows. */
+struct ex_audit_record ex_audit_of_event(const struct ex_event *ev);
 
 /* Cuts at size - 1, always terminates. */
 void ex_audit_set(char *dst, size_t size, struct ex_span text);

@@ -272,6 +272,7 @@ ssize_t ex_audit_line_json(const struct ex_audit_record *rec, const struct ex_au
 	ex_json_string(&j, "gate",
 		       rec->gate == EX_AUDIT_KERNEL ? EX_SPAN("kernel") : EX_SPAN("proxy"));
 	ex_json_string(&j, "app", ex_span_str(app_word(rec->app)));
+	put_text(&j, "direction", ex_span_str(rec->ingress ? "ingress" : ""));
 	put_flow(&j, rec);
 	put_text(&j, "name", EX_AUDIT_FIELD(rec->name));
 	put_text(&j, "sni", EX_AUDIT_FIELD(rec->sni));

@@ -15,8 +15,8 @@ static bool is_record(const struct ex_worker *w, const struct ex_ruleset *rs,
 	/* An allow may carry another reason (what enforcement would have denied), a deny must. */
 	if (rec->verdict == EX_V_DENY && rec->reason == EX_R_ALLOWED)
 		return false;
-	if (rec->gate != EX_AUDIT_PROXY || rec->app > EX_AUDIT_HTTP || rec->count > 1 ||
-	    rec->reason == EX_R_UNSPEC || rec->reason >= EX_R_MAX ||
+	if (rec->gate != EX_AUDIT_PROXY || rec->ingress || rec->app > EX_AUDIT_HTTP ||
+	    rec->count > 1 || rec->reason == EX_R_UNSPEC || rec->reason >= EX_R_MAX ||
 	    rec->rule > ex_ruleset_n_rules(rs))
 		return false;
 	return ex_ip_eq(&rec->src, &none) || ex_gateway_is_workload(&w->keeper->cfg.gw, &rec->src);
@@ -59,17 +59,7 @@ static bool is_chatter(const struct ex_event *ev)
 
 void ex_keeper_take_event(struct ex_keeper *k, const struct ex_event *ev)
 {
-	struct ex_audit_record rec = { .app = EX_AUDIT_L4,
-				       .gate = EX_AUDIT_KERNEL,
-				       .verdict = ev->verdict,
-				       .proto = ev->proto,
-				       .reason = ev->reason,
-				       .rule = ev->rule,
-				       .count = 1,
-				       .src = ev->src,
-				       .dst = ev->dst,
-				       .sport = ntohs(ev->sport),
-				       .dport = ntohs(ev->dport) };
+	struct ex_audit_record rec = ex_audit_of_event(ev);
 
 	if (!ex_event_is_verdict(ev))
 		return;

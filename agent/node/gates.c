@@ -317,17 +317,7 @@ void ex_gates_close(struct ex_node *node, struct ex_node_endpoint *e, bool forge
 /* Without a proxy there is no keeper to tell of it. */
 static void record_verdict(struct node_gates *g, const struct ex_event *ev)
 {
-	const struct ex_audit_record rec = { .app = EX_AUDIT_L4,
-					     .gate = EX_AUDIT_KERNEL,
-					     .verdict = ev->verdict,
-					     .proto = ev->proto,
-					     .reason = ev->reason,
-					     .rule = ev->rule,
-					     .count = 1,
-					     .src = ev->src,
-					     .dst = ev->dst,
-					     .sport = ntohs(ev->sport),
-					     .dport = ntohs(ev->dport) };
+	const struct ex_audit_record rec = ex_audit_of_event(ev);
 
 	ex_audit_limit_missed(&g->limit, ev->suppressed);
 	if (ex_audit_limit_pass(&g->limit, &rec))

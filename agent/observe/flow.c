@@ -187,13 +187,14 @@ static void put_l4(const struct ex_observed *e, struct ex_json *j)
 	}
 }
 
-static void put_source(const struct ex_observed *e, struct ex_json *j)
+/* The workload's end. */
+static void put_workload(const struct ex_observed *e, struct ex_json *j)
 {
 	const struct ex_observe_who *who = e->who;
 
 	if (!who)
 		return;
-	ex_json_open(j, "source", '{');
+	ex_json_open(j, e->rec.ingress ? "destination" : "source", '{');
 	put_number(j, "ID", who->id);
 	put_text(j, "namespace", ex_span_str(who->ns));
 	ex_json_open(j, "labels", '[');
@@ -321,15 +322,17 @@ static void put_event_type(const struct ex_observed *e, struct ex_json *j)
 	ex_json_close(j, '}');
 }
 
-/* egress_allowed_by, egress_denied_by: the policy that decided. */
+/* egress_allowed_by and the like: the policy that decided. */
 static void put_policy(const struct ex_observed *e, struct ex_json *j)
 {
+	static const char *const keys[2][2] = { { "egress_denied_by", "egress_allowed_by" },
+						{ "ingress_denied_by", "ingress_allowed_by" } };
+
 	if (!e->policy[0] || e->kind != EX_OBSERVED_VERDICT)
 		return;
 	if (e->rec.verdict != EX_V_ALLOW && e->rec.reason != EX_R_POLICY_DENY)
 		return; /* nearest miss: it denied nothing */
-	ex_json_open(j, e->rec.verdict == EX_V_ALLOW ? "egress_allowed_by" : "egress_denied_by",
-		     '[');
+	ex_json_open(j, keys[e->rec.ingress != 0][e->rec.verdict == EX_V_ALLOW], '[');
 	ex_json_open(j, NULL, '{');
 	ex_json_text(j, "name", e->policy);
 	put_text(j, "namespace", ex_span_str(e->ns));
@@ -413,13 +416,13 @@ void ex_observed_json(const struct ex_observed *e, const char *node, struct ex_j
 	}
 	put_addresses(e, j);
 	put_l4(e, j);
-	put_source(e, j);
+	put_workload(e, j);
 	put_destination_names(e, j);
 	ex_json_text(j, "Type", is_l7(e) ? "L7" : "L3_L4");
 	put_text(j, "node_name", ex_span_str(node));
 	put_l7(e, j);
 	put_event_type(e, j);
-	ex_json_text(j, "traffic_direction", "EGRESS");
+	ex_json_text(j, "traffic_direction", e->rec.ingress ? "INGRESS" : "EGRESS");
 	put_policy(e, j);
 	put_summary(e, j);
 	put_own(e, j);

@@ -176,17 +176,7 @@ void ex_observe_event(struct ex_observe *o, struct ex_observe_who *who, const st
 	e->packets = ev->packets;
 	e->bytes = ev->bytes;
 	e->suppressed = ev->suppressed;
-	e->rec = (struct ex_audit_record){ .app = EX_AUDIT_L4,
-					   .gate = EX_AUDIT_KERNEL,
-					   .verdict = ev->verdict == EX_V_STEER ? EX_V_ALLOW
-										: ev->verdict,
-					   .proto = ev->proto,
-					   .reason = ev->reason,
-					   .rule = ev->rule,
-					   .src = ev->src,
-					   .dst = ev->dst,
-					   .sport = ntohs(ev->sport),
-					   .dport = ntohs(ev->dport) };
+	e->rec = ex_audit_of_event(ev);
 	keep_rule(e, rs);
 }
 

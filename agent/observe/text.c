@@ -39,15 +39,21 @@ static void time_of(const char *time, char out[static 13])
 	snprintf(out, 13, "%.12s", t ? t + 1 : "");
 }
 
-static void endpoint_of(const struct ex_jv *flow, char *out, size_t cap)
+bool ex_observe_is_ingress(const struct ex_jv *flow)
 {
-	const struct ex_jv *source = ex_jv_get(flow, "source");
-	const char *ns = or_empty(ex_jv_string(source, "namespace"));
+	return strcmp(or_empty(ex_jv_string(flow, "traffic_direction")), "INGRESS") == 0;
+}
+
+size_t ex_observe_pod(const struct ex_jv *flow, char *out, size_t cap)
+{
+	const char *end = ex_observe_is_ingress(flow) ? "destination" : "source";
+	const struct ex_jv *pod = ex_jv_get(flow, end);
+	const char *ns = or_empty(ex_jv_string(pod, "namespace"));
 	char name[320];
 
 	snprintf(name, sizeof(name), "%s%s%s", ns, ns[0] ? "/" : "",
-		 or_empty(ex_jv_string(source, "pod_name")));
-	ex_audit_escape(ex_span_str(name), out, cap);
+		 or_empty(ex_jv_string(pod, "pod_name")));
+	return ex_audit_escape(ex_span_str(name), out, cap);
 }
 
 /* What was asked for, and for a flow's end how much went through it. */
@@ -108,7 +114,7 @@ void ex_observe_text(const struct ex_jv *flow, bool colour, char *out, size_t ca
 		return;
 	}
 	time_of(ex_jv_string(flow, "time"), time);
-	endpoint_of(flow, endpoint, sizeof(endpoint));
+	(void)ex_observe_pod(flow, endpoint, sizeof(endpoint));
 	ex_audit_escape(ex_span_str(or_empty(ex_jv_string(flow, "verdict"))), verdict,
 			sizeof(verdict));
 	ex_audit_escape(ex_span_str(or_empty(ex_jv_string(ex_jv_get(flow, "exeat"), "protocol"))),

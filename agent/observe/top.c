@@ -13,6 +13,7 @@
 #include "agent/core/log.h"
 #include "agent/core/loop.h"
 #include "agent/observe/command.h"
+#include "agent/observe/text.h"
 
 static const char usage[] =
 	"Usage: exeat top [OPTION...]\n"
@@ -53,30 +54,19 @@ static const char *or_empty(const char *s)
 
 /* ---- counting ---- */
 
-static void endpoint_of(const struct ex_jv *flow, char out[static KEY_MAX])
-{
-	const struct ex_jv *source = ex_jv_get(flow, "source");
-	const char *ns = or_empty(ex_jv_string(source, "namespace"));
-	char raw[KEY_MAX];
-
-	snprintf(raw, sizeof(raw), "%s%s%s", ns, ns[0] ? "/" : "",
-		 or_empty(ex_jv_string(source, "pod_name")));
-	ex_audit_escape(ex_span_str(raw), out, KEY_MAX);
-}
-
 /* The name where there is one, else the address. */
 static void peer_of(const struct ex_jv *flow, char out[static KEY_MAX])
 {
 	const struct ex_jv *dns = ex_jv_get(ex_jv_get(flow, "l7"), "dns");
 	const char *peer = ex_jv_text(ex_jv_at(ex_jv_get(flow, "destination_names"), 0));
+	const char *far = ex_observe_is_ingress(flow) ? "source" : "destination";
 	char raw[KEY_MAX];
 
 	if (dns)
 		snprintf(raw, sizeof(raw), "DNS %s", or_empty(ex_jv_string(dns, "query")));
 	else
 		snprintf(raw, sizeof(raw), "%s",
-			 peer ? peer
-			      : or_empty(ex_jv_string(ex_jv_get(flow, "IP"), "destination")));
+			 peer ? peer : or_empty(ex_jv_string(ex_jv_get(flow, "IP"), far)));
 	ex_audit_escape(ex_span_str(raw), out, KEY_MAX);
 }
 
@@ -109,7 +99,7 @@ static void count_flow(struct table *t, const struct ex_jv *flow)
 	if (strcmp(verdict, "REDIRECTED") == 0 ||
 	    strcmp(or_empty(ex_jv_string(own, "event")), "end") == 0)
 		return;
-	endpoint_of(flow, endpoint);
+	(void)ex_observe_pod(flow, endpoint, sizeof(endpoint));
 	peer_of(flow, peer);
 	r = row_of(t, endpoint, peer);
 	if (!r) {

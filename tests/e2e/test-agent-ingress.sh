@@ -88,6 +88,10 @@ opens "a port beside the denied one" net 8081
 closed "a deny beats the allow" net 8082
 opens "but not those it is not about" good 8082
 has "the rule that denied is on record" "$(cat "$NODE/audit")" '"rule":"ingressDeny\[0\].toPorts\[0\]"'
+has "as ingress" "$(cat "$NODE/audit")" '"direction":"ingress".*"rule":"ingressDeny'
+out=$(ex observe --last 1000 --endpoint web --json)
+has "who watches sees the pod as its destination" "$out" '"destination":{[^}]*"pod_name":"web".*"traffic_direction":"INGRESS"'
+hasnt "and never as its source" "$out" '"source":{[^}]*"pod_name":"web".*"traffic_direction":"INGRESS"'
 has "and what no rule allowed" "$(cat "$NODE/audit")" "$(reason default-deny)"
 refuse "the node is nobody special" nc -zw2 $web4 8080
 refuse "the pod opens nothing by what may come in" in_pod web nc -zw2 10.88.0.12 22
