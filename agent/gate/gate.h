@@ -116,6 +116,12 @@ EX_MUST_CHECK int ex_gate_publish_both(struct ex_gate *gate, uint32_t ifindex,
 				       const struct ex_gate_ruleset *ruleset);
 
 /*
+ * Takes some of the rulesets out that others have replaced: true, there are more. Who does not call
+ * this waits for it now and then when publishing.
+ */
+bool ex_gate_tidy(struct ex_gate *gate);
+
+/*
  * From now on the endpoint's policy, and any that is published after it, holds for ms and no
  * longer: then nothing passes, unless this was called again. 0: it holds for good, as it does when
  * this is never called. For what must not outlive this process.

@@ -32,7 +32,7 @@ struct gate_port {
 	struct gate_set *ingress; /* the same; NULL when nothing may reach the workload */
 };
 
-#define GATE_RETIRED_MAX 64
+#define GATE_RETIRED_MAX 256
 
 struct ex_gate {
 	struct gate_bpf *skel;
@@ -43,6 +43,7 @@ struct ex_gate {
 	size_t n_spare_counters;
 	struct gate_set *retired[GATE_RETIRED_MAX];
 	size_t n_retired;
+	size_t n_unread; /* the first ones of them: no packet can be on its way through them */
 	struct ex_state state;
 	uint64_t free_classes; /* no ruleset has a number from state.last_class up to this */
 	int lock;              /* the folder of the pins */

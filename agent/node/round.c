@@ -12,6 +12,7 @@
 #include "agent/node/round.h"
 #include "policy/ruleset.h"
 
+#define TIDY_MS   100   /* after a round: the proxies come first */
 #define AGAIN_MS  1000  /* after a round in which something could not be put in force */
 #define SETTLE_MS 20000 /* a proxy that follows no sooner was killed by its keeper */
 
@@ -340,6 +341,20 @@ static void give_up(struct ex_node *node, int err)
 	}
 }
 
+/* Taking rulesets out costs as much as putting them in, and nobody waits for that. */
+static void on_tidy(struct ex_timer *t)
+{
+	struct ex_node *node = ex_container_of(t, struct ex_node, tidy);
+
+	node->tidying = ex_gate_tidy(node->gate) && ex_timer_start(node->loop, t, 1) == 0;
+}
+
+static void tidy_later(struct ex_node *node)
+{
+	if (!node->tidying)
+		node->tidying = ex_timer_start(node->loop, &node->tidy, TIDY_MS) == 0;
+}
+
 static int run_round(struct ex_node *node)
 {
 	uint64_t began = now_us();
@@ -356,6 +371,7 @@ static int run_round(struct ex_node *node)
 		plan.base = (struct ex_compile_base){ 0 };
 		ex_plan_done(&plan);
 		node->recompile = false;
+		tidy_later(node);
 	} else {
 		give_up(node, r);
 	}
@@ -385,12 +401,14 @@ void ex_round_init(struct ex_node *node)
 	node->round.fn = on_round;
 	node->settle.fn = on_settle;
 	node->again.fn = on_again;
+	node->tidy.fn = on_tidy;
 	node->late.fn = on_late;
 }
 
 void ex_round_done(struct ex_node *node)
 {
 	ex_timer_stop(node->loop, &node->again);
+	ex_timer_stop(node->loop, &node->tidy);
 	ex_timer_stop(node->loop, &node->late);
 	for (struct ex_node_pending *p = node->pending; p; p = p->next)
 		p->err = -ECANCELED;
