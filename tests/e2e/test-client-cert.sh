@@ -169,8 +169,8 @@ found = [0] * len(words)
 with open(f"/proc/{pid}/mem", "rb", 0) as mem:
     for line in open(f"/proc/{pid}/maps"):
         start, end, perms = re.match(r"(\w+)-(\w+) (\S+)", line).groups()
-        if "r" not in perms or "[v" in line:
-            continue
+        if "r" not in perms or "[v" in line or int(end, 16) - int(start, 16) > 1 << 30:
+            continue  # the last: a sanitizer's
         try:
             mem.seek(int(start, 16))
             text = mem.read(int(end, 16) - int(start, 16))
@@ -196,7 +196,7 @@ found=$(python3 "$WORLD/tmp/search.py" "$proxy" "$scalar" "$limbs" "$pem" "$cert
 same "the proxy has shown the certificate, and has none of the key" "${found% *}" "0 0 0"
 check "though it has the certificate" test "${found##* }" -gt 0
 found=$(python3 "$WORLD/tmp/search.py" "$keeper" "$scalar" "$limbs" "$pem" "$cert")
-check "the parent has it: the search finds keys ($found)" test "${found% *}" != "0 0 0"
+has "the parent has it: the search finds keys" "${found% *}" '[1-9]'
 rm "$WORLD/tmp/go"
 wait $job
 hasnt "a workload that is no root cannot read it" "$(bank su nobody -s /bin/sh -c "cat $SECRETS/shop/ec/tls.key" 2>&1)" PRIVATE
