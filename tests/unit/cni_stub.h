@@ -201,6 +201,8 @@ static int stub_down(void **state)
 	stub_stop(&stub_pod_pid);
 	unlink(stub_seen);
 	unlink(stub_socket);
+	snprintf(stub_seen, sizeof(stub_seen), "%s/pending", stub_dir);
+	rmdir(stub_seen);
 	rmdir(stub_dir);
 	return 0;
 }
