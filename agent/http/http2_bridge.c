@@ -269,10 +269,11 @@ static int take_event(struct ex_h2_bridge *b, enum ex_h1_event ev)
 	return -EPROTO;
 }
 
-/* The next request waits until the answer to this one is taken. */
+/* The next request waits until the answer to this one is taken, and until this one, which may have
+ * been answered early, is sent: what waits here is of one request. */
 static bool is_answering(const struct ex_h2_bridge *b)
 {
-	return !b->sending && (b->active || ex_buf_len(&b->answer));
+	return !b->sending && (b->active || b->queued || ex_buf_len(&b->answer));
 }
 
 ssize_t ex_h2_bridge_put(struct ex_h2_bridge *b, const char *bytes, size_t len)

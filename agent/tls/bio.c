@@ -180,6 +180,7 @@ void ex_tls_bio_hold(BIO *bio, size_t room)
 int ex_tls_bio_send(BIO *bio)
 {
 	struct transport *t = BIO_get_data(bio);
+	size_t before = t->sent;
 
 	while (t->sent < t->n_held) {
 		ssize_t n = send(t->fd, t->held + t->sent, t->n_held - t->sent,
@@ -187,8 +188,9 @@ int ex_tls_bio_send(BIO *bio)
 
 		if (n < 0 && errno == EINTR)
 			continue;
+		/* That some of it has left is told first; the error shows again. */
 		if (n < 0)
-			return -errno;
+			return t->sent > before ? -EAGAIN : -errno;
 		t->sent += (size_t)n;
 	}
 	free(t->held);

@@ -160,6 +160,33 @@ static void test_next_request_waits_for_the_answer(void **state)
 	assert_answer(EMPTY_OK);
 }
 
+/* Answered before all of it was sent: what is left goes out first, and counts for nobody else. */
+static void test_next_request_waits_for_the_rest_of_this_one(void **state)
+{
+	static char body[100000];
+
+	(void)state;
+	w.origin.silent = w.origin.hold_windows = true;
+	ask_server("POST /ok HTTP/1.1\r\nHost: api.test\r\nContent-Length: 100000\r\n"
+		   "Connection: keep-alive\r\n\r\n");
+	assert_int_equal(ex_h2_bridge_put(at.b, body, sizeof(body)), sizeof(body));
+	move();
+	assert_false(w.origin.seen[1].end);
+	origin_answer(&w.origin, 1);
+	move();
+	assert_answer(EMPTY_OK);
+	assert_int_equal(ex_h2_bridge_put(at.b, GET_OK, strlen(GET_OK)), 0);
+	w.origin.silent = w.origin.hold_windows = false;
+	nghttp2_session_consume(w.origin.s, 1, w.origin.seen[1].body_len);
+	move();
+	assert_true(w.origin.seen[1].end);
+	for (int i = 0; i < 3; i++) {
+		ask_server(GET_OK);
+		assert_answer(EMPTY_OK);
+	}
+	assert_int_equal(ex_h2_bridge_state(at.b), EX_BRIDGE_OPEN);
+}
+
 static void test_deny_an_upgrade(void **state)
 {
 	static const char text[] = "GET /ok HTTP/1.1\r\nHost: api.test\r\nConnection: Upgrade\r\n"
@@ -260,6 +287,7 @@ int main(void)
 		TEST(test_answers_without_a_body_have_none),
 		TEST(test_deny_a_body_where_none_can_be),
 		TEST(test_next_request_waits_for_the_answer),
+		TEST(test_next_request_waits_for_the_rest_of_this_one),
 		TEST(test_deny_an_upgrade),
 		TEST(test_reset_is_no_answer),
 		TEST(test_half_an_answer_does_not_look_whole),

@@ -233,6 +233,43 @@ static void test_write_of_many_records_to_a_peer_that_is_gone(void **state)
 	pair_close(&p);
 }
 
+/* In place of the library's: a connection that breaks between two calls. -1: it holds. */
+static int sends_left = -1;
+
+ssize_t send(int fd, const void *buf, size_t len, int flags)
+{
+	if (sends_left == 0) {
+		errno = ECONNRESET;
+		return -1;
+	}
+	if (sends_left > 0) {
+		sends_left--;
+		len /= 2;
+	}
+	return sendto(fd, buf, len, flags, NULL, 0);
+}
+
+/* Whoever asks whether it may be sent once more, elsewhere, has to know. */
+static void test_a_part_that_has_left_is_told_before_the_error(void **state)
+{
+	static uint8_t out[50000];
+	uint32_t want;
+	struct pair p;
+
+	(void)state;
+	pair_connect(&p, NAME, NAME, false, false);
+	sends_left = 1;
+	assert_int_equal(ex_tls_write(p.server, out, sizeof(out), &want), -EAGAIN);
+	assert_int_equal(ex_tls_write(p.server, out, sizeof(out), &want), -ECONNRESET);
+	sends_left = -1;
+	pair_close(&p);
+	pair_connect(&p, NAME, NAME, false, false);
+	sends_left = 0;
+	assert_int_equal(ex_tls_write(p.server, out, sizeof(out), &want), -ECONNRESET);
+	sends_left = -1;
+	pair_close(&p);
+}
+
 /* ---- deny ---- */
 
 static void test_deny_client_that_wants_another_name(void **state)
@@ -628,6 +665,7 @@ int main(void)
 		cmocka_unit_test(test_many_records_at_once_arrive_in_order),
 		cmocka_unit_test(test_held_records_keep_their_place),
 		cmocka_unit_test(test_write_of_many_records_to_a_peer_that_is_gone),
+		cmocka_unit_test(test_a_part_that_has_left_is_told_before_the_error),
 		cmocka_unit_test(test_deny_client_that_wants_another_name),
 		cmocka_unit_test(test_deny_unknown_leaf_and_names_that_are_none),
 		cmocka_unit_test(test_deny_leaf_of_other_name_or_key_or_with_a_tail),
