@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* `exeat agent`, from start to end. */
 #include <limits.h>
+#include <malloc.h>
 #include <stdio.h>
 
 #include "agent/core/log.h"
@@ -14,6 +15,8 @@
 #include "agent/node/round.h"
 #include "agent/node/start.h"
 #include "agent/node/wiring.h"
+
+#define LARGE (64 * 1024) /* memory of this size has a mapping of its own */
 
 /* The kernel gate goes on without us. */
 static void stop(struct ex_node *node)
@@ -88,6 +91,8 @@ int ex_cmd_agent(int argc, char **argv)
 	struct ex_node node;
 	int r;
 
+	/* Rulesets come and go: their blocks go back to the kernel, and leave no holes. */
+	(void)mallopt(M_MMAP_THRESHOLD, LARGE);
 	node_init(&node, argv);
 	r = ex_node_config_load(&node.config, argc, argv);
 	if (r != 0)
