@@ -27,8 +27,10 @@ int ex_tls_on_resumable(SSL *ssl, SSL_SESSION *session)
 
 static bool resume_usable(const SSL_SESSION *old)
 {
-	return SSL_SESSION_is_resumable(old) &&
-	       time(NULL) - SSL_SESSION_get_time(old) < SSL_SESSION_get_timeout(old);
+	long age = (long)time(NULL) - SSL_SESSION_get_time(old);
+
+	/* One from the future: the clock was put back, and its age is not known. */
+	return SSL_SESSION_is_resumable(old) && age >= 0 && age < SSL_SESSION_get_timeout(old);
 }
 
 /* In TLS 1.3 each is offered once (RFC 8446 C.4) and the origin gives new ones. */
