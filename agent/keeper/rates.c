@@ -16,7 +16,7 @@ static const struct ex_rate rates[] = {
 	[EX_ASK_SIGN] = { 500, 2000 },     /* a signature (RSA: 1 ms; one a connection) */
 	[EX_ASK_LEARN] = { 10000, 40000 }, /* an address (10 us; 500 questions a second) */
 	[EX_ASK_UDP] = { 2000, 8000 },     /* a socket in the gateway (50 us; one a flow) */
-	[EX_ASK_OTHER] = { 1000, 4000 },   /* a look into the ring (100, and at each half of it) */
+	[EX_ASK_OTHER] = { 300, 600 },     /* a look into the ring (100, and at each half of it) */
 };
 
 static enum ex_ask_kind kind_of(const union ex_ipc_message *msg)

@@ -133,7 +133,8 @@ void ex_tls_session_free(struct ex_tls_session *s)
 	if (!s)
 		return;
 	/* A handshake that stands still has to come to its end: it has a stack of its own. */
-	if (ex_tls_wants_signature(s)) {
+	if (s->ssl && SSL_waiting_for_async(s->ssl)) {
+		s->remote->waiting = true; /* also where the signature is there: it goes nowhere */
 		ex_tls_give_signature(s, NULL, 0);
 		(void)SSL_do_handshake(s->ssl);
 		ERR_clear_error();
