@@ -2,7 +2,7 @@
 /*
  * The names of several workloads in the tables of one kernel gate: keepers, and proxies that are as
  * hostile as their workloads. This program is its own proxy: a keeper executes it again, and what
- * the roots say is what it does then.
+ * its "unread" names say is what it does then.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -122,9 +122,9 @@ static int proxy_main(void)
 	struct ex_proxy_settings s;
 	char how[32] = "";
 
-	if (ex_proxy_settings_read(EX_PROXY_FD_SETTINGS, &s) < 0 || s.roots.len >= sizeof(how))
+	if (ex_proxy_settings_read(EX_PROXY_FD_SETTINGS, &s) < 0 || s.unread.len >= sizeof(how))
 		return 1;
-	memcpy(how, s.roots.ptr, s.roots.len);
+	memcpy(how, s.unread.ptr, s.unread.len);
 	ex_proxy_settings_done(&s);
 	send_message(&ready, EX_IPC_READY);
 	usleep(20000); /* until it is published */
@@ -241,7 +241,8 @@ static void begin(size_t i, const char *how)
 	struct ex_keeper_config cfg = { .loop = loop,
 					.gw = { .outer = home, .netns = new_netns() },
 					.dial = ex_dial_from_outer,
-					.roots = ex_span_str(how),
+					.roots = home, /* it does not look */
+					.unread = ex_span_str(how),
 					.names_kept = gate,
 					.names_pool = pool,
 					.ifindex = ifindex,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A proxy that was taken over, or does its work: what it does is what its roots say. */
+/* A proxy that was taken over, or does its work: what it does is what its unread names say. */
 #ifndef EXEAT_TESTS_KEEPER_PROXY_H
 #define EXEAT_TESTS_KEEPER_PROXY_H
 

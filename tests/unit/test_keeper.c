@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The keeper and a proxy that was taken over. This program is its own proxy: the keeper executes it
- * again, and what the roots say is what it does then.
+ * again, and what its "unread" names say is what it does then.
  */
 #include "keeper_proxy.h"
 
