@@ -105,7 +105,8 @@ static bool reads_as(int dir, const char *name, const char *wanted)
 	       memcmp(text, wanted, (size_t)n) == 0;
 }
 
-static bool has_socket(int process, const char *socket)
+/* A process may have a million descriptors. */
+static bool has_socket(int process, const char *socket, uint64_t until)
 {
 	int fd = openat(process, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
@@ -116,20 +117,21 @@ static bool has_socket(int process, const char *socket)
 		ex_closep(&fd);
 		return false;
 	}
-	while (!found && (de = readdir(dir)))
+	while (!found && (de = readdir(dir)) && ex_clock_ms() < until)
 		found = reads_as(fd, de->d_name, socket);
 	closedir(dir);
 	return found;
 }
 
-static bool is_owner(const struct ex_owners *o, const char *pid, const char *socket)
+static bool is_owner(const struct ex_owners *o, const char *pid, const char *socket, uint64_t until)
 {
 	char path[32];
 	EX_AUTO_CLOSE int process = -1;
 
 	snprintf(path, sizeof(path), "/proc/%.16s", pid);
 	process = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	return process >= 0 && reads_as(process, "ns/net", o->ns) && has_socket(process, socket);
+	return process >= 0 && reads_as(process, "ns/net", o->ns) &&
+	       has_socket(process, socket, until);
 }
 
 static bool scan(const struct ex_owners *o, const char *socket, uint64_t until, pid_t *ret)
@@ -141,7 +143,7 @@ static bool scan(const struct ex_owners *o, const char *socket, uint64_t until, 
 	while (proc && !found && (de = readdir(proc)) && ex_clock_ms() < until) {
 		if (de->d_name[0] < '1' || de->d_name[0] > '9')
 			continue;
-		found = is_owner(o, de->d_name, socket);
+		found = is_owner(o, de->d_name, socket, until);
 		if (found)
 			*ret = (pid_t)strtol(de->d_name, NULL, 10);
 	}
@@ -153,16 +155,16 @@ static bool scan(const struct ex_owners *o, const char *socket, uint64_t until, 
 /* Most flows are of whoever opened the one before. */
 static bool find_owner(struct ex_owners *o, uint32_t inode, pid_t *ret)
 {
-	uint64_t began = ex_clock_ms();
+	uint64_t until = ex_clock_ms() + LOOK_MS;
 	char socket[LINK_MAX], last[16];
 
 	snprintf(socket, sizeof(socket), "socket:[%u]", inode);
 	snprintf(last, sizeof(last), "%d", (int)o->last);
-	if (o->last && is_owner(o, last, socket))
+	if (o->last && is_owner(o, last, socket, until))
 		*ret = o->last;
-	else if (!scan(o, socket, began + LOOK_MS, ret))
+	else if (!scan(o, socket, until, ret))
 		*ret = 0;
-	if (ex_clock_ms() - began >= LOOK_MS)
+	if (ex_clock_ms() >= until)
 		o->paused_until = ex_clock_ms() + PAUSE_MS;
 	o->last = *ret;
 	return *ret;
