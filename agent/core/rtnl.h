@@ -65,14 +65,14 @@ struct ex_link {
 EX_MUST_CHECK int ex_rtnl_link_get(int rtnl, uint32_t ifindex, const char *name,
 				   struct ex_link *ret);
 
-/* Calls fn for each there is. */
+/* Calls fn for each there is. -EAGAIN: they change all the time, fn was not called. */
 EX_MUST_CHECK int ex_rtnl_links_each(int rtnl, void (*fn)(void *arg, const struct ex_link *link),
 				     void *arg);
 
 /* The id that this namespace has for another (given to it when there was none). */
 EX_MUST_CHECK int ex_rtnl_nsid(int rtnl, int netns, int32_t *ret);
 
-/* Calls fn for each address of the interface (0 = of all); link-local ones as well. */
+/* The same for each address of the interface (0 = of all); link-local ones as well. */
 EX_MUST_CHECK int ex_rtnl_addrs_each(int rtnl, uint32_t ifindex,
 				     void (*fn)(void *arg, const struct ex_ip *ip), void *arg);
 

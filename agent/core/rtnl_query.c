@@ -5,6 +5,7 @@
 #include <linux/if_link.h>
 #include <linux/net_namespace.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/socket.h>
 
 #include "agent/core/rtnl_priv.h"
@@ -12,35 +13,44 @@
 #define REPLY_MAX 32768 /* what the kernel fills in one part of a dump, and then some */
 #define NO_NSID   (-1)  /* what the kernel says when there is none */
 
+#define DUMP_AGAIN 3 /* times that a dump is asked for again when something changed meanwhile */
+
 union reply {
 	struct nlmsghdr hdr;
 	char bytes[REPLY_MAX];
 };
 
-/*
- * Asks and calls fn for every message of the answer of this type; the last one is an error (0 =
- * acknowledged) or the end of the dump.
- */
 typedef void (*message_fn)(void *arg, const struct nlmsghdr *h);
 
-static int take_messages(const union reply *rp, size_t len, uint16_t type, message_fn fn, void *arg)
+/* fn is called for every message of this type. */
+struct answer {
+	uint16_t type;
+	message_fn fn;
+	void *arg;
+	bool torn; /* what was told of changed meanwhile: something may be missing */
+};
+
+/* The last message is an error (0 = acknowledged) or the end of the dump. */
+static int take_messages(const union reply *rp, size_t len, struct answer *to)
 {
 	int r = 1; /* more to come */
 
 	for (const struct nlmsghdr *h = &rp->hdr; r == 1 && NLMSG_OK(h, len);
 	     h = NLMSG_NEXT(h, len)) {
+		to->torn |= (h->nlmsg_flags & NLM_F_DUMP_INTR) != 0;
 		if (h->nlmsg_type == NLMSG_ERROR)
 			r = ((const struct nlmsgerr *)NLMSG_DATA(h))->error;
 		else if (h->nlmsg_type == NLMSG_DONE)
 			r = 0;
-		else if (h->nlmsg_type == type)
-			fn(arg, h);
+		else if (h->nlmsg_type == to->type)
+			to->fn(to->arg, h);
 	}
 	return r;
 }
 
 static int ask(int rtnl, const struct rtnl_request *rq, uint16_t type, message_fn fn, void *arg)
 {
+	struct answer to = { type, fn, arg, false };
 	union reply rp;
 	int r = 1;
 
@@ -53,8 +63,58 @@ static int ask(int rtnl, const struct rtnl_request *rq, uint16_t type, message_f
 			continue;
 		if (n < 0)
 			return -errno;
-		r = take_messages(&rp, (size_t)n, type, fn, arg);
+		r = take_messages(&rp, (size_t)n, &to);
 	}
+	return r == 0 && to.torn ? -EAGAIN : r;
+}
+
+/* ---- dumps ---- */
+
+struct kept {
+	char *bytes;
+	size_t len, cap;
+	bool failed;
+};
+
+static void keep_message(void *arg, const struct nlmsghdr *h)
+{
+	struct kept *kept = arg;
+	size_t more = NLMSG_ALIGN(h->nlmsg_len);
+
+	if (kept->cap - kept->len < more) {
+		size_t cap = kept->cap * 2 + more;
+		char *bytes = realloc(kept->bytes, cap);
+
+		kept->failed |= !bytes;
+		if (!bytes)
+			return;
+		kept->bytes = bytes;
+		kept->cap = cap;
+	}
+	memcpy(kept->bytes + kept->len, h, h->nlmsg_len);
+	kept->len += more;
+}
+
+/* fn hears of nothing before all of it is there, in one piece. */
+static int dump(int rtnl, struct rtnl_request *rq, uint16_t type, message_fn fn, void *arg)
+{
+	struct kept kept = { 0 };
+	int r = -EAGAIN;
+
+	rq->hdr.nlmsg_flags &= (uint16_t)~NLM_F_ACK;
+	for (int i = 0; r == -EAGAIN && i <= DUMP_AGAIN; i++) {
+		kept.len = 0;
+		r = ask(rtnl, rq, type, keep_message, &kept);
+	}
+	if (r == 0 && kept.failed)
+		r = -ENOMEM;
+	for (size_t at = 0; r == 0 && at < kept.len;) {
+		const struct nlmsghdr *h = (const void *)(kept.bytes + at);
+
+		fn(arg, h);
+		at += NLMSG_ALIGN(h->nlmsg_len);
+	}
+	free(kept.bytes);
 	return r;
 }
 
@@ -149,8 +209,7 @@ int ex_rtnl_links_each(int rtnl, void (*fn)(void *arg, const struct ex_link *lin
 	struct rtnl_request rq;
 
 	rtnl_begin(&rq, RTM_GETLINK, NLM_F_DUMP, sizeof(struct ifinfomsg));
-	rq.hdr.nlmsg_flags &= (uint16_t)~NLM_F_ACK;
-	return ask(rtnl, &rq, RTM_NEWLINK, tell_link, &to);
+	return dump(rtnl, &rq, RTM_NEWLINK, tell_link, &to);
 }
 
 int ex_rtnl_link_get(int rtnl, uint32_t ifindex, const char *name, struct ex_link *ret)
@@ -237,8 +296,7 @@ int ex_rtnl_addrs_each(int rtnl, uint32_t ifindex, void (*fn)(void *arg, const s
 	struct rtnl_request rq;
 
 	rtnl_begin(&rq, RTM_GETADDR, NLM_F_DUMP, sizeof(struct ifaddrmsg));
-	rq.hdr.nlmsg_flags &= (uint16_t)~NLM_F_ACK;
-	return ask(rtnl, &rq, RTM_NEWADDR, take_addr, &to);
+	return dump(rtnl, &rq, RTM_NEWADDR, take_addr, &to);
 }
 
 struct route_answer {
