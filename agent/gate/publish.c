@@ -132,7 +132,7 @@ int ex_gate_update(struct ex_gate *gate, uint32_t ifindex, const struct ex_delta
 {
 	struct gate_port *port = gate_port_find(gate, ifindex);
 	bool inward = !ex_delta_is_empty(ingress);
-	int r = 0;
+	int r = 0, out = 0, again;
 
 	if (ex_delta_is_empty(egress) && !inward)
 		return 0;
@@ -140,9 +140,10 @@ int ex_gate_update(struct ex_gate *gate, uint32_t ifindex, const struct ex_delta
 		return -ENOENT;
 	if (inward)
 		r = gate_set_update(gate, port->ingress, ingress);
-	if (!r && !ex_delta_is_empty(egress))
-		r = gate_set_update(gate, port->set, egress);
-	return r ? r : flows_judge_again(gate, port);
+	if (!ex_delta_is_empty(egress))
+		out = gate_set_update(gate, port->set, egress);
+	again = flows_judge_again(gate, port); /* also what was done in part */
+	return r ? r : out ? out : again;
 }
 
 int ex_gate_publish_with_names(struct ex_gate *gate, uint32_t ifindex, const struct ex_endpoint *ep,

@@ -150,36 +150,58 @@ static void forget_name(struct ex_gate *gate, const struct gate_set *set, const 
 	bpf_map_delete_elem(bpf_map__fd(gate->skel->maps.ex_names), &key); /* mostly not there */
 }
 
-/* Without the entry the address is of the class around it. */
+/* Without the entry the address is of the class around it. The first error is told of at the end.
+ */
 static int dests_remove(struct ex_gate *gate, struct gate_set *set, const struct ex_delta *d)
 {
-	int fd = bpf_map__fd(gate->skel->maps.ex_dests), r;
+	int fd = bpf_map__fd(gate->skel->maps.ex_dests), err = 0;
 
 	for (size_t i = 0; i < d->n_gone; i++) {
 		struct ex_dest_key key = { 32u + d->gone[i].prefix, set->policy, d->gone[i].ip };
+		int r;
 
 		forget_name(gate, set, &key.ip);
 		r = bpf_map_delete_elem(fd, &key);
-		if (r && r != -ENOENT)
-			return r;
-		forget_dest(set, &key);
+		if (!r || r == -ENOENT)
+			forget_dest(set, &key);
+		else if (!err)
+			err = r;
 	}
-	return 0;
+	return err;
 }
 
-int gate_set_update(struct ex_gate *gate, struct gate_set *set, const struct ex_delta *d)
+static int dests_put(struct ex_gate *gate, struct gate_set *set, const struct ex_tables *t)
 {
-	int r = gate_set_add_rules(gate, set, &d->put);
+	int err = 0;
 
-	for (size_t i = 0; !r && i < d->put.n_dests; i++) {
-		const struct ex_dest_entry *e = &d->put.dests[i];
+	for (size_t i = 0; i < t->n_dests; i++) {
+		const struct ex_dest_entry *e = &t->dests[i];
 		struct ex_dest_key key = { 32u + e->prefix, set->policy, e->ip };
+		int r;
 
-		forget_name(gate, set, &e->ip);
 		forget_dest(set, &key); /* it is kept once, also when the entry is there */
 		r = dest_write(gate, set, e);
+		if (!err)
+			err = r;
 	}
-	return r ? r : dests_remove(gate, set, d);
+	return err;
+}
+
+/*
+ * What goes needs no room and makes some: it comes first, and what an address has lost it has lost
+ * also when there is no room for the rest. No address is put into a class whose rules are not all
+ * there: those that are missing may be the ones that deny.
+ */
+int gate_set_update(struct ex_gate *gate, struct gate_set *set, const struct ex_delta *d)
+{
+	int r = dests_remove(gate, set, d), put;
+
+	for (size_t i = 0; i < d->put.n_dests; i++)
+		forget_name(gate, set, &d->put.dests[i].ip);
+	put = gate_set_add_rules(gate, set, &d->put);
+	if (!put)
+		put = dests_put(gate, set, &d->put);
+	return r ? r : put;
 }
 
 static void names_remove(struct ex_gate *gate, uint32_t policy)

@@ -14,11 +14,21 @@
 #define FAR  "198.51.100.7"
 #define NEAR "198.51.100.6" /* one bit away */
 
+#define OUTSIDE "203.0.113.9" /* of no class */
+#define DESTS   64
+
 static const struct ex_rule_entry rules[] = {
 	{ 1, 32, IPPROTO_TCP, 443, { EX_V_ALLOW, EX_KIND_NONE, EX_R_ALLOWED, 1 } },
 	{ 1, 32, IPPROTO_UDP, 123, { EX_V_ALLOW, EX_KIND_NONE, EX_R_ALLOWED, 2 } },
 };
 static const struct ex_delta none;
+
+static int setup(void **state)
+{
+	(void)state;
+	bench_open(&(struct ex_gate_limits){ .dests = DESTS });
+	return 0;
+}
 
 static int publish(void **state)
 {
@@ -99,6 +109,12 @@ static enum ex_reason ask(const char *dst, uint16_t sport)
 		.dst = dst, .proto = IPPROTO_UDP, .sport = sport, .dport = 123 });
 }
 
+static enum ex_reason knock(const char *src, uint16_t sport)
+{
+	return bench_in(&(struct pkt_spec){
+		.src = src, .dst = NET_OWN4, .proto = IPPROTO_UDP, .sport = sport, .dport = 123 });
+}
+
 static void test_a_live_flow_is_judged_again(void **state)
 {
 	(void)state;
@@ -151,6 +167,66 @@ static size_t count_dests(void)
 	return n;
 }
 
+/* An endpoint that is gone takes along what it was allowed, and its live flows. */
+static void test_what_is_gone_is_gone_also_when_there_is_no_room(void **state)
+{
+	const struct ex_rule_entry rule = {
+		3, 32, IPPROTO_UDP, 123, { EX_V_ALLOW, EX_KIND_NONE, EX_R_ALLOWED, 2 }
+	};
+	struct ex_dest_entry gone = dest(OUTSIDE, 0);
+	struct ex_dest_entry fresh[] = { dest("203.0.113.101", 2), dest("203.0.113.102", 2) };
+	const struct ex_delta delta = { .put = { .dests = fresh, .n_dests = 2 },
+					.gone = &gone,
+					.n_gone = 1 };
+	char ip[32];
+	int r = 0;
+
+	(void)state;
+	assert_int_equal(ask(OUTSIDE, 1), EX_R_DEFAULT_DENY);
+	assert_int_equal(put(OUTSIDE, 3, &rule), 0);
+	assert_int_equal(ask(OUTSIDE, 2), EX_R_ALLOWED);
+	for (int i = 0; r == 0 && i < DESTS; i++) {
+		(void)snprintf(ip, sizeof(ip), "203.0.113.%d", i + 20);
+		r = put(ip, 2, NULL);
+	}
+	assert_int_equal(r, -ENOSPC);
+	assert_int_equal(ex_gate_update(bench_gate, BENCH_IF, &delta, &none), -ENOSPC);
+	assert_int_not_equal(answered(OUTSIDE, 2), EX_R_ALLOWED);
+	assert_int_not_equal(ask(OUTSIDE, 2), EX_R_ALLOWED);
+	assert_int_equal(ask(OUTSIDE, 3), EX_R_DEFAULT_DENY);
+	assert_int_equal(ask(FAR, 4), EX_R_ALLOWED);
+}
+
+static void test_what_goes_inward_goes_also_when_there_is_no_room_outward(void **state)
+{
+	const struct ex_rule_entry rule = {
+		1, 32, IPPROTO_UDP, 123, { EX_V_ALLOW, EX_KIND_NONE, EX_R_ALLOWED, 1 }
+	};
+	struct ex_dest_entry guest = dest(OUTSIDE, 1), fresh[DESTS];
+	const struct ex_tables inward = { .dests = &guest,
+					  .n_dests = 1,
+					  .rules = (struct ex_rule_entry[]){ rule },
+					  .n_rules = 1,
+					  .n_classes = 1 };
+	const struct ex_tables empty = { 0 };
+	const struct ex_gate_ruleset both = { .egress = &empty, .ingress = &inward };
+	const struct ex_delta in = { .gone = &guest, .n_gone = 1 };
+	const struct ex_delta out = { .put = { .dests = fresh, .n_dests = DESTS } };
+	struct ex_endpoint ep;
+	char ip[32];
+
+	(void)state;
+	for (int i = 0; i < DESTS; i++) {
+		(void)snprintf(ip, sizeof(ip), "203.0.113.%d", i + 20);
+		fresh[i] = dest(ip, 2);
+	}
+	netns_endpoint(&ep, 0);
+	assert_int_equal(ex_gate_publish_both(bench_gate, BENCH_IF, &ep, &both), 0);
+	assert_int_equal(knock(OUTSIDE, 1), EX_R_ALLOWED);
+	assert_int_equal(ex_gate_update(bench_gate, BENCH_IF, &out, &in), -ENOSPC);
+	assert_int_not_equal(knock(OUTSIDE, 1), EX_R_ALLOWED);
+}
+
 static void test_nothing_of_it_stays_behind(void **state)
 {
 	char ip[32];
@@ -175,8 +251,10 @@ int main(void)
 		update_test(test_a_live_flow_is_judged_again),
 		update_test(test_its_names_are_forgotten),
 		update_test(test_what_is_out_of_range_is_refused),
+		update_test(test_what_is_gone_is_gone_also_when_there_is_no_room),
+		update_test(test_what_goes_inward_goes_also_when_there_is_no_room_outward),
 		update_test(test_nothing_of_it_stays_behind),
 	};
 
-	return cmocka_run_group_tests(tests, bench_setup, bench_teardown);
+	return cmocka_run_group_tests(tests, setup, bench_teardown);
 }
