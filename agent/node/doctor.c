@@ -147,7 +147,7 @@ static const struct check checks[] = {
 	  "endpoints could not be taken up again: the agent does not start",
 	  "run as root; see stateDir in exeat-agent(8)" },
 	{ "the policy directories", false, check_policy_dirs,
-	  "pods that a policy should select are closed until there is one",
+	  "nobody is let in until they are there; an empty one will do",
 	  "mkdir -p /etc/exeat/policies, or --policy-dir DIR" },
 	{ "the group of the control socket", false, check_group, "only root may speak to the agent",
 	  "groupadd --system exeat, or systemd-sysusers with examples/systemd/exeat-sysusers.conf" },

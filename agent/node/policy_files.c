@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <sys/stat.h>
 
-#include "agent/core/log.h"
 #include "agent/core/pack.h"
 #include "agent/node/policy_files.h"
 #include "policy/yaml.h"
@@ -167,10 +166,15 @@ static int read_dir(struct ex_policy_files *f, const char *path,
 	for (int i = 0; i < TRIES; i++) {
 		EX_AUTO_CLOSE int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-		if (fd < 0 && errno == ENOENT)
-			ex_warning("policies: %s is not there", path);
+		if (fd < 0 && errno == ENOENT) {
+			snprintf(err, EX_POLICY_FILES_ERR,
+				 "%.140s is not there: create it (an empty directory is a set "
+				 "without policies)",
+				 path);
+			return -ENOENT;
+		}
 		if (fd < 0)
-			return errno == ENOENT ? 0 : -errno;
+			return -errno;
 		forget_from(f, mark);
 		read_data_link(fd, before);
 		r = read_entries(f, fd, path, err);

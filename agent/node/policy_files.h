@@ -27,8 +27,9 @@ struct ex_policy_file *ex_policy_file_ref(struct ex_policy_file *f);
 void ex_policy_file_unref(struct ex_policy_file *f);
 
 /*
- * 0, or negative errno with the cause in err. A directory that is not there is one without
- * policies. before may be NULL. *ret is written on success.
+ * 0, or negative errno with the cause in err. A directory that is not there is an error, for it may
+ * be mounted yet; an empty one is a set without policies. before may be NULL. *ret is written on
+ * success.
  */
 #define EX_POLICY_FILES_ERR 256
 EX_MUST_CHECK int ex_policy_files_read(const char *const *dirs, size_t n,

@@ -73,6 +73,27 @@ node_agent
 refuse "what was taken back stays so" in_pod pod1 nc -zw2 "$ECHO4" 7777
 has "the rest is in force" "$(ask pod1)" 'Permission to leave granted'
 
+# ---- a directory that is mounted later ----
+killed
+mv "$POLICY_DIR" "$POLICY_DIR.later"
+node_agent --unselected allow
+has "no policy directory: that is said" "$(ex status)" 'policies is not there: create it'
+has "the kept set is in force" "$(ask pod1)" 'Permission to leave granted'
+refuse "nothing is opened" in_pod pod1 nc -zw2 "$EVIL4" 443
+mv "$POLICY_DIR.later" "$POLICY_DIR"
+rm "$POLICY_DIR/broken.yaml"
+check "once it is there it is taken" world_wait 5 sh -c "! \"$EXEAT\" status --socket \"$AGENT_SOCK\" | grep 'kept from'"
+mv "$POLICY_DIR" "$POLICY_DIR.later"
+out=$(ex policy apply --wait 2>&1)
+same "when it goes, policy apply fails" $? 1
+has "and says why" "$out" 'is not there'
+refuse "what was in force stays" in_pod pod1 nc -zw2 "$EVIL4" 443
+killed
+node_agent --unselected allow
+refuse "also for the next agent" in_pod pod1 nc -zw2 "$EVIL4" 443
+mv "$POLICY_DIR.later" "$POLICY_DIR"
+check "(it is there again)" ex policy apply --wait
+
 # ---- all policies deleted ----
 rm "$POLICY_DIR"/*.yaml
 check "(all policies deleted)" ex policy apply --wait

@@ -20,6 +20,7 @@ for f in usr/sbin/exeat usr/lib/cni/exeat-cni usr/lib/systemd/system/exeat-agent
 	usr/lib/sysusers.d/exeat.conf etc/exeat/agent.yaml usr/share/man/man8/exeat.8 usr/share/man/man8/exeat-cni.8; do
 	has "it installs $f" "$files" "^\./$f\$"
 done
+check "and a place for policies" test -d "$root/a/etc/exeat/policies"
 hasnt "no placeholder is left" "$(grep -r '@[A-Z]*@' "$root/a/usr/lib/systemd" "$root/a/etc")" .
 echo 'unselected: deny' >"$root/a/etc/exeat/agent.yaml"
 check "again" make -s O="$O" install DESTDIR="$root/a" PREFIX=/usr
@@ -67,6 +68,7 @@ if command -v dpkg-deb >/dev/null && command -v dpkg-shlibdeps >/dev/null; then
 	list=$(dpkg-deb -c "${pkg[0]}")
 	has "it has the program" "$list" 'root/root.* \./usr/sbin/exeat$'
 	has "and the plugin" "$list" 'root/root.* \./usr/lib/cni/exeat-cni$'
+	has "and a place for policies" "$list" ' \./etc/exeat/policies/$'
 	has "and the unit" "$list" ' \./lib/systemd/system/exeat-agent\.service$'
 	has "it depends on what it is linked with" "$(dpkg-deb -f "${pkg[0]}" Depends)" 'libbpf1.*libssl3'
 	same "the configuration is the administrator's" "$(dpkg-deb -I "${pkg[0]}" conffiles)" /etc/exeat/agent.yaml

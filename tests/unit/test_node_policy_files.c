@@ -78,14 +78,24 @@ static void test_only_policies_in_the_order_of_their_names(void **state)
 	ex_policy_files_free(f);
 }
 
-static void test_no_directory_is_no_policy(void **state)
+static void test_refuse_a_directory_that_is_not_there(void **state)
 {
-	static const char *const none[] = { "/nonexistent/policies" };
+	static const char *const both[] = { dir, "/nonexistent/policies" };
 	struct ex_policy_files *f;
 	char err[EX_POLICY_FILES_ERR];
 
 	(void)state;
-	assert_int_equal(ex_policy_files_read(none, 1, NULL, &f, err), 0);
+	put("a.yaml", "a");
+	assert_int_equal(ex_policy_files_read(both, 2, NULL, &f, err), -ENOENT);
+	assert_non_null(strstr(err, "/nonexistent/policies is not there: create it"));
+}
+
+static void test_an_empty_directory_is_a_set(void **state)
+{
+	struct ex_policy_files *f;
+
+	(void)state;
+	f = get(NULL);
 	assert_int_equal(f->files.n, 0);
 	ex_policy_files_free(f);
 }
@@ -286,7 +296,8 @@ int main(void)
 #define T(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
 		T(test_only_policies_in_the_order_of_their_names),
-		T(test_no_directory_is_no_policy),
+		T(test_refuse_a_directory_that_is_not_there),
+		T(test_an_empty_directory_is_a_set),
 		T(test_refuse_what_is_not_a_file),
 		T(test_a_config_map_is_read_through_its_links),
 		T(test_a_file_that_did_not_change_keeps_its_identity),
