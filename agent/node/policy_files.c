@@ -144,7 +144,7 @@ static int read_entries(struct ex_policy_files *f, int fd, const char *path,
 
 	if (!d)
 		return -errno;
-	while (r == 0 && (de = readdir(d))) {
+	while (r == 0 && (errno = 0, de = readdir(d))) {
 		if (!is_policy(de->d_name))
 			continue;
 		r = f->files.n < EX_POLICY_FILES_MAX ? read_file(f, fd, path, de->d_name) : -E2BIG;
@@ -152,6 +152,8 @@ static int read_entries(struct ex_policy_files *f, int fd, const char *path,
 			snprintf(err, EX_POLICY_FILES_ERR, "%.180s/%.40s: %s", path, de->d_name,
 				 strerror(-r));
 	}
+	if (r == 0)
+		r = -errno; /* of the last readdir(): half a directory is no set */
 	closedir(d);
 	return r;
 }

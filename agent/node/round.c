@@ -26,24 +26,36 @@ static uint64_t now_us(void)
 
 /* ---- policy files ---- */
 
-static void reject(struct ex_node *node, const char *why, const struct ex_diags *diags)
+static void write_errors(char to[static EX_NODE_ERROR_TEXT], const struct ex_diags *diags)
 {
 	size_t len = 0;
 
-	node->policy_error[0] = '\0';
-	for (size_t i = 0; diags && i < diags->n && len < sizeof(node->policy_error) - 1; i++) {
+	for (size_t i = 0; diags && i < diags->n && len < EX_NODE_ERROR_TEXT - 1; i++) {
 		const struct ex_diag *d = &diags->items[i];
 
 		if (!d->warning)
-			len += (size_t)snprintf(node->policy_error + len,
-						sizeof(node->policy_error) - len, "%s%s:%d:%d: %s",
-						len ? "; " : "", d->file, d->line, d->col,
-						d->message);
+			len += (size_t)snprintf(to + len, EX_NODE_ERROR_TEXT - len,
+						"%s%s:%d:%d: %s", len ? "; " : "", d->file, d->line,
+						d->col, d->message);
 	}
-	if (!len)
-		snprintf(node->policy_error, sizeof(node->policy_error), "%s", why);
+}
+
+/* passing: it is not what they say. Then they are read again, and the same is told but once. */
+static void reject(struct ex_node *node, const char *why, const struct ex_diags *diags,
+		   bool passing)
+{
+	char text[EX_NODE_ERROR_TEXT] = "";
+
+	write_errors(text, diags);
+	if (!text[0])
+		snprintf(text, sizeof(text), "%s", why);
+	node->read_files = passing;
+	if (passing && strcmp(text, node->policy_error) == 0)
+		return;
+	memcpy(node->policy_error, text, sizeof(text));
 	node->rejected++;
-	ex_error("the policies are not valid, revision %llu stays in force: %s",
+	ex_error("the policies %s, revision %llu stays in force: %s",
+		 passing ? "cannot be taken yet" : "are not valid",
 		 (unsigned long long)node->revision, node->policy_error);
 }
 
@@ -52,11 +64,13 @@ static struct ex_policy_files *read_new_files(struct ex_node *node)
 {
 	struct ex_policy_files *files;
 	char err[EX_POLICY_FILES_ERR];
+	int r;
 
 	node->read_files = false;
-	if (ex_policy_files_read(node->config.policy_dirs, node->config.n_policy_dirs, node->files,
-				 &files, err) < 0) {
-		reject(node, err, NULL);
+	r = ex_policy_files_read(node->config.policy_dirs, node->config.n_policy_dirs, node->files,
+				 &files, err);
+	if (r < 0) {
+		reject(node, err, NULL, r != -EINVAL && r != -EFBIG && r != -E2BIG);
 		return NULL;
 	}
 	if (node->files && ex_policy_files_equal(files, node->files)) {
@@ -281,7 +295,7 @@ static int take_kept(struct ex_node *node, struct ex_plan *ret)
 			ex_error("the last valid policies, kept in %s, cannot be used: %s",
 				 node->config.state_dir, strerror(-r));
 		ex_policy_files_free(files);
-		return -ENODATA;
+		return r == -ENOENT || r == -EBADMSG || r == -EINVAL ? -ENODATA : r;
 	}
 	node->files = files;
 	node->kept = true;
@@ -306,7 +320,7 @@ static int prepare(struct ex_node *node, struct ex_plan *ret)
 		if (r == 0)
 			accept_files(node, fresh);
 		else
-			reject(node, strerror(-r), &diags);
+			reject(node, strerror(-r), &diags, r != -EINVAL);
 		ex_diags_done(&diags);
 		if (r == 0) {
 			keep_files(node);
@@ -339,6 +353,16 @@ static void give_up(struct ex_node *node, int err)
 		else if (!e->gates)
 			snprintf(e->why, sizeof(e->why), "%s", why);
 	}
+}
+
+/* What did not come about for another cause than what the policies say is tried again. */
+static void try_again(struct ex_node *node, size_t bad, int r)
+{
+	bool passing = r < 0 && r != -EINVAL && r != -ENODATA;
+
+	if ((bad || passing || node->read_files) &&
+	    ex_timer_start(node->loop, &node->again, AGAIN_MS) < 0)
+		ex_error("no memory to try again");
 }
 
 /* Taking rulesets out costs as much as putting them in, and nobody waits for that. */
@@ -378,8 +402,7 @@ static int run_round(struct ex_node *node)
 	node->work.rounds++;
 	node->round_us = now_us() - began;
 	answer_pending(node);
-	if ((bad || r == -ENOMEM) && ex_timer_start(node->loop, &node->again, AGAIN_MS) < 0)
-		ex_error("no memory to try again");
+	try_again(node, bad, r);
 	return r;
 }
 

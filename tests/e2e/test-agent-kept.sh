@@ -94,8 +94,25 @@ refuse "also for the next agent" in_pod pod1 nc -zw2 "$EVIL4" 443
 mv "$POLICY_DIR.later" "$POLICY_DIR"
 check "(it is there again)" ex policy apply --wait
 
+# ---- what passes, although nothing in the directory changes ----
+policy_llm <<'END'
+  - toCIDR: [203.0.113.50/32]
+    toPorts: [{ports: [{port: "7777"}]}]
+END
+mv "$POLICY_DIR/llm.yaml" "$WORLD/tmp/elsewhere.yaml"
+ln -s "$WORLD/tmp/elsewhere" "$POLICY_DIR/llm.yaml"
+out=$(ex policy apply --wait 2>&1)
+same "a file that cannot be opened: policy apply fails" $? 1
+has "and says why" "$out" 'llm.yaml: No such file'
+refuse "what was in force stays" in_pod pod1 nc -zw2 "$ECHO4" 7777
+sleep 2.5
+same "it is told once" "$(grep -c 'cannot be taken yet.*llm.yaml' "$WORLD/log/agent")" 1
+mv "$WORLD/tmp/elsewhere.yaml" "$WORLD/tmp/elsewhere"
+check "it is tried again until it can be" world_wait 5 in_pod pod1 nc -zw1 "$ECHO4" 7777
+rm "$POLICY_DIR/llm.yaml"
+
 # ---- all policies deleted ----
-rm "$POLICY_DIR"/*.yaml
+rm -f "$POLICY_DIR"/*.yaml
 check "(all policies deleted)" ex policy apply --wait
 killed
 broken
