@@ -191,6 +191,7 @@ static size_t apply_all(struct ex_node *node, struct ex_plan *plan)
 		if (turn_away && (r < 0 || p->failed)) {
 			tell_amiss(node, e, r < 0 ? r : -EINVAL, err);
 			ex_round_drop(node, e, false, "it could not be gated");
+			ex_round_want(node, false); /* nor is it a peer of those who are */
 		} else if (r < 0) {
 			apply_failed(node, e, fresh, r, err);
 			bad++;

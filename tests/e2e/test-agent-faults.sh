@@ -24,6 +24,14 @@ reaches() { # POD
 	in_pod "$1" nc -zw2 "$ECHO4" 7777
 }
 
+rounds() {
+	ex status --json | python3 -c 'import json, sys; print(json.load(sys.stdin)["work"]["rounds"])'
+}
+
+did_rounds() { # N
+	[ "$(rounds)" -eq "$1" ]
+}
+
 starts() { # OPTION…: says what it says when it does not; 125
 	timeout 10 "$EXEAT" agent --policy-dir "$POLICY_DIR" --ca-dir "$NODE/ca" "$@" 2>&1
 }
@@ -53,6 +61,13 @@ pod_new pod1 11
 pod_new pod2 12
 pod_new pod3 13
 endpoint pod1 app=one >/dev/null
+echo_policy 3000 | sed 's/echo/big/; s/one/big/' | policy_put big
+check "(a policy too large for the pod that comes)" ex policy apply --wait
+sleep 0.3 # the watch has seen it, too
+before=$(rounds)
+has "who cannot be gated is turned away" "$(endpoint pod2 app=big 2>&1)" 'cannot put the policy in force'
+check "and is nobody's peer: another round follows" world_wait 2 did_rounds $((before + 2))
+rm "$POLICY_DIR/big.yaml"
 endpoint pod2 app=two >/dev/null
 has "one endpoint too many is refused" "$(endpoint pod3 app=one 2>&1)" 'as many as it may'
 echo_policy 3000 | policy_put echo
