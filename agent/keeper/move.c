@@ -4,6 +4,7 @@
 #include <fcntl.h>
 
 #include "agent/keeper/keeper_priv.h"
+#include "policy/prefix.h"
 
 /* Until workers hear of endpoints that they are not asked about: not all of them at once. */
 #define MOVED_MS        3000
@@ -33,6 +34,35 @@ static bool is_known_by_name(struct ex_keeper *k, const struct ex_dest_entry *v,
 	return false;
 }
 
+/* An address is judged as the IPv4 address that it embeds: where that one goes, it goes. */
+static int is_of_embedded(void *arg, const struct ex_ip *ip, const struct ex_names_known *known,
+			  size_t n)
+{
+	const struct ex_delta *d = *(const struct ex_delta *const *)arg;
+	struct ex_ip hidden;
+
+	(void)known;
+	(void)n;
+	if (!ex_ip_embedded(ip, &hidden))
+		return 0;
+	for (size_t i = 0; i < d->put.n_dests; i++)
+		if (ex_ip_eq(&d->put.dests[i].ip, &hidden))
+			return 1;
+	for (size_t i = 0; i < d->n_gone; i++)
+		if (ex_ip_eq(&d->gone[i].ip, &hidden))
+			return 1;
+	return 0;
+}
+
+static bool names_are_about(struct ex_keeper *k, const struct ex_delta *d)
+{
+	if (ex_delta_is_empty(d))
+		return false;
+	return is_known_by_name(k, d->put.dests, d->put.n_dests) ||
+	       is_known_by_name(k, d->gone, d->n_gone) ||
+	       ex_names_each(k->names, 0, is_of_embedded, &d);
+}
+
 /*
  * The rest of a move: rules, ids and classes of names are what they were. A proxy that is not asked
  * about these addresses may go on with what it has: what passes is the kernel's to say, and ours
@@ -58,8 +88,7 @@ int ex_keeper_move(struct ex_keeper *k, struct ex_ruleset *rs, int bundle,
 	if (own < 0 || !k->gate)
 		return -EINVAL;
 	/* The name classes of the others are of addresses that are an endpoint's now, or were. */
-	if (is_known_by_name(k, egress->put.dests, egress->put.n_dests) ||
-	    is_known_by_name(k, egress->gone, egress->n_gone))
+	if (names_are_about(k, egress))
 		return ex_keeper_swap(k, rs, bundle);
 	r = ex_gate_update(k->gate, k->ifindex, egress, ingress);
 	if (r < 0)

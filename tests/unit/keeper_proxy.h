@@ -282,6 +282,19 @@ static void ask_for_much(const char *how)
 	_exit(0);
 }
 
+/* NAT64 of `nowhere`. */
+static const struct ex_ip translated = { .b = { 0, 0x64, 0xff, 0x9b, [12] = 203, 0, 113, 9 } };
+
+static void learn_translated(void)
+{
+	union ex_ipc_message msg = { .learn = {
+					     .ttl = 60, .n_addrs = 1, .addrs = { translated } } };
+
+	ex_ipc_name_set(&msg.learn.name, EX_SPAN("api.example"));
+	send_message(&msg, EX_IPC_LEARN);
+	pause();
+}
+
 static void learn_and_listen(void)
 {
 	union ex_ipc_message msg = { .learn = { .ttl = 60, .n_addrs = 1, .addrs = { nowhere } } };
@@ -298,6 +311,18 @@ static void learn_and_listen(void)
 	}
 }
 
+/* "tell-FILE": what it was given for itself goes there. */
+static void tell(const char *how, const uint8_t secret[static EX_PROXY_SECRET_LEN])
+{
+	int fd = open(how + 5, O_WRONLY | O_APPEND | O_CLOEXEC);
+
+	if (fd < 0 || write(fd, secret, EX_PROXY_SECRET_LEN) != EX_PROXY_SECRET_LEN)
+		_exit(1);
+	close(fd);
+	say_ready();
+	pause();
+}
+
 static int proxy_main(void)
 {
 	struct ex_proxy_settings s;
@@ -306,6 +331,8 @@ static int proxy_main(void)
 	if (ex_proxy_settings_read(EX_PROXY_FD_SETTINGS, &s) < 0 || s.unread.len >= sizeof(how))
 		return 1;
 	memcpy(how, s.unread.ptr, s.unread.len);
+	if (strncmp(how, "tell-", 5) == 0)
+		tell(how, s.secret);
 	ex_proxy_settings_done(&s);
 	if (strcmp(how, "early") == 0) {
 		union ex_ipc_message msg = { 0 };
@@ -321,6 +348,8 @@ static int proxy_main(void)
 		ask_for_everything();
 	if (strcmp(how, "learn") == 0)
 		learn_and_listen();
+	if (strcmp(how, "learn-translated") == 0)
+		learn_translated();
 	if (strncmp(how, "follow", 6) == 0)
 		follow(how);
 	if (strncmp(how, "record", 6) == 0)

@@ -5,7 +5,9 @@
  */
 #include "keeper_proxy.h"
 
-#include "agent/gate/gate.h"
+#include <bpf/bpf.h>
+
+#include "agent/gate/gate_internal.h"
 #include "agent/keeper/keeper.h"
 #include "agent/tls/ca.h"
 
@@ -94,6 +96,23 @@ static void run_for(uint64_t ms)
 	ex_timer_stop(loop, &deadline);
 }
 
+/* A node with one endpoint besides ours, at this address; NULL: none. */
+static struct ex_known *know(const char *ip)
+{
+	struct ex_diags diags = { 0 };
+	struct ex_known *known;
+	char text[128];
+	struct ex_text one = { "peers", { text, 0 } };
+
+	one.text.len =
+		(size_t)snprintf(text, sizeof(text), "endpoints: [%s%s%s]\n",
+				 ip ? "{name: e, namespace: ns, labels: {}, addresses: ['" : "",
+				 ip ? ip : "", ip ? "']}" : "");
+	assert_int_equal(ex_known_read(&one, 1, &known, &diags), 0);
+	ex_diags_done(&diags);
+	return known;
+}
+
 static int compile(const char *text, struct ex_ruleset **ret)
 {
 	const struct ex_text one = { "policy.yaml", { text, strlen(text) } };
@@ -101,30 +120,43 @@ static int compile(const char *text, struct ex_ruleset **ret)
 	const struct ex_compile_input in = {
 		.texts = &one, .n_texts = 1, .dns_ips = &dns, .n_dns_ips = 1, .deny_metadata = true
 	};
+	struct ex_known *nobody = know(NULL);
+	struct ex_compile_input alone = in;
 	struct ex_diags diags = { 0 };
 	int fd;
 
-	assert_int_equal(ex_compile(&in, ret, &diags), 0);
+	alone.known = nobody;
+	alone.repeers = true;
+	assert_int_equal(ex_compile(&alone, ret, &diags), 0);
 	ex_diags_done(&diags);
 	fd = ex_bundle_new(&in, *ret);
 	assert_true(fd >= 0);
+	ex_known_unref(nobody);
 	return fd;
+}
+
+static struct ex_keeper_config configure(const char *how, unsigned workers, bool restart)
+{
+	int ns = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+
+	return (struct ex_keeper_config){
+		.loop = loop,
+		.gw = { .outer = ns, .netns = ns, .ip4 = test_ip("192.0.0.2") },
+		.ca = ca,
+		.dial = ex_dial_from_outer,
+		.roots = ns, /* it does not look */
+		.unread = ex_span_str(how),
+		.uid = 65534,
+		.workers = workers,
+		.restart = restart,
+		.ops = &ops,
+	};
 }
 
 static void begin(const char *how, unsigned workers, bool restart)
 {
-	int ns = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
 	struct ex_endpoint ep = { .flags = EX_EP_CARRY, .ip4 = test_ip("192.0.0.2") };
-	struct ex_keeper_config cfg = { .loop = loop,
-					.gw = { .outer = ns, .netns = ns, .ip4 = ep.ip4 },
-					.ca = ca,
-					.dial = ex_dial_from_outer,
-					.roots = ns, /* it does not look */
-					.unread = ex_span_str(how),
-					.uid = 65534,
-					.workers = workers,
-					.restart = restart,
-					.ops = &ops };
+	struct ex_keeper_config cfg = configure(how, workers, restart);
 	struct ex_ruleset *rs = NULL;
 	int bundle = compile(before, &rs);
 
@@ -221,6 +253,73 @@ static void test_each_worker_knows_what_one_has_learned(void **state)
 	assert_string_equal(why_lost, "ended"); /* of its own accord: it was told */
 }
 
+/* ---- what is its own ---- */
+
+static char told_file[] = "/tmp/ex-keeper-XXXXXX";
+static char told_how[sizeof(told_file) + 5];
+
+static void expect_told(uint8_t (*ret)[EX_PROXY_SECRET_LEN], size_t n)
+{
+	int fd = open(told_file, O_RDONLY | O_CLOEXEC);
+
+	assert_int_equal(read(fd, ret, (n + 1) * sizeof(*ret)), n * sizeof(*ret));
+	close(fd);
+}
+
+/* As the program after this one gets it: the workers have ended, and are started there. */
+static void hand_over(void)
+{
+	struct ex_keeper_config cfg = configure(told_how, 2, false);
+	struct ex_pack p = { 0 };
+	struct ex_unpack u = { 0 };
+	char *bytes = NULL;
+	size_t len;
+	int fd;
+
+	ex_keeper_stop(keeper);
+	ex_keeper_hand_over(keeper, &p);
+	fd = ex_pack_seal(&p, "test");
+	assert_int_equal(ex_pack_read(fd, &bytes, &len), 0);
+	close(fd);
+	memcpy(&fd, bytes, sizeof(fd)); /* the bundle: both keepers live here */
+	fd = dup(fd);
+	memcpy(bytes, &fd, sizeof(fd));
+	ex_keeper_free(keeper);
+	keeper = NULL;
+	u = (struct ex_unpack){ .at = bytes, .end = bytes + len };
+	assert_int_equal(ex_keeper_adopt(&cfg, &u, &keeper), 0);
+	assert_int_equal(ex_unpack_done(&u), 0);
+	free(bytes);
+	run_for(3000);
+	assert_true(ex_keeper_is_ready(keeper));
+}
+
+static void test_the_secret_is_the_endpoints_and_stays(void **state)
+{
+	uint8_t told[8][EX_PROXY_SECRET_LEN] = { 0 };
+	static const uint8_t zero[EX_PROXY_SECRET_LEN];
+	int fd = mkstemp(told_file);
+
+	(void)state;
+	assert_true(fd >= 0);
+	close(fd);
+	snprintf(told_how, sizeof(told_how), "tell-%s", told_file);
+	begin(told_how, 2, false);
+	assert_int_equal(n_ready, 1);
+	expect_told(told, 2);
+	assert_memory_not_equal(told[0], zero, sizeof(zero));
+	assert_memory_equal(told[0], told[1], sizeof(told[0]));
+	hand_over();
+	expect_told(told, 4);
+	assert_memory_equal(told[0], told[2], sizeof(told[0]));
+	assert_memory_equal(told[0], told[3], sizeof(told[0]));
+	assert_int_equal(end(NULL), 0);
+	begin(told_how, 1, false); /* another endpoint of the same policy */
+	expect_told(told, 5);
+	assert_memory_not_equal(told[0], told[4], sizeof(told[0]));
+	unlink(told_file);
+}
+
 /* ---- another policy ---- */
 
 static void test_swap_is_followed(void **state)
@@ -301,6 +400,53 @@ static void test_pauses_between_restarts_grow(void **state)
 		run_for(10); /* 1 s: 250 + 500 ms have passed */
 	early = n_lost;
 	assert_in_range(early, 2, 3);
+}
+
+/* ---- other endpoints ---- */
+
+static void move_to(const char *ip)
+{
+	static const struct ex_delta none;
+	struct ex_ruleset *from = ex_keeper_ruleset(keeper), *to = NULL;
+	struct ex_known *known = know(ip);
+	struct ex_delta egress;
+	int any = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+	assert_int_equal(ex_repeer(from, known, &to), 0);
+	assert_int_equal(ex_emit_delta(from, to, &egress), 0);
+	assert_false(ex_delta_is_empty(&egress));
+	assert_int_equal(ex_keeper_move(keeper, to, any, &egress, &none), 0);
+	ex_delta_done(&egress);
+	ex_ruleset_unref(to);
+	ex_known_unref(known);
+	close(any);
+}
+
+static bool is_named(const struct ex_ip *ip)
+{
+	const struct ex_name_key key = { gate_port_find(gate, IFINDEX)->set->policy, *ip };
+	struct ex_name name;
+
+	return bpf_map_lookup_elem(gate_map_fd(gate, "ex_names"), &key, &name) == 0;
+}
+
+static void test_a_name_of_what_embeds_an_endpoint_is_forgotten(void **state)
+{
+	uint32_t policy;
+
+	(void)state;
+	begin("learn-translated", 1, false);
+	for (int i = 0; i < 100 && !is_named(&translated); i++)
+		run_for(10);
+	assert_true(is_named(&translated));
+	policy = gate_port_find(gate, IFINDEX)->set->policy;
+	move_to("203.0.113.8"); /* one bit away */
+	assert_true(is_named(&translated));
+	assert_int_equal(gate_port_find(gate, IFINDEX)->set->policy, policy);
+	move_to("203.0.113.9");
+	assert_false(is_named(&translated));
+	move_to("203.0.113.8"); /* it is gone */
+	assert_true(is_named(&translated));
 }
 
 /* ---- records ---- */
@@ -464,6 +610,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_what_ends_is_lost),
 		cmocka_unit_test_teardown(test_nothing_is_given_that_the_policy_does_not, end),
 		cmocka_unit_test_teardown(test_each_worker_knows_what_one_has_learned, end),
+		cmocka_unit_test_teardown(test_the_secret_is_the_endpoints_and_stays, end),
 		cmocka_unit_test_teardown(test_swap_is_followed, end),
 		cmocka_unit_test_teardown(test_swaps_on_top_of_each_other_are_followed_to_the_last,
 					  end),
@@ -471,6 +618,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_who_lies_about_following_is_ended),
 		cmocka_unit_test_teardown(test_who_is_silent_is_replaced_in_time, end),
 		cmocka_unit_test_teardown(test_pauses_between_restarts_grow, end),
+		cmocka_unit_test_teardown(test_a_name_of_what_embeds_an_endpoint_is_forgotten, end),
 		cmocka_unit_test_teardown(test_records_are_taken_while_it_lives, end),
 		cmocka_unit_test_teardown(test_records_outlive_who_wrote_them, end),
 		cmocka_unit_test_teardown(test_records_are_taken_before_the_end, end),
