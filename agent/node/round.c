@@ -161,19 +161,39 @@ static void tell_amiss(struct ex_node *node, struct ex_node_endpoint *e, int err
 	snprintf(e->why, sizeof(e->why), "%s", why);
 }
 
-/* It could not be put in force: what was stays, and it is tried again. */
-static void apply_failed(struct ex_node *node, struct ex_node_endpoint *e, bool fresh, int err,
+/*
+ * It could not be put in force: what was stays, and it is tried again. But where nothing was to
+ * pass nothing does.
+ */
+static void apply_failed(struct ex_node *node, const struct ex_prepared *p, bool fresh, int err,
 			 const char *why)
 {
+	struct ex_node_endpoint *e = p->e;
+	int r = p->failed ? ex_gate_deny(node->gate, e->link.ifindex) : 0;
+
+	if (r < 0)
+		ex_error("endpoint %u: cannot be denied: %s", e->id, strerror(-r));
 	ex_plan_forget(e);
 	tell_amiss(node, e, err, why);
 	if (fresh)
 		ex_gates_close(node, e, false);
 }
 
-/* Says how many could not be put in force and should be tried again. */
+/* Who comes is let in when all others know of it; behind: one that could not be told. */
+static int refuse_unknown(const struct ex_node_endpoint *behind, char err[static EX_NODE_ERR])
+{
+	snprintf(err, EX_NODE_ERR, "endpoint %u (%.60s/%.60s) cannot be told of it, see its status",
+		 behind->id, behind->ns, behind->name);
+	return -EAGAIN;
+}
+
+/*
+ * Says how many could not be put in force and should be tried again. Those with gates come first
+ * in a plan.
+ */
 static size_t apply_all(struct ex_node *node, struct ex_plan *plan)
 {
+	const struct ex_node_endpoint *behind = NULL;
 	size_t bad = 0;
 
 	ex_events_drain(node); /* they bear rules that are about to go */
@@ -186,6 +206,8 @@ static size_t apply_all(struct ex_node *node, struct ex_plan *plan)
 
 		if (p->failed && turn_away)
 			snprintf(err, sizeof(err), "%s", p->why);
+		else if (behind && turn_away)
+			r = refuse_unknown(behind, err);
 		else if (p->compiled)
 			r = apply_one(node, p, err);
 		if (turn_away && (r < 0 || p->failed)) {
@@ -193,7 +215,8 @@ static size_t apply_all(struct ex_node *node, struct ex_plan *plan)
 			ex_round_drop(node, e, false, "it could not be gated");
 			ex_round_want(node, false); /* nor is it a peer of those who are */
 		} else if (r < 0) {
-			apply_failed(node, e, fresh, r, err);
+			apply_failed(node, p, fresh, r, err);
+			behind = fresh ? behind : e;
 			bad++;
 		} else if (p->failed && p->compiled) {
 			snprintf(err, sizeof(err), "nothing passes: %.180s", p->why);

@@ -75,10 +75,15 @@ out=$(ex policy apply --wait 2>&1)
 same "a policy that has no room in the kernel: policy apply fails" $? 1
 has "and says for whom" "$out" 'endpoint 1 .*cannot put the policy in force'
 has "status tells" "$(ex status)" '1 degraded'
+ex endpoint remove pod2 >/dev/null
+has "who comes is not let in: that one could not be told of it" "$(endpoint pod2 app=two 2>&1)" \
+	'failed: endpoint 1 .*cannot be told of it'
+refuse "nor listed" ex endpoint show pod2
 check "what was in force stays" reaches pod1
 refuse "nothing else opens" in_pod pod1 nc -zw2 "$EVIL4" 443
 echo_policy 1 | policy_put echo
 check "with room, it recovers" ex policy apply --wait
+check "and who comes is let in" endpoint pod2 app=two
 has "and says so" "$(ex status)" '2 enforcing, 0 degraded'
 kill -TERM $agent_pid
 wait $agent_pid
