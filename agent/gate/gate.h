@@ -137,6 +137,12 @@ EX_MUST_CHECK int ex_gate_lease(struct ex_gate *gate, uint32_t ifindex, uint64_t
 EX_MUST_CHECK int ex_gate_update(struct ex_gate *gate, uint32_t ifindex,
 				 const struct ex_delta *egress, const struct ex_delta *ingress);
 
+/*
+ * From now on nothing passes, live flows as well, until the next ruleset is published. This needs
+ * no room in any table; the ruleset that was in force is taken out.
+ */
+EX_MUST_CHECK int ex_gate_deny(struct ex_gate *gate, uint32_t ifindex);
+
 /* Entries of a class that names made (ex_name_class); before the first ex_gate_learn() of it. */
 EX_MUST_CHECK int ex_gate_add_class(struct ex_gate *gate, uint32_t ifindex,
 				    const struct ex_tables *entries);

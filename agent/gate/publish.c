@@ -179,6 +179,26 @@ int ex_gate_lease(struct ex_gate *gate, uint32_t ifindex, uint64_t ms)
 	return r;
 }
 
+int ex_gate_deny(struct ex_gate *gate, uint32_t ifindex)
+{
+	struct gate_port *port = gate_port_find(gate, ifindex);
+	struct ex_endpoint value;
+	int r;
+
+	if (!port || !port->set)
+		return 0; /* nothing passes */
+	value = port->ep;
+	value.policy = value.ingress = 0;
+	r = bpf_map_update_elem(bpf_map__fd(gate->skel->maps.ex_endpoints), &ifindex, &value,
+				BPF_EXIST);
+	if (r)
+		return r;
+	port->ep = value;
+	gate_retire(gate, EX_TAKE_PTR(port->set));
+	gate_retire(gate, EX_TAKE_PTR(port->ingress));
+	return 0;
+}
+
 int ex_gate_add_class(struct ex_gate *gate, uint32_t ifindex, const struct ex_tables *entries)
 {
 	const struct gate_port *port = gate_port_find(gate, ifindex);

@@ -227,6 +227,28 @@ static void test_what_goes_inward_goes_also_when_there_is_no_room_outward(void *
 	assert_int_not_equal(knock(OUTSIDE, 1), EX_R_ALLOWED);
 }
 
+static void test_a_denial_needs_no_room(void **state)
+{
+	char ip[32];
+	int r = 0;
+
+	(void)state;
+	assert_int_equal(ask(FAR, 1), EX_R_ALLOWED);
+	for (int i = 0; r == 0 && i < DESTS; i++) {
+		(void)snprintf(ip, sizeof(ip), "203.0.113.%d", i + 20);
+		r = put(ip, 2, NULL);
+	}
+	assert_int_equal(r, -ENOSPC);
+	assert_int_equal(ex_gate_deny(bench_gate, BENCH_IF), 0);
+	assert_int_equal(ask(FAR, 1), EX_R_NO_ENDPOINT);
+	assert_int_equal(answered(FAR, 1), EX_R_NO_ENDPOINT);
+	assert_int_equal(out(FAR, 2, 443, PKT_SYN), EX_R_NO_ENDPOINT);
+	assert_int_equal(put(FAR, 2, NULL), -ENOENT);
+	assert_int_equal(ex_gate_deny(bench_gate, BENCH_IF), 0);
+	bench_publish_rules(rules, EX_ARRAY_SIZE(rules), 0); /* there is room again */
+	assert_int_equal(out(FAR, 2, 443, PKT_SYN), EX_R_ALLOWED);
+}
+
 static void test_nothing_of_it_stays_behind(void **state)
 {
 	char ip[32];
@@ -253,6 +275,7 @@ int main(void)
 		update_test(test_what_is_out_of_range_is_refused),
 		update_test(test_what_is_gone_is_gone_also_when_there_is_no_room),
 		update_test(test_what_goes_inward_goes_also_when_there_is_no_room_outward),
+		update_test(test_a_denial_needs_no_room),
 		update_test(test_nothing_of_it_stays_behind),
 	};
 
