@@ -7,7 +7,7 @@
 #include "agent/node/state_file.h"
 
 #define NAME     "policies"
-#define MAGIC    0x4558504cu
+#define MAGIC    0x4558504du /* another with every change of the form */
 #define KEPT_MAX ((size_t)256 << 20)
 
 static int open_dir(const char *path)
@@ -17,7 +17,8 @@ static int open_dir(const char *path)
 	return fd < 0 ? -errno : fd;
 }
 
-int ex_kept_write(const char *state_dir, const struct ex_policy_files *files)
+int ex_kept_write(const char *state_dir, struct ex_kept_from from,
+		  const struct ex_policy_files *files)
 {
 	EX_AUTO_CLOSE int dir = open_dir(state_dir);
 	struct ex_pack p = { 0 };
@@ -26,6 +27,9 @@ int ex_kept_write(const char *state_dir, const struct ex_policy_files *files)
 	if (dir < 0)
 		return dir;
 	ex_pack_u32(&p, MAGIC);
+	ex_pack_u32(&p, (uint32_t)from.n);
+	for (size_t i = 0; i < from.n; i++)
+		ex_pack_str(&p, from.dirs[i]);
 	ex_policy_files_pack(files, &p);
 	r = p.err;
 	if (r == 0 && ex_buf_len(&p.buf) > KEPT_MAX)
@@ -47,12 +51,27 @@ void ex_kept_remove(const char *state_dir)
 		(void)unlinkat(dir, NAME, 0);
 }
 
-int ex_kept_read(const char *state_dir, struct ex_policy_files **ret)
+/* In the order of the configuration. */
+static bool is_from(struct ex_unpack *u, struct ex_kept_from from)
+{
+	size_t n = ex_unpack_count(u, sizeof(uint32_t));
+	bool same = n == from.n;
+
+	for (size_t i = 0; i < n; i++) {
+		const char *dir = ex_unpack_str(u);
+
+		same = same && strcmp(dir, from.dirs[i]) == 0;
+	}
+	return same;
+}
+
+int ex_kept_read(const char *state_dir, struct ex_kept_from from, struct ex_policy_files **ret)
 {
 	EX_AUTO_CLOSE int dir = open_dir(state_dir);
 	EX_AUTO_FREE char *bytes = NULL;
 	struct ex_unpack u;
 	size_t len;
+	bool ours;
 	int r = dir < 0 ? dir : ex_state_file_read_large(dir, NAME, KEPT_MAX, &bytes, &len);
 
 	if (r < 0)
@@ -60,5 +79,10 @@ int ex_kept_read(const char *state_dir, struct ex_policy_files **ret)
 	u = (struct ex_unpack){ .at = bytes, .end = bytes + len };
 	if (ex_unpack_u32(&u) != MAGIC)
 		return -EBADMSG;
+	ours = is_from(&u, from);
+	if (u.bad)
+		return -EBADMSG;
+	if (!ours)
+		return -ESTALE;
 	return ex_policy_files_unpack(&u, ret);
 }

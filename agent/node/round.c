@@ -93,13 +93,22 @@ static void accept_files(struct ex_node *node, struct ex_policy_files *files)
 		files->files.n);
 }
 
-/* Before they are in force: what an agent finds that comes after us is never older. */
+static struct ex_kept_from kept_from(const struct ex_node *node)
+{
+	return (struct ex_kept_from){ node->config.policy_dirs, node->config.n_policy_dirs };
+}
+
+/*
+ * Before they are in force: what an agent finds that comes after us is never older. What cannot be
+ * written is tried again in the next round, and told once.
+ */
 static void keep_files(struct ex_node *node)
 {
-	int r = ex_kept_write(node->config.state_dir, node->files);
+	int r = ex_kept_write(node->config.state_dir, kept_from(node), node->files);
+	bool told = node->not_kept;
 
 	node->not_kept = r < 0;
-	if (r < 0)
+	if (r < 0 && !told)
 		ex_error("%s: the policies cannot be kept for the next start: %s",
 			 node->config.state_dir, strerror(-r));
 }
@@ -309,7 +318,7 @@ static int take_kept(struct ex_node *node, struct ex_plan *ret)
 {
 	struct ex_policy_files *files = NULL;
 	struct ex_diags diags = { 0 };
-	int r = ex_kept_read(node->config.state_dir, &files);
+	int r = ex_kept_read(node->config.state_dir, kept_from(node), &files);
 
 	if (r == 0)
 		r = ex_plan_make(node, files, &diags, ret);
@@ -317,9 +326,10 @@ static int take_kept(struct ex_node *node, struct ex_plan *ret)
 	if (r < 0) {
 		if (r != -ENOENT)
 			ex_error("the last valid policies, kept in %s, cannot be used: %s",
-				 node->config.state_dir, strerror(-r));
+				 node->config.state_dir,
+				 r == -ESTALE ? "they are from other directories" : strerror(-r));
 		ex_policy_files_free(files);
-		return r == -ENOENT || r == -EBADMSG || r == -EINVAL ? -ENODATA : r;
+		return r == -ENOENT || r == -ESTALE || r == -EBADMSG || r == -EINVAL ? -ENODATA : r;
 	}
 	node->files = files;
 	node->kept = true;
@@ -352,6 +362,8 @@ static int prepare(struct ex_node *node, struct ex_plan *ret)
 		}
 		ex_policy_files_free(fresh);
 	}
+	if (node->not_kept)
+		keep_files(node);
 	if (!node->files)
 		return take_kept(node, ret);
 	r = ex_plan_make(node, node->files, &diags, ret);

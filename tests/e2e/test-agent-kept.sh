@@ -111,6 +111,28 @@ mv "$WORLD/tmp/elsewhere.yaml" "$WORLD/tmp/elsewhere"
 check "it is tried again until it can be" world_wait 5 in_pod pod1 nc -zw1 "$ECHO4" 7777
 rm "$POLICY_DIR/llm.yaml"
 
+# ---- what was kept is of other directories ----
+policy_llm <<'END'
+  - toCIDR: [203.0.113.50/32]
+    toPorts: [{ports: [{port: "7777"}, {port: "7776"}]}]
+END
+mkdir "$NODE/run/policies.new" # in the way
+check "(a set that cannot be kept)" ex policy apply --wait
+has "cannot be kept: that is said" "$(ex status)" 'cannot be kept for the next start'
+rmdir "$NODE/run/policies.new"
+check "(another round)" ex endpoint label pod1 round=2
+hasnt "the next round keeps it" "$(ex status)" 'cannot be kept'
+killed
+broken
+node_agent --policy-dir "$NODE/nowhere"
+has "it is from other directories: that is said" "$(ex status)" 'no valid set was kept'
+has "in the log, too" "$(cat "$WORLD/log/agent")" 'from other directories'
+killed
+# shellcheck disable=SC2119
+node_agent
+has "by its own it is in force" "$(ex status)" 'kept from before the start'
+check "as it was" in_pod pod1 nc -zw2 "$ECHO4" 7777
+
 # ---- all policies deleted ----
 rm -f "$POLICY_DIR"/*.yaml
 check "(all policies deleted)" ex policy apply --wait
