@@ -61,6 +61,12 @@ struct ex_reached_list {
 	size_t n;
 };
 
+/* Which specs of the policies are for a workload, in the order they are read in: 1, else 0. */
+struct ex_chosen {
+	const uint8_t *v;
+	size_t n;
+};
+
 /* Endpoints that are read already: see ex_known_read(). */
 struct ex_known;
 
@@ -107,6 +113,12 @@ struct ex_compile_input {
 	 */
 	const struct ex_label *labels;
 	size_t n_labels;
+
+	/*
+	 * Not NULL: instead of labels, what came of them: ex_ruleset_chosen() of a ruleset of the
+	 * same policies. It tells nothing else of the workload.
+	 */
+	const struct ex_chosen *chosen;
 
 	/*
 	 * What becomes of a workload about whose egress no policy says anything. false: -ENOENT.

@@ -289,6 +289,11 @@ const struct ex_origin *ex_ruleset_origins(const struct ex_ruleset *rs)
 	return rs->origins;
 }
 
+struct ex_chosen ex_ruleset_chosen(const struct ex_ruleset *rs)
+{
+	return (struct ex_chosen){ rs->chosen, rs->n_chosen };
+}
+
 const struct ex_secret *ex_ruleset_secret(const struct ex_ruleset *rs, size_t i)
 {
 	return i < rs->n_secrets ? &rs->secrets[i] : NULL;

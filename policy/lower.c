@@ -12,7 +12,34 @@
 
 static bool spec_selects(const struct ex_lowering *l, const struct ex_spec *spec)
 {
+	if (l->in->chosen)
+		return l->in->chosen->v[spec - l->set->specs.v];
 	return l->in->n_labels == 0 || ex_spec_selects(spec, &l->labels);
+}
+
+/* Of other policies than these it says nothing. */
+static int check_chosen(const struct ex_lowering *l)
+{
+	if (!l->in->chosen || l->in->chosen->n == l->set->specs.n)
+		return 0;
+	ex_diag_add(l->diags, (struct ex_pos){ "policy", 0, 0 }, false,
+		    "give the policies it was chosen from", "%zu specs, chosen from %zu",
+		    l->set->specs.n, l->in->chosen->n);
+	return -EINVAL;
+}
+
+static int keep_chosen(struct ex_lowering *l)
+{
+	size_t n = l->set->specs.n;
+	uint8_t *v = ex_arena_alloc(&l->rs->arena, n + 1, sizeof(*v));
+
+	if (!v)
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++)
+		v[i] = spec_selects(l, &l->set->specs.v[i]);
+	l->rs->chosen = v;
+	l->rs->n_chosen = n;
+	return 0;
 }
 
 /* The workload's labels, with what the cluster would have added. */
@@ -388,8 +415,12 @@ static void choose_default(struct ex_lowering *l, size_t *selected, size_t *abou
 
 static int lower_specs(struct ex_lowering *l, size_t *selected, size_t *about)
 {
-	int r = complete_labels(l);
+	int r = check_chosen(l);
 
+	if (r == 0)
+		r = complete_labels(l);
+	if (r == 0)
+		r = keep_chosen(l);
 	if (r == 0)
 		r = alloc_rules(l);
 	if (r < 0)

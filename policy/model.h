@@ -122,6 +122,8 @@ struct ex_ruleset {
 	struct ex_secret *secrets; /* values on the heap, wiped at the end */
 	size_t n_secrets;
 	const struct ex_origin *origins;
+	const uint8_t *chosen; /* of each spec that was read: is it in here? */
+	size_t n_chosen;
 	bool edits;         /* some rule edits headers: all have to be asked */
 	bool unselected;    /* see ex_ruleset_is_unselected() */
 	bool default_allow; /* no enforcing policy asks for default deny */

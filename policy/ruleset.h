@@ -192,6 +192,10 @@ const struct ex_ruleset *ex_ruleset_ingress(const struct ex_ruleset *rs);
 struct ex_reached_list;
 struct ex_reached_list ex_ruleset_reached(const struct ex_ruleset *rs);
 
+/* Which specs are in it. It lives as long as rs. */
+struct ex_chosen;
+struct ex_chosen ex_ruleset_chosen(const struct ex_ruleset *rs);
+
 /* The first of those that rules of rs have; others follow by next. */
 const struct ex_origin *ex_ruleset_origins(const struct ex_ruleset *rs);
 

@@ -69,6 +69,7 @@ void ex_keeper_hand_over(struct ex_keeper *k, struct ex_pack *p)
 	ex_pack_u32(p, k->n_workers);
 	for (unsigned i = 0; i < k->n_workers; i++)
 		pack_worker(p, &k->workers[i]);
+	ex_pack_bytes(p, k->secret, sizeof(k->secret));
 	ex_audit_limit_flush(&k->limit);
 	(void)ex_names_each(k->names, 0, count_names, &n);
 	ex_pack_u32(p, n);
@@ -165,6 +166,7 @@ static int adopt(struct ex_keeper *k, struct ex_unpack *u)
 	for (unsigned i = 0; i < n && i < EX_WORKERS_MAX && !u->bad; i++)
 		unpack_worker(u, &k->workers[i]);
 	u->bad |= n != k->n_workers;
+	ex_unpack_bytes(u, k->secret, sizeof(k->secret));
 	k->bundle = bundle;
 	r = u->bad ? -EBADMSG : ex_bundle_compile(bundle, &k->rs, &diags);
 	ex_diags_done(&diags);

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 
 #include "agent/keeper/keeper_priv.h"
+#include "agent/tls/hmac.h"
 
 #define FINISH_MS 2000 /* for the last records of the workers */
 
@@ -76,6 +77,8 @@ int ex_keeper_new(const struct ex_keeper_config *config, struct ex_ruleset *rs, 
 		return r;
 	r = take_policy(k, rs, bundle);
 	if (r == 0)
+		r = ex_random(k->secret, sizeof(k->secret));
+	if (r == 0)
 		r = ex_keeper_names_recall(k);
 	if (r == 0)
 		r = start_all(k);
@@ -103,6 +106,7 @@ void ex_keeper_free(struct ex_keeper *k)
 	ex_ruleset_unref(k->rs);
 	if (k->bundle >= 0)
 		close(k->bundle);
+	explicit_bzero(k->secret, sizeof(k->secret));
 	free(k);
 }
 

@@ -10,6 +10,7 @@
 #include "agent/dns/names.h"
 #include "agent/gate/gate.h"
 #include "agent/keeper/keeper.h"
+#include "agent/proxy/start.h"
 
 /* What a proxy asks for, as it is limited. */
 enum ex_ask_kind {
@@ -54,7 +55,8 @@ struct ex_worker {
 struct ex_keeper {
 	struct ex_keeper_config cfg;
 	struct ex_ruleset *rs;
-	int bundle; /* what rs was compiled from */
+	int bundle;                          /* what rs was compiled from */
+	uint8_t secret[EX_PROXY_SECRET_LEN]; /* its workers' */
 	struct ex_names *names;
 	struct ex_timer look; /* at names that have ended */
 	uint64_t look_at;     /* 0: not needed */

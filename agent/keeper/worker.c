@@ -241,7 +241,8 @@ static int spawn(struct ex_worker *w)
 					    .names_since = ex_loop_now(k->cfg.loop) +
 							   EX_KEEPER_DIAL_LATER_MS,
 					    .workers = k->n_workers,
-					    .uid = k->cfg.uid };
+					    .uid = k->cfg.uid,
+					    .secret = k->secret };
 	int ipc[2], r = ex_proxy_start(&spec, ipc);
 
 	if (r < 0)

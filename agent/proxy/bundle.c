@@ -2,21 +2,21 @@
 #include "agent/proxy/bundle.h"
 
 #include <errno.h>
-#include <sys/random.h>
 #include <unistd.h>
 
 #include "agent/core/pack.h"
 #include "agent/tls/hmac.h"
 #include "policy/ruleset.h"
 
-#define MAGIC 0x42584532u
+#define MAGIC 0x42584533u
 
 /*
  * Another input: it has to travel too, or the proxy would judge by another policy than the kernel.
  * But for inward: the proxy judges nothing that comes in; and for repeers and known, which are the
- * parent's business: it sends what endpoints come to, and not who they are.
+ * parent's business: it sends what endpoints come to, and not who they are; and for labels: it
+ * sends which specs they choose, which is the same for all that share the bundle.
  */
-_Static_assert(sizeof(struct ex_compile_input) == 168, "pack and unpack every field");
+_Static_assert(sizeof(struct ex_compile_input) == 176, "pack and unpack every field");
 
 /* ---- writing ---- */
 
@@ -48,13 +48,11 @@ static void pack_secrets(struct ex_pack *p, const struct ex_ruleset *rs)
 	}
 }
 
-static void pack_labels(struct ex_pack *p, const struct ex_label *v, size_t n)
+static void pack_chosen(struct ex_pack *p, const struct ex_ruleset *rs)
 {
-	ex_pack_u32(p, (uint32_t)n);
-	for (size_t i = 0; i < n; i++) {
-		ex_pack_str(p, v[i].key);
-		ex_pack_str(p, v[i].value);
-	}
+	const struct ex_chosen chosen = ex_ruleset_chosen(rs);
+
+	ex_pack_span(p, (struct ex_span){ (const char *)chosen.v, chosen.n });
 }
 
 static void pack_ips(struct ex_pack *p, const struct ex_ip *v, size_t n)
@@ -74,22 +72,18 @@ static void pack_reached(struct ex_pack *p, const struct ex_reached_list *list)
 
 int ex_bundle_new(const struct ex_compile_input *in, const struct ex_ruleset *rs)
 {
-	uint8_t secret[EX_BUNDLE_SECRET_LEN];
 	struct ex_pack p = { 0 };
 
 	if (in->n_files || in->endpoints_file || in->known)
 		return -EINVAL;
-	if (getrandom(secret, sizeof(secret), 0) != sizeof(secret))
-		return -EIO;
 	ex_pack_u32(&p, MAGIC);
-	ex_pack_bytes(&p, secret, sizeof(secret));
 	ex_pack_u32(&p, in->allow_unselected);
 	ex_pack_u32(&p, in->deny_metadata);
 	pack_texts(&p, in->texts, in->n_texts);
 	pack_texts(&p, in->endpoints, in->n_endpoints);
 	pack_reached(&p, in->reached);
 	pack_secrets(&p, rs);
-	pack_labels(&p, in->labels, in->n_labels);
+	pack_chosen(&p, rs);
 	pack_ips(&p, in->host_ips, in->n_host_ips);
 	pack_ips(&p, in->dns_ips, in->n_dns_ips);
 	return ex_pack_seal(&p, "exeat-policy");
@@ -136,17 +130,12 @@ static const struct ex_secret *unpack_secrets(struct ex_unpack *u, size_t *ret_n
 	return v;
 }
 
-static const struct ex_label *unpack_labels(struct ex_unpack *u, size_t *ret_n)
+/* It stays in the bytes. */
+static void unpack_chosen(struct ex_unpack *u, struct ex_chosen *ret)
 {
-	size_t n = ex_unpack_count(u, 2 * sizeof(uint32_t));
-	struct ex_label *v = list_new(u, n, sizeof(*v));
+	struct ex_span s = ex_unpack_span(u);
 
-	for (size_t i = 0; v && i < n; i++) {
-		v[i].key = ex_unpack_str(u);
-		v[i].value = ex_unpack_str(u);
-	}
-	*ret_n = n;
-	return v;
+	*ret = (struct ex_chosen){ (const uint8_t *)s.ptr, s.len };
 }
 
 static const struct ex_ip *unpack_ips(struct ex_unpack *u, size_t *ret_n)
@@ -175,20 +164,19 @@ static const struct ex_reached_list *unpack_reached(struct ex_unpack *u,
 	return list;
 }
 
-/* reached: room for what in points to. */
-static int unpack(struct ex_unpack *u, struct ex_compile_input *in, struct ex_reached_list *reached)
+/* reached, chosen: room for what in points to. */
+static int unpack(struct ex_unpack *u, struct ex_compile_input *in, struct ex_reached_list *reached,
+		  struct ex_chosen *chosen)
 {
-	uint8_t secret[EX_BUNDLE_SECRET_LEN];
-
 	u->bad = ex_unpack_u32(u) != MAGIC;
-	ex_unpack_bytes(u, secret, sizeof(secret));
 	in->allow_unselected = ex_unpack_u32(u);
 	in->deny_metadata = ex_unpack_u32(u);
 	in->texts = unpack_texts(u, &in->n_texts);
 	in->endpoints = unpack_texts(u, &in->n_endpoints);
 	in->reached = unpack_reached(u, reached);
 	in->secrets = unpack_secrets(u, &in->n_secrets);
-	in->labels = unpack_labels(u, &in->n_labels);
+	unpack_chosen(u, chosen);
+	in->chosen = chosen;
 	in->host_ips = unpack_ips(u, &in->n_host_ips);
 	in->dns_ips = unpack_ips(u, &in->n_dns_ips);
 	return ex_unpack_done(u);
@@ -204,6 +192,7 @@ int ex_bundle_compile(int fd, struct ex_ruleset **ret, struct ex_diags *diags)
 {
 	struct ex_compile_input in = { 0 };
 	struct ex_reached_list reached = { 0 };
+	struct ex_chosen chosen;
 	EX_AUTO_FREE char *bytes = NULL;
 	struct ex_unpack u = { 0 };
 	size_t len;
@@ -212,14 +201,13 @@ int ex_bundle_compile(int fd, struct ex_ruleset **ret, struct ex_diags *diags)
 	if (r < 0)
 		return r;
 	u = (struct ex_unpack){ .at = bytes, .end = bytes + len };
-	r = unpack(&u, &in, &reached);
+	r = unpack(&u, &in, &reached, &chosen);
 	if (r == 0)
 		r = ex_compile(&in, ret, diags);
 	free_list(in.texts);
 	free_list(in.endpoints);
 	free_list(reached.v);
 	free_list(in.secrets);
-	free_list(in.labels);
 	free_list(in.host_ips);
 	free_list(in.dns_ips);
 	return r;
@@ -227,25 +215,21 @@ int ex_bundle_compile(int fd, struct ex_ruleset **ret, struct ex_diags *diags)
 
 bool ex_bundle_is_same(int a, int b)
 {
-	const size_t head = sizeof(uint32_t) + EX_BUNDLE_SECRET_LEN;
 	EX_AUTO_FREE char *bytes_a = NULL;
 	EX_AUTO_FREE char *bytes_b = NULL;
 	size_t len_a, len_b;
 
 	return ex_pack_read(a, &bytes_a, &len_a) == 0 && ex_pack_read(b, &bytes_b, &len_b) == 0 &&
-	       len_a == len_b && len_a >= head &&
-	       memcmp(bytes_a + head, bytes_b + head, len_a - head) == 0;
+	       len_a == len_b && memcmp(bytes_a, bytes_b, len_a) == 0;
 }
 
-int ex_bundle_secret(int fd, uid_t uid, uint8_t ret[static EX_BUNDLE_SECRET_LEN])
+int ex_bundle_digest(int fd, uint8_t ret[static EX_BUNDLE_DIGEST_LEN])
 {
-	const struct ex_span whose = { (const char *)&uid, sizeof(uid) };
-	char secret[EX_BUNDLE_SECRET_LEN];
-	ssize_t n = pread(fd, secret, sizeof(secret), sizeof(uint32_t));
-	int r = n == sizeof(secret) ? 0 : -EBADMSG;
+	EX_AUTO_FREE char *bytes = NULL;
+	struct ex_span all = { 0 };
+	int r = ex_pack_read(fd, &bytes, &all.len);
 
-	if (r == 0)
-		r = ex_mac((struct ex_span){ secret, sizeof(secret) }, &whose, 1, ret);
-	explicit_bzero(secret, sizeof(secret));
-	return r;
+	_Static_assert(EX_BUNDLE_DIGEST_LEN == EX_MAC_LEN, "it is one");
+	all.ptr = bytes;
+	return r < 0 ? r : ex_mac((struct ex_span){ 0 }, &all, 1, ret);
 }

@@ -239,7 +239,7 @@ static int run(const struct ex_proxy_settings *set)
 	struct ex_proxy px = { 0 };
 	int last_fd = find_sockets(&px, set), r;
 
-	px.uid = set->uid;
+	memcpy(px.secret, set->secret, sizeof(px.secret));
 	px.workers = set->workers;
 	px.max_conns = ex_proxy_share(&px, fit_fd_limit());
 	r = build(&px, set);

@@ -12,6 +12,7 @@
 #include "agent/proxy/identities.h"
 #include "agent/proxy/resolver_dial.h"
 #include "agent/proxy/slab.h"
+#include "agent/proxy/start.h"
 #include "policy/ruleset.h"
 
 /* `exeat proxy`, which only exeat itself can start. */
@@ -39,8 +40,8 @@ struct ex_proxy {
 	struct ex_dns_gate *dns;
 	struct ex_dns_io *dns_io;
 	struct ex_tls *tls;
-	struct ex_identities identities; /* of rs */
-	uid_t uid;                       /* the endpoint's */
+	struct ex_identities identities;     /* of rs */
+	uint8_t secret[EX_PROXY_SECRET_LEN]; /* the endpoint's, of its TLS tickets */
 	struct ex_pool *pool;
 	struct ex_unread *unread; /* NULL: nothing is learned */
 	struct ex_pipes *pipes;
@@ -70,7 +71,9 @@ void ex_proxy_take_news(void *arg, const union ex_ipc_message *msg, int fd);
  */
 void ex_proxy_catch_up(struct ex_proxy *px);
 
-/* swap.c: tickets of TLS are good for all workers that have this policy, and no others. */
+/*
+ * swap.c: tickets of TLS are good for the endpoint's workers that have this policy, and no others.
+ */
 EX_MUST_CHECK int ex_proxy_take_tickets(struct ex_proxy *px, int bundle);
 
 /*

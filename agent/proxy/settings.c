@@ -5,7 +5,7 @@
 
 #include "agent/dns/names.h"
 
-#define MAGIC 0x45585331u
+#define MAGIC 0x45585332u
 
 static enum ex_log_level log_level(void)
 {
@@ -43,6 +43,7 @@ int ex_proxy_settings_pack(const struct ex_proxy_spec *spec)
 	ex_pack_u32(&p, MAGIC);
 	ex_pack_u32(&p, (uint32_t)getpid());
 	ex_pack_u32(&p, spec->uid);
+	ex_pack_bytes(&p, spec->secret, EX_PROXY_SECRET_LEN);
 	ex_pack_u32(&p, log_level());
 	for (size_t i = 0; i < EX_SOCK_MAX; i++)
 		ex_pack_u32(&p, spec->sockets[i] >= 0);
@@ -65,6 +66,7 @@ static int unpack(struct ex_unpack *u, struct ex_proxy_settings *s)
 	u->bad = ex_unpack_u32(u) != MAGIC;
 	s->parent = (pid_t)ex_unpack_u32(u);
 	s->uid = ex_unpack_u32(u);
+	ex_unpack_bytes(u, s->secret, sizeof(s->secret));
 	s->log_level = ex_unpack_u32(u);
 	for (size_t i = 0; i < EX_SOCK_MAX; i++)
 		s->sockets[i] = ex_unpack_u32(u);

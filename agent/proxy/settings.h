@@ -26,6 +26,7 @@ enum {
 struct ex_proxy_settings {
 	pid_t parent; /* it ends when this is not its parent any more */
 	uid_t uid;
+	uint8_t secret[EX_PROXY_SECRET_LEN]; /* all its workers have it, and nobody else's */
 	enum ex_log_level log_level;
 	bool sockets[EX_SOCK_MAX]; /* which there are */
 	const struct ex_resolver_server *servers;

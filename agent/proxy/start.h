@@ -8,6 +8,8 @@
 
 #include "agent/dns/resolver.h"
 
+#define EX_PROXY_SECRET_LEN 32
+
 struct ex_proxy_spec {      /* all borrowed */
 	int bundle;         /* the policy, see bundle.h */
 	int ring;           /* of records, see core/ring.h */
@@ -20,6 +22,7 @@ struct ex_proxy_spec {      /* all borrowed */
 	struct ex_span unread;        /* see unread.h; ptr NULL: nothing is learned */
 	unsigned workers;             /* that share the limits of the endpoint */
 	uid_t uid;
+	const uint8_t *secret; /* EX_PROXY_SECRET_LEN random bytes of the endpoint's: see swap.c */
 };
 
 /*

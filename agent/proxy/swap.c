@@ -10,6 +10,7 @@
 #include "agent/proxy/conn.h"
 #include "agent/proxy/pool.h"
 #include "agent/proxy/udp.h"
+#include "agent/tls/hmac.h"
 #include "agent/tls/session.h"
 
 static bool is_wanted(void *arg, const struct ex_ip *ip, struct ex_span name)
@@ -34,12 +35,20 @@ static void put_in_force(struct ex_proxy *px, struct ex_ruleset *rs, struct ex_i
 	ex_ruleset_unref(old);
 }
 
+/* The secret is the endpoint's; the bundle, which others may have too, tells which policy it is. */
 int ex_proxy_take_tickets(struct ex_proxy *px, int bundle)
 {
-	uint8_t secret[EX_BUNDLE_SECRET_LEN];
-	int r = ex_bundle_secret(bundle, px->uid, secret);
+	const struct ex_span own = { (const char *)px->secret, sizeof(px->secret) };
+	uint8_t policy[EX_BUNDLE_DIGEST_LEN], secret[EX_MAC_LEN];
+	const struct ex_span pieces[] = {
+		EX_SPAN("exeat tickets"),
+		{ (const char *)policy, sizeof(policy) },
+	};
+	int r = ex_bundle_digest(bundle, policy);
 
 	_Static_assert(sizeof(secret) == EX_TICKET_SECRET_LEN, "one is made of the other");
+	if (r == 0)
+		r = ex_mac(own, pieces, EX_ARRAY_SIZE(pieces), secret);
 	if (r == 0)
 		ex_tls_use_tickets(px->tls, secret);
 	explicit_bzero(secret, sizeof(secret));

@@ -117,32 +117,13 @@ static void test_can_be_read_twice_by_whoever_shares_it(void **state)
 	close(fd);
 }
 
-static void test_its_secret_is_its_own_and_the_endpoints(void **state)
+static void test_the_same_policy_is_the_same_bytes(void **state)
 {
-	uint8_t a[EX_BUNDLE_SECRET_LEN], b[EX_BUNDLE_SECRET_LEN];
-	int one = new_bundle(), two = new_bundle();
-
-	(void)state;
-	assert_int_equal(ex_bundle_secret(one, 1000, a), 0);
-	assert_int_equal(ex_bundle_secret(one, 1000, b), 0);
-	assert_memory_equal(a, b, sizeof(a));
-	assert_int_equal(ex_bundle_secret(one, 1001, b), 0);
-	assert_memory_not_equal(a, b, sizeof(a));
-	assert_int_equal(ex_bundle_secret(two, 1000, b), 0);
-	assert_memory_not_equal(a, b, sizeof(a));
-	close(one);
-	close(two);
-	one = sealed("short", 5);
-	assert_int_equal(ex_bundle_secret(one, 1000, a), -EBADMSG);
-	close(one);
-}
-
-static void test_the_same_policy_is_told_whatever_the_secrets(void **state)
-{
+	uint8_t a[EX_BUNDLE_DIGEST_LEN], b[EX_BUNDLE_DIGEST_LEN];
 	struct ex_ip ips[2] = { test_ip("192.0.2.9"), test_ip("192.0.0.1") };
 	struct ex_compile_input in = test_input(ips);
 	struct ex_ruleset *rs = compile(&in);
-	int one = new_bundle(), two = new_bundle(), other, cut = sealed("short", 5);
+	int one = new_bundle(), two = new_bundle(), other;
 
 	(void)state;
 	in.deny_metadata = false;
@@ -150,12 +131,92 @@ static void test_the_same_policy_is_told_whatever_the_secrets(void **state)
 	ex_ruleset_unref(rs);
 	assert_true(ex_bundle_is_same(one, two));
 	assert_false(ex_bundle_is_same(one, other));
-	assert_false(ex_bundle_is_same(cut, cut));
 	assert_false(ex_bundle_is_same(one, -1));
+	assert_int_equal(ex_bundle_digest(one, a), 0);
+	assert_int_equal(ex_bundle_digest(two, b), 0);
+	assert_memory_equal(a, b, sizeof(a));
+	assert_int_equal(ex_bundle_digest(other, b), 0);
+	assert_memory_not_equal(a, b, sizeof(a));
+	assert_true(ex_bundle_digest(-1, b) < 0);
 	close(one);
 	close(two);
 	close(other);
-	close(cut);
+}
+
+/* The parent has compiled for the endpoint with these labels. */
+static int bundle_for(const char *app, const char *other, struct ex_ruleset **ret)
+{
+	static const char both[] = "apiVersion: cilium.io/v2\n"
+				   "kind: CiliumNetworkPolicy\n"
+				   "metadata: {name: p}\n"
+				   "specs:\n"
+				   "- endpointSelector:\n"
+				   "    matchExpressions:\n"
+				   "    - {key: app, operator: In, values: [one, two]}\n"
+				   "  egress: [{toCIDR: [198.51.100.0/24]}]\n"
+				   "- endpointSelector: {matchLabels: {app: three}}\n"
+				   "  egress: [{toCIDR: [203.0.113.0/24]}]\n";
+	const struct ex_label labels[] = { { "app", app }, { "owner", other } };
+	const struct ex_text text = { "both.yaml", { both, sizeof(both) - 1 } };
+	const struct ex_compile_input in = {
+		.texts = &text, .n_texts = 1, .labels = labels, .n_labels = EX_ARRAY_SIZE(labels)
+	};
+	int fd;
+
+	*ret = compile(&in);
+	fd = ex_bundle_new(&in, *ret);
+	assert_true(fd >= 0);
+	return fd;
+}
+
+static void test_of_labels_goes_only_what_they_choose(void **state)
+{
+	struct ex_ruleset *a = NULL, *b = NULL, *c = NULL, *there = NULL;
+	int one = bundle_for("one", "alice", &a), two = bundle_for("two", "bob", &b);
+	int three = bundle_for("three", "alice", &c);
+	char *bytes = NULL;
+	size_t len;
+
+	(void)state;
+	assert_int_equal(ex_pack_read(one, &bytes, &len), 0);
+	assert_null(memmem(bytes, len, "alice", 5));
+	free(bytes);
+	assert_true(ex_bundle_is_same(one, two));
+	assert_false(ex_bundle_is_same(one, three));
+	assert_int_equal(compile_bundle(one, &there), 0);
+	assert_int_equal(ex_ruleset_n_rules(there), 1);
+	assert_string_equal(ex_ruleset_rule(there, 1)->where, ex_ruleset_rule(a, 1)->where);
+	there = ex_ruleset_unref(there);
+	assert_int_equal(compile_bundle(three, &there), 0);
+	assert_int_equal(ex_ruleset_n_rules(there), 1);
+	assert_string_equal(ex_ruleset_rule(there, 1)->where, ex_ruleset_rule(c, 1)->where);
+	assert_string_not_equal(ex_ruleset_rule(a, 1)->where, ex_ruleset_rule(c, 1)->where);
+	ex_ruleset_unref(there);
+	ex_ruleset_unref(a);
+	ex_ruleset_unref(b);
+	ex_ruleset_unref(c);
+	close(one);
+	close(two);
+	close(three);
+}
+
+static void test_a_choice_is_of_these_policies(void **state)
+{
+	static const uint8_t all[2] = { 1, 1 };
+	struct ex_chosen chosen = { all, 2 };
+	struct ex_compile_input in = { .texts = texts, .n_texts = 1, .chosen = &chosen };
+	struct ex_ruleset *rs = NULL;
+	struct ex_diags diags = { 0 };
+
+	(void)state;
+	assert_int_equal(ex_compile(&in, &rs, &diags), -EINVAL);
+	assert_int_equal(diags.n, 1);
+	chosen.n = 0;
+	assert_int_equal(ex_compile(&in, &rs, &diags), -EINVAL);
+	chosen.n = 1;
+	assert_int_equal(ex_compile(&in, &rs, &diags), 0);
+	ex_ruleset_unref(rs);
+	ex_diags_done(&diags);
 }
 
 static void test_nobody_changes_it(void **state)
@@ -305,13 +366,15 @@ static void test_settings_arrive(void **state)
 	struct ex_names *names = NULL, *copy = NULL;
 	struct ex_resolver_server server = { .suffix = "corp.example", .port = 53 };
 	int r = ex_names_new(16, &names);
+	const uint8_t secret[EX_PROXY_SECRET_LEN] = { 1, [31] = 2 };
 	struct ex_proxy_spec spec = { .sockets = sockets,
 				      .servers = &server,
 				      .n_servers = 1,
 				      .names = names,
 				      .names_since = 1000,
 				      .workers = 3,
-				      .uid = 4711 };
+				      .uid = 4711,
+				      .secret = secret };
 	struct ex_proxy_settings s = { 0 };
 	int fd;
 
@@ -324,6 +387,7 @@ static void test_settings_arrive(void **state)
 	assert_int_equal(ex_proxy_settings_read(fd, &s), 0);
 	assert_int_equal(s.parent, getpid());
 	assert_int_equal(s.uid, 4711);
+	assert_memory_equal(s.secret, secret, sizeof(secret));
 	for (size_t i = 0; i < EX_SOCK_MAX; i++)
 		assert_int_equal(s.sockets[i], sockets[i] >= 0);
 	assert_int_equal(s.n_servers, 1);
@@ -347,8 +411,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_both_sides_have_the_same_rules),
 		cmocka_unit_test(test_can_be_read_twice_by_whoever_shares_it),
-		cmocka_unit_test(test_its_secret_is_its_own_and_the_endpoints),
-		cmocka_unit_test(test_the_same_policy_is_told_whatever_the_secrets),
+		cmocka_unit_test(test_the_same_policy_is_the_same_bytes),
+		cmocka_unit_test(test_of_labels_goes_only_what_they_choose),
+		cmocka_unit_test(test_a_choice_is_of_these_policies),
 		cmocka_unit_test(test_nobody_changes_it),
 		cmocka_unit_test(test_files_have_to_be_texts),
 		cmocka_unit_test(test_refused_when_not_sealed),

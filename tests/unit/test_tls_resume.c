@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Resumption towards origins, and early data from clients. */
+#include "agent/core/pack.h"
+#include "agent/proxy/proxy.h"
 #include "agent/tls/hello.h"
 #include "tests/unit/tls_pair.h"
 
@@ -127,6 +129,69 @@ static void test_tickets_are_good_for_who_has_the_secret(void **state)
 	ex_tls_free(fresh);
 }
 
+static int sealed(const char *policy)
+{
+	struct ex_pack p = { 0 };
+	int fd;
+
+	ex_pack_str(&p, policy);
+	fd = ex_pack_seal(&p, "test");
+	assert_true(fd >= 0);
+	return fd;
+}
+
+/* A process of the endpoint with this secret, when this policy is in force. */
+static bool proxy_resumes(const uint8_t secret[static EX_PROXY_SECRET_LEN], int bundle,
+			  SSL_SESSION **ticket)
+{
+	struct ex_tls *before = tls;
+	struct ex_proxy px = { .tls = worker(secret_b) };
+	bool resumed;
+
+	tls = px.tls;
+	memcpy(px.secret, secret, sizeof(px.secret));
+	assert_int_equal(add_leaf_of(ca, NAME, NAME), 0);
+	assert_int_equal(ex_proxy_take_tickets(&px, bundle), 0);
+	resumed = workload_resumes(TLS1_3_VERSION, "api.openai.com", ticket);
+	ex_tls_free(px.tls);
+	tls = before;
+	return resumed;
+}
+
+/* Endpoints of equal selection have one bundle. */
+static void test_tickets_are_the_endpoints_and_the_policys(void **state)
+{
+	int bundle = sealed("one"), again = sealed("one"), other = sealed("two");
+	SSL_SESSION *ticket = NULL;
+
+	(void)state;
+	assert_false(proxy_resumes(secret_a, bundle, &ticket));
+	assert_true(proxy_resumes(secret_a, bundle, &ticket));  /* another worker */
+	assert_true(proxy_resumes(secret_a, again, &ticket));   /* the same policy again */
+	assert_false(proxy_resumes(secret_b, bundle, &ticket)); /* another endpoint */
+	assert_false(proxy_resumes(secret_a, bundle, &ticket)); /* with the ticket of that one */
+	assert_false(proxy_resumes(secret_a, other, &ticket));
+	assert_true(proxy_resumes(secret_a, other, &ticket));
+	assert_false(proxy_resumes(secret_a, bundle, &ticket));
+	SSL_SESSION_free(ticket);
+	close(bundle);
+	close(again);
+	close(other);
+}
+
+static void test_without_a_policy_are_no_new_tickets(void **state)
+{
+	struct ex_proxy px = { .tls = tls };
+	SSL_SESSION *ticket = NULL;
+
+	(void)state;
+	ex_tls_use_tickets(tls, secret_a);
+	assert_false(workload_resumes(TLS1_3_VERSION, "api.openai.com", &ticket));
+	assert_true(ex_proxy_take_tickets(&px, -1) < 0);
+	assert_true(workload_resumes(TLS1_3_VERSION, "api.openai.com", &ticket)); /* as before */
+	SSL_SESSION_free(ticket);
+}
+
 /* A ticket of which any byte is another is none. */
 static void test_tickets_cannot_be_made(void **state)
 {
@@ -251,6 +316,8 @@ int main(void)
 		cmocka_unit_test(test_resumption_is_bound_to_the_name),
 		cmocka_unit_test(test_tickets_are_bound_to_name_and_policy),
 		cmocka_unit_test(test_tickets_are_good_for_who_has_the_secret),
+		cmocka_unit_test(test_tickets_are_the_endpoints_and_the_policys),
+		cmocka_unit_test(test_without_a_policy_are_no_new_tickets),
 		cmocka_unit_test(test_tickets_cannot_be_made),
 		cmocka_unit_test(test_early_data_is_never_read),
 		cmocka_unit_test(test_rejected_origin_is_not_resumed),
