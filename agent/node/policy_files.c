@@ -262,26 +262,30 @@ void ex_policy_files_pack(const struct ex_policy_files *f, struct ex_pack *p)
 	}
 }
 
+static char *copy_of(struct ex_span s)
+{
+	char *p = malloc(s.len + 1);
+
+	if (!p)
+		return NULL;
+	if (s.len)
+		memcpy(p, s.ptr, s.len);
+	p[s.len] = '\0';
+	return p;
+}
+
 static int unpack_file(struct ex_unpack *u, struct ex_policy_files *f)
 {
-	const char *name = ex_unpack_str(u);
-	struct ex_span text = ex_unpack_span(u);
+	struct ex_span name = ex_span_str(ex_unpack_str(u)), text = ex_unpack_span(u);
 	struct ex_policy_file *file;
-	char *bytes;
 	int r = u->bad ? -EBADMSG : file_add(f);
 
 	if (r < 0)
 		return r;
 	file = f->files.v[f->files.n - 1];
-	bytes = malloc(text.len + 1);
-	file->text.text.ptr = bytes;
-	file->text.name = strdup(name);
-	if (!bytes || !file->text.name)
-		return -ENOMEM;
-	if (text.len)
-		memcpy(bytes, text.ptr, text.len);
-	file->text.text.len = text.len;
-	return 0;
+	file->text.name = copy_of(name);
+	file->text.text = (struct ex_span){ copy_of(text), text.len };
+	return file->text.name && file->text.text.ptr ? 0 : -ENOMEM;
 }
 
 int ex_policy_files_unpack(struct ex_unpack *u, struct ex_policy_files **ret)
