@@ -41,7 +41,7 @@ static const int allowed[] = {
 	SCMP_SYS(rt_sigprocmask), SCMP_SYS(rt_sigreturn), SCMP_SYS(restart_syscall),
 	SCMP_SYS(exit),           SCMP_SYS(exit_group),   SCMP_SYS(getuid),
 	SCMP_SYS(geteuid),        SCMP_SYS(getgid),       SCMP_SYS(getegid),
-	SCMP_SYS(sched_yield),    SCMP_SYS(pread64),
+	SCMP_SYS(sched_yield),
 };
 
 /*
