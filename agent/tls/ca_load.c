@@ -8,21 +8,7 @@
 #include <openssl/x509v3.h>
 
 #include "agent/tls/ca_priv.h"
-
-/* No question is ever asked: a key with a passphrase is one that cannot be read. */
-static int no_passphrase(char *buf, int size, int rwflag, void *arg)
-{
-	(void)buf;
-	(void)size;
-	(void)rwflag;
-	(void)arg;
-	return -1;
-}
-
-static BIO *bio_of(struct ex_span pem)
-{
-	return pem.len && pem.len < INT32_MAX ? BIO_new_mem_buf(pem.ptr, (int)pem.len) : NULL;
-}
+#include "agent/tls/pem.h"
 
 static bool is_usable(const struct ex_ca *ca)
 {
@@ -34,17 +20,14 @@ static bool is_usable(const struct ex_ca *ca)
 int ex_ca_load(struct ex_span key, struct ex_span cert, struct ex_ca **ret)
 {
 	struct ex_ca *ca = calloc(1, sizeof(*ca));
-	BIO *key_bio = bio_of(key), *cert_bio = bio_of(cert);
 	int r = ca ? -EINVAL : -ENOMEM;
 
-	if (ca && key_bio && cert_bio) {
-		ca->key = PEM_read_bio_PrivateKey(key_bio, NULL, no_passphrase, NULL);
-		ca->cert = PEM_read_bio_X509(cert_bio, NULL, no_passphrase, NULL);
+	if (ca) {
+		ca->key = ex_pem_key(key);
+		ca->cert = ex_pem_cert(cert);
 		if (is_usable(ca))
 			r = ca_write_pem(ca);
 	}
-	BIO_free(key_bio);
-	BIO_free(cert_bio);
 	if (r < 0) {
 		ex_ca_free(ca);
 		return r;
@@ -97,8 +80,7 @@ static bool fingerprint_write(const X509 *cert, char out[static 3 * 32])
 
 int ex_ca_describe(struct ex_span pem, struct ex_ca_info *ret)
 {
-	BIO *bio = bio_of(pem);
-	X509 *cert = bio ? PEM_read_bio_X509(bio, NULL, no_passphrase, NULL) : NULL;
+	X509 *cert = ex_pem_cert(pem);
 	int r = -EINVAL;
 
 	memset(ret, 0, sizeof(*ret));
@@ -112,6 +94,5 @@ int ex_ca_describe(struct ex_span pem, struct ex_ca_info *ret)
 		r = 0;
 	}
 	X509_free(cert);
-	BIO_free(bio);
 	return r;
 }

@@ -26,6 +26,16 @@ static bool push(STACK_OF(X509) * certs, X509 *cert)
 	return false;
 }
 
+X509 *ex_pem_cert(struct ex_span pem)
+{
+	BIO *bio = ex_pem_bio(pem);
+	X509 *cert = bio ? PEM_read_bio_X509(bio, NULL, no_passphrase, NULL) : NULL;
+
+	ERR_clear_error();
+	BIO_free(bio);
+	return cert;
+}
+
 STACK_OF(X509) * ex_pem_certs(struct ex_span pem)
 {
 	STACK_OF(X509) *certs = sk_X509_new_null();

@@ -10,6 +10,9 @@
 /* Every certificate; NULL when there is none, or one is broken. */
 STACK_OF(X509) * ex_pem_certs(struct ex_span pem);
 
+/* The first one; NULL: it cannot be read. */
+X509 *ex_pem_cert(struct ex_span pem);
+
 /* One without a passphrase; nobody is ever asked for one. NULL: it cannot be read. */
 EVP_PKEY *ex_pem_key(struct ex_span pem);
 
