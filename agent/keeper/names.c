@@ -172,6 +172,18 @@ void ex_keeper_names_late(struct ex_keeper *k)
 
 /* ---- names that make room ---- */
 
+/* All workers but one. */
+static void tell(struct ex_keeper *k, const struct ex_worker *but, const struct ex_ipc_head *msg)
+{
+	for (unsigned i = 0; i < k->n_workers; i++) {
+		struct ex_worker *w = &k->workers[i];
+
+		if (w != but && ex_worker_is_alive(w) &&
+		    ex_ipc_send(w->ipc, msg, ex_ipc_size(msg), -1, false) < 0)
+			ex_worker_lose(w, "does not listen and was ended");
+	}
+}
+
 static void tell_forgotten(struct ex_keeper *k)
 {
 	struct ex_ipc_forgotten *f = &k->forgotten;
@@ -180,13 +192,7 @@ static void tell_forgotten(struct ex_keeper *k)
 	if (!f->head.id)
 		return;
 	f->head.type = EX_IPC_FORGOTTEN;
-	for (unsigned i = 0; i < k->n_workers; i++) {
-		struct ex_worker *w = &k->workers[i];
-
-		if (ex_worker_is_alive(w) &&
-		    ex_ipc_send(w->ipc, f, ex_ipc_size(&f->head), -1, false) < 0)
-			ex_worker_lose(w, "does not listen and was ended");
-	}
+	tell(k, NULL, &f->head);
 	f->head.id = 0;
 }
 
@@ -267,18 +273,11 @@ int ex_keeper_learn(struct ex_keeper *k, const struct ex_ipc_learn *msg)
 
 void ex_keeper_tell_known(const struct ex_worker *teller, const struct ex_ipc_learn *msg)
 {
-	struct ex_keeper *k = teller->keeper;
 	struct ex_ipc_learn known = *msg;
 
 	known.head = (struct ex_ipc_head){ .type = EX_IPC_KNOWN };
 	known.ttl = msg->ttl < TTL_MAX ? msg->ttl : TTL_MAX;
-	for (unsigned i = 0; i < k->n_workers; i++) {
-		struct ex_worker *w = &k->workers[i];
-
-		if (w != teller && ex_worker_is_alive(w) &&
-		    ex_ipc_send(w->ipc, &known, sizeof(known), -1, false) < 0)
-			ex_worker_lose(w, "does not listen and was ended");
-	}
+	tell(teller->keeper, teller, &known.head);
 }
 
 /* ---- life ---- */
