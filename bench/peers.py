@@ -108,7 +108,7 @@ class Variant:
     def __init__(self, name, command, pid=None, cpu=1):
         self.name, self.cpu = name, cpu
         self.client = subprocess.Popen(command + ["python3", f"{TOP}/bench/client.py"], text=True,
-                                       stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+                                       stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True)
         if self.client.stdout.readline() != "ready\n":
             sys.exit(f"bench: {name} does not start")
         # under `exeat run` the parent is the process that was started
