@@ -43,6 +43,7 @@ struct pair {
 };
 
 static int epoll_fd;
+static in_port_t own_port;
 static bool by_splice;
 static struct pair *dead;
 
@@ -174,8 +175,16 @@ static void accept_one(int listener)
 
 	if (fd < 0)
 		return;
+	if (getsockname(fd, (struct sockaddr *)&to, &len))
+		exit(1);
+	/* Not steered, but meant for us: who looks whether we are up. Going on would be to
+	 * ourselves. */
+	if (to.sin_port == own_port) {
+		close(fd);
+		return;
+	}
 	p = calloc(1, sizeof(*p));
-	if (!p || getsockname(fd, (struct sockaddr *)&to, &len))
+	if (!p)
 		exit(1);
 	p->side[0] = (struct side){ .fd = fd, .peer = &p->side[1], .pair = p };
 	p->side[1] =
@@ -199,7 +208,7 @@ int main(int argc, char **argv)
 
 	if (argc != 3)
 		return 2;
-	any.sin_port = htons((uint16_t)strtoul(argv[1], NULL, 10));
+	own_port = any.sin_port = htons((uint16_t)strtoul(argv[1], NULL, 10));
 	by_splice = strcmp(argv[2], "splice") == 0;
 	epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	if (setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &(int){ 1 }, sizeof(int)) ||
