@@ -166,6 +166,7 @@ struct ex_spec_rules {
 struct ex_spec {
 	const char *policy, *ns; /* of its document; ns "" = cluster-wide */
 	bool clusterwide;
+	bool chosen; /* it is for the workload that is compiled for */
 	struct ex_selector *endpoints;
 	struct ex_spec_rules egress, ingress;
 	bool audit;      /* the whole policy: see struct ex_egress */
@@ -182,8 +183,9 @@ struct ex_policy_set {
 	const struct ex_node **presets; /* those that were read, by their number */
 	size_t n_preset_rules;          /* that they stood for so far */
 
-	const struct ex_compile_input *in; /* where secrets are; NULL: nowhere */
-	EX_VEC(struct ex_secret) secrets;  /* those that rules use */
+	const struct ex_compile_input *in; /* what is compiled with; NULL: it is only read */
+	struct ex_label_set labels;        /* of the workload, complete */
+	EX_VEC(struct ex_secret) secrets;  /* those that rules of chosen specs use */
 };
 
 void ex_policy_set_done(struct ex_policy_set *set); /* not the arena */

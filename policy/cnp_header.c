@@ -203,9 +203,9 @@ static void read_secret(struct ex_decoder *d, struct match_reader *mr)
 	struct ex_secret_ref ref = { .ns = mr->hr->rule->spec->ns };
 	size_t before = d->n_errors, mark = ex_decode_push(d, "secret");
 
-	mr->match.never = true; /* until it is known */
+	mr->match.never = true; /* until it is known; of others than the workload it never is */
 	ex_read_secret_ref(d, mr->secret, &ref);
-	if (d->n_errors == before) {
+	if (d->n_errors == before && mr->hr->rule->spec->chosen) {
 		mr->match.never = false;
 		use_secret(d, mr, &ref);
 	}

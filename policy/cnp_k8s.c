@@ -5,6 +5,7 @@
  * the same ports, which is the same union.
  */
 #include "policy/cnp.h"
+#include "policy/selects.h"
 
 #define NAMESPACE_LABELS "io.cilium.k8s.namespace.labels."
 
@@ -332,6 +333,7 @@ void ex_read_k8s_spec(struct ex_decoder *d, const struct ex_node *n, struct ex_p
 				"needs the field podSelector");
 	read_isolation(d, &kr);
 	read_directions(d, &kr);
+	kr.spec.chosen = ex_policy_chooses(set, &kr.spec);
 	slot = EX_VEC_ADD(&set->specs);
 	if (slot)
 		*slot = kr.spec;

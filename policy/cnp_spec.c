@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* spec of a CiliumNetworkPolicy, and its rules. */
 #include "policy/cnp.h"
+#include "policy/selects.h"
 
 void ex_read_nothing(struct ex_decoder *d, const struct ex_node *n, void *out)
 {
@@ -401,6 +402,7 @@ static void finish_spec(struct ex_decoder *d, const struct ex_node *n, struct sp
 		ex_decode_error(d, n, "write egress or egressDeny", "has no rules");
 	alloc_direction(d, sr, LIST_EGRESS, sr->deny_egress, &sr->spec.egress);
 	alloc_direction(d, sr, LIST_INGRESS, sr->deny_ingress, &sr->spec.ingress);
+	sr->spec.chosen = ex_policy_chooses(sr->set, &sr->spec); /* before its secrets are read */
 	slot = EX_VEC_ADD(&sr->set->specs);
 	if (!sr->spec.egress.rules || !sr->spec.ingress.rules || !slot) {
 		d->arena->oom = true;

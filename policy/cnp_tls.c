@@ -170,8 +170,8 @@ void ex_read_originating(struct ex_decoder *d, const struct ex_node *n, void *ou
 	struct ex_secret_ref ref = { 0 };
 
 	r->originating = n;
-	/* Who only reads what policies select has no secrets, and makes no rules. */
-	if (read_context(d, n, r->rule->spec->ns, &cr, &ref) && r->rule->set->in)
+	/* What is not for the workload makes no rules, and its secrets are not looked at. */
+	if (read_context(d, n, r->rule->spec->ns, &cr, &ref) && r->rule->spec->chosen)
 		r->ports->origin = find_origin(d, r, &cr, &ref);
 }
 

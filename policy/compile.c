@@ -4,6 +4,8 @@
 
 #include <errno.h>
 
+#include "policy/selects.h"
+
 struct compiler {
 	const struct ex_compile_input *in;
 	bool lint;
@@ -92,6 +94,10 @@ static int read_files(struct compiler *c)
 
 static int read_policies(struct compiler *c)
 {
+	int r = ex_policy_choose_for(&c->set, c->in);
+
+	if (r < 0)
+		return r;
 	ex_policy_read(&c->decoder, &c->docs, &c->set);
 	if (c->rs->arena.oom || c->tree.oom)
 		return -ENOMEM;
@@ -182,7 +188,6 @@ static int compiler_init(struct compiler *c, const struct ex_compile_input *in,
 	atomic_init(&c->rs->refs, 1);
 	c->decoder = (struct ex_decoder){ .arena = &c->rs->arena, .diags = diags };
 	c->set.arena = &c->rs->arena;
-	c->set.in = in;
 	return 0;
 }
 

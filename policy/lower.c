@@ -4,18 +4,9 @@
 #include <errno.h>
 #include <netinet/in.h>
 
-#include "policy/selects.h"
-
 #define RULES_MAX 10000000
 
 /* ---- which policies are for this workload ---- */
-
-static bool spec_selects(const struct ex_lowering *l, const struct ex_spec *spec)
-{
-	if (l->in->chosen)
-		return l->in->chosen->v[spec - l->set->specs.v];
-	return l->in->n_labels == 0 || ex_spec_selects(spec, &l->labels);
-}
 
 /* Of other policies than these it says nothing. */
 static int check_chosen(const struct ex_lowering *l)
@@ -36,26 +27,9 @@ static int keep_chosen(struct ex_lowering *l)
 	if (!v)
 		return -ENOMEM;
 	for (size_t i = 0; i < n; i++)
-		v[i] = spec_selects(l, &l->set->specs.v[i]);
+		v[i] = l->set->specs.v[i].chosen;
 	l->rs->chosen = v;
 	l->rs->n_chosen = n;
-	return 0;
-}
-
-/* The workload's labels, with what the cluster would have added. */
-static int complete_labels(struct ex_lowering *l)
-{
-	const struct ex_compile_input *in = l->in;
-	struct ex_label *v =
-		ex_arena_alloc(&l->rs->arena, in->n_labels + EX_LABELS_IMPLIED, sizeof(*v));
-	size_t n = in->n_labels;
-
-	if (!v)
-		return -ENOMEM;
-	if (n)
-		memcpy(v, in->labels, n * sizeof(*v));
-	l->labels = (struct ex_label_set){ v, n };
-	ex_labels_imply(v, &l->labels.n, ex_label_get(&l->labels, EX_LABEL_NAMESPACE));
 	return 0;
 }
 
@@ -402,7 +376,7 @@ static void choose_default(struct ex_lowering *l, size_t *selected, size_t *abou
 		const struct ex_spec *spec = &l->set->specs.v[i];
 		const struct ex_spec_rules *dir = ex_lower_direction(l, spec);
 
-		if (!spec_selects(l, spec))
+		if (!spec->chosen)
 			continue;
 		*selected += 1;
 		*about += dir->about;
@@ -418,8 +392,6 @@ static int lower_specs(struct ex_lowering *l, size_t *selected, size_t *about)
 	int r = check_chosen(l);
 
 	if (r == 0)
-		r = complete_labels(l);
-	if (r == 0)
 		r = keep_chosen(l);
 	if (r == 0)
 		r = alloc_rules(l);
@@ -431,7 +403,7 @@ static int lower_specs(struct ex_lowering *l, size_t *selected, size_t *about)
 		const struct ex_spec *spec = &l->set->specs.v[i];
 		const struct ex_spec_rules *dir = ex_lower_direction(l, spec);
 
-		if (!spec_selects(l, spec))
+		if (!spec->chosen)
 			continue;
 		for (size_t k = 0; r == 0 && k < dir->n; k++) {
 			/* what an auditing policy allows must not open an enforcing one */

@@ -13,10 +13,9 @@ struct ex_lowering {
 	const struct ex_known_endpoints *known;
 	struct ex_marks *marks;
 	const struct ex_policy_set *set;
-	bool inward;                /* ingress: the addresses are those of who comes */
-	struct ex_ruleset *book;    /* its rules are numbered and described there; may be rs */
-	uint32_t n_peers_max;       /* room in rs->peers */
-	struct ex_label_set labels; /* of the workload, complete */
+	bool inward;             /* ingress: the addresses are those of who comes */
+	struct ex_ruleset *book; /* its rules are numbered and described there; may be rs */
+	uint32_t n_peers_max;    /* room in rs->peers */
 };
 
 /* lower_peer.c: the marks of one peer. */

@@ -207,7 +207,7 @@ struct ex_secret {
 	bool key;             /* a private key: it does not leave the privileged side */
 };
 
-/* The secrets in use, those of other policies not among them; NULL behind the last one. */
+/* The secrets of the specs that are in it, and of no others; NULL behind the last one. */
 const struct ex_secret *ex_ruleset_secret(const struct ex_ruleset *rs, size_t i);
 
 #endif

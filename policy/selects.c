@@ -14,13 +14,40 @@ struct ex_selects {
  * A namespaced policy is for workloads of its namespace. A workload that says nothing about its
  * namespace (a command run by hand) is taken to be in the policy's.
  */
-bool ex_spec_selects(const struct ex_spec *spec, const struct ex_label_set *labels)
+static bool spec_selects(const struct ex_spec *spec, const struct ex_label_set *labels)
 {
 	const char *ns = ex_label_get(labels, EX_LABEL_NAMESPACE);
 
 	if (!spec->clusterwide && ns && strcmp(ns, spec->ns) != 0)
 		return false;
 	return ex_selector_match(spec->endpoints, labels);
+}
+
+int ex_policy_choose_for(struct ex_policy_set *set, const struct ex_compile_input *in)
+{
+	struct ex_label *v =
+		ex_arena_alloc(set->arena, in->n_labels + EX_LABELS_IMPLIED, sizeof(*v));
+	size_t n = in->n_labels;
+
+	if (!v)
+		return -ENOMEM;
+	if (n)
+		memcpy(v, in->labels, n * sizeof(*v));
+	set->labels = (struct ex_label_set){ v, n };
+	ex_labels_imply(v, &set->labels.n, ex_label_get(&set->labels, EX_LABEL_NAMESPACE));
+	set->in = in;
+	return 0;
+}
+
+bool ex_policy_chooses(const struct ex_policy_set *set, const struct ex_spec *spec)
+{
+	const struct ex_compile_input *in = set->in;
+
+	if (!in || !spec->endpoints)
+		return false;
+	if (in->chosen)
+		return set->specs.n < in->chosen->n && in->chosen->v[set->specs.n];
+	return in->n_labels == 0 || spec_selects(spec, &set->labels);
 }
 
 static int decode(struct ex_selects *s, const struct ex_text *text, struct ex_diags *diags)
@@ -81,7 +108,7 @@ size_t ex_selects_count(const struct ex_selects *s)
 
 bool ex_selects_match(const struct ex_selects *s, size_t i, const struct ex_label_set *labels)
 {
-	return ex_spec_selects(&s->set.specs.v[i], labels);
+	return spec_selects(&s->set.specs.v[i], labels);
 }
 
 bool ex_selects_is_shared(const struct ex_selects *s)

@@ -9,8 +9,8 @@
 
 #include "policy/label.h"
 
-struct ex_spec;
 struct ex_selects;
+struct ex_spec;
 
 /* Decodes all of it: 0; -EINVAL with an error in diags; -ENOMEM. Secrets are not looked for. */
 EX_MUST_CHECK int ex_selects_read(const struct ex_text *text, struct ex_selects **ret,
@@ -24,7 +24,15 @@ bool ex_selects_match(const struct ex_selects *s, size_t i, const struct ex_labe
 /* Has it what policies of other texts may refer to (CiliumCIDRGroup)? */
 bool ex_selects_is_shared(const struct ex_selects *s);
 
-/* The judgement itself, for the compiler too: is the spec for a workload with these labels? */
-bool ex_spec_selects(const struct ex_spec *spec, const struct ex_label_set *labels);
+/* ---- for the compiler ---- */
+
+struct ex_compile_input;
+struct ex_policy_set;
+
+/* The specs that the set gets from now on are chosen for the workload of in. 0 or -ENOMEM. */
+EX_MUST_CHECK int ex_policy_choose_for(struct ex_policy_set *set,
+				       const struct ex_compile_input *in);
+/* Is the spec, which is about to be the last of the set, for that workload? */
+bool ex_policy_chooses(const struct ex_policy_set *set, const struct ex_spec *spec);
 
 #endif

@@ -10,6 +10,7 @@
 #include "agent/dns/names.h"
 #include "agent/proxy/bundle.h"
 #include "agent/proxy/settings.h"
+#include "policy/secret.h"
 
 static const char policy[] = HEAD "  egress:\n"
 				  "  - toFQDNs: [{matchName: api.example}]\n"
@@ -198,6 +199,89 @@ static void test_of_labels_goes_only_what_they_choose(void **state)
 	close(one);
 	close(two);
 	close(three);
+}
+
+/* A file in which two teams have a spec each, and a secret each. */
+#define TEAM(name)                                                                                 \
+	"- endpointSelector: {matchLabels: {team: " name "}}\n"                                    \
+	"  egress:\n"                                                                              \
+	"  - toFQDNs: [{matchName: api.example}]\n"                                                \
+	"    toPorts:\n"                                                                           \
+	"    - ports: [{port: '443', protocol: TCP}]\n"                                            \
+	"      originatingTLS: {secret: {name: " name "-card}}\n"                                  \
+	"      rules: {http: [{headerMatches: [{name: x-key, secret: {name: " name                 \
+	"-key}, mismatch: ADD}]}]}\n"
+
+static const char teams[] = "apiVersion: cilium.io/v2\n"
+			    "kind: CiliumNetworkPolicy\n"
+			    "metadata: {name: p}\n"
+			    "specs:\n" TEAM("red") TEAM("blue");
+
+static const struct ex_secret team_secrets[] = {
+	{ "default", "red-key", EX_SPAN("red-token"), NULL, false },
+	{ "default", "red-card", EX_SPAN("red-roots"), "ca.crt", false },
+	{ "default", "blue-key", EX_SPAN("blue-token"), NULL, false },
+	{ "default", "blue-card", EX_SPAN("blue-roots"), "ca.crt", false },
+};
+
+static const char *accept_origin(const struct ex_origin *o)
+{
+	(void)o;
+	return NULL;
+}
+
+static int bundle_for_team(const char *team, const struct ex_secret *secrets, size_t n)
+{
+	const struct ex_label labels[] = { { "team", team } };
+	const struct ex_text text = { "teams.yaml", { teams, sizeof(teams) - 1 } };
+	const struct ex_compile_input in = { .texts = &text,
+					     .n_texts = 1,
+					     .secrets = secrets,
+					     .n_secrets = n,
+					     .labels = labels,
+					     .n_labels = 1 };
+	struct ex_ruleset *rs = compile(&in), *there = NULL;
+	int fd = ex_bundle_new(&in, rs);
+
+	assert_true(fd >= 0);
+	assert_int_equal(compile_bundle(fd, &there), 0);
+	assert_int_equal(ex_ruleset_n_rules(there), ex_ruleset_n_rules(rs));
+	for (size_t i = 0; i < 2; i++)
+		assert_true(ex_span_eq(ex_ruleset_secret(there, i)->value,
+				       ex_ruleset_secret(rs, i)->value));
+	assert_null(ex_ruleset_secret(there, 2));
+	assert_null(ex_ruleset_origins(there)->next);
+	ex_ruleset_unref(there);
+	ex_ruleset_unref(rs);
+	return fd;
+}
+
+static bool has(int fd, const char *what)
+{
+	EX_AUTO_FREE char *bytes = NULL;
+	size_t len;
+
+	assert_int_equal(ex_pack_read(fd, &bytes, &len), 0);
+	return memmem(bytes, len, what, strlen(what)) != NULL;
+}
+
+static void test_of_secrets_go_those_of_the_specs_that_are_chosen(void **state)
+{
+	int red, blue;
+
+	(void)state;
+	ex_origin_use_checker(accept_origin);
+	red = bundle_for_team("red", team_secrets, 4);
+	blue = bundle_for_team("blue", team_secrets, 4);
+	assert_true(has(red, "red-token") && has(red, "red-roots"));
+	assert_false(has(red, "blue-token") || has(red, "blue-roots"));
+	assert_true(has(blue, "blue-token") && has(blue, "blue-roots"));
+	assert_false(has(blue, "red-token") || has(blue, "red-roots"));
+	close(blue);
+	blue = bundle_for_team("blue", team_secrets + 2, 2); /* nor are the others' missed */
+	assert_true(has(blue, "blue-token"));
+	close(blue);
+	close(red);
 }
 
 static void test_a_choice_is_of_these_policies(void **state)
@@ -413,6 +497,7 @@ int main(void)
 		cmocka_unit_test(test_can_be_read_twice_by_whoever_shares_it),
 		cmocka_unit_test(test_the_same_policy_is_the_same_bytes),
 		cmocka_unit_test(test_of_labels_goes_only_what_they_choose),
+		cmocka_unit_test(test_of_secrets_go_those_of_the_specs_that_are_chosen),
 		cmocka_unit_test(test_a_choice_is_of_these_policies),
 		cmocka_unit_test(test_nobody_changes_it),
 		cmocka_unit_test(test_files_have_to_be_texts),
