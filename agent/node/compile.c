@@ -264,21 +264,40 @@ int ex_node_compile_denial(const struct ex_compile_base *b, struct ex_compiled *
 	return 0;
 }
 
+static size_t count_specs(const struct ex_policy_files *files)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < files->files.n; i++)
+		n += ex_selects_count(files->files.v[i]->selects);
+	return n;
+}
+
 int ex_node_check_file(const struct ex_compile_base *b, const struct ex_policy_files *files,
-		       size_t i, struct ex_diags *diags)
+		       size_t i, const uint8_t *wanted, struct ex_diags *diags)
 {
 	EX_AUTO_FREE struct ex_text *texts = calloc(files->files.n, sizeof(*texts));
+	EX_AUTO_FREE uint8_t *specs = calloc(count_specs(files) + 1, sizeof(*specs));
 	struct ex_compile_input in = make_input(b);
 	const struct ex_inward inward = { 0 };
+	struct ex_chosen chosen = { specs, 0 };
 	struct ex_ruleset *rs = NULL;
 	int r;
 
-	if (!texts)
+	if (!texts || !specs)
 		return -ENOMEM;
-	for (size_t k = 0; k < files->files.n; k++)
-		if (k == i || ex_selects_is_shared(files->files.v[k]->selects))
-			texts[in.n_texts++] = files->files.v[k]->text;
+	for (size_t k = 0; k < files->files.n; k++) {
+		const struct ex_policy_file *f = files->files.v[k];
+
+		if (k != i && !ex_selects_is_shared(f->selects))
+			continue;
+		if (k == i)
+			memcpy(specs + chosen.n, wanted, ex_selects_count(f->selects));
+		chosen.n += ex_selects_count(f->selects);
+		texts[in.n_texts++] = f->text;
+	}
 	in.texts = texts;
+	in.chosen = &chosen;
 	in.inward = &inward;
 	in.repeers = false;
 	in.allow_unselected = true;

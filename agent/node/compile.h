@@ -46,10 +46,13 @@ EX_MUST_CHECK int ex_node_compile(const struct ex_compile_base *b, const struct 
 /* For one whose policies do not compile: nothing goes out, and nothing comes in. */
 EX_MUST_CHECK int ex_node_compile_denial(const struct ex_compile_base *b, struct ex_compiled **ret);
 
-/* One policy file on its own, beside those others may refer to: 0, -EINVAL with errors, -ENOMEM. */
+/*
+ * The specs of the i-th file that wanted has, on their own, beside what other files have for all:
+ * 0, -EINVAL with errors, -ENOMEM.
+ */
 EX_MUST_CHECK int ex_node_check_file(const struct ex_compile_base *b,
 				     const struct ex_policy_files *files, size_t i,
-				     struct ex_diags *diags);
+				     const uint8_t *wanted, struct ex_diags *diags);
 
 /* From what is in force to the same policies with other peers, see ex_repeer(). */
 struct ex_move {

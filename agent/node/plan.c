@@ -213,18 +213,42 @@ static bool shared_changed(const struct ex_policy_files *a, const struct ex_poli
 	return false;
 }
 
-static bool is_wanted(const struct ex_plan *plan, const struct ex_policy_file *file)
+/* Into v: which specs of the file select somebody. Is there anything in it for anybody? */
+static bool find_wanted(const struct ex_plan *plan, const struct ex_policy_file *file, uint8_t *v)
 {
-	for (size_t i = 0; i < plan->n; i++)
-		for (size_t k = 0; k < plan->v[i].selection.v.n; k++)
-			if (plan->v[i].selection.v.v[k].file == file)
-				return true;
-	return false;
+	bool any = false;
+
+	for (size_t i = 0; i < plan->n; i++) {
+		const struct ex_selection *s = &plan->v[i].selection;
+
+		for (size_t k = 0; k < s->v.n; k++) {
+			if (s->v.v[k].file != file)
+				continue;
+			any = true;
+			if (s->v.v[k].spec != UINT32_MAX)
+				v[s->v.v[k].spec] = 1;
+		}
+	}
+	return any;
+}
+
+static int check_file(const struct ex_plan *plan, const struct ex_policy_files *files, size_t i,
+		      struct ex_diags *diags)
+{
+	const struct ex_policy_file *file = files->files.v[i];
+	EX_AUTO_FREE uint8_t *wanted = calloc(ex_selects_count(file->selects) + 1, sizeof(*wanted));
+
+	if (!wanted)
+		return -ENOMEM;
+	return find_wanted(plan, file, wanted)
+		       ? ex_node_check_file(&plan->base, files, i, wanted, diags)
+		       : 0;
 }
 
 /*
- * A file that does not compile on its own is not valid, once it selects somebody; then it is not
- * the endpoint's fault. Those that are in force are valid.
+ * A spec that does not compile on its own is not valid, nor is the set, once it selects somebody;
+ * then it is not the endpoint's fault. Those that are in force are valid. What is around them (a
+ * secret) may be another by now: that is between them and whom they select.
  */
 static int check_files(struct ex_node *node, const struct ex_plan *plan,
 		       const struct ex_policy_files *files, struct ex_diags *diags)
@@ -237,8 +261,8 @@ static int check_files(struct ex_node *node, const struct ex_plan *plan,
 	all = !node->files || !plan->same_host || shared_changed(files, node->files) ||
 	      shared_changed(node->files, files);
 	for (size_t i = 0; i < files->files.n && r == 0; i++)
-		if ((all || is_new(files, i, node->files)) && is_wanted(plan, files->files.v[i]))
-			r = ex_node_check_file(&plan->base, files, i, diags);
+		if (all || is_new(files, i, node->files))
+			r = check_file(plan, files, i, diags);
 	return r;
 }
 

@@ -313,17 +313,22 @@ void ex_round_settle(struct ex_node *node)
 	ex_defer(node->loop, &node->settle);
 }
 
-/* At a start the files may be broken. What was in force before they were is, again. */
+/*
+ * At a start the files may be broken. What was in force before they were is, again: it was valid,
+ * and whom it does not compile for any more is closed alone.
+ */
 static int take_kept(struct ex_node *node, struct ex_plan *ret)
 {
 	struct ex_policy_files *files = NULL;
 	struct ex_diags diags = { 0 };
 	int r = ex_kept_read(node->config.state_dir, kept_from(node), &files);
 
+	node->files = files;
 	if (r == 0)
 		r = ex_plan_make(node, files, &diags, ret);
 	ex_diags_done(&diags);
 	if (r < 0) {
+		node->files = NULL;
 		if (r != -ENOENT)
 			ex_error("the last valid policies, kept in %s, cannot be used: %s",
 				 node->config.state_dir,
@@ -331,7 +336,6 @@ static int take_kept(struct ex_node *node, struct ex_plan *ret)
 		ex_policy_files_free(files);
 		return r == -ENOENT || r == -ESTALE || r == -EBADMSG || r == -EINVAL ? -ENODATA : r;
 	}
-	node->files = files;
 	node->kept = true;
 	node->revision++;
 	ex_warning("policies: revision %llu, the last valid set of the agent before, %zu files",

@@ -100,6 +100,12 @@ check "a key of another certificate: the agent says so" \
 	world_wait 10 grep -q 'private key that is not the one of its certificate' "$WORLD/log/agent"
 hasnt "and nothing goes out without it" "$(ask pod1)" 'welcome|No required'
 has "of this endpoint: others go on" "$(ask pod2)" 'No required SSL certificate'
+kill "$agent_pid"
+wait "$agent_pid" 2>/dev/null
+node_agent --audit-file "$WORLD/log/audit" --secrets-dir "$SECRETS"
+served() { [[ $(ask pod2) == *"No required"* ]]; }
+check "so they do when the agent is started with it" world_wait 10 served
+hasnt "and it stays closed" "$(ask pod1)" 'welcome|No required'
 give teller two
 kill -HUP "$agent_pid"
 check "mended, the server knows the pod again" world_wait 10 is_known pod1 two

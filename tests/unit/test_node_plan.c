@@ -23,6 +23,12 @@
 	"    toPorts: [{ports: [{port: '5432', protocol: TCP}]}]\n"
 #define TO_DB HEAD("db", "app: db") "  - toCIDR: [192.0.2.0/24]\n"
 
+#define WITH_SECRET                                                                                \
+	HEAD("web", "app: web")                                                                    \
+	"  - toFQDNs: [{matchName: api.test}]\n    toPorts:\n"                                     \
+	"    - ports: [{port: '443', protocol: TCP}]\n"                                            \
+	"      originatingTLS: {secret: {name: card}}\n      rules: {http: [{}]}\n"
+
 #define WIDE 2500 /* rules about one prefix, times */
 #define MANY 8000 /* addresses in it: too many members of too many classes */
 
@@ -252,6 +258,32 @@ static void test_a_group_that_others_need_cannot_go(void **state)
 	ex_policy_files_free(f);
 }
 
+/* A spec that selects nobody yet is in nobody's way, whatever else is in its file. */
+static void test_a_spec_is_looked_at_when_it_selects_somebody(void **state)
+{
+	struct ex_policy_files *f;
+	struct ex_diags diags = { 0 };
+	struct ex_plan none;
+	struct ex_node_endpoint *db, *web;
+
+	(void)state;
+	put("both", TO_DB "---\n" WITH_SECRET);
+	db = add(1, "\"app\": \"db\"");
+	take(get());
+	assert_int_equal(judge(db, "192.0.2.1", 1), EX_V_ALLOW);
+	web = add(2, "\"app\": \"web\"");
+	take(node.files);
+	assert_true(of(web)->failed);
+	assert_non_null(strstr(of(web)->why, "there is no secret default/card"));
+	assert_false(of(db)->failed);
+	/* nor is it valid from now on, in another file */
+	put("both", WITH_SECRET);
+	f = get();
+	assert_int_equal(ex_plan_make(&node, f, &diags, &none), -EINVAL);
+	ex_diags_done(&diags);
+	ex_policy_files_free(f);
+}
+
 /* Each is sound; together they cut the address space into more than there may be. */
 static void put_too_much(void)
 {
@@ -313,6 +345,8 @@ int main(void)
 						set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_a_group_that_others_need_cannot_go, set_up,
 						tear_down),
+		cmocka_unit_test_setup_teardown(test_a_spec_is_looked_at_when_it_selects_somebody,
+						set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			test_one_that_valid_files_do_not_compile_for_is_denied_alone, set_up,
 			tear_down),
