@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The tables of two rulesets that differ in endpoints alone. */
+/* Of the tables of two rulesets that differ in endpoints alone. */
 #include <errno.h>
 
 #include "policy/model.h"
@@ -114,20 +114,13 @@ static int take_dests(struct differ *df)
 	return 0;
 }
 
-int ex_emit_delta(const struct ex_ruleset *from, const struct ex_ruleset *to, struct ex_delta *ret)
+int ex_tables_delta(const struct ex_tables *from, const struct ex_tables *to, struct ex_delta *ret)
 {
-	struct ex_tables a = { 0 }, b = { 0 };
-	struct differ df = { .from = &a, .to = &b };
-	int r = ex_emit(from, &a);
+	struct differ df = { .from = from, .to = to };
+	int r = take_rules(&df);
 
 	if (r == 0)
-		r = ex_emit(to, &b);
-	if (r == 0)
-		r = take_rules(&df);
-	if (r == 0)
 		r = take_dests(&df);
-	ex_tables_done(&a);
-	ex_tables_done(&b);
 	free(df.steers);
 	if (r < 0) {
 		ex_delta_done(&df.d);

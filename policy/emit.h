@@ -52,8 +52,8 @@ struct ex_delta {
 };
 
 /* 0; -ESTALE when the one does not follow from the other in this way; -ENOMEM. */
-EX_MUST_CHECK int ex_emit_delta(const struct ex_ruleset *from, const struct ex_ruleset *to,
-				struct ex_delta *ret);
+EX_MUST_CHECK int ex_tables_delta(const struct ex_tables *from, const struct ex_tables *to,
+				  struct ex_delta *ret);
 void ex_delta_done(struct ex_delta *d);
 static inline bool ex_delta_is_empty(const struct ex_delta *d)
 {

@@ -63,8 +63,8 @@ struct ex_keeper_config { /* copied; what it points to is borrowed until ex_keep
 	const struct ex_resolver_server *servers; /* asked from the outer namespace */
 	size_t n_servers;
 	int roots; /* what upstream certificates are verified against: tls/roots.h */
-	/* What others may open; NULL = nothing. Looked at whenever something is published. */
-	const struct ex_tables *ingress;
+	/* What others may open; NULL = nothing. Looked up whenever something is published. */
+	const struct ex_tables *const *ingress;
 	/* Names that are learned are kept there too, under ifindex, and taken from there at the
 	 * start: so they outlive this process. NULL = they do not. */
 	struct ex_gate *names_kept;

@@ -100,6 +100,7 @@ int ex_keeper_publish_policy(struct ex_keeper *k, struct ex_ruleset *rs,
 	uint64_t now = ex_loop_now(k->cfg.loop);
 	struct names ns = { .k = k, .rs = rs, .classes = classes, .now = now };
 	struct ex_gate_names names = { 0 };
+	const struct ex_tables *ingress = k->cfg.ingress ? *k->cfg.ingress : NULL;
 	struct ex_tables egress = { 0 };
 	int r;
 
@@ -113,9 +114,8 @@ int ex_keeper_publish_policy(struct ex_keeper *k, struct ex_ruleset *rs,
 		r = ex_emit(rs, &egress);
 	names = (struct ex_gate_names){ &ns.made, ns.v, ns.n };
 	if (r == 0)
-		r = ex_gate_publish_both(
-			k->gate, k->ifindex, &k->ep,
-			&(struct ex_gate_ruleset){ &egress, &names, k->cfg.ingress });
+		r = ex_gate_publish_both(k->gate, k->ifindex, &k->ep,
+					 &(struct ex_gate_ruleset){ &egress, &names, ingress });
 	ex_tables_done(&egress);
 	free(ns.made.rules);
 	free(ns.v);

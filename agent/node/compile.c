@@ -148,17 +148,21 @@ static int drop_dns_gate(struct ex_compile_input *in, struct ex_compiled *c, str
 	return compile_input(in, c, diags);
 }
 
-/* Does anything in it need more than the kernel gate? */
-static int needs_proxy(const struct ex_ruleset *rs)
+static int emit(struct ex_compiled *c)
 {
-	struct ex_tables tables = { 0 };
-	int r = ex_emit(rs, &tables);
-	bool steers = ex_ruleset_uses_dns(rs);
+	int r = ex_emit(c->rs, &c->egress);
 
-	for (size_t i = 0; i < tables.n_rules; i++)
-		steers |= tables.rules[i].value.verdict == EX_V_STEER;
-	ex_tables_done(&tables);
-	return r < 0 ? r : steers;
+	return r < 0 ? r : ex_emit(ex_ruleset_ingress(c->rs), &c->ingress);
+}
+
+/* Does anything in it need more than the kernel gate? */
+static bool needs_proxy(const struct ex_compiled *c)
+{
+	bool steers = ex_ruleset_uses_dns(c->rs);
+
+	for (size_t i = 0; i < c->egress.n_rules; i++)
+		steers |= c->egress.rules[i].value.verdict == EX_V_STEER;
+	return c->selected && steers;
 }
 
 /* A proxy learns which addresses a rule reaches, and not who is there. */
@@ -178,9 +182,9 @@ static int compile_texts(struct ex_compile_input *in, struct ex_compiled *c, str
 
 	if (r == 0 && !ex_ruleset_uses_dns(c->rs))
 		r = drop_dns_gate(in, c, diags);
-	if (r == 0 && c->selected)
-		r = needs_proxy(c->rs);
-	if (r > 0)
+	if (r == 0)
+		r = emit(c);
+	if (r == 0 && needs_proxy(c))
 		r = c->bundle = make_bundle(in, c->rs);
 	return r < 0 ? r : 0;
 }
@@ -254,6 +258,8 @@ int ex_node_compile_denial(const struct ex_compile_base *b, struct ex_compiled *
 	in.n_texts = 1;
 	if (c)
 		r = ex_compile(&in, &c->rs, &diags);
+	if (r == 0)
+		r = emit(c);
 	ex_diags_done(&diags);
 	if (r < 0) {
 		ex_compiled_unref(c);
@@ -331,19 +337,17 @@ static int move(const struct ex_compile_base *b, const struct ex_selection *s,
 	int r = ex_repeer(from->rs, b->known, &to->rs);
 
 	if (r == 0)
-		r = ex_emit_delta(from->rs, to->rs, &m->egress);
+		r = emit(to);
 	if (r == 0)
-		r = ex_emit_delta(ex_ruleset_ingress(from->rs), ex_ruleset_ingress(to->rs),
-				  &m->ingress);
+		r = ex_tables_delta(&from->egress, &to->egress, &m->egress);
+	if (r == 0)
+		r = ex_tables_delta(&from->ingress, &to->ingress, &m->ingress);
 	if (r < 0)
 		return r;
 	to->selected = from->selected;
-	r = to->selected ? needs_proxy(to->rs) : 0;
-	if (r < 0)
-		return r;
-	if (r != (from->bundle >= 0))
+	if (needs_proxy(to) != (from->bundle >= 0))
 		return -ESTALE;
-	return r && !ex_move_is_empty(m) ? move_bundle(b, s, labels, to) : 0;
+	return from->bundle >= 0 && !ex_move_is_empty(m) ? move_bundle(b, s, labels, to) : 0;
 }
 
 int ex_node_move(const struct ex_compile_base *b, const struct ex_selection *s,
@@ -384,6 +388,8 @@ void ex_compiled_unref(struct ex_compiled *c)
 	if (!c || --c->refs)
 		return;
 	ex_ruleset_unref(c->rs);
+	ex_tables_done(&c->egress);
+	ex_tables_done(&c->ingress);
 	if (c->bundle >= 0)
 		close(c->bundle);
 	free(c);

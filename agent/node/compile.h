@@ -30,8 +30,9 @@ bool ex_compile_base_same_host(const struct ex_compile_base *a, const struct ex_
 struct ex_compiled { /* refcounted, immutable */
 	unsigned refs;
 	struct ex_ruleset *rs;
-	int bundle;    /* for the proxy; -1 = it needs none */
-	bool selected; /* some policy is about its egress */
+	struct ex_tables egress, ingress; /* of rs */
+	int bundle;                       /* for the proxy; -1 = it needs none */
+	bool selected;                    /* some policy is about its egress */
 };
 
 /*

@@ -58,7 +58,7 @@ static void tell_left_out(struct ex_audit_limit *l, const struct ex_audit_record
 {
 	struct node_gates *g = ex_container_of(l, struct node_gates, limit);
 
-	on_record(g, g->rs, rec);
+	on_record(g, g->compiled->rs, rec);
 }
 
 static void on_swapped(void *arg, int err)
@@ -101,16 +101,12 @@ void gates_fill_endpoint(const struct node_gates *g, struct ex_endpoint *ep)
 	memcpy(ep->gate_mac, g->wire.mac, 6);
 }
 
-static int publish_alone(struct node_gates *g, const struct ex_endpoint *ep, struct ex_ruleset *rs)
+static int publish_alone(struct node_gates *g, const struct ex_endpoint *ep,
+			 const struct ex_compiled *c)
 {
-	struct ex_tables egress = { 0 };
-	const struct ex_gate_ruleset set = { .egress = &egress, .ingress = &g->ingress };
-	int r = ex_emit(rs, &egress);
+	const struct ex_gate_ruleset set = { .egress = &c->egress, .ingress = &c->ingress };
 
-	if (r == 0)
-		r = ex_gate_publish_both(g->node->gate, g->endpoint->link.ifindex, ep, &set);
-	ex_tables_done(&egress);
-	return r;
+	return ex_gate_publish_both(g->node->gate, g->endpoint->link.ifindex, ep, &set);
 }
 
 void gates_keeper_config(struct node_gates *g, struct ex_keeper_config *ret)
@@ -181,7 +177,7 @@ static int name_records(struct node_gates *g, struct ex_ruleset *rs)
 
 /* ---- a ruleset in force ---- */
 
-static int put_both_in_force(struct node_gates *g, const struct ex_compiled *c)
+static int put_in_force(struct node_gates *g, const struct ex_compiled *c)
 {
 	struct ex_keeper *keeper = NULL;
 	struct ex_endpoint ep;
@@ -189,7 +185,7 @@ static int put_both_in_force(struct node_gates *g, const struct ex_compiled *c)
 
 	gates_fill_endpoint(g, &ep);
 	if (c->bundle < 0) {
-		r = publish_alone(g, &ep, c->rs);
+		r = publish_alone(g, &ep, c);
 		if (r == 0) {
 			ex_keeper_stop(g->keeper);
 			ex_keeper_free(g->keeper);
@@ -210,20 +206,13 @@ static int put_both_in_force(struct node_gates *g, const struct ex_compiled *c)
 	return 0;
 }
 
-/* The keeper looks at g->ingress whenever it publishes: it is what is in force, or about to be. */
-static int put_in_force(struct node_gates *g, const struct ex_compiled *c)
+void gates_keep(struct node_gates *g, struct ex_compiled *c)
 {
-	struct ex_tables before = g->ingress, ingress = { 0 };
-	int r = ex_emit(ex_ruleset_ingress(c->rs), &ingress);
+	struct ex_compiled *before = g->compiled;
 
-	if (r < 0)
-		return r;
-	g->ingress = ingress;
-	r = put_both_in_force(g, c);
-	ex_tables_done(r < 0 ? &ingress : &before);
-	if (r < 0)
-		g->ingress = before;
-	return r;
+	g->compiled = ex_compiled_ref(c);
+	g->ingress = &c->ingress;
+	ex_compiled_unref(before);
 }
 
 static int attach(struct node_gates *g)
@@ -234,11 +223,11 @@ static int attach(struct node_gates *g)
 	return r < 0 ? r : ex_gate_attach(g->node->gate, ifindex);
 }
 
-static int gates_new(struct ex_node *node, struct ex_node_endpoint *e, const struct ex_compiled *c,
+static int gates_new(struct ex_node *node, struct ex_node_endpoint *e, struct ex_compiled *c,
 		     char err[static EX_NODE_ERR])
 {
 	struct node_gates *g = calloc(1, sizeof(*g));
-	int r;
+	int r = 0;
 
 	if (!g)
 		return ex_node_fail(err, -ENOMEM, "no memory");
@@ -246,14 +235,11 @@ static int gates_new(struct ex_node *node, struct ex_node_endpoint *e, const str
 	g->endpoint = e;
 	g->wire.netns = -1;
 	ex_audit_limit_init(&g->limit, node->loop, tell_left_out);
-	/* before what is adopted is published: it may be narrower now */
-	r = ex_emit(ex_ruleset_ingress(c->rs), &g->ingress);
-	if (r < 0)
-		(void)ex_node_fail(err, r, "cannot make the tables of ingress: %s", strerror(-r));
-	else if (!gates_adopt(g))
+	gates_keep(g, c); /* also with what is adopted: it may be narrower now */
+	if (!gates_adopt(g))
 		r = ex_wiring_make(&e->link, e->id, &g->wire, err);
 	if (r < 0) {
-		ex_tables_done(&g->ingress);
+		ex_compiled_unref(g->compiled);
 		free(g);
 		return r;
 	}
@@ -261,7 +247,7 @@ static int gates_new(struct ex_node *node, struct ex_node_endpoint *e, const str
 	return 0;
 }
 
-int ex_gates_apply(struct ex_node *node, struct ex_node_endpoint *e, const struct ex_compiled *c,
+int ex_gates_apply(struct ex_node *node, struct ex_node_endpoint *e, struct ex_compiled *c,
 		   char err[static EX_NODE_ERR])
 {
 	struct node_gates *g;
@@ -271,12 +257,14 @@ int ex_gates_apply(struct ex_node *node, struct ex_node_endpoint *e, const struc
 		return r;
 	g = e->gates;
 	r = name_records(g, c->rs);
+	g->ingress = &c->ingress;
 	if (r == 0)
 		r = put_in_force(g, c);
+	if (r == 0)
+		gates_keep(g, c);
+	g->ingress = &g->compiled->ingress;
 	if (r < 0)
 		return ex_node_fail(err, r, "cannot put the policy in force: %s", strerror(-r));
-	ex_ruleset_unref(g->rs);
-	g->rs = ex_ruleset_ref(c->rs);
 	if (!g->attached) {
 		r = attach(g);
 		if (r < 0)
@@ -303,10 +291,9 @@ void ex_gates_close(struct ex_node *node, struct ex_node_endpoint *e, bool forge
 		ex_audit_limit_stop(&g->limit);
 		ex_audit_free(g->audit);
 		ex_observe_who_unref(g->who);
-		ex_tables_done(&g->ingress);
 		ex_metrics_endpoint_free(g->counts);
 		ex_wiring_undo(&g->wire);
-		ex_ruleset_unref(g->rs);
+		ex_compiled_unref(g->compiled);
 		free(g);
 		e->gates = NULL;
 	}
@@ -321,20 +308,20 @@ static void record_verdict(struct node_gates *g, const struct ex_event *ev)
 
 	ex_audit_limit_missed(&g->limit, ev->suppressed);
 	if (ex_audit_limit_pass(&g->limit, &rec))
-		on_record(g, g->rs, &rec);
+		on_record(g, g->compiled->rs, &rec);
 }
 
 void ex_gates_take_event(struct ex_node_endpoint *e, const struct ex_event *ev)
 {
 	struct node_gates *g = e->gates;
 
-	if (!g || !g->rs)
+	if (!g)
 		return;
 	if (g->keeper)
 		ex_keeper_take_event(g->keeper, ev);
 	else if (ex_event_is_verdict(ev))
 		record_verdict(g, ev);
-	ex_observe_event(g->node->observe, g->who, g->rs, ev);
+	ex_observe_event(g->node->observe, g->who, g->compiled->rs, ev);
 	ex_metrics_event(g->counts, ev);
 }
 
@@ -362,7 +349,7 @@ void ex_gates_write(const struct ex_node_endpoint *e, struct ex_json *j)
 	if (e->why[0])
 		ex_json_text(j, "why", e->why);
 	ex_json_number(j, "revision", e->revision);
-	ex_json_number(j, "rules", g && g->rs ? ex_ruleset_n_rules(g->rs) : 0);
+	ex_json_number(j, "rules", g ? ex_ruleset_n_rules(g->compiled->rs) : 0);
 	if (g && g->keeper) {
 		struct ex_keeper_names names = ex_keeper_count_names(g->keeper);
 

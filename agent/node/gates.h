@@ -10,20 +10,19 @@ struct ex_node;
 struct ex_event;
 
 /*
- * Puts c in force for the endpoint. The first time the gateway namespace is made and the programs
- * are attached, last of all; later it is a swap, in which the kernel gate is never without a
- * ruleset. 0, or negative errno with the cause in err: then what was in force
+ * Puts c in force for the endpoint, and takes a reference. The first time the gateway namespace is
+ * made and the programs are attached, last of all; later it is a swap, in which the kernel gate is
+ * never without a ruleset. 0, or negative errno with the cause in err: then what was in force
  * stays, or, the first time, nothing passes.
  */
 EX_MUST_CHECK int ex_gates_apply(struct ex_node *node, struct ex_node_endpoint *e,
-				 const struct ex_compiled *c, char err[static EX_NODE_ERR]);
+				 struct ex_compiled *c, char err[static EX_NODE_ERR]);
 
 /*
  * The same in a little: what is in force is move->from. On error ex_gates_apply() has to make it
  * whole.
  */
-EX_MUST_CHECK int ex_gates_move(struct ex_node *node, struct ex_node_endpoint *e,
-				const struct ex_move *move);
+EX_MUST_CHECK int ex_gates_move(struct ex_node_endpoint *e, const struct ex_move *move);
 
 /* What another program needs to go on with these gates; see handover.h. Nothing: it has none. */
 struct ex_pack;

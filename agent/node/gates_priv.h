@@ -13,16 +13,20 @@ struct node_gates {
 	struct ex_node *node;
 	struct ex_node_endpoint *endpoint;
 	struct ex_wire wire;
-	struct ex_ruleset *rs; /* in force; NULL until published */
+	struct ex_compiled *compiled; /* in force; a reference */
+	const struct ex_tables
+		*ingress; /* the same, or what is about to be: the keeper looks here */
 	struct ex_keeper *keeper;
 	struct ex_audit *audit;      /* NULL = the node keeps no log */
 	struct ex_audit_limit limit; /* of records while there is no keeper, which has its own */
 	struct ex_observe_who *who;
-	struct ex_tables ingress; /* what others may open; borrowed by the keeper */
 	struct ex_metrics_endpoint *counts;
 	bool attached;
 	bool lost; /* the proxy is gone, and was not back yet */
 };
+
+/* c is in force. */
+void gates_keep(struct node_gates *g, struct ex_compiled *c);
 
 void gates_fill_endpoint(const struct node_gates *g, struct ex_endpoint *ep);
 void gates_keeper_config(struct node_gates *g, struct ex_keeper_config *ret);

@@ -128,7 +128,7 @@ static void fail_pending(struct ex_node *node, uint32_t id, int err, const char 
 /* As the little that differs, where that can be; what a failure there left is made whole. */
 static int put_in_force(struct ex_node *node, struct ex_prepared *p, char err[static EX_NODE_ERR])
 {
-	if (p->move && ex_gates_move(node, p->e, p->move) == 0) {
+	if (p->move && ex_gates_move(p->e, p->move) == 0) {
 		node->work.moved++;
 		return 0;
 	}

@@ -77,4 +77,19 @@ static inline struct ex_decision test_l4(const struct ex_ruleset *rs, const char
 	return ex_judge_l4(rs, &f);
 }
 
+/* What a gate is told that has from in force. */
+static inline int test_delta(const struct ex_ruleset *from, const struct ex_ruleset *to,
+			     struct ex_delta *ret)
+{
+	struct ex_tables a, b;
+	int r;
+
+	assert_int_equal(ex_emit(from, &a), 0);
+	assert_int_equal(ex_emit(to, &b), 0);
+	r = ex_tables_delta(&a, &b, ret);
+	ex_tables_done(&a);
+	ex_tables_done(&b);
+	return r;
+}
+
 #endif

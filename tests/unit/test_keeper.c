@@ -413,7 +413,7 @@ static void move_to(const char *ip)
 	int any = open("/dev/null", O_RDONLY | O_CLOEXEC);
 
 	assert_int_equal(ex_repeer(from, known, &to), 0);
-	assert_int_equal(ex_emit_delta(from, to, &egress), 0);
+	assert_int_equal(test_delta(from, to, &egress), 0);
 	assert_false(ex_delta_is_empty(&egress));
 	assert_int_equal(ex_keeper_move(keeper, to, any, &egress, &none), 0);
 	ex_delta_done(&egress);

@@ -248,13 +248,13 @@ static void test_led_over_is_as_compiled(void **state)
 		assert_same(next, fresh);
 		assert_same(ex_ruleset_ingress(next), ex_ruleset_ingress(fresh));
 		assert_int_equal(ex_ruleset_n_rules(next), ex_ruleset_n_rules(fresh));
-		assert_int_equal(ex_emit_delta(rs, next, &d), 0);
+		assert_int_equal(test_delta(rs, next, &d), 0);
 		assert_true(d.put.n_dests + d.n_gone <= 2);
 		lay_over(&out, &d);
 		assert_image(&out, next);
 		ex_delta_done(&d);
-		assert_int_equal(
-			ex_emit_delta(ex_ruleset_ingress(rs), ex_ruleset_ingress(next), &d), 0);
+		assert_int_equal(test_delta(ex_ruleset_ingress(rs), ex_ruleset_ingress(next), &d),
+				 0);
 		lay_over(&in, &d);
 		assert_image(&in, ex_ruleset_ingress(next));
 		ex_delta_done(&d);
@@ -323,7 +323,7 @@ static void test_without_selectors_an_endpoint_still_leaves_the_world(void **sta
 	assert_int_equal(ex_repeer(rs, known, &next), 0);
 	assert_int_equal(test_l4(next, "10.1.0.4", IPPROTO_TCP, 83).verdict, EX_V_DENY);
 	assert_int_equal(test_l4(next, "10.1.0.5", IPPROTO_TCP, 83).verdict, EX_V_ALLOW);
-	assert_int_equal(ex_emit_delta(rs, next, &d), 0);
+	assert_int_equal(test_delta(rs, next, &d), 0);
 	assert_int_equal(d.put.n_dests, 2);
 	assert_false(d.steers);
 	ex_delta_done(&d);
@@ -348,14 +348,14 @@ static void test_an_address_that_the_proxy_has_is_told_of(void **state)
 	known = known_now();
 	assert_int_equal(ex_repeer(rs, known, &next), 0);
 	ex_known_unref(known);
-	assert_int_equal(ex_emit_delta(rs, next, &d), 0);
+	assert_int_equal(test_delta(rs, next, &d), 0);
 	assert_true(d.steers);
 	ex_delta_done(&d);
 	apps[3] = 0; /* and was */
 	known = known_now();
 	assert_int_equal(ex_repeer(next, known, &last), 0);
 	ex_known_unref(known);
-	assert_int_equal(ex_emit_delta(next, last, &d), 0);
+	assert_int_equal(test_delta(next, last, &d), 0);
 	assert_int_equal(d.n_gone, 2);
 	assert_true(d.steers);
 	ex_delta_done(&d);
@@ -376,7 +376,7 @@ static void test_other_rules_are_no_delta(void **state)
 	a = compile_for(policy, known, NULL);
 	b = compile_for(no_selectors, known, NULL);
 	c = test_compile(no_selectors); /* made without in->repeers */
-	assert_int_equal(ex_emit_delta(a, b, &d), -ESTALE);
+	assert_int_equal(test_delta(a, b, &d), -ESTALE);
 	assert_int_equal(ex_repeer(c, known, &b), -ESTALE);
 	ex_known_unref(known);
 	ex_ruleset_unref(a);
