@@ -16,14 +16,19 @@ static uint64_t debt_of(struct ex_bucket *b, uint64_t now_ms)
 	return b->paid - now_ms * MS;
 }
 
-bool ex_bucket_take(struct ex_bucket *b, const struct ex_rate *rate, uint64_t now_ms)
+bool ex_bucket_take_n(struct ex_bucket *b, const struct ex_rate *rate, uint64_t now_ms, uint32_t n)
 {
 	uint64_t price = price_of(rate);
 
-	if (debt_of(b, now_ms) + price > rate->burst * price)
+	if (debt_of(b, now_ms) + n * price > rate->burst * price)
 		return false;
-	b->paid += price;
+	b->paid += n * price;
 	return true;
+}
+
+bool ex_bucket_take(struct ex_bucket *b, const struct ex_rate *rate, uint64_t now_ms)
+{
+	return ex_bucket_take_n(b, rate, now_ms, 1);
 }
 
 uint64_t ex_bucket_spend(struct ex_bucket *b, const struct ex_rate *rate, uint64_t now_ms,

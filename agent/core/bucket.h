@@ -16,6 +16,10 @@ struct ex_bucket {     /* zero = full */
 /* False: there is nothing left. */
 EX_MUST_CHECK bool ex_bucket_take(struct ex_bucket *b, const struct ex_rate *rate, uint64_t now_ms);
 
+/* All of n or none: false, there is not so much left. */
+EX_MUST_CHECK bool ex_bucket_take_n(struct ex_bucket *b, const struct ex_rate *rate,
+				    uint64_t now_ms, uint32_t n);
+
 /* Takes n, also what is not there: in how many milliseconds it will have been there; 0 = it was. */
 EX_MUST_CHECK uint64_t ex_bucket_spend(struct ex_bucket *b, const struct ex_rate *rate,
 				       uint64_t now_ms, uint32_t n);

@@ -2,61 +2,41 @@
 #include "agent/dns/budget.h"
 
 enum {
-	/* what one workload may cost this process; a tenth of a core */
-	QUESTIONS_BURST = 20000,
-	QUESTIONS_PER_S = 10000,
-	/* what it may cost the host's resolver; answers are cached for five seconds at least */
-	FORWARDS_BURST = 1000,
-	FORWARDS_PER_S = 500,
-	/* some 400 names below a wildcard at once, then about two a second */
-	LETTERS_BURST = 8192,
-	LETTERS_PER_S = 32,
 	LETTERS_PER_NAME = 96,
 	/* Which of the known names is asked, and when, says something too: about ten bits. */
 	LETTERS_REPEATED = 2,
-	JUDGEMENTS_BURST = 100000,
-	JUDGEMENTS_PER_S = 20000,
 	/* Hosts named by hash or GUID have 32 to 40 hexadecimal digits, and stay above this. */
 	DENSE_LABEL = 40,
 	DENSE_COINCIDENCE = 40, /* thousandths */
 };
 
-static bool take(struct ex_dns_bucket *b, uint64_t now, uint64_t n, uint64_t burst, uint64_t per_s)
-{
-	uint64_t full = burst * 1000, gone = now - b->at;
+/* what one workload may cost this process: a tenth of a core */
+static const struct ex_rate questions = { 10000, 20000 };
+/* what it may cost the host's resolver; answers are cached for five seconds at least */
+static const struct ex_rate forwards = { 500, 1000 };
+/* some 400 names below a wildcard at once, then about two a second */
+static const struct ex_rate letters = { 32, 8192 };
+static const struct ex_rate judgements = { 20000, 100000 };
 
-	b->at = now;
-	/* per_s per 1000 ms is per_s thousandths per ms */
-	b->level = gone >= full || b->level + gone * per_s >= full ? full : b->level + gone * per_s;
-	if (b->level < n * 1000)
-		return false;
-	b->level -= n * 1000;
-	return true;
-}
-
-int ex_dns_budget_init(struct ex_dns_budget *b, uint64_t now_ms)
+int ex_dns_budget_init(struct ex_dns_budget *b)
 {
 	memset(b, 0, sizeof(*b));
-	b->questions = (struct ex_dns_bucket){ QUESTIONS_BURST * 1000, now_ms };
-	b->forwards = (struct ex_dns_bucket){ FORWARDS_BURST * 1000, now_ms };
-	b->judgements = (struct ex_dns_bucket){ JUDGEMENTS_BURST * 1000, now_ms };
-	b->letters = (struct ex_dns_bucket){ LETTERS_BURST * 1000, now_ms };
 	return ex_dns_key_init(&b->key);
 }
 
 bool ex_dns_budget_question(struct ex_dns_budget *b, uint64_t now_ms)
 {
-	return take(&b->questions, now_ms, 1, QUESTIONS_BURST, QUESTIONS_PER_S);
+	return ex_bucket_take(&b->questions, &questions, now_ms);
 }
 
 bool ex_dns_budget_forward(struct ex_dns_budget *b, uint64_t now_ms)
 {
-	return take(&b->forwards, now_ms, 1, FORWARDS_BURST, FORWARDS_PER_S);
+	return ex_bucket_take(&b->forwards, &forwards, now_ms);
 }
 
 bool ex_dns_budget_judge(struct ex_dns_budget *b, uint64_t now_ms)
 {
-	return take(&b->judgements, now_ms, 1, JUDGEMENTS_BURST, JUDGEMENTS_PER_S);
+	return ex_bucket_take(&b->judgements, &judgements, now_ms);
 }
 
 void ex_dns_budget_forget(struct ex_dns_budget *b)
@@ -124,17 +104,17 @@ bool ex_dns_budget_name(struct ex_dns_budget *b, const struct ex_ruleset *rs, st
 {
 	uint64_t hash = ex_dns_hash(&b->key, name) & ~1ull;
 	uint64_t *place = &b->seen[(hash >> 1) % EX_DNS_SEEN];
-	size_t letters;
+	size_t n;
 
 	if (name.len > EX_DNS_NAME_MAX)
 		return false;
 	if (hash && (*place & ~1ull) == hash)
-		return take(&b->letters, now_ms, *place & 1 ? LETTERS_REPEATED : 0, LETTERS_BURST,
-			    LETTERS_PER_S);
-	if (!count_free(b, rs, name, now_ms, &letters) || letters > LETTERS_PER_NAME ||
-	    (letters >= DENSE_LABEL && has_dense_label(name)) ||
-	    !take(&b->letters, now_ms, letters, LETTERS_BURST, LETTERS_PER_S))
+		return ex_bucket_take_n(&b->letters, &letters, now_ms,
+					*place & 1 ? LETTERS_REPEATED : 0);
+	if (!count_free(b, rs, name, now_ms, &n) || n > LETTERS_PER_NAME ||
+	    (n >= DENSE_LABEL && has_dense_label(name)) ||
+	    !ex_bucket_take_n(&b->letters, &letters, now_ms, (uint32_t)n))
 		return false;
-	*place = hash | (letters > 0);
+	*place = hash | (n > 0);
 	return true;
 }

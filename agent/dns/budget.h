@@ -7,28 +7,24 @@
 #ifndef EXEAT_AGENT_DNS_BUDGET_H
 #define EXEAT_AGENT_DNS_BUDGET_H
 
+#include "agent/core/bucket.h"
 #include "agent/dns/hash.h"
 #include "agent/dns/message.h"
 #include "policy/ruleset.h"
 
 enum { EX_DNS_SEEN = 1024 };
 
-struct ex_dns_bucket {
-	uint64_t level; /* thousandths */
-	uint64_t at;    /* ms of the last refill */
-};
-
 struct ex_dns_budget {
-	struct ex_dns_bucket questions;  /* of any kind */
-	struct ex_dns_bucket forwards;   /* that go to the resolver */
-	struct ex_dns_bucket letters;    /* free letters that are forwarded */
-	struct ex_dns_bucket judgements; /* of names beside the one that was asked */
+	struct ex_bucket questions;  /* of any kind */
+	struct ex_bucket forwards;   /* that go to the resolver */
+	struct ex_bucket letters;    /* free letters that are forwarded */
+	struct ex_bucket judgements; /* of names beside the one that was asked */
 	struct ex_dns_key key;
 	/* keyed hashes of names already paid for; bit 0: it has free letters */
 	uint64_t seen[EX_DNS_SEEN];
 };
 
-EX_MUST_CHECK int ex_dns_budget_init(struct ex_dns_budget *b, uint64_t now_ms);
+EX_MUST_CHECK int ex_dns_budget_init(struct ex_dns_budget *b);
 
 /* Takes one question. False: too many in too short a time. */
 bool ex_dns_budget_question(struct ex_dns_budget *b, uint64_t now_ms);

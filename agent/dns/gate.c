@@ -202,7 +202,7 @@ int ex_dns_gate_new(struct ex_loop *loop, struct ex_ruleset *rs, struct ex_resol
 
 	if (!g)
 		return -ENOMEM;
-	r = ex_dns_budget_init(&g->budget, ex_loop_now(loop));
+	r = ex_dns_budget_init(&g->budget);
 	if (r == 0)
 		r = ex_dns_cache_init(&g->cache);
 	if (r < 0) {
