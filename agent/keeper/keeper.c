@@ -221,16 +221,6 @@ bool ex_keeper_is_settled(const struct ex_keeper *k)
 	return true;
 }
 
-size_t ex_keeper_workers(const struct ex_keeper *k, pid_t ret[static EX_WORKERS_MAX])
-{
-	size_t n = 0;
-
-	for (unsigned i = 0; i < k->n_workers; i++)
-		if (ex_worker_is_alive(&k->workers[i]))
-			ret[n++] = k->workers[i].pid;
-	return n;
-}
-
 struct ex_ruleset *ex_keeper_ruleset(const struct ex_keeper *k)
 {
 	return k->rs;

@@ -150,7 +150,6 @@ void ex_keeper_stop(struct ex_keeper *k);
 bool ex_keeper_is_ready(const struct ex_keeper *k);
 /* And all of them have followed the last swap. */
 bool ex_keeper_is_settled(const struct ex_keeper *k);
-size_t ex_keeper_workers(const struct ex_keeper *k, pid_t ret[static EX_WORKERS_MAX]); /* alive */
 struct ex_ruleset *ex_keeper_ruleset(const struct ex_keeper *k); /* in force; borrowed */
 
 /* Names of addresses that are known now, and how many live ones had to make room so far. */

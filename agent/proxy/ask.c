@@ -173,21 +173,6 @@ int ex_ask_new(struct ex_loop *loop, int fd, int ring, struct ex_ask **ret)
 	return 0;
 }
 
-void ex_ask_free(struct ex_ask *a)
-{
-	if (!a)
-		return;
-	ex_watch_stop(a->loop, &a->watch);
-	ex_ring_unmap(&a->ring);
-	while (a->first) {
-		struct question *q = a->first;
-
-		a->first = q->next;
-		free(q);
-	}
-	free(a);
-}
-
 int ex_ask_send(struct ex_ask *a, union ex_ipc_message *msg, ex_ask_fn fn, void *arg)
 {
 	size_t len = ex_ipc_size(&msg->head);

@@ -10,11 +10,10 @@
 struct ex_ask;
 
 /*
- * fd: the proxy's end; ring: where records go, may be closed then. When the parent is gone, the
- * process ends: there is nobody to serve.
+ * fd: the proxy's end; ring: where records go, may be closed then. It ends with the process, and
+ * that when the parent is gone: there is nobody to serve.
  */
 EX_MUST_CHECK int ex_ask_new(struct ex_loop *loop, int fd, int ring, struct ex_ask **ret);
-void ex_ask_free(struct ex_ask *a);
 
 /*
  * Sends msg, whose head.type is set; fn gets the answer once, later. fd: a descriptor that came
