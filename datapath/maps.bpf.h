@@ -5,6 +5,8 @@
 
 #include "dests.bpf.h"
 
+#define EVENTS_ROOM (256 * 1024) /* bytes; a power of two */
+
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, EX_ENDPOINTS_MAX);
@@ -123,7 +125,7 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
-	__uint(max_entries, 256 * 1024);
+	__uint(max_entries, EVENTS_ROOM);
 } ex_events SEC(".maps");
 
 /* Keys are copied to the stack: before Linux 6.2 a key could not be part of a subprogram's pkt. */

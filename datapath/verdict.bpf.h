@@ -50,6 +50,14 @@ INLINE void event_fill(struct ex_event *ev, const struct pkt *p, enum ex_event_t
 		ev->direction = EX_DIR_EGRESS;
 }
 
+/* Who reads them lets them lie for a while; not when there are too many. */
+INLINE __u64 event_wake(void)
+{
+	return bpf_ringbuf_query(&ex_events, BPF_RB_AVAIL_DATA) < EVENTS_ROOM / 4
+		       ? 0
+		       : BPF_RB_FORCE_WAKEUP;
+}
+
 /* packets and bytes are of the whole flow, for its end. Returns whether the event was sent. */
 SUBPROG int event_send(struct pkt *p, enum ex_event_type type, enum ex_reason reason, __u64 packets,
 		       __u64 bytes)
@@ -76,7 +84,7 @@ SUBPROG int event_send(struct pkt *p, enum ex_event_type type, enum ex_reason re
 	ev->suppressed = __sync_lock_test_and_set(&limit->suppressed, 0);
 	ev->packets = packets;
 	ev->bytes = bytes;
-	bpf_ringbuf_submit(ev, 0);
+	bpf_ringbuf_submit(ev, event_wake());
 	return 1;
 }
 

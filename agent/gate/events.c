@@ -36,7 +36,7 @@ int gate_events_open(struct ex_gate *gate)
 
 int ex_gate_events_fd(const struct ex_gate *gate)
 {
-	return ring_buffer__epoll_fd(gate->ring);
+	return bpf_map__fd(gate->skel->maps.ex_events);
 }
 
 int ex_gate_events_drain(struct ex_gate *gate, void (*fn)(void *arg, const struct ex_event *ev),
@@ -51,5 +51,5 @@ int ex_gate_events_drain(struct ex_gate *gate, void (*fn)(void *arg, const struc
 	if (gate_now() - gate->swept >= SWEEP_PERIOD)
 		gate_sweep(gate);
 	gate->event_fn = NULL;
-	return r < 0 && r != -ECANCELED ? r : 0;
+	return r == -ECANCELED ? 1 : r < 0 ? r : 0;
 }

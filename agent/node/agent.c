@@ -29,6 +29,8 @@ static void stop(struct ex_node *node)
 	if (node->control)
 		ex_control_free(node->control);
 	ex_policy_watch_free(node->watch);
+	if (node->gate)
+		ex_events_drain(node);
 	for (e = node->registry.first; e; e = e->next)
 		ex_gates_close(node, e, false);
 	ex_registry_done(&node->registry);

@@ -15,6 +15,8 @@
 #include "agent/node/round.h"
 #include "agent/node/wiring.h"
 
+#define EVENTS_MS 10 /* how long they may lie in the kernel */
+
 /* ---- events of the kernel gate ---- */
 
 static void take_event(void *arg, const struct ex_event *ev)
@@ -28,16 +30,24 @@ static void take_event(void *arg, const struct ex_event *ev)
 	ex_gates_take_event(e, ev);
 }
 
-void ex_events_drain(struct ex_node *node)
+static bool on_events(struct ex_lazy *l)
 {
-	if (ex_gate_events_drain(node->gate, take_event, node) < 0)
+	struct ex_node *node = ex_container_of(l, struct ex_node, events);
+	int r = ex_gate_events_drain(node->gate, take_event, node);
+
+	if (r < 0)
 		ex_debug("cannot read the events of the kernel gate");
+	return r <= 0;
 }
 
-static void on_events(struct ex_watch *w, uint32_t events)
+void ex_events_drain(struct ex_node *node)
 {
-	(void)events;
-	ex_events_drain(ex_container_of(w, struct ex_node, events));
+	ex_lazy_run(&node->events);
+}
+
+void ex_events_hurry(struct ex_node *node, bool hurry)
+{
+	node->events.ms = hurry ? 0 : EVENTS_MS;
 }
 
 /* ---- links that go ---- */
@@ -150,7 +160,7 @@ void ex_events_init(struct ex_node *node)
 	node->signals_fd = node->links_fd = -1;
 	node->links = (struct ex_watch){ .fd = -1, .fn = on_links };
 	node->signals = (struct ex_watch){ .fd = -1, .fn = on_signal };
-	node->events = (struct ex_watch){ .fd = -1, .fn = on_events };
+	node->events = (struct ex_lazy){ .ms = EVENTS_MS, .fn = on_events };
 }
 
 int ex_events_watch(struct ex_node *node)
@@ -158,8 +168,7 @@ int ex_events_watch(struct ex_node *node)
 	int r = watch_signals(node);
 
 	if (r == 0)
-		r = ex_watch_start(node->loop, &node->events, ex_gate_events_fd(node->gate),
-				   EPOLLIN);
+		r = ex_lazy_start(node->loop, &node->events, ex_gate_events_fd(node->gate));
 	if (r == 0)
 		r = ex_watch_start(node->loop, &node->links, node->links_fd, EPOLLIN);
 	return r;

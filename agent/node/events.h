@@ -12,6 +12,9 @@ EX_MUST_CHECK int ex_events_watch(struct ex_node *node);
 /* Takes what the kernel gate has told so far. */
 void ex_events_drain(struct ex_node *node);
 
+/* From now on as soon as they come: who opened a flow is asked for while it waits. */
+void ex_events_hurry(struct ex_node *node, bool hurry);
+
 /* Takes endpoints away whose interface is not there any more. */
 void ex_events_collect(struct ex_node *node);
 

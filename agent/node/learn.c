@@ -4,6 +4,7 @@
 #include "agent/audit/line.h"
 #include "agent/core/log.h"
 #include "agent/learn/owner.h"
+#include "agent/node/events.h"
 #include "agent/node/learn.h"
 #include "agent/node/netns.h"
 #include "agent/node/ops.h"
@@ -111,6 +112,7 @@ static void on_gone(void *arg, struct ex_call *call)
 	*l->link = l->next;
 	if (l->next)
 		l->next->link = l->link;
+	ex_events_hurry(l->node, l->node->learners);
 	ex_owners_free(l->owners);
 	free(l);
 	ex_call_end(call);
@@ -159,6 +161,7 @@ static void op_learn(void *arg, struct ex_call *call)
 	if (l->next)
 		l->next->link = &l->next;
 	node->learners = l;
+	ex_events_hurry(node, true);
 	e->learning = true;
 	ex_warning("endpoint %u (%s/%s): learning for user %u: nothing but metadata is denied",
 		   e->id, e->ns, e->name, ex_call_peer(call)->uid);

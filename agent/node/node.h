@@ -8,7 +8,7 @@
 
 #include "agent/audit/file.h"
 #include "agent/control/control.h"
-#include "agent/core/loop.h"
+#include "agent/core/lazy.h"
 #include "agent/dns/names.h"
 #include "agent/gate/gate.h"
 #include "agent/node/compile.h"
@@ -58,7 +58,8 @@ struct ex_node {
 	int own_net;  /* this network namespace */
 	int links_fd; /* tells of links that go */
 	int signals_fd;
-	struct ex_watch links, signals, events;
+	struct ex_watch links, signals;
+	struct ex_lazy events;
 	/* policies.c */
 	struct ex_policy_files *files; /* the last valid ones: in force */
 	struct ex_policy_watch *watch;

@@ -6,12 +6,15 @@
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 
+#include "agent/core/lazy.h"
 #include "agent/core/log.h"
 #include "agent/gate/gate.h"
 #include "agent/learn/owner.h"
 #include "agent/node/netns.h"
 #include "agent/run/parent.h"
 #include "agent/run/seen.h"
+
+#define EVENTS_MS 10 /* how long they may lie in the kernel */
 
 struct ex_parent {
 	struct ex_loop *loop;
@@ -21,7 +24,8 @@ struct ex_parent {
 	struct ex_seen *seen;
 	struct ex_owners *owners; /* NULL: nobody asks */
 	const struct ex_child *child;
-	struct ex_watch events, signals;
+	struct ex_lazy events;
+	struct ex_watch signals;
 	int signal_fd;
 	bool proxy_gone;
 	bool child_gone;
@@ -93,13 +97,14 @@ static void take_event(void *arg, const struct ex_event *ev)
 	ex_seen_event(p->seen, ex_keeper_ruleset(p->keeper), ev);
 }
 
-static void on_events(struct ex_watch *w, uint32_t events)
+static bool on_events(struct ex_lazy *l)
 {
-	struct ex_parent *p = ex_container_of(w, struct ex_parent, events);
+	struct ex_parent *p = ex_container_of(l, struct ex_parent, events);
+	int r = ex_gate_events_drain(p->gate, take_event, p);
 
-	(void)events;
-	if (ex_gate_events_drain(p->gate, take_event, p) < 0)
+	if (r < 0)
 		ex_debug("cannot read the events of the kernel gate");
+	return r <= 0;
 }
 
 /* ---- signals ---- */
@@ -160,7 +165,7 @@ int ex_parent_new(struct ex_parent **ret)
 	if (!p)
 		return -ENOMEM;
 	p->signal_fd = -1;
-	p->events = (struct ex_watch){ .fd = -1, .fn = on_events };
+	p->events = (struct ex_lazy){ .ms = EVENTS_MS, .fn = on_events };
 	p->signals = (struct ex_watch){ .fd = -1, .fn = on_signal };
 	r = ex_loop_new(&p->loop);
 	if (r < 0) {
@@ -195,7 +200,7 @@ int ex_parent_keep(struct ex_parent *p, struct ex_keeper_config *config,
 
 int ex_parent_swap(struct ex_parent *p, const struct ex_run_policy *policy)
 {
-	on_events(&p->events, 0); /* they bear the rules of the policy before */
+	ex_lazy_run(&p->events); /* they bear the rules of the policy before */
 	return ex_keeper_swap(p->keeper, policy->rs, policy->bundle);
 }
 
@@ -228,6 +233,8 @@ void ex_parent_name_programs(struct ex_parent *p)
 	r = netns < 0 ? netns : ex_owners_new(netns, &p->owners);
 	if (r < 0)
 		ex_info("programs have no names: %s", strerror(-r));
+	else
+		p->events.ms = 0; /* they are named while they wait */
 }
 
 int ex_parent_watch(struct ex_parent *p, struct ex_gate *gate, struct ex_audit *audit,
@@ -240,7 +247,7 @@ int ex_parent_watch(struct ex_parent *p, struct ex_gate *gate, struct ex_audit *
 	p->child = child;
 	r = watch_signals(p);
 	if (r == 0)
-		r = ex_watch_start(p->loop, &p->events, ex_gate_events_fd(gate), EPOLLIN);
+		r = ex_lazy_start(p->loop, &p->events, ex_gate_events_fd(gate));
 	return r;
 }
 
@@ -265,7 +272,7 @@ int ex_parent_run(struct ex_parent *p)
 		r = ex_loop_run(p->loop);
 	if (r < 0)
 		return r;
-	on_events(&p->events, 0);
+	ex_lazy_run(&p->events);
 	ex_keeper_finish(p->keeper);
 	return ex_child_exit_status(p->child);
 }

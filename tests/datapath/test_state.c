@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stddef.h>
+#include <sys/epoll.h>
 #include <time.h>
 #include <cmocka.h>
 #include <bpf/bpf.h>
@@ -279,6 +280,33 @@ static void test_events_are_limited_and_say_how_many_are_missing(void **state)
 	assert_int_equal((uint64_t)seen.denials + seen.suppressed + 1 + rest.suppressed, sent + 1);
 }
 
+/* It lets them lie for a while: no wake-up for each, but before they are too many. */
+static void
+test_reader_is_woken_for_the_first_event_and_when_a_quarter_of_the_room_is_taken(void **state)
+{
+	struct epoll_event ev = { .events = EPOLLIN | EPOLLET };
+	EX_AUTO_CLOSE int epoll = epoll_create1(EPOLL_CLOEXEC);
+	int i, woken = 0;
+
+	(void)state;
+	(void)drain();
+	assert_int_equal(epoll_ctl(epoll, EPOLL_CTL_ADD, ex_gate_events_fd(bench_gate), &ev), 0);
+	(void)tcp_out(2000, PKT_ACK);
+	assert_int_equal(epoll_wait(epoll, &ev, 1, 1000), 1);
+	for (i = 1; i < 500; i++)
+		(void)tcp_out(2000, PKT_ACK);
+	assert_int_equal(epoll_wait(epoll, &ev, 1, 20), 0);
+	for (; i < 900 && !woken; i++) {
+		(void)tcp_out(2000, PKT_ACK);
+		woken = epoll_wait(epoll, &ev, 1, 0);
+	}
+	assert_int_equal(woken, 1);
+	(void)drain();
+	assert_int_equal(epoll_wait(epoll, &ev, 1, 20), 0);
+	(void)tcp_out(2000, PKT_ACK);
+	assert_int_equal(epoll_wait(epoll, &ev, 1, 1000), 1);
+}
+
 /* ---- room ---- */
 
 static void test_full_table_denies_new_flows_and_keeps_old_ones(void **state)
@@ -509,6 +537,8 @@ int main(void)
 		state_test(test_sweep_makes_room_and_tells),
 		state_test(test_a_full_table_is_not_swept_for_each_name),
 		state_test(test_events_are_limited_and_say_how_many_are_missing),
+		state_test(
+			test_reader_is_woken_for_the_first_event_and_when_a_quarter_of_the_room_is_taken),
 		state_test(test_full_table_denies_new_flows_and_keeps_old_ones),
 		state_test(test_full_table_sweeps_itself),
 		state_test(test_full_table_of_one_endpoint_does_not_touch_another),
