@@ -7,8 +7,6 @@
 #include "agent/proxy/pipe.h"
 #include "agent/tls/session.h"
 
-#define READS_MAX 5 /* of records at once: as many as a buffer holds of full ones, and one */
-
 void ex_side_init(struct ex_side *s, void (*fn)(struct ex_watch *w, uint32_t events))
 {
 	*s = (struct ex_side){ .fd = -1, .watch = { .fd = -1, .fn = fn } };
@@ -64,23 +62,15 @@ void ex_side_move(struct ex_loop *loop, struct ex_side *from, struct ex_side *to
 	ex_side_init(from, from->watch.fn);
 }
 
-/*
- * Record by record; an end or an error behind some bytes shows again. Not many of them: each read
- * may pass over much that is no data (tls/bio.c), and others wait meanwhile.
- */
 static ssize_t read_tls(struct ex_side *s, char *to, size_t cap)
 {
-	size_t got = 0, reads = 0;
 	ssize_t n;
 
 	s->read_wants = 0;
-	do {
-		/* A key update into a full socket: reading has to wait for writing. */
-		n = ex_tls_read(s->tls, to + got, cap - got, &s->read_wants);
-		got += n > 0 ? (size_t)n : 0;
-	} while (n > 0 && got < cap && ++reads < READS_MAX && ex_tls_has_more(s->tls));
+	/* A key update into a full socket: reading has to wait for writing. */
+	n = ex_tls_read(s->tls, to, cap, &s->read_wants);
 	s->readable = n > 0 ? ex_tls_has_more(s->tls) : n != -EAGAIN;
-	return got ? (ssize_t)got : n;
+	return n;
 }
 
 /* Less than asked for was all; should more have come since, epoll tells. */

@@ -14,9 +14,21 @@ struct transport {
 	size_t budget; /* bytes this call may still take from the socket */
 	char *held;    /* written and not sent yet, sent..n_held of it; NULL: all is sent at once */
 	size_t sent, n_held, held_cap;
+	uint8_t *early; /* off..len of it is still to be read; NULL: all was */
 	size_t len, off;
-	uint8_t early[]; /* off..len is still to be read */
 };
+
+/* What was read of the stream before: a ClientHello, which is needed but once. */
+static size_t take_early(struct transport *t, char *buf, size_t len)
+{
+	size_t n = len < t->len - t->off ? len : t->len - t->off;
+
+	memcpy(buf, t->early + t->off, n);
+	t->off += n;
+	if (t->off == t->len)
+		free(EX_TAKE_PTR(t->early));
+	return n;
+}
 
 static int transport_read(BIO *bio, char *buf, size_t len, size_t *ret)
 {
@@ -25,10 +37,8 @@ static int transport_read(BIO *bio, char *buf, size_t len, size_t *ret)
 
 	BIO_clear_retry_flags(bio);
 	*ret = 0;
-	if (t->off < t->len) {
-		*ret = len < t->len - t->off ? len : t->len - t->off;
-		memcpy(buf, t->early + t->off, *ret);
-		t->off += *ret;
+	if (t->early) {
+		*ret = take_early(t, buf, len);
 		return 1;
 	}
 	/* The socket stays readable, so a level-triggered loop comes back. */
@@ -121,8 +131,10 @@ static int transport_destroy(BIO *bio)
 {
 	struct transport *t = BIO_get_data(bio);
 
-	if (t)
+	if (t) {
 		free(t->held);
+		free(t->early);
+	}
 	free(t); /* the fd is the caller's */
 	BIO_set_data(bio, NULL);
 	return 1;
@@ -143,18 +155,18 @@ BIO_METHOD *ex_tls_bio_method(void)
 BIO *ex_tls_bio_new(const BIO_METHOD *method, int fd, const void *early, size_t early_len)
 {
 	BIO *bio = BIO_new(method);
-	struct transport *t;
+	struct transport *t = malloc(sizeof(*t));
+	uint8_t *copy = early_len ? malloc(early_len) : NULL;
 
-	if (!bio)
-		return NULL;
-	t = malloc(sizeof(*t) + early_len);
-	if (!t) {
+	if (!bio || !t || (early_len && !copy)) {
 		BIO_free(bio);
+		free(t);
+		free(copy);
 		return NULL;
 	}
-	*t = (struct transport){ .fd = fd, .budget = BUDGET, .len = early_len };
-	if (early_len)
-		memcpy(t->early, early, early_len);
+	if (copy)
+		memcpy(copy, early, early_len);
+	*t = (struct transport){ .fd = fd, .budget = BUDGET, .early = copy, .len = early_len };
 	BIO_set_data(bio, t);
 	BIO_set_init(bio, 1);
 	return bio;

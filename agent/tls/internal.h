@@ -56,11 +56,11 @@ struct ex_tls_session {
 	bool write_broken;
 	bool bulk;       /* more than a record came at once: there is room for more now */
 	size_t promised; /* bytes to be written whose records are held: done when these are sent */
-	size_t name_len;
-	char name[EX_SNI_MAX + 1];
 	const char *error; /* static text, never the peer's bytes */
 	uint32_t identity; /* client: as whom; see identity.h */
 	struct ex_tls_remote *remote;
+	size_t name_len;
+	char name[];
 };
 
 /*

@@ -11,6 +11,7 @@
 #define RECORD_MAX   (16 * 1024)
 #define RECORD_EXTRA 64          /* header, tag and padding of one */
 #define BULK         (64 * 1024) /* so much is sent at once, and twice as much read */
+#define READS_MAX    5 /* of records at once: as many as make BULK of full ones, and one */
 
 /* ---- callbacks of the server context ---- */
 
@@ -51,7 +52,7 @@ int ex_tls_on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_len,
 struct ex_tls_session *ex_tls_session_new(struct ex_tls *tls, SSL_CTX *ctx, int fd,
 					  struct ex_span name, const void *early, size_t early_len)
 {
-	struct ex_tls_session *s = calloc(1, sizeof(*s));
+	struct ex_tls_session *s = calloc(1, sizeof(*s) + name.len + 1);
 	BIO *bio;
 
 	if (!s)
@@ -196,13 +197,18 @@ static int session_result(struct ex_tls_session *s, int ret, int saved_errno, ui
 }
 
 /* Before every SSL_*(): OpenSSL's error queue belongs to the thread, not to the session. */
+static void forget_errors(void)
+{
+	ERR_clear_error();
+	errno = 0;
+}
+
 static int session_enter(struct ex_tls_session *s)
 {
 	if (s->broken)
 		return -EPIPE;
-	ERR_clear_error();
 	ex_tls_bio_refill(SSL_get_rbio(s->ssl));
-	errno = 0;
+	forget_errors();
 	return 0;
 }
 
@@ -252,6 +258,16 @@ int ex_tls_handshake(struct ex_tls_session *s, uint32_t *want)
 	return r;
 }
 
+/*
+ * OpenSSL gives a buffer back when what it was for is done; but not the one for writing that it
+ * sets up to read a ticket or a key update, which many a server sends with its first answer.
+ */
+static void give_back_buffers(struct ex_tls_session *s)
+{
+	if (!SSL_has_pending(s->ssl))
+		(void)SSL_free_buffers(s->ssl);
+}
+
 /* A peer that fills what it is given sends more: fewer calls, for as long as it does. */
 static void widen(struct ex_tls_session *s, size_t n)
 {
@@ -261,23 +277,41 @@ static void widen(struct ex_tls_session *s, size_t n)
 	SSL_set_default_read_buffer_len(s->ssl, 2 * BULK);
 }
 
-ssize_t ex_tls_read(struct ex_tls_session *s, void *buf, size_t len, uint32_t *want)
+static ssize_t read_one(struct ex_tls_session *s, char *buf, size_t len, uint32_t *want)
 {
 	size_t n;
-	int r = s->established && len ? session_enter(s) : -EINVAL;
+	int r = SSL_read_ex(s->ssl, buf, len, &n);
 
-	if (r < 0)
-		return r;
-	r = SSL_read_ex(s->ssl, buf, len, &n);
 	if (r != 1)
 		return session_result(s, r, errno, want);
 	widen(s, n);
 	return (ssize_t)n;
 }
 
+ssize_t ex_tls_read(struct ex_tls_session *s, void *buf, size_t len, uint32_t *want)
+{
+	size_t got = 0, reads = 0;
+	int r = s->established && len ? session_enter(s) : -EINVAL;
+	ssize_t n;
+
+	if (r < 0)
+		return r;
+	for (;;) {
+		n = read_one(s, (char *)buf + got, len - got, want);
+		got += n > 0 ? (size_t)n : 0;
+		if (n <= 0 || got == len || ++reads == READS_MAX || !ex_tls_has_more(s))
+			break;
+		forget_errors();
+	}
+	give_back_buffers(s);
+	return got ? (ssize_t)got : n;
+}
+
+/* What ended shows it again. */
 bool ex_tls_has_more(const struct ex_tls_session *s)
 {
-	return SSL_has_pending(s->ssl) || !ex_tls_bio_is_drained(SSL_get_rbio(s->ssl));
+	return s->broken || SSL_get_shutdown(s->ssl) & SSL_RECEIVED_SHUTDOWN ||
+	       SSL_has_pending(s->ssl) || !ex_tls_bio_is_drained(SSL_get_rbio(s->ssl));
 }
 
 static ssize_t send_held(struct ex_tls_session *s, uint32_t *want)

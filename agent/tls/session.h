@@ -70,12 +70,13 @@ void ex_tls_session_free(struct ex_tls_session *s); /* does not close fd */
  */
 int ex_tls_handshake(struct ex_tls_session *s, uint32_t *want);
 /*
- * 0 = close_notify; an end without it is -ECONNRESET. Read until -EAGAIN before waiting for the
- * socket: the session may hold bytes that the socket no longer shows. After a write has failed
- * because the peer is gone, what it sent before can still be read.
+ * Several records at once, as they come. 0 = close_notify; an end without it is -ECONNRESET. Read
+ * while ex_tls_has_more() before waiting for the socket: the session may hold bytes, or have seen
+ * the end, which the socket no longer shows. After a write has failed because the peer is gone,
+ * what it sent before can still be read.
  */
 ssize_t ex_tls_read(struct ex_tls_session *s, void *buf, size_t len, uint32_t *want);
-/* Is there anything to be read before the socket shows more? False is certain. */
+/* Is there anything to be read before the socket shows more, or the end? False is certain. */
 bool ex_tls_has_more(const struct ex_tls_session *s);
 /* May write several records at once, and is done when all of them are in the socket. */
 ssize_t ex_tls_write(struct ex_tls_session *s, const void *buf, size_t len, uint32_t *want);
