@@ -69,14 +69,15 @@ struct ex_node {
 	char policy_error[EX_NODE_ERROR_TEXT]; /* of the files as they are now; "" = none */
 	/* round.c */
 	struct ex_defer round, settle;
-	struct ex_timer again, tidy;
+	struct ex_timer again, tidy, retry;
 	struct ex_node_pending *pending;  /* for the end of a round */
 	struct ex_node_pending *settling; /* for the proxies after it */
 	struct ex_timer late;             /* they are not waited for any longer */
 	struct ex_compile_base base;      /* what is in force was compiled with this */
 	bool read_files;                  /* in the next round */
-	bool tidying;
-	bool recompile; /* whether it seems needed or not */
+	bool tidying, retrying;           /* their timers run */
+	bool recompile;                   /* whether it seems needed or not */
+	bool try_failed; /* also for whom it did not compile, if other endpoints are there now */
 	/* handover.c */
 	struct ex_timer anew;
 	unsigned anew_tries;

@@ -173,17 +173,32 @@ static int compile(struct ex_plan *plan, struct ex_prepared *p)
 	return r;
 }
 
-static int prepare(struct ex_plan *plan, struct ex_prepared *p)
+/*
+ * Is it one for which the same did not compile before? It costs as much each time, so that other
+ * endpoints, which may be what is in its way, are a reason to try again only now and then.
+ */
+static bool has_failed(struct ex_plan *plan, struct ex_prepared *p, bool again)
 {
-	const struct node_in_force *now = p->e->in_force;
+	struct node_in_force *now = p->e->in_force;
+
+	if (!now || !now->failed || !plan->same_host ||
+	    !ex_selection_equal(&now->selection, &p->selection))
+		return false;
+	now->stale |= !plan->same_peers;
+	if (now->stale && again)
+		return false;
+	plan->n_stale += now->stale;
+	p->failed = true;
+	memcpy(p->why, now->why, sizeof(p->why));
+	return true;
+}
+
+static int prepare(const struct ex_node *node, struct ex_plan *plan, struct ex_prepared *p)
+{
 	int r = 0;
 
-	if (now && now->failed && plan->same_host && plan->same_peers &&
-	    ex_selection_equal(&now->selection, &p->selection)) {
-		p->failed = true; /* as before: it was tried */
-		memcpy(p->why, now->why, sizeof(p->why));
+	if (has_failed(plan, p, node->try_failed))
 		return 0;
-	}
 	if (can_share(plan, p->e, &p->selection))
 		r = take_own(plan, p);
 	if (r == 0)
@@ -284,7 +299,7 @@ static int make(struct ex_node *node, struct ex_policy_files *files, struct ex_d
 	if (r == 0)
 		r = check_files(node, plan, files, diags);
 	for (size_t i = 0; i < plan->n && r == 0; i++)
-		r = prepare(plan, &plan->v[i]);
+		r = prepare(node, plan, &plan->v[i]);
 	return r;
 }
 

@@ -10,6 +10,7 @@ struct node_in_force {
 	struct ex_selection selection;
 	struct ex_compiled *compiled;
 	bool failed; /* its policies do not compile: compiled denies everything */
+	bool stale;  /* ... and there have been other endpoints since that was tried */
 	char why[EX_NODE_ERR];
 };
 
@@ -30,6 +31,7 @@ struct ex_plan {
 	struct ex_move *moves; /* of what is in force, one for those that share it */
 	size_t n_moves;
 	size_t n_compiled;
+	size_t n_stale;             /* left as they failed: see node->try_failed */
 	bool same_host, same_peers; /* as what is in force was compiled with */
 };
 

@@ -13,6 +13,7 @@
 
 #define TIDY_MS   100   /* after a round: the proxies come first */
 #define AGAIN_MS  1000  /* after a round in which something could not be put in force */
+#define RETRY_MS  10000 /* for whom it does not compile, when other endpoints are there */
 #define SETTLE_MS 20000 /* a proxy that follows no sooner was killed by its keeper */
 
 static uint64_t now_us(void)
@@ -267,6 +268,23 @@ static void tidy_later(struct ex_node *node)
 		node->tidying = ex_timer_start(node->loop, &node->tidy, TIDY_MS) == 0;
 }
 
+static void on_retry(struct ex_timer *t)
+{
+	struct ex_node *node = ex_container_of(t, struct ex_node, retry);
+
+	node->retrying = false;
+	node->try_failed = true;
+	ex_round_want(node, false);
+}
+
+/* n: that many endpoints were left as they failed. */
+static void retry_later(struct ex_node *node, size_t n)
+{
+	node->try_failed = false;
+	if (n && !node->retrying)
+		node->retrying = ex_timer_start(node->loop, &node->retry, RETRY_MS) == 0;
+}
+
 static int run_round(struct ex_node *node)
 {
 	uint64_t began = now_us();
@@ -281,9 +299,10 @@ static int run_round(struct ex_node *node)
 		ex_compile_base_done(&node->base);
 		node->base = plan.base;
 		plan.base = (struct ex_compile_base){ 0 };
-		ex_plan_done(&plan);
 		node->recompile = false;
 		tidy_later(node);
+		retry_later(node, plan.n_stale);
+		ex_plan_done(&plan);
 	} else {
 		give_up(node, r);
 	}
@@ -313,6 +332,7 @@ void ex_round_init(struct ex_node *node)
 	node->settle.fn = on_settle;
 	node->again.fn = on_again;
 	node->tidy.fn = on_tidy;
+	node->retry.fn = on_retry;
 	node->late.fn = on_late;
 }
 
@@ -320,6 +340,7 @@ void ex_round_done(struct ex_node *node)
 {
 	ex_timer_stop(node->loop, &node->again);
 	ex_timer_stop(node->loop, &node->tidy);
+	ex_timer_stop(node->loop, &node->retry);
 	ex_timer_stop(node->loop, &node->late);
 	for (struct ex_node_pending *p = node->pending; p; p = p->next)
 		p->err = -ECANCELED;

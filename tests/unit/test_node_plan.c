@@ -330,6 +330,34 @@ static void test_one_that_valid_files_do_not_compile_for_is_denied_alone(void **
 	assert_int_equal(judge(both, "10.1.0.1", 7), EX_V_ALLOW);
 }
 
+/* Others come and go: each time would cost as much as the first. */
+static void test_what_does_not_compile_is_not_tried_for_each_endpoint_that_comes(void **state)
+{
+	struct ex_node_endpoint *both;
+
+	(void)state;
+	put_too_much();
+	both = add(1, "\"wide\": \"yes\", \"many\": \"yes\"");
+	take(get());
+	assert_true(of(both)->failed);
+	add(2, "\"app\": \"web\"");
+	take(node.files);
+	assert_int_equal(plan.n_compiled, 1); /* for the new one */
+	assert_int_equal(plan.n_stale, 1);
+	assert_true(of(both)->failed);
+	assert_null(of(both)->compiled);
+	take(node.files); /* it is remembered */
+	assert_int_equal(plan.n_compiled, 0);
+	assert_int_equal(plan.n_stale, 1);
+	node.try_failed = true;
+	take(node.files);
+	assert_int_equal(plan.n_compiled, 1);
+	assert_int_equal(plan.n_stale, 0);
+	take(node.files); /* nothing is new any more */
+	assert_int_equal(plan.n_compiled, 0);
+	assert_int_equal(judge(both, "10.1.0.1", 7), EX_V_DENY);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -350,6 +378,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			test_one_that_valid_files_do_not_compile_for_is_denied_alone, set_up,
 			tear_down),
+		cmocka_unit_test_setup_teardown(
+			test_what_does_not_compile_is_not_tried_for_each_endpoint_that_comes,
+			set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
