@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
-#include <libgen.h>
-#include <limits.h>
-#include <stdio.h>
+#include <fcntl.h>
 #include <sys/epoll.h>
 #include <sys/inotify.h>
+#include <sys/stat.h>
 
 #include "agent/core/log.h"
 #include "agent/node/policy_watch.h"
@@ -14,19 +13,37 @@
 	 IN_DELETE_SELF | IN_MOVE_SELF)
 #define LOOK_AGAIN_MS 1000 /* for a directory that is not there */
 
+struct watched {
+	int wd; /* -1 = it is not there */
+	dev_t dev;
+	ino_t ino;
+};
+
 struct ex_policy_watch {
 	struct ex_loop *loop;
-	struct ex_watch watch;
+	struct ex_watch watch, mounts;
 	struct ex_timer timer, again;
 	const char *const *dirs;
 	size_t n;
 	uint32_t debounce_ms;
 	void (*fn)(void *arg);
 	void *arg;
-	int fd;
+	int fd, mounts_fd;
 	bool waiting;
-	int *wds; /* of each directory; -1 = it is not there */
+	struct watched *v; /* each directory */
 };
+
+/* What is there by this name: something may have been mounted on it. */
+static void look(const char *path, struct watched *ret)
+{
+	struct stat st;
+
+	*ret = (struct watched){ .wd = -1 };
+	if (stat(path, &st) == 0) {
+		ret->dev = st.st_dev;
+		ret->ino = st.st_ino;
+	}
+}
 
 /* A directory that was replaced has a new watch; one that is not there is looked for again. */
 static bool watch_dirs(struct ex_policy_watch *w)
@@ -34,12 +51,13 @@ static bool watch_dirs(struct ex_policy_watch *w)
 	bool all = true;
 
 	for (size_t i = 0; i < w->n; i++) {
-		int wd = inotify_add_watch(w->fd, w->dirs[i], CHANGES | IN_ONLYDIR);
+		int before = w->v[i].wd;
 
-		if (wd != w->wds[i] && wd >= 0 && w->wds[i] >= 0)
-			(void)inotify_rm_watch(w->fd, w->wds[i]);
-		w->wds[i] = wd;
-		all &= wd >= 0;
+		look(w->dirs[i], &w->v[i]); /* first: what comes after it is told of */
+		w->v[i].wd = inotify_add_watch(w->fd, w->dirs[i], CHANGES | IN_ONLYDIR);
+		if (w->v[i].wd != before && w->v[i].wd >= 0 && before >= 0)
+			(void)inotify_rm_watch(w->fd, before);
+		all &= w->v[i].wd >= 0;
 	}
 	return all;
 }
@@ -69,7 +87,7 @@ static void on_again(struct ex_timer *t)
 	bool missing = false, found = false;
 
 	for (size_t i = 0; i < w->n; i++) {
-		if (w->wds[i] >= 0)
+		if (w->v[i].wd >= 0)
 			continue;
 		missing = true;
 		found |= access(w->dirs[i], F_OK) == 0;
@@ -91,6 +109,32 @@ static void on_event(struct ex_watch *watch, uint32_t events)
 	change(w);
 }
 
+/* The table of mounts is another; a directory has no event for what is mounted on it. */
+static void on_mounts(struct ex_watch *watch, uint32_t events)
+{
+	struct ex_policy_watch *w = ex_container_of(watch, struct ex_policy_watch, mounts);
+
+	(void)events;
+	for (size_t i = 0; i < w->n; i++) {
+		struct watched now;
+
+		look(w->dirs[i], &now);
+		if (now.dev != w->v[i].dev || now.ino != w->v[i].ino)
+			change(w);
+	}
+}
+
+static int start_watches(struct ex_policy_watch *w)
+{
+	int r;
+
+	w->fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+	if (w->fd >= 0)
+		w->mounts_fd = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
+	r = w->mounts_fd < 0 ? -errno : ex_watch_start(w->loop, &w->watch, w->fd, EPOLLIN);
+	return r < 0 ? r : ex_watch_start(w->loop, &w->mounts, w->mounts_fd, EPOLLPRI);
+}
+
 int ex_policy_watch_new(struct ex_loop *loop, const char *const *dirs, size_t n,
 			uint32_t debounce_ms, void (*fn)(void *arg), void *arg,
 			struct ex_policy_watch **ret)
@@ -102,6 +146,9 @@ int ex_policy_watch_new(struct ex_loop *loop, const char *const *dirs, size_t n,
 		return -ENOMEM;
 	*w = (struct ex_policy_watch){ .loop = loop,
 				       .watch = { .fd = -1, .fn = on_event },
+				       .mounts = { .fd = -1, .fn = on_mounts },
+				       .fd = -1,
+				       .mounts_fd = -1,
 				       .timer = { .fn = on_timer },
 				       .again = { .fn = on_again },
 				       .dirs = dirs,
@@ -109,15 +156,12 @@ int ex_policy_watch_new(struct ex_loop *loop, const char *const *dirs, size_t n,
 				       .debounce_ms = debounce_ms,
 				       .fn = fn,
 				       .arg = arg };
-	w->fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-	w->wds = calloc(n + 1, sizeof(*w->wds));
-	for (size_t i = 0; w->wds && i < n; i++)
-		w->wds[i] = -1;
-	r = w->fd < 0 ? -errno : w->wds ? 0 : -ENOMEM;
+	w->v = calloc(n + 1, sizeof(*w->v));
+	for (size_t i = 0; w->v && i < n; i++)
+		w->v[i].wd = -1;
+	r = w->v ? start_watches(w) : -ENOMEM;
 	if (r == 0 && !watch_dirs(w))
 		r = ex_timer_start(loop, &w->again, LOOK_AGAIN_MS);
-	if (r == 0)
-		r = ex_watch_start(loop, &w->watch, w->fd, EPOLLIN);
 	if (r < 0) {
 		ex_policy_watch_free(w);
 		return r;
@@ -133,8 +177,11 @@ void ex_policy_watch_free(struct ex_policy_watch *w)
 	ex_timer_stop(w->loop, &w->timer);
 	ex_timer_stop(w->loop, &w->again);
 	ex_watch_stop(w->loop, &w->watch);
+	ex_watch_stop(w->loop, &w->mounts);
 	if (w->fd >= 0)
 		close(w->fd);
-	free(w->wds);
+	if (w->mounts_fd >= 0)
+		close(w->mounts_fd);
+	free(w->v);
 	free(w);
 }

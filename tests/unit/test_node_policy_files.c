@@ -6,7 +6,9 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <sched.h>
 #include <stdio.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 
 #include "agent/node/policy_watch.h"
@@ -291,6 +293,40 @@ static void test_changes_are_told_once_a_burst(void **state)
 	ex_loop_free(w.loop);
 }
 
+/* A ConfigMap may come late: until then there is an empty directory in its place. */
+static void test_what_is_mounted_on_a_directory_is_seen(void **state)
+{
+	struct watching w = { .limit.fn = on_limit };
+	struct ex_policy_watch *watch;
+	struct ex_policy_files *f;
+
+	(void)state;
+	if (unshare(CLONE_NEWNS) < 0) {
+		print_message("mounting needs root\n");
+		skip();
+	}
+	assert_int_equal(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
+	assert_int_equal(ex_loop_new(&w.loop), 0);
+	assert_int_equal(ex_policy_watch_new(w.loop, dirs, 1, 5, on_change, &w, &watch), 0);
+	assert_int_equal(mount("test", "/mnt", "tmpfs", 0, NULL), 0);
+	assert_int_equal(changes_within(&w, 30), 0); /* of others it is not told */
+	assert_int_equal(mount("test", dir, "tmpfs", 0, NULL), 0);
+	put("a.yaml", POLICY("a", "web"));
+	assert_int_equal(changes_within(&w, 1000), 1);
+	f = get(NULL);
+	assert_int_equal(f->files.n, 1);
+	ex_policy_files_free(f);
+	put("b.yaml", "1"); /* and it is watched */
+	assert_int_equal(changes_within(&w, 1000), 1);
+	assert_int_equal(umount(dir), 0);
+	assert_int_equal(changes_within(&w, 1000), 1);
+	put("c.yaml", "1");
+	assert_int_equal(changes_within(&w, 1000), 1);
+	assert_int_equal(umount("/mnt"), 0);
+	ex_policy_watch_free(watch);
+	ex_loop_free(w.loop);
+}
+
 int main(void)
 {
 #define T(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
@@ -305,6 +341,7 @@ int main(void)
 		T(test_groups_are_for_everybody),
 		T(test_refuse_a_file_that_is_no_policy),
 		T(test_changes_are_told_once_a_burst),
+		T(test_what_is_mounted_on_a_directory_is_seen),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
