@@ -13,12 +13,16 @@
 #include "tests/datapath/bench.h"
 
 #define FAR "198.51.100.7"
-#define TCP_TO(port)                                                                               \
+#define TCP_TO(port, ...)                                                                          \
 	{                                                                                          \
-		.dst = FAR, .proto = IPPROTO_TCP, .sport = 40000, .dport = (port)                  \
+		.dst = FAR, .proto = IPPROTO_TCP, .sport = 40000, .dport = (port), __VA_ARGS__     \
 	}
 
+#define FLOWS 4 /* that there is room for */
+
 enum { LAST_KERNEL = 49 }; /* the proxy has the numbers behind it */
+
+static const uint8_t routing[8] = { IPPROTO_TCP };
 
 static const struct ex_rule_entry rules[] = {
 	{ 1, 32, IPPROTO_TCP, 443, { EX_V_ALLOW, EX_KIND_NONE, EX_R_ALLOWED, 1 } },
@@ -40,11 +44,26 @@ static enum ex_reason spoiled(size_t at, uint8_t value)
 	return bench_send(&f).reason;
 }
 
-static enum ex_reason with_flows(uint16_t n)
+static enum ex_reason other_ethertype(void)
+{
+	return spoiled(12, 0x09);
+}
+
+static enum ex_reason vlan(void)
+{
+	return spoiled(12, 0x81);
+}
+
+static enum ex_reason ip_options(void)
+{
+	return spoiled(PKT_L3, 0x46);
+}
+
+static enum ex_reason with_flows(void)
 {
 	struct pkt_spec s = TCP_TO(443);
 
-	while (n--) {
+	for (int i = 0; i < FLOWS; i++) {
 		s.sport++;
 		(void)bench_out(&s);
 	}
@@ -98,88 +117,61 @@ static enum ex_reason at_gateway(void)
 	return bench_program("hand_over", &f, 0).reason;
 }
 
+/* One packet, or more than one. */
+static const struct way {
+	enum ex_reason reason;
+	struct pkt_spec s;
+	enum ex_reason (*fn)(void);
+} ways[] = {
+	{ EX_R_ALLOWED, TCP_TO(443), NULL },
+	{ EX_R_DEFAULT_DENY, TCP_TO(444), NULL },
+	{ EX_R_POLICY_DENY, TCP_TO(22), NULL },
+	{ EX_R_RESERVED_DENY, TCP_TO(23), NULL },
+	{ EX_R_MALFORMED, { .dst = FAR, .proto = IPPROTO_TCP, .dport = 443 }, NULL },
+	{ EX_R_ETHERTYPE, { 0 }, other_ethertype },
+	{ EX_R_VLAN, { 0 }, vlan },
+	{ EX_R_IP_OPTIONS, { 0 }, ip_options },
+	{ EX_R_FRAGMENT, TCP_TO(443, .frag = 0x2000), NULL },
+	{ EX_R_EXT_HEADER,
+	  { .dst = "2001:db8::7",
+	    .proto = IPPROTO_TCP,
+	    .sport = 40000,
+	    .dport = 443,
+	    .ext = routing,
+	    .ext_len = sizeof(routing),
+	    .ext_type = IPPROTO_ROUTING },
+	  NULL },
+	{ EX_R_SOURCE_ADDRESS, TCP_TO(443, .src = "192.0.0.3"), NULL },
+	{ EX_R_SOURCE_MAC, TCP_TO(443, .src_mac = "02:65:78:00:00:03"), NULL },
+	{ EX_R_MARTIAN,
+	  { .dst = "127.0.0.1", .proto = IPPROTO_TCP, .sport = 40000, .dport = 443 },
+	  NULL },
+	{ EX_R_NEIGHBOUR, TCP_TO(443, .dst_mac = "02:65:78:00:00:03"), NULL },
+	{ EX_R_TCP_FLAGS, TCP_TO(443, .flags = PKT_SYN | PKT_FIN), NULL },
+	{ EX_R_NO_ENDPOINT, { 0 }, without_endpoint },
+	{ EX_R_NO_FLOW, TCP_TO(443, .flags = PKT_ACK), NULL },
+	{ EX_R_NO_PROXY, TCP_TO(80), NULL },
+	{ EX_R_TABLE_FULL, { 0 }, with_flows },
+	{ EX_R_UNSUPPORTED, TCP_TO(81), NULL },
+	{ EX_R_INTERNAL, TCP_TO(82), NULL },
+	{ EX_R_POLICY_CHANGED, { 0 }, after_change },
+	{ EX_R_FLOW_COLLISION, { 0 }, collision },
+	{ EX_R_GATEWAY, { 0 }, at_gateway },
+	{ EX_R_GROUP_REPORT,
+	  { .src = "fe80::2",
+	    .dst = "ff02::16",
+	    .dst_mac = "33:33:00:00:00:16",
+	    .proto = IPPROTO_ICMPV6,
+	    .dport = 143 << 8 },
+	  NULL },
+};
+
 static enum ex_reason produce(enum ex_reason reason)
 {
-	struct pkt_spec s = TCP_TO(443);
-
-	switch ((int)reason) {
-	case EX_R_ALLOWED:
-		break;
-	case EX_R_DEFAULT_DENY:
-		s.dport = 444;
-		break;
-	case EX_R_POLICY_DENY:
-		s.dport = 22;
-		break;
-	case EX_R_RESERVED_DENY:
-		s.dport = 23;
-		break;
-	case EX_R_MALFORMED:
-		s.sport = 0;
-		break;
-	case EX_R_ETHERTYPE:
-		return spoiled(12, 0x09);
-	case EX_R_VLAN:
-		return spoiled(12, 0x81);
-	case EX_R_IP_OPTIONS:
-		return spoiled(PKT_L3, 0x46);
-	case EX_R_FRAGMENT:
-		s.frag = 0x2000;
-		break;
-	case EX_R_EXT_HEADER:
-		s.dst = "2001:db8::7";
-		s.ext = (const uint8_t[8]){ IPPROTO_TCP };
-		s.ext_len = 8;
-		s.ext_type = IPPROTO_ROUTING;
-		break;
-	case EX_R_SOURCE_ADDRESS:
-		s.src = "192.0.0.3";
-		break;
-	case EX_R_SOURCE_MAC:
-		s.src_mac = "02:65:78:00:00:03";
-		break;
-	case EX_R_MARTIAN:
-		s.dst = "127.0.0.1";
-		break;
-	case EX_R_NEIGHBOUR:
-		s.dst_mac = "02:65:78:00:00:03";
-		break;
-	case EX_R_TCP_FLAGS:
-		s.flags = PKT_SYN | PKT_FIN;
-		break;
-	case EX_R_NO_ENDPOINT:
-		return without_endpoint();
-	case EX_R_NO_FLOW:
-		s.flags = PKT_ACK;
-		break;
-	case EX_R_NO_PROXY:
-		s.dport = 80;
-		break;
-	case EX_R_TABLE_FULL:
-		return with_flows(4);
-	case EX_R_UNSUPPORTED:
-		s.dport = 81;
-		break;
-	case EX_R_INTERNAL:
-		s.dport = 82;
-		break;
-	case EX_R_POLICY_CHANGED:
-		return after_change();
-	case EX_R_FLOW_COLLISION:
-		return collision();
-	case EX_R_GATEWAY:
-		return at_gateway();
-	case EX_R_GROUP_REPORT:
-		s = (struct pkt_spec){ .src = "fe80::2",
-				       .dst = "ff02::16",
-				       .dst_mac = "33:33:00:00:00:16",
-				       .proto = IPPROTO_ICMPV6,
-				       .dport = 143 << 8 };
-		break;
-	default:
-		return EX_R_UNSPEC;
-	}
-	return bench_out(&s);
+	for (const struct way *w = ways; w < ways + EX_ARRAY_SIZE(ways); w++)
+		if (w->reason == reason)
+			return w->fn ? w->fn() : bench_out(&w->s);
+	return EX_R_UNSPEC;
 }
 
 static void assert_produced(enum ex_reason reason, const char *word)
@@ -206,7 +198,7 @@ static void test_every_reason_of_the_kernel_is_given(void **state)
 static int setup(void **state)
 {
 	(void)state;
-	bench_open(&(struct ex_gate_limits){ .flows = 4 });
+	bench_open(&(struct ex_gate_limits){ .flows = FLOWS });
 	return 0;
 }
 

@@ -19,11 +19,11 @@ import socket
 import ssl
 import struct
 import sys
-import threading
+
+import raw_origin
 
 LEAVES_AFTER = 0.08
 
-lock = threading.Lock()
 numbers = itertools.count(1)
 
 
@@ -50,7 +50,7 @@ def reset(sock):
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
-def serve(sock, out, context):
+def serve(sock, log, context):
     conn, served = next(numbers), 0
     if context:
         sock = context.wrap_socket(sock, server_side=True)
@@ -60,17 +60,12 @@ def serve(sock, out, context):
             if served and not context:
                 peeked = sock.recv(100, socket.MSG_PEEK)
                 if b" /case/gone/" in peeked:
-                    with lock:
-                        out.write(json.dumps({"target": peeked.split(b" ")[1].decode(), "conn": conn,
-                                              "served": served}) + "\n")
-                        out.flush()
+                    log({"target": peeked.split(b" ")[1].decode(), "conn": conn, "served": served})
                     return
             if not (request := read_request(stream)):
                 return
             method, target = request
-            with lock:
-                out.write(json.dumps({"method": method, "target": target, "conn": conn, "served": served}) + "\n")
-                out.flush()
+            log({"method": method, "target": target, "conn": conn, "served": served})
             if served and target.startswith(("/case/dies/", "/case/half/")):
                 if target.startswith("/case/half/"):
                     sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Le")
@@ -88,18 +83,9 @@ def serve(sock, out, context):
         sock.close()
 
 
-def main():
-    out = open(sys.argv[1], "a", encoding="ascii")
-    host, port = sys.argv[2].rsplit(":", 1)
+if __name__ == "__main__":
     context = None
     if len(sys.argv) > 3:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(sys.argv[3], sys.argv[4])
-    listener = socket.create_server((host, int(port)), backlog=128)
-    while True:
-        sock, _ = listener.accept()
-        threading.Thread(target=serve, args=(sock, out, context), daemon=True).start()
-
-
-if __name__ == "__main__":
-    main()
+    raw_origin.run(lambda sock, log: serve(sock, log, context))

@@ -9,13 +9,10 @@ line with its length on the wire and the digest of its bytes; anything it does n
 line {"odd": ...}.
 """
 import hashlib
-import json
 import re
-import socket
-import sys
-import threading
 
-lock = threading.Lock()
+import raw_origin
+
 REQUEST = re.compile(rb"([A-Z]+) (/[!-~]*) HTTP/1\.1\r\n")
 FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+): ?([\t -~]*)\r\n")
 
@@ -114,19 +111,5 @@ def serve(sock, log):
         sock.close()
 
 
-def main():
-    with open(sys.argv[1], "a", encoding="ascii") as out:
-        def log(entry):
-            with lock:
-                out.write(json.dumps(entry) + "\n")
-                out.flush()
-
-        host, port = sys.argv[2].rsplit(":", 1)
-        listener = socket.create_server((host, int(port)), backlog=256)
-        while True:
-            sock, _ = listener.accept()
-            threading.Thread(target=serve, args=(sock, log), daemon=True).start()
-
-
 if __name__ == "__main__":
-    main()
+    raw_origin.run(serve)

@@ -7,11 +7,9 @@ usage: scripted_origin.py LOGFILE ADDR:PORT
 An answer is a list of steps: bytes to send, a number of seconds to wait, "read" (the request's body),
 or "close". A path that is not there echoes method, body and what the connection had before.
 """
-import json
-import socket
-import sys
-import threading
 import time
+
+import raw_origin
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 ANSWERS = {
@@ -48,8 +46,6 @@ ANSWERS = {
                   b"Connection: keep-alive\r\nContent-Length: 2\r\n\r\nok"],
 }
 
-lock = threading.Lock()
-
 
 def read_head(stream):
     line = stream.readline().decode("latin-1")
@@ -75,15 +71,13 @@ def read_body(stream, fields):
     return stream.read(int(fields.get("content-length", "0")))
 
 
-def serve(sock, out):
+def serve(sock, log):
     stream = sock.makefile("rb")
     served = 0
     try:
         while (request := read_head(stream)):
             method, target, fields = request
-            with lock:
-                out.write(json.dumps({"method": method, "target": target, "headers": fields}) + "\n")
-                out.flush()
+            log({"method": method, "target": target, "headers": fields})
             steps = ANSWERS.get(target.split("?")[0])
             if steps is None:
                 body = read_body(stream, fields)
@@ -108,14 +102,5 @@ def serve(sock, out):
         sock.close()
 
 
-def main():
-    out = open(sys.argv[1], "a", encoding="ascii")
-    host, port = sys.argv[2].rsplit(":", 1)
-    listener = socket.create_server((host, int(port)), backlog=128)
-    while True:
-        sock, _ = listener.accept()
-        threading.Thread(target=serve, args=(sock, out), daemon=True).start()
-
-
 if __name__ == "__main__":
-    main()
+    raw_origin.run(serve)

@@ -28,7 +28,7 @@ TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 EXEAT=${EXEAT:-$(realpath -m "${O:-$TOP/build}")/exeat}
 WORLD=/mnt # a tmpfs that only the world sees
 case $TOP in /mnt*) WORLD=/srv ;; esac
-export TOP EXEAT WORLD
+export TOP EXEAT WORLD PYTHONDONTWRITEBYTECODE=1
 
 OUTER4=198.51.100.2 OUTER6=2001:db8:1::2
 RESOLVER4=198.51.100.53 RESOLVER6=2001:db8:1::53
