@@ -92,6 +92,7 @@ void ex_conn_close(struct ex_conn *c)
 	ex_timer_stop(loop, &c->again);
 	ex_conn_stop_pipe(c, &c->client, &c->server);
 	ex_conn_stop_pipe(c, &c->server, &c->client);
+	ex_conn_need_server(c);
 	ex_side_close(&c->client, loop);
 	ex_side_close(&c->server, loop);
 	ex_legs_close(c);
@@ -385,6 +386,7 @@ void ex_conn_hang_up(struct ex_conn *c)
 	if (c->dialling || c->server.signing)
 		ex_ask_cancel(c->px->ask, c);
 	c->dialling = false;
+	ex_conn_need_server(c);
 	ex_conn_stop_pipe(c, &c->client, &c->server);
 	ex_conn_stop_pipe(c, &c->server, &c->client);
 	ex_side_close(&c->server, c->px->loop);

@@ -75,7 +75,8 @@ struct ex_pool_key;
 
 struct ex_conn {
 	struct ex_proxy *px;
-	struct ex_conn *next, **prev; /* in px->conns */
+	struct ex_conn *next, **prev;             /* in px->conns */
+	struct ex_conn *spare_next, **spare_prev; /* in px->spares, or NULL; see reuse.h */
 	enum ex_conn_state state;
 	struct ex_side client, server;
 	struct ex_timer timer;

@@ -13,7 +13,6 @@
 #include "policy/header.h"
 
 #define REQUEST_MS (3600 * 1000)
-#define BUSY_CONNS 128 /* of so many it pays to keep what the next request needs */
 
 /* The readers of an exchange: had from the first byte of the request. */
 static int need_readers(struct ex_conn *c)
@@ -35,11 +34,12 @@ int ex_conn_http_begin(struct ex_conn *c)
 /* Where many are open most of them are idle, and keep nothing. */
 static void rest(struct ex_conn *c)
 {
-	if (c->px->n_conns <= BUSY_CONNS || ex_buf_len(&c->client.in))
+	if (c->px->n_conns <= EX_CONNS_BUSY || ex_buf_len(&c->client.in))
 		return;
 	ex_h1_free(c->x.req);
 	ex_h1_free(c->x.res);
 	c->x.req = c->x.res = NULL;
+	ex_conn_spare_server(c);
 	ex_proxy_tidy(c->px);
 }
 

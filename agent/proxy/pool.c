@@ -7,7 +7,6 @@
 #include "agent/tls/session.h"
 
 #define IDLE_MAX 64
-#define IDLE_MS  1500 /* servers keep one for 5 s or more, some for 2 s */
 
 struct idle {
 	struct ex_pool *pool;
@@ -89,14 +88,23 @@ void ex_pool_put(struct ex_pool *p, const struct ex_pool_key *key, struct ex_sid
 	ex_side_move(p->loop, s, &i->side);
 	i->used = true;
 	ex_side_update(&i->side, p->loop);
-	if (ex_timer_start(p->loop, &i->timer, IDLE_MS) < 0)
+	if (ex_timer_start(p->loop, &i->timer, EX_POOL_IDLE_MS) < 0)
 		drop(i);
+}
+
+bool ex_pool_key_eq(const struct ex_pool_key *a, const struct ex_pool_key *b)
+{
+	return !a->identity && !b->identity && a->port == b->port && ex_ip_eq(&a->ip, &b->ip) &&
+	       ex_span_eq(a->name, b->name);
 }
 
 static bool is_for(const struct idle *i, const struct ex_pool_key *key)
 {
-	return i->used && !key->identity && i->port == key->port && ex_ip_eq(&i->ip, &key->ip) &&
-	       ex_span_eq((struct ex_span){ i->name, i->name_len }, key->name);
+	const struct ex_pool_key has = { .ip = i->ip,
+					 .port = i->port,
+					 .name = { i->name, i->name_len } };
+
+	return i->used && ex_pool_key_eq(&has, key);
 }
 
 bool ex_pool_take(struct ex_pool *p, const struct ex_pool_key *key, struct ex_side *s)

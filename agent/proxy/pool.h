@@ -10,6 +10,8 @@
 
 #include "agent/proxy/side.h"
 
+#define EX_POOL_IDLE_MS 1500 /* servers keep one for 5 s or more, some for 2 s */
+
 struct ex_pool;
 
 struct ex_pool_key {
@@ -18,6 +20,9 @@ struct ex_pool_key {
 	struct ex_span name; /* of TLS, canonical; len 0 = no TLS */
 	uint32_t identity;
 };
+
+/* Never, of an identity. */
+bool ex_pool_key_eq(const struct ex_pool_key *a, const struct ex_pool_key *b);
 
 EX_MUST_CHECK int ex_pool_new(struct ex_loop *loop, struct ex_pool **ret);
 

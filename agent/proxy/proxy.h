@@ -50,6 +50,7 @@ struct ex_proxy {
 	struct ex_timer pause;  /* accepting goes on after it */
 	struct ex_timer tidy;   /* memory that is not used is given back after it */
 	struct ex_conn *conns;
+	struct ex_conn *spares;      /* whose server connection another may have, latest first */
 	struct ex_slab slab, hellos; /* of struct ex_conn, and of struct ex_hello */
 	size_t n_conns, max_conns;
 	unsigned workers; /* that share the endpoint, this one included */
@@ -58,6 +59,9 @@ struct ex_proxy {
 
 /* Connections one workload may have open at once, when descriptors suffice. */
 #define EX_CONNS_MAX 1024
+
+/* Up to so many it pays to keep what the next request needs; of more, most are idle. */
+#define EX_CONNS_BUSY 128
 
 /* tidy.c: memory was freed. */
 void ex_proxy_tidy(struct ex_proxy *px);

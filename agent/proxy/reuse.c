@@ -8,7 +8,9 @@
 #include "agent/proxy/reuse.h"
 #include "agent/proxy/pool.h"
 
-#define LOOK_MS 50 /* a connection that was used just now is not looked at */
+#define LOOK_MS      50 /* a connection that was used just now is not looked at */
+#define LOOKS_MAX    64 /* at spare ones, for one that would do */
+#define PART_AT_ONCE 32 /* each takes some 20 us, and others wait meanwhile */
 
 struct ex_pool_key ex_conn_pool_key(const struct ex_conn *c)
 {
@@ -39,6 +41,7 @@ void ex_conn_look_at_server(struct ex_conn *c, const struct ex_h1_head *head, ui
 {
 	struct ex_side *s = &c->server;
 
+	ex_conn_need_server(c);
 	/* One that was opened as another is for the requests of that one. */
 	if (c->identity != identity)
 		ex_conn_hang_up(c);
@@ -51,6 +54,82 @@ void ex_conn_look_at_server(struct ex_conn *c, const struct ex_h1_head *head, ui
 		ex_conn_hang_up(c);
 }
 
+/* ---- spare servers ---- */
+
+/* A client that has authenticated the connection would have to do it again. */
+void ex_conn_spare_server(struct ex_conn *c)
+{
+	struct ex_proxy *px = c->px;
+
+	if (!c->server.tls || !ex_side_ready(&c->server) || c->server.bridge || c->x.bound ||
+	    c->spare_prev || ex_buf_len(&c->server.out))
+		return;
+	c->spare_next = px->spares;
+	c->spare_prev = &px->spares;
+	if (c->spare_next)
+		c->spare_next->spare_prev = &c->spare_next;
+	px->spares = c;
+}
+
+void ex_conn_need_server(struct ex_conn *c)
+{
+	if (!c->spare_prev)
+		return;
+	*c->spare_prev = c->spare_next;
+	if (c->spare_next)
+		c->spare_next->spare_prev = c->spare_prev;
+	c->spare_next = NULL;
+	c->spare_prev = NULL;
+}
+
+void ex_spares_clear(struct ex_proxy *px)
+{
+	while (px->spares)
+		ex_conn_need_server(px->spares);
+}
+
+bool ex_spares_part(struct ex_proxy *px)
+{
+	uint64_t now = ex_loop_now(px->loop);
+	struct ex_conn *next;
+	size_t n = 0;
+
+	for (struct ex_conn *c = px->spares; c; c = next) {
+		next = c->spare_next;
+		if (now - c->x.idle_since < EX_POOL_IDLE_MS)
+			ex_proxy_tidy(px); /* looks again */
+		else if (n++ < PART_AT_ONCE)
+			ex_conn_hang_up(c);
+		else
+			return true;
+	}
+	return false;
+}
+
+/* The latest first: it is the least likely to be ended in this moment. */
+static bool take_spare(struct ex_conn *c, const struct ex_pool_key *key)
+{
+	struct ex_conn *from = c->px->spares, *next;
+
+	for (size_t i = 0; from && i < LOOKS_MAX; i++, from = next) {
+		struct ex_pool_key has = ex_conn_pool_key(from);
+
+		next = from->spare_next;
+		if (!ex_pool_key_eq(&has, key))
+			continue;
+		if (has_ended(&from->server)) {
+			ex_conn_hang_up(from);
+			continue;
+		}
+		ex_conn_need_server(from);
+		ex_side_move(c->px->loop, &from->server, &c->server);
+		return true;
+	}
+	return false;
+}
+
+/* ---- finding one ---- */
+
 int ex_conn_find_server(struct ex_conn *c, const struct ex_h1_head *head)
 {
 	struct ex_pool_key key = ex_conn_pool_key(c);
@@ -59,7 +138,8 @@ int ex_conn_find_server(struct ex_conn *c, const struct ex_h1_head *head)
 	if (c->server.fd >= 0 || c->dialling)
 		return 0;
 	/* An upgraded connection is not kept, so it need not be one that was. */
-	c->x.reused = !head->upgrade.len && ex_pool_take(c->px->pool, &key, &c->server);
+	c->x.reused = !head->upgrade.len &&
+		      (ex_pool_take(c->px->pool, &key, &c->server) || take_spare(c, &key));
 	return c->x.reused ? 0 : ex_conn_dial(c);
 }
 

@@ -27,4 +27,21 @@ bool ex_conn_dial_h2(struct ex_conn *c);
 /* The client needs the server no more. */
 void ex_conn_part(struct ex_conn *c);
 
+/*
+ * Where many connections are open, most of their clients wait; a server's inside TLS takes most of
+ * the memory then. So one that waits with its client is spare: another client's request that would
+ * have it from the pool may have it, before a new one is made; and when it was spare for as long as
+ * the pool would keep it, it is closed.
+ */
+void ex_conn_spare_server(struct ex_conn *c);
+
+/* It is not, or no more: its own client needs it, or it is gone. */
+void ex_conn_need_server(struct ex_conn *c);
+
+/* Closes those that were spare for long, a few at a time: true when there are more. */
+bool ex_spares_part(struct ex_proxy *px);
+
+/* None is spare any more: another policy may not allow what they were opened for. */
+void ex_spares_clear(struct ex_proxy *px);
+
 #endif

@@ -9,6 +9,7 @@
 #include "agent/proxy/bundle.h"
 #include "agent/proxy/conn.h"
 #include "agent/proxy/pool.h"
+#include "agent/proxy/reuse.h"
 #include "agent/proxy/udp.h"
 #include "agent/tls/hmac.h"
 #include "agent/tls/session.h"
@@ -30,6 +31,7 @@ static void put_in_force(struct ex_proxy *px, struct ex_ruleset *rs, struct ex_i
 	ex_dns_gate_swap(px->dns, rs);
 	ex_names_keep(px->names, is_wanted, rs);
 	ex_pool_clear(px->pool);
+	ex_spares_clear(px);
 	ex_conns_judge_again(px);
 	ex_udp_judge_again(px->udp);
 	ex_ruleset_unref(old);

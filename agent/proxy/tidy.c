@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Buffers come and go with every wake-up, so the allocator keeps what is freed (proxy.c). After a
- * moment, when it is a lot, the pages go back to the system.
+ * moment, when it is a lot, the pages go back to the system; what idle connections can do without
+ * is freed before.
  */
 #include <malloc.h>
 
-#include "agent/proxy/proxy.h"
+#include "agent/proxy/reuse.h"
 
 #define TIDY_MS  2000
 #define A_LOT    (256 * 1024)
@@ -13,8 +14,11 @@
 
 static void on_tidy(struct ex_timer *t)
 {
-	(void)t;
-	if (mallinfo2().fordblks > A_LOT)
+	struct ex_proxy *px = ex_container_of(t, struct ex_proxy, tidy);
+
+	if (ex_spares_part(px))
+		(void)!ex_timer_start(px->loop, t, 1);
+	else if (mallinfo2().fordblks > A_LOT)
 		(void)malloc_trim(KEEP_TOP);
 }
 

@@ -12,6 +12,7 @@ import time
 SCHEME, LOG = sys.argv[1], sys.argv[2]
 PORT = 443 if SCHEME == "https" else 8080
 ONE, TWO = "one.reuse.test", "two.reuse.test"
+MANY = 160  # more than EX_CONNS_BUSY
 
 points = 0
 
@@ -133,7 +134,32 @@ def apart():
     point(got.conn != bound.conn, "a connection that somebody has authenticated serves nobody else", bound, got)
 
 
-for group in (any_request, never_twice, leaving, apart):
+def many():
+    """Of so many clients most wait: a server's connection need not wait with each of them."""
+    clients = [connect() for _ in range(MANY)]
+    got = [ask(c, "POST", "many", b"x") for c in clients]
+    mine, last = [a.conn for a in got], got[-1].conn
+    point(all(a.status == 200 for a in got) and len(set(mine)) < MANY,
+          "of many clients those that wait lend their connection", len(set(mine)), got[-1])
+    bound = ask(clients[-1], "POST", "bound", b"x", Authorization="NTLM TlRMTVNTUAADAAAA")
+    after = ask(clients[-2], "POST", "after", b"x")
+    point(bound.conn == last and after.status == 200 and after.conn != last,
+          "one that somebody has authenticated is not lent", bound, after)
+    other = connect(TWO)
+    first = ask(other, "POST", "two", b"x")
+    point(first.conn not in mine + [after.conn], "one for another name neither", first)
+    point(ask(clients[-2], "POST", "after", b"x").conn == after.conn, "what its client needs again it keeps", after)
+    time.sleep(5)
+    late = [ask(c, "POST", "late", b"x") for c in clients]
+    point(all(a.status == 200 for a in late), "clients do not notice that it was closed meanwhile",
+          [a for a in late if a.status != 200][:3])
+    point(after.conn not in [a.conn for a in late], "and it was", after, late[-2])
+    point(late[-1].conn == last, "but not the authenticated one", late[-1])
+    for c in clients + [other]:
+        c.close()
+
+
+for group in (any_request, never_twice, leaving, apart) + ((many,) if SCHEME == "https" else ()):
     try:
         group()
     except OSError as error:
