@@ -106,6 +106,8 @@ bool ex_ip_embedded(const struct ex_ip *ip, struct ex_ip *ret)
 		{ { { 0x20, 0x02 } }, 16 },             /* 2002:aabb:ccdd::/48, 6to4 */
 	};
 
+	if (ex_ip_is4(ip)) /* the usual case, which none of these is */
+		return false;
 	for (size_t i = 0; i < EX_ARRAY_SIZE(embedding); i++) {
 		if (!ex_prefix_has(&embedding[i], ip))
 			continue;

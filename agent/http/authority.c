@@ -49,9 +49,7 @@ static bool label_is_valid(const char *label, size_t len)
 	if (len == 0 || len > LABEL_MAX || label[0] == '-' || label[len - 1] == '-')
 		return false;
 	for (size_t i = 0; i < len; i++) {
-		unsigned char c = (unsigned char)label[i];
-
-		if (!ex_is_digit(c) && !ex_is_alpha(c) && c != '-' && c != '_')
+		if (!ex_char_is(label[i], EX_CHAR_ALNUM) && label[i] != '-' && label[i] != '_')
 			return false;
 	}
 	return true;
@@ -133,12 +131,23 @@ int ex_authority_parse(struct ex_span text, struct ex_authority *ret)
 	return 0;
 }
 
+static size_t put(char *out, size_t at, const char *text, size_t n)
+{
+	memcpy(out + at, text, n);
+	return at + n;
+}
+
 size_t ex_authority_write(const struct ex_authority *a, char out[static EX_AUTHORITY_MAX + 1])
 {
-	int n = a->is_ip6 ? snprintf(out, EX_AUTHORITY_MAX + 1, "[%s]", a->host)
-			  : snprintf(out, EX_AUTHORITY_MAX + 1, "%s", a->host);
+	size_t n = 0;
 
+	if (a->is_ip6)
+		n = put(out, n, "[", 1);
+	n = put(out, n, a->host, a->host_len);
+	if (a->is_ip6)
+		n = put(out, n, "]", 1);
 	if (a->port)
-		n += snprintf(out + n, EX_AUTHORITY_MAX + 1 - (size_t)n, ":%u", (unsigned)a->port);
-	return (size_t)n;
+		n += (size_t)snprintf(out + n, EX_AUTHORITY_MAX + 1 - n, ":%u", (unsigned)a->port);
+	out[n] = '\0';
+	return n;
 }

@@ -5,21 +5,17 @@
 
 #include "agent/http/chars.h"
 
-static bool is_plain(char c)
-{
-	return ex_is_digit((unsigned char)c) || ex_is_alpha((unsigned char)c);
-}
-
 static char fold(char c)
 {
-	return is_plain(c) ? ex_lower(c) : '-';
+	/* one bit makes letters lower case, and leaves digits */
+	return ex_char_is(c, EX_CHAR_ALNUM) ? (char)(c | 0x20) : '-';
 }
 
 /* Only letters, digits and hyphens: two of these are one field to a server when they are to us. */
 static bool has_one_reading(struct ex_span name)
 {
 	for (size_t i = 0; i < name.len; i++)
-		if (!is_plain(name.ptr[i]) && name.ptr[i] != '-')
+		if (!ex_char_is(name.ptr[i], EX_CHAR_ALNUM) && name.ptr[i] != '-')
 			return false;
 	return true;
 }
@@ -34,95 +30,107 @@ bool ex_field_same(struct ex_span a, struct ex_span b)
 	return true;
 }
 
-bool ex_field_is(struct ex_span name, const char *lower_case)
-{
-	return ex_field_same(name, ex_span_str(lower_case));
-}
+/* ---- the names that mean something ---- */
 
-/* Lengths by the compiler: these lists are walked for every field of every message. */
-#define FIELD(lit)                                                                                 \
+#define FRAMING   EX_FIELD_FRAMING
+#define HOP       EX_FIELD_HOP
+#define OVERRIDE  EX_FIELD_OVERRIDE
+#define REWRITTEN EX_FIELD_REWRITTEN
+
+struct known {
+	const char *name;
+	unsigned kinds;
+};
+
+#define FIELD(name, kinds)                                                                         \
 	{                                                                                          \
-		(lit), sizeof(lit) - 1                                                             \
+		(name), (kinds)                                                                    \
+	}
+#define ROW(...)                                                                                   \
+	(const struct known[])                                                                     \
+	{                                                                                          \
+		__VA_ARGS__,                                                                       \
+		{                                                                                  \
+			NULL, 0                                                                    \
+		}                                                                                  \
 	}
 
-static bool is_one_of(struct ex_span name, const struct ex_span *list, size_t n)
+/* By length, so that most names are compared with few or none. */
+static const struct known *const by_length[] = {
+	[2] = ROW(FIELD("te", REWRITTEN)),
+	[4] = ROW(FIELD("host", FRAMING | REWRITTEN)),
+	[6] = ROW(FIELD("expect", REWRITTEN), FIELD("x-host", OVERRIDE)),
+	[7] = ROW(FIELD("upgrade", HOP), FIELD("trailer", REWRITTEN)),
+	[9] = ROW(FIELD("forwarded", OVERRIDE)),
+	[10] = ROW(FIELD("connection", HOP), FIELD("keep-alive", HOP)),
+	[13] = ROW(FIELD("x-http-method", OVERRIDE), FIELD("x-rewrite-url", OVERRIDE),
+		   FIELD("x-request-uri", OVERRIDE)),
+	[14] = ROW(FIELD("content-length", FRAMING | REWRITTEN), FIELD("http2-settings", HOP),
+		   FIELD("x-original-url", OVERRIDE), FIELD("x-original-uri", OVERRIDE)),
+	[15] = ROW(FIELD("x-original-host", OVERRIDE), FIELD("x-forwarded-uri", OVERRIDE)),
+	[16] = ROW(FIELD("proxy-connection", HOP), FIELD("x-forwarded-path", OVERRIDE),
+		   FIELD("x-forwarded-host", OVERRIDE)),
+	[17] = ROW(FIELD("transfer-encoding", FRAMING | HOP), FIELD("x-method-override", OVERRIDE),
+		   FIELD("x-original-method", OVERRIDE)),
+	[18] = ROW(FIELD("proxy-authenticate", HOP), FIELD("x-forwarded-prefix", OVERRIDE),
+		   FIELD("x-forwarded-server", OVERRIDE), FIELD("x-forwarded-method", OVERRIDE)),
+	[19] = ROW(FIELD("proxy-authorization", HOP)),
+	[20] = ROW(FIELD("x-http-host-override", OVERRIDE)),
+	[22] = ROW(FIELD("x-http-method-override", OVERRIDE)),
+};
+
+static bool is_named(struct ex_span name, const char *folded)
 {
-	for (size_t i = 0; i < n; i++)
-		if (ex_field_same(name, list[i]))
-			return true;
-	return false;
+	for (size_t i = 0; i < name.len; i++)
+		if (fold(name.ptr[i]) != folded[i])
+			return false;
+	return true;
 }
 
-bool ex_field_is_hop_by_hop(struct ex_span name)
+unsigned ex_field_kinds(struct ex_span name)
 {
-	static const struct ex_span names[] = {
-		FIELD("connection"),
-		FIELD("keep-alive"),
-		FIELD("proxy-connection"),
-		FIELD("proxy-authorization"),
-		FIELD("proxy-authenticate"),
-		FIELD("transfer-encoding"),
-		FIELD("upgrade"),
-		FIELD("http2-settings"),
-	};
-	return is_one_of(name, names, EX_ARRAY_SIZE(names));
-}
+	const struct known *k = name.len < EX_ARRAY_SIZE(by_length) ? by_length[name.len] : NULL;
 
-bool ex_field_is_override(struct ex_span name)
-{
-	static const struct ex_span names[] = {
-		FIELD("x-http-method-override"), FIELD("x-http-method"),
-		FIELD("x-method-override"),      FIELD("x-original-method"),
-		FIELD("x-original-url"),         FIELD("x-rewrite-url"),
-		FIELD("x-original-uri"),         FIELD("x-request-uri"),
-		FIELD("x-forwarded-uri"),        FIELD("x-forwarded-path"),
-		FIELD("x-forwarded-prefix"),     FIELD("x-original-host"),
-		FIELD("x-forwarded-host"),       FIELD("x-forwarded-server"),
-		FIELD("x-http-host-override"),   FIELD("x-host"),
-		FIELD("x-forwarded-method"),     FIELD("forwarded"),
-	};
-	return is_one_of(name, names, EX_ARRAY_SIZE(names));
+	for (; k && k->name; k++)
+		if (is_named(name, k->name))
+			return k->kinds;
+	return 0;
 }
 
 bool ex_field_may_trail(struct ex_span name)
 {
-	static const struct ex_span names[] = {
-		FIELD("te"),
-		FIELD("trailer"),
-		FIELD("content-encoding"),
-		FIELD("content-type"),
-		FIELD("content-range"),
-		FIELD("content-location"),
-		FIELD("content-security-policy"),
-		FIELD("strict-transport-security"),
-		FIELD("set-cookie"),
-		FIELD("www-authenticate"),
-		FIELD("authorization"),
-		FIELD("cookie"),
-		FIELD("location"),
-		FIELD("cache-control"),
-		FIELD("expires"),
-		FIELD("age"),
-		FIELD("date"),
-		FIELD("vary"),
-		FIELD("retry-after"),
-		FIELD("pragma"),
-		FIELD("expect"),
-		FIELD("range"),
+	static const char *const names[] = {
+		"te",
+		"trailer",
+		"content-encoding",
+		"content-type",
+		"content-range",
+		"content-location",
+		"content-security-policy",
+		"strict-transport-security",
+		"set-cookie",
+		"www-authenticate",
+		"authorization",
+		"cookie",
+		"location",
+		"cache-control",
+		"expires",
+		"age",
+		"date",
+		"vary",
+		"retry-after",
+		"pragma",
+		"expect",
+		"range",
 	};
-	return !is_one_of(name, names, EX_ARRAY_SIZE(names)) && !ex_field_is_hop_by_hop(name) &&
-	       !ex_field_is_framing(name);
+
+	for (size_t i = 0; i < EX_ARRAY_SIZE(names); i++)
+		if (ex_field_is(name, names[i]))
+			return false;
+	return !(ex_field_kinds(name) & (HOP | FRAMING));
 }
 
-bool ex_field_is_framing(struct ex_span name)
-{
-	static const struct ex_span names[] = {
-		FIELD("host"),
-		FIELD("content-length"),
-		FIELD("transfer-encoding"),
-	};
-	return is_one_of(name, names, EX_ARRAY_SIZE(names));
-}
+/* ---- of all fields ---- */
 
 bool ex_fields_have_twins(const struct ex_header *fields, size_t n)
 {

@@ -15,8 +15,10 @@
 #include "agent/http/chars.h"
 #include "agent/http/http1_priv.h"
 
-#define HEAD_FIRST  2048
+#define HEAD_FIRST  2048 /* bytes; doubled as needed */
 #define INTERIM_MAX 16
+
+_Static_assert(HEAD_FIRST << 5 == EX_H1_HEAD_MAX, "no buffer has room for more than a head may be");
 
 enum ex_h1_event ex_h1_break(struct ex_h1 *p, enum ex_reason reason, const char *error)
 {
@@ -138,16 +140,11 @@ const char *ex_h1_line_byte(struct h1_lines *l, char byte, bool first_line, bool
 
 /* ---- the head ---- */
 
-static int head_reserve(struct ex_h1 *p, size_t need)
+static int head_grow(struct ex_h1 *p)
 {
-	size_t cap = p->cap ? p->cap : HEAD_FIRST;
-	char *bigger;
+	size_t cap = p->cap ? p->cap * 2 : HEAD_FIRST;
+	char *bigger = realloc(p->buf, cap);
 
-	while (cap < need)
-		cap *= 2;
-	if (cap == p->cap)
-		return 0;
-	bigger = realloc(p->buf, cap);
 	if (!bigger)
 		return -ENOMEM;
 	p->buf = bigger;
@@ -243,19 +240,20 @@ static enum ex_h1_event head_complete(struct ex_h1 *p)
 	return EX_H1_HEAD;
 }
 
-/* Takes the bytes of a field value that need no closer look, which is most of a head. */
+/* What bytes need no closer look where the line is: most of a head is made of these. */
+static unsigned plain_class(const struct h1_lines *l)
+{
+	if (l->prev == '\r')
+		return 0;
+	return l->n == 0 || l->colon ? EX_CHAR_TEXT : EX_CHAR_TOKEN;
+}
+
+/* Takes as many of them as there are. */
 static size_t take_plain(struct ex_h1 *p, const char *bytes, size_t len)
 {
-	size_t max = p->cap - p->len, n = 0;
+	size_t room = p->cap - p->len;
+	size_t n = ex_chars_run(bytes, len < room ? len : room, plain_class(&p->lines));
 
-	if (!p->lines.colon || p->lines.prev == '\r')
-		return 0;
-	if (max > len)
-		max = len;
-	if (max > EX_H1_HEAD_MAX - p->len)
-		max = EX_H1_HEAD_MAX - p->len;
-	while (n < max && bytes[n] >= 0x20 && bytes[n] < 0x7f)
-		n++;
 	if (n == 0)
 		return 0;
 	memcpy(p->buf + p->len, bytes, n);
@@ -265,40 +263,81 @@ static size_t take_plain(struct ex_h1 *p, const char *bytes, size_t len)
 	return n;
 }
 
+/* A line has ended. MORE: the head goes on. */
+static enum ex_h1_event line_complete(struct ex_h1 *p, bool first, bool empty)
+{
+	if (first && empty)
+		return ex_h1_break_malformed(p, "empty line before the message");
+	if (first && first_line_refused(p))
+		return EX_H1_BAD;
+	if (p->lines.n > EX_H1_HEADERS_MAX + 1)
+		return ex_h1_break(p, EX_R_HTTP_TOO_LARGE, "too many header fields");
+	return empty ? head_complete(p) : EX_H1_MORE;
+}
+
+static enum ex_h1_event take_byte(struct ex_h1 *p, char c)
+{
+	bool first = p->lines.n == 0, empty = p->lines.line_len == 0;
+	const char *error = ex_h1_line_byte(&p->lines, c, first, p->request);
+
+	if (error)
+		return ex_h1_break_malformed(p, error);
+	p->buf[p->len++] = c;
+	return c == '\n' ? line_complete(p, first, empty) : EX_H1_MORE;
+}
+
+/* Token, colon, printable ASCII, CR LF: the bytes of this line, or 0 when it is not such a one. */
+static size_t plain_field(const char *s, size_t len)
+{
+	size_t n = ex_chars_run(s, len, EX_CHAR_TOKEN);
+
+	if (n == 0 || n == len || s[n] != ':')
+		return 0;
+	n += 1 + ex_chars_run(s + n + 1, len - n - 1, EX_CHAR_TEXT);
+	return len - n >= 2 && s[n] == '\r' && s[n + 1] == '\n' ? n + 2 : 0;
+}
+
+/*
+ * A whole line at once, which nearly all are. Whatever is split, or not plainly legal, is read byte
+ * by byte, to the same effect.
+ */
+static size_t take_field(struct ex_h1 *p, const char *bytes, size_t len)
+{
+	size_t room = p->cap - p->len, n;
+
+	if (p->lines.n == 0 || p->lines.line_len || p->lines.prev != '\n')
+		return 0;
+	n = plain_field(bytes, len < room ? len : room);
+	if (n == 0)
+		return 0;
+	memcpy(p->buf + p->len, bytes, n);
+	p->len += n;
+	p->lines.n++;
+	return n;
+}
+
 static enum ex_h1_event feed_head(struct ex_h1 *p, const char *bytes, size_t len, size_t *used)
 {
-	while (*used < len) {
-		bool first = p->lines.n == 0, was_empty = p->lines.line_len == 0;
-		char c = bytes[*used];
-		const char *error;
-		size_t plain;
+	enum ex_h1_event ev = EX_H1_MORE;
+
+	while (*used < len && ev == EX_H1_MORE) {
+		size_t n;
 
 		if (p->len == EX_H1_HEAD_MAX)
 			return ex_h1_break(p, EX_R_HTTP_TOO_LARGE, "head too large");
-		if (head_reserve(p, p->len + 1) < 0)
+		if (p->len == p->cap && head_grow(p) < 0)
 			return ex_h1_break(p, EX_R_INTERNAL, "out of memory");
-		plain = take_plain(p, bytes + *used, len - *used);
-		if (plain) {
-			*used += plain;
+		n = take_field(p, bytes + *used, len - *used);
+		if (n) {
+			*used += n;
+			ev = line_complete(p, false, false);
 			continue;
 		}
-		error = ex_h1_line_byte(&p->lines, c, first, p->request);
-		if (error)
-			return ex_h1_break_malformed(p, error);
-		p->buf[p->len++] = c;
-		(*used)++;
-		if (c != '\n')
-			continue;
-		if (first && was_empty)
-			return ex_h1_break_malformed(p, "empty line before the message");
-		if (first && first_line_refused(p))
-			return EX_H1_BAD;
-		if (p->lines.n > EX_H1_HEADERS_MAX + 1)
-			return ex_h1_break(p, EX_R_HTTP_TOO_LARGE, "too many header fields");
-		if (was_empty)
-			return head_complete(p);
+		*used += take_plain(p, bytes + *used, len - *used);
+		if (*used < len && p->len < p->cap)
+			ev = take_byte(p, bytes[(*used)++]);
 	}
-	return EX_H1_MORE;
+	return ev;
 }
 
 static enum ex_h1_event message_end(struct ex_h1 *p)

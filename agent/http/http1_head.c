@@ -71,6 +71,8 @@ static int note_connection(struct ex_h1 *p, struct ex_span list, struct seen *s)
 
 static int note_header(struct ex_h1 *p, const struct ex_header *h, struct seen *s)
 {
+	if (!(ex_field_kinds(h->name) & (EX_FIELD_FRAMING | EX_FIELD_HOP | EX_FIELD_REWRITTEN)))
+		return 0;
 	if (ex_span_is(h->name, "host"))
 		return p->request ? note_once(p, h->value, &s->host, &s->has_host) : 0;
 	if (ex_span_is(h->name, "content-length"))
@@ -115,7 +117,7 @@ static int headers_check(struct ex_h1 *p)
 				    line.ptr);
 		line = ex_span_trim(line);
 		h->value = ex_span_trim(h->value);
-		if (!ex_span_eq(line, h->value) || (line.len && line.ptr != h->value.ptr))
+		if (line.len != h->value.len || (line.len && line.ptr != h->value.ptr))
 			return bad(p, "ambiguous field value");
 	}
 	p->head.headers = p->headers;
@@ -215,25 +217,34 @@ static int upgrade_read(struct ex_h1 *p, const struct seen *s)
 	return 0;
 }
 
+static int path_read(struct ex_h1 *p)
+{
+	struct ex_span url = p->ll_url;
+	ssize_t len;
+
+	if (url.len > p->path_cap) {
+		free(p->path);
+		p->path = malloc(url.len);
+		p->path_cap = p->path ? url.len : 0;
+	}
+	if (!p->path)
+		return -ENOMEM;
+	len = ex_h1_normalise(url, p->path, url.len);
+	if (len < 0)
+		return bad(p, "request target is not a plain path");
+	p->head.path = (struct ex_span){ p->path, (size_t)len };
+	return 0;
+}
+
 static int request_read(struct ex_h1 *p, const struct seen *s)
 {
 	struct ex_h1_head *head = &p->head;
-	struct ex_span url = p->ll_url;
-	ssize_t len;
-	char *path;
-	int r;
+	int r = host_read(p, s);
 
-	r = host_read(p, s);
+	if (r == 0)
+		r = path_read(p);
 	if (r < 0)
 		return r;
-	path = realloc(p->path, url.len + 1);
-	if (!path)
-		return -ENOMEM;
-	p->path = path;
-	len = ex_h1_normalise(url, path, url.len);
-	if (len < 0)
-		return bad(p, "request target is not a plain path");
-	head->path = (struct ex_span){ path, (size_t)len };
 	if (s->has_expect && !ex_span_is(s->expect, "100-continue"))
 		return bad(p, "unknown expectation");
 	head->expect_continue = s->has_expect && head->minor == 1;

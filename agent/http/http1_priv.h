@@ -46,6 +46,7 @@ struct ex_h1 {
 	struct ex_authority host;
 	char authority[EX_AUTHORITY_MAX + 1];
 	char *path;
+	size_t path_cap;
 
 	/* what llhttp reported, to be compared with our own reading */
 	struct ex_span ll_method, ll_url, ll_phrase;

@@ -3,28 +3,38 @@
 
 #include "agent/http/chars.h"
 
-static bool is_in(struct ex_span method, const char *const *list, size_t n)
+/* Lengths by the compiler. */
+#define METHOD(lit)                                                                                \
+	{                                                                                          \
+		(lit), sizeof(lit) - 1                                                             \
+	}
+
+static bool is_in(struct ex_span method, const struct ex_span *list, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
-		if (ex_span_eq(method, ex_span_str(list[i])))
+		if (ex_span_eq(method, list[i]))
 			return true;
 	return false;
 }
 
 static bool is_known(struct ex_span method)
 {
-	static const char *const known[] = {
-		"GET",      "HEAD",       "POST",       "PUT",    "DELETE",   "OPTIONS",   "PATCH",
-		"COPY",     "LOCK",       "MKCOL",      "MOVE",   "PROPFIND", "PROPPATCH", "SEARCH",
-		"UNLOCK",   "BIND",       "REBIND",     "UNBIND", "ACL",      "REPORT",    "MERGE",
-		"CHECKOUT", "MKACTIVITY", "MKCALENDAR", "LINK",   "UNLINK",   "PURGE",
+	static const struct ex_span known[] = {
+		METHOD("GET"),       METHOD("POST"),     METHOD("PUT"),        METHOD("HEAD"),
+		METHOD("DELETE"),    METHOD("OPTIONS"),  METHOD("PATCH"),      METHOD("COPY"),
+		METHOD("LOCK"),      METHOD("MKCOL"),    METHOD("MOVE"),       METHOD("PROPFIND"),
+		METHOD("PROPPATCH"), METHOD("SEARCH"),   METHOD("UNLOCK"),     METHOD("BIND"),
+		METHOD("REBIND"),    METHOD("UNBIND"),   METHOD("ACL"),        METHOD("REPORT"),
+		METHOD("MERGE"),     METHOD("CHECKOUT"), METHOD("MKACTIVITY"), METHOD("MKCALENDAR"),
+		METHOD("LINK"),      METHOD("UNLINK"),   METHOD("PURGE"),
 	};
 	return is_in(method, known, EX_ARRAY_SIZE(known));
 }
 
 bool ex_method_is_bodiless(struct ex_span method)
 {
-	static const char *const bodiless[] = { "GET", "HEAD", "OPTIONS", "DELETE" };
+	static const struct ex_span bodiless[] = { METHOD("GET"), METHOD("HEAD"), METHOD("OPTIONS"),
+						   METHOD("DELETE") };
 
 	return is_in(method, bodiless, EX_ARRAY_SIZE(bodiless));
 }

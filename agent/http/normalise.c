@@ -12,16 +12,6 @@
 #include "agent/http/chars.h"
 #include "agent/http/http1.h"
 
-/* Bytes that stand for themselves. Beyond RFC 3986, those that browsers leave unescaped too. */
-static bool byte_is_plain(unsigned char c, bool query)
-{
-	if (ex_is_unreserved(c))
-		return true;
-	if (c && strchr("!$&'()*+,;=:@/[]|^", c))
-		return true;
-	return query && c && strchr("?{}`", c);
-}
-
 /*
  * Escapes that stay escapes. In a path none may hide a backslash, an escape or a control byte. %2F
  * is kept for rules that name it; no other lets it pass (policy/slash.h).
@@ -98,7 +88,7 @@ static ssize_t escape_copy(struct ex_span in, size_t at, bool query, struct writ
 
 static bool starts_escape(const char *s, size_t len, const char *escape)
 {
-	return len >= 3 && memcmp(s, escape, 3) == 0;
+	return len >= 3 && s[0] == '%' && memcmp(s, escape, 3) == 0;
 }
 
 /*
@@ -168,38 +158,44 @@ static bool path_is_safe(const char *path, size_t len)
 	return true;
 }
 
+/*
+ * Path or query, up to its end or a byte that may not be in it. Bytes that stand for themselves:
+ * beyond RFC 3986, those that browsers leave unescaped, too. Returns where it stopped or -EINVAL.
+ */
+static ssize_t part_copy(struct ex_span in, size_t at, bool query, struct writer *w)
+{
+	ssize_t used = 1;
+
+	while (at < in.len && used > 0) {
+		size_t n = ex_chars_run(in.ptr + at, in.len - at,
+					query ? EX_CHAR_QUERY : EX_CHAR_PATH);
+
+		if (n > w->cap - w->len)
+			return -EINVAL;
+		memcpy(w->out + w->len, in.ptr + at, n);
+		w->len += n;
+		at += n;
+		used = at < in.len && in.ptr[at] == '%' ? escape_copy(in, at, query, w) : 0;
+		if (used < 0)
+			return -EINVAL;
+		at += (size_t)used;
+	}
+	return (ssize_t)at;
+}
+
 ssize_t ex_h1_normalise(struct ex_span target, char *out, size_t cap)
 {
 	struct writer w = { .out = out, .cap = cap };
-	bool query = false;
-	size_t path_len = 0;
+	ssize_t at = part_copy(target, 0, false, &w);
+	size_t path_len = w.len;
 
-	if (target.len == 0 || target.ptr[0] != '/')
+	if (target.len == 0 || target.ptr[0] != '/' || at < 0)
 		return -EINVAL;
-	for (size_t i = 0; i < target.len;) {
-		unsigned char c = (unsigned char)target.ptr[i];
-		ssize_t used = 1;
-
-		if (c == '%') {
-			used = escape_copy(target, i, query, &w);
-			if (used < 0)
-				return -EINVAL;
-		} else {
-			if (c == '?' && !query) {
-				query = true;
-				path_len = w.len;
-			} else if (!byte_is_plain(c, query)) {
-				return -EINVAL;
-			}
-			if (put(&w, c))
-				return -EINVAL;
-		}
-		i += (size_t)used;
-	}
-	if (!query)
-		return path_is_safe(out, w.len) ? (ssize_t)w.len : -EINVAL;
-	if (!path_is_safe(out, path_len) ||
-	    !query_is_safe(out + path_len + 1, w.len - path_len - 1))
+	if ((size_t)at < target.len && target.ptr[at] == '?')
+		at = put(&w, '?') ? -EINVAL : part_copy(target, (size_t)at + 1, true, &w);
+	if (at < 0 || (size_t)at != target.len || !path_is_safe(out, path_len))
+		return -EINVAL;
+	if (w.len > path_len && !query_is_safe(out + path_len + 1, w.len - path_len - 1))
 		return -EINVAL;
 	return (ssize_t)w.len;
 }
