@@ -3,11 +3,12 @@
  * HTTP/1.1 messages (RFC 9110, 9112), the only user of llhttp. Strict: lenient flags off, and our
  * own checks on top wherever two parsers could read the bytes differently. Pull style: each call
  * consumes some bytes and reports at most one event, so the caller can judge between events.
- * What is forwarded is written anew from what was parsed (ex_h1_write_*), never the bytes as sent.
+ * What is forwarded is written anew from what was parsed (ex_h1_put_*), never the bytes as sent.
  */
 #ifndef EXEAT_AGENT_HTTP_HTTP1_H
 #define EXEAT_AGENT_HTTP_HTTP1_H
 
+#include "agent/core/buf.h"
 #include "policy/ruleset.h"
 
 #define EX_H1_HEAD_MAX     (64 * 1024) /* request or status line plus header fields, bytes */
@@ -115,36 +116,33 @@ bool ex_h1_upgrade_is_websocket(const struct ex_h1_head *head);
 ssize_t ex_h1_normalise(struct ex_span target, char *out, size_t cap);
 
 /*
+ * What is sent on is appended to out: 0 or -ENOMEM. (-EINVAL: no parser makes such a head.)
+ *
  * The request as it goes upstream: HTTP/1.1, path and Host from the head as parsed, hop-by-hop and
  * method-override fields (X-HTTP-Method-Override, X-Original-URL, ...) removed, framing written
  * anew, Connection: keep-alive or close (or Upgrade when head->upgrade is set and keep_upgrade).
- * Returns bytes written or -ENOSPC; EX_H1_WRITE_MAX bytes are always enough.
  */
-#define EX_H1_WRITE_MAX (EX_H1_HEAD_MAX + 1024)
-ssize_t ex_h1_write_request(const struct ex_h1_head *head, bool close, bool keep_upgrade, char *out,
-			    size_t cap);
+EX_MUST_CHECK int ex_h1_put_request(struct ex_buf *out, const struct ex_h1_head *head, bool close,
+				    bool keep_upgrade);
 
 /*
  * The response head as it goes to the client; hop-by-hop fields removed, framing as head says: for
  * a client of HTTP/1.0 set UNTIL_CLOSE and close on a copy, and send chunk data bare. A 101 keeps
  * its Upgrade.
  */
-ssize_t ex_h1_write_response(const struct ex_h1_head *head, bool close, char *out, size_t cap);
+EX_MUST_CHECK int ex_h1_put_response(struct ex_buf *out, const struct ex_h1_head *head, bool close);
 
-/* The end of a chunked body with its trailers: bytes written or -ENOSPC. */
-ssize_t ex_h1_write_end(const struct ex_header *trailers, size_t n, char *out, size_t cap);
+/* Some of a body, one chunk of it when it goes in chunks; and its end, where trailers have a place
+ * behind chunks only. */
+EX_MUST_CHECK int ex_h1_put_body(struct ex_buf *out, struct ex_span body, bool chunked);
+EX_MUST_CHECK int ex_h1_put_end(struct ex_buf *out, bool chunked, const struct ex_header *trailers,
+				size_t n);
 
 /*
  * A body where some servers expect none and would take it for the next request. The connection ends
  * with such a request, on both sides: then there is no next one.
  */
 bool ex_h1_body_is_unexpected(const struct ex_h1_head *head);
-
-/* Bytes that are enough to write this head with. */
-size_t ex_h1_write_size(const struct ex_h1_head *head);
-
-/* One chunk's size line; the caller writes the data and CRLF behind it. 18 bytes are enough. */
-size_t ex_h1_chunk_head(size_t len, char out[static 20]);
 
 /* Does the client accept text, but neither JSON nor just anything? (Accept, RFC 9110 12.5.1) */
 bool ex_h1_prefers_text(const struct ex_header *headers, size_t n);

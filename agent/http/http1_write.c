@@ -1,80 +1,92 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Messages as they are sent on: written from the parsed head, in one spelling. */
+/*
+ * Messages as they are sent on: written from the parsed head, in one spelling. What a message needs
+ * is counted, then reserved, then written; a count that were too low would be an error, not an
+ * overflow.
+ */
 #include <errno.h>
-#include <inttypes.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <sys/types.h>
 
 #include "agent/http/chars.h"
 #include "agent/http/fields.h"
-#include "agent/http/http1_priv.h"
-
-struct writer {
-	char *out;
-	size_t len, cap;
-	bool full;
-};
-
-static void put_span(struct writer *w, struct ex_span s)
-{
-	if (w->full || s.len > w->cap - w->len) {
-		w->full = true;
-		return;
-	}
-	if (s.len)
-		memcpy(w->out + w->len, s.ptr, s.len);
-	w->len += s.len;
-}
-
-static void put_text(struct writer *w, const char *s)
-{
-	put_span(w, ex_span_str(s));
-}
-
-static void EX_PRINTF(2, 3) put_fmt(struct writer *w, const char *fmt, ...)
-{
-	char line[128];
-	va_list ap;
-	int n;
-
-	va_start(ap, fmt);
-	n = vsnprintf(line, sizeof(line), fmt, ap);
-	va_end(ap);
-	if (n < 0 || (size_t)n >= sizeof(line))
-		w->full = true;
-	else
-		put_span(w, (struct ex_span){ line, (size_t)n });
-}
-
-static void put_header(struct writer *w, struct ex_span name, struct ex_span value)
-{
-	put_span(w, name);
-	put_text(w, ": ");
-	put_span(w, value);
-	put_text(w, "\r\n");
-}
-
-static ssize_t done(const struct writer *w)
-{
-	return w->full ? -ENOSPC : (ssize_t)w->len;
-}
-
-/* Left out of what is copied: this hop's own business, or written anew below. */
-static bool is_ours(struct ex_span name)
-{
-	static const char *const names[] = { "te", "trailer", "content-length", "host", "expect" };
-
-	for (size_t i = 0; i < EX_ARRAY_SIZE(names); i++)
-		if (ex_field_is(name, names[i]))
-			return true;
-	return ex_field_is_hop_by_hop(name);
-}
+#include "agent/http/http1.h"
 
 /* What is written anew: status or request line, Host, framing, Connection. */
 #define FRAME_MAX 512
 
-size_t ex_h1_write_size(const struct ex_h1_head *h)
+#define CHUNK_HEAD_MAX 18 /* sixteen digits, CR LF */
+
+struct writer {
+	struct ex_buf *out;
+	char *at, *end; /* both NULL: no memory */
+	bool full;
+};
+
+static struct writer writer_begin(struct ex_buf *out, size_t size)
+{
+	char *room = ex_buf_reserve(out, size);
+
+	return (struct writer){ .out = out, .at = room, .end = room ? room + size : NULL };
+}
+
+static int writer_end(const struct writer *w)
+{
+	if (!w->at)
+		return -ENOMEM;
+	if (w->full)
+		return -EINVAL;
+	ex_buf_commit(w->out, (size_t)(w->at - (w->out->data + w->out->end)));
+	return 0;
+}
+
+static inline char *put_bytes(char *at, const char *bytes, size_t n)
+{
+	if (n)
+		memcpy(at, bytes, n);
+	return at + n;
+}
+
+static inline bool has_room(struct writer *w, size_t n)
+{
+	w->full |= n > (size_t)(w->end - w->at);
+	return !w->full;
+}
+
+static inline void put_span(struct writer *w, struct ex_span s)
+{
+	if (has_room(w, s.len))
+		w->at = put_bytes(w->at, s.ptr, s.len);
+}
+
+static inline void put_text(struct writer *w, const char *s)
+{
+	put_span(w, ex_span_str(s));
+}
+
+static void put_header(struct writer *w, struct ex_span name, struct ex_span value)
+{
+	if (!has_room(w, name.len + value.len + 4))
+		return;
+	w->at = put_bytes(w->at, name.ptr, name.len);
+	w->at = put_bytes(w->at, ": ", 2);
+	w->at = put_bytes(w->at, value.ptr, value.len);
+	w->at = put_bytes(w->at, "\r\n", 2);
+}
+
+static void put_number(struct writer *w, uint64_t n, unsigned base)
+{
+	char digits[20];
+	size_t at = sizeof(digits);
+
+	do
+		digits[--at] = "0123456789abcdef"[n % base];
+	while (n /= base);
+	put_span(w, (struct ex_span){ digits + at, sizeof(digits) - at });
+}
+
+/* ---- heads ---- */
+
+/* Bytes that are enough to write this head with. */
+static size_t head_size(const struct ex_h1_head *h)
 {
 	size_t n = FRAME_MAX + h->method.len + h->path.len + h->authority.len + h->phrase.len +
 		   h->upgrade.len;
@@ -84,15 +96,22 @@ size_t ex_h1_write_size(const struct ex_h1_head *h)
 	return n;
 }
 
+static void put_length(struct writer *w, uint64_t length)
+{
+	put_text(w, "Content-Length: ");
+	put_number(w, length, 10);
+	put_text(w, "\r\n");
+}
+
 static void put_framing(struct writer *w, const struct ex_h1_head *head)
 {
 	switch (head->framing) {
 	case EX_H1_NO_BODY:
 		if (head->status && head->length_given)
-			put_fmt(w, "Content-Length: %" PRIu64 "\r\n", head->content_length);
+			put_length(w, head->content_length);
 		return;
 	case EX_H1_LENGTH:
-		put_fmt(w, "Content-Length: %" PRIu64 "\r\n", head->content_length);
+		put_length(w, head->content_length);
 		return;
 	case EX_H1_CHUNKED:
 		put_text(w, "Transfer-Encoding: chunked\r\n");
@@ -114,10 +133,13 @@ static void put_connection(struct writer *w, const struct ex_h1_head *head, bool
 	}
 }
 
-ssize_t ex_h1_write_request(const struct ex_h1_head *head, bool close, bool keep_upgrade, char *out,
-			    size_t cap)
+/* Left out of what is copied: this hop's own business, or written anew. */
+#define NOT_COPIED (EX_FIELD_HOP | EX_FIELD_REWRITTEN)
+
+int ex_h1_put_request(struct ex_buf *out, const struct ex_h1_head *head, bool close,
+		      bool keep_upgrade)
 {
-	struct writer w = { .out = out, .cap = cap };
+	struct writer w = writer_begin(out, head_size(head));
 
 	put_span(&w, head->method);
 	put_text(&w, " ");
@@ -127,7 +149,7 @@ ssize_t ex_h1_write_request(const struct ex_h1_head *head, bool close, bool keep
 	for (size_t i = 0; i < head->n_headers; i++) {
 		const struct ex_header *h = &head->headers[i];
 
-		if (!is_ours(h->name) && !ex_field_is_override(h->name))
+		if (!(ex_field_kinds(h->name) & (NOT_COPIED | EX_FIELD_OVERRIDE)))
 			put_header(&w, h->name, h->value);
 	}
 	if (head->expect_continue)
@@ -135,44 +157,71 @@ ssize_t ex_h1_write_request(const struct ex_h1_head *head, bool close, bool keep
 	put_framing(&w, head);
 	put_connection(&w, head, close || ex_h1_body_is_unexpected(head), keep_upgrade);
 	put_text(&w, "\r\n");
-	return done(&w);
+	return writer_end(&w);
 }
 
-ssize_t ex_h1_write_response(const struct ex_h1_head *head, bool close, char *out, size_t cap)
+/* Chunks may have trailers, which Trailer announces. */
+static bool is_copied(const struct ex_h1_head *head, struct ex_span name)
 {
-	struct writer w = { .out = out, .cap = cap };
+	return !(ex_field_kinds(name) & NOT_COPIED) ||
+	       (head->framing == EX_H1_CHUNKED && ex_span_is(name, "trailer"));
+}
+
+int ex_h1_put_response(struct ex_buf *out, const struct ex_h1_head *head, bool close)
+{
 	bool interim = head->status / 100 == 1 && head->status != 101;
+	struct writer w;
 
 	if (head->status < 100 || head->status > 999)
 		return -EINVAL;
-	put_fmt(&w, "HTTP/1.1 %03u ", (unsigned)head->status);
+	w = writer_begin(out, head_size(head));
+	put_text(&w, "HTTP/1.1 ");
+	put_number(&w, head->status, 10);
+	put_text(&w, " ");
 	put_span(&w, head->phrase);
 	put_text(&w, "\r\n");
 	for (size_t i = 0; i < head->n_headers; i++)
-		if (!is_ours(head->headers[i].name) ||
-		    (head->framing == EX_H1_CHUNKED &&
-		     ex_span_is(head->headers[i].name, "trailer")))
+		if (is_copied(head, head->headers[i].name))
 			put_header(&w, head->headers[i].name, head->headers[i].value);
 	put_framing(&w, head);
 	if (!interim)
 		put_connection(&w, head, close || head->framing == EX_H1_UNTIL_CLOSE,
 			       head->status == 101);
 	put_text(&w, "\r\n");
-	return done(&w);
+	return writer_end(&w);
 }
 
-ssize_t ex_h1_write_end(const struct ex_header *trailers, size_t n, char *out, size_t cap)
-{
-	struct writer w = { .out = out, .cap = cap };
+/* ---- bodies ---- */
 
+int ex_h1_put_body(struct ex_buf *out, struct ex_span body, bool chunked)
+{
+	struct writer w;
+
+	if (!body.len)
+		return 0;
+	if (!chunked)
+		return ex_buf_append(out, body.ptr, body.len);
+	w = writer_begin(out, CHUNK_HEAD_MAX + body.len + 2);
+	put_number(&w, body.len, 16);
+	put_text(&w, "\r\n");
+	put_span(&w, body);
+	put_text(&w, "\r\n");
+	return writer_end(&w);
+}
+
+int ex_h1_put_end(struct ex_buf *out, bool chunked, const struct ex_header *trailers, size_t n)
+{
+	size_t size = sizeof("0\r\n\r\n") - 1;
+	struct writer w;
+
+	if (!chunked)
+		return 0;
+	for (size_t i = 0; i < n; i++)
+		size += trailers[i].name.len + trailers[i].value.len + 4;
+	w = writer_begin(out, size);
 	put_text(&w, "0\r\n");
 	for (size_t i = 0; i < n; i++)
 		put_header(&w, trailers[i].name, trailers[i].value);
 	put_text(&w, "\r\n");
-	return done(&w);
-}
-
-size_t ex_h1_chunk_head(size_t len, char out[static 20])
-{
-	return (size_t)snprintf(out, 20, "%zx\r\n", len);
+	return writer_end(&w);
 }

@@ -52,20 +52,12 @@ static void on_head(void *arg, struct ex_h2_stream *st, const struct ex_h2_head 
 {
 	struct ex_h2_bridge *b = arg;
 	struct ex_h1_head h = head->h;
-	size_t max;
-	char *room;
-	ssize_t n;
 
 	if (st != b->st || !b->active)
 		return;
 	frame_answer(b, &h, head->end);
-	max = ex_h1_write_size(&h);
-	room = ex_buf_reserve(&b->answer, max);
-	n = room ? ex_h1_write_response(&h, false, room, max) : -ENOMEM;
-	if (n < 0)
+	if (ex_h1_put_response(&b->answer, &h, false) < 0)
 		fail(b);
-	else
-		ex_buf_commit(&b->answer, (size_t)n);
 	if (head->end && h.status >= 200)
 		done(b);
 }
@@ -84,20 +76,6 @@ static void on_bad(void *arg, struct ex_h2_stream *st, const struct ex_h2_head *
 		ex_h2_reset(st, EX_H2_PROTOCOL_ERROR);
 }
 
-static int put_body(struct ex_h2_bridge *b, const void *bytes, size_t len)
-{
-	char size[20];
-	int r = 0;
-
-	if (b->chunked)
-		r = ex_buf_append(&b->answer, size, ex_h1_chunk_head(len, size));
-	if (r == 0)
-		r = ex_buf_append(&b->answer, bytes, len);
-	if (r == 0 && b->chunked)
-		r = ex_buf_append(&b->answer, "\r\n", 2);
-	return r;
-}
-
 static void on_data(void *arg, struct ex_h2_stream *st, const void *bytes, size_t len)
 {
 	struct ex_h2_bridge *b = arg;
@@ -107,34 +85,23 @@ static void on_data(void *arg, struct ex_h2_stream *st, const void *bytes, size_
 		return;
 	}
 	b->owed += len;
-	if (b->bodiless || put_body(b, bytes, len) < 0)
+	if (b->bodiless ||
+	    ex_h1_put_body(&b->answer, (struct ex_span){ bytes, len }, b->chunked) < 0)
 		fail(b);
 }
 
-/* Trailers have no place behind a body whose length was told. */
 static int put_end(struct ex_h2_bridge *b, const struct ex_h2_head *trailers)
 {
 	struct ex_header fields[EX_H1_HEADERS_MAX];
-	size_t n = 0, max = 8;
-	char *room;
-	ssize_t len;
+	size_t n = 0;
 
-	if (!b->chunked)
-		return 0;
 	for (size_t i = 0; trailers && i < trailers->h.n_headers; i++) {
 		const struct ex_header *f = &trailers->h.headers[i];
 
-		if (n == EX_ARRAY_SIZE(fields) || !ex_field_may_trail(f->name))
-			continue;
-		fields[n++] = *f;
-		max += f->name.len + f->value.len + 4;
+		if (n < EX_ARRAY_SIZE(fields) && ex_field_may_trail(f->name))
+			fields[n++] = *f;
 	}
-	room = ex_buf_reserve(&b->answer, max);
-	len = room ? ex_h1_write_end(fields, n, room, max) : -ENOMEM;
-	if (len < 0)
-		return (int)len;
-	ex_buf_commit(&b->answer, (size_t)len);
-	return 0;
+	return ex_h1_put_end(&b->answer, b->chunked, fields, n);
 }
 
 static void on_end(void *arg, struct ex_h2_stream *st, const struct ex_h2_head *trailers)

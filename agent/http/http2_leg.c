@@ -117,18 +117,6 @@ static void add_websocket_key(struct ex_h1_head *h, struct ex_header *fields, co
 	h->n_headers = n;
 }
 
-static int write_head(struct ex_h2_leg *leg, struct ex_h1_head *h)
-{
-	size_t max = ex_h1_write_size(h);
-	char *room = ex_buf_reserve(&leg->out, max);
-	ssize_t n = room ? ex_h1_write_request(h, false, leg->websocket, room, max) : -ENOMEM;
-
-	if (n < 0)
-		return (int)n;
-	ex_buf_commit(&leg->out, (size_t)n);
-	return 0;
-}
-
 /* One that may be sent twice as well as once (RFC 9110 9.2.1), and has no body to keep for that. */
 static bool may_repeat(const struct ex_h1_head *h)
 {
@@ -159,7 +147,7 @@ static int write_request(struct ex_h2_leg *leg, const struct ex_h2_head *head)
 	leg->close =
 		ex_h1_body_is_unexpected(&h) || ex_fields_bind_connection(h.headers, h.n_headers);
 	if (r == 0)
-		r = write_head(leg, &h);
+		r = ex_h1_put_request(&leg->out, &h, false, leg->websocket);
 	if (r == 0 && may_repeat(&head->h))
 		r = ex_buf_append(&leg->again, ex_buf_ptr(&leg->out), ex_buf_len(&leg->out));
 	return r;
@@ -224,16 +212,6 @@ struct ex_h2_leg *ex_h2_relay_next_leg(struct ex_h2_relay *r)
 	return NULL;
 }
 
-static int put_chunk(struct ex_h2_leg *leg, const void *bytes, size_t len)
-{
-	char size[20];
-	int r = ex_buf_append(&leg->out, size, ex_h1_chunk_head(len, size));
-
-	if (r == 0)
-		r = ex_buf_append(&leg->out, bytes, len);
-	return r == 0 ? ex_buf_append(&leg->out, "\r\n", 2) : r;
-}
-
 int ex_h2_leg_write(struct ex_h2_leg *leg, const void *bytes, size_t len)
 {
 	int r = 0;
@@ -242,10 +220,8 @@ int ex_h2_leg_write(struct ex_h2_leg *leg, const void *bytes, size_t len)
 		return 0;
 	if (leg->websocket)
 		r = ex_buf_append(leg->tunnel ? &leg->out : &leg->early, bytes, len);
-	else if (leg->chunked)
-		r = put_chunk(leg, bytes, len);
-	else if (len <= leg->left)
-		r = ex_buf_append(&leg->out, bytes, len);
+	else if (leg->chunked || len <= leg->left)
+		r = ex_h1_put_body(&leg->out, (struct ex_span){ bytes, len }, leg->chunked);
 	else
 		return -EPROTO; /* nghttp2 has counted them: cannot be */
 	if (!leg->websocket && !leg->chunked)
@@ -256,18 +232,17 @@ int ex_h2_leg_write(struct ex_h2_leg *leg, const void *bytes, size_t len)
 
 int ex_h2_leg_finish(struct ex_h2_leg *leg)
 {
+	bool ended;
+
 	if (leg->websocket) {
 		leg->finished = true;
 		return 0;
 	}
 	if (leg->left)
 		return -EPROTO;
-	if (leg->chunked && !leg->req_done) {
-		leg->req_done = true;
-		return ex_buf_append(&leg->out, "0\r\n\r\n", 5);
-	}
+	ended = leg->req_done;
 	leg->req_done = true;
-	return 0;
+	return ended ? 0 : ex_h1_put_end(&leg->out, leg->chunked, NULL, 0);
 }
 
 bool ex_h2_leg_pull(struct ex_h2_leg *leg, struct ex_buf *out)

@@ -220,7 +220,7 @@ void ex_ask_swapped(struct ex_ask *a, uint32_t id, int err)
 
 void ex_ask_audit(struct ex_ask *a, const struct ex_audit_record *rec)
 {
-	uint8_t packed[EX_AUDIT_PACKED_MAX];
+	uint8_t packed[EX_AUDIT_PACKED_MAX] EX_UNSET;
 	size_t len = ex_audit_pack(rec, packed);
 
 	while (!ex_ring_put(&a->ring, a->policy, packed, len)) {

@@ -52,47 +52,6 @@ void ex_conn_http_done(struct ex_conn *c)
 	c->x = (struct ex_exchange){ 0 };
 }
 
-/* ---- body framing ---- */
-
-static int put_body(struct ex_buf *out, struct ex_span body, bool chunked)
-{
-	char head[20];
-	int r = 0;
-
-	if (!body.len)
-		return 0;
-	if (chunked)
-		r = ex_buf_append(out, head, ex_h1_chunk_head(body.len, head));
-	if (r == 0)
-		r = ex_buf_append(out, body.ptr, body.len);
-	if (r == 0 && chunked)
-		r = ex_buf_append(out, "\r\n", 2);
-	return r;
-}
-
-static int put_end(struct ex_buf *out, bool chunked)
-{
-	return chunked ? ex_buf_append(out, "0\r\n\r\n", 5) : 0;
-}
-
-/* The end of a response, whose trailers go to a client that gets chunks. */
-static int put_response_end(struct ex_buf *out, const struct ex_h1 *res, bool chunked)
-{
-	const struct ex_header *trailers;
-	size_t n = ex_h1_trailers(res, &trailers);
-	char *room;
-	ssize_t len;
-
-	if (!chunked || !n)
-		return put_end(out, chunked);
-	room = ex_buf_reserve(out, 2 * EX_H1_TRAILERS_MAX);
-	len = room ? ex_h1_write_end(trailers, n, room, 2 * EX_H1_TRAILERS_MAX) : -ENOMEM;
-	if (len < 0)
-		return (int)len;
-	ex_buf_commit(out, (size_t)len);
-	return 0;
-}
-
 /* ---- the request ---- */
 
 struct ex_decision ex_conn_judge(struct ex_conn *c, const struct ex_h1_head *head,
@@ -110,10 +69,11 @@ struct ex_decision ex_conn_judge(struct ex_conn *c, const struct ex_h1_head *hea
 	};
 	struct ex_decision d;
 
-	*ret = (struct ex_header_edits){ 0 };
 	/* A port in Host that is not the one dialled speaks of another server. */
-	if (head->host_port && head->host_port != c->flow.port)
+	if (head->host_port && head->host_port != c->flow.port) {
+		*ret = (struct ex_header_edits){ 0 };
 		return (struct ex_decision){ EX_V_DENY, EX_R_HOST_MISMATCH, 0 };
+	}
 	d = ex_judge_http_edits(c->px->rs, &c->flow, &req, ret);
 	if (d.verdict != EX_V_ALLOW && d.verdict != EX_V_DENY)
 		d = (struct ex_decision){ EX_V_DENY, EX_R_INTERNAL, d.rule };
@@ -136,20 +96,16 @@ void ex_conn_audit_edits(struct ex_conn *c, const struct ex_decision *d,
 int ex_conn_send_head(struct ex_conn *c, const struct ex_h1_head *head,
 		      const struct ex_header_edits *edits)
 {
-	struct ex_edited_head edited;
-	size_t max;
-	char *room;
-	ssize_t n;
+	struct ex_edited_head edited EX_UNSET;
+	bool unsent = ex_buf_len(&c->server.out) > 0;
+	int r;
 
 	head = ex_h1_head_edit(head, edits, &edited);
-	max = ex_h1_write_size(head);
-	room = ex_buf_reserve(&c->server.out, max);
-	n = room ? ex_h1_write_request(head, false, c->x.upgrade, room, max) : -ENOMEM;
-	if (n < 0)
-		return (int)n;
+	r = ex_h1_put_request(&c->server.out, head, false, c->x.upgrade);
+	if (r < 0)
+		return r;
 	/* What is still to be sent of the request before must not be lost with this one. */
-	c->server.wrote = ex_buf_len(&c->server.out) > 0;
-	ex_buf_commit(&c->server.out, (size_t)n);
+	c->server.wrote = unsent;
 	c->x.bound |= ex_fields_bind_connection(head->headers, head->n_headers);
 	ex_h1_expect_response_to(c->x.res, head->method);
 	if (c->x.upgrade)
@@ -270,8 +226,8 @@ static bool pass_request(struct ex_conn *c)
 			request_broke(c);
 			return true;
 		}
-		r = ev == EX_H1_BODY  ? put_body(out, ex_h1_body(c->x.req), c->x.req_chunked)
-		    : ev == EX_H1_END ? put_end(out, c->x.req_chunked)
+		r = ev == EX_H1_BODY  ? ex_h1_put_body(out, ex_h1_body(c->x.req), c->x.req_chunked)
+		    : ev == EX_H1_END ? ex_h1_put_end(out, c->x.req_chunked, NULL, 0)
 				      : 0;
 		ex_buf_consume(in, used);
 		c->x.req_done = ev == EX_H1_END;
@@ -295,9 +251,6 @@ static bool pass_request(struct ex_conn *c)
 static int on_response_head(struct ex_conn *c)
 {
 	struct ex_h1_head head = *ex_h1_head(c->x.res);
-	size_t max;
-	char *room;
-	ssize_t n;
 
 	c->x.interim = head.status < 200 && head.status != 101;
 	/* A client of HTTP/1.0 knows neither interim responses nor chunks. */
@@ -311,13 +264,17 @@ static int on_response_head(struct ex_conn *c)
 		c->x.close |= c->x.server_close || head.framing == EX_H1_UNTIL_CLOSE;
 		c->x.res_chunked = head.framing == EX_H1_CHUNKED;
 	}
-	max = ex_h1_write_size(&head);
-	room = ex_buf_reserve(&c->client.out, max);
-	n = room ? ex_h1_write_response(&head, c->x.close && !c->x.interim, room, max) : -ENOMEM;
-	if (n < 0)
-		return (int)n;
-	ex_buf_commit(&c->client.out, (size_t)n);
-	return 0;
+	return ex_h1_put_response(&c->client.out, &head, c->x.close && !c->x.interim);
+}
+
+static int on_response_end(struct ex_conn *c)
+{
+	const struct ex_header *trailers;
+	size_t n = ex_h1_trailers(c->x.res, &trailers);
+
+	c->x.res_done = !c->x.interim;
+	c->x.interim = false;
+	return c->x.res_done ? ex_h1_put_end(&c->client.out, c->x.res_chunked, trailers, n) : 0;
 }
 
 /* 101: what follows on both sides is not HTTP, and was allowed as a whole. */
@@ -363,12 +320,9 @@ static int take_response_event(struct ex_conn *c, enum ex_h1_event ev)
 	case EX_H1_HEAD:
 		return on_response_head(c);
 	case EX_H1_BODY:
-		return put_body(&c->client.out, ex_h1_body(c->x.res), c->x.res_chunked);
+		return ex_h1_put_body(&c->client.out, ex_h1_body(c->x.res), c->x.res_chunked);
 	case EX_H1_END:
-		c->x.res_done = !c->x.interim;
-		c->x.interim = false;
-		return c->x.res_done ? put_response_end(&c->client.out, c->x.res, c->x.res_chunked)
-				     : 0;
+		return on_response_end(c);
 	case EX_H1_MORE:
 	case EX_H1_BAD:
 	case EX_H1_UPGRADED:

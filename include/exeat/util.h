@@ -19,6 +19,8 @@
 #define EX_MUST_CHECK   __attribute__((warn_unused_result))
 #define EX_PRINTF(f, a) __attribute__((format(printf, f, a)))
 #define EX_CLEANUP(fn)  __attribute__((cleanup(fn)))
+/* A large local that is written before it is read, often: not to be cleared first. */
+#define EX_UNSET __attribute__((uninitialized))
 #define EX_TAKE_PTR(p)                                                                             \
 	({                                                                                         \
 		__typeof__(p) *pp_ = &(p), p_ = *pp_;                                              \

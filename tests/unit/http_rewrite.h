@@ -29,18 +29,23 @@ static inline void rewrite_add(struct rewritten *w, const char *bytes, size_t le
 	w->len += len;
 }
 
+/* What was put into out, with which result. */
+static inline void rewrite_take(struct rewritten *w, struct ex_buf *out, int r)
+{
+	assert(r == 0);
+	(void)r;
+	rewrite_add(w, ex_buf_ptr(out), ex_buf_len(out));
+	ex_buf_done(out);
+}
+
 static inline void rewrite_head(struct rewritten *w, const struct ex_h1_head *head, bool request)
 {
-	char *out = malloc(EX_H1_WRITE_MAX);
-	ssize_t n;
+	struct ex_buf out = { 0 };
+	int r = request ? ex_h1_put_request(&out, head, head->close, head->upgrade.len > 0)
+			: ex_h1_put_response(&out, head, head->close);
 
-	assert(out);
-	n = request ? ex_h1_write_request(head, head->close, head->upgrade.len > 0, out,
-					  EX_H1_WRITE_MAX)
-		    : ex_h1_write_response(head, head->close, out, EX_H1_WRITE_MAX);
-	assert(n > 0);
-	rewrite_add(w, out, (size_t)n);
-	free(out);
+	assert(ex_buf_len(&out));
+	rewrite_take(w, &out, r);
 }
 
 /* All complete messages of the stream, up to the first that is refused. */
@@ -48,9 +53,9 @@ static inline void rewrite_run(struct rewritten *w, bool request, const char *by
 {
 	struct ex_h1 *p;
 	size_t at = 0, used, start = 0;
-	enum ex_h1_framing framing = EX_H1_NO_BODY;
+	struct ex_buf out = { 0 };
+	bool chunked = false;
 	enum ex_h1_event ev;
-	char line[20];
 	int r = ex_h1_new(request, &p);
 
 	assert(r == 0);
@@ -63,17 +68,14 @@ static inline void rewrite_run(struct rewritten *w, bool request, const char *by
 			ev = ex_h1_eof(p);
 		if (ev == EX_H1_HEAD) {
 			start = w->len;
-			framing = ex_h1_head(p)->framing;
+			chunked = ex_h1_head(p)->framing == EX_H1_CHUNKED;
 			rewrite_head(w, ex_h1_head(p), request);
 		} else if (ev == EX_H1_BODY) {
-			if (framing == EX_H1_CHUNKED)
-				rewrite_add(w, line, ex_h1_chunk_head(ex_h1_body(p).len, line));
-			rewrite_add(w, ex_h1_body(p).ptr, ex_h1_body(p).len);
-			if (framing == EX_H1_CHUNKED)
-				rewrite_add(w, "\r\n", 2);
+			r = ex_h1_put_body(&out, ex_h1_body(p), chunked);
+			rewrite_take(w, &out, r);
 		} else if (ev == EX_H1_END) {
-			if (framing == EX_H1_CHUNKED)
-				rewrite_add(w, "0\r\n\r\n", 5);
+			r = ex_h1_put_end(&out, chunked, NULL, 0);
+			rewrite_take(w, &out, r);
 			w->messages++;
 			start = w->len;
 		}
