@@ -35,7 +35,8 @@ static void conn_free(struct ex_defer *d)
 	struct ex_conn *c = ex_container_of(d, struct ex_conn, free_later);
 
 	free_names(c);
-	ex_slab_put(&c->px->hellos, c->hello, sizeof(*c->hello));
+	ex_conn_drop_hello(c);
+	free(c->own_sni);
 	ex_slab_put(&c->px->slab, c, sizeof(*c));
 }
 

@@ -87,7 +87,9 @@ struct ex_conn {
 	uint16_t sport;
 	struct ex_span *names;       /* flow.names, and their text */
 	struct ex_span few_names[6]; /* room for that, mostly enough */
-	struct ex_hello *hello;      /* once the first bytes are those of TLS */
+	struct ex_hello *hello;      /* from the first bytes of TLS until its name is all we need */
+	struct ex_span sni;          /* that name, mostly one of names; ptr NULL: there is none */
+	char *own_sni;               /* its text, when it is none of them */
 	bool sniffed;                /* app is known: it was judged by its first bytes */
 	enum ex_app app;             /* what these were */
 	bool tls;                    /* the client speaks TLS and we read inside it */
@@ -108,9 +110,10 @@ struct ex_conn {
 /* The name in the ClientHello; ptr NULL: there is none. */
 static inline struct ex_span ex_conn_sni(const struct ex_conn *c)
 {
-	return c->hello && c->hello->has_sni ? (struct ex_span){ c->hello->sni, c->hello->sni_len }
-					     : (struct ex_span){ NULL, 0 };
+	return c->sni;
 }
+
+void ex_conn_drop_hello(struct ex_conn *c);
 
 struct sockaddr_storage;
 

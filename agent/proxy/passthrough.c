@@ -25,6 +25,13 @@ static bool pass_first(struct ex_conn *c)
 	return true;
 }
 
+/* There is no other hello to come, which would be judged by the first. */
+static void free_to_pass(struct ex_conn *c)
+{
+	c->hold = EX_HOLD_NOTHING;
+	ex_conn_drop_hello(c);
+}
+
 static bool read_answer(struct ex_conn *c)
 {
 	switch (ex_hello_answer(ex_buf_ptr(&c->server.in), ex_buf_len(&c->server.in))) {
@@ -35,7 +42,7 @@ static bool read_answer(struct ex_conn *c)
 		c->hold = EX_HOLD_ALL;
 		return true;
 	case EX_ANSWER_FINAL:
-		c->hold = EX_HOLD_NOTHING;
+		free_to_pass(c);
 		return true;
 	case EX_ANSWER_RETRY:
 		c->hold = EX_HOLD_SECOND;
@@ -58,7 +65,7 @@ static bool read_second(struct ex_conn *c)
 			c->hold = EX_HOLD_ALL;
 		return c->client.eof;
 	case EX_HELLO_DONE:
-		c->hold = EX_HOLD_NOTHING;
+		free_to_pass(c);
 		return true;
 	case EX_HELLO_BAD:
 		refuse(c, second.reason, SECOND);

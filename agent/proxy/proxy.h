@@ -50,8 +50,8 @@ struct ex_proxy {
 	struct ex_timer pause;  /* accepting goes on after it */
 	struct ex_timer tidy;   /* memory that is not used is given back after it */
 	struct ex_conn *conns;
-	struct ex_conn *spares;      /* whose server connection another may have, latest first */
-	struct ex_slab slab, hellos; /* of struct ex_conn, and of struct ex_hello */
+	struct ex_conn *spares; /* whose server connection another may have, latest first */
+	struct ex_slab slab;    /* of struct ex_conn */
 	size_t n_conns, max_conns;
 	unsigned workers; /* that share the endpoint, this one included */
 	int spare_fd;     /* given up to accept and refuse when descriptors run out */

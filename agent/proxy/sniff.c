@@ -79,6 +79,7 @@ static void start_tls(struct ex_conn *c)
 		return;
 	}
 	ex_buf_consume(&c->client.in, ex_buf_len(&c->client.in));
+	ex_conn_drop_hello(c);
 	c->tls = c->client.handshaking = true;
 	ex_conn_set_state(c, EX_CONN_HANDSHAKE);
 }
@@ -197,13 +198,42 @@ static void judge_http(struct ex_conn *c)
 
 /* ---- recognising ---- */
 
+static int keep_name(struct ex_conn *c)
+{
+	struct ex_span name = { c->hello->sni, c->hello->sni_len };
+
+	if (!c->hello->has_sni)
+		return 0;
+	for (size_t i = 0; i < c->flow.n_names; i++) {
+		if (!ex_span_eq(c->names[i], name))
+			continue;
+		c->sni = c->names[i];
+		return 0;
+	}
+	c->own_sni = strndup(name.ptr, name.len);
+	c->sni = (struct ex_span){ c->own_sni, name.len };
+	return c->own_sni ? 0 : -ENOMEM;
+}
+
+void ex_conn_drop_hello(struct ex_conn *c)
+{
+	free(EX_TAKE_PTR(c->hello));
+}
+
 /* The ClientHello, when it is whole. */
 static enum ex_recognised read_hello(struct ex_conn *c)
 {
+	enum ex_hello_status status;
+
 	/* Parsing from the start again is useless before this. */
 	if (ex_buf_len(&c->client.in) < c->hello->need)
 		return EX_IS_UNDECIDED;
-	switch (ex_hello_parse(ex_buf_ptr(&c->client.in), ex_buf_len(&c->client.in), c->hello)) {
+	status = ex_hello_parse(ex_buf_ptr(&c->client.in), ex_buf_len(&c->client.in), c->hello);
+	if (status != EX_HELLO_MORE && keep_name(c) < 0) {
+		c->hello->reason = EX_R_INTERNAL;
+		return EX_IS_BAD_TLS;
+	}
+	switch (status) {
 	case EX_HELLO_MORE:
 		return EX_IS_UNDECIDED;
 	case EX_HELLO_DONE:
@@ -232,7 +262,7 @@ static enum ex_recognised sniff(struct ex_conn *c)
 	if (what != EX_IS_TLS)
 		return what;
 	if (!c->hello)
-		c->hello = ex_slab_get(&c->px->hellos, sizeof(*c->hello));
+		c->hello = calloc(1, sizeof(*c->hello));
 	return c->hello ? read_hello(c) : EX_IS_BAD_TLS;
 }
 
