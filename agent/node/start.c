@@ -29,7 +29,7 @@
 #include "agent/node/start.h"
 #include "agent/run/trust.h"
 
-#define OBSERVED      2048 /* events that somebody who comes later can still see; 3 KiB each */
+#define OBSERVED      2048 /* events that somebody who comes later can still see */
 #define LOCK_TRIES    40
 #define LOCK_PAUSE_US 50000
 

@@ -27,11 +27,17 @@ struct reader {
 	bool waiting;   /* for room */
 };
 
+struct kept {
+	struct ex_observe_who *who;
+	uint8_t *bytes; /* NULL: there was no memory for it */
+	size_t len;
+};
+
 struct ex_observe {
 	struct ex_loop *loop;
 	struct ex_defer pump;
 	char node[256];
-	struct ex_observed *ring;
+	struct kept *ring;
 	size_t size;
 	uint64_t seq; /* of the newest */
 	struct reader *readers;
@@ -107,7 +113,7 @@ static uint64_t clock_ns(clockid_t clock)
 	return (uint64_t)ts.tv_sec * EX_SEC + (uint64_t)ts.tv_nsec;
 }
 
-static struct ex_observed *ring_at(struct ex_observe *o, uint64_t seq)
+static struct kept *ring_at(struct ex_observe *o, uint64_t seq)
 {
 	return &o->ring[seq % o->size];
 }
@@ -117,77 +123,81 @@ static uint64_t ring_oldest(const struct ex_observe *o)
 	return o->seq >= o->size ? o->seq - o->size + 1 : 1;
 }
 
-static struct ex_observed *ring_next(struct ex_observe *o, struct ex_observe_who *who)
+static bool ring_read(struct ex_observe *o, uint64_t seq, struct ex_observed *ret)
 {
-	struct ex_observed *e = ring_at(o, ++o->seq);
+	const struct kept *k = ring_at(o, seq);
 
-	ex_observe_who_unref(e->who);
-	*e = (struct ex_observed){ .seq = o->seq, .who = who };
-	if (who)
-		who->refs++;
-	ex_defer(o->loop, &o->pump);
-	return e;
+	if (k->bytes)
+		ex_observed_unpack(k->bytes, k->len, ret);
+	return k->bytes;
 }
 
-static void keep_rule(struct ex_observed *e, const struct ex_ruleset *rs)
+static void kept_done(struct kept *k)
 {
-	const struct ex_rule_info *rule = rs ? ex_ruleset_rule(rs, e->rec.rule) : NULL;
+	ex_observe_who_unref(k->who);
+	free(k->bytes);
+	*k = (struct kept){ 0 };
+}
 
-	if (!rule)
+/* e: what is before its record. */
+static void ring_put(struct ex_observe *o, struct ex_observed *e, const struct ex_audit_record *rec,
+		     const struct ex_ruleset *rs)
+{
+	const struct ex_rule_info *rule = rs ? ex_ruleset_rule(rs, rec->rule) : NULL;
+	struct kept *k = ring_at(o, ++o->seq);
+	uint8_t bytes[EX_OBSERVED_PACKED_MAX];
+
+	kept_done(k);
+	e->seq = o->seq;
+	e->line = rule ? rule->line : 0;
+	k->len = ex_observed_pack(e, rec, rule, bytes);
+	k->bytes = malloc(k->len);
+	if (!k->bytes)
 		return;
-	ex_audit_set(e->policy, sizeof(e->policy), ex_span_str(rule->policy));
-	ex_audit_set(e->ns, sizeof(e->ns), ex_span_str(rule->ns));
-	ex_audit_set(e->where, sizeof(e->where), ex_span_str(rule->where));
-	ex_audit_set(e->file, sizeof(e->file), ex_span_str(rule->file));
-	ex_audit_set(e->log, sizeof(e->log), ex_span_str(rule->log));
-	e->line = rule->line;
+	memcpy(k->bytes, bytes, k->len);
+	k->who = e->who;
+	if (k->who)
+		k->who->refs++;
+	ex_defer(o->loop, &o->pump);
 }
-
-#define TERMINATE(field) ((field)[sizeof(field) - 1] = '\0')
 
 void ex_observe_record(struct ex_observe *o, struct ex_observe_who *who,
 		       const struct ex_ruleset *rs, const struct ex_audit_record *rec)
 {
-	struct ex_observed *e = ring_next(o, who);
+	struct ex_observed e = { .kind = EX_OBSERVED_VERDICT,
+				 .who = who,
+				 .time = clock_ns(CLOCK_REALTIME) };
 
-	e->kind = EX_OBSERVED_VERDICT;
-	e->time = clock_ns(CLOCK_REALTIME);
-	e->rec = *rec;
-	TERMINATE(e->rec.name);
-	TERMINATE(e->rec.sni);
-	TERMINATE(e->rec.host);
-	TERMINATE(e->rec.method);
-	TERMINATE(e->rec.path);
-	TERMINATE(e->rec.detail);
-	keep_rule(e, rs);
+	ring_put(o, &e, rec, rs);
 }
 
 void ex_observe_event(struct ex_observe *o, struct ex_observe_who *who, const struct ex_ruleset *rs,
 		      const struct ex_event *ev)
 {
-	struct ex_observed *e;
+	struct ex_observed e = { .kind = ev->type == EX_EV_NEW ? EX_OBSERVED_NEW : EX_OBSERVED_END,
+				 .who = who,
+				 .steered = ev->verdict == EX_V_STEER,
+				 .packets = ev->packets,
+				 .bytes = ev->bytes,
+				 .suppressed = ev->suppressed };
+	struct ex_audit_record rec;
 
 	if (ev->type != EX_EV_NEW && ev->type != EX_EV_END)
 		return;
-	e = ring_next(o, who);
-	e->kind = ev->type == EX_EV_NEW ? EX_OBSERVED_NEW : EX_OBSERVED_END;
-	e->time = clock_ns(CLOCK_REALTIME) - clock_ns(CLOCK_MONOTONIC) + ev->time;
-	e->steered = ev->verdict == EX_V_STEER;
-	e->packets = ev->packets;
-	e->bytes = ev->bytes;
-	e->suppressed = ev->suppressed;
-	e->rec = ex_audit_of_event(ev);
-	keep_rule(e, rs);
+	e.time = clock_ns(CLOCK_REALTIME) - clock_ns(CLOCK_MONOTONIC) + ev->time;
+	rec = ex_audit_of_event(ev);
+	ring_put(o, &e, &rec, rs);
 }
 
 ssize_t ex_observe_last(struct ex_observe *o, char *out, size_t cap)
 {
+	struct ex_observed e;
 	struct ex_json j;
 
-	if (!o->seq)
+	if (!o->seq || !ring_read(o, o->seq, &e))
 		return -ENOENT;
 	ex_json_init(&j, out, cap);
-	ex_observed_json(ring_at(o, o->seq), o->node, &j);
+	ex_observed_json(&e, o->node, &j);
 	return ex_json_done(&j);
 }
 
@@ -266,10 +276,10 @@ static void reader_pump(struct reader *rd)
 			rd->at = oldest;
 	}
 	for (int i = 0; r == 0 && rd->at <= end && i < LOOK_MAX && sent < SEND_MAX; i++) {
-		const struct ex_observed *e = ring_at(o, rd->at);
+		struct ex_observed e;
 
-		if (ex_observe_filter_matches(rd->filter, e))
-			r = send_event(rd, e, &sent);
+		if (ring_read(o, rd->at, &e) && ex_observe_filter_matches(rd->filter, &e))
+			r = send_event(rd, &e, &sent);
 		if (r == 0)
 			rd->at++;
 	}
@@ -309,8 +319,9 @@ static uint64_t find_last(struct ex_observe *o, const struct ex_observe_filter *
 	uint64_t at = o->seq + 1, oldest = ring_oldest(o);
 
 	while (at > oldest && n) {
-		at--;
-		n -= ex_observe_filter_matches(f, ring_at(o, at));
+		struct ex_observed e;
+
+		n -= ring_read(o, --at, &e) && ex_observe_filter_matches(f, &e);
 	}
 	return at;
 }
@@ -369,7 +380,7 @@ void ex_observe_free(struct ex_observe *o)
 	if (!o)
 		return;
 	for (size_t i = 0; i < o->size; i++)
-		ex_observe_who_unref(o->ring[i].who);
+		kept_done(&o->ring[i]);
 	free(o->ring);
 	free(o);
 }

@@ -29,11 +29,22 @@ struct ex_observed {
 	bool steered; /* NEW, END: to the proxy */
 	uint64_t packets, bytes;
 	uint32_t suppressed;
+	int line; /* of the rule */
 	struct ex_audit_record rec;
 	/* The rule; copied, because rulesets come and go. */
 	char policy[254], ns[64], where[128], file[256], log[64];
-	int line;
 };
+
+/* ---- kept.c: of an event, what is before rec; of its record and its rule, what is used ---- */
+
+#define EX_OBSERVED_PACKED_MAX (sizeof(struct ex_observed) + 64)
+
+/* Bytes written to out, which has room for EX_OBSERVED_PACKED_MAX. rule: NULL = none. */
+size_t ex_observed_pack(const struct ex_observed *e, const struct ex_audit_record *rec,
+			const struct ex_rule_info *rule, uint8_t *out);
+
+/* What ex_observed_pack() wrote. */
+void ex_observed_unpack(const uint8_t *bytes, size_t len, struct ex_observed *ret);
 
 /* ---- flow.c: the event as a JSON object, without a newline ---- */
 

@@ -198,6 +198,57 @@ static void test_filters_that_can_match_nothing_are_refused(void **state)
 	}
 }
 
+/* ---- as it is kept ---- */
+
+static void test_kept_event_is_the_same_and_small(void **state)
+{
+	const struct ex_rule_info rule = { .policy = "llm",
+					   .ns = "apps",
+					   .where = "egress[0]",
+					   .file = "llm.yaml",
+					   .line = 7,
+					   .log = "seen" };
+	struct ex_observed e = request("POST", "api.example", "/v1/chat"), back;
+	uint8_t bytes[EX_OBSERVED_PACKED_MAX];
+	size_t n;
+
+	(void)state;
+	e.line = rule.line;
+	e.suppressed = 3;
+	n = ex_observed_pack(&e, &e.rec, &rule, bytes);
+	assert_true(n < 400);
+	ex_observed_unpack(bytes, n, &back);
+	assert_memory_equal(&back, &e, offsetof(struct ex_observed, policy));
+	assert_string_equal(back.policy, "llm");
+	assert_string_equal(back.ns, "apps");
+	assert_string_equal(back.where, "egress[0]");
+	assert_string_equal(back.file, "llm.yaml");
+	assert_string_equal(back.log, "seen");
+	n = ex_observed_pack(&e, &e.rec, NULL, bytes);
+	ex_observed_unpack(bytes, n, &back);
+	assert_string_equal(back.policy, "");
+}
+
+static void test_kept_texts_are_cut_at_their_bounds(void **state)
+{
+	static char text[2000];
+	const struct ex_rule_info rule = { text, text, text, text, .log = text };
+	struct ex_observed e = request("POST", "api.example", "/v1/chat"), back;
+	uint8_t bytes[EX_OBSERVED_PACKED_MAX];
+	size_t n;
+
+	(void)state;
+	memset(text, 'x', sizeof(text) - 1);
+	memset(e.rec.name, 'y', sizeof(e.rec) - offsetof(struct ex_audit_record, name));
+	n = ex_observed_pack(&e, &e.rec, &rule, bytes);
+	assert_true(n <= sizeof(bytes));
+	ex_observed_unpack(bytes, n, &back);
+	assert_int_equal(strlen(back.policy), sizeof(back.policy) - 1);
+	assert_int_equal(strlen(back.log), sizeof(back.log) - 1);
+	assert_int_equal(strlen(back.rec.path), sizeof(back.rec.path) - 1);
+	assert_int_equal(strlen(back.rec.detail), sizeof(back.rec.detail) - 1);
+}
+
 /* ---- the ring, served by a child ---- */
 
 #define KEEP  64
@@ -384,6 +435,8 @@ static void test_a_follower_that_reads_loses_nothing(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_kept_event_is_the_same_and_small),
+		cmocka_unit_test(test_kept_texts_are_cut_at_their_bounds),
 		cmocka_unit_test(test_a_request_has_hubbles_names),
 		cmocka_unit_test(test_what_audit_mode_let_through_is_audit),
 		cmocka_unit_test(test_attack_98_the_largest_event_fits_and_is_escaped),
