@@ -112,11 +112,11 @@ check "it is tried again until it can be" world_wait 5 in_pod pod1 nc -zw1 "$ECH
 rm "$POLICY_DIR/llm.yaml"
 
 # ---- what was kept is of other directories ----
+mkdir "$NODE/run/policies.new" # in the way
 policy_llm <<'END'
   - toCIDR: [203.0.113.50/32]
     toPorts: [{ports: [{port: "7777"}, {port: "7776"}]}]
 END
-mkdir "$NODE/run/policies.new" # in the way
 check "(a set that cannot be kept)" ex policy apply --wait
 has "cannot be kept: that is said" "$(ex status)" 'cannot be kept for the next start'
 rmdir "$NODE/run/policies.new"
