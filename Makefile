@@ -218,6 +218,7 @@ $(O)/bench/bench_gate $(O)/bench/bench_forward: $(O)/bench/%: $(O)/bench/%.o $(O
 		$(O)/libagent.a $(O)/libpolicy.a
 	$(call msg,LD,$@)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -lcmocka $(LIBS)
+$(O)/bench/load: $(O)/bench/target.o
 $(O)/bench/load $(O)/bench/relay: $(O)/bench/%: $(O)/bench/%.o
 	$(call msg,LD,$@)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -lssl -lcrypto

@@ -4,13 +4,15 @@
  * answer checked for its status and its length. One line of JSON is the result.
  *
  *   load [-c CONNECTIONS] [-s SECONDS] [-m METHOD] [-u UPLOAD-BYTES] [-l ANSWER-BYTES] [-n] [-i]
- * URL
+ *        [-r CONNECTIONS-IN-ALL] [-f FIRST] URL
  *
  * -n: a new connection, and a full handshake, for each request. -i: each connection makes one
- * request and then stays idle until standard input ends.
+ * request and then stays idle until standard input ends. -r: so many connections, however long it
+ * takes; %u in the URL's host counts them, from FIRST on. The names are looked up, an empty result
+ * is printed, and it begins when standard input ends.
  */
 #include <errno.h>
-#include <netdb.h>
+#include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -26,6 +28,8 @@
 
 #include <openssl/ssl.h>
 
+#include "bench/target.h"
+
 #define HEAD_MAX    8192
 #define BULK        (256 * 1024)
 #define SAMPLES_MAX (1 << 20)
@@ -33,6 +37,7 @@
 enum step { CONNECT, HANDSHAKE, SEND, HEAD, BODY, END };
 
 struct conn {
+	const struct target *to;
 	int fd;
 	uint32_t events;
 	enum step step;
@@ -42,24 +47,20 @@ struct conn {
 	size_t head_len;
 	uint64_t left; /* of the answer's body */
 	int status;
-	bool used; /* has answered before */
+	bool last; /* the server says that it closes */
 	char head[HEAD_MAX];
 };
 
 static struct {
-	unsigned connections;
+	unsigned connections, limit, first;
 	double seconds;
-	const char *method;
-	size_t upload;
+	struct target_request req;
 	long long answer; /* bytes, -1 = any */
-	bool fresh, idle, tls;
-	char host[256], port[8];
-	const char *path;
-} opt = { .connections = 1, .seconds = 1, .method = "GET", .answer = -1 };
+	bool idle, tls;
+} opt = { .connections = 1, .seconds = 1, .req.method = "GET", .answer = -1 };
 
-static char request[2048], bulk[BULK];
-static size_t request_len;
-static struct addrinfo *server;
+static char bulk[BULK];
+static struct target *targets;
 static SSL_CTX *tls;
 static int epoll_fd;
 static uint64_t deadline;
@@ -105,9 +106,13 @@ static void conn_close(struct conn *c)
 	c->events = 0;
 }
 
+/* Another one, unless it is over. */
 static void conn_open(struct conn *c)
 {
-	c->fd = socket(server->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (now_us() >= deadline || (opt.limit && total.connections >= opt.limit))
+		return;
+	c->to = &targets[opt.limit ? total.connections : 0];
+	c->fd = socket(c->to->addr.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (c->fd < 0)
 		die("socket");
 	(void)setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &(int){ 1 }, sizeof(int));
@@ -117,8 +122,9 @@ static void conn_open(struct conn *c)
 	c->began = now_us();
 	c->step = CONNECT;
 	c->sent = c->head_len = 0;
-	c->used = false;
-	if (connect(c->fd, server->ai_addr, server->ai_addrlen) && errno != EINPROGRESS)
+	c->last = opt.req.close;
+	if (connect(c->fd, (const struct sockaddr *)&c->to->addr, c->to->addr_len) &&
+	    errno != EINPROGRESS)
 		die("connect");
 	total.connections++;
 	want(c, EPOLLOUT);
@@ -128,8 +134,7 @@ static void conn_failed(struct conn *c)
 {
 	total.errors++;
 	conn_close(c);
-	if (now_us() < deadline)
-		conn_open(c);
+	conn_open(c);
 }
 
 /* >0 bytes, 0 end, -1 broken, -2 wait (and the events wanted are set) */
@@ -170,8 +175,8 @@ static ssize_t step_connect(struct conn *c)
 	if (!opt.tls)
 		return 1;
 	c->ssl = SSL_new(tls);
-	if (!c->ssl || !SSL_set_fd(c->ssl, c->fd) || !SSL_set_tlsext_host_name(c->ssl, opt.host) ||
-	    !SSL_set1_host(c->ssl, opt.host))
+	if (!c->ssl || !SSL_set_fd(c->ssl, c->fd) ||
+	    !SSL_set_tlsext_host_name(c->ssl, c->to->host) || !SSL_set1_host(c->ssl, c->to->host))
 		die("SSL_new");
 	SSL_set_connect_state(c->ssl);
 	return 1;
@@ -194,17 +199,16 @@ static ssize_t step_handshake(struct conn *c)
 
 static ssize_t step_send(struct conn *c)
 {
-	size_t left = request_len + opt.upload - c->sent;
+	size_t head = c->to->request_len, left = head + opt.req.upload - c->sent;
 	ssize_t n;
 
 	if (left == 0) {
 		c->step = HEAD;
 		return 1;
 	}
-	if (c->sent < request_len) /* a small body goes along */
-		n = transfer(c, true, request + c->sent,
-			     opt.upload <= sizeof(request) - request_len ? left
-									 : request_len - c->sent);
+	if (c->sent < head) /* a small body goes along */
+		n = transfer(c, true, (void *)(uintptr_t)(c->to->request + c->sent),
+			     opt.req.upload <= REQUEST_MAX - head ? left : head - c->sent);
 	else
 		n = transfer(c, true, bulk, left < BULK ? left : BULK);
 	if (n > 0)
@@ -215,6 +219,7 @@ static ssize_t step_send(struct conn *c)
 static bool read_head(struct conn *c, const char *end)
 {
 	const char *line = strcasestr(c->head, "\r\ncontent-length:");
+	const char *close = strcasestr(c->head, "\r\nconnection: close\r\n");
 
 	if (strncmp(c->head, "HTTP/1.1 ", 9))
 		return false;
@@ -225,6 +230,7 @@ static bool read_head(struct conn *c, const char *end)
 	if ((c->status != 200 && c->status != 201 && c->status != 204) ||
 	    (opt.answer >= 0 && c->left != (uint64_t)opt.answer))
 		total.wrong++;
+	c->last |= close && close < end + 2;
 	return true;
 }
 
@@ -259,14 +265,13 @@ static ssize_t answered(struct conn *c)
 	total.requests++;
 	samples[n_samples++ % SAMPLES_MAX] = (uint32_t)(now - c->began);
 	c->step = END;
-	if (opt.fresh)
+	if (c->last)
 		return 1;
 	if (opt.idle) {
 		n_idle++;
 		want(c, EPOLLRDHUP);
 		return -2;
 	}
-	c->used = true;
 	c->began = now;
 	c->sent = c->head_len = 0;
 	c->step = SEND;
@@ -312,8 +317,7 @@ static void conn_run(struct conn *c)
 		conn_failed(c);
 	} else if (n == 0) {
 		conn_close(c);
-		if (now_us() < deadline)
-			conn_open(c);
+		conn_open(c);
 	}
 }
 
@@ -343,49 +347,11 @@ static void report(double seconds)
 	fflush(stdout);
 }
 
-static void parse_url(char *url)
-{
-	struct addrinfo hints = { .ai_family = AF_INET, .ai_socktype = SOCK_STREAM };
-	char *host, *slash, *colon;
-	int n;
-
-	opt.tls = strncmp(url, "https://", 8) == 0;
-	if (!opt.tls && strncmp(url, "http://", 7) != 0) {
-		fprintf(stderr, "load: not a URL: %s\n", url);
-		exit(2);
-	}
-	host = url + (opt.tls ? 8 : 7);
-	slash = strchr(host, '/');
-	opt.path = slash ? slash : "/";
-	n = slash ? (int)(slash - host) : (int)strlen(host);
-	snprintf(opt.host, sizeof(opt.host), "%.*s", n, host);
-	colon = strchr(opt.host, ':');
-	snprintf(opt.port, sizeof(opt.port), "%s", colon ? colon + 1 : opt.tls ? "443" : "80");
-	if (colon)
-		*colon = '\0';
-	n = getaddrinfo(opt.host, opt.port, &hints, &server);
-	if (n) {
-		fprintf(stderr, "load: %s: %s\n", opt.host, gai_strerror(n));
-		exit(1);
-	}
-	request_len = (size_t)snprintf(request, sizeof(request),
-				       "%s %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: load\r\n"
-				       "Accept: */*\r\n%s",
-				       opt.method, opt.path, opt.host,
-				       opt.fresh ? "Connection: close\r\n" : "");
-	if (opt.upload)
-		request_len += (size_t)snprintf(request + request_len, 128,
-						"Content-Type: application/json\r\n"
-						"Content-Length: %zu\r\n",
-						opt.upload);
-	request_len += (size_t)snprintf(request + request_len, 3, "\r\n");
-}
-
 static void parse_options(int argc, char **argv)
 {
 	int o;
 
-	while ((o = getopt(argc, argv, "c:s:m:u:l:ni")) != -1) {
+	while ((o = getopt(argc, argv, "c:s:m:u:l:r:f:ni")) != -1) {
 		switch (o) {
 		case 'c':
 			opt.connections = (unsigned)strtoul(optarg, NULL, 10);
@@ -394,16 +360,22 @@ static void parse_options(int argc, char **argv)
 			opt.seconds = strtod(optarg, NULL);
 			break;
 		case 'm':
-			opt.method = optarg;
+			opt.req.method = optarg;
 			break;
 		case 'u':
-			opt.upload = strtoull(optarg, NULL, 10);
+			opt.req.upload = strtoull(optarg, NULL, 10);
 			break;
 		case 'l':
 			opt.answer = strtoll(optarg, NULL, 10);
 			break;
+		case 'r':
+			opt.limit = (unsigned)strtoul(optarg, NULL, 10);
+			break;
+		case 'f':
+			opt.first = (unsigned)strtoul(optarg, NULL, 10);
+			break;
 		case 'n':
-			opt.fresh = true;
+			opt.req.close = true;
 			break;
 		case 'i':
 			opt.idle = true;
@@ -414,7 +386,14 @@ static void parse_options(int argc, char **argv)
 	}
 	if (optind + 1 != argc)
 		exit(2);
-	parse_url(argv[optind]);
+	targets =
+		targets_new(argv[optind], opt.first, opt.limit ? opt.limit : 1, &opt.req, &opt.tls);
+}
+
+static void wait_for_end_of_input(void)
+{
+	while (getchar() != EOF)
+		;
 }
 
 /* Bulk that began before the end is let come to its end, so that what is counted is whole. */
@@ -424,7 +403,7 @@ static bool over(const struct conn *conns)
 
 	if (opt.idle)
 		return n_idle + total.errors >= opt.connections || now_us() > deadline;
-	if (now_us() < deadline)
+	if (now_us() < deadline && (!opt.limit || total.connections < opt.limit))
 		return false;
 	for (i = 0; i < opt.connections; i++)
 		if (conns[i].fd >= 0)
@@ -441,9 +420,7 @@ int main(int argc, char **argv)
 	int n;
 
 	memset(bulk, 'x', sizeof(bulk));
-	memset(request, 'x', sizeof(request));
 	parse_options(argc, argv);
-	memset(request + request_len, 'x', sizeof(request) - request_len);
 	conns = calloc(opt.connections, sizeof(*conns));
 	samples = malloc(SAMPLES_MAX * sizeof(*samples));
 	epoll_fd = epoll_create1(EPOLL_CLOEXEC);
@@ -452,7 +429,16 @@ int main(int argc, char **argv)
 		die("setup");
 	SSL_CTX_set_min_proto_version(tls, TLS1_3_VERSION);
 	SSL_CTX_set_verify(tls, SSL_VERIFY_PEER, NULL);
+	/* The length says whether an answer is whole, and not how the connection ends. */
+	SSL_CTX_set_options(tls, SSL_OP_IGNORE_UNEXPECTED_EOF);
 	SSL_CTX_set_mode(tls, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+	for (i = 0; i < opt.connections; i++)
+		conns[i].fd = -1;
+	if (opt.limit) {
+		puts("{}");
+		fflush(stdout);
+		wait_for_end_of_input();
+	}
 	began = now_us();
 	deadline = began + (uint64_t)(opt.seconds * 1e6);
 	for (i = 0; i < opt.connections; i++)
@@ -464,7 +450,6 @@ int main(int argc, char **argv)
 	}
 	report((double)(now_us() - began) / 1e6);
 	if (opt.idle)
-		while (getchar() != EOF)
-			;
+		wait_for_end_of_input();
 	return 0;
 }

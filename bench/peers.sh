@@ -1,16 +1,17 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# exeat beside its peers, in one run: HAProxy, nginx, and a relay that reads nothing (the floor), all
-# between the same client and the same server. What is compared is the CPU time of the proxy for one
-# request, connection or GiB; peers.py takes the measures and says how.
+# exeat beside its peers, in one run: HAProxy, nginx, squid, mitmproxy, and a relay that reads nothing
+# (the floor), all between the same client and the same server. What is compared is the CPU time of the
+# proxy for one request, connection or GiB; peers.py takes the measures and says how.
 #
-#   bench/peers.sh [--short] [ROW…]     root; installs haproxy, nginx' stream module, dnsdist and
-#                                       dnsperf where missing
+#   bench/peers.sh [--short] [ROW…]     root; installs haproxy, nginx' stream module, squid-openssl,
+#                                       mitmproxy, dnsdist and dnsperf where missing
 #
 #   pod-X 10.77.N.2 --veth-- this namespace: the proxies --veth-- "net" 203.0.113.91: the server
 #
-# A pod for each variant, so that steering never changes and no address is shared: HAProxy and the
-# relays get their flows by tproxy, nginx (which has no IP_TRANSPARENT) by redirect, exeat by itself.
+# A pod for each variant, so that steering never changes and no address is shared: HAProxy, squid and the
+# relays get their flows by tproxy, nginx and mitmproxy (which have no IP_TRANSPARENT) by redirect, exeat
+# by itself.
 
 # shellcheck source=tests/lib/e2e.sh
 . "$(dirname "$0")/../tests/lib/e2e.sh"
@@ -18,19 +19,17 @@
 if [ "${EXEAT_WORLD-}" != inside ]; then
 	make -C "$TOP" --no-print-directory -s O="$(dirname "$EXEAT")" "$(dirname "$EXEAT")/bench/load" \
 		"$(dirname "$EXEAT")/bench/relay" || exit 1
-	for p in haproxy libnginx-mod-stream dnsdist dnsperf; do
-		dpkg-query -W -f '${db:Status-Status}\n' $p 2>/dev/null | grep -qx installed ||
-			missing+=("$p")
-	done
-	if [ ${#missing[@]} -gt 0 ]; then
-		echo "bench: installing ${missing[*]}"
-		# the daemons that the packages would start are not wanted
-		policy=/usr/sbin/policy-rc.d
+	# the daemons that the packages would start are not wanted
+	policy=/usr/sbin/policy-rc.d
+	for p in haproxy libnginx-mod-stream dnsdist dnsperf squid-openssl mitmproxy; do
+		dpkg-query -W -f '${db:Status-Status}\n' $p 2>/dev/null | grep -qx installed && continue
+		echo "bench: installing $p"
 		[ -e $policy ] || { printf '#!/bin/sh\nexit 101\n' >$policy && chmod 755 $policy && made=$policy; }
-		apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null 2>&1 </dev/null ||
-			{ echo "bench: apt-get install ${missing[*]} failed" >&2; exit 77; }
-		[ -z "${made-}" ] || rm -f "$made"
-	fi
+		apt-get install -y -qq --no-install-recommends $p >/dev/null 2>&1 </dev/null && continue
+		echo "bench: apt-get install $p failed" >&2
+		case $p in squid-openssl | mitmproxy) ;; *) exit 77 ;; esac # without those two it goes on
+	done
+	[ -z "${made-}" ] || rm -f "$made"
 fi
 world_enter "$@"
 world_up
@@ -38,10 +37,11 @@ world_up
 ORIGIN=203.0.113.91
 NAME=api.bench.test
 LOAD=$(dirname "$EXEAT")/bench
-export ORIGIN NAME LOAD RESOLVER4
+FRESH=2000 # names below mint.test, for those that are seen for the first time
+export ORIGIN NAME LOAD RESOLVER4 PYTHONDONTWRITEBYTECODE=1
 world_name $NAME $ORIGIN
 world_name other.test $ORIGIN
-world_cert origin $NAME other.test
+world_cert origin $NAME other.test '*.mint.test'
 world_cert mitm $NAME
 cat $WORLD/tls/mitm.pem $WORLD/tls/mitm.key >$WORLD/tls/mitm.both
 
@@ -62,26 +62,61 @@ for port in 80 '443 ssl'; do
 	sites+="
 		server {
 			listen $ORIGIN:$port backlog=4096 reuseport; server_name $NAME;
-			ssl_certificate $WORLD/tls/origin.pem; ssl_certificate_key $WORLD/tls/origin.key;
 			ssl_protocols TLSv1.2 TLSv1.3; ssl_session_cache shared:s:4m;
+			ssl_certificate $WORLD/tls/origin.pem; ssl_certificate_key $WORLD/tls/origin.key;
 			location = /v1/chat/completions { return 200 '$answer'; }
+			location = /v1/models { return 200 '$answer'; }
 			location /sink/ { dav_methods PUT; }
 			location / { sendfile on; sendfile_max_chunk 2m; }
 		}"
 done
-cat >$WORLD/conf/origin.conf <<END
-	pid $WORLD/pid/bench-origin.pid; daemon off; worker_processes 1; user root;
-	error_log $WORLD/log/bench-origin.error crit; worker_rlimit_nofile 19000;
-	events { worker_connections 9000; }
-	http {
-	access_log off; client_max_body_size 0; client_body_buffer_size 256k;
-	client_body_temp_path $WORLD/tmp/body-o; proxy_temp_path $WORLD/tmp/proxy-o;
-	fastcgi_temp_path $WORLD/tmp/fcgi-o; uwsgi_temp_path $WORLD/tmp/uwsgi-o; scgi_temp_path $WORLD/tmp/scgi-o;
-	server_tokens off; keepalive_requests 100000000; keepalive_timeout 600s; root $WORLD/www;
-	default_type application/json; tcp_nodelay on; $sites
-	}
-END
+origin() { # NAME SERVERS
+	cat >"$WORLD/conf/$1.conf" <<-END
+		pid $WORLD/pid/bench-$1.pid; daemon off; worker_processes 1; user root;
+		error_log $WORLD/log/bench-$1.error crit; worker_rlimit_nofile 19000;
+		events { worker_connections 9000; }
+		http {
+		access_log off; client_max_body_size 0; client_body_buffer_size 256k;
+		client_body_temp_path $WORLD/tmp/body-o; proxy_temp_path $WORLD/tmp/proxy-o;
+		fastcgi_temp_path $WORLD/tmp/fcgi-o; uwsgi_temp_path $WORLD/tmp/uwsgi-o; scgi_temp_path $WORLD/tmp/scgi-o;
+		server_tokens off; keepalive_requests 100000000; keepalive_timeout 600s; root $WORLD/www;
+		default_type application/json; tcp_nodelay on; $2
+		}
+	END
+}
+origin origin "$sites"
 world_daemon bench-origin setsid taskset -c 0 nginx -c $WORLD/conf/origin.conf
+
+# Names to be seen for the first time: each has an address, as one address may have only so many names,
+# and one server in a namespace of its own is behind them all. It keeps no connection and resumes none,
+# so that a name that was seen before costs the same towards it.
+ip netns add fresh
+ip -n net link add fresh0 type veth peer name eth0 netns fresh
+ip netns exec net bash -e <<-END
+	sysctl -qw net.ipv4.ip_forward=1
+	ip addr add 10.78.0.1/30 dev fresh0
+	ip link set fresh0 up
+	ip route add 45.1.0.0/16 via 10.78.0.2
+END
+ip netns exec fresh bash -e <<-END
+	sysctl -qw net.ipv4.tcp_congestion_control=reno
+	ip link set lo up
+	ip link set eth0 up
+	ip addr add 10.78.0.2/30 dev eth0
+	ip route add default via 10.78.0.1
+	ip route add local 45.1.0.0/16 dev lo
+END
+for i in $(seq 0 $((FRESH - 1))); do
+	echo "n$i.mint.test 600 IN A 45.1.$((i / 250)).$((i % 250 + 1))"
+done | unbound-control -q -c $WORLD/conf/unbound.conf local_datas
+origin fresh "server {
+		listen 443 ssl backlog=4096; server_name .mint.test; keepalive_timeout 0;
+		ssl_certificate $WORLD/tls/origin.pem; ssl_certificate_key $WORLD/tls/origin.key;
+		ssl_protocols TLSv1.2 TLSv1.3; ssl_session_tickets off; ssl_session_cache off;
+		location = /v1/chat/completions { return 200 '$answer'; }
+	}"
+ip netns exec fresh setsid taskset -c 0 nginx -c $WORLD/conf/fresh.conf >>$WORLD/log/bench-fresh.out 2>&1 </dev/null &
+echo $! >$WORLD/pid/bench-fresh
 
 # A thousand names that nobody may cache, each with its own address.
 for i in $(seq 0 999); do
@@ -126,9 +161,11 @@ frontend http
 	acl ok hdr(host) $NAME
 	acl ok1 method POST
 	acl ok2 path /v1/chat/completions
-	acl ok3 method GET PUT
-	acl ok4 path /blob /sink/blob
-	http-request deny unless ok ok1 ok2 or ok ok3 ok4
+	acl ok3 method GET
+	acl ok4 path /v1/models /blob
+	acl ok5 method PUT
+	acl ok6 path /sink/blob
+	http-request deny unless ok ok1 ok2 or ok ok3 ok4 or ok ok5 ok6
 	default_backend http
 backend http
 	mode http
@@ -141,9 +178,11 @@ frontend mitm
 	acl ok0 ssl_fc_sni $NAME
 	acl ok1 method POST
 	acl ok2 path /v1/chat/completions
-	acl ok3 method GET PUT
-	acl ok4 path /blob /sink/blob
-	http-request deny unless ok0 ok ok1 ok2 or ok0 ok ok3 ok4
+	acl ok3 method GET
+	acl ok4 path /v1/models /blob
+	acl ok5 method PUT
+	acl ok6 path /sink/blob
+	http-request deny unless ok0 ok ok1 ok2 or ok0 ok ok3 ok4 or ok0 ok ok5 ok6
 	default_backend mitm
 backend mitm
 	mode http
@@ -160,17 +199,20 @@ backend name
 	mode tcp
 	server o $ORIGIN:443
 END
-# shellcheck disable=SC2016 # nginx's variables
-guard='if ($request_method != POST) { return 403; }'
+only() { # METHOD: nginx passes no other
+	# shellcheck disable=SC2016 # nginx's variable
+	printf 'if ($request_method != %s) { return 403; }' "$1"
+}
 # shellcheck disable=SC2016
 proxy='proxy_http_version 1.1; proxy_set_header Connection ""; proxy_set_header Host $host;'
 site() { # LISTEN UPSTREAM
 	cat <<-END
 		server { listen $1 backlog=4096; server_name $NAME;
 			ssl_certificate $WORLD/tls/mitm.pem; ssl_certificate_key $WORLD/tls/mitm.key;
-			location = /v1/chat/completions { $guard proxy_pass $2; $proxy }
-			location = /blob { proxy_pass $2; $proxy }
-			location = /sink/blob { proxy_pass $2; $proxy }
+			location = /v1/chat/completions { $(only POST) proxy_pass $2; $proxy }
+			location = /v1/models { $(only GET) proxy_pass $2; $proxy }
+			location = /blob { $(only GET) proxy_pass $2; $proxy }
+			location = /sink/blob { $(only PUT) proxy_pass $2; $proxy }
 			location / { return 403; } }
 		server { listen ${1/ ssl/} default_server ${1//[0-9]/}; server_name _;
 			ssl_certificate $WORLD/tls/mitm.pem; ssl_certificate_key $WORLD/tls/mitm.key; return 403; }
@@ -199,6 +241,8 @@ cat >$WORLD/conf/peer.conf <<END
 	server { listen 9144 backlog=4096; ssl_preread on; proxy_pass \$to; proxy_timeout 600s; proxy_buffer_size 128k; }
 	}
 END
+# shellcheck source=bench/interceptors.sh
+. "$TOP/bench/interceptors.sh"
 # A session of its own for everyone, as pods and daemons have (and `exeat run` makes): the scheduler
 # groups by session, and who shares one with the server is woken more cheaply.
 peer() { # NAME COMMAND…: alone on CPU 1
@@ -207,6 +251,8 @@ peer() { # NAME COMMAND…: alone on CPU 1
 }
 peer haproxy haproxy -f $WORLD/conf/haproxy.cfg
 peer nginx nginx -c $WORLD/conf/peer.conf
+squid_start
+mitmproxy_start
 cat >$WORLD/conf/dnsdist.conf <<END
 setLocal("0.0.0.0:5353")
 setACL("0.0.0.0/0")
@@ -238,7 +284,7 @@ pod() { # NAME N
 	END
 }
 n=1
-for v in direct relay splice haproxy hapname nginx nginxname; do
+for v in direct relay splice haproxy hapname nginx nginxname squid squidname mitm; do
 	pod $v $n
 	n=$((n + 1))
 done
@@ -246,25 +292,33 @@ sysctl -qw net.ipv4.ip_forward=1
 ip netns exec net ip route add 10.77.0.0/16 via $OUTER4
 ip rule add fwmark 1 lookup 100
 ip route add local default dev lo table 100
+# Only those who are reached by redirect pay for conntrack, and nobody for the rules of the others.
 nft -f - <<-END || exit 1
 	table ip bench {
 		chain raw { type filter hook prerouting priority raw; policy accept;
-			iifname != { "v-nginx", "v-nginxname" } notrack
+			iifname != { "v-nginx", "v-nginxname", "v-mitm" } notrack
 		}
 		chain out { type filter hook output priority raw; policy accept;
-			ip daddr 203.0.113.0/24 notrack
+			oifname != { "v-nginx", "v-nginxname", "v-mitm" } notrack
 		}
+		chain relay { tcp dport { 80, 443 } tproxy to :9300 meta mark set 1 accept; }
+		chain splice { tcp dport { 80, 443 } tproxy to :9301 meta mark set 1 accept; }
+		chain haproxy { tcp dport 80 tproxy to :9080 meta mark set 1 accept
+			tcp dport 443 tproxy to :9443 meta mark set 1 accept; }
+		chain hapname { tcp dport 443 tproxy to :9444 meta mark set 1 accept; }
+		chain squid { tcp dport 80 tproxy to :9580 meta mark set 1 accept
+			tcp dport 443 tproxy to :9543 meta mark set 1 accept; }
+		chain squidname { tcp dport 443 tproxy to :9544 meta mark set 1 accept; }
 		chain steer { type filter hook prerouting priority mangle; policy accept;
-			iifname "v-relay" tcp dport { 80, 443 } tproxy to :9300 meta mark set 1 accept
-			iifname "v-splice" tcp dport { 80, 443 } tproxy to :9301 meta mark set 1 accept
-			iifname "v-haproxy" tcp dport 80 tproxy to :9080 meta mark set 1 accept
-			iifname "v-haproxy" tcp dport 443 tproxy to :9443 meta mark set 1 accept
-			iifname "v-hapname" tcp dport 443 tproxy to :9444 meta mark set 1 accept
+			iifname vmap { "v-relay" : jump relay, "v-splice" : jump splice,
+				"v-haproxy" : jump haproxy, "v-hapname" : jump hapname,
+				"v-squid" : jump squid, "v-squidname" : jump squidname }
 		}
 		chain nat { type nat hook prerouting priority dstnat; policy accept;
 			iifname "v-nginx" tcp dport 80 redirect to :9180
 			iifname "v-nginx" tcp dport 443 redirect to :9143
 			iifname "v-nginxname" tcp dport 443 redirect to :9144
+			iifname "v-mitm" tcp dport { 80, 443 } redirect to :9600
 		}
 	}
 END
@@ -275,5 +329,8 @@ for port in 9080 9143 9144 9180 9300 9301 9443 9444; do
 	world_wait 5 nc -z 127.0.0.1 $port || { echo "bench: nothing listens on $port" >&2
 		tail -n 5 $WORLD/log/bench-* >&2; exit 1; }
 done
+# those that may be missing: peers.py says what of them does not work
+[ ! -e $WORLD/pid/bench-squid ] || world_wait 5 nc -z 127.0.0.1 9544
+[ ! -e $WORLD/pid/bench-mitmproxy ] || world_wait 10 nc -z 127.0.0.1 9600
 world_wait 5 ip netns exec pod-direct curl -fsSo /dev/null --data x http://$NAME/v1/chat/completions
 exec python3 "$TOP/bench/peers.py" "$@"
