@@ -58,9 +58,9 @@ static bool context_harden(SSL_CTX *ctx, const char *tls12_ciphers)
 	       SSL_CTX_set_cipher_list(ctx, tls12_ciphers) == 1;
 }
 
-static int server_new(struct ex_tls *tls)
+int ex_tls_server_new(SSL_CTX **ret)
 {
-	SSL_CTX *ctx = tls->server = SSL_CTX_new(TLS_server_method());
+	SSL_CTX *ctx = *ret = SSL_CTX_new(TLS_server_method());
 
 	if (!ctx || !context_harden(ctx, SERVER_CIPHERS) ||
 	    SSL_CTX_set1_groups_list(ctx, "X25519:P-256:P-384") != 1 ||
@@ -68,12 +68,12 @@ static int server_new(struct ex_tls *tls)
 		return -EIO;
 	/*
 	 * Resumption by tickets only: nothing is kept for a client. Each is bound to a name, see
-	 * accept_with(), and to a secret that ends with the policy.
+	 * bind_tickets(), and to a secret that ends with the policy.
 	 */
 	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
-	if (SSL_CTX_set_tlsext_ticket_key_evp_cb(ctx, ex_tls_on_ticket) != 1 ||
-	    ex_random(tls->tickets.secret, sizeof(tls->tickets.secret)) < 0)
+	if (SSL_CTX_set_tlsext_ticket_key_evp_cb(ctx, ex_tls_on_ticket) != 1)
 		return -EIO;
+	SSL_CTX_set_mode(ctx, SSL_MODE_NO_AUTO_CHAIN); /* a leaf goes alone: do not look for more */
 	SSL_CTX_set_timeout(ctx, TICKET_SECONDS);
 	SSL_CTX_set_tlsext_servername_callback(ctx, ex_tls_on_servername);
 	SSL_CTX_set_alpn_select_cb(ctx, ex_tls_on_alpn, NULL);
@@ -107,9 +107,9 @@ int ex_tls_new(int roots, struct ex_tls **ret)
 		return -ENOMEM;
 	r = library_init();
 	if (r == 0)
-		r = ex_tls_leaves_init(&tls->ec, false);
+		r = ex_random(tls->tickets.secret, sizeof(tls->tickets.secret));
 	if (r == 0)
-		r = server_new(tls);
+		r = ex_tls_leaves_init(&tls->ec, false);
 	if (r == 0)
 		r = client_new(tls, roots);
 	if (r == 0) {
@@ -132,7 +132,6 @@ void ex_tls_free(struct ex_tls *tls)
 		return;
 	ex_tls_cache_free(tls->resumes);
 	ex_tls_identities_done(tls);
-	SSL_CTX_free(tls->server);
 	SSL_CTX_free(tls->client);
 	ex_roots_unmap(tls->roots);
 	BIO_meth_free(tls->bio);

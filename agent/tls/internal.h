@@ -18,7 +18,9 @@ struct ex_tls_leaves {
 	EVP_PKEY *key;
 	unsigned char *spki;
 	size_t spki_len;
-	struct ex_tls_cache *cache; /* X509 */
+	struct ex_tls_cache *cache; /* struct leaf, see leaves.c */
+	SSL_CTX *server;            /* of those sessions; shows the leaf that was asked for last */
+	const X509 *shown;          /* that one; NULL: none */
 };
 
 struct ex_tls_ticket_key {
@@ -35,7 +37,7 @@ struct ex_tls_tickets {
 };
 
 struct ex_tls {
-	SSL_CTX *server, *client;
+	SSL_CTX *client;
 	BIO_METHOD *bio;
 	struct ex_roots *roots;
 	struct ex_tls_tickets tickets;
@@ -81,6 +83,9 @@ int ex_tls_bio_send(BIO *bio);
 
 /* The last look at the socket took all it had. */
 bool ex_tls_bio_is_drained(BIO *bio);
+
+/* context.c: for the sessions towards the workload; -EIO. */
+EX_MUST_CHECK int ex_tls_server_new(SSL_CTX **ret);
 
 /* leaves.c: P-256, or RSA. 0 or -EIO, -ENOMEM. */
 EX_MUST_CHECK int ex_tls_leaves_init(struct ex_tls_leaves *l, bool rsa);

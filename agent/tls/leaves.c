@@ -12,9 +12,17 @@
 #define LEAF_MARGIN (60 * 60) /* a leaf this near to its end is asked for anew */
 #define RSA_BITS    2048
 
-static void leaf_drop(void *leaf)
+struct leaf {
+	X509 *cert;
+	time_t from, until;
+};
+
+static void leaf_drop(void *value)
 {
-	X509_free(leaf); /* live sessions hold references of their own */
+	struct leaf *leaf = value;
+
+	X509_free(leaf->cert); /* live sessions hold references of their own */
+	free(leaf);
 }
 
 int ex_tls_leaves_init(struct ex_tls_leaves *l, bool rsa)
@@ -26,12 +34,15 @@ int ex_tls_leaves_init(struct ex_tls_leaves *l, bool rsa)
 	if (len <= 0)
 		return -EIO;
 	l->spki_len = (size_t)len;
+	if (ex_tls_server_new(&l->server) < 0 || SSL_CTX_use_PrivateKey(l->server, l->key) != 1)
+		return -EIO;
 	return ex_tls_cache_new(LEAVES_MAX, leaf_drop, &l->cache);
 }
 
 void ex_tls_leaves_done(struct ex_tls_leaves *l)
 {
 	ex_tls_cache_free(l->cache);
+	SSL_CTX_free(l->server);
 	EVP_PKEY_free(l->key);
 	OPENSSL_free(l->spki);
 	*l = (struct ex_tls_leaves){ 0 };
@@ -57,14 +68,11 @@ int ex_tls_rsa_spki(struct ex_tls *tls, struct ex_span *ret)
 
 X509 *ex_tls_leaf_find(struct ex_tls_leaves *l, struct ex_span name)
 {
-	X509 *leaf = l->cache ? ex_tls_cache_get(l->cache, name) : NULL;
-	time_t now = time(NULL), soon = now + LEAF_MARGIN;
+	const struct leaf *leaf = l->cache ? ex_tls_cache_get(l->cache, name) : NULL;
+	time_t now = time(NULL);
 
 	/* of a clock that was put back since, too */
-	return leaf && X509_cmp_time(X509_get0_notBefore(leaf), &now) < 0 &&
-			       X509_cmp_time(X509_get0_notAfter(leaf), &soon) > 0
-		       ? leaf
-		       : NULL;
+	return leaf && leaf->from < now && leaf->until > now + LEAF_MARGIN ? leaf->cert : NULL;
 }
 
 bool ex_tls_has_leaf(struct ex_tls *tls, struct ex_span name)
@@ -85,10 +93,36 @@ static struct ex_tls_leaves *leaves_of(struct ex_tls *tls, const X509 *cert)
 	return tls->rsa.cache && X509_check_private_key(cert, tls->rsa.key) == 1 ? &tls->rsa : NULL;
 }
 
+static bool read_time(const ASN1_TIME *from, time_t *ret)
+{
+	struct tm tm;
+
+	if (ASN1_TIME_to_tm(from, &tm) != 1)
+		return false;
+	*ret = timegm(&tm);
+	return true;
+}
+
+/* Takes cert. */
+static struct leaf *leaf_new(X509 *cert)
+{
+	struct leaf *leaf = malloc(sizeof(*leaf));
+
+	if (leaf && read_time(X509_get0_notBefore(cert), &leaf->from) &&
+	    read_time(X509_get0_notAfter(cert), &leaf->until)) {
+		leaf->cert = cert;
+		return leaf;
+	}
+	X509_free(cert);
+	free(leaf);
+	return NULL;
+}
+
 int ex_tls_add_leaf(struct ex_tls *tls, struct ex_span name, const void *der, size_t len)
 {
 	const unsigned char *p = der;
 	struct ex_tls_leaves *l;
+	struct leaf *leaf;
 	X509 *cert;
 
 	if (!ex_tls_name_is_canonical(name) || len > EX_LEAF_MAX)
@@ -100,6 +134,9 @@ int ex_tls_add_leaf(struct ex_tls *tls, struct ex_span name, const void *der, si
 		X509_free(cert);
 		return -EINVAL;
 	}
-	ex_tls_cache_put(l->cache, name, cert);
+	leaf = leaf_new(cert);
+	if (!leaf)
+		return -ENOMEM;
+	ex_tls_cache_put(l->cache, name, leaf);
 	return 0;
 }

@@ -77,19 +77,26 @@ struct ex_tls_session *ex_tls_session_new(struct ex_tls *tls, SSL_CTX *ctx, int 
  * What a ticket is good for: the name it was given under, the same key, the same policy. OpenSSL
  * takes the ticket of another context for none, and shakes hands in full.
  */
-static int bind_tickets(struct ex_tls_session *s, bool rsa)
+static bool bind_tickets(SSL_CTX *ctx, struct ex_span name, bool rsa)
 {
 	const char kind = rsa ? 'r' : 'e';
-	const struct ex_span pieces[] = {
-		{ &kind, 1 },
-		{ s->name, s->name_len },
-	};
+	const struct ex_span pieces[] = { { &kind, 1 }, name };
 	uint8_t context[EX_MAC_LEN];
-	int r = ex_mac((struct ex_span){ NULL, 0 }, pieces, EX_ARRAY_SIZE(pieces), context);
 
-	if (r < 0)
-		return r;
-	return SSL_set_session_id_context(s->ssl, context, sizeof(context)) == 1 ? 0 : -ENOMEM;
+	return ex_mac((struct ex_span){ NULL, 0 }, pieces, EX_ARRAY_SIZE(pieces), context) == 0 &&
+	       SSL_CTX_set_session_id_context(ctx, context, sizeof(context)) == 1;
+}
+
+/* New sessions have it from their context: mostly it is the one that the session before had. */
+static int show_leaf(struct ex_tls_leaves *l, X509 *leaf, struct ex_span name, bool rsa)
+{
+	if (l->shown == leaf)
+		return 0;
+	l->shown = NULL;
+	if (SSL_CTX_use_certificate(l->server, leaf) != 1 || !bind_tickets(l->server, name, rsa))
+		return -ENOMEM;
+	l->shown = leaf; /* the context holds it, so there is no other one in its place */
+	return 0;
 }
 
 static int accept_with(struct ex_tls *tls, struct ex_tls_leaves *leaves, int fd,
@@ -101,18 +108,14 @@ static int accept_with(struct ex_tls *tls, struct ex_tls_leaves *leaves, int fd,
 
 	if (!leaf)
 		return -ENOENT;
-	s = ex_tls_session_new(tls, tls->server, fd, name, early, early_len);
+	if (show_leaf(leaves, leaf, name, leaves == &tls->rsa) < 0)
+		return -ENOMEM;
+	s = ex_tls_session_new(tls, leaves->server, fd, name, early, early_len);
 	if (!s)
 		return -ENOMEM;
 	s->server = true;
 	s->allow_h2 = allow_h2;
 	SSL_set_accept_state(s->ssl);
-	if (SSL_use_certificate(s->ssl, leaf) != 1 ||
-	    SSL_use_PrivateKey(s->ssl, leaves->key) != 1 ||
-	    bind_tickets(s, leaves == &tls->rsa) < 0) {
-		ex_tls_session_free(s);
-		return -ENOMEM;
-	}
 	*ret = s;
 	return 0;
 }
