@@ -30,6 +30,7 @@ static void free_to_pass(struct ex_conn *c)
 {
 	c->hold = EX_HOLD_NOTHING;
 	ex_conn_drop_hello(c);
+	ex_proxy_tidy(c->px);
 }
 
 static bool read_answer(struct ex_conn *c)
