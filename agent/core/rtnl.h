@@ -92,4 +92,10 @@ enum ex_rtnl_news {
 /* -ENOBUFS: some were missed, look at everything; other negative errno. */
 EX_MUST_CHECK int ex_rtnl_next(int fd, uint32_t *ret_ifindex);
 
+/* The same of links, addresses, routes and rules: everything that says where packets go. */
+EX_MUST_CHECK int ex_rtnl_watch_routes(void);
+
+/* Has anything changed since this was last asked? Also when that cannot be told. */
+bool ex_rtnl_changed(int fd);
+
 #endif

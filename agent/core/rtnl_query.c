@@ -354,17 +354,20 @@ int ex_rtnl_next_hop(int rtnl, const struct ex_ip *ip, struct ex_ip *ret_via, ui
 
 /* ---- news ---- */
 
-int ex_rtnl_watch(void)
+static int watch(uint32_t groups)
 {
 	EX_AUTO_CLOSE int fd =
 		socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
-	const struct sockaddr_nl a = { .nl_family = AF_NETLINK,
-				       .nl_groups = RTMGRP_LINK | RTMGRP_IPV4_IFADDR |
-						    RTMGRP_IPV6_IFADDR };
+	const struct sockaddr_nl a = { .nl_family = AF_NETLINK, .nl_groups = groups };
 
 	if (fd < 0 || bind(fd, (const struct sockaddr *)&a, sizeof(a)) < 0)
 		return -errno;
 	return EX_TAKE_FD(fd);
+}
+
+int ex_rtnl_watch(void)
+{
+	return watch(RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR);
 }
 
 static enum ex_rtnl_news read_news(const struct nlmsghdr *h, uint32_t *ret_ifindex)
@@ -404,4 +407,26 @@ int ex_rtnl_next(int fd, uint32_t *ret_ifindex)
 		if (news != EX_RTNL_NOTHING)
 			return (int)news;
 	}
+}
+
+int ex_rtnl_watch_routes(void)
+{
+	int fd = watch(RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV4_ROUTE | RTMGRP_IPV4_RULE |
+		       RTMGRP_IPV6_IFADDR | RTMGRP_IPV6_ROUTE | 1 << (RTNLGRP_IPV6_RULE - 1));
+
+	/* One message says as much as a hundred: the rest need not wait to be read. */
+	if (fd >= 0)
+		(void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &(int){ 1 }, sizeof(int));
+	return fd;
+}
+
+bool ex_rtnl_changed(int fd)
+{
+	bool changed = false;
+	char byte;
+
+	while (recv(fd, &byte, sizeof(byte), 0) >= 0)
+		changed = true;
+	/* -ENOBUFS: more than there was room for. */
+	return changed || errno != EAGAIN;
 }

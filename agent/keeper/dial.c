@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
-#include <linux/rtnetlink.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
 #include "agent/keeper/dial.h"
 #include "agent/proxy/datagram.h"
-#include "agent/core/rtnl.h"
 
 static int set_on(int fd, int level, int option)
 {
@@ -98,23 +96,4 @@ int ex_dial_as_workload(const struct ex_gateway *gw, const struct ex_ip *dst, ui
 	r = dial_bound(own, dst, port, proto);
 	ex_gateway_leave(gw);
 	return r;
-}
-
-/* ---- where an address is ---- */
-
-bool ex_dial_is_own(const struct ex_ip *ip)
-{
-	static int rtnl = -1; /* kept: every dial asks */
-	int type;
-
-	if (rtnl < 0)
-		rtnl = ex_rtnl_open();
-	type = rtnl < 0 ? rtnl : ex_rtnl_route_type(rtnl, ip);
-	/* No way there: the dial will fail, with the true cause. */
-	if (type == -ENETUNREACH || type == -EHOSTUNREACH)
-		return false;
-	/* What is read next might be the answer to this question. */
-	if (type < 0 && rtnl >= 0)
-		close(EX_TAKE_FD(rtnl));
-	return type != RTN_UNICAST;
 }

@@ -23,7 +23,4 @@ EX_MUST_CHECK int ex_dial_as_workload(const struct ex_gateway *gw, const struct 
 /* From where the caller is. scope: see sin6_scope_id. */
 EX_MUST_CHECK int ex_dial(const struct ex_ip *ip, uint16_t port, uint8_t proto, uint32_t scope);
 
-/* Would packets to ip stay on this host, whatever interface or route makes it so? */
-bool ex_dial_is_own(const struct ex_ip *ip);
-
 #endif

@@ -5,6 +5,7 @@
 #include <netinet/in.h>
 
 #include "agent/keeper/keeper_priv.h"
+#include "agent/keeper/own.h"
 #include "agent/tls/ca.h"
 
 /*
@@ -95,7 +96,7 @@ static int open_up(struct ex_keeper *k, const struct ex_ipc_dial *msg)
 		d = judge_flow(k, &msg->dst, msg->port, msg->proto);
 	if (d.verdict != EX_V_ALLOW && !(tcp && d.verdict == EX_V_STEER))
 		return -EACCES;
-	if (ex_name_selects(k->rs, &msg->dst) && ex_dial_is_own(&msg->dst))
+	if (ex_name_selects(k->rs, &msg->dst) && ex_host_owns(&msg->dst))
 		return -EACCES;
 	return k->cfg.dial(&k->cfg.gw, &msg->dst, msg->port, msg->proto);
 }

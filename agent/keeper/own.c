@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Every dial asks this. The kernel is asked once for an address, and again when it has told of any
+ * change of what its answer may come from.
+ */
+#include "agent/keeper/own.h"
+
+#include <errno.h>
+#include <linux/rtnetlink.h>
+
+#include "agent/core/rtnl.h"
+
+#define ANSWERS 64
+
+struct answer {
+	bool known, own;
+	struct ex_ip ip;
+};
+
+static bool ask(const struct ex_ip *ip)
+{
+	static int rtnl = -1;
+	int type;
+
+	if (rtnl < 0)
+		rtnl = ex_rtnl_open();
+	type = rtnl < 0 ? rtnl : ex_rtnl_route_type(rtnl, ip);
+	/* No way there: the dial will fail, with the true cause. */
+	if (type == -ENETUNREACH || type == -EHOSTUNREACH)
+		return false;
+	/* What is read next might be the answer to this question. */
+	if (type < 0 && rtnl >= 0)
+		close(EX_TAKE_FD(rtnl));
+	return type != RTN_UNICAST;
+}
+
+bool ex_host_owns(const struct ex_ip *ip)
+{
+	static struct answer answers[ANSWERS];
+	static int news = -1;
+	struct answer *a = &answers[(ip->b[15] ^ ip->b[14]) % ANSWERS];
+
+	if (news < 0)
+		news = ex_rtnl_watch_routes();
+	if (news < 0 || ex_rtnl_changed(news))
+		memset(answers, 0, sizeof(answers));
+	if (!a->known || !ex_ip_eq(&a->ip, ip))
+		*a = (struct answer){ .known = true, .own = ask(ip), .ip = *ip };
+	return a->own;
+}
