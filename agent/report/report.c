@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 
 #include "agent/audit/json.h"
+#include "agent/core/bucket.h"
 #include "agent/core/ipc.h"
 #include "agent/core/log.h"
 #include "agent/metrics/expo.h"
@@ -23,9 +24,9 @@
 #define RESTART_MAX_MS 60000
 #define TEXT_AGE_MS    500 /* metrics are not made more often than this */
 #define BUFFER         (1024 * 1024)
-#define ALERTS_PER_S   100
-#define ALERTS_BURST   1000
 #define CONFIG_MAX     16384
+
+static const struct ex_rate alert_rate = { .per_second = 100, .burst = 1000 };
 
 struct ex_report {
 	struct ex_loop *loop;
@@ -42,7 +43,7 @@ struct ex_report {
 	int text; /* metrics as they were at text_at; -1 = none */
 	size_t text_len;
 	uint64_t text_at;
-	uint64_t tokens, tokens_at;
+	struct ex_bucket alerted;
 	uint64_t dropped;                     /* alerts that did not get to the process */
 	struct ex_report_stats stats, before; /* of this process; of those before it */
 };
@@ -275,27 +276,14 @@ bool ex_report_wants(const struct ex_report *r, const struct ex_audit_record *re
 	return r && r->webhook && rec->verdict != EX_V_ALLOW && !is_noise(rec->reason);
 }
 
-static bool take_token(struct ex_report *r)
-{
-	uint64_t now = ex_loop_now(r->loop), gained = (now - r->tokens_at) * ALERTS_PER_S / 1000;
-
-	if (gained) {
-		r->tokens_at = now;
-		r->tokens = r->tokens + gained > ALERTS_BURST ? ALERTS_BURST : r->tokens + gained;
-	}
-	if (!r->tokens)
-		return false;
-	r->tokens--;
-	return true;
-}
-
 void ex_report_alert(struct ex_report *r, struct ex_span json)
 {
 	struct iovec iov[2] = { { (char[]){ EX_REPORT_ALERT }, 1 },
 				{ (void *)(uintptr_t)json.ptr, json.len } };
 	struct msghdr msg = { .msg_iov = iov, .msg_iovlen = 2 };
 
-	if (r->alerts < 0 || json.len + 1 > EX_REPORT_MESSAGE_MAX || !take_token(r) ||
+	if (r->alerts < 0 || json.len + 1 > EX_REPORT_MESSAGE_MAX ||
+	    !ex_bucket_take(&r->alerted, &alert_rate, ex_loop_now(r->loop)) ||
 	    sendmsg(r->alerts, &msg, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
 		r->dropped++;
 }
@@ -376,19 +364,19 @@ int ex_report_new(struct ex_loop *loop, const struct ex_report_config *config,
 
 	if (!r)
 		return -ENOMEM;
-	*r = (struct ex_report){ .loop = loop,
-				 .ops = ops,
-				 .arg = arg,
-				 .webhook = config->webhook,
-				 .alerts = -1,
-				 .questions = -1,
-				 .on_alerts.fn = on_alerts,
-				 .on_questions.fn = on_questions,
-				 .again.fn = on_again,
-				 .pause = RESTART_MS,
-				 .text = -1,
-				 .tokens = ALERTS_BURST,
-				 .tokens_at = ex_loop_now(loop) };
+	*r = (struct ex_report){
+		.loop = loop,
+		.ops = ops,
+		.arg = arg,
+		.webhook = config->webhook,
+		.alerts = -1,
+		.questions = -1,
+		.on_alerts.fn = on_alerts,
+		.on_questions.fn = on_questions,
+		.again.fn = on_again,
+		.pause = RESTART_MS,
+		.text = -1,
+	};
 	err = write_config(r, config);
 	if (err < 0) {
 		ex_report_free(r);
