@@ -18,13 +18,22 @@
 #include "agent/audit/line.h"
 #include "agent/audit/sink.h"
 #include "agent/audit/tally.h"
+#include "agent/core/bucket.h"
 #include "agent/core/loop.h"
 #include "exeat/abi.h"
 
-#define TERMINAL_BURST  20 /* lines at once */
-#define TERMINAL_REFILL 4  /* lines a second */
 #define SUMMARY_DENIALS 10
+#define HELD_BYTES      (2 * EX_AUDIT_LINE_MAX)
 #define REPEAT_MS       2000
+
+static const struct ex_rate terminal_rate = { .per_second = 4, .burst = 20 }; /* lines */
+
+struct held {
+	char *lines; /* NULL: none */
+	size_t len;
+	size_t records;
+	uint64_t tells; /* the line before them tells of so many that were lost; 0: there is none */
+};
 
 struct ex_audit {
 	struct ex_audit_sink log, terminal;
@@ -35,10 +44,12 @@ struct ex_audit {
 	uint64_t seq, allowed, denied;
 	uint64_t lost, lost_told; /* in all; of these already in a loss record */
 	uint64_t hidden;          /* terminal lines left out since the last one */
-	uint64_t tokens_at, tokens;
+	struct ex_bucket shown_lines;
 	char shown[768]; /* subject of the last denial shown, and when */
 	enum ex_reason shown_reason;
 	uint64_t shown_at;
+	struct held held; /* lines that are not written yet */
+	bool holding;
 	struct ex_tally *tally; /* NULL: nobody will see the summary */
 };
 
@@ -62,8 +73,6 @@ int ex_audit_new(const struct ex_audit_options *options, struct ex_audit **ret)
 		return -ENOMEM;
 	}
 	a->rs = options->rs ? ex_ruleset_ref(options->rs) : NULL;
-	a->tokens = TERMINAL_BURST;
-	a->tokens_at = ex_clock_ms();
 	*ret = a;
 	return 0;
 }
@@ -72,6 +81,7 @@ void ex_audit_free(struct ex_audit *a)
 {
 	if (!a)
 		return;
+	ex_audit_release(a);
 	ex_ruleset_unref(a->rs);
 	free(a->tally);
 	free(a);
@@ -110,13 +120,6 @@ static bool has_log(const struct ex_audit *a)
 	return a->file || a->log.fd >= 0;
 }
 
-/* line has EX_CHAIN_TAIL_MAX bytes of room behind it. */
-static int log_line(struct ex_audit *a, char *line, size_t len)
-{
-	return a->file ? ex_audit_file_append(a->file, line, len)
-		       : ex_audit_sink_line(&a->log, line, len);
-}
-
 /* A record about the log itself. */
 static ssize_t note_line(const struct ex_audit *a, const char *type, char *out, size_t cap)
 {
@@ -150,67 +153,114 @@ static ssize_t note_line(const struct ex_audit *a, const char *type, char *out, 
 	return n + 1;
 }
 
-/* Tells about lines lost before, now that something may be written again. */
-static int tell_losses(struct ex_audit *a)
+static size_t put_lines(struct ex_audit *a, struct ex_span lines)
 {
-	char line[512 + EX_CHAIN_TAIL_MAX];
-	ssize_t n;
-	int r;
+	return a->file ? ex_audit_file_append(a->file, lines) : ex_audit_sink_lines(&a->log, lines);
+}
 
-	if (a->lost == a->lost_told)
-		return 0;
-	n = note_line(a, "lost", line, 512);
-	if (n < 0)
-		return (int)n;
-	r = log_line(a, line, (size_t)n);
-	if (r == 0)
-		a->lost_told = a->lost;
-	return r;
+static void write_held(struct ex_audit *a)
+{
+	struct held *h = &a->held;
+	size_t out;
+
+	if (!h->lines)
+		return;
+	out = put_lines(a, (struct ex_span){ h->lines, h->len });
+	if (h->tells && out) {
+		a->lost_told += h->tells;
+		out--;
+	}
+	a->lost += h->records - out;
+	free(h->lines);
+	*h = (struct held){ 0 };
+}
+
+/* Lines lost before are told of first, now that something may be written again. */
+static bool open_held(struct ex_audit *a)
+{
+	struct held *h = &a->held;
+	ssize_t n = 0;
+
+	h->lines = malloc(HELD_BYTES);
+	if (!h->lines)
+		return false;
+	if (a->lost != a->lost_told)
+		n = note_line(a, "lost", h->lines, HELD_BYTES);
+	if (n > 0) {
+		h->tells = a->lost - a->lost_told;
+		h->len = (size_t)n;
+	}
+	return true;
+}
+
+/* Room for one line of EX_AUDIT_LINE_MAX; NULL: it is lost. */
+static char *line_begin(struct ex_audit *a)
+{
+	if (a->held.len > HELD_BYTES - EX_AUDIT_LINE_MAX)
+		write_held(a);
+	if (!a->held.lines && !open_held(a)) {
+		a->lost++;
+		return NULL;
+	}
+	return a->held.lines + a->held.len;
+}
+
+/* Negative: there is no line. */
+static void line_end(struct ex_audit *a, ssize_t len)
+{
+	if (len < 0) {
+		a->lost++;
+	} else {
+		a->held.len += (size_t)len;
+		a->held.records++;
+	}
+	if (!a->holding)
+		write_held(a);
+}
+
+void ex_audit_hold(struct ex_audit *a)
+{
+	a->holding = true;
+}
+
+void ex_audit_release(struct ex_audit *a)
+{
+	a->holding = false;
+	write_held(a);
 }
 
 void ex_audit_note(struct ex_audit *a, struct ex_span json)
 {
-	char line[EX_AUDIT_LINE_MAX + EX_CHAIN_TAIL_MAX];
+	char *line;
 
 	if (!has_log(a) || !a->json || json.len + 1 > EX_AUDIT_LINE_MAX)
 		return;
+	line = line_begin(a);
+	if (!line)
+		return;
 	memcpy(line, json.ptr, json.len);
 	line[json.len] = '\n';
-	if (log_line(a, line, json.len + 1) < 0)
-		a->lost++;
+	line_end(a, (ssize_t)json.len + 1);
 }
 
 static void log_record(struct ex_audit *a, const struct ex_audit_record *rec,
 		       const struct ex_rule_info *rule)
 {
-	char line[EX_AUDIT_LINE_MAX + EX_CHAIN_TAIL_MAX], time[EX_AUDIT_TIME];
-	struct ex_audit_stamp stamp = { .time = time, .run = a->run, .seq = a->seq, .rule = rule };
-	ssize_t n;
+	struct ex_audit_stamp stamp = { .run = a->run, .seq = a->seq, .rule = rule };
+	char time[EX_AUDIT_TIME], *line;
 
 	if (!has_log(a))
 		return;
+	line = line_begin(a);
+	if (!line)
+		return;
 	ex_audit_now(time);
-	n = a->json ? ex_audit_line_json(rec, &stamp, line, EX_AUDIT_LINE_MAX)
-		    : ex_audit_line_text(rec, &stamp, line, EX_AUDIT_LINE_MAX);
-	if (n < 0 || tell_losses(a) < 0 || log_line(a, line, (size_t)n) < 0)
-		a->lost++;
+	stamp.time = time;
+	line_end(a, a->json ? ex_audit_line_json(rec, &stamp, line, EX_AUDIT_LINE_MAX)
+			    : ex_audit_line_text(rec, &stamp, line, EX_AUDIT_LINE_MAX));
 }
 
 /* ---- the terminal ---- */
-
-static bool take_token(struct ex_audit *a)
-{
-	uint64_t now = ex_clock_ms(), more = (now - a->tokens_at) * TERMINAL_REFILL / 1000;
-
-	if (more) {
-		a->tokens = a->tokens + more > TERMINAL_BURST ? TERMINAL_BURST : a->tokens + more;
-		a->tokens_at = now;
-	}
-	if (a->tokens == 0)
-		return false;
-	a->tokens--;
-	return true;
-}
 
 /* A line that cannot be shown is not worth more trouble: the log has it. */
 static void show(struct ex_audit *a, const char *line, int len, size_t cap)
@@ -219,7 +269,7 @@ static void show(struct ex_audit *a, const char *line, int len, size_t cap)
 		return;
 	if ((size_t)len >= cap)
 		len = (int)cap - 1;
-	if (ex_audit_sink_line(&a->terminal, line, (size_t)len) < 0)
+	if (ex_audit_sink_lines(&a->terminal, (struct ex_span){ line, (size_t)len }) == 0)
 		a->hidden++;
 }
 
@@ -248,7 +298,7 @@ static void show_denial(struct ex_audit *a, const struct ex_audit_record *rec,
 	ex_audit_subject(rec, subject, sizeof(subject));
 	if (is_repeated(a, subject, rec->reason))
 		return;
-	if (!take_token(a)) {
+	if (!ex_bucket_take(&a->shown_lines, &terminal_rate, ex_clock_ms())) {
 		a->hidden++;
 		return;
 	}
@@ -291,10 +341,12 @@ void ex_audit_write(struct ex_audit *a, const struct ex_audit_record *rec)
 void ex_audit_summary(struct ex_audit *a)
 {
 	char line[2048];
-	ssize_t end = note_line(a, "summary", line, 512);
+	ssize_t end;
 	int n;
 
-	if (has_log(a) && end > 0 && log_line(a, line, (size_t)end) < 0)
+	write_held(a);
+	end = note_line(a, "summary", line, sizeof(line));
+	if (has_log(a) && end > 0 && put_lines(a, (struct ex_span){ line, (size_t)end }) == 0)
 		a->lost++;
 	if (a->terminal.fd < 0 || a->seq == 0)
 		return;

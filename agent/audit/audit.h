@@ -93,6 +93,10 @@ void ex_audit_use(struct ex_audit *a, struct ex_ruleset *rs);
  */
 void ex_audit_write(struct ex_audit *a, const struct ex_audit_record *rec);
 
+/* In between records are only collected, and written together: they come all at once. */
+void ex_audit_hold(struct ex_audit *a);
+void ex_audit_release(struct ex_audit *a);
+
 /* A line of another type (docs/audit.md), a JSON object; not to a log of text. The same. */
 void ex_audit_note(struct ex_audit *a, struct ex_span json);
 

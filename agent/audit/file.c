@@ -17,6 +17,7 @@
 #define ROTATE_BYTES (64u << 20)
 #define KEEP         8
 #define HEAD_MS      1000
+#define BATCH_BYTES  (2 * (EX_AUDIT_LINE_MAX + EX_CHAIN_TAIL_MAX)) /* at least a line */
 #define TAIL_BYTES   (2 * (EX_AUDIT_LINE_MAX + EX_CHAIN_TAIL_MAX)) /* holds a whole last line */
 
 struct ex_audit_file {
@@ -24,6 +25,7 @@ struct ex_audit_file {
 	struct ex_audit_sink sink;
 	struct ex_audit_keys keys;
 	struct ex_chain chain;
+	char *batch; /* lines that are sealed and written together */
 	uint64_t size, rotate_bytes, rotate_at;
 	unsigned keep;
 	uint64_t head_n, head_at; /* the record the head tells of; when it was written */
@@ -180,13 +182,11 @@ static int start_append(struct ex_audit_file *f)
 	struct ex_chain next;
 	ssize_t n = ex_audit_note_seal(&f->chain, ex_audit_keys_current(&f->keys), "start", line,
 				       sizeof(line), &next);
-	int r;
 
 	if (n < 0)
 		return (int)n;
-	r = ex_audit_sink_line(&f->sink, line, (size_t)n);
-	if (r < 0)
-		return r;
+	if (ex_audit_sink_lines(&f->sink, (struct ex_span){ line, (size_t)n }) == 0)
+		return -EIO;
 	f->chain = next;
 	f->size += (size_t)n;
 	return 0;
@@ -274,8 +274,9 @@ int ex_audit_file_open(const struct ex_audit_file_options *options, struct ex_au
 			memcpy(f->key_file, options->key_file, strlen(options->key_file) + 1);
 		r = f->key_file[0] ? ex_audit_keys_load(f->key_file, &f->keys) : 0;
 	}
+	f->batch = malloc(BATCH_BYTES);
 	if (r == 0)
-		r = file_start(f);
+		r = f->batch ? file_start(f) : -ENOMEM;
 	if (r < 0) {
 		ex_error("audit log %s: %s", options->path,
 			 r == -EBUSY ? "another process writes it" : strerror(-r));
@@ -298,38 +299,98 @@ void ex_audit_file_close(struct ex_audit_file *f)
 		close(f->sink.fd);
 	}
 	ex_audit_keys_wipe(&f->keys);
+	free(f->batch);
 	free(f);
 }
 
-static int append(struct ex_audit_file *f, char *line, size_t len)
+/* ---- records ---- */
+
+static struct ex_span take_line(struct ex_span *lines)
+{
+	const char *end = memchr(lines->ptr, '\n', lines->len);
+	size_t len = end ? (size_t)(end + 1 - lines->ptr) : lines->len;
+	struct ex_span line = { lines->ptr, len };
+
+	*lines = (struct ex_span){ lines->ptr + len, lines->len - len };
+	return line;
+}
+
+/* As many as are sealed at once go into f->batch, whose length it is. *next is the chain then. */
+static size_t seal_some(struct ex_audit_file *f, struct ex_span *lines, struct ex_chain *next,
+			size_t *ret_n)
+{
+	const struct ex_audit_key *key = ex_audit_keys_current(&f->keys);
+	size_t at = 0;
+
+	*next = f->chain;
+	*ret_n = 0;
+	while (lines->len) {
+		struct ex_span rest = *lines, line = take_line(&rest);
+		struct ex_chain before = *next;
+		ssize_t n;
+
+		if (line.len + EX_CHAIN_TAIL_MAX > BATCH_BYTES - at)
+			break;
+		memcpy(f->batch + at, line.ptr, line.len);
+		n = ex_chain_seal(&before, key, f->batch + at, line.len, next);
+		if (n < 0) {
+			*next = before;
+			break;
+		}
+		at += (size_t)n;
+		*lines = rest;
+		++*ret_n;
+	}
+	return at;
+}
+
+/* Only so many of the lines in f->batch went out: the chain ends with the last of them. */
+static void stop_chain_at(struct ex_audit_file *f, struct ex_span lines, size_t n)
+{
+	struct ex_span line = { 0 };
+	struct ex_chain_link link;
+
+	for (size_t i = 0; i < n; i++)
+		line = take_line(&lines);
+	if (n == 0 || !ex_chain_parse((struct ex_span){ line.ptr, line.len - 1 }, &link))
+		return;
+	f->chain.n = link.n;
+	memcpy(f->chain.mac, link.mac, sizeof(link.mac));
+	f->size += (size_t)(line.ptr + line.len - f->batch);
+}
+
+/* False: they did not all go out. */
+static bool append_some(struct ex_audit_file *f, struct ex_span *lines, size_t *written)
 {
 	struct ex_chain next;
-	ssize_t n;
-	int r;
+	size_t sealed, n, len;
 
 	if (f->size >= f->rotate_at)
 		rotate(f);
-	n = ex_chain_seal(&f->chain, ex_audit_keys_current(&f->keys), line, len, &next);
-	if (n < 0)
-		return (int)n;
-	r = ex_audit_sink_line(&f->sink, line, (size_t)n);
-	if (r < 0)
-		return r;
+	len = seal_some(f, lines, &next, &sealed);
+	n = ex_audit_sink_lines(&f->sink, (struct ex_span){ f->batch, len });
+	*written += n;
+	if (n < sealed) {
+		stop_chain_at(f, (struct ex_span){ f->batch, len }, n);
+		return false;
+	}
 	f->chain = next;
-	f->size += (size_t)n;
-	head_plan(f);
-	return 0;
+	f->size += len;
+	return sealed > 0;
 }
 
-int ex_audit_file_append(struct ex_audit_file *f, char *line, size_t len)
+size_t ex_audit_file_append(struct ex_audit_file *f, struct ex_span lines)
 {
-	int r = append(f, line, len);
+	struct ex_span rest = lines;
+	size_t n = 0;
 
-	if (r < 0)
-		f->stats.failed++;
-	else
-		f->stats.written++;
-	return r;
+	while (rest.len && append_some(f, &rest, &n))
+		;
+	f->stats.written += n;
+	f->stats.failed += ex_audit_lines_count(lines) - n;
+	if (n)
+		head_plan(f);
+	return n;
 }
 
 void ex_audit_file_stats(const struct ex_audit_file *f, struct ex_audit_file_stats *ret)

@@ -27,10 +27,10 @@ EX_MUST_CHECK int ex_audit_file_open(const struct ex_audit_file_options *options
 void ex_audit_file_close(struct ex_audit_file *f);
 
 /*
- * Seals and writes one line that ends in "}\n" and has EX_CHAIN_TAIL_MAX bytes of room behind it.
- * Does not wait. 0 or negative errno; then the record is not in the chain.
+ * Seals and writes lines, each of which ends in "}\n" and has at most EX_AUDIT_LINE_MAX bytes.
+ * Does not wait. How many of them are in the file: the rest is not in the chain either.
  */
-EX_MUST_CHECK int ex_audit_file_append(struct ex_audit_file *f, char *line, size_t len);
+EX_MUST_CHECK size_t ex_audit_file_append(struct ex_audit_file *f, struct ex_span lines);
 
 struct ex_audit_file_stats {
 	uint64_t written, failed; /* records, since it was opened */

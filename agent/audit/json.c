@@ -2,7 +2,6 @@
 #include "agent/audit/json.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <stdio.h>
 
 void ex_json_init(struct ex_json *j, char *out, size_t cap)
@@ -94,23 +93,41 @@ static void put_unit(struct ex_json *j, uint32_t unit)
 }
 
 /* Without < and >, so that a record pasted into a page is text there. */
-static bool is_plain(unsigned char c)
-{
-	return c >= 0x20 && c < 0x7f && c != '"' && c != '\\' && c != '<' && c != '>';
-}
+static const bool plain[256] = {
+	[0x20 ... '"' - 1] = true,     ['"' + 1 ... '<' - 1] = true, ['='] = true,
+	['>' + 1 ... '\\' - 1] = true, ['\\' + 1 ... 0x7e] = true,
+};
 
 static size_t count_plain(const char *s, size_t len)
 {
 	size_t n = 0;
 
-	while (n < len && is_plain((unsigned char)s[n]))
+	while (n < len && plain[(unsigned char)s[n]])
 		n++;
 	return n;
+}
+
+/* Most are: then it is one copy. */
+static bool put_plain(struct ex_json *j, struct ex_span value)
+{
+	char *out;
+
+	if (j->full || count_plain(value.ptr, value.len) < value.len || !has_room(j, value.len + 2))
+		return false;
+	out = j->out + j->len;
+	*out++ = '"';
+	if (value.len)
+		memcpy(out, value.ptr, value.len);
+	out[value.len] = '"';
+	j->len += value.len + 2;
+	return true;
 }
 
 /* Keys, too, may be of somebody's choice: those of labels are. */
 static void put_quoted(struct ex_json *j, struct ex_span value)
 {
+	if (put_plain(j, value))
+		return;
 	put(j, "\"", 1);
 	for (size_t i = 0; i < value.len && !j->full;) {
 		char c = value.ptr[i];
@@ -172,11 +189,14 @@ void ex_json_string(struct ex_json *j, const char *key, struct ex_span value)
 
 void ex_json_number(struct ex_json *j, const char *key, uint64_t value)
 {
-	char text[24];
-	int n = snprintf(text, sizeof(text), "%" PRIu64, value);
+	char text[20];
+	size_t at = sizeof(text);
 
+	do
+		text[--at] = (char)('0' + value % 10);
+	while (value /= 10);
 	put_key(j, key);
-	put(j, text, (size_t)n);
+	put(j, text + at, sizeof(text) - at);
 	j->comma = true;
 }
 

@@ -13,14 +13,24 @@
 
 void ex_audit_now(char out[static EX_AUDIT_TIME])
 {
+	static const char none[EX_AUDIT_TIME] = "0000-00-00T00:00:00.000Z";
+	static char text[EX_AUDIT_TIME];
+	static time_t second; /* that is in text */
 	struct timespec ts;
 	struct tm tm;
-	char whole[sizeof("2026-11-22T17:00:00")];
+	unsigned ms;
 
 	clock_gettime(CLOCK_REALTIME, &ts);
-	if (!gmtime_r(&ts.tv_sec, &tm) || strftime(whole, sizeof(whole), "%FT%T", &tm) == 0)
-		memcpy(whole, "0000-00-00T00:00:00", sizeof(whole));
-	snprintf(out, EX_AUDIT_TIME, "%s.%03uZ", whole, (unsigned)(ts.tv_nsec / 1000000) % 1000);
+	if (ts.tv_sec != second || !second) {
+		second = ts.tv_sec;
+		if (!gmtime_r(&second, &tm) || !strftime(text, sizeof(text), "%FT%T.000Z", &tm))
+			memcpy(text, none, sizeof(text));
+	}
+	ms = (unsigned)(ts.tv_nsec / 1000000);
+	memcpy(out, text, EX_AUDIT_TIME);
+	out[20] = (char)('0' + ms / 100);
+	out[21] = (char)('0' + ms / 10 % 10);
+	out[22] = (char)('0' + ms % 10);
 }
 
 void ex_audit_set(char *dst, size_t size, struct ex_span text)

@@ -52,16 +52,17 @@ static bool take(struct ex_span *in, void *out, size_t n)
 
 bool ex_audit_unpack(struct ex_span *in, struct ex_audit_record *ret)
 {
-	memset(ret, 0, sizeof(*ret));
 	if (!take(in, ret, FIXED) || ret->n_ips > EX_AUDIT_IPS_MAX ||
 	    !take(in, ret->ips, ret->n_ips * sizeof(ret->ips[0])))
 		return false;
+	memset(ret->ips + ret->n_ips, 0, (EX_AUDIT_IPS_MAX - ret->n_ips) * sizeof(ret->ips[0]));
 	for (size_t i = 0; i < EX_ARRAY_SIZE(texts); i++) {
+		char *text = (char *)ret + texts[i].at;
 		uint16_t len;
 
-		if (!take(in, &len, sizeof(len)) || len >= texts[i].size ||
-		    !take(in, (char *)ret + texts[i].at, len))
+		if (!take(in, &len, sizeof(len)) || len >= texts[i].size || !take(in, text, len))
 			return false;
+		text[len] = '\0';
 	}
 	return true;
 }

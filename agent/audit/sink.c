@@ -2,9 +2,18 @@
 #include "agent/audit/sink.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
+#include <sys/stat.h>
 
-/* Regular files are always ready; a pipe or terminal is when it takes a line without blocking. */
+static bool is_file(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
+}
+
+/* A pipe or terminal is when it takes PIPE_BUF without blocking. */
 static bool is_ready(int fd)
 {
 	struct pollfd p = { .fd = fd, .events = POLLOUT };
@@ -12,40 +21,68 @@ static bool is_ready(int fd)
 	return poll(&p, 1, 0) == 1 && (p.revents & POLLOUT);
 }
 
-/* Everything, or negative errno; *ret_done bytes went out either way. */
-static int write_all(int fd, const char *bytes, size_t len, size_t *ret_done)
+/* Up to the last line break within max, or else, being longer, up to the first. */
+static size_t whole_lines(struct ex_span lines, size_t max)
 {
-	*ret_done = 0;
-	while (*ret_done < len) {
+	const char *end;
+
+	if (lines.len <= max)
+		return lines.len;
+	end = memrchr(lines.ptr, '\n', max);
+	if (!end)
+		end = memchr(lines.ptr, '\n', lines.len);
+	return end ? (size_t)(end + 1 - lines.ptr) : lines.len;
+}
+
+/* How many bytes went out. A file takes all in one go, whatever else is appended to it. */
+static size_t write_all(int fd, struct ex_span lines)
+{
+	bool file = is_file(fd);
+	size_t done = 0, until = 0;
+
+	while (done < lines.len) {
 		ssize_t n;
 
-		if (!is_ready(fd))
-			return -EAGAIN;
-		n = write(fd, bytes + *ret_done, len - *ret_done);
+		if (!file && !is_ready(fd))
+			break;
+		if (done == until)
+			until += whole_lines((struct ex_span){ lines.ptr + done, lines.len - done },
+					     file ? lines.len : PIPE_BUF);
+		n = write(fd, lines.ptr + done, until - done);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0)
-			return n < 0 ? -errno : -EIO;
-		*ret_done += (size_t)n;
+			break;
+		done += (size_t)n;
 	}
-	return 0;
+	return done;
 }
 
-int ex_audit_sink_line(struct ex_audit_sink *s, const char *line, size_t len)
+size_t ex_audit_lines_count(struct ex_span lines)
 {
-	size_t done = 0;
-	int r;
+	size_t n = 0;
+
+	while (lines.len) {
+		const char *end = memchr(lines.ptr, '\n', lines.len);
+		size_t len = end ? (size_t)(end + 1 - lines.ptr) : lines.len;
+
+		lines = (struct ex_span){ lines.ptr + len, lines.len - len };
+		n++;
+	}
+	return n;
+}
+
+size_t ex_audit_sink_lines(struct ex_audit_sink *s, struct ex_span lines)
+{
+	size_t done, n;
 
 	if (s->fd < 0)
+		return ex_audit_lines_count(lines);
+	if (s->torn && write_all(s->fd, EX_SPAN("\n")) == 0)
 		return 0;
-	if (s->torn) {
-		r = write_all(s->fd, "\n", 1, &done);
-		if (r < 0)
-			return r;
-		s->torn = false;
-	}
-	r = write_all(s->fd, line, len, &done);
-	if (r < 0 && done > 0)
-		s->torn = true;
-	return r < 0 && done == len - 1 ? 0 : r; /* only the line break is missing */
+	done = write_all(s->fd, lines);
+	s->torn = done > 0 && lines.ptr[done - 1] != '\n';
+	n = ex_audit_lines_count((struct ex_span){ lines.ptr, done });
+	/* One that lacks no more than its line break is there. */
+	return n - (s->torn && done < lines.len && lines.ptr[done] != '\n');
 }

@@ -11,9 +11,12 @@ struct ex_audit_sink {
 };
 
 /*
- * One write per line. 0; -EAGAIN when the reader does not keep up; or the error of write(). On an
- * error nothing or a torn line is in the file, and the next line begins on a line of its own.
+ * How many of the lines went out: all, or those before a full disk or a reader that does not keep
+ * up. At most the one after them is torn, and the next begins on a line of its own.
  */
-EX_MUST_CHECK int ex_audit_sink_line(struct ex_audit_sink *s, const char *line, size_t len);
+EX_MUST_CHECK size_t ex_audit_sink_lines(struct ex_audit_sink *s, struct ex_span lines);
+
+/* The last one may lack its line break. */
+size_t ex_audit_lines_count(struct ex_span lines);
 
 #endif

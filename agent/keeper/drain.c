@@ -19,40 +19,51 @@ static const struct ex_ruleset *ruleset_of(const struct ex_worker *w, uint32_t n
 	return number == w->next_id - (w->next != NULL) ? w->rs : NULL;
 }
 
-static int take_entry(struct ex_worker *w, uint32_t number, struct ex_span entry)
-{
-	const struct ex_ruleset *rs = ruleset_of(w, number);
-	struct ex_audit_record rec;
-
-	if (!rs || !ex_audit_unpack(&entry, &rec) || entry.len)
-		return -EBADMSG;
-	return ex_worker_take_record(w, rs, &rec);
-}
-
-/* How many there were; negative: something that is no record. */
-static int drain(struct ex_worker *w)
+/* How many; negative: something that is no record. */
+static int take_entries(struct ex_worker *w, uint32_t until)
 {
 	uint8_t entry[EX_AUDIT_PACKED_MAX];
-	uint32_t until, number;
-	int r, n, count = 0;
+	struct ex_audit_record rec;
+	uint32_t number;
+	int r = 0, n, count = 0;
+
+	while (r == 0 && (n = ex_ring_take(&w->ring, until, &number, entry, sizeof(entry))) != 0) {
+		const struct ex_ruleset *rs = ruleset_of(w, number);
+		struct ex_span left = { (const char *)entry, (size_t)n };
+
+		if (n < 0 || !rs || !ex_audit_unpack(&left, &rec) || left.len)
+			return -EBADMSG;
+		r = ex_worker_take_record(w, rs, &rec);
+		count++;
+	}
+	return r < 0 ? r : count;
+}
+
+static void announce(const struct ex_keeper *k, bool begin)
+{
+	if (k->cfg.ops->records)
+		k->cfg.ops->records(k->cfg.arg, begin);
+}
+
+/* The same. */
+static int drain(struct ex_worker *w)
+{
+	uint32_t until;
+	int r;
 
 	if (!w->ring.memory || !w->keeper->gate)
 		return 0;
 	r = ex_ring_look(&w->ring, &until);
-	while (r == 0) {
-		n = ex_ring_take(&w->ring, until, &number, entry, sizeof(entry));
-		if (n <= 0) {
-			r = n;
-			break;
-		}
-		r = take_entry(w, number, (struct ex_span){ (const char *)entry, (size_t)n });
-		count++;
+	if (r == 0) {
+		announce(w->keeper, true);
+		r = take_entries(w, until);
+		announce(w->keeper, false);
 	}
-	if (r == 0)
+	if (r >= 0)
 		ex_ring_release(&w->ring);
 	else
 		ex_ring_unmap(&w->ring); /* nothing that follows can be told from the rest */
-	return r < 0 ? r : count;
+	return r;
 }
 
 int ex_worker_drain(struct ex_worker *w)

@@ -43,6 +43,8 @@ struct ex_keeper_ops {
 	void (*lost)(void *arg, const char *why);
 	/* A record of either gate, checked and limited. Its rule is one of rs. */
 	void (*record)(void *arg, const struct ex_ruleset *rs, const struct ex_audit_record *rec);
+	/* Many of them follow at once; or that were all. May be NULL. */
+	void (*records)(void *arg, bool begin);
 	/*
 	 * The last ex_keeper_swap() is in force in every worker: err 0, or what the last one said
 	 * that could not follow and was killed. May be NULL.

@@ -54,6 +54,16 @@ static void on_record(void *arg, const struct ex_ruleset *rs, const struct ex_au
 	ex_node_learn_record(g->node, g->endpoint, rs, rec);
 }
 
+static void on_records(void *arg, bool begin)
+{
+	struct node_gates *g = arg;
+
+	if (g->audit && begin)
+		ex_audit_hold(g->audit);
+	else if (g->audit)
+		ex_audit_release(g->audit);
+}
+
 static void tell_left_out(struct ex_audit_limit *l, const struct ex_audit_record *rec)
 {
 	struct node_gates *g = ex_container_of(l, struct node_gates, limit);
@@ -75,6 +85,7 @@ static const struct ex_keeper_ops keeper_ops = {
 	.ready = on_ready,
 	.lost = on_lost,
 	.record = on_record,
+	.records = on_records,
 	.swapped = on_swapped,
 };
 

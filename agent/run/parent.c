@@ -65,6 +65,16 @@ static void on_record(void *arg, const struct ex_ruleset *rs, const struct ex_au
 	ex_seen_record(p->seen, rs, rec);
 }
 
+static void on_records(void *arg, bool begin)
+{
+	struct ex_parent *p = arg;
+
+	if (p->audit && begin)
+		ex_audit_hold(p->audit);
+	else if (p->audit)
+		ex_audit_release(p->audit);
+}
+
 static void on_swapped(void *arg, int err)
 {
 	(void)arg;
@@ -80,6 +90,7 @@ static const struct ex_keeper_ops keeper_ops = {
 	.ready = on_ready,
 	.lost = on_lost,
 	.record = on_record,
+	.records = on_records,
 	.swapped = on_swapped,
 };
 

@@ -100,11 +100,23 @@ static inline bool ex_ip_parse(const char *text, struct ex_ip *ret)
 
 #define EX_IP_TEXT INET6_ADDRSTRLEN
 
+/* inet_ntop() of IPv4 is an sprintf(): too much for what every record has two of. */
 static inline const char *ex_ip_text(const struct ex_ip *ip, char buf[static EX_IP_TEXT])
 {
-	if (ex_ip_is4(ip))
-		return inet_ntop(AF_INET, ip->b + 12, buf, EX_IP_TEXT);
-	return inet_ntop(AF_INET6, ip->b, buf, EX_IP_TEXT);
+	char *p = buf;
+
+	if (!ex_ip_is4(ip))
+		return inet_ntop(AF_INET6, ip->b, buf, EX_IP_TEXT);
+	for (const uint8_t *b = ip->b + 12; b < ip->b + 16; b++) {
+		if (*b >= 100)
+			*p++ = (char)('0' + *b / 100);
+		if (*b >= 10)
+			*p++ = (char)('0' + *b / 10 % 10);
+		*p++ = (char)('0' + *b % 10);
+		*p++ = '.';
+	}
+	p[-1] = '\0';
+	return buf;
 }
 
 /* ---- reasons ---- */

@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 #include <netinet/in.h>
 #include <cmocka.h>
@@ -405,6 +406,127 @@ static void test_a_full_pipe_does_not_block(void **state)
 	close(fds[1]);
 }
 
+/* So many verdicts, each with the number of its place. */
+static void expect_lines(int fd, unsigned n)
+{
+	char *text = slurp(fd), *at = text, number[32];
+
+	for (unsigned i = 1; i <= n; i++) {
+		snprintf(number, sizeof(number), "\"seq\":%u,\"verdict\"", i);
+		at = strstr(at, number);
+		assert_non_null(at);
+		at = strchr(at, '\n') + 1;
+	}
+	assert_int_equal(*at, '\0');
+	free(text);
+}
+
+static off_t size_of(int fd)
+{
+	struct stat st;
+
+	assert_int_equal(fstat(fd, &st), 0);
+	return st.st_size;
+}
+
+static void write_many(struct ex_audit *a, int n)
+{
+	struct ex_audit_record rec = http_record();
+
+	for (int i = 0; i < n; i++)
+		ex_audit_write(a, &rec);
+}
+
+static void test_held_records_are_written_together(void **state)
+{
+	int fd = temp_file();
+	struct ex_audit *a = audit_new(fd, -1, true);
+
+	(void)state;
+	ex_audit_hold(a);
+	write_many(a, 3);
+	assert_int_equal(size_of(fd), 0);
+	ex_audit_release(a);
+	assert_true(size_of(fd) > 0);
+	ex_audit_hold(a);
+	ex_audit_release(a);
+	write_many(a, 1); /* nobody holds any more */
+	expect_lines(fd, 4);
+	ex_audit_free(a);
+	close(fd);
+}
+
+static void test_more_than_can_be_held_keeps_its_order(void **state)
+{
+	int fd = temp_file();
+	struct ex_audit *a = audit_new(fd, -1, true);
+
+	(void)state;
+	ex_audit_hold(a);
+	write_many(a, 2000);
+	ex_audit_free(a); /* what was held is not lost */
+	expect_lines(fd, 2000);
+	close(fd);
+}
+
+static void test_held_records_that_a_full_disk_cuts_off_are_counted(void **state)
+{
+	struct rlimit old, small;
+	int fd = temp_file();
+	struct ex_audit *a = audit_new(fd, -1, true);
+	char *text;
+
+	(void)state;
+	signal(SIGXFSZ, SIG_IGN);
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
+	small = old;
+	small.rlim_cur = 700; /* room for one line and a part of the second */
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+	ex_audit_hold(a);
+	write_many(a, 5);
+	ex_audit_release(a);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
+	ex_audit_hold(a);
+	write_many(a, 2);
+	ex_audit_release(a);
+	ex_audit_summary(a);
+	ex_audit_free(a);
+	text = slurp(fd);
+	assert_int_equal(count(text, "\"type\":\"lost\""), 1);
+	assert_non_null(strstr(text, "\"seq\":6,\"allowed\":0,\"denied\":6,\"lost\":4}\n"));
+	assert_non_null(strstr(text, "\n{\"time\":"));
+	assert_non_null(strstr(text, "\"seq\":7,\"allowed\":0,\"denied\":7,\"lost\":0}\n"));
+	assert_int_equal(count(text, "\n"), 6); /* one, a torn one, lost, two, summary */
+	free(text);
+	close(fd);
+}
+
+static void test_held_records_neither_block_nor_tear_in_a_pipe(void **state)
+{
+	static char text[1 << 17];
+	struct ex_audit *a;
+	ssize_t n;
+	int fds[2];
+
+	(void)state;
+	assert_int_equal(pipe(fds), 0);
+	a = audit_new(fds[1], -1, true);
+	ex_audit_hold(a);
+	write_many(a, 1000);
+	ex_audit_release(a);
+	n = read(fds[0], text, sizeof(text) - 1);
+	assert_in_range(n, 32768, sizeof(text) - 1);
+	assert_int_equal(text[n - 1], '\n');
+	write_many(a, 1);
+	n = read(fds[0], text, sizeof(text) - 1);
+	text[n] = '\0';
+	assert_int_equal(count(text, "\"type\":\"lost\""), 1);
+	assert_int_equal(count(text, "\n"), 2);
+	ex_audit_free(a);
+	close(fds[0]);
+	close(fds[1]);
+}
+
 static void test_terminal_gets_denials_only_and_not_too_many(void **state)
 {
 	struct ex_audit_record rec = http_record();
@@ -546,6 +668,10 @@ int main(void)
 		cmocka_unit_test(test_lost_records_are_told_when_writing_works_again),
 		cmocka_unit_test(test_a_torn_line_is_closed_before_the_next),
 		cmocka_unit_test(test_a_full_pipe_does_not_block),
+		cmocka_unit_test(test_held_records_are_written_together),
+		cmocka_unit_test(test_more_than_can_be_held_keeps_its_order),
+		cmocka_unit_test(test_held_records_that_a_full_disk_cuts_off_are_counted),
+		cmocka_unit_test(test_held_records_neither_block_nor_tear_in_a_pipe),
 		cmocka_unit_test(test_terminal_gets_denials_only_and_not_too_many),
 		cmocka_unit_test(test_summary_keeps_the_most_frequent_denials),
 		cmocka_unit_test(test_rule_of_the_ruleset_is_named),

@@ -434,6 +434,42 @@ static void test_a_full_disk_is_told_and_not_blamed(void **state)
 	free(text);
 }
 
+/* In the middle of what is written together: the chain goes on from the last that went out. */
+static void test_a_disk_that_is_full_within_a_batch_breaks_no_chain(void **state)
+{
+	struct ex_audit_options o = { .fd = -1, .terminal = -1, .run = "r" };
+	struct ex_audit_record rec = { .verdict = EX_V_DENY, .reason = EX_R_DEFAULT_DENY };
+	struct rlimit old, small;
+	struct ex_audit *a;
+	size_t len;
+	char *text;
+
+	(void)state;
+	signal(SIGXFSZ, SIG_IGN);
+	o.file = log_open(key_path);
+	assert_int_equal(ex_audit_new(&o, &a), 0);
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
+	small = old;
+	small.rlim_cur = 100000;
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+	ex_audit_hold(a);
+	for (int i = 0; i < 1000; i++)
+		ex_audit_write(a, &rec);
+	ex_audit_release(a);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
+	ex_audit_hold(a);
+	for (int i = 0; i < 1000; i++)
+		ex_audit_write(a, &rec);
+	ex_audit_release(a);
+	ex_audit_free(a);
+	ex_audit_file_close(o.file);
+	assert_int_equal(verify(), 0);
+	assert_non_null(strstr(findings, "note: a torn line"));
+	text = slurp(log_path, &len);
+	assert_non_null(strstr(text, "\"type\":\"lost\""));
+	free(text);
+}
+
 static void test_a_crash_within_a_line_is_not_blamed(void **state)
 {
 	FILE *f;
@@ -550,6 +586,7 @@ int main(void)
 		TEST(test_another_key_with_the_same_name_does_not_verify),
 		TEST(test_a_log_without_anything_to_chain_on_to_begins_anew),
 		TEST(test_a_full_disk_is_told_and_not_blamed),
+		TEST(test_a_disk_that_is_full_within_a_batch_breaks_no_chain),
 		TEST(test_a_crash_within_a_line_is_not_blamed),
 		TEST(test_a_second_writer_is_refused),
 		TEST(test_key_files_are_checked),
