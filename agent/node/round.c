@@ -373,6 +373,7 @@ void ex_round_drop(struct ex_node *node, struct ex_node_endpoint *e, bool open, 
 {
 	int r = open ? ex_gate_detach(e->link.ifindex) : 0;
 
+	ex_events_drain(node); /* its last ones are its own */
 	if (r < 0)
 		ex_error("endpoint %u: cannot detach the kernel gate: %s", e->id, strerror(-r));
 	ex_info("endpoint %u (%s/%s) is gone: %s", e->id, e->ns, e->name, why);
