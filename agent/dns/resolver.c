@@ -91,6 +91,20 @@ static bool renew(struct lane *l)
 	return true;
 }
 
+/* A channel takes 74 KiB: most are opened when there is that much to ask, if ever. */
+static bool make_open(struct lane *l)
+{
+	struct zone *z = l->zone;
+	int flags = l == &z->lanes[TCP_CHANNEL] ? ARES_FLAG_USEVC : ARES_FLAG_STAYOPEN;
+
+	if (l->channel.ares)
+		return true;
+	if (ex_channel_open(&l->channel, z->r->loop, z->servers, z->n_servers, flags) == 0)
+		return true;
+	ex_channel_close(&l->channel);
+	return false;
+}
+
 /* The current channel until its port is worn; then an idle one; else the least busy. */
 static struct lane *pick_lane(struct zone *z)
 {
@@ -101,6 +115,8 @@ static struct lane *pick_lane(struct zone *z)
 	for (size_t i = 0; i < UDP_CHANNELS; i++) {
 		struct lane *l = &z->lanes[i];
 
+		if (!make_open(l))
+			continue;
 		if (!is_worn(l) || renew(l)) {
 			best = l;
 			break;
@@ -401,16 +417,12 @@ static int add_server(struct ex_resolver *r, const struct ex_resolver_server *s)
 	return 0;
 }
 
+/* Those that there has to be. */
 static int open_lanes(struct zone *z)
 {
-	int err = 0;
-
-	for (size_t i = 0; i < CHANNELS && err == 0; i++) {
+	for (size_t i = 0; i < CHANNELS; i++)
 		z->lanes[i].zone = z;
-		err = ex_channel_open(&z->lanes[i].channel, z->r->loop, z->servers, z->n_servers,
-				      i == TCP_CHANNEL ? ARES_FLAG_USEVC : ARES_FLAG_STAYOPEN);
-	}
-	return err;
+	return make_open(&z->lanes[0]) && make_open(&z->lanes[TCP_CHANNEL]) ? 0 : -ENOMEM;
 }
 
 int ex_resolver_new(struct ex_loop *loop, const struct ex_resolver_server *servers, size_t n,

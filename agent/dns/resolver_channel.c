@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * c-ares reads resolv.conf, nsswitch.conf, LOCALDOMAIN and RES_OPTIONS only for what it was not
- * told; ex_channel_open() tells it everything. It reads /dev/urandom once, in ares_init_options().
+ * told; ex_channel_open() tells it everything. It reads /dev/urandom in ares_init_options(), for
+ * query ids of its own, which are not used: behind the sandbox it does without.
  */
 #include <errno.h>
 #include <fcntl.h>
