@@ -5,7 +5,7 @@
 # proxy for one request, connection or GiB; peers.py takes the measures and says how.
 #
 #   bench/peers.sh [--short] [ROW…]     root; installs haproxy, nginx' stream module, squid-openssl,
-#                                       mitmproxy, dnsdist and dnsperf where missing
+#                                       mitmproxy, dnsdist, dnsperf and ipset where missing
 #
 #   pod-X 10.77.N.2 --veth-- this namespace: the proxies --veth-- "net" 203.0.113.91: the server
 #
@@ -21,13 +21,13 @@ if [ "${EXEAT_WORLD-}" != inside ]; then
 		"$(dirname "$EXEAT")/bench/relay" || exit 1
 	# the daemons that the packages would start are not wanted
 	policy=/usr/sbin/policy-rc.d
-	for p in haproxy libnginx-mod-stream dnsdist dnsperf squid-openssl mitmproxy; do
+	for p in haproxy libnginx-mod-stream dnsdist dnsperf squid-openssl mitmproxy ipset iptables; do
 		dpkg-query -W -f '${db:Status-Status}\n' $p 2>/dev/null | grep -qx installed && continue
 		echo "bench: installing $p"
 		[ -e $policy ] || { printf '#!/bin/sh\nexit 101\n' >$policy && chmod 755 $policy && made=$policy; }
 		apt-get install -y -qq --no-install-recommends $p >/dev/null 2>&1 </dev/null && continue
 		echo "bench: apt-get install $p failed" >&2
-		case $p in squid-openssl | mitmproxy) ;; *) exit 77 ;; esac # without those two it goes on
+		case $p in squid-openssl | mitmproxy | ip*) ;; *) exit 77 ;; esac # it goes on without those
 	done
 	[ -z "${made-}" ] || rm -f "$made"
 fi
