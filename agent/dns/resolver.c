@@ -4,13 +4,14 @@
  *
  * c-ares 1.18 keeps one UDP socket per server open as long as any query waits, so under load one
  * source port would serve for hours. A resolver therefore has a pool of channels: one channel takes
- * PER_PORT queries, and none after PORT_MS; then the next idle one is used, with a fresh socket and
- * port. A socket for each query would cost the proxy and its parent more than all the rest of an
- * answer. Query ids come from getrandom(), not from c-ares' generator, and
- * so does the case of the name's letters (draft-vixie-dnsext-dns0x20): a reply that does not repeat
- * it may be forged, so the query is made again over TCP, by the one channel that has nothing else.
- * A server that changes the case time and again is one that does so, and is then asked in lower
- * case; so is, at once, one that does not answer over TCP.
+ * queries for PORT_MS, PER_PORT of them at most; then the next idle one is used, with a fresh
+ * socket and port. What a port must not have is time to be found: that is the bound which counts,
+ * as who looks for it may ask as slowly as they like. A socket for each query would cost the proxy
+ * and its parent more than all the rest of an answer. Query ids come from getrandom(), not from
+ * c-ares' generator, and so does the case of the name's letters (draft-vixie-dnsext-dns0x20): a
+ * reply that does not repeat it may be forged, so the query is made again over TCP, by the one
+ * channel that has nothing else. A server that changes the case time and again is one that does so,
+ * and is then asked in lower case; so is, at once, one that does not answer over TCP.
  */
 #include <errno.h>
 #include <sys/random.h>
@@ -23,7 +24,7 @@ enum {
 	TCP_CHANNEL = UDP_CHANNELS, /* the last one */
 	CHANNELS,
 	ZONES_MAX = 8,
-	PER_PORT = 32,
+	PER_PORT = 256,
 	PORT_MS = 1000,
 	PENDING_MAX = 4096, /* of all workloads */
 	CASE_CHANGES_MAX = 16,

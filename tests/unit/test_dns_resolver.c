@@ -370,14 +370,14 @@ static void count_differing(unsigned n, unsigned pause_ms, unsigned *ids, unsign
 	}
 }
 
-static void test_66_ids_differ_and_a_port_serves_a_few_queries(void **state)
+static void test_66_ids_differ(void **state)
 {
 	unsigned ids, ports;
 
 	(void)state;
 	count_differing(64, 0, &ids, &ports);
 	assert_true(ids >= 62);
-	assert_int_equal(ports, 64 / 32);
+	assert_int_equal(ports, 1);
 }
 
 static void test_66_a_port_does_not_serve_for_long(void **state)
@@ -421,13 +421,13 @@ static void test_66_ports_differ_under_load(void **state)
 
 	(void)state;
 	f->server.hook = drop_udp;
-	for (int i = 0; i < 256; i++) {
+	for (int i = 0; i < 600; i++) {
 		(void)query();
 		dns_run(f->loop, 1);
 		ports += f->server.last_port != last;
 		last = f->server.last_port;
 	}
-	assert_int_equal(ports, 256 / 32);
+	assert_in_range(ports, 600 / 256 + 1, 16); /* or because a second is over */
 }
 
 static void test_waiting_queries_are_bounded(void **state)
@@ -640,7 +640,7 @@ int main(void)
 		T(test_66_forged_reply_without_the_case_is_asked_again_by_tcp),
 		T(test_server_that_folds_names_is_asked_in_lower_case_soon),
 		T(test_server_that_folds_names_and_has_no_tcp),
-		T(test_66_ids_differ_and_a_port_serves_a_few_queries),
+		T(test_66_ids_differ),
 		T(test_66_a_port_does_not_serve_for_long),
 		T(test_66_a_port_that_is_not_used_is_given_up),
 		T(test_66_ports_differ_under_load),
