@@ -3,7 +3,7 @@
 
 enum {
 	LETTERS_PER_NAME = 96,
-	/* Which of the known names is asked, and when, says something too: about ten bits. */
+	/* Which of the known names is asked, and when, says something too: eleven bits. */
 	LETTERS_REPEATED = 2,
 	/* Hosts named by hash or GUID have 32 to 40 hexadecimal digits, and stay above this. */
 	DENSE_LABEL = 40,
@@ -99,22 +99,37 @@ static bool has_dense_label(struct ex_span name)
 	return false;
 }
 
+/* What is noted of the name, and it is the first of its set from here on; 0: nothing. */
+static uint64_t find_seen(uint64_t set[static EX_DNS_SEEN_WAYS], uint64_t hash)
+{
+	for (size_t i = 0; i < EX_DNS_SEEN_WAYS; i++) {
+		uint64_t found = set[i];
+
+		if (!hash || (found & ~1ull) != hash)
+			continue;
+		memmove(set + 1, set, i * sizeof(*set));
+		return set[0] = found;
+	}
+	return 0;
+}
+
 bool ex_dns_budget_name(struct ex_dns_budget *b, const struct ex_ruleset *rs, struct ex_span name,
 			uint64_t now_ms)
 {
 	uint64_t hash = ex_dns_hash(&b->key, name) & ~1ull;
-	uint64_t *place = &b->seen[(hash >> 1) % EX_DNS_SEEN];
+	uint64_t *set = b->seen[(hash >> 1) % EX_DNS_SEEN_SETS], found = find_seen(set, hash);
 	size_t n;
 
 	if (name.len > EX_DNS_NAME_MAX)
 		return false;
-	if (hash && (*place & ~1ull) == hash)
+	if (found)
 		return ex_bucket_take_n(&b->letters, &letters, now_ms,
-					*place & 1 ? LETTERS_REPEATED : 0);
+					found & 1 ? LETTERS_REPEATED : 0);
 	if (!count_free(b, rs, name, now_ms, &n) || n > LETTERS_PER_NAME ||
 	    (n >= DENSE_LABEL && has_dense_label(name)) ||
 	    !ex_bucket_take_n(&b->letters, &letters, now_ms, (uint32_t)n))
 		return false;
-	*place = hash | (n > 0);
+	memmove(set + 1, set, (EX_DNS_SEEN_WAYS - 1) * sizeof(*set));
+	set[0] = hash | (n > 0);
 	return true;
 }

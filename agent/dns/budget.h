@@ -12,7 +12,7 @@
 #include "agent/dns/message.h"
 #include "policy/ruleset.h"
 
-enum { EX_DNS_SEEN = 1024 };
+enum { EX_DNS_SEEN_SETS = 512, EX_DNS_SEEN_WAYS = 4 };
 
 struct ex_dns_budget {
 	struct ex_bucket questions;  /* of any kind */
@@ -20,8 +20,8 @@ struct ex_dns_budget {
 	struct ex_bucket letters;    /* free letters that are forwarded */
 	struct ex_bucket judgements; /* of names beside the one that was asked */
 	struct ex_dns_key key;
-	/* keyed hashes of names already paid for; bit 0: it has free letters */
-	uint64_t seen[EX_DNS_SEEN];
+	/* keyed hashes of names already paid for, the last one first; bit 0: it has free letters */
+	uint64_t seen[EX_DNS_SEEN_SETS][EX_DNS_SEEN_WAYS];
 };
 
 EX_MUST_CHECK int ex_dns_budget_init(struct ex_dns_budget *b);
