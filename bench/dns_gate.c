@@ -79,6 +79,12 @@ static void learn(void *arg, const struct ex_dns_learn *l, void (*done)(void *ar
 	done(done_arg, 0);
 }
 
+static void extend(void *arg, const struct ex_dns_learn *l)
+{
+	(void)arg;
+	(void)l;
+}
+
 static void on_reply(void *arg, const void *reply, size_t len)
 {
 	struct asking *a = arg;
@@ -125,7 +131,7 @@ static int listen_at(uint16_t port)
 
 int main(int argc, char **argv)
 {
-	const struct ex_dns_gate_ops ops = { .learn = learn };
+	const struct ex_dns_gate_ops ops = { .learn = learn, .extend = extend };
 	struct bench b = { .watch.fn = on_query };
 	struct ex_resolver_server upstream;
 	struct ex_resolver *resolver;

@@ -4,6 +4,24 @@
 
 #include "agent/core/ipc.h"
 
+static size_t size_of_learn(const struct ex_ipc_learn *msg)
+{
+	return msg->n_addrs <= EX_IPC_ADDRS_MAX
+		       ? offsetof(struct ex_ipc_learn, addrs) + msg->n_addrs * sizeof(msg->addrs[0])
+		       : 0;
+}
+
+static size_t size_of_extend(const struct ex_ipc_extend *msg)
+{
+	return msg->n <= EX_IPC_EXTEND_MAX
+		       ? offsetof(struct ex_ipc_extend, v) + msg->n * sizeof(msg->v[0])
+		       : 0;
+}
+
+#define COUNTED offsetof(struct ex_ipc_learn, name) /* with what is counted, in LEARN and EXTEND   \
+						     */
+_Static_assert(offsetof(struct ex_ipc_extend, v) <= COUNTED, "EXTEND has its count there");
+
 size_t ex_ipc_size(const struct ex_ipc_head *head)
 {
 	switch ((enum ex_ipc_type)head->type) {
@@ -13,7 +31,11 @@ size_t ex_ipc_size(const struct ex_ipc_head *head)
 		return sizeof(struct ex_ipc_dial);
 	case EX_IPC_LEARN:
 	case EX_IPC_KNOWN:
-		return sizeof(struct ex_ipc_learn);
+		return size_of_learn((const struct ex_ipc_learn *)head);
+	case EX_IPC_EXTEND:
+		return size_of_extend((const struct ex_ipc_extend *)head);
+	case EX_IPC_EXTENDED:
+		return sizeof(struct ex_ipc_extended);
 	case EX_IPC_FORGOTTEN:
 		return head->id <= EX_IPC_FORGOTTEN_MAX
 			       ? offsetof(struct ex_ipc_forgotten, v[head->id])
@@ -133,8 +155,10 @@ ssize_t ex_ipc_take(int fd, void *buf, size_t size, int *ret_fd)
 
 ssize_t ex_ipc_receive(int fd, union ex_ipc_message *ret, int *ret_fd)
 {
-	ssize_t n = ex_ipc_take(fd, ret, sizeof(*ret), ret_fd);
+	ssize_t n;
 
+	memset(ret, 0, COUNTED); /* a message may be shorter than where its count is */
+	n = ex_ipc_take(fd, ret, sizeof(*ret), ret_fd);
 	if (n <= 0)
 		return n;
 	if ((size_t)n >= sizeof(ret->head) && ex_ipc_size(&ret->head) == (size_t)n)

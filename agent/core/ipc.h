@@ -2,12 +2,13 @@
 /*
  * The messages between the privileged parent and the unprivileged proxy, over a SOCK_SEQPACKET
  * socketpair. The proxy asks, the parent validates every field and answers; the parent trusts no
- * byte of a message. Fixed-size structures; a message is exactly as long as its structure. Audit
- * records do not go this way, but through a ring (ring.h): RECORDS only says that there are some.
+ * byte of a message. A message is exactly as long as its structure, or as the counted part of it.
+ * Audit records do not go this way, but through a ring (ring.h): RECORDS only says that there are
+ * some.
  *
- *   proxy  -> parent   READY, DIAL, LEARN, MINT, SIGN, UDP, RECORDS; SWAPPED answers RULESET
- *   parent -> proxy    DIALLED and UDP_READY (carry a descriptor), LEARNED, MINTED, SIGNED;
- *                      unasked: RULESET (carries one too), KNOWN, FORGOTTEN
+ *   proxy  -> parent   READY, DIAL, LEARN, EXTEND, MINT, SIGN, UDP, RECORDS; SWAPPED answers
+ * RULESET parent -> proxy    DIALLED and UDP_READY (carry a descriptor), LEARNED, EXTENDED, MINTED,
+ * SIGNED; unasked: RULESET (carries one too), KNOWN, EXTEND, FORGOTTEN
  */
 #ifndef EXEAT_AGENT_CORE_IPC_H
 #define EXEAT_AGENT_CORE_IPC_H
@@ -41,6 +42,8 @@ enum ex_ipc_type {
 	EX_IPC_KNOWN,   /* as LEARN: what is known already, by another worker or from before */
 	EX_IPC_SIGN,    /* by the key of a client certificate, in a handshake with a server */
 	EX_IPC_SIGNED,
+	EX_IPC_EXTEND, /* names that are known already, for longer; unasked: by another worker */
+	EX_IPC_EXTENDED,
 };
 
 struct ex_ipc_head {
@@ -68,7 +71,7 @@ struct ex_ipc_dial {
 	uint32_t scope; /* interface of a link-local resolver, else 0 */
 };
 
-struct ex_ipc_learn { /* LEARN, KNOWN */
+struct ex_ipc_learn { /* LEARN, KNOWN: only n_addrs of the addresses are sent */
 	struct ex_ipc_head head;
 	uint32_t ttl; /* seconds */
 	uint32_t n_addrs;
@@ -84,6 +87,24 @@ struct ex_ipc_forgotten { /* head.id: how many there are; only these are sent */
 		struct ex_ip ip;
 		uint64_t hash; /* ex_names_hash() */
 	} v[EX_IPC_FORGOTTEN_MAX];
+};
+
+#define EX_IPC_EXTEND_MAX 64
+
+struct ex_ipc_extend { /* only n are sent */
+	struct ex_ipc_head head;
+	uint32_t n, pad;
+	struct {
+		struct ex_ip ip;
+		uint64_t hash; /* ex_names_hash() */
+		uint32_t ttl;  /* seconds from now */
+		uint32_t pad;
+	} v[EX_IPC_EXTEND_MAX];
+};
+
+struct ex_ipc_extended {
+	struct ex_ipc_head head;
+	uint64_t which; /* bit by bit, those that were: the others are not known any more */
 };
 
 struct ex_ipc_mint {
@@ -129,6 +150,8 @@ union ex_ipc_message {
 	struct ex_ipc_dial dial;
 	struct ex_ipc_learn learn;
 	struct ex_ipc_forgotten forgotten;
+	struct ex_ipc_extend extend;
+	struct ex_ipc_extended extended;
 	struct ex_ipc_mint mint;
 	struct ex_ipc_minted minted;
 	struct ex_ipc_sign sign;

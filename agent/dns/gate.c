@@ -60,7 +60,7 @@ void ex_dns_gate_reply(struct ex_dns_gate *g, const struct ex_dns_waiter *w, str
 {
 	const struct ex_dns_question *q = &w->question;
 	struct ex_dns_verdict verdict = { q->type ? q : NULL, d, a };
-	struct ex_dns_answer denial = { 0 };
+	struct ex_dns_answer denial;
 	uint8_t buf[REPLY_MAX];
 	size_t cap = sizeof(buf), len;
 	char text[160], *why = NULL;
@@ -68,7 +68,7 @@ void ex_dns_gate_reply(struct ex_dns_gate *g, const struct ex_dns_waiter *w, str
 	if (!w->tcp)
 		cap = q->udp_size < EX_DNS_UDP_MAX ? q->udp_size : EX_DNS_UDP_MAX;
 	if (d.verdict != EX_V_ALLOW) {
-		denial.rcode = final_rcode(q, d.reason, a->rcode);
+		ex_dns_answer_init(&denial, final_rcode(q, d.reason, a->rcode));
 		verdict.answer = a = &denial;
 		snprintf(text, sizeof(text), "exeat: %s: %s", ex_reason_word(d.reason),
 			 ex_reason_text(d.reason));
@@ -81,8 +81,9 @@ void ex_dns_gate_reply(struct ex_dns_gate *g, const struct ex_dns_waiter *w, str
 static void reply_rcode(struct ex_dns_gate *g, const struct ex_dns_waiter *w, struct ex_decision d,
 			uint8_t rcode)
 {
-	struct ex_dns_answer a = { .rcode = rcode };
+	struct ex_dns_answer a;
 
+	ex_dns_answer_init(&a, rcode);
 	ex_dns_gate_reply(g, w, d, &a);
 }
 
@@ -126,7 +127,7 @@ static bool is_known(const struct ex_dns_gate *g, struct ex_span name,
 		     const struct ex_dns_answer *a, uint64_t now)
 {
 	for (size_t i = 0; i < a->n_addrs; i++)
-		if (ex_names_until(g->names, &a->addrs[i], name) <= now)
+		if (ex_names_until(g->names, &a->addrs[i], name, 0) <= now)
 			return false;
 	return true;
 }
@@ -223,7 +224,7 @@ void ex_dns_gate_swap(struct ex_dns_gate *g, struct ex_ruleset *rs)
 	struct ex_ruleset *old = g->rs;
 
 	g->rs = ex_ruleset_ref(rs);
-	g->swapped = ex_loop_now(g->loop);
+	g->swapped = ex_loop_now(g->loop) + 1;
 	ex_ruleset_unref(old);
 	ex_dns_lookup_judge_again(g);
 	ex_dns_cache_clear(&g->cache); /* its addresses were judged by the old one */

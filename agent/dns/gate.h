@@ -36,6 +36,11 @@ struct ex_dns_gate_ops {
 	 */
 	void (*learn)(void *arg, const struct ex_dns_learn *l,
 		      void (*done)(void *done_arg, int err), void *done_arg);
+	/*
+	 * Have the kernel gate accept for longer what was learned and is still known. Soon is soon
+	 * enough, and when it fails the same is learned again in time. *l as above.
+	 */
+	void (*extend)(void *arg, const struct ex_dns_learn *l);
 	void (*audit)(void *arg, const void *client, const struct ex_dns_verdict *v);
 	void *arg;
 };

@@ -27,7 +27,7 @@ struct ex_dns_gate {
 	struct ex_ruleset *rs;
 	struct ex_resolver *resolver;
 	struct ex_names *names;
-	uint64_t swapped; /* ms: when the policy was; 0 = never */
+	uint64_t swapped; /* ms: what was told earlier was told under another policy */
 	struct ex_dns_gate_ops ops;
 	struct ex_dns_lookup *lookups;
 	size_t n_lookups, n_waiters;

@@ -14,9 +14,10 @@ enum {
 	TTL_MIN = 5,
 	TTL_MAX = 300,
 	TTL_GRACE = 60, /* a client may use an answer a little longer than it should */
-	/* What is known for the answer's TTL and this is not learned again: it is soon enough next
-	 * time. */
-	TTL_ENOUGH = 30,
+	/* What is known for the answer's TTL and so long beyond it nobody has to wait for; when it
+	 * is not known for so much longer, it will be, soon. */
+	TTL_SURE = 10,
+	TTL_ENOUGH = 45,
 	LEARN_MS = 3000,
 };
 
@@ -37,8 +38,8 @@ struct ex_dns_lookup {
 	struct ex_dns_waiter *waiters, **last;
 	struct ex_dns_question question; /* of the first who asked: its name and type count */
 	struct ex_decision decision;
-	struct ex_dns_answer answer;
-	uint64_t learn_at; /* ms: its addresses are known from here on */
+	struct ex_dns_answer *answer; /* while learning */
+	uint64_t learn_at;            /* ms: its addresses are known from here on */
 	uint32_t learn_ttl;
 };
 
@@ -69,6 +70,7 @@ static void free_lookup(struct ex_dns_lookup *l)
 	drop_waiters(l);
 	l->gate->n_lookups--;
 	l->gate = NULL;
+	free(EX_TAKE_PTR(l->answer));
 	if (!l->learn_called)
 		free(l);
 }
@@ -80,20 +82,18 @@ void ex_dns_lookup_free_all(struct ex_dns_gate *g)
 }
 
 /* Everybody who waits gets the same verdict, each in a reply to their own question. */
-static void finish(struct ex_dns_lookup *l, struct ex_decision d, uint8_t rcode)
+static void finish(struct ex_dns_lookup *l, struct ex_decision d, const struct ex_dns_answer *a)
 {
 	struct ex_dns_gate *g = l->gate;
 	struct ex_dns_waiter *w;
 
 	l->state = LOOKUP_SERVING;
 	ex_timer_stop(g->loop, &l->timer);
-	if (d.verdict != EX_V_ALLOW)
-		l->answer = (struct ex_dns_answer){ .rcode = rcode };
 	ex_dns_gate_hold(g);
 	while (!g->dead && (w = l->waiters) != NULL) {
 		l->waiters = w->next;
 		g->n_waiters--;
-		ex_dns_gate_reply(g, w, d, &l->answer);
+		ex_dns_gate_reply(g, w, d, a);
 		free(w);
 	}
 	l->last = &l->waiters;
@@ -105,31 +105,32 @@ static void finish(struct ex_dns_lookup *l, struct ex_decision d, uint8_t rcode)
 
 static void fail(struct ex_dns_lookup *l, enum ex_reason reason)
 {
-	finish(l, ex_dns_deny(reason, l->decision.rule),
-	       reason == EX_R_DNS_ANSWER_DENIED || reason == EX_R_POLICY_CHANGED ? EX_DNS_REFUSED
-										 : EX_DNS_SERVFAIL);
+	bool denied = reason == EX_R_DNS_ANSWER_DENIED || reason == EX_R_POLICY_CHANGED;
+	struct ex_dns_answer a;
+
+	ex_dns_answer_init(&a, denied ? EX_DNS_REFUSED : EX_DNS_SERVFAIL);
+	finish(l, ex_dns_deny(reason, l->decision.rule), &a);
 }
 
-/* The policy may have changed since the question. */
-static bool is_still_allowed(struct ex_dns_lookup *l)
+/* Whoever waits gets what the policy says when they get it. */
+void ex_dns_lookup_judge_again(struct ex_dns_gate *g)
 {
-	struct ex_span name = ex_dns_name_of(&l->question);
-	uint16_t type = l->question.type;
+	for (struct ex_dns_lookup *l = g->lookups; l; l = l->next) {
+		struct ex_span name = ex_dns_name_of(&l->question);
+		uint16_t type = l->question.type;
 
-	l->decision = type == EX_DNS_A || type == EX_DNS_AAAA
-			      ? ex_judge_dns(l->gate->rs, name)
-			      : ex_judge_dns_type(l->gate->rs, name, type);
+		l->decision = type == EX_DNS_A || type == EX_DNS_AAAA
+				      ? ex_judge_dns(g->rs, name)
+				      : ex_judge_dns_type(g->rs, name, type);
+	}
+}
+
+static bool is_still_allowed(const struct ex_dns_lookup *l)
+{
 	return l->decision.verdict == EX_V_ALLOW;
 }
 
-/* A lookup that fails for another reason must not bear the rule of another policy either. */
-void ex_dns_lookup_judge_again(struct ex_dns_gate *g)
-{
-	for (struct ex_dns_lookup *l = g->lookups; l; l = l->next)
-		(void)is_still_allowed(l);
-}
-
-static void succeed(struct ex_dns_lookup *l)
+static void succeed(struct ex_dns_lookup *l, const struct ex_dns_answer *a)
 {
 	struct ex_dns_gate *g = l->gate;
 
@@ -137,8 +138,8 @@ static void succeed(struct ex_dns_lookup *l)
 		fail(l, EX_R_POLICY_CHANGED);
 		return;
 	}
-	ex_dns_cache_put(&g->cache, &l->question, &l->answer, ex_loop_now(g->loop));
-	finish(l, l->decision, l->answer.rcode);
+	ex_dns_cache_put(&g->cache, &l->question, a, ex_loop_now(g->loop));
+	finish(l, l->decision, a);
 }
 
 /* ---- learning ---- */
@@ -146,8 +147,8 @@ static void succeed(struct ex_dns_lookup *l)
 /* Only what the kernel gate has is known here. False: no memory. */
 static bool add_names(const struct ex_dns_lookup *l)
 {
-	for (size_t i = 0; i < l->answer.n_addrs; i++)
-		if (ex_names_add(l->gate->names, &l->answer.addrs[i], ex_dns_name_of(&l->question),
+	for (size_t i = 0; i < l->answer->n_addrs; i++)
+		if (ex_names_add(l->gate->names, &l->answer->addrs[i], ex_dns_name_of(&l->question),
 				 l->learn_at, l->learn_ttl * 1000ull) < 0)
 			return false;
 	return true;
@@ -167,7 +168,7 @@ static void on_learned(void *arg, int err)
 	else if (err || !add_names(l))
 		fail(l, EX_R_INTERNAL);
 	else
-		succeed(l);
+		succeed(l, l->answer);
 }
 
 static void on_learn_timeout(struct ex_timer *t)
@@ -177,10 +178,9 @@ static void on_learn_timeout(struct ex_timer *t)
 
 /* Leaves in the answer only what the workload may have. Returns why nothing is left, or
  * EX_R_ALLOWED. */
-static enum ex_reason filter_addresses(struct ex_dns_lookup *l)
+static enum ex_reason filter_addresses(const struct ex_dns_lookup *l, struct ex_dns_answer *a)
 {
 	const struct ex_dns_gate *g = l->gate;
-	struct ex_dns_answer *a = &l->answer;
 	enum ex_reason why = EX_R_ALLOWED;
 	size_t kept = 0;
 
@@ -200,37 +200,66 @@ static enum ex_reason filter_addresses(struct ex_dns_lookup *l)
 }
 
 /*
- * Do the gates know all of the answer for long enough? Then nobody has to be asked: at most twice a
- * minute for a name, however short its TTL is. What was known before another policy does not count.
+ * For how long the gates know all of the answer. What was known before another policy does not
+ * count: they may have forgotten it then.
  */
-static bool is_known(const struct ex_dns_lookup *l)
+static uint64_t known_until(const struct ex_dns_lookup *l, const struct ex_dns_answer *a)
 {
 	const struct ex_dns_gate *g = l->gate;
-	uint64_t now = ex_loop_now(g->loop);
-	uint64_t enough = now + (l->answer.ttl + TTL_ENOUGH) * 1000ull;
+	uint64_t first = UINT64_MAX;
 
-	if (g->swapped && now < g->swapped + (TTL_GRACE - TTL_ENOUGH) * 1000)
-		return false;
-	for (size_t i = 0; i < l->answer.n_addrs; i++)
-		if (ex_names_until(g->names, &l->answer.addrs[i], ex_dns_name_of(&l->question)) <
-		    enough)
-			return false;
-	return true;
+	for (size_t i = 0; i < a->n_addrs; i++) {
+		uint64_t until = ex_names_until(g->names, &a->addrs[i],
+						ex_dns_name_of(&l->question), g->swapped);
+
+		first = until < first ? until : first;
+	}
+	return first;
 }
 
-static void learn(struct ex_dns_lookup *l)
+/* The used part of an answer is a small part of it. */
+static struct ex_dns_answer *keep_answer(const struct ex_dns_answer *a)
+{
+	struct ex_dns_answer *kept = malloc(sizeof(*kept));
+	size_t data = 0;
+
+	if (!kept)
+		return NULL;
+	for (size_t i = 0; i < a->n_records; i++)
+		data += a->record_len[i];
+	kept->rcode = a->rcode;
+	kept->ttl = a->ttl;
+	kept->n_chain = a->n_chain;
+	kept->n_addrs = a->n_addrs;
+	kept->n_records = a->n_records;
+	memcpy(kept->chain, a->chain, a->n_chain * sizeof(a->chain[0]));
+	memcpy(kept->addrs, a->addrs, a->n_addrs * sizeof(a->addrs[0]));
+	memcpy(kept->record_len, a->record_len, a->n_records * sizeof(a->record_len[0]));
+	memcpy(kept->records, a->records, data);
+	return kept;
+}
+
+static struct ex_dns_learn what_to_learn(const struct ex_dns_lookup *l,
+					 const struct ex_dns_answer *a)
+{
+	return (struct ex_dns_learn){ .name = ex_dns_name_of(&l->question),
+				      .ttl = a->ttl + TTL_GRACE,
+				      .addrs = a->addrs,
+				      .n_addrs = a->n_addrs };
+}
+
+static void learn(struct ex_dns_lookup *l, const struct ex_dns_answer *a)
 {
 	struct ex_dns_gate *g = l->gate;
-	struct ex_dns_learn what = { .name = ex_dns_name_of(&l->question),
-				     .ttl = l->answer.ttl + TTL_GRACE,
-				     .addrs = l->answer.addrs,
-				     .n_addrs = l->answer.n_addrs };
+	struct ex_dns_learn what;
 
+	l->answer = keep_answer(a);
 	l->timer.fn = on_learn_timeout;
-	if (ex_timer_start(g->loop, &l->timer, LEARN_MS) < 0) {
+	if (!l->answer || ex_timer_start(g->loop, &l->timer, LEARN_MS) < 0) {
 		fail(l, EX_R_INTERNAL);
 		return;
 	}
+	what = what_to_learn(l, l->answer);
 	l->learn_at = ex_loop_now(g->loop);
 	l->learn_ttl = what.ttl;
 	l->state = LOOKUP_LEARNING;
@@ -238,19 +267,36 @@ static void learn(struct ex_dns_lookup *l)
 	g->ops.learn(g->ops.arg, &what, on_learned, l); /* l may be gone from here on */
 }
 
+/* The gates are asked only when they must, before the answer is given: a name that is in use stays
+ * known without anybody's waiting, however short its TTL is. */
+static void learn_or_succeed(struct ex_dns_lookup *l, const struct ex_dns_answer *a)
+{
+	struct ex_dns_gate *g = l->gate;
+	uint64_t until = known_until(l, a), end = ex_loop_now(g->loop) + a->ttl * 1000ull;
+	struct ex_dns_learn what = what_to_learn(l, a);
+
+	if (until < end + TTL_SURE * 1000ull) {
+		learn(l, a);
+		return;
+	}
+	if (until < end + TTL_ENOUGH * 1000ull)
+		g->ops.extend(g->ops.arg, &what);
+	succeed(l, a);
+}
+
 /* ---- resolving ---- */
 
 static void on_answer(void *arg, int err, const void *msg, size_t len)
 {
 	struct ex_dns_lookup *l = arg;
-	struct ex_dns_answer *a = &l->answer;
+	struct ex_dns_answer a;
 	enum ex_reason why;
 
 	l->resolve = NULL;
 	if (err == 0)
 		err = ex_dns_parse_answer(msg, len, ex_dns_name_of(&l->question), l->question.type,
-					  a);
-	if (err < 0 || (a->rcode != EX_DNS_NOERROR && a->rcode != EX_DNS_NXDOMAIN)) {
+					  &a);
+	if (err < 0 || (a.rcode != EX_DNS_NOERROR && a.rcode != EX_DNS_NXDOMAIN)) {
 		fail(l, EX_R_DNS_UPSTREAM);
 		return;
 	}
@@ -258,14 +304,14 @@ static void on_answer(void *arg, int err, const void *msg, size_t len)
 		fail(l, EX_R_POLICY_CHANGED);
 		return;
 	}
-	a->ttl = a->ttl < TTL_MIN ? TTL_MIN : a->ttl > TTL_MAX ? TTL_MAX : a->ttl;
-	why = filter_addresses(l);
+	a.ttl = a.ttl < TTL_MIN ? TTL_MIN : a.ttl > TTL_MAX ? TTL_MAX : a.ttl;
+	why = filter_addresses(l, &a);
 	if (why != EX_R_ALLOWED)
 		fail(l, why);
-	else if (a->n_addrs == 0 || is_known(l))
-		succeed(l);
+	else if (a.n_addrs == 0)
+		succeed(l, &a);
 	else
-		learn(l);
+		learn_or_succeed(l, &a);
 }
 
 static struct ex_dns_lookup *find_lookup(const struct ex_dns_gate *g,

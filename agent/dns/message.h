@@ -67,6 +67,9 @@ struct ex_dns_answer {
 	uint8_t records[EX_DNS_DATA_MAX];
 };
 
+/* Nothing but the RCODE. Only what the counts tell of is set, here and by the parser. */
+void ex_dns_answer_init(struct ex_dns_answer *a, uint8_t rcode);
+
 /*
  * Reads the resolver's reply to (name, type), type A, AAAA, PTR, MX, TXT or SRV: the CNAME chain
  * must start at name and be consistent; addresses and records must belong to its end. Names in

@@ -58,10 +58,9 @@ static bool note_owner(struct scan *s, const struct ex_dns_rr *rr)
 
 	if (rr->odd)
 		return false;
-	ex_dns_fold(owner, rr->name);
+	ex_dns_fold(s->has_addrs ? owner : s->owner, rr->name);
 	if (s->has_addrs && strcmp(owner, s->owner) != 0)
 		return false;
-	memcpy(s->owner, owner, sizeof(owner));
 	if (!s->has_addrs || sane_ttl(rr->ttl) < s->ttl)
 		s->ttl = sane_ttl(rr->ttl);
 	s->has_addrs = true;
@@ -274,20 +273,33 @@ static bool parse_answer(struct scan *s, const char *name)
 	return follow_chain(s, name);
 }
 
+void ex_dns_answer_init(struct ex_dns_answer *a, uint8_t rcode)
+{
+	a->rcode = rcode;
+	a->ttl = 0;
+	a->n_chain = a->n_addrs = a->n_records = 0;
+}
+
 int ex_dns_parse_answer(const void *msg, size_t len, struct ex_span name, uint16_t type,
 			struct ex_dns_answer *ret)
 {
-	struct scan s = { .c = { .msg = msg, .len = len, .ok = true }, .type = type, .ret = ret };
 	char text[EX_DNS_NAME_MAX + 1];
+	struct scan s; /* most of it is room that nobody needs: not worth zeroing */
 
-	memset(ret, 0, sizeof(*ret));
+	s.c = (struct ex_dns_cursor){ .msg = msg, .len = len, .ok = true };
+	s.type = type;
+	s.n_links = 0;
+	s.has_addrs = false;
+	s.ttl = 0;
+	s.ret = ret;
+	ex_dns_answer_init(ret, EX_DNS_NOERROR);
 	if (is_read(type) && name.len <= EX_DNS_NAME_MAX && !memchr(name.ptr, 0, name.len)) {
 		memcpy(text, name.ptr, name.len);
 		text[name.len] = '\0';
 		if (parse_answer(&s, text))
 			return 0;
 	}
-	memset(ret, 0, sizeof(*ret));
-	ret->rcode = EX_DNS_SERVFAIL; /* whoever ignores the error answers with an error */
+	/* whoever ignores the error answers with an error */
+	ex_dns_answer_init(ret, EX_DNS_SERVFAIL);
 	return -EBADMSG;
 }

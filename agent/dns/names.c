@@ -186,7 +186,7 @@ static void put_first(struct ex_names *t, struct ex_names_link *l)
 }
 
 static int add_link(struct ex_names *t, const struct ex_ip *ip, struct ex_span text, uint64_t hash,
-		    uint64_t expires)
+		    uint64_t now_ms, uint64_t expires)
 {
 	struct ex_names_link *l = calloc(1, sizeof(*l));
 	struct ex_names_name *n = l ? get_name(t, text, hash) : NULL;
@@ -198,7 +198,7 @@ static int add_link(struct ex_names *t, const struct ex_ip *ip, struct ex_span t
 		free(l);
 		return -ENOMEM;
 	}
-	*l = (struct ex_names_link){ .addr = a, .name = n, .expires = expires };
+	*l = (struct ex_names_link){ .addr = a, .name = n, .expires = expires, .told = now_ms };
 	put_first(t, l);
 	a->n_links++;
 	n->n_links++;
@@ -208,10 +208,11 @@ static int add_link(struct ex_names *t, const struct ex_ip *ip, struct ex_span t
 	return 0;
 }
 
-static void extend(struct ex_names *t, struct ex_names_link *l, uint64_t expires)
+static void extend(struct ex_names *t, struct ex_names_link *l, uint64_t now_ms, uint64_t expires)
 {
 	if (expires > l->expires)
 		l->expires = expires;
+	l->told = now_ms;
 	ex_ring_remove(&l->of_table);
 	ex_ring_remove(&l->of_addr);
 	ex_ring_remove(&l->of_name);
@@ -230,12 +231,12 @@ int ex_names_add(struct ex_names *t, const struct ex_ip *ip, struct ex_span name
 		expires = UINT64_MAX;
 	l = find_link(ex_names_find_addr(t, ip), name);
 	if (l) {
-		extend(t, l, expires);
+		extend(t, l, now_ms, expires);
 		return 0;
 	}
 	hash = ex_dns_hash(&t->key, name);
 	ex_names_make_room(t, ip, name, hash, now_ms);
-	return add_link(t, ip, name, hash, expires);
+	return add_link(t, ip, name, hash, now_ms, expires);
 }
 
 void ex_names_keep(struct ex_names *t, ex_names_keep_fn keep, void *arg)
@@ -259,19 +260,29 @@ uint64_t ex_names_hash(struct ex_span name)
 	return h;
 }
 
-void ex_names_forget(struct ex_names *t, const struct ex_ip *ip, uint64_t hash)
+static struct ex_names_link *find_by_hash(const struct ex_names *t, const struct ex_ip *ip,
+					  uint64_t hash)
 {
 	struct ex_names_addr *a = ex_names_find_addr(t, ip);
 
-	if (!a)
-		return;
-	each_link(l, a)
-	{
-		if (ex_names_hash(ex_names_text(l)) != hash)
-			continue;
+	if (a)
+		each_link(l, a) if (ex_names_hash(ex_names_text(l)) == hash) return l;
+	return NULL;
+}
+
+struct ex_span ex_names_by_hash(const struct ex_names *t, const struct ex_ip *ip, uint64_t hash)
+{
+	const struct ex_names_link *l = find_by_hash(t, ip, hash);
+
+	return l ? ex_names_text(l) : (struct ex_span){ 0 };
+}
+
+void ex_names_forget(struct ex_names *t, const struct ex_ip *ip, uint64_t hash)
+{
+	struct ex_names_link *l = find_by_hash(t, ip, hash);
+
+	if (l)
 		ex_names_unlink(t, l);
-		return;
-	}
 }
 
 /* ---- asking ---- */
@@ -288,11 +299,12 @@ size_t ex_names_of(struct ex_names *t, const struct ex_ip *ip, uint64_t now_ms, 
 	return n;
 }
 
-uint64_t ex_names_until(const struct ex_names *t, const struct ex_ip *ip, struct ex_span name)
+uint64_t ex_names_until(const struct ex_names *t, const struct ex_ip *ip, struct ex_span name,
+			uint64_t told_ms)
 {
 	const struct ex_names_link *l = find_link(ex_names_find_addr(t, ip), name);
 
-	return l ? l->expires : 0;
+	return l && l->told >= told_ms ? l->expires : 0;
 }
 
 static size_t list_known(const struct ex_names_addr *a, uint64_t since_ms,

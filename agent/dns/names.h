@@ -43,8 +43,9 @@ EX_MUST_CHECK int ex_names_add(struct ex_names *t, const struct ex_ip *ip, struc
 size_t ex_names_of(struct ex_names *t, const struct ex_ip *ip, uint64_t now_ms, struct ex_span *out,
 		   size_t cap);
 
-/* Until when name is one of ip's; 0 when it is not known. */
-uint64_t ex_names_until(const struct ex_names *t, const struct ex_ip *ip, struct ex_span name);
+/* Until when name is one of ip's; 0 when it is not known, or was told last before told_ms. */
+uint64_t ex_names_until(const struct ex_names *t, const struct ex_ip *ip, struct ex_span name,
+			uint64_t told_ms);
 
 /*
  * Addresses with the names that are, or were, valid after since_ms: every one (ends with the first
@@ -65,8 +66,12 @@ size_t ex_names_known_of(const struct ex_names *t, const struct ex_ip *ip, uint6
 typedef bool (*ex_names_keep_fn)(void *arg, const struct ex_ip *ip, struct ex_span name);
 void ex_names_keep(struct ex_names *t, ex_names_keep_fn keep, void *arg);
 
-/* Forgets the names of ip that have this hash: how one table is told what left another. */
+/*
+ * The name of ip that has this hash, else one of length 0, and forgetting it: how one table is told
+ * of a name that is in another, too.
+ */
 uint64_t ex_names_hash(struct ex_span name);
+struct ex_span ex_names_by_hash(const struct ex_names *t, const struct ex_ip *ip, uint64_t hash);
 void ex_names_forget(struct ex_names *t, const struct ex_ip *ip, uint64_t hash);
 
 size_t ex_names_count(const struct ex_names *t);

@@ -51,7 +51,7 @@ struct ex_names_link {
 	struct ex_ring of_table, of_addr, of_name;
 	struct ex_names_addr *addr;
 	struct ex_names_name *name;
-	uint64_t expires;
+	uint64_t expires, told;
 };
 
 struct ex_names {

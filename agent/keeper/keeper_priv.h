@@ -167,6 +167,11 @@ void ex_keeper_names_late(struct ex_keeper *k);
 /* The classes of the addresses are in the kernel gate before anyone hears of them. */
 EX_MUST_CHECK int ex_keeper_learn(struct ex_keeper *k, const struct ex_ipc_learn *msg);
 
+/* Bit by bit, which of these names are known still, and are for longer now. */
+uint64_t ex_keeper_extend(struct ex_keeper *k, const struct ex_ipc_extend *msg);
+void ex_keeper_tell_extended(const struct ex_worker *teller, const struct ex_ipc_extend *msg,
+			     uint64_t which);
+
 /* What the workload is about to hear, every worker knows: the flow may go to any of them. */
 void ex_keeper_tell_known(const struct ex_worker *teller, const struct ex_ipc_learn *msg);
 

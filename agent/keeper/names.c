@@ -258,7 +258,7 @@ int ex_keeper_learn(struct ex_keeper *k, const struct ex_ipc_learn *msg)
 	uint64_t ttl_ms = (msg->ttl < TTL_MAX ? msg->ttl : TTL_MAX) * 1000ull;
 	int r = 0;
 
-	if (!name.len || msg->n_addrs > EX_IPC_ADDRS_MAX)
+	if (!name.len)
 		return -EINVAL;
 	if (ex_judge_dns(k->rs, name).verdict != EX_V_ALLOW)
 		return -EACCES;
@@ -273,11 +273,60 @@ int ex_keeper_learn(struct ex_keeper *k, const struct ex_ipc_learn *msg)
 
 void ex_keeper_tell_known(const struct ex_worker *teller, const struct ex_ipc_learn *msg)
 {
-	struct ex_ipc_learn known = *msg;
+	struct ex_ipc_learn known;
 
+	if (teller->keeper->n_workers < 2)
+		return;
+	memcpy(&known, msg, ex_ipc_size(&msg->head));
 	known.head = (struct ex_ipc_head){ .type = EX_IPC_KNOWN };
 	known.ttl = msg->ttl < TTL_MAX ? msg->ttl : TTL_MAX;
 	tell(teller->keeper, teller, &known.head);
+}
+
+/* ---- names that stay in use ---- */
+
+/* It need not be asked for by its text: it is here, or it is not known. */
+static bool extend_name(struct ex_keeper *k, const struct ex_ip *ip, uint64_t hash, uint32_t ttl)
+{
+	struct ex_span known = ex_names_by_hash(k->names, ip, hash);
+	uint64_t ttl_ms = (ttl < TTL_MAX ? ttl : TTL_MAX) * 1000ull;
+	char text[EX_NAME_MAX];
+	struct ex_span name = { text, known.len };
+
+	memcpy(text, known.len ? known.ptr : "", known.len);
+	if (!name.len || ex_judge_dns(k->rs, name).verdict != EX_V_ALLOW ||
+	    learn_address(k, ip, name, ttl_ms) < 0)
+		return false;
+	keep_name(k, ip, name, ttl_ms);
+	return true;
+}
+
+uint64_t ex_keeper_extend(struct ex_keeper *k, const struct ex_ipc_extend *msg)
+{
+	uint64_t which = 0;
+
+	for (uint32_t i = 0; i < msg->n; i++)
+		if (extend_name(k, &msg->v[i].ip, msg->v[i].hash, msg->v[i].ttl))
+			which |= 1ull << i;
+	return which;
+}
+
+void ex_keeper_tell_extended(const struct ex_worker *teller, const struct ex_ipc_extend *msg,
+			     uint64_t which)
+{
+	struct ex_ipc_extend extended = { .head.type = EX_IPC_EXTEND };
+
+	if (teller->keeper->n_workers < 2)
+		return;
+	for (uint32_t i = 0; i < msg->n; i++) {
+		if (!(which >> i & 1))
+			continue;
+		extended.v[extended.n] = msg->v[i];
+		if (extended.v[extended.n].ttl > TTL_MAX)
+			extended.v[extended.n].ttl = TTL_MAX;
+		extended.n++;
+	}
+	tell(teller->keeper, teller, &extended.head);
 }
 
 /* ---- life ---- */

@@ -29,6 +29,7 @@ static enum ex_ask_kind kind_of(const union ex_ipc_message *msg)
 	case EX_IPC_SIGN:
 		return EX_ASK_SIGN;
 	case EX_IPC_LEARN:
+	case EX_IPC_EXTEND:
 		return EX_ASK_LEARN;
 	case EX_IPC_UDP:
 		return EX_ASK_UDP;
@@ -39,9 +40,11 @@ static enum ex_ask_kind kind_of(const union ex_ipc_message *msg)
 
 static uint32_t amount_of(const union ex_ipc_message *msg)
 {
-	uint32_t n = msg->head.type == EX_IPC_LEARN ? msg->learn.n_addrs : 1;
+	uint32_t n = msg->head.type == EX_IPC_LEARN    ? msg->learn.n_addrs
+		     : msg->head.type == EX_IPC_EXTEND ? msg->extend.n
+						       : 1;
 
-	return n == 0 ? 1 : n < EX_IPC_ADDRS_MAX ? n : EX_IPC_ADDRS_MAX;
+	return n ? n : 1;
 }
 
 bool ex_worker_spend(struct ex_worker *w, const union ex_ipc_message *msg)

@@ -29,6 +29,17 @@ static int take_learn(struct ex_worker *w, const struct ex_ipc_learn *msg)
 	return answer(w, &done, sizeof(done));
 }
 
+static int take_extend(struct ex_worker *w, const struct ex_ipc_extend *msg)
+{
+	struct ex_ipc_extended done = { .head = { EX_IPC_EXTENDED, msg->head.id },
+					.which = ex_keeper_extend(w->keeper, msg) };
+
+	if (!ex_worker_is_alive(w))
+		return 0;
+	ex_keeper_tell_extended(w, msg, done.which);
+	return answer(w, &done, sizeof(done));
+}
+
 /* Hands fd over, or says why there is none; our copy is closed. */
 static int answer_fd(int socket, uint32_t type, uint32_t id, int fd)
 {
@@ -151,6 +162,8 @@ int ex_worker_take(struct ex_worker *w, const union ex_ipc_message *msg)
 		return answer_fd(w->ipc, EX_IPC_DIALLED, msg->head.id, open_up(k, &msg->dial));
 	case EX_IPC_LEARN:
 		return take_learn(w, &msg->learn);
+	case EX_IPC_EXTEND:
+		return take_extend(w, &msg->extend);
 	case EX_IPC_MINT:
 		return mint(w, &msg->mint);
 	case EX_IPC_SIGN:
@@ -163,6 +176,7 @@ int ex_worker_take(struct ex_worker *w, const union ex_ipc_message *msg)
 		return ex_worker_followed(w, &msg->done);
 	case EX_IPC_DIALLED:
 	case EX_IPC_LEARNED:
+	case EX_IPC_EXTENDED:
 	case EX_IPC_MINTED:
 	case EX_IPC_SIGNED:
 	case EX_IPC_UDP_READY:

@@ -7,6 +7,7 @@
 #include "agent/proxy/ask.h"
 #include "agent/proxy/datagram.h"
 #include "agent/proxy/dns_io.h"
+#include "agent/proxy/extend.h"
 
 #define UDP_ROUNDS      8     /* of EX_DATAGRAMS each, per wake-up */
 #define QUERY_MAX       4096  /* bytes of one question; no honest one is near it */
@@ -19,6 +20,7 @@ struct ex_dns_io {
 	struct ex_watch udp[2], tcp[2]; /* IPv4, IPv6 */
 	struct ex_timer pause;          /* accepting goes on after it */
 	size_t n_streams;
+	struct ex_extend extend;
 	struct ex_datagrams box;
 };
 
@@ -67,6 +69,13 @@ static void learn(void *arg, const struct ex_dns_learn *what, void (*done)(void 
 	}
 }
 
+static void extend(void *arg, const struct ex_dns_learn *what)
+{
+	struct ex_proxy *px = arg;
+
+	ex_extend_add(&px->dns_io->extend, what);
+}
+
 static void audit(void *arg, const void *client, const struct ex_dns_verdict *v)
 {
 	const struct ex_dns_client *from = client;
@@ -98,7 +107,7 @@ static void audit(void *arg, const void *client, const struct ex_dns_verdict *v)
 	ex_ask_audit(px->ask, &rec);
 }
 
-const struct ex_dns_gate_ops ex_dns_io_ops = { .learn = learn, .audit = audit };
+const struct ex_dns_gate_ops ex_dns_io_ops = { .learn = learn, .extend = extend, .audit = audit };
 
 /* ---- UDP: one waiting record a question ---- */
 
@@ -411,6 +420,7 @@ int ex_dns_io_new(struct ex_proxy *px, const int sockets[static EX_SOCK_MAX],
 		return -ENOMEM;
 	io->px = px;
 	io->pause.fn = on_pause_over;
+	ex_extend_init(&io->extend, px);
 	r = watch_all(io, sockets);
 	if (r < 0) {
 		free(io); /* only at start: the process ends */

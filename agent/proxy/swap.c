@@ -6,6 +6,7 @@
  */
 #include "agent/dns/gate.h"
 #include "agent/proxy/ask.h"
+#include "agent/proxy/extend.h"
 #include "agent/proxy/bundle.h"
 #include "agent/proxy/conn.h"
 #include "agent/proxy/pool.h"
@@ -99,6 +100,8 @@ void ex_proxy_take_news(void *arg, const union ex_ipc_message *msg, int fd)
 		swap(arg, msg->head.id, fd);
 	else if (msg->head.type == EX_IPC_KNOWN)
 		learn(arg, &msg->learn);
+	else if (msg->head.type == EX_IPC_EXTEND)
+		ex_extend_known(arg, &msg->extend, UINT64_MAX);
 	else
 		forget(arg, &msg->forgotten);
 	if (fd >= 0)

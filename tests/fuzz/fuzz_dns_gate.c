@@ -179,6 +179,14 @@ static bool was_learned(const struct ex_ip *ip)
 	return false;
 }
 
+static void extend(void *arg, const struct ex_dns_learn *l)
+{
+	(void)arg;
+	CHECK(l->n_addrs > 0 && l->ttl > 0 && l->name.len > 0 && !w.nothing_allowed);
+	for (size_t i = 0; i < l->n_addrs; i++)
+		CHECK(was_learned(&l->addrs[i]));
+}
+
 static void on_reply(void *arg, const void *reply, size_t len)
 {
 	bool *waiting = arg;
@@ -321,7 +329,7 @@ static void event(uint8_t op, uint8_t arg)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	const struct ex_dns_gate_ops ops = { .learn = learn };
+	const struct ex_dns_gate_ops ops = { .learn = learn, .extend = extend };
 	struct ex_names *names;
 
 	memset(&w, 0, sizeof(w));

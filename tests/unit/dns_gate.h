@@ -94,7 +94,7 @@ struct fixture {
 	/* what learn() was told, and its done() when it is held back */
 	bool hold;
 	int learn_err;
-	unsigned n_learned;
+	unsigned n_learned, n_extended;
 	struct ex_dns_learn learned;
 	char learned_name[EX_DNS_NAME_MAX + 1];
 	struct ex_ip learned_addrs[EX_DNS_ADDRS_MAX];
@@ -131,6 +131,13 @@ static inline void on_learn(void *arg, const struct ex_dns_learn *l,
 	ex_loop_quit(f->loop);
 }
 
+static inline void on_extend(void *arg, const struct ex_dns_learn *l)
+{
+	assert_ptr_equal(arg, f);
+	f->n_extended++;
+	f->learned = *l;
+}
+
 static inline void on_audit(void *arg, const void *client, const struct ex_dns_verdict *v)
 {
 	assert_ptr_equal(arg, f);
@@ -155,7 +162,7 @@ static inline void on_reply(void *arg, const void *reply, size_t len)
 
 static inline void new_gate(void)
 {
-	const struct ex_dns_gate_ops ops = { on_learn, on_audit, f };
+	const struct ex_dns_gate_ops ops = { on_learn, on_extend, on_audit, f };
 
 	assert_int_equal(ex_dns_gate_new(f->loop, NULL, f->resolver, f->names, &ops, &f->gate), 0);
 }

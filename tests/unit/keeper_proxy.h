@@ -17,6 +17,7 @@
 #include "agent/audit/pack.h"
 #include "agent/core/ipc.h"
 #include "agent/core/ring.h"
+#include "agent/dns/names.h"
 #include "agent/proxy/bundle.h"
 #include "agent/proxy/settings.h"
 
@@ -106,6 +107,14 @@ static void ask_for_everything(void)
 		(struct ex_ip){ .b = { [10] = 0xff, [11] = 0xff, 169, 254, 169, 254 } };
 	send_message(&msg, EX_IPC_LEARN);
 	if (!listen_for(&msg, &fd) || msg.done.err == 0)
+		given();
+	memset(&msg, 0, sizeof(msg));
+	msg.extend.n = 1;
+	msg.extend.v[0].ip = nowhere;
+	msg.extend.v[0].hash = ex_names_hash(EX_SPAN("api.example"));
+	msg.extend.v[0].ttl = 60;
+	send_message(&msg, EX_IPC_EXTEND);
+	if (!listen_for(&msg, &fd) || msg.extended.which)
 		given();
 	send_message(&dial, EX_IPC_DIAL);
 	if (!listen_for(&msg, &fd) || msg.done.err == 0 || fd >= 0)

@@ -258,6 +258,38 @@ static void test_what_the_gates_know_for_long_enough_is_not_learned_again(void *
 	assert_int_equal(f->n_learned, 3);
 }
 
+/* They know it for so many seconds from now. */
+static void know_for(const char *name, const char *text, uint32_t seconds)
+{
+	struct ex_ip ip;
+
+	assert_true(ex_ip_parse(text, &ip));
+	ex_names_forget(f->names, &ip, ex_names_hash(ex_span_str(name)));
+	assert_int_equal(ex_names_add(f->names, &ip, ex_span_str(name), ex_loop_now(f->loop),
+				      seconds * 1000),
+			 0);
+	forget_answer();
+}
+
+static void test_69_who_must_wait_for_what_is_known(void **state)
+{
+	(void)state;
+	/* its answer is good for 30 seconds */
+	know_for("api.openai.com", "93.184.216.34", 120);
+	know_for("api.openai.com", "93.184.216.35", 120);
+	assert_int_equal(ask("api.openai.com", EX_DNS_A), EX_DNS_NOERROR);
+	assert_int_equal(f->n_learned + f->n_extended, 0);
+	know_for("api.openai.com", "93.184.216.35", 30 + 40);
+	assert_int_equal(ask("api.openai.com", EX_DNS_A), EX_DNS_NOERROR);
+	assert_int_equal(f->n_extended, 1);
+	assert_int_equal(f->learned.ttl, 30 + 60);
+	assert_int_equal(f->n_learned, 0);
+	know_for("api.openai.com", "93.184.216.35", 30 + 9);
+	assert_int_equal(ask("api.openai.com", EX_DNS_A), EX_DNS_NOERROR);
+	assert_int_equal(f->n_extended, 1);
+	assert_int_equal(f->n_learned, 1);
+}
+
 static void test_69_what_was_known_before_another_policy_is_learned_again(void **state)
 {
 	(void)state;
@@ -334,6 +366,7 @@ static void test_83_policy_change_judges_what_is_in_flight(void **state)
 	send_query("api.openai.com", EX_DNS_A, false, NULL);
 	dns_run(f->loop, 2000);
 	nothing_is_allowed = true;
+	ex_dns_gate_swap(f->gate, NULL);
 	f->done(f->done_arg, 0);
 	assert_int_equal(f->n_replies, 2);
 	assert_int_equal(n_answers(), 0);
@@ -358,6 +391,7 @@ int main(void)
 		T(test_65_a_name_keeps_only_so_many_addresses),
 		T(test_69_an_answer_is_not_given_again_when_its_addresses_made_room),
 		T(test_what_the_gates_know_for_long_enough_is_not_learned_again),
+		T(test_69_who_must_wait_for_what_is_known),
 		T(test_69_what_was_known_before_another_policy_is_learned_again),
 		T(test_69_what_could_not_be_learned_is_not_known),
 		T(test_66_answers_are_cached_for_this_workload_only),

@@ -186,10 +186,27 @@ static void test_what_is_forgotten_is_one_binding(void **state)
 	ex_names_forget(t, &ip, ex_names_hash(EX_SPAN("c.example")));
 	assert_int_equal(ex_names_count(t), 3);
 	ex_names_forget(t, &ip, ex_names_hash(EX_SPAN("a.example")));
-	assert_int_equal(ex_names_until(t, &ip, EX_SPAN("a.example")), 0);
-	assert_int_equal(ex_names_until(t, &ip, EX_SPAN("b.example")), 5000);
+	assert_int_equal(ex_names_until(t, &ip, EX_SPAN("a.example"), 0), 0);
+	assert_int_equal(ex_names_until(t, &ip, EX_SPAN("b.example"), 0), 5000);
 	assert_int_equal(count(2, 1), 1);
 	assert_int_equal(n_out, 0);
+}
+
+static void test_what_was_told_before_does_not_count(void **state)
+{
+	struct ex_ip ip = ip_of(1), other = ip_of(2);
+	struct ex_span name = EX_SPAN("a.example");
+
+	(void)state;
+	open_table(16);
+	assert_int_equal(add(1, "a.example", 100, 5000), 0);
+	assert_int_equal(ex_names_until(t, &ip, name, 100), 5100);
+	assert_int_equal(ex_names_until(t, &ip, name, 101), 0);
+	assert_int_equal(add(1, "a.example", 200, 1000), 0); /* never shortened */
+	assert_int_equal(ex_names_until(t, &ip, name, 101), 5100);
+	assert_true(ex_span_eq(ex_names_by_hash(t, &ip, ex_names_hash(name)), name));
+	assert_int_equal(ex_names_by_hash(t, &other, ex_names_hash(name)).len, 0);
+	assert_int_equal(ex_names_by_hash(t, &ip, ex_names_hash(name) ^ 1).len, 0);
 }
 
 /* ---- room that tables share ---- */
@@ -234,7 +251,7 @@ static bool has(size_t tenant, unsigned n)
 {
 	struct ex_ip ip = ip_of(n);
 
-	return ex_names_until(tenants[tenant], &ip, EX_SPAN("x.evil.example")) > 0;
+	return ex_names_until(tenants[tenant], &ip, EX_SPAN("x.evil.example"), 0) > 0;
 }
 
 static void test_one_who_floods_the_pool_keeps_nobody_from_an_even_share(void **state)
@@ -344,6 +361,7 @@ int main(void)
 		T(test_65_one_name_more_of_an_address_takes_the_place_of_its_oldest),
 		T(test_65_one_address_more_of_a_name_takes_the_place_of_its_oldest),
 		T(test_what_is_forgotten_is_one_binding),
+		T(test_what_was_told_before_does_not_count),
 		P(test_one_who_floods_the_pool_keeps_nobody_from_an_even_share),
 		P(test_what_others_leave_may_be_had),
 		P(test_nobody_takes_from_one_who_has_less),
