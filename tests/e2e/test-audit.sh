@@ -111,6 +111,37 @@ has "a log of a killed run is whole" "$(verify "$log")" '^whole: '
 signed true
 has "and goes on" "$(verify "$log")" '^whole: '
 
+# ---- soon, and whoever dies ----
+# The parent is stopped: it takes no record while the proxy lives.
+cat >"$dir/asks.py" <<'END'
+import http.client, os, sys
+c = http.client.HTTPSConnection("api.openai.com", timeout=10)
+def ask():
+    c.request("POST", "/v1/chat/completions?asks=1", os.environ["ASK"])
+    c.getresponse().read()
+ask()
+open(sys.argv[1]).readline()
+for _ in range(100):
+    ask()
+open(sys.argv[2], "w").write("done")
+END
+signed sh -c "nc -zw 1 203.0.113.50 4711; python3 $dir/asks.py $dir/go $WORLD/tmp/asked; sleep 60" >/dev/null 2>&1 &
+run=$!
+check "a packet is in the log within a second" world_wait 11 grep -q '"gate":"kernel".*"dport":4711,' "$log"
+check "and a request, while the run goes on" world_wait 5 grep -q 'completions?asks=' "$log"
+parent=$(pgrep -P $run -x exeat || echo $run)
+kill -STOP "$parent"
+echo x >"$dir/go"
+world_wait 10 test -s "$WORLD/tmp/asked"
+same "nobody takes the records of others" "$(grep -c 'completions?asks=' "$log")" 1
+pkill -KILL -P "$parent" -x exeat-proxy
+kill -CONT "$parent"
+world_wait 5 sh -c "[ \$(grep -c 'completions?asks=' '$log') -eq 101 ]"
+same "but when their writer was killed they are all there" "$(grep -c 'completions?asks=' "$log")" 101
+kill -TERM "$parent"
+wait $run 2>/dev/null
+has "and the log is whole" "$(verify "$log")" '^whole: '
+
 # ---- a new key ----
 "$EXEAT" audit key "$key"
 signed true
