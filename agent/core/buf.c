@@ -6,6 +6,47 @@
 
 #define BUF_MIN 4096
 
+/*
+ * An idle connection holds no buffer, so with every message two are taken and given back: one to
+ * read into, of a side's bound, and one to write into, of the smallest size. One of each size stays
+ * at hand; the allocator would split and join large blocks every time.
+ */
+#if !defined(__SANITIZE_ADDRESS__)
+static const size_t spare_sizes[] = { BUF_MIN, 64 * 1024 };
+static char *spares[EX_ARRAY_SIZE(spare_sizes)];
+
+static char *take(size_t cap)
+{
+	for (size_t i = 0; i < EX_ARRAY_SIZE(spares); i++)
+		if (spares[i] && spare_sizes[i] == cap)
+			return EX_TAKE_PTR(spares[i]);
+	return malloc(cap);
+}
+
+static void give_back(char *data, size_t cap)
+{
+	for (size_t i = 0; data && i < EX_ARRAY_SIZE(spares); i++) {
+		if (!spares[i] && spare_sizes[i] == cap) {
+			spares[i] = data;
+			return;
+		}
+	}
+	free(data);
+}
+#else
+/* Each by itself, so that the sanitizer sees when one is used that was given back. */
+static char *take(size_t cap)
+{
+	return malloc(cap);
+}
+
+static void give_back(char *data, size_t cap)
+{
+	(void)cap;
+	free(data);
+}
+#endif
+
 char *ex_buf_reserve(struct ex_buf *b, size_t n)
 {
 	size_t len = ex_buf_len(b), cap = b->cap ? b->cap : BUF_MIN;
@@ -24,12 +65,12 @@ char *ex_buf_reserve(struct ex_buf *b, size_t n)
 			return NULL;
 		cap *= 2;
 	}
-	data = malloc(cap);
+	data = take(cap);
 	if (!data)
 		return NULL;
 	if (len)
 		memcpy(data, b->data + b->start, len);
-	free(b->data);
+	give_back(b->data, b->cap);
 	*b = (struct ex_buf){ .data = data, .end = len, .cap = cap };
 	return data + len;
 }
@@ -64,6 +105,6 @@ void ex_buf_consume(struct ex_buf *b, size_t n)
 
 void ex_buf_done(struct ex_buf *b)
 {
-	free(b->data);
+	give_back(b->data, b->cap);
 	*b = (struct ex_buf){ 0 };
 }

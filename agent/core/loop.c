@@ -19,13 +19,18 @@ struct slot {
 	uint32_t next_free;
 };
 
+struct due {
+	uint64_t at; /* not later than the timer's own: see ex_timer_start() */
+	struct ex_timer *timer;
+};
+
 struct ex_loop {
 	int epoll;
 	bool quit;
 	uint64_t now;
 	struct slot *slots;
 	uint32_t n_slots, free_slot; /* slot 0 is never used: it means "not started" */
-	struct ex_timer **heap;
+	struct due *heap;
 	size_t n_timers, cap_timers;
 	struct ex_defer *first, **last;
 };
@@ -178,59 +183,61 @@ void ex_watch_move(struct ex_loop *loop, struct ex_watch *from, struct ex_watch 
 
 /* ---- timers: a binary heap by time ---- */
 
-static void heap_put(struct ex_loop *loop, size_t i, struct ex_timer *t)
+static void heap_put(struct ex_loop *loop, size_t i, struct due d)
 {
-	loop->heap[i] = t;
-	t->index = i;
+	loop->heap[i] = d;
+	d.timer->index = i;
 }
 
 static void heap_up(struct ex_loop *loop, size_t i)
 {
-	struct ex_timer *t = loop->heap[i];
+	struct due d = loop->heap[i];
 
-	while (i > 0 && loop->heap[(i - 1) / 2]->at > t->at) {
+	while (i > 0 && loop->heap[(i - 1) / 2].at > d.at) {
 		heap_put(loop, i, loop->heap[(i - 1) / 2]);
 		i = (i - 1) / 2;
 	}
-	heap_put(loop, i, t);
+	heap_put(loop, i, d);
 }
 
 static void heap_down(struct ex_loop *loop, size_t i)
 {
-	struct ex_timer *t = loop->heap[i];
+	struct due d = loop->heap[i];
 
 	for (;;) {
 		size_t child = 2 * i + 1;
 
 		if (child >= loop->n_timers)
 			break;
-		if (child + 1 < loop->n_timers && loop->heap[child + 1]->at < loop->heap[child]->at)
+		if (child + 1 < loop->n_timers && loop->heap[child + 1].at < loop->heap[child].at)
 			child++;
-		if (loop->heap[child]->at >= t->at)
+		if (loop->heap[child].at >= d.at)
 			break;
 		heap_put(loop, i, loop->heap[child]);
 		i = child;
 	}
-	heap_put(loop, i, t);
+	heap_put(loop, i, d);
 }
 
+/*
+ * Timers mostly measure silence: they are moved on with every message and hardly ever fire. So one
+ * that is put off stays where it is in the heap, and finds its place when its old time has come.
+ */
 int ex_timer_start(struct ex_loop *loop, struct ex_timer *t, uint64_t ms)
 {
 	uint64_t at = loop->now + ms;
 
 	if (t->at) {
-		bool later = at > t->at;
-
 		t->at = at;
-		if (later)
-			heap_down(loop, t->index);
-		else
+		if (at < loop->heap[t->index].at) {
+			loop->heap[t->index].at = at;
 			heap_up(loop, t->index);
+		}
 		return 0;
 	}
 	if (loop->n_timers == loop->cap_timers) {
 		size_t cap = loop->cap_timers ? loop->cap_timers * 2 : 64;
-		struct ex_timer **heap = realloc(loop->heap, cap * sizeof(struct ex_timer *));
+		struct due *heap = realloc(loop->heap, cap * sizeof(*heap));
 
 		if (!heap)
 			return -ENOMEM;
@@ -238,25 +245,25 @@ int ex_timer_start(struct ex_loop *loop, struct ex_timer *t, uint64_t ms)
 		loop->cap_timers = cap;
 	}
 	t->at = at;
-	heap_put(loop, loop->n_timers++, t);
+	heap_put(loop, loop->n_timers++, (struct due){ at, t });
 	heap_up(loop, t->index);
 	return 0;
 }
 
 void ex_timer_stop(struct ex_loop *loop, struct ex_timer *t)
 {
-	struct ex_timer *moved;
+	struct due moved;
 	size_t i = t->index;
 
 	if (!t->at)
 		return;
 	t->at = 0;
 	moved = loop->heap[--loop->n_timers];
-	if (moved == t)
+	if (moved.timer == t)
 		return;
 	heap_put(loop, i, moved);
 	heap_up(loop, i);
-	heap_down(loop, moved->index);
+	heap_down(loop, moved.timer->index);
 }
 
 /* Fires what was due when the round began: a timer that restarts itself waits for the next round.
@@ -265,9 +272,14 @@ static void run_timers(struct ex_loop *loop)
 {
 	size_t rounds = loop->n_timers;
 
-	while (rounds-- && loop->n_timers && loop->heap[0]->at <= loop->now) {
-		struct ex_timer *t = loop->heap[0];
+	while (rounds-- && loop->n_timers && loop->heap[0].at <= loop->now) {
+		struct ex_timer *t = loop->heap[0].timer;
 
+		if (t->at != loop->heap[0].at) {
+			loop->heap[0].at = t->at;
+			heap_down(loop, 0);
+			continue;
+		}
 		ex_timer_stop(loop, t);
 		t->fn(t);
 	}
@@ -308,9 +320,9 @@ static int poll_timeout(const struct ex_loop *loop)
 		return 0;
 	if (!loop->n_timers)
 		return -1;
-	if (loop->heap[0]->at <= loop->now)
+	if (loop->heap[0].at <= loop->now)
 		return 0;
-	wait = loop->heap[0]->at - loop->now;
+	wait = loop->heap[0].at - loop->now;
 	return wait > 60000 ? 60000 : (int)wait;
 }
 

@@ -83,6 +83,21 @@ static int allow_mprotect(scmp_filter_ctx ctx)
 				SCMP_A2_32(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
 }
 
+/*
+ * What the kernel allows whatever the arguments are it remembers (since 5.11); for the others the
+ * filter is run, so they come first in it.
+ */
+static int put_first(scmp_filter_ctx ctx)
+{
+	static const int with_arguments[] = { SCMP_SYS(sendto), SCMP_SYS(close), SCMP_SYS(sendmsg),
+					      SCMP_SYS(setsockopt) };
+	int r = 0;
+
+	for (size_t i = 0; i < EX_ARRAY_SIZE(with_arguments) && r == 0; i++)
+		r = seccomp_syscall_priority(ctx, with_arguments[i], (uint8_t)(UINT8_MAX - i));
+	return r;
+}
+
 static int load_filter(int last_fd)
 {
 	scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_KILL_PROCESS);
@@ -101,6 +116,8 @@ static int load_filter(int last_fd)
 	/* Opening a file is refused, not fatal: libraries try it where they can do without. */
 	if (r == 0)
 		r = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EACCES), SCMP_SYS(openat), 0);
+	if (r == 0)
+		r = put_first(ctx);
 	if (r == 0)
 		r = seccomp_load(ctx);
 	seccomp_release(ctx);
