@@ -72,12 +72,12 @@ void ex_side_update(struct ex_side *s, struct ex_loop *loop);
 /* Nothing of the peer's waits here: not read, not in TLS; what the socket has is unknown. */
 bool ex_side_is_idle(const struct ex_side *s);
 
-/* What epoll has to say. */
+/* What epoll has to say. Reading that has to wait for writing goes on when there is room. */
 static inline void ex_side_note(struct ex_side *s, uint32_t events)
 {
 	s->hup |= (events & (EPOLLHUP | EPOLLERR)) != 0;
 	s->broken |= (events & EPOLLERR) != 0; /* reading may show it as an end */
-	s->readable |= (events & EPOLLIN) != 0;
+	s->readable |= (events & (EPOLLIN | s->read_wants)) != 0;
 }
 
 static inline bool ex_side_ready(const struct ex_side *s)
