@@ -145,17 +145,25 @@ int ex_gate_remotes(const struct ex_gate *gate, uint32_t ifindex, struct ex_ip *
 	return 0;
 }
 
+struct name_batch {
+	struct ex_name_key keys[BATCH];
+	struct ex_name names[BATCH];
+};
+
 static void names_sweep(int fd, uint64_t now)
 {
-	struct ex_name_key key, next;
-	struct ex_name name;
-	bool more = bpf_map_get_next_key(fd, NULL, &next) == 0;
+	EX_AUTO_FREE struct name_batch *b = malloc(sizeof(*b));
+	int r = b ? 0 : -ENOMEM;
+	uint32_t at, n, i;
 
-	while (more) {
-		key = next;
-		more = bpf_map_get_next_key(fd, &key, &next) == 0;
-		if (bpf_map_lookup_elem(fd, &key, &name) == 0 && now > name.expires)
-			bpf_map_delete_elem(fd, &key);
+	for (bool first = true; !r; first = false) {
+		n = BATCH;
+		r = bpf_map_lookup_batch(fd, first ? NULL : &at, &at, b->keys, b->names, &n, NULL);
+		if (r && r != -ENOENT)
+			return;
+		for (i = 0; i < n; i++)
+			if (now > b->names[i].expires)
+				bpf_map_delete_elem(fd, &b->keys[i]);
 	}
 }
 
