@@ -76,6 +76,8 @@ static int answer(void)
 			n_forgotten += msg.head.id;
 		else if (msg.head.type == EX_IPC_LEARNED)
 			return msg.done.err;
+		else if (msg.head.type == EX_IPC_EXTENDED)
+			return (int)msg.extended.which;
 	}
 }
 
@@ -89,6 +91,26 @@ static void learn(const char *name, unsigned first, unsigned n, uint32_t ttl)
 	send_message(&msg, EX_IPC_LEARN);
 	if (answer() < 0)
 		_exit(4);
+}
+
+/* One that is known, its name at another address, another name at its address. */
+static void extend(void)
+{
+	union ex_ipc_message msg = { .extend = { .n = 3 } };
+	uint64_t hash = ex_names_hash(EX_SPAN("a.two.example"));
+
+	learn("a.two.example", 1, 1, 2);
+	msg.extend.v[0].ip = ip_of(1);
+	msg.extend.v[0].hash = hash;
+	msg.extend.v[1].ip = ip_of(2);
+	msg.extend.v[1].hash = hash;
+	msg.extend.v[2].ip = ip_of(1);
+	msg.extend.v[2].hash = ex_names_hash(EX_SPAN("b.two.example"));
+	for (int i = 0; i < 3; i++)
+		msg.extend.v[i].ttl = 3600;
+	send_message(&msg, EX_IPC_EXTEND);
+	if (answer() != 1)
+		_exit(7);
 }
 
 /* Each name anew, so that names do not bound it. It is never refused, and soon pays itself. */
@@ -135,6 +157,8 @@ static int proxy_main(void)
 	} else if (strcmp(how, "two") == 0) {
 		learn("a.two.example", 1, 1, 1);
 		learn("b.two.example", 1, 1, 60);
+	} else if (strcmp(how, "extend") == 0) {
+		extend();
 	} else if (strcmp(how, "short") == 0) {
 		learn("a.two.example", 1, 1, 1);
 	} else if (strcmp(how, "both") == 0) {
@@ -394,6 +418,23 @@ static void test_64_names_that_live_keep_their_class(void **state)
 	assert_int_equal(class_now(), both);
 }
 
+static void test_69_a_name_in_use_stays_known(void **state)
+{
+	struct ex_name found;
+	uint32_t klass;
+
+	(void)state;
+	begin(0, "extend");
+	finish(0);
+	assert_int_equal(n_lost, 0);
+	klass = class_now();
+	assert_int_not_equal(klass, 0);
+	run_for(3000);
+	assert_int_equal(class_now(), klass);
+	assert_false(find_name(1, 2, &found));
+	check_tables();
+}
+
 /* A connection that began while the name held, as the kernel gate has it. */
 static void add_flow(unsigned n)
 {
@@ -465,6 +506,7 @@ int main(int argc, char **argv)
 		T(test_65_who_floods_loses_its_own_oldest),
 		T(test_64_a_name_that_ends_takes_its_class_along),
 		T(test_64_names_that_live_keep_their_class),
+		T(test_69_a_name_in_use_stays_known),
 		T(test_83_another_policy_brings_no_name_back_that_is_over),
 		T(test_83_another_policy_ends_no_flow_whose_name_is_over),
 	};
