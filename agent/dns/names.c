@@ -250,7 +250,10 @@ void ex_names_keep(struct ex_names *t, ex_names_keep_fn keep, void *arg)
 	}
 }
 
-/* FNV-1a. Whoever makes two names collide loses one of its own. */
+/*
+ * FNV-1a. Two names that collide are not hard to make: whoever has them at one address loses one of
+ * them, or both.
+ */
 uint64_t ex_names_hash(struct ex_span name)
 {
 	uint64_t h = 0xcbf29ce484222325;
@@ -272,9 +275,20 @@ static struct ex_names_link *find_by_hash(const struct ex_names *t, const struct
 
 struct ex_span ex_names_by_hash(const struct ex_names *t, const struct ex_ip *ip, uint64_t hash)
 {
-	const struct ex_names_link *l = find_by_hash(t, ip, hash);
+	const struct ex_names_addr *a = ex_names_find_addr(t, ip);
+	struct ex_span found = { 0 };
 
-	return l ? ex_names_text(l) : (struct ex_span){ 0 };
+	if (!a)
+		return found;
+	each_link(l, a)
+	{
+		if (ex_names_hash(ex_names_text(l)) != hash)
+			continue;
+		if (found.len)
+			return (struct ex_span){ 0 };
+		found = ex_names_text(l);
+	}
+	return found;
 }
 
 void ex_names_forget(struct ex_names *t, const struct ex_ip *ip, uint64_t hash)

@@ -67,8 +67,8 @@ typedef bool (*ex_names_keep_fn)(void *arg, const struct ex_ip *ip, struct ex_sp
 void ex_names_keep(struct ex_names *t, ex_names_keep_fn keep, void *arg);
 
 /*
- * The name of ip that has this hash, else one of length 0, and forgetting it: how one table is told
- * of a name that is in another, too.
+ * The name of ip that has this hash, else one of length 0 (also when two of them have it), and
+ * forgetting it: how one table is told of a name that is in another, too.
  */
 uint64_t ex_names_hash(struct ex_span name);
 struct ex_span ex_names_by_hash(const struct ex_names *t, const struct ex_ip *ip, uint64_t hash);

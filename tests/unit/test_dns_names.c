@@ -209,6 +209,24 @@ static void test_what_was_told_before_does_not_count(void **state)
 	assert_int_equal(ex_names_by_hash(t, &ip, ex_names_hash(name) ^ 1).len, 0);
 }
 
+/* Who asks for one of them must not have the other one extended. */
+static void test_names_that_collide_are_not_told_apart_by_guessing(void **state)
+{
+	const struct ex_span one = EX_SPAN("zq21le542o4ij.example");
+	const struct ex_span two = EX_SPAN("fxunpdq4sryfb.example");
+	struct ex_ip ip = ip_of(1);
+
+	(void)state;
+	open_table(16);
+	assert_true(ex_names_hash(one) == ex_names_hash(two));
+	assert_int_equal(add(1, one.ptr, 100, 5000), 0);
+	assert_true(ex_span_eq(ex_names_by_hash(t, &ip, ex_names_hash(two)), one));
+	assert_int_equal(add(1, two.ptr, 100, 5000), 0);
+	assert_int_equal(ex_names_by_hash(t, &ip, ex_names_hash(two)).len, 0);
+	ex_names_forget(t, &ip, ex_names_hash(two));
+	assert_int_equal(ex_names_by_hash(t, &ip, ex_names_hash(two)).len, one.len);
+}
+
 /* ---- room that tables share ---- */
 
 enum { POOL = 1000, TENANTS = 8 };
@@ -362,6 +380,7 @@ int main(void)
 		T(test_65_one_address_more_of_a_name_takes_the_place_of_its_oldest),
 		T(test_what_is_forgotten_is_one_binding),
 		T(test_what_was_told_before_does_not_count),
+		T(test_names_that_collide_are_not_told_apart_by_guessing),
 		P(test_one_who_floods_the_pool_keeps_nobody_from_an_even_share),
 		P(test_what_others_leave_may_be_had),
 		P(test_nobody_takes_from_one_who_has_less),
