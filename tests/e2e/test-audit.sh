@@ -117,27 +117,31 @@ cat >"$dir/asks.py" <<'END'
 import http.client, os, sys
 c = http.client.HTTPSConnection("api.openai.com", timeout=10)
 def ask():
-    c.request("POST", "/v1/chat/completions?asks=1", os.environ["ASK"])
-    c.getresponse().read()
+    c.request("POST", "/v1/chat/completions", os.environ["ASK"])
+    return len(c.getresponse().read())
 ask()
 open(sys.argv[1]).readline()
-for _ in range(100):
-    ask()
-open(sys.argv[2], "w").write("done")
+if all(ask() for _ in range(100)):
+    open(sys.argv[2], "w").write("all")
 END
+asks() { echo $(($(grep -c '"verdict":"allow".*"path":"/v1/chat/completions"' "$log") - before)); }
+# shellcheck disable=SC2317 # called by world_wait
+asks_are() { [ "$(asks)" = "$1" ]; }
+before=0
+before=$(asks)
 signed sh -c "nc -zw 1 203.0.113.50 4711; python3 $dir/asks.py $dir/go $WORLD/tmp/asked; sleep 60" >/dev/null 2>&1 &
 run=$!
 check "a packet is in the log within a second" world_wait 11 grep -q '"gate":"kernel".*"dport":4711,' "$log"
-check "and a request, while the run goes on" world_wait 5 grep -q 'completions?asks=' "$log"
+check "and a request, while the run goes on" world_wait 5 asks_are 1
 parent=$(pgrep -P $run -x exeat || echo $run)
 kill -STOP "$parent"
 echo x >"$dir/go"
-world_wait 10 test -s "$WORLD/tmp/asked"
-same "nobody takes the records of others" "$(grep -c 'completions?asks=' "$log")" 1
+check "a hundred are answered while nobody takes their records" world_wait 10 test -s "$WORLD/tmp/asked"
+same "which are not in the log yet" "$(asks)" 1
 pkill -KILL -P "$parent" -x exeat-proxy
 kill -CONT "$parent"
-world_wait 5 sh -c "[ \$(grep -c 'completions?asks=' '$log') -eq 101 ]"
-same "but when their writer was killed they are all there" "$(grep -c 'completions?asks=' "$log")" 101
+world_wait 5 asks_are 101
+same "but when their writer was killed they are all there" "$(asks)" 101
 kill -TERM "$parent"
 wait $run 2>/dev/null
 has "and the log is whole" "$(verify "$log")" '^whole: '
