@@ -15,7 +15,7 @@ struct ex_loop;
 
 struct ex_watch {
 	int fd;          /* -1 while stopped; the loop never closes it */
-	uint32_t events; /* EPOLLIN | EPOLLOUT | ... as last set; level-triggered */
+	uint32_t events; /* EPOLLIN | EPOLLOUT | ... as last set; level-triggered without EPOLLET */
 	void (*fn)(struct ex_watch *w, uint32_t events);
 	uint32_t slot; /* private */
 };
@@ -43,7 +43,10 @@ void ex_loop_quit(struct ex_loop *loop);
 uint64_t ex_clock_ms(void);
 uint64_t ex_loop_now(const struct ex_loop *loop);
 
-/* Sets w->fn before the call. events may be 0: only errors and hang-ups are reported. */
+/*
+ * Sets w->fn before the call. events may be 0: only errors and hang-ups are reported. A change of
+ * events reports anew what is there, also with EPOLLET.
+ */
 EX_MUST_CHECK int ex_watch_start(struct ex_loop *loop, struct ex_watch *w, int fd, uint32_t events);
 void ex_watch_set(struct ex_loop *loop, struct ex_watch *w, uint32_t events);
 void ex_watch_stop(struct ex_loop *loop, struct ex_watch *w);

@@ -280,6 +280,7 @@ static int on_response_end(struct ex_conn *c)
 /* 101: what follows on both sides is not HTTP, and was allowed as a whole. */
 static void begin_upgraded(struct ex_conn *c)
 {
+	c->client.edge = c->server.edge = false;
 	if (c->x.upgrade && c->x.req_done)
 		ex_conn_set_state(c, EX_CONN_STREAM);
 	else
@@ -387,6 +388,7 @@ static void end_exchange(struct ex_conn *c)
 				     .bound = c->x.bound,
 				     .idle_since = ex_loop_now(c->px->loop) };
 	rest(c);
+	c->client.edge = c->server.edge = true; /* there will be many messages */
 	ex_conn_set_timeout(c, EX_CONN_HEAD_MS);
 }
 

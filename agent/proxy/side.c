@@ -73,12 +73,12 @@ static ssize_t read_tls(struct ex_side *s, char *to, size_t cap)
 	return n;
 }
 
-/* Less than asked for was all; should more have come since, epoll tells. */
+/* Less than asked for was all, but for an end; should more have come since, epoll tells. */
 static ssize_t read_plain(struct ex_side *s, char *to, size_t cap)
 {
 	ssize_t n = recv(s->fd, to, cap, 0);
 
-	s->readable = n >= 0 && (size_t)n == cap;
+	s->readable = n >= 0 && ((size_t)n == cap || s->ending);
 	return n < 0 ? -errno : n;
 }
 
@@ -201,6 +201,13 @@ static uint32_t interest(const struct ex_side *s)
 		events &= ~(uint32_t)EPOLLIN;
 	if (ex_buf_len(s->bridge ? &s->bridge->out : &s->out) || (s->feed && s->feed->fill))
 		events |= EPOLLOUT;
+	/*
+	 * Level-triggered, epoll looks again at each socket that it has told of, mostly in vain.
+	 * What read_plain() has not emptied is known to be readable, and every change of interest
+	 * asks anew, so once is enough there.
+	 */
+	if (s->edge && (events & EPOLLIN) && !s->tls && !s->pipe && !s->feed)
+		events |= EPOLLET | EPOLLRDHUP;
 	return events;
 }
 

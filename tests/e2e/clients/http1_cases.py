@@ -169,6 +169,48 @@ def reuse():
     point(b"POISONED" not in got, "an answer nobody asked for is not given to the next request", got)
 
 
+def ends_with(c, data):
+    """data and the end in one segment: nothing comes behind that would tell of the end."""
+    c.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)
+    c.send(data)
+    c.sock.shutdown(socket.SHUT_WR)
+    return c.rest()
+
+
+def kept():
+    """On a connection that has carried messages before."""
+    def used():
+        c = Client()
+        for i in range(3):
+            c.send(request("k%d" % i)).until(b"GET 0 ")
+            c.until(b"%d" % i, 0.05)
+        return c
+
+    got, end = ends_with(used(), request("last"))
+    point(got.count(b"HTTP/1.1 200 ") == 1 and end == "closed", "a kept connection's last request may come with its end", got, end)
+    got, end = ends_with(used(), b"")
+    point(end == "closed", "a kept connection that ends is closed", got, end)
+    got, end = ends_with(used(), request("echo", ["Content-Length: 9"], "POST", body=b"ab"))
+    point(b"200 OK" not in got and end != "open", "half a request with its end is not answered as a whole one", got, end)
+    c = used()
+    for byte in request("slow", ["Content-Length: 3"], "POST", body=b"abc"):
+        c.send(bytes([byte]))
+    got = c.until(b"POST 3 ")
+    point(b"POST 3 " in got, "a request byte by byte is answered", got)
+    body = b"x" * 5000000
+    got = used().send(request("echo", ["Content-Length: %d" % len(body)], "POST", body=body) + request("next")).until(
+        b"GET 0 ", 10)
+    point(b"POST 5000000 " in got and b"GET 0 " in got, "a large body arrives whole, and the request behind it", got)
+    c = used()
+    c.send(b"".join(request("p%d" % i, ["X-Fill: " + "f" * 3000]) for i in range(200)))
+    got = b"".join(c.until(b"GET 0 ", 10) for _ in range(200))
+    point(got.count(b"HTTP/1.1 200 ") == 200, "requests that fill more than a buffer are all answered", got.count(b"HTTP/1.1 200 "))
+    got, end = used().send(request("until-close")).rest()
+    point(got.endswith(b"all of it") and end == "closed", "a body until the close is passed and closed", got, end)
+    got, end = used().send(request("cut-length")).rest()
+    point(end != "open" and not got.endswith(b"x" * 10), "an answer that is cut off does not look whole", got, end)
+
+
 def broken_answers():
     for target in ("cl-te", "two-lengths", "bare-lf", "fold", "big-head", "not-http", "nothing", "cut-head",
                    "unasked-101"):
@@ -184,7 +226,7 @@ def broken_answers():
           "hop-by-hop fields of an answer stay behind", got)
 
 
-for group in (interim, bodiless, streaming, early_and_half, reuse, broken_answers):
+for group in (interim, bodiless, streaming, early_and_half, reuse, kept, broken_answers):
     try:
         group()
     except OSError as error:
