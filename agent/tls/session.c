@@ -242,6 +242,17 @@ static int session_check(struct ex_tls_session *s)
 	return 0;
 }
 
+/*
+ * OpenSSL gives its buffers, of 16 KiB, back when what they were for is done; but not while it
+ * waits in a handshake, nor the one for writing that it sets up to read a ticket or a key update,
+ * which many a server sends with its first answer.
+ */
+static void give_back_buffers(struct ex_tls_session *s)
+{
+	if (!SSL_has_pending(s->ssl))
+		(void)SSL_free_buffers(s->ssl);
+}
+
 int ex_tls_handshake(struct ex_tls_session *s, uint32_t *want)
 {
 	int r = session_enter(s);
@@ -253,22 +264,13 @@ int ex_tls_handshake(struct ex_tls_session *s, uint32_t *want)
 	r = SSL_do_handshake(s->ssl);
 	if (r != 1) {
 		r = session_result(s, r, errno, want);
+		give_back_buffers(s);
 		return r ? r : session_fail(s, -ECONNRESET, "closed during the handshake");
 	}
 	r = session_check(s);
 	s->established = r == 0;
 	SSL_clear_mode(s->ssl, SSL_MODE_ASYNC);
 	return r;
-}
-
-/*
- * OpenSSL gives a buffer back when what it was for is done; but not the one for writing that it
- * sets up to read a ticket or a key update, which many a server sends with its first answer.
- */
-static void give_back_buffers(struct ex_tls_session *s)
-{
-	if (!SSL_has_pending(s->ssl))
-		(void)SSL_free_buffers(s->ssl);
 }
 
 /* A peer that fills what it is given sends more: fewer calls, for as long as it does. */
