@@ -68,6 +68,10 @@ void ex_conn_set_state(struct ex_conn *c, enum ex_conn_state state)
 	};
 
 	assert(may_follow(c->state, state));
+	if (state == EX_CONN_HANDSHAKE)
+		ex_turn_began(&c->px->turns);
+	else if (c->state == EX_CONN_HANDSHAKE)
+		ex_turn_over(&c->px->turns);
 	c->state = state;
 	/* While the server is being dialled its own timer runs. */
 	if (timeout[state] && !(state == EX_CONN_STREAM && ex_conn_is_dialling(c)))
@@ -94,6 +98,7 @@ void ex_conn_close(struct ex_conn *c)
 	ex_conn_stop_pipe(c, &c->client, &c->server);
 	ex_conn_stop_pipe(c, &c->server, &c->client);
 	ex_conn_need_server(c);
+	ex_turn_leave(&c->px->turns, c);
 	ex_side_close(&c->client, loop);
 	ex_side_close(&c->server, loop);
 	ex_legs_close(c);
@@ -304,6 +309,7 @@ static void on_server(struct ex_watch *w, uint32_t events)
 
 	if (c->server.connecting) {
 		r = ex_side_connected(&c->server);
+		ex_conn_need_server(c);
 		if (r == 0 && c->tls) {
 			r = ex_tls_connect_as(c->px->tls, c->server.fd, ex_conn_sni(c), c->identity,
 					      c->state == EX_CONN_H2 || c->origin_h2,

@@ -4,7 +4,7 @@
  * after a verdict, to the address the workload dialled.
  *
  *   SNIFF --> STREAM             carried unread: an L4 rule, or a TLS name that is allowed
- *     |  \--> MINT -> HANDSHAKE  TLS to be read: a leaf for the name, then TLS with the client
+ *     |  \--> MINT -> HANDSHAKE  TLS to be read: a leaf for the name, a turn, TLS with the client
  *     |                   |
  *     |-------------------+--> HTTP    requests judged one by one
  *     |-------------------\--> H2      streams judged one by one
@@ -75,8 +75,10 @@ struct ex_pool_key;
 
 struct ex_conn {
 	struct ex_proxy *px;
-	struct ex_conn *next, **prev;             /* in px->conns */
-	struct ex_conn *spare_next, **spare_prev; /* in px->spares, or NULL; see reuse.h */
+	struct ex_conn *next, **prev; /* in px->conns */
+	struct ex_conn *spare_next,
+		**spare_prev;                   /* in px->spares or waiters, or NULL; see reuse.h */
+	struct ex_conn *turn_next, **turn_prev; /* while it waits for its turn */
 	enum ex_conn_state state;
 	struct ex_side client, server;
 	struct ex_timer timer;
@@ -105,7 +107,8 @@ struct ex_conn {
 	size_t n_legs;
 };
 
-#define EX_CONN_HEAD_MS 120000 /* idle time and the whole of a request head */
+#define EX_CONN_HEAD_MS    120000        /* idle time and the whole of a request head */
+#define EX_CONN_REQUEST_MS (3600 * 1000) /* a request under way without a byte */
 
 /* The name in the ClientHello; ptr NULL: there is none. */
 static inline struct ex_span ex_conn_sni(const struct ex_conn *c)
@@ -114,6 +117,9 @@ static inline struct ex_span ex_conn_sni(const struct ex_conn *c)
 }
 
 void ex_conn_drop_hello(struct ex_conn *c);
+
+/* Begins TLS with the client: there is a leaf, and it is its turn (turns.h). */
+void ex_conn_intercept(struct ex_conn *c);
 
 struct sockaddr_storage;
 

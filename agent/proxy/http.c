@@ -12,8 +12,6 @@
 #include "agent/proxy/reuse.h"
 #include "policy/header.h"
 
-#define REQUEST_MS (3600 * 1000)
-
 /* The readers of an exchange: had from the first byte of the request. */
 static int need_readers(struct ex_conn *c)
 {
@@ -130,7 +128,7 @@ static void begin_exchange(struct ex_conn *c, const struct ex_h1_head *head,
 	c->x.last = head->close && !ex_h1_body_is_unexpected(head);
 	c->x.req_chunked = head->framing == EX_H1_CHUNKED;
 	c->x.http10 = head->minor == 0;
-	ex_conn_set_timeout(c, REQUEST_MS);
+	ex_conn_set_timeout(c, EX_CONN_REQUEST_MS);
 	r = ex_conn_find_server(c, head);
 	if (r < 0)
 		ex_conn_dial_failed(c, r);

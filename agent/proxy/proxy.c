@@ -172,6 +172,7 @@ static int serve(struct ex_proxy *px)
 {
 	int r = listen_tcp(px);
 
+	ex_turns_init(&px->turns, px->loop);
 	ex_ask_on_news(px->ask, ex_proxy_take_news, px);
 	if (r == 0)
 		r = ex_dns_io_new(px, px->sockets, &px->dns_io);

@@ -13,6 +13,7 @@
 #include "agent/proxy/resolver_dial.h"
 #include "agent/proxy/slab.h"
 #include "agent/proxy/start.h"
+#include "agent/proxy/turns.h"
 #include "policy/ruleset.h"
 
 /* `exeat proxy`, which only exeat itself can start. */
@@ -50,11 +51,13 @@ struct ex_proxy {
 	struct ex_timer pause;  /* accepting goes on after it */
 	struct ex_timer tidy;   /* memory that is not used is given back after it */
 	struct ex_conn *conns;
-	struct ex_conn *spares; /* whose server connection another may have, latest first */
-	struct ex_slab slab;    /* of struct ex_conn */
+	struct ex_conn *spares;  /* whose server connection another may have, latest first */
+	struct ex_conn *waiters; /* who may have one while they dial */
+	struct ex_slab slab;     /* of struct ex_conn */
 	size_t n_conns, max_conns;
-	unsigned workers; /* that share the endpoint, this one included */
-	int spare_fd;     /* given up to accept and refuse when descriptors run out */
+	struct ex_turns turns; /* of TLS handshakes with clients */
+	unsigned workers;      /* that share the endpoint, this one included */
+	int spare_fd;          /* given up to accept and refuse when descriptors run out */
 };
 
 /* Connections one workload may have open at once, when descriptors suffice. */

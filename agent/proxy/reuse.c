@@ -56,19 +56,13 @@ void ex_conn_look_at_server(struct ex_conn *c, const struct ex_h1_head *head, ui
 
 /* ---- spare servers ---- */
 
-/* A client that has authenticated the connection would have to do it again. */
-void ex_conn_spare_server(struct ex_conn *c)
+static void link_to(struct ex_conn **list, struct ex_conn *c)
 {
-	struct ex_proxy *px = c->px;
-
-	if (!c->server.tls || !ex_side_ready(&c->server) || c->server.bridge || c->x.bound ||
-	    c->spare_prev || ex_buf_len(&c->server.out))
-		return;
-	c->spare_next = px->spares;
-	c->spare_prev = &px->spares;
+	c->spare_next = *list;
+	c->spare_prev = list;
 	if (c->spare_next)
 		c->spare_next->spare_prev = &c->spare_next;
-	px->spares = c;
+	*list = c;
 }
 
 void ex_conn_need_server(struct ex_conn *c)
@@ -82,10 +76,82 @@ void ex_conn_need_server(struct ex_conn *c)
 	c->spare_prev = NULL;
 }
 
+/* Of so many the latest, which is the least likely to be ended in this moment, or to be dialled. */
+static struct ex_conn *find_alike(struct ex_conn *c, const struct ex_pool_key *key)
+{
+	for (size_t i = 0; c && i < LOOKS_MAX; i++, c = c->spare_next) {
+		struct ex_pool_key has = ex_conn_pool_key(c);
+
+		if (ex_pool_key_eq(&has, key))
+			return c;
+	}
+	return NULL;
+}
+
+/* From a client that waits to one whose request waits, and which is not dialled any more. */
+static void lend(struct ex_conn *from, struct ex_conn *to)
+{
+	struct ex_buf unsent = to->server.out;
+
+	to->server.out = (struct ex_buf){ 0 };
+	ex_conn_hang_up(to);
+	to->server.out = unsent;
+	ex_conn_need_server(from);
+	ex_side_move(to->px->loop, &from->server, &to->server);
+	to->x.reused = true;
+}
+
+static bool take_spare(struct ex_conn *c, const struct ex_pool_key *key)
+{
+	struct ex_conn *from;
+
+	while ((from = find_alike(c->px->spares, key))) {
+		if (!has_ended(&from->server)) {
+			lend(from, c);
+			return true;
+		}
+		ex_conn_hang_up(from);
+	}
+	return false;
+}
+
+/* Its own server may come before one is spare; until TLS begins with it, little is lost. */
+static void wait_for_spare(struct ex_conn *c)
+{
+	if (c->tls && c->px->n_conns > EX_CONNS_BUSY && !c->x.upgrade && !c->origin_h2)
+		link_to(&c->px->waiters, c);
+}
+
+/* True: somebody has it now, who goes on when this turn is over. */
+static bool give_to_waiter(struct ex_conn *from)
+{
+	struct ex_pool_key key = ex_conn_pool_key(from);
+	struct ex_conn *to = find_alike(from->px->waiters, &key);
+
+	if (!to || has_ended(&from->server))
+		return false;
+	lend(from, to);
+	ex_conn_set_timeout(to, EX_CONN_REQUEST_MS);
+	if (to->state != EX_CONN_CLOSED && ex_timer_start(to->px->loop, &to->again, 0) < 0)
+		ex_conn_reset(to);
+	return true;
+}
+
+/* A client that has authenticated the connection would have to do it again. */
+void ex_conn_spare_server(struct ex_conn *c)
+{
+	if (!c->server.tls || !ex_side_ready(&c->server) || c->server.bridge || c->x.bound ||
+	    c->spare_prev || ex_buf_len(&c->server.out) || give_to_waiter(c))
+		return;
+	link_to(&c->px->spares, c);
+}
+
 void ex_spares_clear(struct ex_proxy *px)
 {
 	while (px->spares)
 		ex_conn_need_server(px->spares);
+	while (px->waiters)
+		ex_conn_need_server(px->waiters);
 }
 
 bool ex_spares_part(struct ex_proxy *px)
@@ -106,33 +172,12 @@ bool ex_spares_part(struct ex_proxy *px)
 	return false;
 }
 
-/* The latest first: it is the least likely to be ended in this moment. */
-static bool take_spare(struct ex_conn *c, const struct ex_pool_key *key)
-{
-	struct ex_conn *from = c->px->spares, *next;
-
-	for (size_t i = 0; from && i < LOOKS_MAX; i++, from = next) {
-		struct ex_pool_key has = ex_conn_pool_key(from);
-
-		next = from->spare_next;
-		if (!ex_pool_key_eq(&has, key))
-			continue;
-		if (has_ended(&from->server)) {
-			ex_conn_hang_up(from);
-			continue;
-		}
-		ex_conn_need_server(from);
-		ex_side_move(c->px->loop, &from->server, &c->server);
-		return true;
-	}
-	return false;
-}
-
 /* ---- finding one ---- */
 
 int ex_conn_find_server(struct ex_conn *c, const struct ex_h1_head *head)
 {
 	struct ex_pool_key key = ex_conn_pool_key(c);
+	int r;
 
 	c->x.reused = c->x.used && c->server.fd >= 0;
 	if (c->server.fd >= 0 || c->dialling)
@@ -140,7 +185,12 @@ int ex_conn_find_server(struct ex_conn *c, const struct ex_h1_head *head)
 	/* An upgraded connection is not kept, so it need not be one that was. */
 	c->x.reused = !head->upgrade.len &&
 		      (ex_pool_take(c->px->pool, &key, &c->server) || take_spare(c, &key));
-	return c->x.reused ? 0 : ex_conn_dial(c);
+	if (c->x.reused)
+		return 0;
+	r = ex_conn_dial(c);
+	if (r == 0)
+		wait_for_spare(c);
+	return r;
 }
 
 bool ex_conn_repeat(struct ex_conn *c)

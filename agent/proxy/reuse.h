@@ -30,12 +30,12 @@ void ex_conn_part(struct ex_conn *c);
 /*
  * Where many connections are open, most of their clients wait; a server's inside TLS takes most of
  * the memory then. So one that waits with its client is spare: another client's request that would
- * have it from the pool may have it, before a new one is made; and when it was spare for as long as
- * the pool would keep it, it is closed.
+ * have it from the pool may have it, before a new one is made or while it is being dialled; and
+ * when it was spare for as long as the pool would keep it, it is closed.
  */
 void ex_conn_spare_server(struct ex_conn *c);
 
-/* It is not, or no more: its own client needs it, or it is gone. */
+/* It is not, or no more: its own client needs it, or it is gone. Nor does c wait for one. */
 void ex_conn_need_server(struct ex_conn *c);
 
 /* Closes those that were spare for long, a few at a time: true when there are more. */

@@ -67,7 +67,7 @@ static void start_stream(struct ex_conn *c, enum ex_audit_app app, const struct 
 /* ---- interception: a leaf for the name, then TLS with the client ---- */
 
 /* HTTP/2 is offered to a client that knows it, whatever its server speaks: see http2_relay.h. */
-static void start_tls(struct ex_conn *c)
+void ex_conn_intercept(struct ex_conn *c)
 {
 	struct ex_span name = ex_conn_sni(c);
 	__typeof__(ex_tls_accept) *begin = c->hello->rsa_only ? ex_tls_accept_rsa : ex_tls_accept;
@@ -82,6 +82,20 @@ static void start_tls(struct ex_conn *c)
 	ex_conn_drop_hello(c);
 	c->tls = c->client.handshaking = true;
 	ex_conn_set_state(c, EX_CONN_HANDSHAKE);
+}
+
+static void wait_for_leaf_or_turn(struct ex_conn *c)
+{
+	if (c->state != EX_CONN_MINT)
+		ex_conn_set_state(c, EX_CONN_MINT);
+}
+
+static void intercept_in_turn(struct ex_conn *c)
+{
+	if (ex_turn_take(&c->px->turns, c))
+		ex_conn_intercept(c);
+	else
+		wait_for_leaf_or_turn(c);
 }
 
 static void on_minted(void *arg, const union ex_ipc_message *answer, int fd)
@@ -99,7 +113,7 @@ static void on_minted(void *arg, const union ex_ipc_message *answer, int fd)
 	if (r < 0)
 		deny_tls_reason(c, EX_R_INTERNAL, strerror(-r));
 	else
-		start_tls(c);
+		intercept_in_turn(c);
 	ex_conn_run(c);
 }
 
@@ -124,7 +138,7 @@ static void start_intercept(struct ex_conn *c)
 
 	if (c->hello->rsa_only ? ex_tls_has_rsa_leaf(c->px->tls, name)
 			       : ex_tls_has_leaf(c->px->tls, name)) {
-		start_tls(c);
+		intercept_in_turn(c);
 		return;
 	}
 	if (!ask_for_rsa(c, &msg.mint) || !ex_ipc_name_set(&msg.mint.name, name) ||
@@ -132,7 +146,7 @@ static void start_intercept(struct ex_conn *c)
 		deny_tls_reason(c, EX_R_LIMIT, NULL);
 		return;
 	}
-	ex_conn_set_state(c, EX_CONN_MINT);
+	wait_for_leaf_or_turn(c);
 }
 
 /* ---- judging ---- */

@@ -52,6 +52,14 @@ for version in tls1_2 tls1_3; do
 	has "$version: which is a session of its own" "$out" '^api.openai.com New'
 done
 
+# ---- handshakes in turns ----
+run_args=(--workers 1)
+out=$(confined names python3 "$CLIENTS/turns.py" ok.shared.test 2>&1)
+has "of many handshakes at once each comes to its end" "$out" '^crowd answered 150 of 150 '
+has "clients that stand still in theirs do not hold up others" "$out" '^beside them HTTP/1.1 200 soon'
+has "nor when they go" "$out" '^and after HTTP/1.1 200'
+run_args=(--workers 3)
+
 # ---- passed through by name: a server that does not speak TLS ----
 world_name odd.rebind.test 203.0.113.86
 world_daemon odd socat TCP-LISTEN:443,bind=203.0.113.86,fork,reuseaddr \

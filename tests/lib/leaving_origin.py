@@ -4,8 +4,8 @@
 
 usage: leaving_origin.py LOGFILE ADDR:PORT [CERT KEY]
 
-The answer is a JSON object: conn and served (which connection, and how many requests it had before this
-one). On a connection that has served before, the path says what happens instead:
+The answer is a JSON object: target, conn and served (which connection, and how many requests it had before
+this one). On a connection that has served before, the path says what happens instead:
 
   /case/dies/…    read and reset without an answer    /case/half/…   the same behind half a head
   /case/gone/…    closed in an orderly way, unread
@@ -71,7 +71,7 @@ def serve(sock, log, context):
                     sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Le")
                 reset(sock)
                 return
-            body = json.dumps({"conn": conn, "served": served}).encode()
+            body = json.dumps({"conn": conn, "served": served, "target": target}).encode()
             sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
             served += 1
             if target.startswith("/case/leaves/") and not select.select([sock], [], [], LEAVES_AFTER)[0]:

@@ -7,6 +7,7 @@ usage: reuse_cases.py http|https LOGFILE-OF-THE-ORIGIN
 import http.client
 import json
 import sys
+import threading
 import time
 
 SCHEME, LOG = sys.argv[1], sys.argv[2]
@@ -134,6 +135,33 @@ def apart():
     point(got.conn != bound.conn, "a connection that somebody has authenticated serves nobody else", bound, got)
 
 
+def burst(clients):
+    """All at once: whoever waits for a server may get another's, and always its own answer."""
+    answers, fresh = {}, [connect() for _ in clients]
+
+    def one(i, c):
+        for k in range(3):
+            path = "burst/%d/%d" % (i, k)
+            try:
+                answers[path] = ask(c, "POST", path, b"x")
+            except OSError as error:
+                answers[path] = error
+    threads = [threading.Thread(target=one, args=pair) for pair in enumerate(fresh)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    wrong = [(p, a) for p, a in answers.items()
+             if not isinstance(a, Answer) or a.status != 200 or a.json["target"] != "/case/" + p]
+    point(len(answers) == 3 * MANY and not wrong, "requests of many at once get their own answers", wrong[:3])
+    twice = [p for p in answers if times_seen(p) != 1]
+    point(not twice, "and arrive once", twice[:3])
+    used = {a.conn for a in answers.values() if isinstance(a, Answer)}
+    point(len(used) < MANY, "over fewer connections", len(used))
+    for c in fresh:
+        c.close()
+
+
 def many():
     """Of so many clients most wait: a server's connection need not wait with each of them."""
     clients = [connect() for _ in range(MANY)]
@@ -155,7 +183,9 @@ def many():
           [a for a in late if a.status != 200][:3])
     point(after.conn not in [a.conn for a in late], "and it was", after, late[-2])
     point(late[-1].conn == last, "but not the authenticated one", late[-1])
-    for c in clients + [other]:
+    other.close()
+    burst(clients)
+    for c in clients:
         c.close()
 
 
