@@ -209,10 +209,10 @@ demo:
 	@$(MAKE) --no-print-directory $(O)/exeat
 	@tests/e2e/demo.sh
 bench: $(O)/exeat $(O)/bench/bench_gate $(O)/bench/bench_forward $(O)/bench/load $(O)/bench/relay
-	@bench/run.sh
+	@bench/run.sh $(BENCH)
 	@bench/peers.sh $(BENCH)
 	@$(O)/bench/bench_gate
-	@$(O)/bench/bench_forward
+	@$(O)/bench/bench_forward $(if $(findstring --short,$(BENCH)),3 200)
 
 $(O)/bench/bench_gate $(O)/bench/bench_forward: $(O)/bench/%: $(O)/bench/%.o $(O)/tests/datapath/pkt.o $(O)/tests/datapath/netns.o \
 		$(O)/libagent.a $(O)/libpolicy.a

@@ -4,7 +4,7 @@
 # run, on the little internet of the tests. Direct and exeat take turns, the median of ROUNDS counts.
 # Two cores serve client, exeat and server alike here: compare ratios, not numbers.
 #
-#   ROUNDS=3 SECONDS_EACH=2 bench/run.sh
+#   ROUNDS=3 SECONDS_EACH=2 bench/run.sh [--short]
 # shellcheck disable=SC2317 # the measurements are called by name
 
 # shellcheck source=tests/lib/e2e.sh
@@ -12,6 +12,9 @@
 world_enter "$@"
 world_up
 
+case " $* " in
+*" --short "*) ROUNDS=${ROUNDS:-1} SECONDS_EACH=${SECONDS_EACH:-1} ;;
+esac
 ROUNDS=${ROUNDS:-3}
 each=${SECONDS_EACH:-2}
 here=$TOP/bench
