@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Flow events. */
 #include <errno.h>
+#include <stdatomic.h>
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -34,6 +35,22 @@ int gate_events_open(struct ex_gate *gate)
 	return gate->ring ? 0 : -errno;
 }
 
+/*
+ * The kernel wakes for a record that is where the reader has come to. How far that is has to be
+ * seen before the last look, or neither sees the other: then nobody wakes for what follows. libbpf
+ * has no such barrier, as those who wait for the level need none.
+ */
+static int ring_drain(struct ring_buffer *ring)
+{
+	int n;
+
+	do {
+		n = ring_buffer__consume(ring);
+		atomic_thread_fence(memory_order_seq_cst);
+	} while (n > 0);
+	return n;
+}
+
 int ex_gate_events_fd(const struct ex_gate *gate)
 {
 	return bpf_map__fd(gate->skel->maps.ex_events);
@@ -47,7 +64,7 @@ int ex_gate_events_drain(struct ex_gate *gate, void (*fn)(void *arg, const struc
 	gate->event_fn = fn;
 	gate->event_arg = arg;
 	gate->drained = 0;
-	r = ring_buffer__consume(gate->ring);
+	r = ring_drain(gate->ring);
 	if (gate_now() - gate->swept >= SWEEP_PERIOD)
 		gate_sweep(gate);
 	gate->event_fn = NULL;
