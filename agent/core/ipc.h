@@ -85,7 +85,7 @@ struct ex_ipc_forgotten { /* head.id: how many there are; only these are sent */
 	struct ex_ipc_head head;
 	struct {
 		struct ex_ip ip;
-		uint64_t hash; /* ex_names_hash() */
+		uint64_t hash; /* by the key of the tables */
 	} v[EX_IPC_FORGOTTEN_MAX];
 };
 
@@ -96,7 +96,7 @@ struct ex_ipc_extend { /* only n are sent */
 	uint32_t n, pad;
 	struct {
 		struct ex_ip ip;
-		uint64_t hash; /* ex_names_hash() */
+		uint64_t hash; /* by the key of the tables */
 		uint32_t ttl;  /* seconds from now */
 		uint32_t pad;
 	} v[EX_IPC_EXTEND_MAX];

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Keyed hash of short byte strings, for tables whose keys a stranger chooses: without the key,
- * collisions cannot be prepared. Private to agent/dns.
+ * collisions cannot be prepared.
  */
 #ifndef EXEAT_AGENT_DNS_HASH_H
 #define EXEAT_AGENT_DNS_HASH_H

@@ -61,6 +61,16 @@ void ex_names_on_out(struct ex_names *t, ex_names_out_fn fn, void *arg)
 	t->out_arg = arg;
 }
 
+const struct ex_dns_key *ex_names_key(const struct ex_names *t)
+{
+	return &t->key;
+}
+
+void ex_names_set_key(struct ex_names *t, const struct ex_dns_key *key)
+{
+	t->key = *key;
+}
+
 size_t ex_names_count(const struct ex_names *t)
 {
 	return t->n_links;
@@ -250,45 +260,21 @@ void ex_names_keep(struct ex_names *t, ex_names_keep_fn keep, void *arg)
 	}
 }
 
-/*
- * FNV-1a. Two names that collide are not hard to make: whoever has them at one address loses one of
- * them, or both.
- */
-uint64_t ex_names_hash(struct ex_span name)
-{
-	uint64_t h = 0xcbf29ce484222325;
-
-	for (size_t i = 0; i < name.len; i++)
-		h = (h ^ (uint8_t)name.ptr[i]) * 0x100000001b3;
-	return h;
-}
-
 static struct ex_names_link *find_by_hash(const struct ex_names *t, const struct ex_ip *ip,
 					  uint64_t hash)
 {
 	struct ex_names_addr *a = ex_names_find_addr(t, ip);
 
 	if (a)
-		each_link(l, a) if (ex_names_hash(ex_names_text(l)) == hash) return l;
+		each_link(l, a) if (l->name->hash == hash) return l;
 	return NULL;
 }
 
 struct ex_span ex_names_by_hash(const struct ex_names *t, const struct ex_ip *ip, uint64_t hash)
 {
-	const struct ex_names_addr *a = ex_names_find_addr(t, ip);
-	struct ex_span found = { 0 };
+	const struct ex_names_link *l = find_by_hash(t, ip, hash);
 
-	if (!a)
-		return found;
-	each_link(l, a)
-	{
-		if (ex_names_hash(ex_names_text(l)) != hash)
-			continue;
-		if (found.len)
-			return (struct ex_span){ 0 };
-		found = ex_names_text(l);
-	}
-	return found;
+	return l ? ex_names_text(l) : (struct ex_span){ 0 };
 }
 
 void ex_names_forget(struct ex_names *t, const struct ex_ip *ip, uint64_t hash)

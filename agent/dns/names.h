@@ -12,7 +12,7 @@
 #ifndef EXEAT_AGENT_DNS_NAMES_H
 #define EXEAT_AGENT_DNS_NAMES_H
 
-#include "exeat/util.h"
+#include "agent/dns/hash.h"
 
 #define EX_NAMES_PER_ADDR_MAX 32
 #define EX_ADDRS_PER_NAME_MAX 256
@@ -67,10 +67,14 @@ typedef bool (*ex_names_keep_fn)(void *arg, const struct ex_ip *ip, struct ex_sp
 void ex_names_keep(struct ex_names *t, ex_names_keep_fn keep, void *arg);
 
 /*
- * The name of ip that has this hash, else one of length 0 (also when two of them have it), and
- * forgetting it: how one table is told of a name that is in another, too.
+ * How one table is told of a name that is in another: by a hash of both with one key. Only who
+ * knows the key can make two names have one hash, so who has them must not be who chooses names. A
+ * table's own key is random; another is set while it is empty.
  */
-uint64_t ex_names_hash(struct ex_span name);
+const struct ex_dns_key *ex_names_key(const struct ex_names *t);
+void ex_names_set_key(struct ex_names *t, const struct ex_dns_key *key);
+
+/* The name of ip that has this hash, else one of length 0; and forgetting it. */
 struct ex_span ex_names_by_hash(const struct ex_names *t, const struct ex_ip *ip, uint64_t hash);
 void ex_names_forget(struct ex_names *t, const struct ex_ip *ip, uint64_t hash);
 

@@ -70,6 +70,7 @@ void ex_keeper_hand_over(struct ex_keeper *k, struct ex_pack *p)
 	for (unsigned i = 0; i < k->n_workers; i++)
 		pack_worker(p, &k->workers[i]);
 	ex_pack_bytes(p, k->secret, sizeof(k->secret));
+	ex_pack_bytes(p, ex_names_key(k->names), sizeof(struct ex_dns_key));
 	ex_audit_limit_flush(&k->limit);
 	(void)ex_names_each(k->names, 0, count_names, &n);
 	ex_pack_u32(p, n);
@@ -123,9 +124,13 @@ static void unpack_worker(struct ex_unpack *u, struct ex_worker *w)
 static int unpack_names(struct ex_unpack *u, struct ex_keeper *k)
 {
 	uint64_t now = ex_loop_now(k->cfg.loop), expires;
-	size_t n = ex_unpack_count(u, sizeof(struct ex_ip) + sizeof(uint32_t) + sizeof(expires));
+	struct ex_dns_key key;
 	int r = 0;
+	size_t n;
 
+	ex_unpack_bytes(u, &key, sizeof(key));
+	ex_names_set_key(k->names, &key); /* its workers have it */
+	n = ex_unpack_count(u, sizeof(struct ex_ip) + sizeof(uint32_t) + sizeof(expires));
 	for (size_t i = 0; i < n && r == 0; i++) {
 		struct ex_span name;
 		struct ex_ip ip;

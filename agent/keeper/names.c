@@ -83,6 +83,8 @@ static int class_address(struct ex_keeper *k, const struct ex_ip *ip)
 		r = ex_name_class(k->classes, names, n, &klass, &fresh);
 	if (r == 0 && fresh.n_rules)
 		r = ex_gate_add_class(k->gate, k->ifindex, &fresh);
+	if (r == -EDQUOT)
+		ex_name_class_undo(k->classes);
 	if (r < 0)
 		return r;
 	if (n > 1 && klass)
@@ -207,7 +209,7 @@ static void note_forgotten(struct ex_keeper *k, const struct ex_ip *ip, struct e
 	struct ex_ipc_forgotten *f = &k->forgotten;
 
 	f->v[f->head.id].ip = *ip;
-	f->v[f->head.id].hash = ex_names_hash(name);
+	f->v[f->head.id].hash = ex_dns_hash(ex_names_key(k->names), name);
 	if (++f->head.id == EX_IPC_FORGOTTEN_MAX || ex_timer_start(k->cfg.loop, &k->forget, 0) < 0)
 		tell_forgotten(k);
 }

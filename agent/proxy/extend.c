@@ -74,7 +74,7 @@ static bool has(const struct ex_ipc_extend *msg, const struct ex_ip *ip, uint64_
 void ex_extend_add(struct ex_extend *e, const struct ex_dns_learn *what)
 {
 	struct ex_ipc_extend *msg = &e->next;
-	uint64_t hash = ex_names_hash(what->name);
+	uint64_t hash = ex_dns_hash(ex_names_key(e->px->names), what->name);
 
 	for (size_t i = 0; i < what->n_addrs && msg->n < EX_IPC_EXTEND_MAX; i++) {
 		if (has(msg, &what->addrs[i], hash))

@@ -52,9 +52,11 @@ int ex_proxy_settings_pack(const struct ex_proxy_spec *spec)
 	ex_pack_u32(&p, spec->unread.ptr != NULL);
 	ex_pack_span(&p, spec->unread);
 	ex_pack_u32(&p, spec->workers);
-	if (spec->names)
+	if (spec->names) {
+		ex_pack_bytes(&p, ex_names_key(spec->names), sizeof(struct ex_dns_key));
 		(void)ex_names_each(spec->names, spec->names_since, pack_names,
 				    &(struct names){ &p, spec->names_since });
+	}
 	return ex_pack_seal(&p, "exeat-proxy");
 }
 
@@ -81,6 +83,8 @@ static int unpack(struct ex_unpack *u, struct ex_proxy_settings *s)
 	if (!learning)
 		s->unread = (struct ex_span){ 0 };
 	s->workers = ex_unpack_u32(u);
+	if (u->at < u->end)
+		ex_unpack_bytes(u, &s->names_key, sizeof(s->names_key));
 	s->names = *u; /* what follows */
 	return u->bad || !s->workers ? -EBADMSG : 0;
 }
@@ -110,6 +114,7 @@ int ex_proxy_settings_learn(const struct ex_proxy_settings *s, struct ex_names *
 	struct ex_unpack u = s->names;
 	struct ex_ip ip;
 
+	ex_names_set_key(names, &s->names_key);
 	while (!u.bad && u.at < u.end) {
 		uint32_t ttl;
 

@@ -5,6 +5,7 @@
 
 #include "agent/core/log.h"
 #include "agent/core/pack.h"
+#include "agent/dns/hash.h"
 #include "agent/proxy/start.h"
 
 /*
@@ -33,6 +34,7 @@ struct ex_proxy_settings {
 	size_t n_servers;
 	struct ex_span unread; /* see unread.h; ptr NULL: nothing is learned */
 	unsigned workers;
+	struct ex_dns_key names_key;
 	struct ex_unpack names; /* see ex_proxy_settings_learn() */
 	char *bytes;            /* what the pointers point into */
 };

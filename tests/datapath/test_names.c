@@ -52,6 +52,7 @@ static struct ex_ip ip_of(unsigned n)
 /* ---- the proxy ---- */
 
 static unsigned n_forgotten;
+static struct ex_dns_key names_key; /* of its names */
 
 static void send_message(union ex_ipc_message *msg, uint32_t type)
 {
@@ -97,7 +98,7 @@ static void learn(const char *name, unsigned first, unsigned n, uint32_t ttl)
 static void extend(void)
 {
 	union ex_ipc_message msg = { .extend = { .n = 3 } };
-	uint64_t hash = ex_names_hash(EX_SPAN("a.two.example"));
+	uint64_t hash = ex_dns_hash(&names_key, EX_SPAN("a.two.example"));
 
 	learn("a.two.example", 1, 1, 2);
 	msg.extend.v[0].ip = ip_of(1);
@@ -105,7 +106,7 @@ static void extend(void)
 	msg.extend.v[1].ip = ip_of(2);
 	msg.extend.v[1].hash = hash;
 	msg.extend.v[2].ip = ip_of(1);
-	msg.extend.v[2].hash = ex_names_hash(EX_SPAN("b.two.example"));
+	msg.extend.v[2].hash = ex_dns_hash(&names_key, EX_SPAN("b.two.example"));
 	for (int i = 0; i < 3; i++)
 		msg.extend.v[i].ttl = 3600;
 	send_message(&msg, EX_IPC_EXTEND);
@@ -147,6 +148,7 @@ static int proxy_main(void)
 	if (ex_proxy_settings_read(EX_PROXY_FD_SETTINGS, &s) < 0 || s.unread.len >= sizeof(how))
 		return 1;
 	memcpy(how, s.unread.ptr, s.unread.len);
+	names_key = s.names_key;
 	ex_proxy_settings_done(&s);
 	send_message(&ready, EX_IPC_READY);
 	usleep(20000); /* until it is published */

@@ -87,6 +87,8 @@ static void given(void)
 	pause();
 }
 
+static struct ex_dns_key names_key;
+
 static void ask_for_everything(void)
 {
 	union ex_ipc_message msg = { .learn = { .ttl = 60, .n_addrs = 1 } };
@@ -111,7 +113,7 @@ static void ask_for_everything(void)
 	memset(&msg, 0, sizeof(msg));
 	msg.extend.n = 1;
 	msg.extend.v[0].ip = nowhere;
-	msg.extend.v[0].hash = ex_names_hash(EX_SPAN("api.example"));
+	msg.extend.v[0].hash = ex_dns_hash(&names_key, EX_SPAN("api.example"));
 	msg.extend.v[0].ttl = 60;
 	send_message(&msg, EX_IPC_EXTEND);
 	if (!listen_for(&msg, &fd) || msg.extended.which)
@@ -340,6 +342,7 @@ static int proxy_main(void)
 	if (ex_proxy_settings_read(EX_PROXY_FD_SETTINGS, &s) < 0 || s.unread.len >= sizeof(how))
 		return 1;
 	memcpy(how, s.unread.ptr, s.unread.len);
+	names_key = s.names_key;
 	if (strncmp(how, "tell-", 5) == 0)
 		tell(how, s.secret);
 	ex_proxy_settings_done(&s);

@@ -478,6 +478,7 @@ static void test_settings_arrive(void **state)
 	assert_string_equal(s.servers[0].suffix, "corp.example");
 	assert_int_equal(s.workers, 3);
 	assert_int_equal(ex_proxy_settings_learn(&s, copy, 5000), 0);
+	assert_memory_equal(ex_names_key(copy), ex_names_key(names), sizeof(struct ex_dns_key));
 	assert_int_equal(ex_names_of(copy, &ip, 5499, found, EX_NAMES_PER_ADDR_MAX), 1);
 	assert_true(ex_span_eq(found[0], EX_SPAN("live.example")));
 	assert_int_equal(ex_names_of(copy, &ip, 5500, found, EX_NAMES_PER_ADDR_MAX), 0);
