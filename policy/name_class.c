@@ -121,6 +121,14 @@ static int add_class(struct ex_name_classes *nc, size_t n, uint32_t *ret)
 	return 0;
 }
 
+void ex_name_class_undo(struct ex_name_classes *nc)
+{
+	if (!nc->last.rules.n)
+		return; /* none was */
+	free((void *)(uintptr_t)nc->classes.v[--nc->classes.n].peers);
+	nc->last.rules.n = 0;
+}
+
 int ex_name_class(struct ex_name_classes *nc, const struct ex_span *names, size_t n,
 		  uint32_t *ret_class, struct ex_tables *ret_new)
 {

@@ -17,6 +17,7 @@ struct gate_set {
 	size_t n_dests, cap_dests;
 	struct ex_rule_key *rules;
 	size_t n_rules, cap_rules;
+	size_t n_named;     /* rules of classes that names made */
 	uint32_t *counters; /* by rule id; 0 = none yet */
 	size_t n_counters;
 	bool named; /* there may be addresses in it that were learned by name */
@@ -60,6 +61,8 @@ int gate_set_new(struct ex_gate *gate, const struct ex_tables *t, bool names,
 		 struct gate_set **ret);
 int gate_set_add_rules(struct ex_gate *gate, struct gate_set *set, const struct ex_tables *t);
 int gate_set_update(struct ex_gate *gate, struct gate_set *set, const struct ex_delta *d);
+/* The same of a class that names make, for which others must leave room. -EDQUOT: they do not. */
+int gate_set_add_class(struct ex_gate *gate, struct gate_set *set, const struct ex_tables *t);
 int gate_set_learn(struct ex_gate *gate, struct gate_set *set, const struct ex_gate_name *name);
 void gate_set_remove(struct ex_gate *gate, struct gate_set *set);
 void gate_set_free(struct gate_set *set);

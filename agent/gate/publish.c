@@ -203,7 +203,7 @@ int ex_gate_add_class(struct ex_gate *gate, uint32_t ifindex, const struct ex_ta
 {
 	const struct gate_port *port = gate_port_find(gate, ifindex);
 
-	return port && port->set ? gate_set_add_rules(gate, port->set, entries) : -ENOENT;
+	return port && port->set ? gate_set_add_class(gate, port->set, entries) : -ENOENT;
 }
 
 int ex_gate_learn(struct ex_gate *gate, uint32_t ifindex, const struct ex_ip *ip, uint32_t klass,

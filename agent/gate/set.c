@@ -73,9 +73,13 @@ static int keep_key(struct gate_set *set, const struct ex_rule_key *key)
 	int r = grow(&v, &set->cap_rules, set->n_rules, sizeof(*set->rules));
 
 	set->rules = v;
-	if (!r)
-		set->rules[set->n_rules++] = *key;
-	return r;
+	if (r)
+		return r;
+	set->rules[set->n_rules++] = *key;
+	/* of a set without room for them there is none: one of ingress */
+	set->n_named += set->classes > NAME_CLASSES &&
+			ntohl(key->klass) - set->base > set->classes - NAME_CLASSES;
+	return 0;
 }
 
 int gate_set_keep_rule(struct gate_set *set, const struct ex_rule_key *key,
@@ -108,6 +112,23 @@ int gate_set_add_rules(struct ex_gate *gate, struct gate_set *set, const struct 
 			return r;
 	}
 	return 0;
+}
+
+/*
+ * Half of the map is for policies. Of the other half an endpoint may have as much as it leaves
+ * free: one that makes all the classes it can gets half of it, n of them an n+1st part each, and
+ * there is always some left for who has less.
+ */
+int gate_set_add_class(struct ex_gate *gate, struct gate_set *set, const struct ex_tables *t)
+{
+	size_t room = bpf_map__max_entries(gate->skel->maps.ex_rules) / 2, used = t->n_rules;
+	const struct gate_port *port;
+
+	for (port = gate->ports; port; port = port->next)
+		used += port->set ? port->set->n_named : 0;
+	if (used > room || set->n_named + t->n_rules > room - used)
+		return -EDQUOT;
+	return gate_set_add_rules(gate, set, t);
 }
 
 static int dest_write(struct ex_gate *gate, struct gate_set *set, const struct ex_dest_entry *e)

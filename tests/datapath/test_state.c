@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Time, room and change: what the gate remembers, for how long, how much, and across a swap. */
+#include <errno.h>
 #include <net/if.h>
 #include <pthread.h>
 #include <setjmp.h>
@@ -341,6 +342,49 @@ static void test_full_table_sweeps_itself(void **state)
 	assert_int_equal(tcp_in(999, PKT_ACK), EX_R_ALLOWED);
 }
 
+/* How many classes of a thousand rules each the endpoint gets. */
+static unsigned make_classes(unsigned most)
+{
+	static struct ex_rule_entry entries[1000];
+	struct ex_tables t = { .rules = entries, .n_rules = EX_ARRAY_SIZE(entries) };
+	unsigned n;
+	int r = 0;
+
+	for (n = 0; n < most && r == 0; n++) {
+		for (size_t i = 0; i < t.n_rules; i++)
+			entries[i] = (struct ex_rule_entry){
+				.klass = 2 + n,
+				.prefix = 32,
+				.proto = IPPROTO_TCP,
+				.port = (uint16_t)(i + 1),
+				.value = { EX_V_ALLOW, EX_KIND_NONE, EX_R_ALLOWED, 1 },
+			};
+		r = ex_gate_add_class(bench_gate, bench_ifindex, &t);
+	}
+	assert_true(r == 0 || r == -EDQUOT);
+	return n - (r != 0);
+}
+
+static void test_names_of_one_endpoint_leave_room_for_those_of_another(void **state)
+{
+	unsigned of_one, of_another;
+
+	(void)state;
+	of_one = make_classes(1000);
+	assert_in_range(of_one, 10, 60);
+	assert_int_equal(make_classes(1), 0);
+	bench_ifindex = if_nametoindex("second");
+	bench_publish_rules(rules, EX_ARRAY_SIZE(rules), 0);
+	of_another = make_classes(1000);
+	assert_in_range(of_another, of_one / 2, of_one);
+	bench_publish_rules(rules, EX_ARRAY_SIZE(rules), 0); /* without them */
+	assert_int_equal(make_classes(1000), of_another);
+	ex_gate_forget(bench_gate, BENCH_IF);
+	bench_publish_rules(rules, EX_ARRAY_SIZE(rules), 0);
+	assert_int_equal(make_classes(1000), of_one);
+	ex_gate_forget(bench_gate, bench_ifindex);
+}
+
 static void test_full_table_of_one_endpoint_does_not_touch_another(void **state)
 {
 	uint16_t i;
@@ -541,6 +585,7 @@ int main(void)
 			test_reader_is_woken_for_the_first_event_and_when_a_quarter_of_the_room_is_taken),
 		state_test(test_full_table_denies_new_flows_and_keeps_old_ones),
 		state_test(test_full_table_sweeps_itself),
+		state_test(test_names_of_one_endpoint_leave_room_for_those_of_another),
 		state_test(test_full_table_of_one_endpoint_does_not_touch_another),
 		state_test(test_flow_of_one_endpoint_is_none_of_another),
 		state_test(test_churn_of_a_million_flows_leaves_no_trace),

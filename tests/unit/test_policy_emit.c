@@ -299,8 +299,14 @@ static void test_name_classes_are_bounded_and_stable(void **state)
 	assert_true(fresh.n_rules > 0 && one > all.n_classes);
 	assert_int_equal(ex_name_class(nc, ab, 2, &two, &fresh), 0);
 	assert_true(fresh.n_rules > 0 && two == one + 1);
+	ex_name_class_undo(nc); /* the kernel had no room for it */
+	assert_int_equal(ex_name_class(nc, ab, 2, &again, &fresh), 0);
+	assert_true(fresh.n_rules > 0 && again == two);
 	assert_int_equal(ex_name_class(nc, ab, 1, &again, &fresh), 0);
 	assert_true(again == one && fresh.n_rules == 0);
+	ex_name_class_undo(nc); /* none was made */
+	assert_int_equal(ex_name_class(nc, ab, 2, &again, &fresh), 0);
+	assert_true(again == two && fresh.n_rules == 0);
 	assert_int_equal(ex_name_class(nc, &none, 1, &zero, &fresh), 0);
 	assert_int_equal(zero, 0);
 	ex_tables_done(&all);
