@@ -7,11 +7,41 @@
 
 #define SEALS (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
 
+/* ---- memory: there may be keys among the values, of which no copy stays where it was freed ----
+ */
+
+static void wipe(struct ex_buf *b)
+{
+	if (b->data)
+		explicit_bzero(b->data, b->end);
+	ex_buf_done(b);
+}
+
+static int make_room(struct ex_buf *b, size_t len)
+{
+	struct ex_buf bigger = { 0 };
+
+	if (b->data && b->cap - b->end >= len)
+		return 0;
+	if (!ex_buf_reserve(&bigger, 2 * (b->end + len)))
+		return -ENOMEM;
+	if (b->end) {
+		memcpy(bigger.data, b->data, b->end);
+		ex_buf_commit(&bigger, b->end);
+	}
+	wipe(b);
+	*b = bigger;
+	return 0;
+}
+
 /* ---- writing ---- */
 
 void ex_pack_bytes(struct ex_pack *p, const void *bytes, size_t len)
 {
-	if (p->err == 0 && len)
+	if (p->err || !len)
+		return;
+	p->err = make_room(&p->buf, len);
+	if (p->err == 0)
 		p->err = ex_buf_append(&p->buf, bytes, len);
 }
 
@@ -65,9 +95,14 @@ int ex_pack_seal(struct ex_pack *p, const char *name)
 		r = -E2BIG;
 	if (r == 0)
 		r = seal(&p->buf, name);
-	ex_buf_done(&p->buf);
-	*p = (struct ex_pack){ 0 };
+	ex_pack_done(p);
 	return r;
+}
+
+void ex_pack_done(struct ex_pack *p)
+{
+	wipe(&p->buf);
+	*p = (struct ex_pack){ 0 };
 }
 
 /* ---- reading ---- */
@@ -83,12 +118,14 @@ int ex_pack_read(int fd, char **ret, size_t *ret_len)
 	if (seals < 0 || (seals & SEALS) != SEALS)
 		return -EPERM;
 	do {
-		to = at > (off_t)EX_PACK_MAX ? NULL : ex_buf_reserve(&b, 65536);
+		to = at > (off_t)EX_PACK_MAX || make_room(&b, 65536) < 0
+			     ? NULL
+			     : ex_buf_reserve(&b, 65536);
 		n = to ? pread(fd, to, 65536, at) : -1;
 		if (n < 0) {
 			int r = at > (off_t)EX_PACK_MAX ? -EFBIG : to ? -errno : -ENOMEM;
 
-			ex_buf_done(&b);
+			wipe(&b);
 			return r;
 		}
 		ex_buf_commit(&b, (size_t)n);

@@ -26,6 +26,7 @@ struct handed { /* what one endpoint's gates had */
 
 struct ex_handover {
 	char *bytes;
+	size_t len;
 	int control;
 	struct handed *v;
 	size_t n;
@@ -59,7 +60,7 @@ static int pack_all(struct ex_node *node)
 		ex_pack_u32(&p, e->id);
 		ex_pack_span(&p, (struct ex_span){ ex_buf_ptr(&own.buf), ex_buf_len(&own.buf) });
 		p.err = p.err ? p.err : own.err;
-		ex_buf_done(&own.buf);
+		ex_pack_done(&own);
 	}
 	return ex_pack_seal(&p, "exeat-agent");
 }
@@ -197,6 +198,8 @@ static void handover_free(struct ex_handover *h)
 	if (!h)
 		return;
 	free(h->v);
+	if (h->bytes)
+		explicit_bzero(h->bytes, h->len); /* keys are among them */
 	free(h->bytes);
 	free(h);
 }
@@ -205,11 +208,10 @@ static int read_state(int fd, struct ex_handover **ret)
 {
 	struct ex_handover *h = calloc(1, sizeof(*h));
 	struct ex_unpack u = { 0 };
-	size_t len;
-	int r = h ? ex_pack_read(fd, &h->bytes, &len) : -ENOMEM;
+	int r = h ? ex_pack_read(fd, &h->bytes, &h->len) : -ENOMEM;
 
 	if (r == 0) {
-		u = (struct ex_unpack){ .at = h->bytes, .end = h->bytes + len };
+		u = (struct ex_unpack){ .at = h->bytes, .end = h->bytes + h->len };
 		r = unpack_all(h, &u);
 	}
 	if (r < 0) {
