@@ -180,6 +180,7 @@ static int serve(struct ex_proxy *px)
 		r = ex_udp_new(px, px->sockets, &px->udp);
 	if (r == 0)
 		r = ex_ask_ready(px->ask, ex_tls_leaf_spki(px->tls));
+	(void)malloc_trim(0); /* what the start took */
 	return r < 0 ? r : ex_loop_run(px->loop);
 }
 

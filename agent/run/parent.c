@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/epoll.h>
@@ -279,6 +280,7 @@ int ex_parent_run(struct ex_parent *p)
 {
 	int r = 0;
 
+	(void)malloc_trim(0); /* what the start took */
 	while (!p->child_gone && r == 0)
 		r = ex_loop_run(p->loop);
 	if (r < 0)
