@@ -17,15 +17,17 @@
 
 struct writer {
 	struct ex_buf *out;
-	char *at, *end; /* both NULL: no memory */
-	bool full;
+	char *at, *end; /* NULL: no memory */
+	bool full;      /* nothing more is written */
 };
 
 static struct writer writer_begin(struct ex_buf *out, size_t size)
 {
 	char *room = ex_buf_reserve(out, size);
 
-	return (struct writer){ .out = out, .at = room, .end = room ? room + size : NULL };
+	if (!room)
+		return (struct writer){ .out = out, .full = true };
+	return (struct writer){ .out = out, .at = room, .end = room + size };
 }
 
 static int writer_end(const struct writer *w)
