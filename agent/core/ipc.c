@@ -18,8 +18,8 @@ static size_t size_of_extend(const struct ex_ipc_extend *msg)
 		       : 0;
 }
 
-#define COUNTED offsetof(struct ex_ipc_learn, name) /* with what is counted, in LEARN and EXTEND   \
-						     */
+/* With what is counted, in LEARN and EXTEND. */
+#define COUNTED offsetof(struct ex_ipc_learn, name)
 _Static_assert(offsetof(struct ex_ipc_extend, v) <= COUNTED, "EXTEND has its count there");
 
 size_t ex_ipc_size(const struct ex_ipc_head *head)
