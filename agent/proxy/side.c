@@ -73,7 +73,7 @@ static ssize_t read_tls(struct ex_side *s, char *to, size_t cap)
 	return n;
 }
 
-/* Less than asked for was all, but for an end; should more have come since, epoll tells. */
+/* Less than asked for was all, unless it is ending; should more have come since, epoll tells. */
 static ssize_t read_plain(struct ex_side *s, char *to, size_t cap)
 {
 	ssize_t n = recv(s->fd, to, cap, 0);
@@ -207,7 +207,7 @@ static uint32_t interest(const struct ex_side *s)
 	 * asks anew, so once is enough there.
 	 */
 	if (s->edge && (events & EPOLLIN) && !s->tls && !s->pipe && !s->feed)
-		events |= EPOLLET | EPOLLRDHUP;
+		events |= EPOLLET | EPOLLRDHUP | EPOLLPRI;
 	return events;
 }
 

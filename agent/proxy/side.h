@@ -31,7 +31,7 @@ struct ex_side {
 	bool signing;             /* ... and the parent was asked for a signature */
 	bool readable; /* there may be something to read: epoll said so, or TLS may hold it */
 	bool edge;     /* epoll need not say again what it has said: see interest() */
-	bool ending;   /* the peer's end is in the socket, behind what it sent */
+	bool ending;   /* its end is in the socket, or urgent data: reading stops before either */
 	bool eof;      /* the peer will send no more */
 	bool hup;      /* all that will come is in the socket already; epoll has nothing to add */
 	bool broken;   /* it ended by an error, not orderly */
@@ -80,7 +80,7 @@ static inline void ex_side_note(struct ex_side *s, uint32_t events)
 	s->hup |= (events & (EPOLLHUP | EPOLLERR)) != 0;
 	s->broken |= (events & EPOLLERR) != 0; /* reading may show it as an end */
 	s->readable |= (events & (EPOLLIN | s->read_wants)) != 0;
-	s->ending |= (events & EPOLLRDHUP) != 0;
+	s->ending |= (events & (EPOLLRDHUP | EPOLLPRI)) != 0;
 }
 
 static inline bool ex_side_ready(const struct ex_side *s)

@@ -38,6 +38,7 @@ class Client:
 
     def send(self, data):
         try:
+            self.sock.settimeout(5)  # until() has left another
             self.sock.sendall(data)
         except OSError:
             pass
@@ -205,6 +206,10 @@ def kept():
     c.send(b"".join(request("p%d" % i, ["X-Fill: " + "f" * 3000]) for i in range(200)))
     got = b"".join(c.until(b"GET 0 ", 10) for _ in range(200))
     point(got.count(b"HTTP/1.1 200 ") == 200, "requests that fill more than a buffer are all answered", got.count(b"HTTP/1.1 200 "))
+    c = used().send(request("slow", ["Content-Length: 3000"], "POST") + b"a" * 1000)
+    c.sock.send(b"!", socket.MSG_OOB)
+    got = c.send(b"b" * 2000).until(b"POST 3000 ")
+    point(b"POST 3000 " in got, "a request with urgent data in it does not stand still", got)
     got, end = used().send(request("until-close")).rest()
     point(got.endswith(b"all of it") and end == "closed", "a body until the close is passed and closed", got, end)
     got, end = used().send(request("cut-length")).rest()
