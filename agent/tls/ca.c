@@ -178,6 +178,7 @@ void ex_ca_free(struct ex_ca *ca)
 		return;
 	EVP_PKEY_free(ca->key); /* OpenSSL clears the private number */
 	X509_free(ca->cert);
+	ca_spki_forget(ca);
 	free(ca->pem);
 	free(ca);
 }
@@ -185,63 +186,6 @@ void ex_ca_free(struct ex_ca *ca)
 struct ex_span ex_ca_pem(const struct ex_ca *ca)
 {
 	return (struct ex_span){ ca->pem, ca->pem_len };
-}
-
-/*
- * The key comes from the unprivileged proxy, so it is bytes of an enemy until proven otherwise. A
- * P-256 SubjectPublicKeyInfo has one shape: this head and an uncompressed point. OpenSSL's decoder
- * sees nothing else.
- */
-static EVP_PKEY *spki_read_p256(const void *spki, size_t len)
-{
-	static const uint8_t head[] = {
-		0x30, 0x59,                                           /* SubjectPublicKeyInfo */
-		0x30, 0x13,                                           /* algorithm */
-		0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, /* ecPublicKey */
-		0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07, /* prime256v1 */
-		0x03, 0x42, 0x00,                                           /* bit string */
-		0x04,                                                       /* uncompressed */
-	};
-	const unsigned char *p = spki;
-	EVP_PKEY_CTX *ctx = NULL;
-	EVP_PKEY *key;
-
-	if (len != sizeof(head) + 64 || memcmp(spki, head, sizeof(head)) != 0)
-		return NULL;
-	key = d2i_PUBKEY(NULL, &p, (long)len);
-	if (key)
-		ctx = EVP_PKEY_CTX_new(key, NULL);
-	if (!ctx || EVP_PKEY_public_check(ctx) != 1) { /* on the curve? */
-		EVP_PKEY_free(key);
-		key = NULL;
-	}
-	EVP_PKEY_CTX_free(ctx);
-	return key;
-}
-
-/* The same for RSA: a modulus of 2048 bits, the usual exponent. */
-static EVP_PKEY *spki_read_rsa(const void *spki, size_t len)
-{
-	static const uint8_t head[] = {
-		0x30, 0x82, 0x01, 0x22,                               /* SubjectPublicKeyInfo */
-		0x30, 0x0d,                                           /* algorithm */
-		0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, /* rsaEncryption */
-		0x01, 0x01, 0x05, 0x00, 0x03, 0x82, 0x01, 0x0f, 0x00, /* bit string */
-		0x30, 0x82, 0x01, 0x0a, 0x02, 0x82, 0x01, 0x01, 0x00, /* modulus */
-	};
-	static const uint8_t tail[] = { 0x02, 0x03, 0x01, 0x00, 0x01 };
-	const unsigned char *p = spki;
-	EVP_PKEY *key;
-
-	if (len != sizeof(head) + 256 + sizeof(tail) || memcmp(p, head, sizeof(head)) != 0 ||
-	    memcmp(p + len - sizeof(tail), tail, sizeof(tail)) != 0)
-		return NULL;
-	key = d2i_PUBKEY(NULL, &p, (long)len);
-	if (key && EVP_PKEY_get_bits(key) != 2048) {
-		EVP_PKEY_free(key);
-		key = NULL;
-	}
-	return key;
 }
 
 /* A day, but not beyond the end of the CA. */
@@ -265,7 +209,8 @@ static bool is_permitted(const struct ex_ca *ca, X509 *leaf)
 	return ok;
 }
 
-static bool leaf_build(const struct ex_ca *ca, struct ex_span name, EVP_PKEY *key, X509 *cert)
+static bool leaf_build(const struct ex_ca *ca, struct ex_span name, const X509_PUBKEY *key,
+		       X509 *cert)
 {
 	time_t now = time(NULL);
 
@@ -276,7 +221,7 @@ static bool leaf_build(const struct ex_ca *ca, struct ex_span name, EVP_PKEY *ke
 	return X509_set_version(cert, X509_VERSION_3) && serial_set(cert) &&
 	       leaf_validity_set(ca, cert, now - BACKDATE) && subject_add(cert, "O", "exeat") &&
 	       X509_set_issuer_name(cert, X509_get_subject_name(ca->cert)) &&
-	       X509_set_pubkey(cert, key) &&
+	       ca_spki_set(cert, key) &&
 	       extension_add(cert, ca->cert, NID_basic_constraints, "critical,CA:FALSE") &&
 	       extension_add(cert, ca->cert, NID_key_usage, "critical,digitalSignature") &&
 	       extension_add(cert, ca->cert, NID_ext_key_usage, "serverAuth") &&
@@ -296,21 +241,18 @@ static int leaf_write(X509 *cert, uint8_t buf[static EX_LEAF_MAX])
 int ex_ca_sign(struct ex_ca *ca, struct ex_span name, const void *spki, size_t spki_len,
 	       uint8_t buf[static EX_LEAF_MAX])
 {
-	EVP_PKEY *key;
+	const X509_PUBKEY *key;
 	X509 *cert;
 	int r = -EIO;
 
 	if (!ex_tls_name_is_canonical(name))
 		return -EINVAL;
-	key = spki_read_p256(spki, spki_len);
-	if (!key)
-		key = spki_read_rsa(spki, spki_len);
+	key = ca_spki_read(ca, spki, spki_len);
 	if (!key)
 		return -EINVAL;
 	cert = X509_new();
 	if (cert && leaf_build(ca, name, key, cert))
 		r = is_permitted(ca, cert) ? leaf_write(cert, buf) : -EACCES;
 	X509_free(cert);
-	EVP_PKEY_free(key);
 	return r;
 }

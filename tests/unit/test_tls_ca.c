@@ -235,6 +235,27 @@ static void test_deny_keys_that_are_not_p256_points(void **state)
 	ex_ca_free(ca);
 }
 
+static void test_each_key_has_its_own_leaf_however_many(void **state)
+{
+	EVP_PKEY *keys[40];
+	struct ex_ca *ca;
+
+	(void)state;
+	assert_int_equal(ex_ca_new(2, &ca), 0);
+	for (size_t i = 0; i < EX_ARRAY_SIZE(keys); i++)
+		keys[i] = i == 7 ? EVP_RSA_gen(2048) : EVP_EC_gen("P-256");
+	for (size_t i = 0; i < 3 * EX_ARRAY_SIZE(keys); i++) {
+		EVP_PKEY *key = keys[i % 2 ? i % 11 : i % EX_ARRAY_SIZE(keys)];
+		X509 *leaf = sign(ca, key, name);
+
+		assert_int_equal(X509_check_private_key(leaf, key), 1);
+		X509_free(leaf);
+	}
+	for (size_t i = 0; i < EX_ARRAY_SIZE(keys); i++)
+		EVP_PKEY_free(keys[i]);
+	ex_ca_free(ca);
+}
+
 static void test_rsa_keys_of_one_size_only(void **state)
 {
 	static const int bits[] = { 2048, 1024, 2047, 3072 };
@@ -302,6 +323,7 @@ int main(void)
 		cmocka_unit_test(test_longest_name_fits),
 		cmocka_unit_test(test_deny_names_that_are_not_canonical),
 		cmocka_unit_test(test_deny_keys_that_are_not_p256_points),
+		cmocka_unit_test(test_each_key_has_its_own_leaf_however_many),
 		cmocka_unit_test(test_rsa_keys_of_one_size_only),
 		cmocka_unit_test(test_trust_store_is_read_and_a_named_one_is_the_only_one),
 	};
