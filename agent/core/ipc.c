@@ -168,6 +168,17 @@ ssize_t ex_ipc_receive(int fd, union ex_ipc_message *ret, int *ret_fd)
 	return -EBADMSG;
 }
 
+int ex_ipc_passed(const union ex_ipc_message *answer, uint32_t type, int fd)
+{
+	int err = answer->head.type == type ? answer->done.err : -EPROTO;
+
+	if (err == 0 && fd >= 0)
+		return fd;
+	if (fd >= 0)
+		close(fd);
+	return err < 0 ? err : -EPROTO;
+}
+
 bool ex_ipc_name_set(struct ex_ipc_name *n, struct ex_span name)
 {
 	if (name.len == 0 || name.len > EX_IPC_NAME_MAX)

@@ -179,6 +179,12 @@ ssize_t ex_ipc_receive(int fd, union ex_ipc_message *ret, int *ret_fd);
 /* The same for messages of any other kind, of up to size bytes; -EBADMSG = it is longer. */
 ssize_t ex_ipc_take(int fd, void *buf, size_t size, int *ret_fd);
 
+/*
+ * The descriptor that an answer of this type is to bring: fd, or a negative errno that says why
+ * there is none; what came along is closed then.
+ */
+EX_MUST_CHECK int ex_ipc_passed(const union ex_ipc_message *answer, uint32_t type, int fd);
+
 bool ex_ipc_name_set(struct ex_ipc_name *n, struct ex_span name);
 
 /* The name, when it is a canonical host name by form; else len 0. */

@@ -11,6 +11,7 @@
 #include "agent/proxy/bridge.h"
 #include "agent/proxy/conn.h"
 #include "agent/proxy/datagram.h"
+#include "agent/proxy/dial.h"
 #include "agent/proxy/leg.h"
 #include "agent/proxy/reuse.h"
 #include "agent/proxy/unread.h"
@@ -100,7 +101,7 @@ void ex_conn_close(struct ex_conn *c)
 	ex_conn_need_server(c);
 	ex_turn_leave(&c->px->turns, c);
 	ex_side_close(&c->client, loop);
-	ex_side_close(&c->server, loop);
+	ex_side_hang_up(&c->server, loop, c->px->ask);
 	ex_legs_close(c);
 	ex_conn_http_done(c);
 	*c->prev = c->next;
@@ -206,14 +207,6 @@ static int server_ready(struct ex_conn *c)
 	return 0;
 }
 
-static void on_signed(void *arg, const union ex_ipc_message *answer, int fd)
-{
-	struct ex_conn *c = arg;
-
-	ex_identity_signed(&c->server, answer, fd);
-	ex_conn_run(c);
-}
-
 /* Connect, then TLS: 0 or negative errno. */
 static int advance_dial(struct ex_conn *c)
 {
@@ -221,9 +214,7 @@ static int advance_dial(struct ex_conn *c)
 
 	if (!c->server.handshaking)
 		return 0;
-	r = ex_side_handshake(&c->server);
-	if (r == 0)
-		return ex_identity_sign(c->px->ask, &c->server, on_signed, c);
+	r = ex_side_shake_hands(&c->server, c->px->ask);
 	if (r == -ENOPROTOOPT && ex_conn_dial_h2(c))
 		return 0;
 	if (r == 1)
@@ -302,6 +293,14 @@ static void on_client(struct ex_watch *w, uint32_t events)
 	ex_conn_run(c);
 }
 
+static int server_connected(struct ex_conn *c)
+{
+	if (!c->tls)
+		return server_ready(c);
+	return ex_side_start_tls(&c->server, c->px->tls, ex_conn_sni(c), c->identity,
+				 c->state == EX_CONN_H2 || c->origin_h2);
+}
+
 static void on_server(struct ex_watch *w, uint32_t events)
 {
 	struct ex_conn *c = ex_container_of(w, struct ex_conn, server.watch);
@@ -310,14 +309,8 @@ static void on_server(struct ex_watch *w, uint32_t events)
 	if (c->server.connecting) {
 		r = ex_side_connected(&c->server);
 		ex_conn_need_server(c);
-		if (r == 0 && c->tls) {
-			r = ex_tls_connect_as(c->px->tls, c->server.fd, ex_conn_sni(c), c->identity,
-					      c->state == EX_CONN_H2 || c->origin_h2,
-					      &c->server.tls);
-			c->server.handshaking = r == 0;
-		} else if (r == 0) {
-			r = server_ready(c);
-		}
+		if (r == 0)
+			r = server_connected(c);
 		if (r < 0) {
 			ex_conn_dial_failed(c, r);
 			events = 0;
@@ -353,21 +346,15 @@ static void on_timeout(struct ex_timer *t)
 	}
 }
 
-/* ---- the server side: the privileged parent judges the address once more and opens the socket
- * ---- */
+/* ---- the server side ---- */
 
 static void on_dialled(void *arg, const union ex_ipc_message *answer, int fd)
 {
-	struct ex_conn *c = arg;
-	int r = answer->head.type == EX_IPC_DIALLED ? answer->done.err : -EPROTO;
+	struct ex_conn *c = ex_container_of(arg, struct ex_conn, server);
+	int r = ex_side_dialled(&c->server, c->px->loop, answer, fd, c->tls);
 
-	c->dialling = false;
-	if (r == 0 && fd < 0)
-		r = -EPROTO;
-	if (r == 0)
-		r = ex_side_open(&c->server, c->px->loop, fd, true);
-	else if (fd >= 0)
-		close(fd);
+	if (r == 0 && !c->server.connecting)
+		r = server_connected(c);
 	if (r < 0)
 		ex_conn_dial_failed(c, r);
 	ex_conn_run(c);
@@ -375,28 +362,19 @@ static void on_dialled(void *arg, const union ex_ipc_message *answer, int fd)
 
 int ex_conn_dial(struct ex_conn *c)
 {
-	union ex_ipc_message msg = { .dial = { .head.type = EX_IPC_DIAL,
-					       .dst = c->flow.dst,
-					       .port = c->flow.port,
-					       .proto = IPPROTO_TCP } };
-	int r = ex_ask_send(c->px->ask, &msg, on_dialled, c);
+	int r = ex_side_dial(&c->server, c->px->ask, &c->flow, on_dialled);
 
-	if (r < 0)
-		return r;
-	c->dialling = true;
-	ex_conn_set_timeout(c, DIAL_MS);
-	return 0;
+	if (r == 0)
+		ex_conn_set_timeout(c, DIAL_MS);
+	return r;
 }
 
 void ex_conn_hang_up(struct ex_conn *c)
 {
-	if (c->dialling || c->server.signing)
-		ex_ask_cancel(c->px->ask, c);
-	c->dialling = false;
 	ex_conn_need_server(c);
 	ex_conn_stop_pipe(c, &c->client, &c->server);
 	ex_conn_stop_pipe(c, &c->server, &c->client);
-	ex_side_close(&c->server, c->px->loop);
+	ex_side_hang_up(&c->server, c->px->loop, c->px->ask);
 }
 
 /* ---- accept ---- */

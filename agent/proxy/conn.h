@@ -96,7 +96,6 @@ struct ex_conn {
 	enum ex_app app;             /* what these were */
 	bool tls;                    /* the client speaks TLS and we read inside it */
 	enum ex_hold hold;
-	bool dialling;     /* the parent was asked for the server's socket */
 	uint32_t identity; /* as whom the server side is spoken with, or is to be; see identity.h */
 	bool probed;       /* SNIFF: the silence at the start was dealt with */
 	struct ex_exchange x;
@@ -183,7 +182,7 @@ void ex_conn_hang_up(struct ex_conn *c);
 
 static inline bool ex_conn_is_dialling(const struct ex_conn *c)
 {
-	return c->dialling || c->server.connecting || c->server.handshaking;
+	return c->server.dialling || c->server.connecting || c->server.handshaking;
 }
 
 /* The server side could not be had: err is negative errno. */

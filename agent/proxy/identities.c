@@ -42,30 +42,3 @@ void ex_identities_swap(struct ex_tls *tls, struct ex_identities *old, struct ex
 	*with = (struct ex_identities){ 0 };
 	ex_tls_identities_keep(tls, old->v, old->n);
 }
-
-int ex_identity_sign(struct ex_ask *ask, struct ex_side *s, ex_ask_fn fn, void *arg)
-{
-	const struct ex_sign_request *req = ex_tls_wants_signature(s->tls);
-	union ex_ipc_message msg = { .sign = { .head.type = EX_IPC_SIGN } };
-	int r;
-
-	if (!req || s->signing)
-		return 0;
-	msg.sign.req = *req;
-	r = ex_ask_send(ask, &msg, fn, arg);
-	s->signing = r == 0;
-	return r;
-}
-
-void ex_identity_signed(struct ex_side *s, const union ex_ipc_message *answer, int fd)
-{
-	const struct ex_ipc_signed *msg = &answer->signature;
-	bool good = answer->head.type == EX_IPC_SIGNED && msg->err == 0 && msg->len &&
-		    msg->len <= sizeof(msg->sig);
-
-	if (fd >= 0)
-		close(fd);
-	s->signing = false;
-	if (s->tls)
-		ex_tls_give_signature(s->tls, good ? msg->sig : NULL, good ? msg->len : 0);
-}

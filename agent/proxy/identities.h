@@ -7,8 +7,6 @@
 #ifndef EXEAT_AGENT_PROXY_IDENTITIES_H
 #define EXEAT_AGENT_PROXY_IDENTITIES_H
 
-#include "agent/proxy/ask.h"
-#include "agent/proxy/side.h"
 #include "policy/ruleset.h"
 
 struct ex_tls;
@@ -31,10 +29,5 @@ static inline uint32_t ex_identity_of(const struct ex_identities *ids,
 {
 	return edits->origin ? ids->v[edits->origin->index] : 0;
 }
-
-/* When the handshake of s waits for a signature that was not asked for yet: fn gets it, and gives
- * it to ex_identity_signed(). 0 or negative errno. Cancelled as any question. */
-EX_MUST_CHECK int ex_identity_sign(struct ex_ask *ask, struct ex_side *s, ex_ask_fn fn, void *arg);
-void ex_identity_signed(struct ex_side *s, const union ex_ipc_message *answer, int fd);
 
 #endif

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
-#include <netinet/in.h>
 #include <sys/epoll.h>
 
 #include "agent/http/http2_leg.h"
-#include "agent/proxy/ask.h"
+#include "agent/proxy/dial.h"
 #include "agent/proxy/leg.h"
 #include "agent/proxy/pool.h"
 #include "agent/tls/session.h"
@@ -18,7 +17,6 @@ struct ex_leg {
 	struct ex_side side;
 	struct ex_timer timer; /* while dialling */
 	struct ex_defer free_later;
-	bool dialling;
 };
 
 static void leg_free(struct ex_defer *d)
@@ -28,11 +26,8 @@ static void leg_free(struct ex_defer *d)
 
 static void hang_up(struct ex_leg *leg)
 {
-	if (leg->dialling || leg->side.signing)
-		ex_ask_cancel(leg->c->px->ask, leg);
-	leg->dialling = false;
 	ex_timer_stop(leg->c->px->loop, &leg->timer);
-	ex_side_close(&leg->side, leg->c->px->loop);
+	ex_side_hang_up(&leg->side, leg->c->px->loop, leg->c->px->ask);
 }
 
 static void drop(struct ex_leg *leg)
@@ -73,19 +68,25 @@ static void dial_failed(struct ex_leg *leg, int err)
 	hang_up(leg);
 }
 
+static int connected(struct ex_leg *leg)
+{
+	struct ex_conn *c = leg->c;
+
+	if (c->tls)
+		return ex_side_start_tls(&leg->side, c->px->tls, ex_conn_sni(c),
+					 ex_h2_leg_identity(leg->http), false);
+	ex_timer_stop(c->px->loop, &leg->timer);
+	return 0;
+}
+
 static void on_dialled(void *arg, const union ex_ipc_message *answer, int fd)
 {
-	struct ex_leg *leg = arg;
+	struct ex_leg *leg = ex_container_of(arg, struct ex_leg, side);
 	struct ex_conn *c = leg->c;
-	int r = answer->head.type == EX_IPC_DIALLED ? answer->done.err : -EPROTO;
+	int r = ex_side_dialled(&leg->side, c->px->loop, answer, fd, c->tls);
 
-	leg->dialling = false;
-	if (r == 0 && fd < 0)
-		r = -EPROTO;
-	if (r == 0)
-		r = ex_side_open(&leg->side, c->px->loop, fd, true);
-	else if (fd >= 0)
-		close(fd);
+	if (r == 0 && !leg->side.connecting)
+		r = connected(leg);
 	if (r < 0)
 		dial_failed(leg, r);
 	ex_conn_run(c);
@@ -93,16 +94,11 @@ static void on_dialled(void *arg, const union ex_ipc_message *answer, int fd)
 
 static void dial(struct ex_leg *leg)
 {
-	const struct ex_flow *flow = &leg->c->flow;
-	union ex_ipc_message msg = { .dial = { .head.type = EX_IPC_DIAL,
-					       .dst = flow->dst,
-					       .port = flow->port,
-					       .proto = IPPROTO_TCP } };
-	int r = ex_ask_send(leg->c->px->ask, &msg, on_dialled, leg);
+	struct ex_conn *c = leg->c;
+	int r = ex_side_dial(&leg->side, c->px->ask, &c->flow, on_dialled);
 
-	leg->dialling = r == 0;
 	if (r == 0)
-		r = ex_timer_start(leg->c->px->loop, &leg->timer, DIAL_MS);
+		r = ex_timer_start(c->px->loop, &leg->timer, DIAL_MS);
 	if (r < 0)
 		dial_failed(leg, r);
 }
@@ -116,30 +112,17 @@ static void on_timeout(struct ex_timer *t)
 	ex_conn_run(c);
 }
 
-static int connected(struct ex_leg *leg)
-{
-	struct ex_conn *c = leg->c;
-	struct ex_span name = ex_conn_sni(c);
-	int r = ex_side_connected(&leg->side);
-
-	if (r < 0)
-		return r;
-	if (!c->tls) {
-		ex_timer_stop(c->px->loop, &leg->timer);
-		return 0;
-	}
-	r = ex_tls_connect_as(c->px->tls, leg->side.fd, name, ex_h2_leg_identity(leg->http), false,
-			      &leg->side.tls);
-	leg->side.handshaking = r == 0;
-	return r;
-}
-
 static void on_event(struct ex_watch *w, uint32_t events)
 {
 	struct ex_leg *leg = ex_container_of(w, struct ex_leg, side.watch);
 	struct ex_conn *c = leg->c;
-	int r = leg->side.connecting ? connected(leg) : 0;
+	int r = 0;
 
+	if (leg->side.connecting) {
+		r = ex_side_connected(&leg->side);
+		if (r == 0)
+			r = connected(leg);
+	}
 	if (r < 0) {
 		dial_failed(leg, r);
 		events = 0;
@@ -288,34 +271,17 @@ static bool write_side(struct ex_leg *leg)
 	return moved || r != 0;
 }
 
-static void on_signed(void *arg, const union ex_ipc_message *answer, int fd)
-{
-	struct ex_leg *leg = arg;
-
-	ex_identity_signed(&leg->side, answer, fd);
-	ex_conn_run(leg->c);
-}
-
-/* 1 = done, 0 = waiting, or there is nothing to do; negative errno. */
-static int handshake(struct ex_leg *leg)
-{
-	int r = leg->side.handshaking ? ex_side_handshake(&leg->side) : 0;
-
-	if (r == 0 && leg->side.handshaking)
-		r = ex_identity_sign(leg->c->px->ask, &leg->side, on_signed, leg);
-	return r;
-}
-
 static bool run_leg(struct ex_leg *leg)
 {
+	struct ex_side *s = &leg->side;
+	int r = s->handshaking ? ex_side_shake_hands(s, leg->c->px->ask) : 0;
 	bool moved = false;
-	int r = handshake(leg);
 
 	if (r == 1)
 		ex_timer_stop(leg->c->px->loop, &leg->timer);
 	if (r < 0)
 		dial_failed(leg, r);
-	if (ex_side_ready(&leg->side)) {
+	if (ex_side_ready(s)) {
 		moved = write_side(leg);
 		moved |= read_side(leg);
 	}

@@ -30,11 +30,7 @@ static int wait_for(int fd, uint32_t id)
 		if (passed >= 0)
 			close(passed);
 	}
-	if (msg.done.err == 0)
-		return passed >= 0 ? passed : -EPROTO;
-	if (passed >= 0)
-		close(passed);
-	return msg.done.err < 0 ? msg.done.err : -EPROTO;
+	return ex_ipc_passed(&msg, EX_IPC_DIALLED, passed);
 }
 
 int ex_resolver_dial(void *arg, const struct ex_resolver_server *server, bool tcp)

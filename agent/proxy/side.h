@@ -26,6 +26,7 @@ struct ex_side {
 	struct ex_pipe *pipe;     /* what is read goes there instead of to in; see pipe.h */
 	struct ex_bridge *bridge; /* in and out are translated; see bridge.h */
 	struct ex_pipe *feed;     /* what is written next, behind out, comes from there */
+	bool dialling;            /* the parent was asked for the socket; see dial.h */
 	bool connecting;          /* TCP connect under way */
 	bool handshaking;         /* TLS handshake under way */
 	bool signing;             /* ... and the parent was asked for a signature */

@@ -58,7 +58,7 @@ static void start_stream(struct ex_conn *c, enum ex_audit_app app, const struct 
 
 	ex_conn_audit(c, app, d, NULL, 0, NULL);
 	ex_conn_set_state(c, EX_CONN_STREAM);
-	if (c->server.fd < 0 && !c->dialling)
+	if (c->server.fd < 0 && !c->server.dialling)
 		r = ex_conn_dial(c);
 	if (r < 0)
 		ex_conn_dial_failed(c, r);

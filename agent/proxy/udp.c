@@ -6,6 +6,7 @@
 #include "agent/dns/names.h"
 #include "agent/proxy/ask.h"
 #include "agent/proxy/datagram.h"
+#include "agent/proxy/dial.h"
 #include "agent/proxy/udp.h"
 
 #define FLOWS_MAX 1024
@@ -137,17 +138,24 @@ static void on_down(struct ex_watch *w, uint32_t events)
 	carry(f, f->down.fd, f->up.fd);
 }
 
+/* Takes fd, if it is one. False: the flow is over. */
+static bool watch(struct flow *f, struct ex_watch *w, int fd, uint32_t events)
+{
+	if (fd >= 0 && ex_watch_start(f->udp->px->loop, w, fd, events) == 0)
+		return true;
+	if (fd >= 0)
+		close(fd);
+	flow_close(f);
+	return false;
+}
+
 static void on_socket(void *arg, const union ex_ipc_message *answer, int fd)
 {
 	struct flow *f = arg;
 
-	if (answer->head.type != EX_IPC_UDP_READY || answer->done.err || fd < 0 ||
-	    ex_watch_start(f->udp->px->loop, &f->down, fd, EPOLLIN) < 0) {
-		if (fd >= 0)
-			close(fd);
-		flow_close(f);
+	fd = ex_ipc_passed(answer, EX_IPC_UDP_READY, fd);
+	if (!watch(f, &f->down, fd, EPOLLIN))
 		return;
-	}
 	/* Only now can answers be passed on: they waited in the socket. */
 	ex_watch_set(f->udp->px->loop, &f->up, EPOLLIN);
 }
@@ -161,27 +169,13 @@ static void on_dialled(void *arg, const union ex_ipc_message *answer, int fd)
 					      .sport = f->sport,
 					      .dport = f->dport } };
 
-	if (answer->head.type != EX_IPC_DIALLED || answer->done.err || fd < 0 ||
-	    ex_watch_start(f->udp->px->loop, &f->up, fd, 0) < 0) {
-		if (fd >= 0)
-			close(fd);
-		flow_close(f);
+	fd = ex_ipc_passed(answer, EX_IPC_DIALLED, fd);
+	if (!watch(f, &f->up, fd, 0))
 		return;
-	}
 	(void)send(fd, ex_buf_ptr(&f->first), ex_buf_len(&f->first), MSG_DONTWAIT | MSG_NOSIGNAL);
 	ex_buf_done(&f->first);
 	if (ex_ask_send(f->udp->px->ask, &msg, on_socket, f) < 0)
 		flow_close(f);
-}
-
-static int flow_start(struct flow *f)
-{
-	union ex_ipc_message msg = { .dial = { .head.type = EX_IPC_DIAL,
-					       .dst = f->dst,
-					       .port = f->dport,
-					       .proto = IPPROTO_UDP } };
-
-	return ex_ask_send(f->udp->px->ask, &msg, on_dialled, f);
 }
 
 /* now: names that expired before it do not count. */
@@ -238,7 +232,7 @@ static struct flow *flow_new(struct ex_udp *u, const struct ex_datagram *d, stru
 			    .free_later.fn = flow_free };
 	*place = f;
 	u->n_flows++;
-	if (flow_start(f) < 0) {
+	if (ex_dial_ask(u->px->ask, &f->dst, f->dport, IPPROTO_UDP, on_dialled, f) < 0) {
 		flow_close(f);
 		return NULL;
 	}
