@@ -102,14 +102,15 @@ def never_twice():
 
 def leaving():
     """The server ends the connection just about when the next request comes."""
-    statuses, twice = [], []
+    statuses, wrong = [], []
     for i in range(60):
         path = "leaves/%d" % i
         statuses.append(once("POST", path, b"x").status)
         time.sleep(0.03 + (i % 20) * 0.003)
-        twice += [path] if times_seen(path) != 1 else []
-    point(set(statuses) <= {200, 502} and statuses.count(200) > 30 and not twice,
-          "sixty races against a server that leaves: none is served twice", statuses, twice)
+        # one that was refused may have been read, or not
+        wrong += [path] if times_seen(path) > 1 or times_seen(path) < (statuses[-1] == 200) else []
+    point(set(statuses) <= {200, 502} and statuses.count(200) > 30 and not wrong,
+          "sixty races against a server that leaves: none is served twice", statuses, wrong)
     c = connect()
     first = ask(c, "POST", "leaves/kept", b"x")
     time.sleep(0.3)
