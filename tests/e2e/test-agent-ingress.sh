@@ -18,16 +18,24 @@ ask() { # NETNS FAMILY PORT [udp]
 	echo hello | ip netns exec "$1" socat -t2 -T2 - "$to,connect-timeout=2" 2>/dev/null
 }
 
-opens() { # DESCRIPTION NETNS PORT [udp]: both families
+says() { # ANSWER DESCRIPTION NETNS PORT [udp]: both families, at the same time: who is denied waits
+	local family pids=()
 	for family in 4 6; do
-		same "IPv$family: $1" "$(ask "$2" $family "${@:3}")" hello
+		ask "$3" $family "${@:4}" >"$NODE/said$family" &
+		pids+=($!)
+	done
+	wait "${pids[@]}"
+	for family in 4 6; do
+		same "IPv$family: $2" "$(cat "$NODE/said$family")" "$1"
 	done
 }
 
+opens() { # DESCRIPTION NETNS PORT [udp]
+	says hello "$@"
+}
+
 closed() { # DESCRIPTION NETNS PORT [udp]
-	for family in 4 6; do
-		same "IPv$family: $1" "$(ask "$2" $family "${@:3}")" ""
-	done
+	says "" "$@"
 }
 
 # egress of the clients is open, and says nothing about ingress
@@ -70,7 +78,8 @@ for port in 8079 8080 8081 8082; do
 	in_pod web socat "TCP6-LISTEN:$port,ipv6only=0,fork,reuseaddr" EXEC:cat 2>/dev/null &
 	world_wait 5 in_pod web nc -z 127.0.0.1 $port
 done
-in_pod web socat UDP6-LISTEN:8080,ipv6only=0,fork,reuseaddr EXEC:cat 2>/dev/null &
+in_pod web socat UDP4-LISTEN:8080,fork,reuseaddr EXEC:cat 2>/dev/null &
+in_pod web socat UDP6-LISTEN:8080,ipv6only=1,fork,reuseaddr EXEC:cat 2>/dev/null &
 
 opens "without a policy about ingress a pod serves" bad 8080
 opens "by UDP, too" bad 8080 udp
