@@ -43,7 +43,7 @@ void ex_dns_cache_put(struct ex_dns_cache *c, const struct ex_dns_question *q,
 	uint64_t hash = hash_question(c, q);
 	struct ex_dns_cached *p = place_of(c, hash);
 	struct ex_dns_question plain = { .type = q->type };
-	uint8_t buf[MSG_MAX];
+	uint8_t buf[MSG_MAX] EX_UNSET;
 	size_t len;
 
 	memcpy(plain.name_sent, q->name, q->name_len + 1);

@@ -60,8 +60,8 @@ void ex_dns_gate_reply(struct ex_dns_gate *g, const struct ex_dns_waiter *w, str
 {
 	const struct ex_dns_question *q = &w->question;
 	struct ex_dns_verdict verdict = { q->type ? q : NULL, d, a };
-	struct ex_dns_answer denial;
-	uint8_t buf[REPLY_MAX];
+	struct ex_dns_answer denial EX_UNSET;
+	uint8_t buf[REPLY_MAX] EX_UNSET;
 	size_t cap = sizeof(buf), len;
 	char text[160], *why = NULL;
 
@@ -81,7 +81,7 @@ void ex_dns_gate_reply(struct ex_dns_gate *g, const struct ex_dns_waiter *w, str
 static void reply_rcode(struct ex_dns_gate *g, const struct ex_dns_waiter *w, struct ex_decision d,
 			uint8_t rcode)
 {
-	struct ex_dns_answer a;
+	struct ex_dns_answer a EX_UNSET;
 
 	ex_dns_answer_init(&a, rcode);
 	ex_dns_gate_reply(g, w, d, &a);
@@ -137,7 +137,7 @@ static void answer_allowed(struct ex_dns_gate *g, const struct ex_dns_waiter *w,
 {
 	const struct ex_dns_question *q = &w->question;
 	uint64_t now = ex_loop_now(g->loop);
-	struct ex_dns_answer a;
+	struct ex_dns_answer a EX_UNSET;
 	int r;
 
 	if (ex_dns_cache_get(&g->cache, q, now, &a) && is_known(g, ex_dns_name_of(q), &a, now))

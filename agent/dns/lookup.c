@@ -106,7 +106,7 @@ static void finish(struct ex_dns_lookup *l, struct ex_decision d, const struct e
 static void fail(struct ex_dns_lookup *l, enum ex_reason reason)
 {
 	bool denied = reason == EX_R_DNS_ANSWER_DENIED || reason == EX_R_POLICY_CHANGED;
-	struct ex_dns_answer a;
+	struct ex_dns_answer a EX_UNSET;
 
 	ex_dns_answer_init(&a, denied ? EX_DNS_REFUSED : EX_DNS_SERVFAIL);
 	finish(l, ex_dns_deny(reason, l->decision.rule), &a);
@@ -289,10 +289,11 @@ static void learn_or_succeed(struct ex_dns_lookup *l, const struct ex_dns_answer
 static void on_answer(void *arg, int err, const void *msg, size_t len)
 {
 	struct ex_dns_lookup *l = arg;
-	struct ex_dns_answer a;
+	struct ex_dns_answer a EX_UNSET;
 	enum ex_reason why;
 
 	l->resolve = NULL;
+	ex_dns_answer_init(&a, EX_DNS_SERVFAIL);
 	if (err == 0)
 		err = ex_dns_parse_answer(msg, len, ex_dns_name_of(&l->question), l->question.type,
 					  &a);

@@ -284,7 +284,7 @@ int ex_dns_parse_answer(const void *msg, size_t len, struct ex_span name, uint16
 			struct ex_dns_answer *ret)
 {
 	char text[EX_DNS_NAME_MAX + 1];
-	struct scan s; /* most of it is room that nobody needs: not worth zeroing */
+	struct scan s EX_UNSET; /* most of it is room that nobody needs */
 
 	s.c = (struct ex_dns_cursor){ .msg = msg, .len = len, .ok = true };
 	s.type = type;

@@ -92,7 +92,7 @@ static struct question *take_question(struct ex_ask *a, uint32_t id)
 /* False: there is none now. */
 static bool take_message(struct ex_ask *a)
 {
-	union ex_ipc_message msg;
+	union ex_ipc_message msg EX_UNSET;
 	struct question *q;
 	ssize_t n;
 	int fd = -1;

@@ -112,9 +112,9 @@ ssize_t ex_datagram_receive(int fd, void *buf, size_t cap, struct ex_datagram *r
 
 int ex_datagram_receive_many(int fd, struct ex_datagrams *ret)
 {
-	union control control[EX_DATAGRAMS];
-	struct mmsghdr mh[EX_DATAGRAMS];
-	struct iovec iov[EX_DATAGRAMS];
+	union control control[EX_DATAGRAMS] EX_UNSET;
+	struct mmsghdr mh[EX_DATAGRAMS] EX_UNSET;
+	struct iovec iov[EX_DATAGRAMS] EX_UNSET;
 	int n;
 
 	for (size_t i = 0; i < EX_DATAGRAMS; i++) {
