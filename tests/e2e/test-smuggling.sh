@@ -60,18 +60,8 @@ for origin in plain:$PLAIN node:$NODE nginx:$NGINX; do
 	world_daemon "tls-$name" socat "OPENSSL-LISTEN:443,bind=$address,fork,reuseaddr,backlog=128,cert=$WORLD/tls/smuggle.pem,key=$WORLD/tls/smuggle.key,verify=0" \
 		"TCP:$address:8080"
 	world_wait 10 nc -z "$address" 443
-done
-sending=()
-for origin in plain:$PLAIN node:$NODE nginx:$NGINX; do # beside each other: they mostly wait
-	name=${origin%%:*} address=${origin#*:}
-	"$EXEAT" run -p "$POLICIES/h2-h1.yaml" --log "$WORLD/log/audit-$name" -q -- \
-		/usr/bin/python3 "$CLIENTS/smuggle_h2.py" send "$name.test" "$address" >"$WORLD/tmp/$name.tap" 2>&1 &
-	sending+=($!)
-done
-wait "${sending[@]}"
-for name in plain node nginx; do
-	tap_import "$(cat "$WORLD/tmp/$name.tap")"
-	cat "$WORLD/log/audit-$name" >>"$WORLD/log/all"
+	tap_import "$(confined h2-h1 /usr/bin/python3 "$CLIENTS/smuggle_h2.py" send "$name.test" "$address" 2>&1)"
+	cat "$WORLD/log/audit" >>"$WORLD/log/all"
 done
 tap_import "$(/usr/bin/python3 "$CLIENTS/smuggle_h2.py" check "$WORLD/log/all" "$WORLD/log/plain.jsonl" \
 	"$WORLD/log/node.jsonl" "$WORLD/log/nginx-smuggle.jsonl" 2>&1)"
