@@ -269,7 +269,7 @@ void ex_conn_run(struct ex_conn *c)
 	int rounds = 0;
 
 	while (c->state != EX_CONN_CLOSED && run_round(c)) {
-		if (++rounds < ROUNDS_MAX)
+		if (c->state == EX_CONN_CLOSED || ++rounds < ROUNDS_MAX)
 			continue;
 		/* TLS may hold bytes that epoll does not see: come back without waiting for it. */
 		if (ex_timer_start(c->px->loop, &c->again, 0) < 0)

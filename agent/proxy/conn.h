@@ -80,28 +80,28 @@ struct ex_conn {
 		**spare_prev;                   /* in px->spares or waiters, or NULL; see reuse.h */
 	struct ex_conn *turn_next, **turn_prev; /* while it waits for its turn */
 	enum ex_conn_state state;
+	enum ex_app app; /* what its first bytes were */
+	enum ex_hold hold;
+	uint32_t identity; /* as whom the server side is spoken with, or is to be; see identity.h */
+	uint16_t sport;
+	bool sniffed;   /* app is known: it was judged by its first bytes */
+	bool tls;       /* the client speaks TLS and we read inside it */
+	bool probed;    /* SNIFF: the silence at the start was dealt with */
+	bool origin_h1; /* H2: the server speaks HTTP/1.1 */
+	bool origin_h2; /* HTTP: it speaks HTTP/2 only */
 	struct ex_side client, server;
 	struct ex_timer timer;
 	struct ex_timer again; /* more can be done at once, but others come first */
 	struct ex_defer free_later;
 	struct ex_flow flow;
 	struct ex_ip src;
-	uint16_t sport;
 	struct ex_span *names;       /* flow.names, and their text */
-	struct ex_span few_names[6]; /* room for that, mostly enough */
+	struct ex_span few_names[5]; /* room for that, mostly enough */
 	struct ex_hello *hello;      /* from the first bytes of TLS until its name is all we need */
 	struct ex_span sni;          /* that name, mostly one of names; ptr NULL: there is none */
 	char *own_sni;               /* its text, when it is none of them */
-	bool sniffed;                /* app is known: it was judged by its first bytes */
-	enum ex_app app;             /* what these were */
-	bool tls;                    /* the client speaks TLS and we read inside it */
-	enum ex_hold hold;
-	uint32_t identity; /* as whom the server side is spoken with, or is to be; see identity.h */
-	bool probed;       /* SNIFF: the silence at the start was dealt with */
 	struct ex_exchange x;
 	struct ex_h2_relay *h2;
-	bool origin_h1;      /* H2: the server speaks HTTP/1.1 */
-	bool origin_h2;      /* HTTP: it speaks HTTP/2 only */
 	struct ex_leg *legs; /* H2: see leg.h */
 	size_t n_legs;
 };
