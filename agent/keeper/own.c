@@ -17,7 +17,8 @@ struct answer {
 	struct ex_ip ip;
 };
 
-static bool ask(const struct ex_ip *ip)
+/* What the kernel did not answer counts as own, and is asked again the next time. */
+static struct answer ask(const struct ex_ip *ip)
 {
 	static int rtnl = -1;
 	int type;
@@ -27,11 +28,11 @@ static bool ask(const struct ex_ip *ip)
 	type = rtnl < 0 ? rtnl : ex_rtnl_route_type(rtnl, ip);
 	/* No way there: the dial will fail, with the true cause. */
 	if (type == -ENETUNREACH || type == -EHOSTUNREACH)
-		return false;
+		type = RTN_UNICAST;
 	/* What is read next might be the answer to this question. */
 	if (type < 0 && rtnl >= 0)
 		close(EX_TAKE_FD(rtnl));
-	return type != RTN_UNICAST;
+	return (struct answer){ .known = type >= 0, .own = type != RTN_UNICAST, .ip = *ip };
 }
 
 bool ex_host_owns(const struct ex_ip *ip)
@@ -45,6 +46,6 @@ bool ex_host_owns(const struct ex_ip *ip)
 	if (news < 0 || ex_rtnl_changed(news))
 		memset(answers, 0, sizeof(answers));
 	if (!a->known || !ex_ip_eq(&a->ip, ip))
-		*a = (struct answer){ .known = true, .own = ask(ip), .ip = *ip };
+		*a = ask(ip);
 	return a->own;
 }
