@@ -13,7 +13,7 @@
 #include "agent/node/notify.h"
 #include "agent/node/report.h"
 
-#define MAGIC    0x50485845u
+#define MAGIC    0x50485846u /* another with every change of the form */
 #define VARIABLE "EXEAT_HANDOVER"
 #define AGAIN_MS 50
 #define TRIES    100
