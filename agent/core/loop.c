@@ -328,7 +328,7 @@ static int poll_timeout(const struct ex_loop *loop)
 
 static int poll_once(struct ex_loop *loop)
 {
-	struct epoll_event batch[BATCH];
+	struct epoll_event batch[BATCH] EX_UNSET;
 	int n = epoll_wait(loop->epoll, batch, BATCH, poll_timeout(loop));
 
 	if (n < 0)

@@ -120,7 +120,7 @@ static void on_unheard(struct ex_timer *t)
 /* False: there is no other one now, or it is not heard now. */
 static bool take_message(struct ex_worker *w)
 {
-	union ex_ipc_message msg;
+	union ex_ipc_message msg EX_UNSET;
 	ssize_t n = w->ipc < 0 ? -EAGAIN : ex_ipc_receive(w->ipc, &msg, NULL);
 
 	if (n == -EAGAIN)
@@ -161,7 +161,7 @@ static void on_end(struct ex_watch *watch, uint32_t events)
 static void on_resolvers(struct ex_watch *watch, uint32_t events)
 {
 	struct ex_worker *w = ex_container_of(watch, struct ex_worker, on_resolvers);
-	union ex_ipc_message msg;
+	union ex_ipc_message msg EX_UNSET;
 	ssize_t n = ex_ipc_receive(w->resolvers, &msg, NULL);
 
 	(void)events;
