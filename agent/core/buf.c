@@ -9,43 +9,37 @@
 /*
  * An idle connection holds no buffer, so with every message two are taken and given back: one to
  * read into, of a side's bound, and one to write into, of the smallest size. One of each size stays
- * at hand; the allocator would split and join large blocks every time.
+ * at hand; the allocator would split and join large blocks every time. With the sanitizer each is
+ * by itself, so that it sees when one is used that was given back.
  */
-#if !defined(__SANITIZE_ADDRESS__)
 static const size_t spare_sizes[] = { BUF_MIN, 64 * 1024 };
 static char *spares[EX_ARRAY_SIZE(spare_sizes)];
 
+/* Where a spare one of this size is kept, or NULL. */
+static char **spare_of(size_t cap)
+{
+	for (size_t i = 0; !EX_ASAN && i < EX_ARRAY_SIZE(spares); i++)
+		if (spare_sizes[i] == cap)
+			return &spares[i];
+	return NULL;
+}
+
 static char *take(size_t cap)
 {
-	for (size_t i = 0; i < EX_ARRAY_SIZE(spares); i++)
-		if (spares[i] && spare_sizes[i] == cap)
-			return EX_TAKE_PTR(spares[i]);
-	return malloc(cap);
+	char **spare = spare_of(cap);
+
+	return spare && *spare ? EX_TAKE_PTR(*spare) : malloc(cap);
 }
 
 static void give_back(char *data, size_t cap)
 {
-	for (size_t i = 0; data && i < EX_ARRAY_SIZE(spares); i++) {
-		if (!spares[i] && spare_sizes[i] == cap) {
-			spares[i] = data;
-			return;
-		}
-	}
-	free(data);
-}
-#else
-/* Each by itself, so that the sanitizer sees when one is used that was given back. */
-static char *take(size_t cap)
-{
-	return malloc(cap);
-}
+	char **spare = spare_of(cap);
 
-static void give_back(char *data, size_t cap)
-{
-	(void)cap;
-	free(data);
+	if (data && spare && !*spare)
+		*spare = data;
+	else
+		free(data);
 }
-#endif
 
 char *ex_buf_reserve(struct ex_buf *b, size_t n)
 {

@@ -29,7 +29,7 @@
 #define TRIM_THRESHOLD  (16 * 1024 * 1024)
 
 /* The reports of a sanitizer have to reach the terminal. */
-#if defined(__SANITIZE_ADDRESS__)
+#if EX_ASAN
 #define LAST_STANDARD_FD STDOUT_FILENO
 #else
 #define LAST_STANDARD_FD STDERR_FILENO

@@ -16,12 +16,6 @@
 #include "agent/proxy/sandbox.h"
 #include "agent/run/confine.h"
 
-#if defined(__SANITIZE_ADDRESS__)
-#define WITH_SANITIZER 1
-#else
-#define WITH_SANITIZER 0
-#endif
-
 /*
  * What an event loop over sockets, OpenSSL and malloc use. Everything else kills the process. No
  * socket can be opened or connected: the parent hands over those that the policy allows.
@@ -166,7 +160,7 @@ int ex_sandbox_enter(uid_t uid, int last_fd)
 		return -errno;
 	(void)setrlimit(RLIMIT_CORE, &none);
 	(void)setrlimit(RLIMIT_NPROC, &none);
-	if (WITH_SANITIZER) {
+	if (EX_ASAN) {
 		ex_debug("built with a sanitizer: no system call filter");
 		return 0;
 	}

@@ -4,7 +4,7 @@
 #define BLOCK (16 * 1024)
 #define ALIGN 16
 
-#if defined(__SANITIZE_ADDRESS__)
+#if EX_ASAN
 
 /* Each by itself, so that the sanitizer sees when one is used that was put back. */
 void *ex_slab_get(struct ex_slab *slab, size_t size)

@@ -72,7 +72,7 @@ static int keep_only(const struct start *s)
 static char **environment(void)
 {
 	static char *kept[4];
-#if defined(__SANITIZE_ADDRESS__)
+#if EX_ASAN
 	static const char *const names[] = { "ASAN_OPTIONS=", "UBSAN_OPTIONS=", "LSAN_OPTIONS=" };
 	size_t n = 0;
 

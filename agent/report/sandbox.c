@@ -21,12 +21,6 @@
 #define COPY_MAX    (1u << 20)
 #define THREADS_MAX 64 /* libcurl looks each name up in a thread */
 
-#if defined(__SANITIZE_ADDRESS__)
-#define WITH_SANITIZER 1
-#else
-#define WITH_SANITIZER 0
-#endif
-
 /* ---- files ---- */
 
 /* What getaddrinfo(3) reads. One that is not there is not needed. */
@@ -321,7 +315,7 @@ int ex_report_filter(void)
 	scmp_filter_ctx ctx;
 	int r;
 
-	if (WITH_SANITIZER) {
+	if (EX_ASAN) {
 		ex_debug("built with a sanitizer: no system call filter");
 		return 0;
 	}

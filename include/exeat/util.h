@@ -21,6 +21,17 @@
 #define EX_CLEANUP(fn)  __attribute__((cleanup(fn)))
 /* A large local that is written before it is read, often: not to be cleared first. */
 #define EX_UNSET __attribute__((uninitialized))
+/* Is this a build with the address sanitizer? gcc says so in one way, clang in another. */
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define EX_ASAN 1
+#endif
+#elif defined(__SANITIZE_ADDRESS__)
+#define EX_ASAN 1
+#endif
+#if !defined(EX_ASAN)
+#define EX_ASAN 0
+#endif
 #define EX_TAKE_PTR(p)                                                                             \
 	({                                                                                         \
 		__typeof__(p) *pp_ = &(p), p_ = *pp_;                                              \

@@ -350,7 +350,7 @@ static void test_memory_is_bounded(void **state)
 	assert_int_equal(try(text, EX_YAML_SIZE_MAX), -EINVAL);
 	free(text);
 	assert_int_equal(getrusage(RUSAGE_SELF, &usage), 0);
-#ifndef __SANITIZE_ADDRESS__
+#if !EX_ASAN
 	assert_true(usage.ru_maxrss < 400 * 1024);
 #endif
 }

@@ -289,7 +289,7 @@ static int check_many(unsigned n)
 			mutate();
 		(void)alarm(SECONDS_MAX);
 		check_text();
-#ifndef __SANITIZE_ADDRESS__
+#if !EX_ASAN
 		if (peak_kib() > MEMORY_MAX_KIB) {
 			fprintf(stderr, "%ld KiB\n", peak_kib());
 			keep_text("takes too much memory");

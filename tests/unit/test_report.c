@@ -420,7 +420,7 @@ static int try_unshare(void)
 }
 
 /* Sanitizers need files and calls of their own, so a build with them has no sandbox to try. */
-#ifdef __SANITIZE_ADDRESS__
+#if EX_ASAN
 #define CONFINED 0
 #else
 #define CONFINED 1
