@@ -5,9 +5,9 @@
 #include <linux/if_link.h>
 #include <linux/net_namespace.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <sys/socket.h>
 
+#include "agent/core/buf.h"
 #include "agent/core/rtnl_priv.h"
 
 #define REPLY_MAX 32768 /* what the kernel fills in one part of a dump, and then some */
@@ -71,28 +71,20 @@ static int ask(int rtnl, const struct rtnl_request *rq, uint16_t type, message_f
 /* ---- dumps ---- */
 
 struct kept {
-	char *bytes;
-	size_t len, cap;
+	struct ex_buf messages; /* each at a multiple of NLMSG_ALIGNTO */
 	bool failed;
 };
 
 static void keep_message(void *arg, const struct nlmsghdr *h)
 {
 	struct kept *kept = arg;
-	size_t more = NLMSG_ALIGN(h->nlmsg_len);
+	char *at = ex_buf_reserve(&kept->messages, NLMSG_ALIGN(h->nlmsg_len));
 
-	if (kept->cap - kept->len < more) {
-		size_t cap = kept->cap * 2 + more;
-		char *bytes = realloc(kept->bytes, cap);
-
-		kept->failed |= !bytes;
-		if (!bytes)
-			return;
-		kept->bytes = bytes;
-		kept->cap = cap;
-	}
-	memcpy(kept->bytes + kept->len, h, h->nlmsg_len);
-	kept->len += more;
+	kept->failed |= !at;
+	if (!at)
+		return;
+	memcpy(at, h, h->nlmsg_len);
+	ex_buf_commit(&kept->messages, NLMSG_ALIGN(h->nlmsg_len));
 }
 
 /* fn hears of nothing before all of it is there, in one piece. */
@@ -103,18 +95,18 @@ static int dump(int rtnl, struct rtnl_request *rq, uint16_t type, message_fn fn,
 
 	rq->hdr.nlmsg_flags &= (uint16_t)~NLM_F_ACK;
 	for (int i = 0; r == -EAGAIN && i <= DUMP_AGAIN; i++) {
-		kept.len = 0;
+		ex_buf_consume(&kept.messages, ex_buf_len(&kept.messages));
 		r = ask(rtnl, rq, type, keep_message, &kept);
 	}
 	if (r == 0 && kept.failed)
 		r = -ENOMEM;
-	for (size_t at = 0; r == 0 && at < kept.len;) {
-		const struct nlmsghdr *h = (const void *)(kept.bytes + at);
+	while (r == 0 && ex_buf_len(&kept.messages) > 0) {
+		const struct nlmsghdr *h = (const void *)ex_buf_ptr(&kept.messages);
 
 		fn(arg, h);
-		at += NLMSG_ALIGN(h->nlmsg_len);
+		ex_buf_consume(&kept.messages, NLMSG_ALIGN(h->nlmsg_len));
 	}
-	free(kept.bytes);
+	ex_buf_done(&kept.messages);
 	return r;
 }
 
