@@ -21,11 +21,10 @@ static inline bool ex_field_is(struct ex_span name, const char *lower_case)
 
 /* What a name means to a proxy, or to some server behind it. */
 enum ex_field_kind {
-	EX_FIELD_FRAMING = 1,    /* Host, Content-Length or Transfer-Encoding to some server */
-	EX_FIELD_HOP = 2,        /* this hop's own business (RFC 9110 7.6.1) */
-	EX_FIELD_OVERRIDE = 4,   /* to some, another method, path or host than the one judged */
-	EX_FIELD_REWRITTEN = 8,  /* of HTTP/1.1: not copied, but written anew by what was parsed */
-	EX_FIELD_HEAD_ONLY = 16, /* frames, routes, authenticates or changes how content is read */
+	EX_FIELD_FRAMING = 1,   /* Host, Content-Length or Transfer-Encoding to some server */
+	EX_FIELD_HOP = 2,       /* this hop's own business (RFC 9110 7.6.1) */
+	EX_FIELD_OVERRIDE = 4,  /* to some, another method, path or host than the one judged */
+	EX_FIELD_REWRITTEN = 8, /* of HTTP/1.1: not copied, but written anew by what was parsed */
 };
 
 /* Of the name, compared as by ex_field_is(); asked for every field of every message. */

@@ -3,12 +3,6 @@
 
 #include "agent/http/chars.h"
 
-/* Lengths by the compiler. */
-#define METHOD(lit)                                                                                \
-	{                                                                                          \
-		(lit), sizeof(lit) - 1                                                             \
-	}
-
 static bool is_in(struct ex_span method, const struct ex_span *list, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
@@ -20,21 +14,23 @@ static bool is_in(struct ex_span method, const struct ex_span *list, size_t n)
 static bool is_known(struct ex_span method)
 {
 	static const struct ex_span known[] = {
-		METHOD("GET"),       METHOD("POST"),     METHOD("PUT"),        METHOD("HEAD"),
-		METHOD("DELETE"),    METHOD("OPTIONS"),  METHOD("PATCH"),      METHOD("COPY"),
-		METHOD("LOCK"),      METHOD("MKCOL"),    METHOD("MOVE"),       METHOD("PROPFIND"),
-		METHOD("PROPPATCH"), METHOD("SEARCH"),   METHOD("UNLOCK"),     METHOD("BIND"),
-		METHOD("REBIND"),    METHOD("UNBIND"),   METHOD("ACL"),        METHOD("REPORT"),
-		METHOD("MERGE"),     METHOD("CHECKOUT"), METHOD("MKACTIVITY"), METHOD("MKCALENDAR"),
-		METHOD("LINK"),      METHOD("UNLINK"),   METHOD("PURGE"),
+		EX_SPAN("GET"),       EX_SPAN("POST"),       EX_SPAN("PUT"),
+		EX_SPAN("HEAD"),      EX_SPAN("DELETE"),     EX_SPAN("OPTIONS"),
+		EX_SPAN("PATCH"),     EX_SPAN("COPY"),       EX_SPAN("LOCK"),
+		EX_SPAN("MKCOL"),     EX_SPAN("MOVE"),       EX_SPAN("PROPFIND"),
+		EX_SPAN("PROPPATCH"), EX_SPAN("SEARCH"),     EX_SPAN("UNLOCK"),
+		EX_SPAN("BIND"),      EX_SPAN("REBIND"),     EX_SPAN("UNBIND"),
+		EX_SPAN("ACL"),       EX_SPAN("REPORT"),     EX_SPAN("MERGE"),
+		EX_SPAN("CHECKOUT"),  EX_SPAN("MKACTIVITY"), EX_SPAN("MKCALENDAR"),
+		EX_SPAN("LINK"),      EX_SPAN("UNLINK"),     EX_SPAN("PURGE"),
 	};
 	return is_in(method, known, EX_ARRAY_SIZE(known));
 }
 
 bool ex_method_is_bodiless(struct ex_span method)
 {
-	static const struct ex_span bodiless[] = { METHOD("GET"), METHOD("HEAD"), METHOD("OPTIONS"),
-						   METHOD("DELETE") };
+	static const struct ex_span bodiless[] = { EX_SPAN("GET"), EX_SPAN("HEAD"),
+						   EX_SPAN("OPTIONS"), EX_SPAN("DELETE") };
 
 	return is_in(method, bodiless, EX_ARRAY_SIZE(bodiless));
 }
