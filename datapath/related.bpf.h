@@ -8,8 +8,7 @@
 
 #include "flow.bpf.h"
 
-/* ---- fragments: the first one opens the way for the others, for as long as a question lives ----
- */
+/* ---- fragments: the first one opens the way for the others, as long as a question lives ---- */
 
 INLINE struct ex_flow_key fragment_key(const struct pkt *p)
 {

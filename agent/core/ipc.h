@@ -6,9 +6,10 @@
  * Audit records do not go this way, but through a ring (ring.h): RECORDS only says that there are
  * some.
  *
- *   proxy  -> parent   READY, DIAL, LEARN, EXTEND, MINT, SIGN, UDP, RECORDS; SWAPPED answers
- * RULESET parent -> proxy    DIALLED and UDP_READY (carry a descriptor), LEARNED, EXTENDED, MINTED,
- * SIGNED; unasked: RULESET (carries one too), KNOWN, EXTEND, FORGOTTEN
+ * From the proxy: READY, DIAL, LEARN, EXTEND, MINT, SIGN, UDP, RECORDS; SWAPPED answers RULESET.
+ *
+ * From the parent: DIALLED and UDP_READY (they carry a descriptor), LEARNED, EXTENDED, MINTED,
+ * SIGNED; unasked RULESET (carries one too), KNOWN, EXTEND and FORGOTTEN.
  */
 #ifndef EXEAT_AGENT_CORE_IPC_H
 #define EXEAT_AGENT_CORE_IPC_H

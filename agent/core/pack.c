@@ -7,8 +7,7 @@
 
 #define SEALS (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
 
-/* ---- memory: there may be keys among the values, of which no copy stays where it was freed ----
- */
+/* ---- memory: values may be keys, of which no copy stays where it was freed ---- */
 
 static void wipe(struct ex_buf *b)
 {
