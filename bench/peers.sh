@@ -137,22 +137,9 @@ END
 for i in $(seq 0 999); do
 	echo "n$i.bench.example A" >>$WORLD/conf/bench.names
 	echo "    - matchName: n$i.bench.example" >>$WORLD/conf/policy-dns.yaml
-	echo "	local-data: \"n$i.bench.example 0 IN A 45.0.$((i / 250)).$((i % 250 + 1))\"" >>$WORLD/conf/bench.data
+	echo "local-data: \"n$i.bench.example 0 IN A 45.0.$((i / 250)).$((i % 250 + 1))\"" >>$WORLD/conf/bench.data
 done
-cat >$WORLD/conf/bench-unbound.conf <<END
-server:
-	username: ""
-	chroot: ""
-	directory: "$WORLD/conf"
-	pidfile: ""
-	use-syslog: no
-	logfile: "/dev/null"
-	interface: $RESOLVER4@5300
-	access-control: 0.0.0.0/0 allow
-	do-daemonize: no
-	local-zone: "bench.example." static
-	include: "$WORLD/conf/bench.data"
-END
+world_resolver_conf $WORLD/conf/bench-unbound.conf bench.example <$WORLD/conf/bench.data
 world_daemon bench-unbound setsid taskset -c 0 unbound -d -c $WORLD/conf/bench-unbound.conf
 world_wait 5 dig +tries=1 +time=1 -p 5300 @$RESOLVER4 n1.bench.example
 

@@ -11,51 +11,32 @@ node_enter "$@"
 # All these addresses are one server.
 for i in $(seq 0 159); do
 	for j in $(seq 1 50); do
-		echo "	local-data: \"f$i.flood.test 300 IN A 45.10.$i.$j\""
+		echo "local-data: \"f$i.flood.test 300 IN A 45.10.$i.$j\""
 	done
 	echo "f$i.flood.test" >>"$WORLD/conf/flood.names"
 done >"$WORLD/conf/flood.data"
 for i in $(seq 1 60); do
-	echo "	local-data: \"g$i.good.test 300 IN A 45.11.0.$i\""
+	echo "local-data: \"g$i.good.test 300 IN A 45.11.0.$i\""
 done >>"$WORLD/conf/flood.data"
-cat >"$WORLD/conf/flood-unbound.conf" <<END
-server:
-	username: ""
-	chroot: ""
-	directory: "$WORLD/conf"
-	pidfile: ""
-	use-syslog: no
-	logfile: "/dev/null"
-	interface: $RESOLVER4@5300
-	access-control: 0.0.0.0/0 allow
-	do-daemonize: no
-	local-zone: "flood.test." static
-	local-zone: "good.test." static
-	include: "$WORLD/conf/flood.data"
-END
+world_resolver_conf "$WORLD/conf/flood-unbound.conf" flood.test good.test <"$WORLD/conf/flood.data"
 world_daemon flood-unbound unbound -d -c "$WORLD/conf/flood-unbound.conf"
 ip netns exec net ip route add local 45.10.0.0/15 dev lo
 world_daemon everywhere socat TCP4-LISTEN:7778,fork,reuseaddr SYSTEM:true
 
-policy_put names <<END
-apiVersion: cilium.io/v2
-kind: CiliumNetworkPolicy
-metadata: {name: evil, namespace: default}
-spec:
-  endpointSelector: {matchLabels: {app: evil}}
-  egress:
-  - toFQDNs: [{matchPattern: "*.flood.test"}]
-    toPorts: [{ports: [{port: "7778", protocol: TCP}]}]
----
-apiVersion: cilium.io/v2
-kind: CiliumNetworkPolicy
-metadata: {name: good, namespace: default}
-spec:
-  endpointSelector: {matchLabels: {app: good}}
-  egress:
-  - toFQDNs: [{matchPattern: "*.good.test"}]
-    toPorts: [{ports: [{port: "7778", protocol: TCP}]}]
-END
+policy() { # APP ZONE
+	policy_put "$1" <<-END
+		apiVersion: cilium.io/v2
+		kind: CiliumNetworkPolicy
+		metadata: {name: $1, namespace: default}
+		spec:
+		  endpointSelector: {matchLabels: {app: $1}}
+		  egress:
+		  - toFQDNs: [{matchPattern: "*.$2"}]
+		    toPorts: [{ports: [{port: "7778", protocol: TCP}]}]
+	END
+}
+policy evil flood.test
+policy good good.test
 world_wait 5 dig +short +tries=1 +time=1 -p 5300 "@$RESOLVER4" g1.good.test
 # The endpoints together may have 1536 of these, each of them 512.
 node_agent --max-names 2048 --dns "flood.test=$RESOLVER4:5300" --dns "good.test=$RESOLVER4:5300"

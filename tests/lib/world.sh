@@ -252,6 +252,27 @@ world_resolver() {
 	world_daemon unbound unbound -d -c $WORLD/conf/unbound.conf
 }
 
+# Configures one more resolver, at port 5300, for names that are only its own: they come from standard
+# input, as lines of local-data.
+world_resolver_conf() { # FILE ZONE…
+	{
+		cat <<-END
+			server:
+			  username: ""
+			  chroot: ""
+			  directory: "$WORLD/conf"
+			  pidfile: ""
+			  use-syslog: no
+			  logfile: "/dev/null"
+			  interface: $RESOLVER4@5300
+			  access-control: 0.0.0.0/0 allow
+			  do-daemonize: no
+		END
+		printf '  local-zone: "%s." static\n' "${@:2}"
+		cat
+	} >"$1"
+}
+
 # One more name, for a server that a test brings itself.
 world_name() { # NAME ADDRESS
 	unbound-control -q -c $WORLD/conf/unbound.conf local_data "$1 60 IN $([[ $2 == *:* ]] && echo AAAA || echo A) $2"
