@@ -4,12 +4,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/types.h>
 #include <netinet/in.h>
@@ -18,6 +16,7 @@
 #include "agent/audit/json.h"
 #include "agent/audit/line.h"
 #include "policy/compile.h"
+#include "tests/unit/full_disk.h"
 
 static int temp_file(void)
 {
@@ -361,21 +360,17 @@ static void test_lost_records_are_told_when_writing_works_again(void **state)
 
 static void test_a_torn_line_is_closed_before_the_next(void **state)
 {
-	struct rlimit old, small;
+	rlim_t had;
 	struct ex_audit_record rec = http_record();
 	int fd = temp_file();
 	struct ex_audit *a = audit_new(fd, -1, true);
 	char *text, *second;
 
 	(void)state;
-	signal(SIGXFSZ, SIG_IGN);
-	assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
-	small = old;
-	small.rlim_cur = 700; /* room for one line and a part of the second */
-	assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+	had = disk_room(700); /* room for one line and a part of the second */
 	ex_audit_write(a, &rec);
 	ex_audit_write(a, &rec);
-	assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
+	(void)disk_room(had);
 	ex_audit_write(a, &rec);
 	ex_audit_free(a);
 	text = slurp(fd);
@@ -471,21 +466,17 @@ static void test_more_than_can_be_held_keeps_its_order(void **state)
 
 static void test_held_records_that_a_full_disk_cuts_off_are_counted(void **state)
 {
-	struct rlimit old, small;
+	rlim_t had;
 	int fd = temp_file();
 	struct ex_audit *a = audit_new(fd, -1, true);
 	char *text;
 
 	(void)state;
-	signal(SIGXFSZ, SIG_IGN);
-	assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
-	small = old;
-	small.rlim_cur = 700; /* room for one line and a part of the second */
-	assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+	had = disk_room(700); /* room for one line and a part of the second */
 	ex_audit_hold(a);
 	write_many(a, 5);
 	ex_audit_release(a);
-	assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
+	(void)disk_room(had);
 	ex_audit_hold(a);
 	write_many(a, 2);
 	ex_audit_release(a);

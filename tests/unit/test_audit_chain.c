@@ -1,15 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Chained logs: whatever is done to one is found, and what exeat itself does to one is not blamed.
- */
+/* Chained logs: whatever is done to one is found; what exeat itself does to one is not blamed. */
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/types.h>
 #include <cmocka.h>
@@ -19,6 +16,7 @@
 #include "agent/audit/command.h"
 #include "agent/audit/file.h"
 #include "agent/audit/verify.h"
+#include "tests/unit/full_disk.h"
 #include "tests/unit/scratch.h"
 
 static char dir[64], log_path[96], key_path[96], head_path[96], old_path[96];
@@ -405,25 +403,21 @@ static void test_a_full_disk_is_told_and_not_blamed(void **state)
 {
 	struct ex_audit_options o = { .fd = -1, .terminal = -1, .run = "r" };
 	struct ex_audit_record rec = { .verdict = EX_V_DENY, .reason = EX_R_DEFAULT_DENY };
-	struct rlimit old, small;
+	rlim_t had;
 	struct stat st;
 	struct ex_audit *a;
 	size_t len;
 	char *text;
 
 	(void)state;
-	signal(SIGXFSZ, SIG_IGN);
 	o.file = log_open(key_path);
 	assert_int_equal(ex_audit_new(&o, &a), 0);
 	ex_audit_write(a, &rec);
 	assert_int_equal(stat(log_path, &st), 0);
-	assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
-	small = old;
-	small.rlim_cur = (rlim_t)st.st_size + 100;
-	assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+	had = disk_room((rlim_t)st.st_size + 100);
 	ex_audit_write(a, &rec);
 	ex_audit_write(a, &rec);
-	assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
+	(void)disk_room(had);
 	ex_audit_write(a, &rec);
 	ex_audit_free(a);
 	ex_audit_file_close(o.file);
@@ -439,24 +433,20 @@ static void test_a_disk_that_is_full_within_a_batch_breaks_no_chain(void **state
 {
 	struct ex_audit_options o = { .fd = -1, .terminal = -1, .run = "r" };
 	struct ex_audit_record rec = { .verdict = EX_V_DENY, .reason = EX_R_DEFAULT_DENY };
-	struct rlimit old, small;
+	rlim_t had;
 	struct ex_audit *a;
 	size_t len;
 	char *text;
 
 	(void)state;
-	signal(SIGXFSZ, SIG_IGN);
 	o.file = log_open(key_path);
 	assert_int_equal(ex_audit_new(&o, &a), 0);
-	assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
-	small = old;
-	small.rlim_cur = 100000;
-	assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+	had = disk_room(100000);
 	ex_audit_hold(a);
 	for (int i = 0; i < 1000; i++)
 		ex_audit_write(a, &rec);
 	ex_audit_release(a);
-	assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
+	(void)disk_room(had);
 	ex_audit_hold(a);
 	for (int i = 0; i < 1000; i++)
 		ex_audit_write(a, &rec);
