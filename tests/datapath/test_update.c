@@ -63,6 +63,19 @@ static int put(const char *ip, uint32_t klass, const struct ex_rule_entry *rule)
 	return ex_gate_update(bench_gate, BENCH_IF, &delta, &none);
 }
 
+/* Other addresses, until there is no room for one more. */
+static void fill(void)
+{
+	char ip[32];
+	int r = 0;
+
+	for (int i = 0; r == 0 && i < DESTS; i++) {
+		(void)snprintf(ip, sizeof(ip), "203.0.113.%d", i + 20);
+		r = put(ip, 2, NULL);
+	}
+	assert_int_equal(r, -ENOSPC);
+}
+
 static int take_out(const char *ip)
 {
 	struct ex_dest_entry d = dest(ip, 0);
@@ -178,18 +191,12 @@ static void test_what_is_gone_is_gone_also_when_there_is_no_room(void **state)
 	const struct ex_delta delta = { .put = { .dests = fresh, .n_dests = 2 },
 					.gone = &gone,
 					.n_gone = 1 };
-	char ip[32];
-	int r = 0;
 
 	(void)state;
 	assert_int_equal(ask(OUTSIDE, 1), EX_R_DEFAULT_DENY);
 	assert_int_equal(put(OUTSIDE, 3, &rule), 0);
 	assert_int_equal(ask(OUTSIDE, 2), EX_R_ALLOWED);
-	for (int i = 0; r == 0 && i < DESTS; i++) {
-		(void)snprintf(ip, sizeof(ip), "203.0.113.%d", i + 20);
-		r = put(ip, 2, NULL);
-	}
-	assert_int_equal(r, -ENOSPC);
+	fill();
 	assert_int_equal(ex_gate_update(bench_gate, BENCH_IF, &delta, &none), -ENOSPC);
 	assert_int_not_equal(answered(OUTSIDE, 2), EX_R_ALLOWED);
 	assert_int_not_equal(ask(OUTSIDE, 2), EX_R_ALLOWED);
@@ -229,16 +236,9 @@ static void test_what_goes_inward_goes_also_when_there_is_no_room_outward(void *
 
 static void test_a_denial_needs_no_room(void **state)
 {
-	char ip[32];
-	int r = 0;
-
 	(void)state;
 	assert_int_equal(ask(FAR, 1), EX_R_ALLOWED);
-	for (int i = 0; r == 0 && i < DESTS; i++) {
-		(void)snprintf(ip, sizeof(ip), "203.0.113.%d", i + 20);
-		r = put(ip, 2, NULL);
-	}
-	assert_int_equal(r, -ENOSPC);
+	fill();
 	assert_int_equal(ex_gate_deny(bench_gate, BENCH_IF), 0);
 	assert_int_equal(ask(FAR, 1), EX_R_NO_ENDPOINT);
 	assert_int_equal(answered(FAR, 1), EX_R_NO_ENDPOINT);
