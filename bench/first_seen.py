@@ -27,14 +27,17 @@ def connections(v, name, first):
     before = sum(map(cpu_of, v.pids))
     got = json.loads(json.loads(v.ask("stop"))["out"] or "{}")
     took = sum(map(cpu_of, v.pids)) - before
-    if not got or got["errors"] or got["wrong"] or got["requests"] != NAMES:
-        return None, f"{got.get('errors')} broken and {got.get('wrong')} wrong of {got.get('requests')} answers" if got else "no answer"
+    if not got:
+        return None, "no answer"
+    if got["errors"] or got["wrong"] or got["requests"] != NAMES:
+        return None, f"{got['errors']} broken and {got['wrong']} wrong of {got['requests']} answers"
     return took / NAMES * 1e6, None
 
 
 def sample(v, r):
     """One round of one proxy: a name below 1 is what it has seen before."""
-    connections(v, 0, 0) if r == 0 else None # what is had once is not theirs
+    if r == 0:
+        connections(v, 0, 0) # what is had once is not theirs
     seen, broken = connections(v, 0, 0)
     fresh, worse = connections(v, "%u", 1 + r * NAMES)
     if broken or worse:

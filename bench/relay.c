@@ -177,8 +177,7 @@ static void accept_one(int listener)
 		return;
 	if (getsockname(fd, (struct sockaddr *)&to, &len))
 		exit(1);
-	/* Not steered, but meant for us: who looks whether we are up. Going on would be to
-	 * ourselves. */
+	/* Not steered, but meant for us: who looks whether we are up. Going on would lead here. */
 	if (to.sin_port == own_port) {
 		close(fd);
 		return;

@@ -148,6 +148,7 @@ static void test_names_longer_than_any_known_mean_nothing(void **state)
 	assert_int_equal(ex_field_kinds((struct ex_span){ name, SIZE_MAX }), 0);
 }
 
+/* A list of its own: what is taken out of the other one is missed here. */
 static void test_what_concerns_the_head_has_no_place_in_trailers(void **state)
 {
 	static const char *const names[] = {

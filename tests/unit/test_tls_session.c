@@ -499,8 +499,10 @@ static void test_last_words_are_read_after_a_write_has_failed(void **state)
 	pair_close(&p);
 }
 
-/* A peer that sends endless key updates gets its share of the loop and no more. */
-/* Without a byte of data, or with one here and there: what is read at once is no more for it. */
+/*
+ * A peer that sends endless key updates gets its share of the loop and no more: without a byte of
+ * data, or with one here and there.
+ */
 static void flood_with_key_updates(int data_every)
 {
 	int size = 8 << 20, before, after;
