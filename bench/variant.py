@@ -5,12 +5,15 @@ import ctypes
 import fcntl
 import json
 import os
+import struct
 import subprocess
 import sys
 
 TOP = os.environ["TOP"]
 SIOCGSKNS = 0x894C
 PIDFD_OPEN, PIDFD_GETFD = 434, 438
+PAGE = os.sysconf("SC_PAGE_SIZE")
+PRESENT, FRAME = 1 << 63, (1 << 55) - 1 # of a word of /proc/PID/pagemap
 
 
 def processes(pid):
@@ -46,12 +49,34 @@ def cpu_all():
     return sum(cpu_of(p) for p in os.listdir("/proc") if p.isdigit())
 
 
-def memory(pids, key="Rss"):
+def rss(pids):
+    """MiB that each of pids has mapped, summed: what they share counts for each of them."""
     total = 0
     for p in pids:
         with open(f"/proc/{p}/smaps_rollup", encoding="ascii") as f:
-            total += sum(int(line.split()[1]) for line in f if line.startswith(key + ":"))
+            total += sum(int(line.split()[1]) for line in f if line.startswith("Rss:"))
     return total / 1024
+
+
+def frames(pid):
+    """The page frames that pid maps. Maps of the kernel gate are not memory of a process."""
+    found = set()
+    with open(f"/proc/{pid}/maps", encoding="utf-8") as maps, open(f"/proc/{pid}/pagemap", "rb", buffering=0) as pagemap:
+        for line in maps:
+            area, name = line.split()[0], line[73:].strip()
+            start, end = (int(x, 16) // PAGE for x in area.split("-"))
+            if name.startswith(("anon_inode:bpf-map", "[v")): # [vsyscall] and such are the kernel's
+                continue
+            pagemap.seek(start * 8)
+            found.update(word & FRAME for (word,) in struct.iter_unpack("=Q", pagemap.read((end - start) * 8)) if word & PRESENT)
+    if 0 in found:
+        sys.exit("bench: the kernel does not tell page frames (CAP_SYS_ADMIN)")
+    return found
+
+
+def memory(pids):
+    """MiB of the pages that pids map, each counted once: for a single process its RSS."""
+    return len(set().union(*map(frames, pids))) * PAGE / (1 << 20)
 
 
 def steady_congestion(pid):
