@@ -27,14 +27,6 @@ void ex_read_secret_ref(struct ex_decoder *d, const struct ex_node *n, struct ex
 				"needs the field name");
 }
 
-static bool is_same(const struct ex_secret *s, const struct ex_secret_ref *ref)
-{
-	if (strcmp(s->ns, ref->ns) != 0 || strcmp(s->name, ref->name) != 0 || s->key != ref->key ||
-	    !s->item != !ref->item)
-		return false;
-	return !s->item || strcmp(s->item, ref->item) == 0;
-}
-
 /* False: no memory. */
 static bool copy_ref(struct ex_arena *a, const struct ex_secret_ref *ref, struct ex_secret *to)
 {
@@ -54,7 +46,7 @@ const struct ex_secret *ex_policy_secret(struct ex_decoder *d, struct ex_policy_
 
 	*ret_err = 0;
 	for (size_t i = 0; i < set->secrets.n; i++)
-		if (is_same(&set->secrets.v[i], ref))
+		if (ex_secret_is(&set->secrets.v[i], ref))
 			return &set->secrets.v[i];
 	*ret_err = ex_secret_find(set->in, ref, &found.value, why);
 	if (*ret_err < 0)

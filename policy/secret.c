@@ -195,7 +195,7 @@ static int find_file(const char *dir, const struct ex_secret_ref *ref, struct ex
 
 /* ---- both ---- */
 
-static bool is_meant(const struct ex_secret *s, const struct ex_secret_ref *ref)
+bool ex_secret_is(const struct ex_secret *s, const struct ex_secret_ref *ref)
 {
 	if (strcmp(s->ns, ref->ns) != 0 || strcmp(s->name, ref->name) != 0 ||
 	    !s->item != !ref->item || s->key != ref->key)
@@ -214,7 +214,7 @@ int ex_secret_find(const struct ex_compile_input *in, const struct ex_secret_ref
 	for (size_t i = 0; in && i < in->n_secrets; i++) {
 		const struct ex_secret *s = &in->secrets[i];
 
-		if (!is_meant(s, ref))
+		if (!ex_secret_is(s, ref))
 			continue;
 		if (s->key && s->value.len == 0)
 			return copy(s->value, ret);

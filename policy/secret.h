@@ -23,6 +23,9 @@ struct ex_secret_ref;
 EX_MUST_CHECK int ex_secret_find(const struct ex_compile_input *in, const struct ex_secret_ref *ref,
 				 struct ex_span *ret, const char **why);
 
+/* Is it the one that the ref names? */
+bool ex_secret_is(const struct ex_secret *s, const struct ex_secret_ref *ref);
+
 /*
  * What certificates and keys are, policy/ does not know: check() says what is wrong with these, or
  * NULL. Without one, no policy compiles that has originatingTLS, but by who is not given the keys:
