@@ -389,12 +389,8 @@ static void choose_default(struct ex_lowering *l, size_t *selected, size_t *abou
 
 static int lower_specs(struct ex_lowering *l, size_t *selected, size_t *about)
 {
-	int r = check_chosen(l);
+	int r = alloc_rules(l);
 
-	if (r == 0)
-		r = keep_chosen(l);
-	if (r == 0)
-		r = alloc_rules(l);
 	if (r < 0)
 		return r;
 	l->rs->repeer.able = l->in->repeers;
@@ -429,8 +425,12 @@ static int finish(struct ex_lowering *l, int r)
 int ex_lower(struct ex_lowering *l)
 {
 	size_t selected = 0, about = 0;
-	int r = lower_specs(l, &selected, &about);
+	int r = check_chosen(l);
 
+	if (r == 0)
+		r = keep_chosen(l);
+	if (r == 0)
+		r = lower_specs(l, &selected, &about);
 	if (r == 0)
 		r = check_selected(l, selected, about);
 	l->rs->deny_metadata = l->in->deny_metadata;
