@@ -37,7 +37,7 @@ int ex_kept_write(const char *state_dir, struct ex_kept_from from,
 	if (r == 0)
 		r = ex_state_file_write(dir, NAME,
 					(struct ex_span){ ex_buf_ptr(&p.buf), ex_buf_len(&p.buf) });
-	ex_buf_done(&p.buf);
+	ex_pack_done(&p);
 	if (r < 0 && unlinkat(dir, NAME, 0) < 0 && errno != ENOENT)
 		return -errno;
 	return r;
