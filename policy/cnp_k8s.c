@@ -185,8 +185,7 @@ static void read_ports(struct ex_decoder *d, const struct ex_node *n, void *out)
 	for (const struct ex_node *c = n->first; c; c = c->next) {
 		size_t mark = ex_decode_push_index(d, i++);
 
-		/* here, unlike in CiliumNetworkPolicy, the port may be missing: all of a protocol
-		 */
+		/* unlike in CiliumNetworkPolicy the port may be missing: all of a protocol */
 		if (c->kind == EX_NODE_MAP && !ex_node_get(c, "port"))
 			ex_read_all_ports(d, c, "TCP", &r);
 		else

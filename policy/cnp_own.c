@@ -27,8 +27,7 @@ void ex_read_rule_enforcement(struct ex_decoder *d, const struct ex_node *n, voi
 
 	ex_read_enforcement(d, n, &audit);
 	rr->enforcement = n;
-	/* a rule may be laxer than its policy, not stricter: the policy's word is about all of it
-	 */
+	/* a rule may be laxer than its policy, not stricter: the policy's word is for all of it */
 	if (rr->egress->audit && !audit)
 		ex_decode_error(d, n, "put the rule into a policy of its own",
 				"the policy audits, so none of its rules enforces");

@@ -188,8 +188,7 @@ bool ex_decode_list(struct ex_decoder *d, const struct ex_node *n, size_t max, b
 	return true;
 }
 
-/* What a plain scalar is when the API server reads it: a text only if it looks like nothing else.
- */
+/* What a plain scalar is to the API server: a text only if it looks like nothing else. */
 static bool looks_like_text(const char *s)
 {
 	static const char *const words[] = { "true", "false", "yes",   "no",    "on",

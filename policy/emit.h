@@ -84,8 +84,7 @@ bool ex_name_selects(const struct ex_ruleset *rs, const struct ex_ip *ip);
 EX_MUST_CHECK int ex_name_class(struct ex_name_classes *nc, const struct ex_span *names, size_t n,
 				uint32_t *ret_class, struct ex_tables *ret_new);
 
-/* The class that was just made is nowhere in the kernel: it is made anew when it is wanted again.
- */
+/* The class just made is nowhere in the kernel: it is made anew when it is wanted again. */
 void ex_name_class_undo(struct ex_name_classes *nc);
 
 #endif

@@ -112,8 +112,7 @@ static void app_without_l7(struct ex_asked *a, const struct ex_rpeer *peer, cons
 	}
 	switch (a->app) {
 	case EX_APP_OTHER:
-		/* there a server would read it as TLS or HTTP after all, with a name nobody checked
-		 */
+		/* a server would read it as TLS or HTTP after all, with a name nobody checked */
 		if (a->flow->port == 80 || a->flow->port == 443)
 			ask_miss(a, 1, EX_R_UNKNOWN_PROTOCOL, t->rule);
 		else

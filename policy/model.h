@@ -131,8 +131,7 @@ struct ex_ruleset {
 	bool deny_metadata;
 	bool open_names; /* some open term has serverNames that may be asked for */
 	struct ex_repeer_state repeer;
-	/* egressDeny by name or by request: such a deny makes the proxy look into allowed TCP, too
-	 */
+	/* egressDeny by name or by request: it makes the proxy look into allowed TCP, too */
 	const uint32_t *name_denies; /* peers with toFQDNs and a deny term */
 	size_t n_name_denies;
 };

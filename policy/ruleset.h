@@ -62,8 +62,7 @@ struct ex_flow {
 	struct ex_ip dst;
 	uint16_t port; /* host order; ICMP: type << 8 | code */
 	uint8_t proto; /* IPPROTO_* */
-	/* Names this workload's own DNS answers gave for dst and that are still valid; canonical.
-	 */
+	/* Canonical names that the workload's own DNS answers gave for dst, still valid. */
 	const struct ex_span *names;
 	size_t n_names;
 };

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The only user of libyaml. Events to nodes with an explicit stack: input cannot make us recurse.
- */
+/* The only user of libyaml. Events to nodes with a stack of our own: input makes none recurse. */
 #include "policy/yaml.h"
 
 #include <errno.h>

@@ -14,8 +14,8 @@ struct node_gates {
 	struct ex_node_endpoint *endpoint;
 	struct ex_wire wire;
 	struct ex_compiled *compiled; /* in force; a reference */
-	const struct ex_tables
-		*ingress; /* the same, or what is about to be: the keeper looks here */
+	/* of the same, or of what is about to be: the keeper looks here */
+	const struct ex_tables *ingress;
 	struct ex_keeper *keeper;
 	struct ex_audit *audit;      /* NULL = the node keeps no log */
 	struct ex_audit_limit limit; /* of records while there is no keeper, which has its own */

@@ -67,8 +67,7 @@ int ex_node_learn_release(struct ex_node *node, struct ex_node_endpoint *e)
 	return r;
 }
 
-/* Renews what is still learned from; what is not, and has not its own policy yet, is tried again.
- */
+/* Renews what is still learned from; what is not, and has no policy of its own, is tried again. */
 static void on_tick(struct ex_timer *t)
 {
 	struct ex_node *node = ex_container_of(t, struct ex_node, learn_tick);

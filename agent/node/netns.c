@@ -35,8 +35,7 @@ static bool is_of_process(const char *path)
 	return n && strcmp(path, "/ns/net") == 0;
 }
 
-/* Is a namespace mounted right there? The line of a mount: id, parent, device, root, path, … - type
- */
+/* Is a namespace mounted right there? A line has id, parent, device, root, path, … - type. */
 static bool is_mount_line(char *line, const char *path)
 {
 	char *type = strstr(line, " - nsfs ");

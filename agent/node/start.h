@@ -4,8 +4,7 @@
 
 #include "agent/node/node.h"
 
-/* All of it: 0, or negative errno with the cause logged; what was made is for the caller to free.
- */
+/* 0, or negative errno with the cause logged; what was made is for the caller to free. */
 EX_MUST_CHECK int ex_agent_start(struct ex_node *node);
 
 /* Its first steps, which the clean-up takes too. */
