@@ -144,9 +144,9 @@ EX_MUST_CHECK int ex_gate_update(struct ex_gate *gate, uint32_t ifindex,
 EX_MUST_CHECK int ex_gate_deny(struct ex_gate *gate, uint32_t ifindex);
 
 /*
- * Entries of a class that names made (ex_name_class); before the first ex_gate_learn() of it.
- * -EDQUOT, and nothing was written: the endpoint has so many that others would not find room for
- * theirs.
+ * Entries of a class that names made (ex_name_class); before the first ex_gate_learn() of it. On
+ * error none of them is there. -EDQUOT: the endpoint has so many that others would not find room
+ * for theirs.
  */
 EX_MUST_CHECK int ex_gate_add_class(struct ex_gate *gate, uint32_t ifindex,
 				    const struct ex_tables *entries);

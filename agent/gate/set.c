@@ -67,6 +67,13 @@ int gate_set_keep_dest(struct gate_set *set, const struct ex_dest_key *key)
 	return r;
 }
 
+/* Of a class that names made? Of a set without room for them there is none: one of ingress. */
+static bool is_named(const struct gate_set *set, const struct ex_rule_key *key)
+{
+	return set->classes > NAME_CLASSES &&
+	       ntohl(key->klass) - set->base > set->classes - NAME_CLASSES;
+}
+
 static int keep_key(struct gate_set *set, const struct ex_rule_key *key)
 {
 	void *v = set->rules;
@@ -76,9 +83,7 @@ static int keep_key(struct gate_set *set, const struct ex_rule_key *key)
 	if (r)
 		return r;
 	set->rules[set->n_rules++] = *key;
-	/* of a set without room for them there is none: one of ingress */
-	set->n_named += set->classes > NAME_CLASSES &&
-			ntohl(key->klass) - set->base > set->classes - NAME_CLASSES;
+	set->n_named += is_named(set, key);
 	return 0;
 }
 
@@ -114,6 +119,17 @@ int gate_set_add_rules(struct ex_gate *gate, struct gate_set *set, const struct 
 	return 0;
 }
 
+/* All that came behind the first n: of a class that is there in part what denies may be missing. */
+static void rules_take_back(struct ex_gate *gate, struct gate_set *set, size_t n)
+{
+	while (set->n_rules > n) {
+		const struct ex_rule_key *key = &set->rules[--set->n_rules];
+
+		set->n_named -= is_named(set, key);
+		bpf_map_delete_elem(bpf_map__fd(gate->skel->maps.ex_rules), key);
+	}
+}
+
 /*
  * Half of the map is for policies. Of the other half an endpoint may have as much as it leaves
  * free: one that makes all the classes it can gets half of it, n of them an n+1st part each, and
@@ -122,13 +138,18 @@ int gate_set_add_rules(struct ex_gate *gate, struct gate_set *set, const struct 
 int gate_set_add_class(struct ex_gate *gate, struct gate_set *set, const struct ex_tables *t)
 {
 	size_t room = bpf_map__max_entries(gate->skel->maps.ex_rules) / 2, used = t->n_rules;
+	size_t before = set->n_rules;
 	const struct gate_port *port;
+	int r;
 
 	for (port = gate->ports; port; port = port->next)
 		used += port->set ? port->set->n_named : 0;
 	if (used > room || set->n_named + t->n_rules > room - used)
 		return -EDQUOT;
-	return gate_set_add_rules(gate, set, t);
+	r = gate_set_add_rules(gate, set, t);
+	if (r)
+		rules_take_back(gate, set, before);
+	return r;
 }
 
 static int dest_write(struct ex_gate *gate, struct gate_set *set, const struct ex_dest_entry *e)

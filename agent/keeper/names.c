@@ -81,10 +81,11 @@ static int class_address(struct ex_keeper *k, const struct ex_ip *ip)
 	}
 	if (n)
 		r = ex_name_class(k->classes, names, n, &klass, &fresh);
-	if (r == 0 && fresh.n_rules)
+	if (r == 0 && fresh.n_rules) {
 		r = ex_gate_add_class(k->gate, k->ifindex, &fresh);
-	if (r == -EDQUOT)
-		ex_name_class_undo(k->classes);
+		if (r < 0)
+			ex_name_class_undo(k->classes);
+	}
 	if (r < 0)
 		return r;
 	if (n > 1 && klass)

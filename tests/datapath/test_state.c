@@ -342,25 +342,36 @@ static void test_full_table_sweeps_itself(void **state)
 	assert_int_equal(tcp_in(999, PKT_ACK), EX_R_ALLOWED);
 }
 
+static void fill_rules(struct ex_rule_entry *v, size_t n, uint32_t klass)
+{
+	for (size_t i = 0; i < n; i++)
+		v[i] = (struct ex_rule_entry){
+			.klass = klass,
+			.prefix = 32,
+			.proto = (uint8_t)(IPPROTO_TCP + i / 65536),
+			.port = (uint16_t)(i + 1),
+			.value = { EX_V_ALLOW, EX_KIND_NONE, EX_R_ALLOWED, 1 },
+		};
+}
+
+static int make_class(uint32_t klass, size_t n_rules)
+{
+	static struct ex_rule_entry entries[1000];
+	const struct ex_tables t = { .rules = entries, .n_rules = n_rules };
+
+	assert_true(n_rules <= EX_ARRAY_SIZE(entries));
+	fill_rules(entries, n_rules, klass);
+	return ex_gate_add_class(bench_gate, bench_ifindex, &t);
+}
+
 /* How many classes of a thousand rules each the endpoint gets. */
 static unsigned make_classes(unsigned most)
 {
-	static struct ex_rule_entry entries[1000];
-	struct ex_tables t = { .rules = entries, .n_rules = EX_ARRAY_SIZE(entries) };
 	unsigned n;
 	int r = 0;
 
-	for (n = 0; n < most && r == 0; n++) {
-		for (size_t i = 0; i < t.n_rules; i++)
-			entries[i] = (struct ex_rule_entry){
-				.klass = 2 + n,
-				.prefix = 32,
-				.proto = IPPROTO_TCP,
-				.port = (uint16_t)(i + 1),
-				.value = { EX_V_ALLOW, EX_KIND_NONE, EX_R_ALLOWED, 1 },
-			};
-		r = ex_gate_add_class(bench_gate, bench_ifindex, &t);
-	}
+	for (n = 0; n < most && r == 0; n++)
+		r = make_class(2 + n, 1000);
 	assert_true(r == 0 || r == -EDQUOT);
 	return n - (r != 0);
 }
@@ -383,6 +394,29 @@ static void test_names_of_one_endpoint_leave_room_for_those_of_another(void **st
 	bench_publish_rules(rules, EX_ARRAY_SIZE(rules), 0);
 	assert_int_equal(make_classes(1000), of_one);
 	ex_gate_forget(bench_gate, bench_ifindex);
+}
+
+static void test_class_of_names_without_room_leaves_none_of_its_rules(void **state)
+{
+	struct bpf_map_info info = { 0 };
+	struct ex_rule_entry *all;
+	uint32_t len = sizeof(info);
+	size_t n;
+
+	(void)state;
+	assert_int_equal(bpf_obj_get_info_by_fd(gate_map_fd(bench_gate, "ex_rules"), &info, &len),
+			 0);
+	n = info.max_entries - 500;
+	all = calloc(n, sizeof(*all));
+	assert_non_null(all);
+	fill_rules(all, n, 1);
+	bench_publish_rules(all, n, 0);
+	free(all);
+	while (ex_gate_tidy(bench_gate))
+		;
+	assert_int_equal(make_class(2, 501), -ENOSPC);
+	assert_int_equal(make_class(3, 500), 0);
+	assert_int_equal(make_class(4, 1), -ENOSPC);
 }
 
 static void test_full_table_of_one_endpoint_does_not_touch_another(void **state)
@@ -586,6 +620,7 @@ int main(void)
 		state_test(test_full_table_denies_new_flows_and_keeps_old_ones),
 		state_test(test_full_table_sweeps_itself),
 		state_test(test_names_of_one_endpoint_leave_room_for_those_of_another),
+		state_test(test_class_of_names_without_room_leaves_none_of_its_rules),
 		state_test(test_full_table_of_one_endpoint_does_not_touch_another),
 		state_test(test_flow_of_one_endpoint_is_none_of_another),
 		state_test(test_churn_of_a_million_flows_leaves_no_trace),
