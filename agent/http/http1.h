@@ -144,6 +144,9 @@ EX_MUST_CHECK int ex_h1_put_end(struct ex_buf *out, bool chunked, const struct e
  */
 bool ex_h1_body_is_unexpected(const struct ex_h1_head *head);
 
+/* One that may be sent twice as well as once (RFC 9110 9.2.1), and has no body to keep for that. */
+bool ex_h1_may_repeat(const struct ex_h1_head *head);
+
 /* Does the client accept text, but neither JSON nor just anything? (Accept, RFC 9110 12.5.1) */
 bool ex_h1_prefers_text(const struct ex_header *headers, size_t n);
 

@@ -133,6 +133,14 @@ bool ex_h1_body_is_unexpected(const struct ex_h1_head *head)
 	return ex_method_is_bodiless(head->method);
 }
 
+bool ex_h1_may_repeat(const struct ex_h1_head *head)
+{
+	return head->framing == EX_H1_NO_BODY && !head->upgrade.len &&
+	       (ex_span_eq(head->method, EX_SPAN("GET")) ||
+		ex_span_eq(head->method, EX_SPAN("HEAD")) ||
+		ex_span_eq(head->method, EX_SPAN("OPTIONS")));
+}
+
 bool ex_h1_upgrade_is_websocket(const struct ex_h1_head *head)
 {
 	return ex_span_is(head->upgrade, "websocket") && ex_span_eq(head->method, EX_SPAN("GET")) &&

@@ -117,14 +117,6 @@ static void add_websocket_key(struct ex_h1_head *h, struct ex_header *fields, co
 	h->n_headers = n;
 }
 
-/* One that may be sent twice as well as once (RFC 9110 9.2.1), and has no body to keep for that. */
-static bool may_repeat(const struct ex_h1_head *h)
-{
-	return h->framing == EX_H1_NO_BODY && !h->upgrade.len &&
-	       (ex_span_eq(h->method, EX_SPAN("GET")) || ex_span_eq(h->method, EX_SPAN("HEAD")) ||
-		ex_span_eq(h->method, EX_SPAN("OPTIONS")));
-}
-
 static int write_request(struct ex_h2_leg *leg, const struct ex_h2_head *head)
 {
 	struct ex_header fields[EX_H1_HEADERS_MAX + 1];
@@ -148,7 +140,7 @@ static int write_request(struct ex_h2_leg *leg, const struct ex_h2_head *head)
 		ex_h1_body_is_unexpected(&h) || ex_fields_bind_connection(h.headers, h.n_headers);
 	if (r == 0)
 		r = ex_h1_put_request(&leg->out, &h, false, leg->websocket);
-	if (r == 0 && may_repeat(&head->h))
+	if (r == 0 && ex_h1_may_repeat(&head->h))
 		r = ex_buf_append(&leg->again, ex_buf_ptr(&leg->out), ex_buf_len(&leg->out));
 	return r;
 }

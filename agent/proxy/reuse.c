@@ -23,14 +23,6 @@ struct ex_pool_key ex_conn_pool_key(const struct ex_conn *c)
 	return key;
 }
 
-static bool may_repeat(const struct ex_h1_head *head)
-{
-	return head->framing == EX_H1_NO_BODY && !head->upgrade.len &&
-	       (ex_span_eq(head->method, EX_SPAN("GET")) ||
-		ex_span_eq(head->method, EX_SPAN("HEAD")) ||
-		ex_span_eq(head->method, EX_SPAN("OPTIONS")));
-}
-
 static bool has_ended(struct ex_side *s)
 {
 	s->readable = true;
@@ -47,7 +39,7 @@ void ex_conn_look_at_server(struct ex_conn *c, const struct ex_h1_head *head, ui
 		ex_conn_hang_up(c);
 	c->identity = identity;
 
-	if (!c->x.used || !ex_side_ready(s) || ex_buf_len(&s->out) || may_repeat(head) ||
+	if (!c->x.used || !ex_side_ready(s) || ex_buf_len(&s->out) || ex_h1_may_repeat(head) ||
 	    ex_loop_now(c->px->loop) - c->x.idle_since < LOOK_MS)
 		return;
 	if (has_ended(s))
@@ -199,7 +191,7 @@ bool ex_conn_repeat(struct ex_conn *c)
 	struct ex_header_edits edits;
 	struct ex_h1 *fresh;
 
-	if (!c->x.reused || c->x.answered || !may_repeat(head) ||
+	if (!c->x.reused || c->x.answered || !ex_h1_may_repeat(head) ||
 	    ex_conn_judge(c, head, &edits).verdict != EX_V_ALLOW ||
 	    ex_identity_of(&c->px->identities, &edits) != c->identity ||
 	    ex_h1_new(false, &fresh) < 0)
