@@ -61,6 +61,7 @@ struct ex_node_endpoint {
 	struct node_in_force *in_force; /* round.c; NULL = nothing, or it has to be tried again */
 	bool learning;                  /* learn.h: another policy than its own is wanted */
 	bool leased;                    /* learn.h: it is in force, for a little while */
+	uint64_t behind;                /* since when what should be in force is not; 0 = it is */
 	bool recovered; /* from a state file: it stays, also when it cannot be gated */
 };
 

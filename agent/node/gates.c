@@ -188,6 +188,14 @@ static int name_records(struct node_gates *g, struct ex_ruleset *rs)
 
 /* ---- a ruleset in force ---- */
 
+static void end_proxies(struct node_gates *g)
+{
+	ex_keeper_stop(g->keeper);
+	ex_keeper_free(g->keeper);
+	g->keeper = NULL;
+	g->lost = false;
+}
+
 static int put_in_force(struct node_gates *g, const struct ex_compiled *c)
 {
 	struct ex_keeper *keeper = NULL;
@@ -197,11 +205,8 @@ static int put_in_force(struct node_gates *g, const struct ex_compiled *c)
 	gates_fill_endpoint(g, &ep);
 	if (c->bundle < 0) {
 		r = publish_alone(g, &ep, c);
-		if (r == 0) {
-			ex_keeper_stop(g->keeper);
-			ex_keeper_free(g->keeper);
-			g->keeper = NULL;
-		}
+		if (r == 0)
+			end_proxies(g);
 		return r;
 	}
 	if (g->keeper)
@@ -288,6 +293,15 @@ int ex_gates_apply(struct ex_node *node, struct ex_node_endpoint *e, struct ex_c
 		e->why[0] = '\0';
 	}
 	return 0;
+}
+
+int ex_gates_shut(struct ex_node *node, struct ex_node_endpoint *e)
+{
+	int r = ex_gate_deny(node->gate, e->link.ifindex);
+
+	if (e->gates)
+		end_proxies(e->gates); /* nor is what they have been sent already */
+	return r;
 }
 
 void ex_gates_close(struct ex_node *node, struct ex_node_endpoint *e, bool forget)

@@ -31,6 +31,12 @@ void ex_gates_hand_over(const struct ex_node_endpoint *e, struct ex_pack *p);
 /* Ends what is in there. */
 void ex_gates_abandon(struct ex_unpack *u);
 
+/*
+ * Nothing passes, in neither direction, until something is put in force. What was gives its room
+ * in the kernel back. On error it is in force still.
+ */
+EX_MUST_CHECK int ex_gates_shut(struct ex_node *node, struct ex_node_endpoint *e);
+
 /* Lets the endpoint go: proxy ended, gateway removed; forget: also everything in the kernel. */
 void ex_gates_close(struct ex_node *node, struct ex_node_endpoint *e, bool forget);
 

@@ -187,7 +187,7 @@ static bool has_failed(struct ex_plan *plan, struct ex_prepared *p, bool again)
 	now->stale |= !plan->same_peers;
 	if (now->stale && again)
 		return false;
-	plan->n_stale += now->stale;
+	plan->n_later += now->stale;
 	p->failed = true;
 	memcpy(p->why, now->why, sizeof(p->why));
 	return true;

@@ -31,7 +31,7 @@ struct ex_plan {
 	struct ex_move *moves; /* of what is in force, one for those that share it */
 	size_t n_moves;
 	size_t n_compiled;
-	size_t n_stale;             /* left as they failed: see node->try_failed */
+	size_t n_later;             /* left as they failed, for now: see node->try_failed */
 	bool same_host, same_peers; /* as what is in force was compiled with */
 };
 

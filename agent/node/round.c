@@ -13,7 +13,8 @@
 
 #define TIDY_MS   100   /* after a round: the proxies come first */
 #define AGAIN_MS  1000  /* after a round in which something could not be put in force */
-#define RETRY_MS  10000 /* for whom it does not compile, when other endpoints are there */
+#define BEHIND_MS 10000 /* for so long what was in force before passes for what should be */
+#define RETRY_MS  10000 /* for whom nothing passes */
 #define SETTLE_MS 20000 /* a proxy that follows no sooner was killed by its keeper */
 
 static uint64_t now_us(void)
@@ -47,6 +48,29 @@ static int put_in_force(struct ex_node *node, struct ex_prepared *p, char err[st
 	return ex_gates_apply(node, p->e, p->compiled, err);
 }
 
+static bool is_overdue(const struct ex_node *node, const struct ex_node_endpoint *e)
+{
+	return e->behind && ex_loop_now(node->loop) - e->behind >= BEHIND_MS;
+}
+
+/* What came of it, told when it is not denied. */
+static int tell_open(const struct ex_node_endpoint *e, int r)
+{
+	if (r < 0)
+		ex_error("endpoint %u: cannot be denied: %s", e->id, strerror(-r));
+	return r;
+}
+
+/*
+ * Where what was in force had its time, it makes room: there may be enough for one ruleset of it,
+ * but not for two at once.
+ */
+static void give_way(struct ex_node *node, const struct ex_node_endpoint *e)
+{
+	if (is_overdue(node, e))
+		(void)tell_open(e, ex_gate_deny(node->gate, e->link.ifindex));
+}
+
 /* The state file is there before the gate opens: an agent that dies in between finds it. */
 static int apply_one(struct ex_node *node, struct ex_prepared *p, char err[static EX_NODE_ERR])
 {
@@ -55,6 +79,7 @@ static int apply_one(struct ex_node *node, struct ex_prepared *p, char err[stati
 	bool confine = p->compiled->selected && !learning && !e->confined;
 	int r = 0;
 
+	give_way(node, e);
 	e->confined |= confine;
 	if (!e->gates || confine)
 		r = ex_registry_save(&node->registry, e);
@@ -82,21 +107,24 @@ static void tell_amiss(struct ex_node *node, struct ex_node_endpoint *e, int err
 }
 
 /*
- * It could not be put in force: what was stays, and it is tried again. But where nothing was to
- * pass nothing does.
+ * It could not be put in force. What was stays for a while: it knows nothing of what was revoked
+ * meanwhile, nor of who has come. Then nothing passes, as where nothing was to pass. False: some of
+ * it may, and it is to be tried again soon.
  */
-static void apply_failed(struct ex_node *node, const struct ex_prepared *p, bool fresh, int err,
+static bool apply_failed(struct ex_node *node, const struct ex_prepared *p, bool fresh, int err,
 			 const char *why)
 {
 	struct ex_node_endpoint *e = p->e;
-	int r = p->failed ? ex_gate_deny(node->gate, e->link.ifindex) : 0;
+	bool shut = (p->failed || is_overdue(node, e)) && tell_open(e, ex_gates_shut(node, e)) == 0;
+	char text[EX_NODE_ERR];
 
-	if (r < 0)
-		ex_error("endpoint %u: cannot be denied: %s", e->id, strerror(-r));
+	snprintf(text, sizeof(text), "%s%.180s", shut ? "nothing passes: " : "", why);
+	e->behind = e->behind ? e->behind : ex_loop_now(node->loop);
 	ex_plan_forget(e);
-	tell_amiss(node, e, err, why);
+	tell_amiss(node, e, err, text);
 	if (fresh)
 		ex_gates_close(node, e, false);
+	return shut;
 }
 
 /* Who comes is let in when all others know of it; behind: one that could not be told. */
@@ -107,14 +135,29 @@ static int refuse_unknown(const struct ex_node_endpoint *behind, char err[static
 	return -EAGAIN;
 }
 
+static void apply_done(struct ex_node *node, const struct ex_prepared *p)
+{
+	struct ex_node_endpoint *e = p->e;
+	char err[EX_NODE_ERR];
+
+	e->behind = 0;
+	if (p->failed && p->compiled) {
+		snprintf(err, sizeof(err), "nothing passes: %.180s", p->why);
+		tell_amiss(node, e, -EINVAL, err);
+	} else if (p->failed) {
+		fail_pending(node, e->id, -EINVAL, e->why);
+	} else {
+		e->revision = node->revision;
+	}
+}
+
 /*
- * Says how many could not be put in force and should be tried again. Those with gates come first
- * in a plan.
+ * Says whether something could not be put in force and should be tried again soon. Those that were
+ * there before come first in a plan.
  */
-static size_t apply_all(struct ex_node *node, struct ex_plan *plan)
+static bool apply_all(struct ex_node *node, struct ex_plan *plan)
 {
 	const struct ex_node_endpoint *behind = NULL;
-	size_t bad = 0;
 
 	ex_events_drain(node); /* they bear rules that are about to go */
 	for (size_t i = 0; i < plan->n; i++) {
@@ -134,20 +177,15 @@ static size_t apply_all(struct ex_node *node, struct ex_plan *plan)
 			tell_amiss(node, e, r < 0 ? r : -EINVAL, err);
 			ex_round_drop(node, e, false, "it could not be gated");
 			ex_round_want(node, false); /* nor is it a peer of those who are */
-		} else if (r < 0) {
-			apply_failed(node, p, fresh, r, err);
-			behind = fresh ? behind : e;
-			bad++;
-		} else if (p->failed && p->compiled) {
-			snprintf(err, sizeof(err), "nothing passes: %.180s", p->why);
-			tell_amiss(node, e, -EINVAL, err);
-		} else if (p->failed) {
-			fail_pending(node, e->id, -EINVAL, e->why);
+		} else if (r == 0) {
+			apply_done(node, p);
+		} else if (apply_failed(node, p, fresh, r, err)) {
+			plan->n_later++;
 		} else {
-			e->revision = node->revision;
+			behind = e;
 		}
 	}
-	return bad;
+	return behind;
 }
 
 /* ---- a round ---- */
@@ -245,11 +283,11 @@ static void give_up(struct ex_node *node, int err)
 }
 
 /* What did not come about for another cause than what the policies say is tried again. */
-static void try_again(struct ex_node *node, size_t bad, int r)
+static void try_again(struct ex_node *node, bool behind, int r)
 {
 	bool passing = r < 0 && r != -EINVAL && r != -ENODATA;
 
-	if ((bad || passing || node->read_files) &&
+	if ((behind || passing || node->read_files) &&
 	    ex_timer_start(node->loop, &node->again, AGAIN_MS) < 0)
 		ex_error("no memory to try again");
 }
@@ -289,11 +327,11 @@ static int run_round(struct ex_node *node)
 {
 	uint64_t began = now_us();
 	struct ex_plan plan;
-	size_t bad = 0;
+	bool behind = false;
 	int r = ex_policies_plan(node, &plan);
 
 	if (r == 0) {
-		bad = apply_all(node, &plan);
+		behind = apply_all(node, &plan);
 		node->work.compiled += plan.n_compiled;
 		node->work.led += plan.n_moves;
 		ex_compile_base_done(&node->base);
@@ -301,7 +339,7 @@ static int run_round(struct ex_node *node)
 		plan.base = (struct ex_compile_base){ 0 };
 		node->recompile = false;
 		tidy_later(node);
-		retry_later(node, plan.n_stale);
+		retry_later(node, plan.n_later);
 		ex_plan_done(&plan);
 	} else {
 		give_up(node, r);
@@ -309,7 +347,7 @@ static int run_round(struct ex_node *node)
 	node->work.rounds++;
 	node->round_us = now_us() - began;
 	answer_pending(node);
-	try_again(node, bad, r);
+	try_again(node, behind, r);
 	return r;
 }
 

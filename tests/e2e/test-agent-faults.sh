@@ -32,6 +32,10 @@ did_rounds() { # N
 	[ "$(rounds)" -eq "$1" ]
 }
 
+status_has() { # PATTERN
+	ex status | grep -q "$1"
+}
+
 starts() { # OPTION…: says what it says when it does not; 125
 	timeout 10 "$EXEAT" agent --policy-dir "$POLICY_DIR" --ca-dir "$NODE/ca" "$@" 2>&1
 }
@@ -81,10 +85,26 @@ has "who comes is not let in: that one could not be told of it" "$(endpoint pod2
 refuse "nor listed" ex endpoint show pod2
 check "what was in force stays" reaches pod1
 refuse "nothing else opens" in_pod pod1 nc -zw2 "$EVIL4" 443
+check "but not for ever: nothing passes for it any more" world_wait 15 status_has 'nothing passes: cannot put the policy'
+refuse "(so it is)" reaches pod1
+check "and who comes is let in: nothing leads there from it" endpoint pod2 app=two
+check "(the other one is degraded)" status_has '1 enforcing, 1 degraded'
+ex endpoint remove pod2 >/dev/null
 echo_policy 1 | policy_put echo
 check "with room, it recovers" ex policy apply --wait
+check "(so it does)" reaches pod1
 check "and who comes is let in" endpoint pod2 app=two
 has "and says so" "$(ex status)" '2 enforcing, 0 degraded'
+echo_policy 700 | policy_put echo
+check "(a policy that takes most of the room)" ex policy apply --wait
+echo_policy 700 | sed 's/ 10\./ 11./g; s/7777/7776/' | policy_put echo
+out=$(ex policy apply --wait 2>&1)
+same "there is no room for it and its successor at once: policy apply fails" $? 1
+check "what was in force stays" reaches pod1
+check "for a while: then it makes room" world_wait 15 status_has '2 enforcing, 0 degraded'
+refuse "and what was revoked is" reaches pod1
+echo_policy 1 | policy_put echo
+check "(and back)" ex policy apply --wait
 kill -TERM $agent_pid
 wait $agent_pid
 node_agent --max-dests 2048

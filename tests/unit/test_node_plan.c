@@ -343,16 +343,16 @@ static void test_what_does_not_compile_is_not_tried_for_each_endpoint_that_comes
 	add(2, "\"app\": \"web\"");
 	take(node.files);
 	assert_int_equal(plan.n_compiled, 1); /* for the new one */
-	assert_int_equal(plan.n_stale, 1);
+	assert_int_equal(plan.n_later, 1);
 	assert_true(of(both)->failed);
 	assert_null(of(both)->compiled);
 	take(node.files); /* it is remembered */
 	assert_int_equal(plan.n_compiled, 0);
-	assert_int_equal(plan.n_stale, 1);
+	assert_int_equal(plan.n_later, 1);
 	node.try_failed = true;
 	take(node.files);
 	assert_int_equal(plan.n_compiled, 1);
-	assert_int_equal(plan.n_stale, 0);
+	assert_int_equal(plan.n_later, 0);
 	take(node.files); /* nothing is new any more */
 	assert_int_equal(plan.n_compiled, 0);
 	assert_int_equal(judge(both, "10.1.0.1", 7), EX_V_DENY);
