@@ -109,7 +109,9 @@ int ex_tls_new(int roots, struct ex_tls **ret)
 	if (r == 0)
 		r = ex_random(tls->tickets.secret, sizeof(tls->tickets.secret));
 	if (r == 0)
-		r = ex_tls_leaves_init(&tls->ec, false);
+		r = ex_tls_bare_init(&tls->bare);
+	if (r == 0)
+		r = ex_tls_leaves_init(&tls->ec, &tls->bare, false);
 	if (r == 0)
 		r = client_new(tls, roots);
 	if (r == 0) {
@@ -137,6 +139,7 @@ void ex_tls_free(struct ex_tls *tls)
 	BIO_meth_free(tls->bio);
 	ex_tls_leaves_done(&tls->ec);
 	ex_tls_leaves_done(&tls->rsa);
+	ex_tls_bare_done(&tls->bare);
 	explicit_bzero(&tls->tickets, sizeof(tls->tickets));
 	free(tls);
 }

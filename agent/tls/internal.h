@@ -3,6 +3,7 @@
 #ifndef EXEAT_AGENT_TLS_INTERNAL_H
 #define EXEAT_AGENT_TLS_INTERNAL_H
 
+#include <openssl/provider.h>
 #include <openssl/ssl.h>
 
 #include "agent/tls/cache.h"
@@ -13,8 +14,18 @@
 
 struct ex_tls_identity;
 
+/*
+ * A context of OpenSSL's without algorithms. A certificate that is read in it is taken apart as
+ * ever, only its key stays undecoded.
+ */
+struct ex_tls_bare {
+	OSSL_LIB_CTX *ctx;
+	OSSL_PROVIDER *none;
+};
+
 /* A key of ours, and the leaves towards the workload that were made over it. */
 struct ex_tls_leaves {
+	const struct ex_tls_bare *bare;
 	EVP_PKEY *key;
 	unsigned char *spki;
 	size_t spki_len;
@@ -41,6 +52,7 @@ struct ex_tls {
 	BIO_METHOD *bio;
 	struct ex_roots *roots;
 	struct ex_tls_tickets tickets;
+	struct ex_tls_bare bare;
 	struct ex_tls_leaves ec, rsa; /* rsa: once it was asked for */
 	struct ex_tls_cache
 		*resumes; /* SSL_SESSION: of origins, each good for one more connection */
@@ -87,8 +99,20 @@ bool ex_tls_bio_is_drained(BIO *bio);
 /* context.c: for the sessions towards the workload; -EIO. */
 EX_MUST_CHECK int ex_tls_server_new(SSL_CTX **ret);
 
+/* leaf_read.c */
+EX_MUST_CHECK int ex_tls_bare_init(struct ex_tls_bare *b);
+void ex_tls_bare_done(struct ex_tls_bare *b);
+
+/*
+ * leaf_read.c: a key, P-256 or RSA, that leaves are read with; and a leaf, byte for byte as it
+ * came. NULL: broken, or not over the key of l.
+ */
+EVP_PKEY *ex_tls_leaf_key(const struct ex_tls_bare *b, bool rsa);
+X509 *ex_tls_leaf_read(const struct ex_tls_leaves *l, const void *der, size_t len);
+
 /* leaves.c: P-256, or RSA. 0 or -EIO, -ENOMEM. */
-EX_MUST_CHECK int ex_tls_leaves_init(struct ex_tls_leaves *l, bool rsa);
+EX_MUST_CHECK int ex_tls_leaves_init(struct ex_tls_leaves *l, const struct ex_tls_bare *b,
+				     bool rsa);
 void ex_tls_leaves_done(struct ex_tls_leaves *l);
 
 /* leaves.c: the leaf for name, or NULL; owned by l. */

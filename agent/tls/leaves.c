@@ -10,7 +10,6 @@
 
 #define LEAVES_MAX  512
 #define LEAF_MARGIN (60 * 60) /* a leaf this near to its end is asked for anew */
-#define RSA_BITS    2048
 
 struct leaf {
 	X509 *cert;
@@ -25,16 +24,17 @@ static void leaf_drop(void *value)
 	free(leaf);
 }
 
-int ex_tls_leaves_init(struct ex_tls_leaves *l, bool rsa)
+int ex_tls_leaves_init(struct ex_tls_leaves *l, const struct ex_tls_bare *b, bool rsa)
 {
 	int len;
 
-	l->key = rsa ? EVP_RSA_gen(RSA_BITS) : EVP_EC_gen("P-256");
+	l->bare = b;
+	l->key = ex_tls_leaf_key(b, rsa);
 	len = l->key ? i2d_PUBKEY(l->key, &l->spki) : -1;
 	if (len <= 0)
 		return -EIO;
 	l->spki_len = (size_t)len;
-	if (ex_tls_server_new(&l->server) < 0 || SSL_CTX_use_PrivateKey(l->server, l->key) != 1)
+	if (ex_tls_server_new(&l->server) < 0)
 		return -EIO;
 	return ex_tls_cache_new(LEAVES_MAX, leaf_drop, &l->cache);
 }
@@ -56,7 +56,7 @@ struct ex_span ex_tls_leaf_spki(const struct ex_tls *tls)
 int ex_tls_rsa_spki(struct ex_tls *tls, struct ex_span *ret)
 {
 	struct ex_tls_leaves *l = &tls->rsa;
-	int r = l->cache ? 0 : ex_tls_leaves_init(l, true);
+	int r = l->cache ? 0 : ex_tls_leaves_init(l, &tls->bare, true);
 
 	if (r < 0) {
 		ex_tls_leaves_done(l);
@@ -86,11 +86,15 @@ bool ex_tls_has_rsa_leaf(struct ex_tls *tls, struct ex_span name)
 }
 
 /* By its key it belongs to one of the two. */
-static struct ex_tls_leaves *leaves_of(struct ex_tls *tls, const X509 *cert)
+static X509 *read_leaf(struct ex_tls *tls, const void *der, size_t len, struct ex_tls_leaves **ret)
 {
-	if (X509_check_private_key(cert, tls->ec.key) == 1)
-		return &tls->ec;
-	return tls->rsa.cache && X509_check_private_key(cert, tls->rsa.key) == 1 ? &tls->rsa : NULL;
+	X509 *cert = ex_tls_leaf_read(&tls->ec, der, len);
+
+	*ret = &tls->ec;
+	if (cert || !tls->rsa.cache)
+		return cert;
+	*ret = &tls->rsa;
+	return ex_tls_leaf_read(&tls->rsa, der, len);
 }
 
 static bool read_time(const ASN1_TIME *from, time_t *ret)
@@ -120,16 +124,14 @@ static struct leaf *leaf_new(X509 *cert)
 
 int ex_tls_add_leaf(struct ex_tls *tls, struct ex_span name, const void *der, size_t len)
 {
-	const unsigned char *p = der;
 	struct ex_tls_leaves *l;
 	struct leaf *leaf;
 	X509 *cert;
 
 	if (!ex_tls_name_is_canonical(name) || len > EX_LEAF_MAX)
 		return -EINVAL;
-	cert = d2i_X509(NULL, &p, (long)len);
-	l = cert ? leaves_of(tls, cert) : NULL;
-	if (!l || p != (const unsigned char *)der + len ||
+	cert = read_leaf(tls, der, len, &l);
+	if (!cert ||
 	    X509_check_host(cert, name.ptr, name.len, X509_CHECK_FLAG_NO_WILDCARDS, NULL) != 1) {
 		X509_free(cert);
 		return -EINVAL;

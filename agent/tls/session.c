@@ -93,7 +93,8 @@ static int show_leaf(struct ex_tls_leaves *l, X509 *leaf, struct ex_span name, b
 	if (l->shown == leaf)
 		return 0;
 	l->shown = NULL;
-	if (SSL_CTX_use_certificate(l->server, leaf) != 1 || !bind_tickets(l->server, name, rsa))
+	if (SSL_CTX_use_cert_and_key(l->server, leaf, l->key, NULL, 1) != 1 ||
+	    !bind_tickets(l->server, name, rsa))
 		return -ENOMEM;
 	l->shown = leaf; /* the context holds it, so there is no other one in its place */
 	return 0;

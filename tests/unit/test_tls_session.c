@@ -284,54 +284,6 @@ static void test_deny_client_that_wants_another_name(void **state)
 	pair_close(&p);
 }
 
-static void test_deny_unknown_leaf_and_names_that_are_none(void **state)
-{
-	struct ex_tls_session *s;
-
-	(void)state;
-	assert_int_equal(ex_tls_accept(tls, 0, EX_SPAN("other.com"), NULL, 0, false, &s), -ENOENT);
-	assert_int_equal(ex_tls_connect(tls, 0, EX_SPAN("127.0.0.1"), false, &s), -EINVAL);
-	assert_int_equal(ex_tls_connect(tls, 0, EX_SPAN("API.openai.com"), false, &s), -EINVAL);
-	assert_int_equal(ex_tls_connect(tls, 0, EX_SPAN("a\0b"), false, &s), -EINVAL);
-	assert_int_equal(ex_tls_connect(tls, 0, EX_SPAN(""), false, &s), -EINVAL);
-}
-
-static void test_deny_leaf_of_other_name_or_key_or_with_a_tail(void **state)
-{
-	uint8_t der[EX_LEAF_MAX + 1], spki[128];
-	struct ex_span own = ex_tls_leaf_spki(tls);
-	EVP_PKEY *key = EVP_EC_gen("P-256");
-	unsigned char *p = spki;
-	int len;
-
-	(void)state;
-	assert_int_equal(add_leaf_of(ca, EX_SPAN("a.com"), EX_SPAN("b.com")), -EINVAL);
-	assert_int_equal(ex_tls_add_leaf(tls, EX_SPAN("a.com"), "junk", 4), -EINVAL);
-	len = ex_ca_sign(ca, EX_SPAN("a.com"), spki, (size_t)i2d_PUBKEY(key, &p), der);
-	assert_true(len > 0);
-	assert_int_equal(ex_tls_add_leaf(tls, EX_SPAN("a.com"), der, (size_t)len), -EINVAL);
-	len = ex_ca_sign(ca, EX_SPAN("a.com"), own.ptr, own.len, der);
-	assert_int_equal(ex_tls_add_leaf(tls, EX_SPAN("a.com"), der, (size_t)len + 1), -EINVAL);
-	assert_false(ex_tls_has_leaf(tls, EX_SPAN("a.com")));
-	assert_int_equal(ex_tls_add_leaf(tls, EX_SPAN("a.com"), der, (size_t)len), 0);
-	assert_true(ex_tls_has_leaf(tls, EX_SPAN("a.com")));
-	EVP_PKEY_free(key);
-}
-
-static void test_leaf_cache_is_bounded_and_forgets_the_unused(void **state)
-{
-	char name[32];
-
-	(void)state;
-	for (int i = 0; i < 520; i++) {
-		snprintf(name, sizeof(name), "n%d.example", i);
-		assert_int_equal(add_leaf_of(ca, ex_span_str(name), ex_span_str(name)), 0);
-		assert_true(ex_tls_has_leaf(tls, NAME)); /* a use */
-	}
-	assert_true(ex_tls_has_leaf(tls, EX_SPAN("n519.example")));
-	assert_false(ex_tls_has_leaf(tls, EX_SPAN("n0.example")));
-}
-
 static void test_deny_upstream_signed_by_a_stranger(void **state)
 {
 	struct ex_ca *stranger;
@@ -609,62 +561,6 @@ static void test_no_file_is_opened_once_running(void **state)
 	assert_int_equal(status, 0);
 }
 
-/* A client that knows RSA only, and one that knows better: each gets its own kind of leaf. */
-static void test_old_client_gets_an_rsa_leaf(void **state)
-{
-	static const struct {
-		const char *sigalgs, *ciphers;
-		int version;
-	} old[] = {
-		{ "RSA+SHA256", "ECDHE-RSA-AES128-GCM-SHA256", TLS1_2_VERSION },
-		{ "RSA+SHA256:ECDSA+SHA256", "ECDHE-RSA-AES128-SHA", TLS1_2_VERSION },
-		{ "rsa_pss_rsae_sha256", "DEFAULT", TLS1_3_VERSION },
-	};
-	uint8_t der[EX_LEAF_MAX], bytes[4096];
-	struct ex_hello hello;
-	struct ex_span spki;
-	struct foreign f;
-	struct pair p;
-	ssize_t n;
-
-	(void)state;
-	assert_false(ex_tls_has_rsa_leaf(tls, NAME));
-	assert_int_equal(ex_tls_rsa_spki(tls, &spki), 0);
-	n = ex_ca_sign(ca, NAME, spki.ptr, spki.len, der);
-	assert_true(n > 0);
-	assert_int_equal(ex_tls_add_leaf(tls, NAME, der, (size_t)n), 0);
-	assert_true(ex_tls_has_rsa_leaf(tls, NAME));
-	for (size_t i = 0; i < EX_ARRAY_SIZE(old); i++) {
-		pair_open(&p);
-		foreign_open(&f, false, p.fd[1]);
-		SSL_set_max_proto_version(f.ssl, old[i].version);
-		assert_int_equal(SSL_set1_sigalgs_list(f.ssl, old[i].sigalgs), 1);
-		assert_int_equal(SSL_set_cipher_list(f.ssl, old[i].ciphers), 1);
-		SSL_set_tlsext_host_name(f.ssl, "api.openai.com");
-		SSL_do_handshake(f.ssl);
-		n = recv(p.fd[0], bytes, sizeof(bytes), MSG_PEEK);
-		assert_int_equal(ex_hello_parse(bytes, (size_t)n, &hello), EX_HELLO_DONE);
-		assert_true(hello.rsa_only);
-		assert_int_equal(ex_tls_accept_rsa(tls, p.fd[0], NAME, NULL, 0, false, &p.server),
-				 0);
-		assert_int_equal(foreign_handshake(&f, p.server), 0);
-		assert_int_equal(
-			EVP_PKEY_get_id(X509_get0_pubkey(SSL_get0_peer_certificate(f.ssl))),
-			EVP_PKEY_RSA);
-		foreign_close(&f);
-		pair_close(&p);
-	}
-	pair_open(&p);
-	foreign_open(&f, false, p.fd[1]);
-	SSL_set_tlsext_host_name(f.ssl, "api.openai.com");
-	SSL_do_handshake(f.ssl);
-	n = recv(p.fd[0], bytes, sizeof(bytes), MSG_PEEK);
-	assert_int_equal(ex_hello_parse(bytes, (size_t)n, &hello), EX_HELLO_DONE);
-	assert_false(hello.rsa_only);
-	foreign_close(&f);
-	pair_close(&p);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -679,9 +575,6 @@ int main(void)
 		cmocka_unit_test(test_write_of_many_records_to_a_peer_that_is_gone),
 		cmocka_unit_test(test_a_part_that_has_left_is_told_before_the_error),
 		cmocka_unit_test(test_deny_client_that_wants_another_name),
-		cmocka_unit_test(test_deny_unknown_leaf_and_names_that_are_none),
-		cmocka_unit_test(test_deny_leaf_of_other_name_or_key_or_with_a_tail),
-		cmocka_unit_test(test_leaf_cache_is_bounded_and_forgets_the_unused),
 		cmocka_unit_test(test_deny_upstream_signed_by_a_stranger),
 		cmocka_unit_test(test_name_is_compared_without_case_and_its_absence_is_denied),
 		cmocka_unit_test(test_deny_client_that_changes_its_name_behind_a_retry),
@@ -692,7 +585,6 @@ int main(void)
 		cmocka_unit_test(test_last_words_are_read_after_a_write_has_failed),
 		cmocka_unit_test(test_flood_of_key_updates_does_not_hold_the_loop),
 		cmocka_unit_test(test_deny_roots_that_are_not_certificates),
-		cmocka_unit_test(test_old_client_gets_an_rsa_leaf),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
