@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 
-#include "agent/http/chars.h"
-#include "agent/http/fields.h"
+#include "agent/http/http2_leg_head.h"
 #include "agent/http/http2_relay_priv.h"
-#include "agent/http/method.h"
-#include "agent/tls/websocket.h"
+#include "agent/http/websocket.h"
 
 #define QUEUE_MAX (64 * 1024) /* of a response, written to the workload's end and not yet sent */
 
@@ -61,88 +59,21 @@ bool ex_h2_leg_is_finished(const struct ex_h2_leg *leg)
 
 /* ---- the request ---- */
 
-/* Room for the values of h, with two bytes more for each. */
-static char *value_room(const struct ex_h1_head *h)
-{
-	size_t n = 1;
-
-	for (size_t i = 0; i < h->n_headers; i++)
-		n += h->headers[i].value.len + 2;
-	return malloc(n);
-}
-
-/*
- * HTTP/2 may cut Cookie into pieces, HTTP/1.1 has one field (RFC 9113 8.2.3). fields has room for
- * all of head; text see value_room().
- */
-static void join_cookies(struct ex_h1_head *h, struct ex_header *fields, char *text)
-{
-	struct ex_header *cookie = NULL;
-	size_t n = 0, len = 0;
-
-	for (size_t i = 0; i < h->n_headers; i++) {
-		const struct ex_header *f = &h->headers[i];
-
-		if (!ex_span_is(f->name, "cookie")) {
-			fields[n++] = *f;
-			continue;
-		}
-		if (cookie) {
-			text[len++] = ';';
-			text[len++] = ' ';
-		} else {
-			cookie = &fields[n++];
-			*cookie = *f;
-		}
-		if (f->value.len)
-			memcpy(text + len, f->value.ptr, f->value.len);
-		len += f->value.len;
-	}
-	if (cookie)
-		cookie->value = (struct ex_span){ text, len };
-	h->headers = fields;
-	h->n_headers = n;
-}
-
-/* Those that the handshake of HTTP/1.1 sets by itself are not the client's to say. */
-static void add_websocket_key(struct ex_h1_head *h, struct ex_header *fields, const char *key)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i < h->n_headers; i++)
-		if (!ex_field_is(fields[i].name, "sec-websocket-key") &&
-		    !ex_field_is(fields[i].name, "sec-websocket-accept"))
-			fields[n++] = fields[i];
-	fields[n++] = (struct ex_header){ EX_SPAN("sec-websocket-key"), ex_span_str(key) };
-	h->n_headers = n;
-}
-
 static int write_request(struct ex_h2_leg *leg, const struct ex_h2_head *head)
 {
-	struct ex_header fields[EX_H1_HEADERS_MAX + 1];
-	struct ex_h1_head h = head->h;
-	EX_AUTO_FREE char *text = value_room(&h);
-	int r = text ? 0 : -ENOMEM;
+	struct ex_h2_leg_sent sent;
+	int r = leg->websocket ? ex_ws_key(leg->key) : 0;
 
+	if (r == 0)
+		r = ex_h2_leg_put_request(&leg->out, head, leg->websocket ? leg->key : NULL, &sent);
 	if (r < 0)
 		return r;
-	join_cookies(&h, fields, text);
-	if (leg->websocket) {
-		r = ex_ws_key(leg->key);
-		add_websocket_key(&h, fields, leg->key);
-	}
-	/* A method that may have a body says that it has none: some servers wait for it else. */
-	if (h.framing == EX_H1_NO_BODY && !ex_method_is_bodiless(h.method))
-		h.framing = EX_H1_LENGTH;
-	leg->chunked = h.framing == EX_H1_CHUNKED;
-	leg->left = h.framing == EX_H1_LENGTH ? h.content_length : 0;
-	leg->close =
-		ex_h1_body_is_unexpected(&h) || ex_fields_bind_connection(h.headers, h.n_headers);
-	if (r == 0)
-		r = ex_h1_put_request(&leg->out, &h, false, leg->websocket);
-	if (r == 0 && ex_h1_may_repeat(&head->h))
-		r = ex_buf_append(&leg->again, ex_buf_ptr(&leg->out), ex_buf_len(&leg->out));
-	return r;
+	leg->chunked = sent.chunked;
+	leg->left = sent.length;
+	leg->close = sent.close;
+	return ex_h1_may_repeat(&head->h)
+		       ? ex_buf_append(&leg->again, ex_buf_ptr(&leg->out), ex_buf_len(&leg->out))
+		       : 0;
 }
 
 static int expect_response(struct ex_h2_leg *leg)
@@ -319,59 +250,6 @@ void ex_h2_leg_resume(struct ex_h2_leg *leg)
 		leg->state = EX_LEG_RUNS;
 }
 
-static int respond(struct ex_h2_leg *leg, const struct ex_h1_head *from, bool tunnel)
-{
-	struct ex_h2_head head = { .h = *from };
-	struct ex_header fields[EX_H1_HEADERS_MAX];
-	EX_AUTO_FREE char *names = NULL;
-	size_t n = 0, text = 1;
-
-	for (size_t i = 0; i < from->n_headers; i++) {
-		struct ex_span name = from->headers[i].name;
-
-		if (!ex_field_is_hop_by_hop(name) && !ex_span_is(name, "te") &&
-		    !ex_span_is(name, "sec-websocket-accept") &&
-		    (from->length_given || !ex_span_is(name, "content-length")))
-			fields[n++] = from->headers[i];
-		text += name.len;
-	}
-	names = malloc(text);
-	if (!names)
-		return -ENOMEM;
-	ex_fields_lower(fields, n, names);
-	head.h.headers = fields;
-	head.h.n_headers = n;
-	if (tunnel)
-		head.h.status = 200;
-	head.end = !tunnel && from->status >= 200 &&
-		   (from->framing == EX_H1_NO_BODY ||
-		    (from->framing == EX_H1_LENGTH && from->content_length == 0));
-	return ex_h2_respond(leg->x->down, &head);
-}
-
-static bool field_is(const struct ex_h1_head *h, const char *name, const char *value)
-{
-	const struct ex_header *found = NULL;
-
-	for (size_t i = 0; i < h->n_headers; i++) {
-		if (!ex_span_is(h->headers[i].name, name))
-			continue;
-		if (found)
-			return false;
-		found = &h->headers[i];
-	}
-	return found && ex_span_eq(found->value, ex_span_str(value));
-}
-
-/* 200 opens the tunnel of a CONNECT, so only the 101 of a WebSocket may become one. */
-static bool opens_websocket(const struct ex_h2_leg *leg, const struct ex_h1_head *h)
-{
-	char accept[EX_WS_ACCEPT_LEN + 1];
-
-	return h->status == 101 && ex_ws_accept(leg->key, accept) == 0 &&
-	       field_is(h, "sec-websocket-accept", accept);
-}
-
 /* What was said before the server agreed: now it is no HTTP to it. */
 static int open_tunnel(struct ex_h2_leg *leg)
 {
@@ -390,7 +268,9 @@ static int on_head(struct ex_h2_leg *leg)
 	int r = 0;
 
 	leg->interim = h->status < 200 && !switched;
-	if (leg->websocket && (switched || h->status / 100 == 2) && !opens_websocket(leg, h))
+	/* 200 opens the tunnel of a CONNECT, so only the 101 of a WebSocket may become one. */
+	if (leg->websocket && (switched || h->status / 100 == 2) &&
+	    !ex_websocket_opens(h, leg->key))
 		return -EPROTO;
 	if (switched)
 		r = open_tunnel(leg);
@@ -400,7 +280,7 @@ static int on_head(struct ex_h2_leg *leg)
 		leg->x->res_head = true;
 		leg->close |= h->close || h->framing == EX_H1_UNTIL_CLOSE || switched;
 	}
-	return respond(leg, h, switched);
+	return ex_h2_leg_respond(leg->x->down, h, switched);
 }
 
 static int on_bytes(struct ex_h2_leg *leg, struct ex_span bytes)
@@ -414,26 +294,13 @@ static int on_bytes(struct ex_h2_leg *leg, struct ex_span bytes)
 
 static int on_end(struct ex_h2_leg *leg)
 {
-	struct ex_h2_head trailers = { .end = true };
-	struct ex_header fields[EX_H1_HEADERS_MAX];
-	const struct ex_header *from;
-	char names[EX_H1_TRAILERS_MAX];
-	size_t n;
 	int r;
 
 	if (leg->interim) {
 		leg->interim = false;
 		return 0;
 	}
-	n = ex_h1_trailers(leg->res, &from);
-	if (n > EX_ARRAY_SIZE(fields))
-		return -EPROTO;
-	if (n)
-		memcpy(fields, from, n * sizeof(fields[0]));
-	ex_fields_lower(fields, n, names);
-	trailers.h.headers = fields;
-	trailers.h.n_headers = n;
-	r = ex_h2_finish(leg->x->down, &trailers);
+	r = ex_h2_leg_end(leg->x->down, leg->res);
 	leg->x->res_done = r == 0;
 	return r;
 }
