@@ -305,16 +305,6 @@ void ex_audit_file_close(struct ex_audit_file *f)
 
 /* ---- records ---- */
 
-static struct ex_span take_line(struct ex_span *lines)
-{
-	const char *end = memchr(lines->ptr, '\n', lines->len);
-	size_t len = end ? (size_t)(end + 1 - lines->ptr) : lines->len;
-	struct ex_span line = { lines->ptr, len };
-
-	*lines = (struct ex_span){ lines->ptr + len, lines->len - len };
-	return line;
-}
-
 /* As many as are sealed at once go into f->batch, whose length it is. *next is the chain then. */
 static size_t seal_some(struct ex_audit_file *f, struct ex_span *lines, struct ex_chain *next,
 			size_t *ret_n)
@@ -325,7 +315,7 @@ static size_t seal_some(struct ex_audit_file *f, struct ex_span *lines, struct e
 	*next = f->chain;
 	*ret_n = 0;
 	while (lines->len) {
-		struct ex_span rest = *lines, line = take_line(&rest);
+		struct ex_span rest = *lines, line = ex_audit_line_take(&rest);
 		struct ex_chain before = *next;
 		ssize_t n;
 
@@ -351,7 +341,7 @@ static void stop_chain_at(struct ex_audit_file *f, struct ex_span lines, size_t 
 	struct ex_chain_link link;
 
 	for (size_t i = 0; i < n; i++)
-		line = take_line(&lines);
+		line = ex_audit_line_take(&lines);
 	if (n == 0 || !ex_chain_parse((struct ex_span){ line.ptr, line.len - 1 }, &link))
 		return;
 	f->chain.n = link.n;

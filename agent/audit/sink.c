@@ -58,17 +58,22 @@ static size_t write_all(int fd, struct ex_span lines)
 	return done;
 }
 
+struct ex_span ex_audit_line_take(struct ex_span *lines)
+{
+	const char *end = memchr(lines->ptr, '\n', lines->len);
+	size_t len = end ? (size_t)(end + 1 - lines->ptr) : lines->len;
+	struct ex_span line = { lines->ptr, len };
+
+	*lines = (struct ex_span){ lines->ptr + len, lines->len - len };
+	return line;
+}
+
 size_t ex_audit_lines_count(struct ex_span lines)
 {
 	size_t n = 0;
 
-	while (lines.len) {
-		const char *end = memchr(lines.ptr, '\n', lines.len);
-		size_t len = end ? (size_t)(end + 1 - lines.ptr) : lines.len;
-
-		lines = (struct ex_span){ lines.ptr + len, lines.len - len };
-		n++;
-	}
+	for (; lines.len; n++)
+		(void)ex_audit_line_take(&lines);
 	return n;
 }
 

@@ -16,7 +16,8 @@ struct ex_audit_sink {
  */
 EX_MUST_CHECK size_t ex_audit_sink_lines(struct ex_audit_sink *s, struct ex_span lines);
 
-/* The last one may lack its line break. */
+/* Cuts the first line, with its line break, off lines that are not empty. The last may lack it. */
+struct ex_span ex_audit_line_take(struct ex_span *lines);
 size_t ex_audit_lines_count(struct ex_span lines);
 
 #endif
