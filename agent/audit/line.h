@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Audit records as lines: JSON for machines, text for people. Pure; every hostile byte is escaped.
+/*
+ * Audit records as lines: JSON for machines, text for people. Pure; every hostile byte is escaped.
  */
 #ifndef EXEAT_AGENT_AUDIT_LINE_H
 #define EXEAT_AGENT_AUDIT_LINE_H

@@ -132,8 +132,10 @@ EX_MUST_CHECK int ex_h1_put_request(struct ex_buf *out, const struct ex_h1_head 
  */
 EX_MUST_CHECK int ex_h1_put_response(struct ex_buf *out, const struct ex_h1_head *head, bool close);
 
-/* Some of a body, one chunk of it when it goes in chunks; and its end, where trailers have a place
- * behind chunks only. */
+/*
+ * Some of a body, one chunk of it when it goes in chunks; and its end, where trailers have a place
+ * behind chunks only.
+ */
 EX_MUST_CHECK int ex_h1_put_body(struct ex_buf *out, struct ex_span body, bool chunked);
 EX_MUST_CHECK int ex_h1_put_end(struct ex_buf *out, bool chunked, const struct ex_header *trailers,
 				size_t n);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-/* What a complete head means: framing, Host, connection options. Refuses what could mean two
- * things. */
+/*
+ * What a complete head means: framing, Host, connection options. Refuses what could mean two
+ * things.
+ */
 #include <errno.h>
 
 #include "agent/http/chars.h"
@@ -259,7 +261,8 @@ static int request_read(struct ex_h1 *p, const struct seen *s)
 	return 0;
 }
 
-/* The request line as llhttp took it apart is the whole line: METHOD SP target SP HTTP/1.x CR LF.
+/*
+ * The request line as llhttp took it apart is the whole line: METHOD SP target SP HTTP/1.x CR LF.
  */
 static bool request_line_agrees(const struct ex_h1 *p)
 {
@@ -300,7 +303,8 @@ int ex_h1_head_read(struct ex_h1 *p)
 		return r;
 	if (head->status == 101 && (!head->upgrade.len || !p->to_upgrade))
 		return bad(p, "protocol switched without request");
-	/* HTTP/1.0 persistence (Connection: keep-alive) is not offered: one message, then the end.
+	/*
+	 * HTTP/1.0 persistence (Connection: keep-alive) is not offered: one message, then the end.
 	 */
 	head->close = head->minor == 0 || seen.option_close || head->framing == EX_H1_UNTIL_CLOSE ||
 		      ex_h1_body_is_unexpected(head);

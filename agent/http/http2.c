@@ -196,7 +196,8 @@ static int on_invalid_frame(nghttp2_session *session, const nghttp2_frame *frame
 	struct ex_h2 *h = arg;
 
 	(void)session;
-	/* One stream too many is no fault: the client may not know our bound yet, and tries again.
+	/*
+	 * One stream too many is no fault: the client may not know our bound yet, and tries again.
 	 */
 	if (frame->hd.type != NGHTTP2_HEADERS || error == NGHTTP2_ERR_REFUSED_STREAM)
 		return 0;

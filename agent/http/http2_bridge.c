@@ -236,8 +236,10 @@ static int take_event(struct ex_h2_bridge *b, enum ex_h1_event ev)
 	return -EPROTO;
 }
 
-/* The next request waits until the answer to this one is taken, and until this one, which may have
- * been answered early, is sent: what waits here is of one request. */
+/*
+ * The next request waits until the answer to this one is taken, and until this one, which may have
+ * been answered early, is sent: what waits here is of one request.
+ */
 static bool is_answering(const struct ex_h2_bridge *b)
 {
 	return !b->sending && (b->active || b->queued || ex_buf_len(&b->answer));

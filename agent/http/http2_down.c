@@ -5,7 +5,8 @@
 #include "agent/http/edit.h"
 #include "agent/http/http2_relay_priv.h"
 
-/* Name of the TLS session = :authority, port dialled = its port, and the scheme that goes with it.
+/*
+ * Name of the TLS session = :authority, port dialled = its port, and the scheme that goes with it.
  */
 static enum ex_reason request_agrees(const struct ex_h2_relay *r, const struct ex_h2_head *head,
 				     const char **detail)

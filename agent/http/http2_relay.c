@@ -5,7 +5,8 @@
 
 #include "agent/http/http2_denial.h"
 
-/* Streams towards the origin may outlive theirs towards the workload, to send the rest of a body.
+/*
+ * Streams towards the origin may outlive theirs towards the workload, to send the rest of a body.
  */
 #define EXCHANGES_MAX (2 * EX_H2_STREAMS_MAX)
 

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A proxied HTTP/2 connection. Each request of the workload is judged on its own; one that is
- *denied is answered here (JSON body, or Trailers-Only for gRPC) and the origin never hears of it.
- *One that is allowed becomes a stream towards the origin when that speaks HTTP/2: two ends
- *(http2.h) back to back. To an origin that speaks HTTP/1.1 it becomes a request on a connection of
- *its own, a leg (http2_leg.h). Which of the two is asked when the first request has been allowed,
- *not before.
+ * denied is answered here (JSON body, or Trailers-Only for gRPC) and the origin never hears of it.
+ * One that is allowed becomes a stream towards the origin when that speaks HTTP/2: two ends
+ * (http2.h) back to back. To an origin that speaks HTTP/1.1 it becomes a request on a connection of
+ * its own, a leg (http2_leg.h). Which of the two is asked when the first request has been allowed,
+ * not before.
  *
  * No socket, no clock, no TLS: the caller moves bytes. With `in` and `out` the buffers of a side:
  *
@@ -96,15 +96,13 @@ EX_MUST_CHECK int ex_h2_relay_origin(struct ex_h2_relay *r, enum ex_h2_origin or
 /* It could not be had: what waits is answered with that. The next request asks for it again. */
 void ex_h2_relay_origin_failed(struct ex_h2_relay *r, enum ex_reason reason, const char *detail);
 
-/* The next request that needs a connection of its own; NULL: none. The caller's to free, before r.
- */
+/* The next request that needs a connection of its own; NULL: none. The caller frees it before r. */
 struct ex_h2_leg *ex_h2_relay_next_leg(struct ex_h2_relay *r);
 
 /* The socket of this side ended or broke: what it left open is answered or reset on the other. */
 void ex_h2_relay_eof(struct ex_h2_relay *r, enum ex_h2_side side);
 
-/* No new requests; the open ones go on (false) or are cut off, as when the policy changed (true).
- */
+/* No new requests; the open ones go on, or are cut off at once, as when the policy changed. */
 void ex_h2_relay_close(struct ex_h2_relay *r, bool now);
 
 /* Another policy: every request under way is judged again; see config.judge_again. */

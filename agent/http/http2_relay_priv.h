@@ -51,8 +51,10 @@ struct ex_h2_exchange *ex_h2_exchange_new(struct ex_h2_relay *r, struct ex_h2_st
 /* Frees it when nothing of it is left. */
 void ex_h2_exchange_settle(struct ex_h2_exchange *x);
 
-/* Remembers what was asked. Without memory a failure is told in fewer words, and another policy
- * ends it. */
+/*
+ * Remembers what was asked. Without memory a failure is told in fewer words, and another policy
+ * ends it.
+ */
 void ex_h2_exchange_note(struct ex_h2_exchange *x, const struct ex_h2_head *head);
 
 /* Answers on x->down; nothing of the origin's was passed on yet. */

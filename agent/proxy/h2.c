@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* HTTP/2 on a connection: the relay (http2_relay.h) judges each stream; here its bytes are moved.
+/*
+ * HTTP/2 on a connection: the relay (http2_relay.h) judges each stream; here its bytes are moved.
  */
 #include <errno.h>
 
@@ -120,7 +121,8 @@ static int pull(struct ex_conn *c, enum ex_h2_side which)
 	return moved;
 }
 
-/* Without TLS the client knew beforehand that HTTP/2 is spoken here; the server is told the same.
+/*
+ * Without TLS the client knew beforehand that HTTP/2 is spoken here; the server is told the same.
  */
 void ex_conn_origin_known(struct ex_conn *c)
 {

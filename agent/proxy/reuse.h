@@ -20,7 +20,8 @@ bool ex_conn_repeat(struct ex_conn *c);
 /* The same when writing has failed, with all that is to be written still there. */
 bool ex_conn_write_anew(struct ex_conn *c);
 
-/* The server wants no HTTP/1.1: true when it is asked again for HTTP/2, which bridge.h then speaks.
+/*
+ * The server wants no HTTP/1.1: true when it is asked again for HTTP/2, which bridge.h then speaks.
  */
 bool ex_conn_dial_h2(struct ex_conn *c);
 

@@ -16,7 +16,8 @@ static bool pass(struct ex_side *from, struct ex_side *to)
 	return true;
 }
 
-/* A whole buffer at once, between sockets without TLS, is bulk: the next bytes need not come here.
+/*
+ * A whole buffer at once, between sockets without TLS, is bulk: the next bytes need not come here.
  */
 static void start_pipe(struct ex_conn *c, struct ex_side *from, struct ex_side *to)
 {

@@ -7,8 +7,10 @@
 #include "agent/proxy/conn.h"
 #include "agent/tls/session.h"
 
-/* The name the verdict was about, when the address was learned under it; else, if it is the only
- * one. */
+/*
+ * The name the verdict was about, when the address was learned under it; else, if it is the only
+ * one.
+ */
 static struct ex_span judged_name(const struct ex_conn *c, const struct ex_h1_head *head)
 {
 	struct ex_span sni = ex_conn_sni(c);

@@ -114,7 +114,8 @@ int ex_serve_listen(const char *where)
 
 /* ---- asking the agent ---- */
 
-/* The answer to question id: its text, freed by the caller, or NULL. Older answers came too late.
+/*
+ * The answer to question id: its text, freed by the caller, or NULL. Older answers came too late.
  */
 static char *wait_answer(int fd, uint32_t id, struct ex_report_answer *a)
 {

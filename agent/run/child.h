@@ -32,8 +32,10 @@ EX_MUST_CHECK int ex_child_start(const struct ex_child_spec *spec, struct ex_chi
 EX_MUST_CHECK int ex_child_equip(const struct ex_child *c, struct ex_span ca, struct ex_span bundle,
 				 struct ex_span resolv);
 
-/* Waits until the mounts and the namespaces are made, and maps the ids. 0 or negative errno (the
- * init logged the cause). */
+/*
+ * Waits until the mounts and the namespaces are made, and maps the ids. 0 or negative errno (the
+ * init logged the cause).
+ */
 EX_MUST_CHECK int ex_child_wait_ready(const struct ex_child *c);
 
 /* Both gates stand: start the command. */

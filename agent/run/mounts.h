@@ -23,8 +23,10 @@ struct ex_mounts {
 	gid_t gid;
 };
 
-/* Path names of the unix sockets that listen in the caller's network namespace; malloc'd, one a
- * line. */
+/*
+ * Path names of the unix sockets that listen in the caller's network namespace; malloc'd, one a
+ * line.
+ */
 EX_MUST_CHECK int ex_mounts_find_sockets(char **ret);
 
 /*

@@ -49,7 +49,8 @@ static int gateway_setup(struct ex_netns *ns)
 
 	if (rtnl < 0)
 		return rtnl;
-	/* A cookie's ACK would have to find the listener by port; a TIME_WAIT would eat a new SYN.
+	/*
+	 * A cookie's ACK would have to find the listener by port; a TIME_WAIT would eat a new SYN.
 	 */
 	sysctl_write("ipv4/tcp_syncookies", "0");
 	sysctl_write("ipv4/tcp_max_tw_buckets", "0");

@@ -23,7 +23,8 @@ struct ex_netns {
 	uint32_t ifindex; /* of gate0, in the gateway namespace */
 };
 
-/* Fills in the addresses, opens outer and makes the gateway namespace; the caller is back in outer.
+/*
+ * Fills in the addresses, opens outer and makes the gateway namespace; the caller is back in outer.
  */
 EX_MUST_CHECK int ex_netns_init(struct ex_netns *ns);
 void ex_netns_done(struct ex_netns *ns);

@@ -58,7 +58,8 @@ static void on_record(void *arg, const struct ex_ruleset *rs, const struct ex_au
 	struct ex_parent *p = arg;
 
 	if (p->audit) {
-		/* Just after a swap there are two. It is only counted, and the count is not const.
+		/*
+		 * Just after a swap there are two. It is only counted, and the count is not const.
 		 */
 		ex_audit_use(p->audit, (struct ex_ruleset *)(uintptr_t)rs);
 		ex_audit_write(p->audit, rec);

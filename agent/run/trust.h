@@ -5,7 +5,8 @@
 
 #include "exeat/util.h"
 
-/* The system's roots and those of extra_file (NULL = none), PEM, malloc'd; cause of failure logged.
+/*
+ * The system's roots and those of extra_file (NULL = none), PEM, malloc'd; cause of failure logged.
  */
 EX_MUST_CHECK int ex_trust_roots(const char *extra_file, char **ret, size_t *ret_len);
 
