@@ -1,83 +1,27 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A rule is judged on what the client sent. A header that the proxy takes out would let a request
- * meet a rule by what the server never sees, so no rule may name one. The proxy has these lists,
- * too (agent/http); a test compares them. Upgrade is none of them: it is written anew.
+ * meet a rule by what the server never sees, so no rule may name one. Upgrade is none of them: it
+ * is written anew.
  */
 #include "policy/header.h"
 
 #include <errno.h>
 #include <stdio.h>
 
-/* As the proxy compares: to some servers all that is neither letter nor digit is one byte. */
-static char fold(char c)
-{
-	if ((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'))
-		return c;
-	return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : '-';
-}
-
-static bool is_same(struct ex_span name, const char *other)
-{
-	if (name.len != strlen(other))
-		return false;
-	for (size_t i = 0; i < name.len; i++) {
-		if (fold(name.ptr[i]) != other[i])
-			return false;
-	}
-	return true;
-}
+#include "policy/field.h"
 
 bool ex_header_is_removed(struct ex_span name)
 {
-	static const char *const names[] = {
-		/* of one hop */
-		"connection",
-		"http2-settings",
-		"keep-alive",
-		"proxy-authenticate",
-		"proxy-authorization",
-		"proxy-connection",
-		"te",
-		"trailer",
-		"transfer-encoding",
-		/* another method, path or host than the one that is judged */
-		"forwarded",
-		"x-forwarded-host",
-		"x-forwarded-method",
-		"x-forwarded-path",
-		"x-forwarded-prefix",
-		"x-forwarded-server",
-		"x-forwarded-uri",
-		"x-host",
-		"x-http-host-override",
-		"x-http-method",
-		"x-http-method-override",
-		"x-method-override",
-		"x-original-host",
-		"x-original-method",
-		"x-original-uri",
-		"x-original-url",
-		"x-request-uri",
-		"x-rewrite-url",
-	};
-
-	for (size_t i = 0; i < EX_ARRAY_SIZE(names); i++) {
-		if (is_same(name, names[i]))
-			return true;
-	}
-	return false;
+	if (ex_field_is(name, "upgrade"))
+		return false;
+	return ex_field_is(name, "te") || ex_field_is(name, "trailer") ||
+	       ex_field_is_hop_by_hop(name) || ex_field_is_override(name);
 }
 
 bool ex_header_is_rewritten(struct ex_span name)
 {
-	static const char *const names[] = { "content-length", "expect", "host", "upgrade" };
-
-	for (size_t i = 0; i < EX_ARRAY_SIZE(names); i++) {
-		if (is_same(name, names[i]))
-			return true;
-	}
-	return ex_header_is_removed(name);
+	return ex_field_kinds(name) & (EX_FIELD_HOP | EX_FIELD_OVERRIDE | EX_FIELD_REWRITTEN);
 }
 
 /* Spelled as the rule does, but for the case? */
@@ -94,18 +38,6 @@ static bool is_spelled(struct ex_span name, struct ex_span lower)
 	return true;
 }
 
-/* What some server takes for the same field: see is_same(). */
-static bool may_mean(struct ex_span name, struct ex_span lower)
-{
-	if (name.len != lower.len)
-		return false;
-	for (size_t i = 0; i < name.len; i++) {
-		if (fold(name.ptr[i]) != fold(lower.ptr[i]))
-			return false;
-	}
-	return true;
-}
-
 /*
  * ADD leaves what has the very name, since a second field is what it asks for; a field that only
  * looks like it goes, so that no server reads the workload's word for the rule's.
@@ -117,7 +49,7 @@ static size_t drop(const struct ex_header_edit *e, struct ex_header *fields, boo
 	for (size_t i = 0; i < n; i++) {
 		bool same = is_spelled(fields[i].name, e->name);
 
-		if (may_mean(fields[i].name, e->name) && !(same && e->op == EX_HEADER_ADD))
+		if (ex_field_same(fields[i].name, e->name) && !(same && e->op == EX_HEADER_ADD))
 			continue;
 		fields[kept] = fields[i];
 		if (secret)

@@ -77,10 +77,10 @@ static void test_headers_that_no_rule_may_name_are_those_not_forwarded(void **st
 		check_name(others[i]);
 }
 
-/* Each name that stands in the proxy's lists, so that a new one there is not forgotten here. */
-static void test_every_name_that_the_proxy_knows(void **state)
+/* Each name that stands in the list. */
+static void test_every_name_that_is_known(void **state)
 {
-	FILE *f = fopen("agent/http/fields.c", "r");
+	FILE *f = fopen("policy/field.c", "r");
 	char line[400], name[100];
 	size_t n = 0;
 
@@ -130,7 +130,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_headers_that_no_rule_may_name_are_those_not_forwarded),
-		cmocka_unit_test(test_every_name_that_the_proxy_knows),
+		cmocka_unit_test(test_every_name_that_is_known),
 		cmocka_unit_test(test_a_rule_that_names_a_removed_header_is_refused),
 	};
 
