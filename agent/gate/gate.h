@@ -150,6 +150,8 @@ EX_MUST_CHECK int ex_gate_deny(struct ex_gate *gate, uint32_t ifindex);
  */
 EX_MUST_CHECK int ex_gate_add_class(struct ex_gate *gate, uint32_t ifindex,
 				    const struct ex_tables *entries);
+/* How many such entries it may have, with those others have: also for who publishes classes. */
+size_t ex_gate_class_room(const struct ex_gate *gate, uint32_t ifindex);
 
 /*
  * klass is relative to the published ruleset. Valid for ttl_ms from now, whatever was known before;

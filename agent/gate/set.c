@@ -135,16 +135,28 @@ static void rules_take_back(struct ex_gate *gate, struct gate_set *set, size_t n
  * free: one that makes all the classes it can gets half of it, n of them an n+1st part each, and
  * there is always some left for who has less.
  */
+static size_t class_room(const struct ex_gate *gate, const struct gate_set *own)
+{
+	size_t room = bpf_map__max_entries(gate->skel->maps.ex_rules) / 2, others = 0;
+
+	for (const struct gate_port *port = gate->ports; port; port = port->next)
+		others += port->set && port->set != own ? port->set->n_named : 0;
+	return others < room ? (room - others) / 2 : 0;
+}
+
+size_t ex_gate_class_room(const struct ex_gate *gate, uint32_t ifindex)
+{
+	const struct gate_port *port = gate_port_find(gate, ifindex);
+
+	return class_room(gate, port ? port->set : NULL);
+}
+
 int gate_set_add_class(struct ex_gate *gate, struct gate_set *set, const struct ex_tables *t)
 {
-	size_t room = bpf_map__max_entries(gate->skel->maps.ex_rules) / 2, used = t->n_rules;
 	size_t before = set->n_rules;
-	const struct gate_port *port;
 	int r;
 
-	for (port = gate->ports; port; port = port->next)
-		used += port->set ? port->set->n_named : 0;
-	if (used > room || set->n_named + t->n_rules > room - used)
+	if (set->n_named + t->n_rules > class_room(gate, set))
 		return -EDQUOT;
 	r = gate_set_add_rules(gate, set, t);
 	if (r)

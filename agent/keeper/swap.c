@@ -20,7 +20,7 @@ struct names {
 	struct ex_gate_name *v;
 	size_t n, cap;
 	struct ex_tables made; /* the entries of every class that names made */
-	size_t made_cap;
+	size_t made_cap, made_max;
 };
 
 static int add_entries(struct names *ns, const struct ex_tables *fresh)
@@ -90,6 +90,10 @@ static int take_address(void *arg, const struct ex_ip *ip, const struct ex_names
 	r = ex_name_class(ns->classes, allowed, kept, &klass, &fresh);
 	if (r < 0 || !klass)
 		return r == -ENOSPC ? 0 : r; /* unknown again: denied */
+	if (ns->made.n_rules + fresh.n_rules > ns->made_max) {
+		ex_name_class_undo(ns->classes);
+		return 0;
+	}
 	r = add_entries(ns, &fresh);
 	return r < 0 ? r : add_name(ns, ip, klass, time_left(ns, expires, busy));
 }
@@ -106,6 +110,7 @@ int ex_keeper_publish_policy(struct ex_keeper *k, struct ex_ruleset *rs,
 
 	if (!k->gate)
 		return 0;
+	ns.made_max = ex_gate_class_room(k->gate, k->ifindex);
 	r = ex_keeper_names_look_busy(k);
 	if (r == 0)
 		r = ex_names_each(k->names, now > EX_KEEPER_LATE_MS ? now - EX_KEEPER_LATE_MS : 0,
