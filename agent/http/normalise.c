@@ -86,40 +86,69 @@ static ssize_t escape_copy(struct ex_span in, size_t at, bool query, struct writ
 	return (ssize_t)use * 3;
 }
 
-static bool starts_escape(const char *s, size_t len, const char *escape)
+/* Bytes of the escapes at s that are one of those in list; 0: none is. */
+static size_t escape_of(const char *s, size_t len, const char *const *list)
 {
-	return len >= 3 && s[0] == '%' && memcmp(s, escape, 3) == 0;
+	if (len == 0 || s[0] != '%')
+		return 0;
+	for (; *list; list++) {
+		size_t n = strlen(*list);
+
+		if (len >= n && memcmp(s, *list, n) == 0)
+			return n;
+	}
+	return 0;
 }
 
 /*
- * A segment in normal form that some server drops or climbs by: empty, "." or "..", also with
- * blanks or dots behind (Windows cuts those off) and with parameters behind, which servlet
- * containers cut off before they resolve dots ("/..;x/").
+ * A segment in normal form that some server climbs by or drops: "." or "..", also with blanks or
+ * dots behind (Windows cuts those off) and with parameters behind, which servlet containers cut off
+ * before they resolve dots ("/..;x/"), and in look-alikes, which become dots where Unicode is
+ * folded (U+2024, U+2025, U+FE52, U+FF0E). Also an empty one, unless it may be.
  */
-static bool segment_is_treacherous(const char *seg, size_t len, bool last)
+static bool segment_is_treacherous(const char *seg, size_t len, bool may_be_empty)
 {
+	static const char *const dots[] = { "%20",       "%E2%80%A4", "%E2%80%A5",
+					    "%EF%B9%92", "%EF%BC%8E", NULL };
+	static const char *const semicolon[] = { "%3B", NULL };
 	size_t i = 0;
 
-	while (i < len && seg[i] != ';' && !starts_escape(seg + i, len - i, "%3B")) {
-		if (seg[i] == '.')
-			i++;
-		else if (starts_escape(seg + i, len - i, "%20"))
-			i += 3;
-		else
+	while (i < len && seg[i] != ';' && !escape_of(seg + i, len - i, semicolon)) {
+		size_t n = seg[i] == '.' ? 1 : escape_of(seg + i, len - i, dots);
+
+		if (n == 0)
 			return false;
+		i += n;
 	}
-	return len > 0 || !last; /* only a path's final segment may be empty: "/v1/" */
+	return len > 0 || !may_be_empty;
 }
 
-/* Parameters by which web frameworks let a POST be another method. */
+/*
+ * Parameters by which web frameworks let a POST be another method. Some make names of others: PHP
+ * takes ".method" and "+_method" for "_method", and a parser of node's takes "[_method]" for it. So
+ * only letters and digits count, and whether something else stands before them.
+ */
 static bool is_override(struct ex_span name)
 {
-	static const char *const names[] = { "_method", "_httpmethod", "x-http-method-override",
-					     "x-http-method", "x-method-override" };
+	static const char *const names[] = { "method", "httpmethod", "xhttpmethod",
+					     "xmethodoverride", "xhttpmethodoverride" };
+	char letters[sizeof("xhttpmethodoverride")] = "";
+	bool led = false; /* "method" alone is a name like any */
+	size_t n = 0;
 
+	for (size_t i = 0; i < name.len; i++) {
+		if (ex_char_is(name.ptr[i], EX_CHAR_ALNUM)) {
+			if (n + 1 == sizeof(letters))
+				return false;
+			letters[n++] = ex_lower(name.ptr[i]);
+		} else {
+			led |= n == 0;
+			i += name.ptr[i] == '%' ? 2 : 0; /* in normal form: two digits follow */
+		}
+	}
 	for (size_t i = 0; i < EX_ARRAY_SIZE(names); i++)
-		if (ex_span_is(name, names[i]))
-			return true;
+		if (strcmp(letters, names[i]) == 0)
+			return led || names[i][0] == 'x';
 	return false;
 }
 
@@ -141,19 +170,30 @@ static bool query_is_safe(const char *query, size_t len)
 	return true;
 }
 
-/* Segments end at %2F too: that is how some servers read it. */
+/*
+ * Segments end also at what only some servers read as a slash: %2F, and where Unicode is folded
+ * U+2044, U+2215, U+FF0F, or U+FF3C as a backslash. Beside one of these there may be nothing, and
+ * behind the last slash ("/v1/").
+ */
 static bool path_is_safe(const char *path, size_t len)
 {
+	static const char *const slash[] = { "%2F", NULL };
+	static const char *const alike[] = { "%E2%81%84", "%E2%88%95", "%EF%BC%8F", "%EF%BC%BC",
+					     NULL };
+	bool was_alike = false;
 	size_t start = 1;
 
 	for (size_t i = 1; i <= len; i++) {
-		bool escaped = starts_escape(path + i, len - i, "%2F");
+		size_t escaped = escape_of(path + i, len - i, slash);
+		size_t folded = escape_of(path + i, len - i, alike);
 
-		if (i < len && path[i] != '/' && !escaped)
+		if (i < len && path[i] != '/' && !escaped && !folded)
 			continue;
-		if (segment_is_treacherous(path + start, i - start, i == len))
+		if (segment_is_treacherous(path + start, i - start,
+					   i == len || folded || was_alike))
 			return false;
-		start = i + (escaped ? 3 : 1);
+		was_alike = folded;
+		start = i + (escaped || folded ? escaped + folded : 1);
 	}
 	return true;
 }

@@ -169,6 +169,34 @@ static void test_attack_07_segments_that_windows_shortens_are_refused(void **sta
 	assert_normals(t, EX_ARRAY_SIZE(t));
 }
 
+static void test_attack_07_dots_that_servers_fold_are_refused(void **state)
+{
+	static const struct pair t[] = {
+		{ "/a/%ef%bc%8e%ef%bc%8e/b", NULL },
+		{ "/a/.%ef%bc%8e/b", NULL },
+		{ "/a/%E2%80%A5/b", NULL },
+		{ "/a/%E2%80%A4%E2%80%A4/b", NULL },
+		{ "/a/%EF%B9%92%EF%B9%92;x/b", NULL },
+		{ "/a%EF%BC%8F..%EF%BC%8Fb", NULL },
+		{ "/a/..%EF%BC%8Fb", NULL },
+		{ "/a%EF%BC%8F../b", NULL },
+		{ "/a%EF%BC%8F..", NULL },
+		{ "/a/..%EF%BC%BCb", NULL },
+		{ "/a/..%E2%88%95b", NULL },
+		{ "/a/..%E2%81%84b", NULL },
+		{ "/a/..%2F%EF%BC%8Fb", NULL },
+		{ "/a%EF%BC%8F%2F", "/a%EF%BC%8F%2F" },
+		{ "/wiki/Fate%EF%BC%8FZero", "/wiki/Fate%EF%BC%8FZero" },
+		{ "/wiki/%EF%BC%8F", "/wiki/%EF%BC%8F" },
+		{ "/wiki/A%EF%BC%8F%EF%BC%8FB", "/wiki/A%EF%BC%8F%EF%BC%8FB" },
+		{ "/wiki/No%EF%BC%8E1", "/wiki/No%EF%BC%8E1" },
+		{ "/wiki/%E2%80%A6", "/wiki/%E2%80%A6" },
+		{ "/wiki/1%E2%81%842", "/wiki/1%E2%81%842" },
+	};
+	(void)state;
+	assert_normals(t, EX_ARRAY_SIZE(t));
+}
+
 static void test_attack_34_query_may_not_override_the_method(void **state)
 {
 	static const struct pair t[] = {
@@ -179,6 +207,21 @@ static void test_attack_34_query_may_not_override_the_method(void **state)
 		{ "/a?_method", NULL },
 		{ "/a?&_method&", NULL },
 		{ "/a?X-HTTP-Method-Override=PUT", NULL },
+		{ "/a?x_http_method=PUT", NULL },
+		{ "/a?_HttpMethod=PUT", NULL },
+		{ "/a?.method=DELETE", NULL },
+		{ "/a?%2Emethod=DELETE", NULL },
+		{ "/a?+_method=DELETE", NULL },
+		{ "/a?%20_method=DELETE", NULL },
+		{ "/a?x=1&%20.method=DELETE", NULL },
+		{ "/a?[_method]=DELETE", NULL },
+		{ "/a?%5b_method%5d=DELETE", NULL },
+		{ "/a?_method[]=DELETE", NULL },
+		{ "/a?method[]=x", "/a?method[]=x" },
+		{ "/a?method.x=x", "/a?method.x=x" },
+		{ "/a?httpmethod=x", "/a?httpmethod=x" },
+		{ "/a?_methods=x", "/a?_methods=x" },
+		{ "/a?_method_override_of_mine=x", "/a?_method_override_of_mine=x" },
 		{ "/a?my_method=x", "/a?my_method=x" },
 		{ "/a?x=_method", "/a?x=_method" },
 		{ "/a?x=1=_method=2", "/a?x=1=_method=2" },
@@ -339,6 +382,7 @@ int main(void)
 		cmocka_unit_test(test_attack_07_escapes_have_one_spelling),
 		cmocka_unit_test(test_attack_07_08_treacherous_paths_are_refused),
 		cmocka_unit_test(test_attack_07_segments_that_windows_shortens_are_refused),
+		cmocka_unit_test(test_attack_07_dots_that_servers_fold_are_refused),
 		cmocka_unit_test(test_attack_34_query_may_not_override_the_method),
 		cmocka_unit_test(test_nul_in_target_is_refused),
 		cmocka_unit_test(test_attack_03_host_case_and_trailing_dot_are_one),
