@@ -41,27 +41,43 @@ struct known {
 		}                                                                                  \
 	}
 
-/* By length, so that most names are compared with few or none. */
+/*
+ * By length, so that most names are compared with few or none. What overrides is what some server,
+ * framework or proxy before it is known to take for the method, the path or the host: Symfony,
+ * Rails and IIS (x-http-method..., x-original-url), gunicorn (script-name, path-info), Next.js
+ * (x-invoke-path, x-matched-path), Envoy, Traefik and Azure, which write such fields for the
+ * servers behind them.
+ */
 static const struct known *const by_length[] = {
 	[2] = ROW(FIELD("te", REWRITTEN)),
 	[4] = ROW(FIELD("host", FRAMING | REWRITTEN)),
 	[6] = ROW(FIELD("expect", REWRITTEN), FIELD("x-host", OVERRIDE)),
 	[7] = ROW(FIELD("upgrade", HOP), FIELD("trailer", REWRITTEN)),
-	[9] = ROW(FIELD("forwarded", OVERRIDE)),
+	[9] = ROW(FIELD("forwarded", OVERRIDE), FIELD("path-info", OVERRIDE)),
 	[10] = ROW(FIELD("connection", HOP), FIELD("keep-alive", HOP)),
+	[11] = ROW(FIELD("script-name", OVERRIDE), FIELD("x-proxy-url", OVERRIDE)),
 	[13] = ROW(FIELD("x-http-method", OVERRIDE), FIELD("x-rewrite-url", OVERRIDE),
-		   FIELD("x-request-uri", OVERRIDE)),
+		   FIELD("x-request-uri", OVERRIDE), FIELD("x-script-name", OVERRIDE),
+		   FIELD("x-invoke-path", OVERRIDE)),
 	[14] = ROW(FIELD("content-length", FRAMING | REWRITTEN), FIELD("http2-settings", HOP),
-		   FIELD("x-original-url", OVERRIDE), FIELD("x-original-uri", OVERRIDE)),
-	[15] = ROW(FIELD("x-original-host", OVERRIDE), FIELD("x-forwarded-uri", OVERRIDE)),
+		   FIELD("x-original-url", OVERRIDE), FIELD("x-original-uri", OVERRIDE),
+		   FIELD("x-override-url", OVERRIDE), FIELD("x-matched-path", OVERRIDE),
+		   FIELD("x-backend-host", OVERRIDE)),
+	[15] = ROW(FIELD("x-original-host", OVERRIDE), FIELD("x-forwarded-uri", OVERRIDE),
+		   FIELD("x-original-path", OVERRIDE), FIELD("x-forwarded-url", OVERRIDE),
+		   FIELD("x-replaced-path", OVERRIDE)),
 	[16] = ROW(FIELD("proxy-connection", HOP), FIELD("x-forwarded-path", OVERRIDE),
 		   FIELD("x-forwarded-host", OVERRIDE)),
 	[17] = ROW(FIELD("transfer-encoding", FRAMING | HOP), FIELD("x-method-override", OVERRIDE),
-		   FIELD("x-original-method", OVERRIDE)),
+		   FIELD("x-original-method", OVERRIDE), FIELD("x-ms-original-url", OVERRIDE)),
 	[18] = ROW(FIELD("proxy-authenticate", HOP), FIELD("x-forwarded-prefix", OVERRIDE),
 		   FIELD("x-forwarded-server", OVERRIDE), FIELD("x-forwarded-method", OVERRIDE)),
 	[19] = ROW(FIELD("proxy-authorization", HOP)),
-	[20] = ROW(FIELD("x-http-host-override", OVERRIDE)),
+	[20] = ROW(FIELD("x-http-host-override", OVERRIDE), FIELD("x-waws-unencoded-url", OVERRIDE),
+		   FIELD("x-http-path-override", OVERRIDE)),
+	[21] = ROW(FIELD("x-envoy-original-path", OVERRIDE),
+		   FIELD("x-envoy-original-host", OVERRIDE),
+		   FIELD("x-http-destinationurl", OVERRIDE)),
 	[22] = ROW(FIELD("x-http-method-override", OVERRIDE)),
 };
 
