@@ -5,11 +5,12 @@
 #include <sys/socket.h>
 
 #define BUDGET   (256 * 1024)
-#define HELD_MAX (256 * 1024)
+#define HELD_MAX (96 * 1024) /* what is written at once, in records, and what is said between */
 
 struct transport {
 	int fd;
 	bool eof;
+	bool keeps;    /* what the socket does not take is held */
 	bool drained;  /* the socket gave less than was asked for: it had no more */
 	size_t budget; /* bytes this call may still take from the socket */
 	char *held;    /* written and not sent yet, sent..n_held of it; NULL: all is sent at once */
@@ -101,13 +102,16 @@ static int transport_write(BIO *bio, const char *buf, size_t len, size_t *ret)
 	do {
 		n = send(t->fd, buf, len, MSG_NOSIGNAL | MSG_DONTWAIT);
 	} while (n < 0 && errno == EINTR);
-	if (n > 0) {
-		*ret = (size_t)n;
-		return 1;
-	}
-	if (n < 0 && errno == EAGAIN)
+	if (n < 0 && errno != EAGAIN)
+		return 0;
+	if (n < 0)
+		n = 0;
+	if (t->keeps && (size_t)n < len && hold(t, buf + n, len - (size_t)n))
+		n = (ssize_t)len;
+	*ret = (size_t)n;
+	if (n == 0)
 		BIO_set_retry_write(bio);
-	return 0;
+	return n > 0;
 }
 
 static long transport_ctrl(BIO *bio, int cmd, long num, void *ptr)
@@ -187,6 +191,20 @@ void ex_tls_bio_hold(BIO *bio, size_t room)
 		return;
 	t->held = malloc(room);
 	t->held_cap = t->held ? room : 0;
+}
+
+void ex_tls_bio_keep(BIO *bio)
+{
+	struct transport *t = BIO_get_data(bio);
+
+	t->keeps = true;
+}
+
+bool ex_tls_bio_holds(BIO *bio)
+{
+	const struct transport *t = BIO_get_data(bio);
+
+	return t->n_held > t->sent;
 }
 
 int ex_tls_bio_send(BIO *bio)

@@ -92,6 +92,13 @@ void ex_tls_bio_refill(BIO *bio);
  */
 void ex_tls_bio_hold(BIO *bio, size_t room);
 int ex_tls_bio_send(BIO *bio);
+bool ex_tls_bio_holds(BIO *bio);
+
+/*
+ * From here on what the socket does not take is held in the same way: OpenSSL cannot answer a key
+ * update while a part of a record waits to be written, and breaks off.
+ */
+void ex_tls_bio_keep(BIO *bio);
 
 /* The last look at the socket took all it had. */
 bool ex_tls_bio_is_drained(BIO *bio);

@@ -271,6 +271,7 @@ int ex_tls_handshake(struct ex_tls_session *s, uint32_t *want)
 	r = session_check(s);
 	s->established = r == 0;
 	SSL_clear_mode(s->ssl, SSL_MODE_ASYNC);
+	ex_tls_bio_keep(SSL_get_wbio(s->ssl));
 	return r;
 }
 
@@ -302,6 +303,9 @@ ssize_t ex_tls_read(struct ex_tls_session *s, void *buf, size_t len, uint32_t *w
 
 	if (r < 0)
 		return r;
+	/* Answers to key updates; what is wrong shows to who writes. */
+	if (ex_tls_bio_holds(SSL_get_wbio(s->ssl)))
+		(void)ex_tls_bio_send(SSL_get_wbio(s->ssl));
 	for (;;) {
 		n = read_one(s, (char *)buf + got, len - got, want);
 		got += n > 0 ? (size_t)n : 0;
@@ -367,17 +371,32 @@ static ssize_t write_many(struct ex_tls_session *s, const char *buf, size_t len,
 	return n;
 }
 
+static ssize_t write_few(struct ex_tls_session *s, const char *buf, size_t len, uint32_t *want)
+{
+	ssize_t n = write_one(s, buf, len, want);
+
+	if (n <= 0 || !ex_tls_bio_holds(SSL_get_wbio(s->ssl)))
+		return n;
+	s->promised = (size_t)n;
+	*want = EPOLLOUT;
+	return -EAGAIN;
+}
+
 ssize_t ex_tls_write(struct ex_tls_session *s, const void *buf, size_t len, uint32_t *want)
 {
 	int r = s->established && len ? session_enter(s) : -EINVAL;
+	ssize_t n;
 
 	if (r < 0)
 		return r;
 	if (s->write_broken)
 		return -EPIPE;
-	if (s->promised)
-		return send_held(s, want);
-	return len > RECORD_MAX ? write_many(s, buf, len, want) : write_one(s, buf, len, want);
+	if (s->promised || ex_tls_bio_holds(SSL_get_wbio(s->ssl))) {
+		n = send_held(s, want);
+		if (n != 0)
+			return n;
+	}
+	return len > RECORD_MAX ? write_many(s, buf, len, want) : write_few(s, buf, len, want);
 }
 
 void ex_tls_shutdown(struct ex_tls_session *s)
