@@ -234,7 +234,7 @@ def measure_first_seen(made):
 def idle_memory(made):
     """MiB at rest, and for 10000 connections that made one request and wait."""
     count = 500 if SHORT else 900  # a proxy of exeat takes 1024
-    print(f"\n### Memory ({count} idle connections)\n\n| | at rest, MiB: each page once | RSS, summed | MiB for 10000 connections |\n|---|---|---|---|")
+    print(f"\n### Memory ({count} idle connections)\n\n| | at rest, MiB | as started | RSS, summed | MiB for 10000 connections |\n|---|---|---|---|---|")
     found = {}
     for kind, url, names in [("HTTP", PLAIN, ["haproxy", "nginx", "exeat"]),
                              ("TLS passed", TLS, ["haproxy-sni", "nginx-sni", "exeat-sni"]),
@@ -252,7 +252,7 @@ def idle_memory(made):
             grown = (memory(v.pids) - before) * 10000 / count
             v.ask("stop")
             ok = got and got["idle"] == count
-            print(f"| {kind}, {n.removesuffix('-sni')} | {rest:.1f} | {summed:.1f} | "
+            print(f"| {kind}, {n.removesuffix('-sni')} | {rest:.1f} | {v.started:.1f} | {summed:.1f} | "
                   + (f"{grown:.0f} |" if ok else f"{got.get('idle')} of {count} connections stayed |"), flush=True)
             found[kind, n.removesuffix("-sni")] = (rest, grown)
             time.sleep(1)
@@ -267,7 +267,7 @@ def goal(name, text, ratio, limit):
     print(f"| {name} | {text} <= {limit:.2f} | {mid:.2f} [{low:.2f}-{high:.2f}] | {'met' if mid <= limit else 'missed'} |")
 
 
-def goals(got, mem, dns, fresh):
+def goals(made, got, mem, dns, fresh):
     def best(row, key, peers, mine="exeat"):
         if row not in got:
             return None
@@ -305,7 +305,8 @@ def goals(got, mem, dns, fresh):
             print(f"| G13 | {kind}: MiB for 10000 idle connections <= {limit} | {grown:.0f} | {'met' if grown <= limit else 'missed'} |")
     if ("HTTP", "exeat") in mem:
         rest = mem["HTTP", "exeat"][0]
-        print(f"| G13 | MiB at rest, each page once <= 8 | {rest:.1f} | {'met' if rest <= 8 else 'missed'} |")
+        for when, mib in ("as started", made["exeat"].started), ("after the first requests", rest):
+            print(f"| G13 | MiB at rest, {when} <= 8 | {mib:.1f} | {'met' if mib <= 8 else 'missed'} |")
     if dns:
         for how, rate in ("even", f"{QPS} a second"), ("burst", "1000 at once"):
             goal("G17", f"DNS, {rate}, proxy CPU, dnsdist", paired(dns[how], "exeat", "dnsdist", "proxy"), 0.90)
@@ -326,7 +327,7 @@ def main():
     mem = idle_memory(made) if not ONLY or "memory" in ONLY else {}
     got = dict(measure(row, made) for row in ROWS if not ONLY or row[0] in ONLY)
     fresh = measure_first_seen(made) if not ONLY or "first-seen" in ONLY else {}
-    goals(got, mem, measure_dns(made) if not ONLY or "dns" in ONLY else None, fresh)
+    goals(made, got, mem, measure_dns(made) if not ONLY or "dns" in ONLY else None, fresh)
 
 
 main()

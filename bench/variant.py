@@ -118,6 +118,7 @@ class Variant:
         # under `exeat run` the parent is the process that was started
         self.pid = self.client.pid if pid == "self" else pid
         self.pids = processes(self.pid) if self.pid else []
+        self.started = memory(self.pids)
         self.void = None
         self.pin(1)
         if pid == "self":

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "agent/core/log.h"
+#include "agent/core/settle.h"
 #include "agent/node/agent.h"
 #include "agent/node/events.h"
 #include "agent/node/gates.h"
@@ -111,6 +112,7 @@ int ex_cmd_agent(int argc, char **argv)
 		ex_info("agent %s: %zu endpoints, policies at revision %llu", EX_VERSION,
 			node.registry.n, (unsigned long long)node.revision);
 		ex_notify("READY=1");
+		ex_settle();
 		r = ex_loop_run(node.loop);
 		ex_notify("STOPPING=1");
 	}

@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 
 #include "agent/core/log.h"
+#include "agent/core/settle.h"
 #include "agent/dns/gate.h"
 #include "agent/dns/names.h"
 #include "agent/proxy/ask.h"
@@ -180,7 +181,7 @@ static int serve(struct ex_proxy *px)
 		r = ex_udp_new(px, px->sockets, &px->udp);
 	if (r == 0)
 		r = ex_ask_ready(px->ask, ex_tls_leaf_spki(px->tls));
-	(void)malloc_trim(0); /* what the start took */
+	ex_settle();
 	return r < 0 ? r : ex_loop_run(px->loop);
 }
 

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
-#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/epoll.h>
@@ -9,6 +8,7 @@
 
 #include "agent/core/lazy.h"
 #include "agent/core/log.h"
+#include "agent/core/settle.h"
 #include "agent/gate/gate.h"
 #include "agent/learn/owner.h"
 #include "agent/node/netns.h"
@@ -281,7 +281,7 @@ int ex_parent_run(struct ex_parent *p)
 {
 	int r = 0;
 
-	(void)malloc_trim(0); /* what the start took */
+	ex_settle();
 	while (!p->child_gone && r == 0)
 		r = ex_loop_run(p->loop);
 	if (r < 0)
