@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Records of a worker, out of the ring it writes them into. While some come they are fetched every
- * few milliseconds, so that the worker need not say each time that there are some; when none came
- * it is to say so. What it wrote before it died is fetched after.
+ * few milliseconds, so that the worker need not say each time that there are some; less often while
+ * each time there are several, but not so many that each time is worth it. When none came it is to
+ * say so. What it wrote before it died is fetched after.
  */
 #include <errno.h>
 
 #include "agent/audit/pack.h"
 #include "agent/keeper/keeper_priv.h"
 
-#define DRAIN_MS 10
+#define DRAIN_MS     10
+#define DRAIN_MS_MAX 40
+#define MANY         128
 
 /* By number, as the worker counts: before the one that it was sent, or that one. */
 static const struct ex_ruleset *ruleset_of(const struct ex_worker *w, uint32_t number)
@@ -66,11 +69,21 @@ static int drain(struct ex_worker *w)
 	return r;
 }
 
+/* A lonely one is had at once, as it was told of; what follows it soon may wait a little. */
+static void set_pause(struct ex_worker *w, int n)
+{
+	if (n < 2 || n > MANY)
+		w->drain_ms = DRAIN_MS;
+	else if (w->drain_ms < DRAIN_MS_MAX)
+		w->drain_ms += DRAIN_MS;
+}
+
 int ex_worker_drain(struct ex_worker *w)
 {
 	int n = drain(w);
 
 	/* Also when there were none: who has looked is awake, and only the timer lets it sleep. */
+	w->drain_ms = DRAIN_MS;
 	if (n >= 0 && w->ring.memory && ex_worker_is_alive(w) &&
 	    ex_timer_start(w->keeper->cfg.loop, &w->drain, DRAIN_MS) < 0)
 		return -ENOMEM;
@@ -82,10 +95,11 @@ void ex_worker_on_drain(struct ex_timer *t)
 	struct ex_worker *w = ex_container_of(t, struct ex_worker, drain);
 	int n = drain(w);
 
+	set_pause(w, n);
 	if (n < 0)
 		ex_worker_lose(w, "sent what it must not and was ended");
 	else if (!w->ring.memory || (n == 0 && ex_ring_sleep(&w->ring)))
 		return;
-	else if (ex_timer_start(w->keeper->cfg.loop, t, DRAIN_MS) < 0)
+	else if (ex_timer_start(w->keeper->cfg.loop, t, w->drain_ms) < 0)
 		ex_worker_lose(w, "cannot be listened to and was ended");
 }

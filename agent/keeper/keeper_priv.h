@@ -36,6 +36,7 @@ struct ex_worker {
 	int ring_fd;
 	struct ex_ring ring; /* its records; there until it is dead and they are all taken */
 	struct ex_timer drain;
+	unsigned drain_ms; /* to the next time */
 	struct ex_bucket asked[EX_ASK_KINDS];
 	struct ex_timer unheard; /* it has asked for too much */
 	uint8_t spki[EX_IPC_SPKI_MAX];

@@ -145,7 +145,7 @@ static void ring_put(struct ex_observe *o, struct ex_observed *e, const struct e
 {
 	const struct ex_rule_info *rule = rs ? ex_ruleset_rule(rs, rec->rule) : NULL;
 	struct kept *k = ring_at(o, ++o->seq);
-	uint8_t bytes[EX_OBSERVED_PACKED_MAX];
+	uint8_t bytes[EX_OBSERVED_PACKED_MAX] EX_UNSET;
 
 	kept_done(k);
 	e->seq = o->seq;
@@ -158,33 +158,43 @@ static void ring_put(struct ex_observe *o, struct ex_observed *e, const struct e
 	k->who = e->who;
 	if (k->who)
 		k->who->refs++;
-	ex_defer(o->loop, &o->pump);
+	if (o->readers)
+		ex_defer(o->loop, &o->pump);
+}
+
+/* What is before its record: the rest is not used. */
+static void event_init(struct ex_observed *e, enum ex_observed_kind kind,
+		       struct ex_observe_who *who, uint64_t time)
+{
+	memset(e, 0, offsetof(struct ex_observed, rec));
+	e->kind = kind;
+	e->who = who;
+	e->time = time;
 }
 
 void ex_observe_record(struct ex_observe *o, struct ex_observe_who *who,
 		       const struct ex_ruleset *rs, const struct ex_audit_record *rec)
 {
-	struct ex_observed e = { .kind = EX_OBSERVED_VERDICT,
-				 .who = who,
-				 .time = clock_ns(CLOCK_REALTIME) };
+	struct ex_observed e EX_UNSET;
 
+	event_init(&e, EX_OBSERVED_VERDICT, who, clock_ns(CLOCK_REALTIME));
 	ring_put(o, &e, rec, rs);
 }
 
 void ex_observe_event(struct ex_observe *o, struct ex_observe_who *who, const struct ex_ruleset *rs,
 		      const struct ex_event *ev)
 {
-	struct ex_observed e = { .kind = ev->type == EX_EV_NEW ? EX_OBSERVED_NEW : EX_OBSERVED_END,
-				 .who = who,
-				 .steered = ev->verdict == EX_V_STEER,
-				 .packets = ev->packets,
-				 .bytes = ev->bytes,
-				 .suppressed = ev->suppressed };
+	struct ex_observed e EX_UNSET;
 	struct ex_audit_record rec;
 
 	if (ev->type != EX_EV_NEW && ev->type != EX_EV_END)
 		return;
-	e.time = clock_ns(CLOCK_REALTIME) - clock_ns(CLOCK_MONOTONIC) + ev->time;
+	event_init(&e, ev->type == EX_EV_NEW ? EX_OBSERVED_NEW : EX_OBSERVED_END, who,
+		   clock_ns(CLOCK_REALTIME) - clock_ns(CLOCK_MONOTONIC) + ev->time);
+	e.steered = ev->verdict == EX_V_STEER;
+	e.packets = ev->packets;
+	e.bytes = ev->bytes;
+	e.suppressed = ev->suppressed;
 	rec = ex_audit_of_event(ev);
 	ring_put(o, &e, &rec, rs);
 }
