@@ -27,6 +27,7 @@
 #define NAMES_MAX       16384 /* addresses one workload may have learned */
 #define ACCEPT_PAUSE_MS 100   /* after descriptors ran out */
 #define KEPT_FDS        64    /* for what is no connection */
+#define LARGE           (64 * 1024)
 #define TRIM_THRESHOLD  (16 * 1024 * 1024)
 
 /* The reports of a sanitizer have to reach the terminal. */
@@ -181,6 +182,9 @@ static int serve(struct ex_proxy *px)
 		r = ex_udp_new(px, px->sockets, &px->udp);
 	if (r == 0)
 		r = ex_ask_ready(px->ask, ex_tls_leaf_spki(px->tls));
+	/* Buffers come and go with every wake-up: do not give their memory back each time. */
+	(void)mallopt(M_TRIM_THRESHOLD, TRIM_THRESHOLD);
+	(void)mallopt(M_MMAP_THRESHOLD, TRIM_THRESHOLD);
 	ex_settle();
 	return r < 0 ? r : ex_loop_run(px->loop);
 }
@@ -232,9 +236,8 @@ static void prepare_process(void)
 	(void)signal(SIGTSTP, SIG_IGN);
 	(void)signal(SIGHUP, SIG_IGN);
 	(void)signal(SIGPIPE, SIG_IGN);
-	/* Buffers come and go with every wake-up: do not give their memory back each time. */
-	(void)mallopt(M_TRIM_THRESHOLD, TRIM_THRESHOLD);
-	(void)mallopt(M_MMAP_THRESHOLD, TRIM_THRESHOLD);
+	/* Of a table for many, made at the start, only what is used takes memory. */
+	(void)mallopt(M_MMAP_THRESHOLD, LARGE);
 }
 
 static int run(const struct ex_proxy_settings *set)

@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/wait.h>
@@ -25,6 +26,7 @@
 #include "agent/run/trust.h"
 #include "agent/tls/ca.h"
 
+#define LARGE          (64 * 1024) /* memory of this size has a mapping of its own */
 #define PROXY_UID_BASE 0x7e000000u /* above every user and service id; one per run, by its pid */
 
 struct run {
@@ -223,6 +225,7 @@ static int equip_child(struct run *run)
 	ex_keeper_set_ca(ex_parent_keeper(run->parent), run->ca);
 	r = ex_trust_bundle((struct ex_span){ run->roots, run->roots_len },
 			    (struct ex_span){ trust, trust_len }, &bundle, &bundle_len);
+	free(EX_TAKE_PTR(run->roots)); /* the proxy has them in its own form */
 	if (r < 0)
 		return r;
 	n = snprintf(resolv, sizeof(resolv), "# exeat run\nnameserver %s\n",
@@ -393,6 +396,8 @@ int ex_cmd_run(int argc, char **argv)
 
 	if (r != 0)
 		return r > 0 ? 0 : 125;
+	/* Of a table for many only what is used takes memory. */
+	(void)mallopt(M_MMAP_THRESHOLD, LARGE);
 	if (run.opt.verbose)
 		ex_log_set_level(EX_LOG_INFO);
 	r = set_up(&run);
