@@ -63,8 +63,10 @@ static inline bool ex_delta_is_empty(const struct ex_delta *d)
 /*
  * Classes of addresses learned from DNS. An address known under a set of names belongs to the class
  * of the toFQDNs selectors that these names match. Classes are made on first use and numbered after
- * the static ones; bounded, -ENOSPC when a workload makes too many.
+ * the static ones; bounded, -ENOSPC when a workload makes too many: one that collects odd sets of
+ * names must not fill the kernel's tables.
  */
+#define EX_NAME_CLASSES_MAX 1024
 struct ex_name_classes;
 
 EX_MUST_CHECK int ex_name_classes_new(struct ex_ruleset *rs, struct ex_name_classes **ret);
@@ -86,5 +88,12 @@ EX_MUST_CHECK int ex_name_class(struct ex_name_classes *nc, const struct ex_span
 
 /* The class just made is nowhere in the kernel: it is made anew when it is wanted again. */
 void ex_name_class_undo(struct ex_name_classes *nc);
+
+/*
+ * Is there room for the classes of all names that the policies spell out, none sharing an address
+ * with another? 0; -ENOSPC: there are too many; -EDQUOT: together they have more than max_rules
+ * entries; -ENOMEM. *ret_rule: the first for which there is not.
+ */
+EX_MUST_CHECK int ex_name_classes_fit(struct ex_ruleset *rs, size_t max_rules, uint32_t *ret_rule);
 
 #endif

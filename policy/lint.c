@@ -5,8 +5,11 @@
  */
 #include "policy/lower.h"
 
+#include <errno.h>
 #include <netinet/in.h>
 #include <stdio.h>
+
+#include "policy/emit.h"
 
 /* Zones in which anybody can get a name of their own. */
 static const char *const anyones_zones[] = {
@@ -433,6 +436,23 @@ static void lint_direction(struct ex_lowering *l, const struct ex_spec *spec)
 		     spec->policy);
 }
 
+static void lint_classes(struct ex_lowering *l)
+{
+	const struct ex_rule_info *rule;
+	uint32_t id;
+
+	if (l->inward || ex_name_classes_fit(l->rs, SIZE_MAX, &id) != -ENOSPC)
+		return;
+	rule = ex_ruleset_rule(l->book, id);
+	if (!rule)
+		return;
+	warn(l, (struct ex_pos){ rule->file, rule->line, rule->col },
+	     "name those for which the same is allowed in one rule",
+	     "%s: with it the names have more than %d different sets of rules, which is what one "
+	     "workload has room for: of the names beyond, those resolved last lead nowhere",
+	     rule->where, EX_NAME_CLASSES_MAX);
+}
+
 void ex_lint(struct ex_lowering *l)
 {
 	for (size_t i = 0; i < l->set->specs.n; i++) {
@@ -442,5 +462,6 @@ void ex_lint(struct ex_lowering *l)
 		if (spec->endpoints && !l->inward)
 			lint_labels(l, spec->pos, "endpointSelector", spec->endpoints);
 	}
+	lint_classes(l);
 	ex_lint_overlaps(l);
 }

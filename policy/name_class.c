@@ -4,9 +4,6 @@
 
 #include <errno.h>
 
-/* A workload that collects odd sets of names must not fill the kernel's tables. */
-#define NAME_CLASSES_MAX 1024
-
 struct ex_name_classes {
 	struct ex_ruleset *rs;
 	EX_VEC(struct ex_class) classes; /* peers on the heap */
@@ -98,7 +95,7 @@ static int add_class(struct ex_name_classes *nc, size_t n, uint32_t *ret)
 	struct ex_class *c;
 	int r;
 
-	if (nc->classes.n >= NAME_CLASSES_MAX)
+	if (nc->classes.n >= EX_NAME_CLASSES_MAX)
 		return -ENOSPC;
 	peers = calloc(n, sizeof(*peers));
 	if (!peers)
@@ -151,4 +148,45 @@ int ex_name_class(struct ex_name_classes *nc, const struct ex_span *names, size_
 	*ret_class = klass;
 	*ret_new = (struct ex_tables){ .rules = nc->last.rules.v, .n_rules = nc->last.rules.n };
 	return 0;
+}
+
+/* ---- how many there may be ---- */
+
+static int add_spelled(struct ex_name_classes *nc, const struct ex_rpeer *peer, size_t *n_rules)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < peer->n_names && r == 0; i++) {
+		const struct ex_name_pattern *p = &peer->names[i];
+		const struct ex_span name = { p->text, p->len };
+		struct ex_tables fresh = { 0 };
+		uint32_t klass;
+
+		if (p->kind == EX_NAME_EXACT)
+			r = ex_name_class(nc, &name, 1, &klass, &fresh);
+		*n_rules += fresh.n_rules;
+	}
+	return r;
+}
+
+int ex_name_classes_fit(struct ex_ruleset *rs, size_t max_rules, uint32_t *ret_rule)
+{
+	struct ex_name_classes *nc;
+	size_t n_rules = 0;
+	int r = ex_name_classes_new(rs, &nc);
+
+	*ret_rule = 0;
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < rs->n_name_peers && r == 0; i++) {
+		const struct ex_rpeer *peer = &rs->peers[rs->name_peers[i]];
+
+		r = add_spelled(nc, peer, &n_rules);
+		if (r == 0 && n_rules > max_rules)
+			r = -EDQUOT;
+		if (peer->n_terms)
+			*ret_rule = peer->terms[0].rule;
+	}
+	ex_name_classes_free(nc);
+	return r;
 }

@@ -98,10 +98,17 @@ static const char *text(const struct ex_jv *v, const char *key)
 
 /* ---- status ---- */
 
+static void print_warnings(const struct ex_jv *result)
+{
+	const struct ex_jv *w = ex_jv_get(result, "warnings");
+
+	for (size_t i = 0; i < ex_jv_count(w); i++)
+		printf("warning    %s\n", ex_jv_text(ex_jv_at(w, i)));
+}
+
 static void print_status(const struct ex_jv *s)
 {
 	const struct ex_jv *e = ex_jv_get(s, "endpoints"), *p = ex_jv_get(s, "policies");
-	const struct ex_jv *w = ex_jv_get(s, "warnings");
 
 	printf("agent      %s, pid %" PRId64 "\n", text(s, "version"), number(s, "pid"));
 	printf("endpoints  %" PRId64 " enforcing, %" PRId64 " degraded, %" PRId64 " closed\n",
@@ -110,8 +117,7 @@ static void print_status(const struct ex_jv *s)
 	       number(p, "revision"), number(p, "files"), number(p, "rejected"));
 	if (*text(p, "error"))
 		printf("           not valid: %s\n", text(p, "error"));
-	for (size_t i = 0; i < ex_jv_count(w); i++)
-		printf("warning    %s\n", ex_jv_text(ex_jv_at(w, i)));
+	print_warnings(s);
 }
 
 int ex_cmd_status(int argc, char **argv)
@@ -170,6 +176,7 @@ int ex_cmd_policy_apply(int argc, char **argv)
 	} else if (r == EX_COMMAND_OK && a.wait) {
 		printf("revision %" PRId64 ", %" PRId64 " files\n", number(result, "revision"),
 		       number(result, "files"));
+		print_warnings(result);
 	}
 	ex_jv_free(answer);
 	return r;

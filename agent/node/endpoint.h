@@ -54,8 +54,9 @@ struct ex_node_endpoint {
 	bool confined; /* a policy selected it once: it is never open again */
 	/* not written down */
 	enum ex_node_state state;
-	char why[EX_NODE_ERR]; /* what is amiss, "" otherwise */
-	uint64_t revision;     /* of the policies in force */
+	char why[EX_NODE_ERR];     /* what is amiss, "" otherwise */
+	char warning[EX_NODE_ERR]; /* what its policies allow and there may be no room for */
+	uint64_t revision;         /* of the policies in force */
 	struct ex_arena identity, label_arena;
 	struct node_gates *gates;       /* gates.h */
 	struct node_in_force *in_force; /* round.c; NULL = nothing, or it has to be tried again */

@@ -40,10 +40,18 @@ static void write_work(const struct ex_node_work *w, struct ex_json *j)
 	ex_json_close(j, '}');
 }
 
-static void write_warnings(const struct ex_node *node, struct ex_json *j)
+static void write_about(const struct ex_node_endpoint *e, const char *what, struct ex_json *j)
 {
 	char line[EX_NODE_ERR + 600];
 
+	if (!what[0])
+		return;
+	snprintf(line, sizeof(line), "endpoint %u (%s/%s): %s", e->id, e->ns, e->name, what);
+	ex_json_text(j, NULL, line);
+}
+
+void ex_op_write_warnings(const struct ex_node *node, struct ex_json *j)
+{
 	ex_json_open(j, "warnings", '[');
 	if (node->policy_error[0])
 		ex_json_text(j, NULL,
@@ -56,11 +64,8 @@ static void write_warnings(const struct ex_node *node, struct ex_json *j)
 	if (node->not_kept)
 		ex_json_text(j, NULL, "the policies in force cannot be kept for the next start");
 	for (const struct ex_node_endpoint *e = node->registry.first; e; e = e->next) {
-		if (!e->why[0])
-			continue;
-		snprintf(line, sizeof(line), "endpoint %u (%s/%s): %s", e->id, e->ns, e->name,
-			 e->why);
-		ex_json_text(j, NULL, line);
+		write_about(e, e->why, j);
+		write_about(e, e->warning, j);
 	}
 	ex_json_close(j, ']');
 }
@@ -79,6 +84,6 @@ void ex_op_status(void *arg, struct ex_call *call)
 	write_counts(node, j);
 	write_policies(node, j);
 	write_work(&node->work, j);
-	write_warnings(node, j);
+	ex_op_write_warnings(node, j);
 	ex_call_ok(call);
 }

@@ -204,6 +204,7 @@ static void answer_policy(struct ex_node *node, struct ex_node_pending *p)
 	}
 	ex_json_number(ex_call_result(p->call), "revision", node->revision);
 	ex_json_number(ex_call_result(p->call), "files", node->files ? node->files->files.n : 0);
+	ex_op_write_warnings(node, ex_call_result(p->call));
 	ex_call_ok(p->call);
 }
 

@@ -20,6 +20,10 @@ bool ex_op_keys(struct ex_call *call, const char *keys);
 struct ex_node_endpoint *ex_op_endpoint(struct ex_node *node, struct ex_call *call);
 
 void ex_op_endpoint_add(void *arg, struct ex_call *call); /* op_add.c */
-void ex_op_status(void *arg, struct ex_call *call);       /* op_status.c */
+
+/* op_status.c */
+void ex_op_status(void *arg, struct ex_call *call);
+/* The member "warnings": what is not as it should be. */
+void ex_op_write_warnings(const struct ex_node *node, struct ex_json *j);
 
 #endif

@@ -8,6 +8,7 @@
 #include "agent/node/gates.h"
 #include "agent/node/learn.h"
 #include "agent/node/policies.h"
+#include "agent/node/room.h"
 #include "agent/node/round.h"
 #include "policy/ruleset.h"
 
@@ -40,12 +41,17 @@ static void fail_pending(struct ex_node *node, uint32_t id, int err, const char 
 /* As the little that differs, where that can be; what a failure there left is made whole. */
 static int put_in_force(struct ex_node *node, struct ex_prepared *p, char err[static EX_NODE_ERR])
 {
+	int r;
+
 	if (p->move && ex_gates_move(p->e, p->move) == 0) {
 		node->work.moved++;
 		return 0;
 	}
 	node->work.published++;
-	return ex_gates_apply(node, p->e, p->compiled, err);
+	r = ex_gates_apply(node, p->e, p->compiled, err);
+	if (r == 0)
+		ex_room_check(node, p->e, p->compiled->rs);
+	return r;
 }
 
 static bool is_overdue(const struct ex_node *node, const struct ex_node_endpoint *e)

@@ -147,6 +147,23 @@ rm "$POLICY_DIR/wide.yaml" "$POLICY_DIR/many.yaml"
 follows "repaired, it may again" reaches pod8
 check "and policy apply is content" ex policy apply --wait
 
+# ---- more names than there is room for ----
+many_names() { # N
+	echo_policy names one 7777
+	for i in $(seq "$1"); do
+		echo "  - toFQDNs: [{matchName: n$i.good.test}]"
+	done
+}
+many_names 1024 | policy_put names
+hasnt "as many rules with names as there is room for" "$(ex policy apply --wait)" warning
+many_names 1025 | policy_put names
+out=$(ex policy apply --wait)
+has "one more: policy apply says which has none" "$out" 'default/pod1.*names.yaml:1033: .*1024 sets of rules'
+has "so does status" "$(ex status)" 'default/pod1.*names.yaml:1033'
+check "what there is room for is in force" reaches pod1
+rm "$POLICY_DIR/names.yaml"
+hasnt "(and back)" "$(ex policy apply --wait)" warning
+
 # ---- the node's own addresses ----
 cat <<-END | policy_put world
 	apiVersion: cilium.io/v2

@@ -3,6 +3,7 @@
  */
 #include "policy_helper.h"
 
+#include <errno.h>
 #include <stdio.h>
 
 #define OWN_HEAD                                                                                   \
@@ -314,12 +315,50 @@ static void test_name_classes_are_bounded_and_stable(void **state)
 	ex_ruleset_unref(rs);
 }
 
+/* n names, of which so many are in one rule. */
+static struct ex_ruleset *spell(int n, int in_one)
+{
+	static char text[200000];
+	size_t len = (size_t)snprintf(text, sizeof(text), HEAD "  egress:\n");
+
+	for (int i = 0; i < n; i++)
+		len += (size_t)snprintf(text + len, sizeof(text) - len,
+					"%s{matchName: n%d.example}%s",
+					i % in_one ? ", " : "  - toFQDNs: [", i,
+					i % in_one == in_one - 1 ? "]\n" : "");
+	assert_true(len < sizeof(text));
+	return test_compile(text);
+}
+
+static int fits(struct ex_ruleset *rs, size_t max_rules, uint32_t *ret_rule)
+{
+	int r = ex_name_classes_fit(rs, max_rules, ret_rule);
+
+	ex_ruleset_unref(rs);
+	return r;
+}
+
+static void test_names_without_room_are_told_of_by_their_rule(void **state)
+{
+	uint32_t rule;
+
+	(void)state;
+	assert_int_equal(fits(spell(EX_NAME_CLASSES_MAX, 1), SIZE_MAX, &rule), 0);
+	assert_int_equal(fits(spell(EX_NAME_CLASSES_MAX + 2, 1), SIZE_MAX, &rule), -ENOSPC);
+	assert_int_equal(rule, EX_NAME_CLASSES_MAX + 1);
+	assert_int_equal(fits(spell(2 * EX_NAME_CLASSES_MAX, 16), SIZE_MAX, &rule), 0);
+	assert_int_equal(fits(spell(3, 1), 100, &rule), 0);
+	assert_int_equal(fits(spell(3, 1), 1, &rule), -EDQUOT);
+	assert_int_equal(rule, 1);
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_tables_agree_with_judge),
 		cmocka_unit_test(test_same_policy_same_tables),
 		cmocka_unit_test(test_name_classes_are_bounded_and_stable),
+		cmocka_unit_test(test_names_without_room_are_told_of_by_their_rule),
 	};
 
 	if (argc > 1)
