@@ -19,9 +19,12 @@ world_wait 10 nc -z $ORIGIN 443 && world_wait 10 nc -z $ORIGIN 8080
 chmod a+r "$WORLD"/log/*.seen
 
 run_args=(--workers 1) # which share nothing
+audit_log=$WORLD/log/tls confined reuse python3 "$CLIENTS/reuse_cases.py" https "$WORLD/log/tls.seen" >"$WORLD/tmp/tls" 2>&1 &
+tls=$!
 tap_import "$(confined reuse python3 "$CLIENTS/reuse_cases.py" http "$WORLD/log/plain.seen" 2>&1)"
 audited "a request that the server left is written down" '"verdict": ?"deny"' "$(reason upstream-protocol)" '/case/dies/pooled'
-tap_import "$(confined reuse python3 "$CLIENTS/reuse_cases.py" https "$WORLD/log/tls.seen" 2>&1)"
+wait $tls
+tap_import "$(cat "$WORLD/tmp/tls")"
 unseen "nothing denied arrived" '"/other"'
 
 tap_done

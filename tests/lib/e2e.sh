@@ -25,25 +25,28 @@ if [ ! -x "$EXEAT" ]; then
 	exit 1
 fi
 
-# exeat run with the seed policy; the audit log is $WORLD/log/audit, truncated first. run_args: more
-# options of run.
+# What a run writes down, and where one looks for it. What runs beside others has one of its own:
+# audit_log=… confined … &
+audit_log=$WORLD/log/audit
+
+# exeat run with the seed policy; the audit log is truncated first. run_args: more options of run.
 run_args=()
 agent() { # COMMAND…
-	: >"$WORLD/log/audit"
+	: >"$audit_log"
 	"$EXEAT" run "${run_args[@]}" -p "$AGENT/policy.yaml" -l app=moltbot-agent --endpoints "$AGENT/endpoints.yaml" \
-		--log "$WORLD/log/audit" -q -- "$@"
+		--log "$audit_log" -q -- "$@"
 }
 
 # the same with a policy of tests/e2e/policies
 confined() { # POLICY-NAME COMMAND…
-	: >"$WORLD/log/audit"
-	"$EXEAT" run "${run_args[@]}" -p "$POLICIES/$1.yaml" --log "$WORLD/log/audit" -q -- "${@:2}"
+	: >"$audit_log"
+	"$EXEAT" run "${run_args[@]}" -p "$POLICIES/$1.yaml" --log "$audit_log" -q -- "${@:2}"
 }
 
 # The lines of the audit log that match every pattern given.
 audit() { # REGEX…
 	local text re
-	text=$(cat "$WORLD/log/audit")
+	text=$(cat "$audit_log")
 	for re; do
 		text=$(grep -E -- "$re" <<<"$text")
 	done
@@ -57,7 +60,7 @@ audited() {
 	if audit "$@" >/dev/null; then
 		tap_ok "$what"
 	else
-		tap_not_ok "$what" "no record matches: $*" "$(tail -n 12 "$WORLD/log/audit")"
+		tap_not_ok "$what" "no record matches: $*" "$(tail -n 12 "$audit_log")"
 	fi
 }
 
