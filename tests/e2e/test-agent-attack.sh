@@ -49,11 +49,15 @@ check "(the good pod may what it may)" in_pod good nc -zw2 "$ECHO4" 7777
 ping -c1 -W1 10.88.0.12 >/dev/null 2>&1 # the bridge knows where it is
 
 # ---- to be somebody else ----
+sniff_start theirs
 sniff_start spoof "host $ECHO4 or host $ECHO6 or icmp or icmp6 or arp"
 ip -n evil addr add 10.88.0.12/16 dev eth0
 ip -n evil addr add fd00:88::12/64 dev eth0 nodad
+check "(its own address does)" in_pod evil nc -s 10.88.0.11 -zw2 "$GATEWAY4" 8080
 refuse "another pod's IPv4 address does not help" in_pod evil nc -s 10.88.0.12 -zw2 "$ECHO4" 7777
 refuse "nor its IPv6 address" in_pod evil nc -s fd00:88::12 -zw2 "$ECHO6" 7777
+sniff_stop theirs
+same "nor does a packet leave with it" "$(sniff_print theirs "src host 10.88.0.12 or src host fd00:88::12")" ""
 ip -n evil addr del 10.88.0.12/16 dev eth0
 ip -n evil addr del fd00:88::12/64 dev eth0
 cat >"$WORLD/tmp/claims.py" <<'END'
@@ -95,8 +99,12 @@ check "with its own again it may what it may" in_pod evil curl -sSm5 -o /dev/nul
 
 # ---- what one pod has, another has not ----
 in_pod evil dig +short +tries=1 +time=2 good.rebind.test >/dev/null
+check "(a name that one has learned is open for it)" in_pod evil nc -zw2 203.0.113.70 443
 refuse "a name that one has learned opens nothing for another" in_pod far nc -zw2 203.0.113.70 443
-refuse "pods reach each other by policy only" in_pod evil nc -zw2 10.88.0.12 7777
+in_pod good socat TCP4-LISTEN:7776,fork,reuseaddr EXEC:cat 2>/dev/null &
+check "(a pod serves)" world_wait 5 nc -zw2 10.88.0.12 7776
+refuse "pods reach each other by policy only" in_pod evil nc -zw2 10.88.0.12 7776
+check "(the node serves)" nc -zw2 10.88.0.1 9009
 refuse "the node's own services are closed" in_pod evil nc -zw2 10.88.0.1 9009
 refuse "also at its other addresses" in_pod evil nc -zw2 "$OUTER4" 9009
 

@@ -55,13 +55,16 @@ refuse "a tunnel of names does not reach the resolver" grep -q tunnel "$WORLD/lo
 for t in TXT ANY NULL MX SRV NS SOA AXFR; do
 	out=$(query +notcp api.openai.com $t)
 	hasnt "type $t of an allowed name is not passed on" "$out" 'type not allowed|ns\.world'
+	has "type $t is refused" "$out" 'status: REFUSED|Transfer failed'
 done
 for t in HTTPS SVCB; do
 	out=$(query api.openai.com $t)
 	hasnt "type $t carries no encrypted hello" "$out" 'ech='
+	has "type $t: it is nothing at all" "$out" ' ANSWER: 0,'
 done
 out=$(query api.openai.com CH)
 hasnt "class CH is not passed on" "$out" '203\.0\.113'
+has "class CH is refused" "$out" 'status: REFUSED'
 out=$(query +opcode=update api.openai.com)
 has "an update is refused" "$out" 'status: (REFUSED|NOTIMP|FORMERR)'
 out=$(query +bufsize=512 +ednsopt=65001:736563726574 api.openai.com)
@@ -75,6 +78,7 @@ out=$(confined names dig +time=3 +tries=1 metadata.rebind.test AAAA 2>&1)
 hasnt "also when it is mapped into IPv6" "$out" 'IN\s+AAAA\s+::ffff:169'
 out=$(confined names dig +time=3 +tries=1 mixed.rebind.test A 2>&1)
 hasnt "of a mixed answer the bad address is withheld" "$out" 'IN\s+A\s+169'
+has "and the good one is given" "$out" 'IN\s+A\s+203\.0\.113\.10$'
 out=$(confined names dig +time=3 +tries=1 many.example A 2>&1)
 has "many addresses" "$out" 'IN\s+A\s+203\.0\.113\.2[0-3][0-9]'
 out=$(confined names dig +time=3 +tries=1 one.cname.test A 2>&1)

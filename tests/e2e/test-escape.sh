@@ -162,6 +162,9 @@ python3 "$here/listen.py" /run/service/sock &
 python3 "$here/listen.py" "$here/before.sock" &
 unshare -n python3 "$here/listen.py" "$here/elsewhere.sock" &
 world_wait 5 test -S "$here/elsewhere.sock" -a -S "$here/before.sock" -a -S /run/service/sock
+for path in /run/service/sock "$here/before.sock" "$here/elsewhere.sock"; do
+	has "(outside it answers, $path)" "$(python3 "$here/dial.py" "$path" 2>&1)" 'HOST-SERVICE'
+done
 for user in nobody root; do
 	out=$(cd /run/service && run sni $user python3 "$here/dial.py" sock /run/service/sock ../service/sock 2>&1)
 	hasnt "$user: the working directory does not lead under /run's cover" "$out" 'HOST-SERVICE'
@@ -179,7 +182,8 @@ host=("$OUTER4:9009" "[$OUTER6]:9009" 127.0.0.1:9009 127.1:9009 0.0.0.0:9009 "[:
 	"[::ffff:$OUTER4]:9009" '[64:ff9b::c633:6402]:9009' '[2002:c633:6402::1]:9009' "$META4" "[$META6]"
 	'[64:ff9b::a9fe:a9fe]' 2852039166 0xa9fea9fe)
 for user in nobody root; do
-	out=$(run world $user bash "$here/http.sh" "${host[@]}" 2>&1)
+	out=$(run world $user bash "$here/http.sh" "$EVIL4" "[$EVIL6]" "${host[@]}" 2>&1)
+	same "$user: the world is open" "$(grep -c stolen <<<"$out")" 2
 	hasnt "$user: the world is not the host, nor its metadata" "$out" 'HOST-SERVICE|SECRET'
 done
 
@@ -264,6 +268,9 @@ for i in $(seq 1 25); do
 	kill -KILL $! && wait $! 2>/dev/null
 done 2>/dev/null
 same "killed at any moment of its start: nothing leaks" "$(cat "$here/leak")" ""
+: >"$here/outside"
+timeout 0.5 bash "$here/eager.sh" "$here/outside"
+has "outside of a run it would" "$(cat "$here/outside")" SECRET
 none_left() { ! pgrep -f 'eager[.]sh|exeat-(proxy|init)' && ! pgrep -x 'exeat|exeat-proxy|exeat-init'; }
 world_wait 5 none_left
 same "and no process is left" "$(pgrep -af 'eager[.]sh' | head -n3)" ""

@@ -40,7 +40,7 @@ hasnt "an intercepted name is not" "$out" 'issuer: CN=Little Internet Root'
 out=$(fetch names https://API.OpenAI.com/plain)
 has "capitals" "$out" '^200 exit=0'
 out=$(fetch names https://api.openai.com./plain)
-has "a trailing dot is the same name" "$out" '^(200|000|4[0-9][0-9]) '
+has "a trailing dot is the same name" "$out" '^200 exit=0'
 out=$(fetch names https://ok.shared.test/)
 has "one name of a shared address" "$out" '^ok'
 out=$(fetch names http://good.rebind.test/)
@@ -48,7 +48,7 @@ has "a name of an allowed pattern" "$out" '^pass'
 out=$(fetch names -k https://one.cname.test/)
 has "an allowed name behind a chain of CNAMEs" "$out" '^pass'
 out=$(fetch names -k https://many.example/)
-has "a name with many addresses" "$out" 'exit=(0|7|35|56)'
+has "a name with many addresses" "$out" '^pass'
 
 # names that no rule allows
 denied "another name" names "$(reason dns-name-denied)" https://evil.example/
@@ -108,10 +108,11 @@ denied "a CNAME to metadata" names "$(reason dns-answer-denied)|$(reason dns-nam
 	http://meta.cname.test/
 out=$(fetch names http://mixed.rebind.test/)
 hasnt "of a mixed answer the bad address is never used" "$out" SECRET
+has "of a mixed answer the good one is" "$out" '^200 exit=0'
 unseen "of a mixed answer the bad address sees nothing" "^$META4"
 world_forget
 out=$(fetch names -k https://evil.cname.test/)
-has "an allowed alias is judged by the name asked for" "$out" 'exit=(0|6|7|35|56)'
+has "an allowed alias is judged by the name asked for" "$out" '^200 exit=0'
 start=$EPOCHREALTIME
 out=$(fetch names https://loop1.cname.test/)
 has "a CNAME loop is an error" "$out" 'exit=6'

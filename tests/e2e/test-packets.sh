@@ -55,11 +55,13 @@ same "none of it arrived" "$(sniff_print programs "$own and not port 53")" ""
 out=$(agent bash -c 'ip link del eth0; tc qdisc del dev eth0 clsact; nft flush ruleset
 	ip addr add 198.51.100.2/24 dev eth0; ip route add 203.0.113.0/24 dev eth0
 	ip link add d0 type veth peer name d1; ip link set eth0 up
-	curl -sSm4 https://evil.example/; curl -sSm4 http://169.254.169.254/' 2>&1)
+	curl -sSm4 https://evil.example/; curl -sSm4 http://169.254.169.254/; echo TRIED' 2>&1)
 hasnt "root that rebuilds its own network gets nowhere" "$out" 'evil$|SECRET-CRED'
+has "all of that was tried, too" "$out" '^TRIED'
 out=$(agent bash -c 'nsenter -t 1 -n curl -sm4 http://169.254.169.254/; unshare -n true && echo NETNS
-	nsenter --net=/proc/1/ns/net true && echo ENTERED; mount -t tmpfs x /tmp && echo MOUNTED' 2>&1)
+	nsenter --net=/proc/1/ns/net true && echo ENTERED; mount -t tmpfs x /tmp && echo MOUNTED; echo TRIED' 2>&1)
 hasnt "no other namespace can be entered" "$out" 'ENTERED|SECRET-CRED|MOUNTED'
+has "all of that was tried" "$out" '^TRIED'
 out=$(agent python3 -c '
 import socket
 for family, name in ((40, "vsock"), (31, "bluetooth"), (16, "netlink"), (38, "alg"), (44, "xdp")):
@@ -69,10 +71,13 @@ for family, name in ((40, "vsock"), (31, "bluetooth"), (16, "netlink"), (38, "al
     except OSError as e:
         print("closed", name, e.errno)' 2>&1)
 hasnt "families outside of network namespaces are closed" "$out" 'OPEN (vsock|bluetooth|alg|xdp)'
+same "each of them was tried" "$(grep -cE '^closed (vsock|bluetooth|alg|xdp) ' <<<"$out")" 4
 out=$(agent bash -c 'ls /proc | grep -c "^[0-9]*$"; cat /proc/*/comm 2>/dev/null' 2>&1)
 hasnt "no process of the host is to be seen" "$out" 'nginx|unbound|exeat$'
+has "but one's own" "$out" '^bash$'
 out=$(agent bash -c 'exec 2>&1; ls -l /proc/self/fd; for f in /proc/self/fd/*; do readlink $f; done')
 hasnt "no descriptor is inherited" "$out" 'bpf|netns|socket:|exeat'
+has "but standard input" "$out" ' 0 -> '
 out=$(agent bash -c 'for s in $(find / -xdev -type s 2>/dev/null | head -50); do echo "$s"; done' 2>&1)
 hasnt "no socket of a service in /run" "$out" '^/run/|docker|containerd'
 

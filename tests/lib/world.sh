@@ -397,17 +397,26 @@ sniff_stop() { # NAME
 	local pid
 	pid=$(cat "$WORLD/pid/tcpdump.$1")
 	sleep 0.1 # what is on its way is written
-	kill "$pid" 2>/dev/null
+	# one that has died saw nothing, and would say so
+	kill "$pid" 2>/dev/null || echo "not ok - the sniffer $1 has seen all: $(tail -n 1 "$WORLD/log/tcpdump.$1")"
 	wait "$pid" 2>/dev/null
 	return 0
 }
 
-sniff_print() { # NAME FILTER…: the packets that match, one a line
-	tcpdump -n -r "$WORLD/pcap/$1.pcap" "${@:2}" 2>/dev/null
+# The packets that match, one a line. What it cannot look for is not nothing.
+sniff_print() { # NAME FILTER…
+	tcpdump -n -r "$WORLD/pcap/$1.pcap" "${@:2}" 2>"$WORLD/log/tcpdump.read" && return
+	sed 's/^/sniff_print: /' "$WORLD/log/tcpdump.read"
+	return 1
 }
 
 sniff_count() { # NAME FILTER…
-	sniff_print "$@" | wc -l
+	local found
+	if found=$(sniff_print "$@"); then
+		printf '%s' "${found:+$found$'\n'}" | wc -l
+	else
+		echo "$found"
+	fi
 }
 
 # ---- by hand ----

@@ -101,7 +101,17 @@ def flood(family, address):
     return "connected" if "connected" in failed else None
 
 
+def passes(family):
+    """The twin: without it, nothing said below that an address is denied."""
+    address = socket.getaddrinfo("api.openai.com", 443, family)[0][4]
+    with socket.socket(family, socket.SOCK_STREAM) as s:
+        s.settimeout(4)
+        s.connect(address)
+    return True
+
+
 for family, address, v in ((socket.AF_INET, EVIL4, "IPv4"), (socket.AF_INET6, EVIL6, "IPv6")):
+    point(passes(family), "an allowed address, %s" % v)
     closed("attack 74: TCP fast open, %s" % v, lambda: fast_open(family, address))
     closed("attack 74: MPTCP, %s" % v, lambda: stream(family, address, 262))
     closed("attack 74: urgent data, %s" % v, lambda: urgent(family, address))
