@@ -48,7 +48,8 @@ chmod 666 "$WORLD/tmp/client.seen"
 : >"$WORLD/log/audit"
 # shellcheck disable=SC2016 # runs inside
 "$EXEAT" run -q "${watch[@]}" -p "$WORLD/soak-policy.yaml" --log "$WORLD/log/audit" -- bash -c \
-	'sleep 1.5; python3 "$0/client.py" "$1" "$2"; sleep 6' "$WORLD/soak" "$seconds" "$WORLD/tmp/client.seen" \
+	'sleep 1.5; python3 "$0/client.py" "$1" "$2"; until [ -e "$3" ]; do sleep 0.1; done' \
+	"$WORLD/soak" "$seconds" "$WORLD/tmp/client.seen" "$WORLD/tmp/looked-at" \
 	>"$WORLD/log/client.out" 2>&1 &
 run=$!
 world_wait 10 pgrep -x exeat-proxy
@@ -85,6 +86,7 @@ sleep 4
 sample >>"$WORLD/samples"
 kill -0 "$proxy" && lived=yes
 left=$(ss -Htn state established dst 203.0.113.0/24)
+touch "$WORLD/tmp/looked-at"
 wait $run
 status=$?
 
