@@ -352,8 +352,10 @@ int ex_loop_run(struct ex_loop *loop)
 	loop->quit = false;
 	while (!loop->quit && r == 0) {
 		loop->now = ex_clock_ms();
-		run_timers(loop);
 		r = poll_once(loop);
+		/* What is due is what was due when the events were looked at: nobody is late
+		 * because we were, and did not see what he sent in time. */
+		run_timers(loop);
 		run_deferred(loop);
 	}
 	return r;

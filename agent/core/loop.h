@@ -2,7 +2,7 @@
 /*
  * One event loop: epoll, timers, deferred work. One per thread, no locks.
  *
- * An iteration runs in this order: now -> timers -> poll -> I/O -> deferred -> closing. A watch or
+ * An iteration runs in this order: poll -> now -> I/O -> timers -> deferred -> closing. A watch or
  * timer is embedded in its owner. Stopping one from any callback is safe: its stale events of the
  * same batch are dropped. Memory of an owner may be freed only from a deferred callback.
  */

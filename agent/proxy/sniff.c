@@ -12,6 +12,7 @@
 #include "agent/tls/session.h"
 
 #define PREFACE_LEN 24
+#define TURN_MS     60000 /* a turn comes sooner, unless this process hardly runs */
 #define SNIFF_MS    10000 /* for the whole ClientHello, or the first bytes of whatever it is */
 
 /* ---- saying no ---- */
@@ -90,12 +91,15 @@ static void wait_for_leaf_or_turn(struct ex_conn *c)
 		ex_conn_set_state(c, EX_CONN_MINT);
 }
 
+/* How long others take is not the client's fault: its own time begins with its turn. */
 static void intercept_in_turn(struct ex_conn *c)
 {
-	if (ex_turn_take(&c->px->turns, c))
+	if (ex_turn_take(&c->px->turns, c)) {
 		ex_conn_intercept(c);
-	else
-		wait_for_leaf_or_turn(c);
+		return;
+	}
+	wait_for_leaf_or_turn(c);
+	ex_conn_set_timeout(c, TURN_MS);
 }
 
 static void on_minted(void *arg, const union ex_ipc_message *answer, int fd)

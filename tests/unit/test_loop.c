@@ -5,6 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <sys/epoll.h>
+#include <unistd.h>
 
 #include "agent/core/loop.h"
 
@@ -123,6 +125,36 @@ static void test_many_timers_in_any_order(void **state)
 	}
 }
 
+static struct ex_watch watch;
+static bool seen;
+
+static void on_byte(struct ex_watch *w, uint32_t events)
+{
+	(void)events;
+	seen = true;
+	stop(&all[0]);
+	ex_watch_close(loop, w);
+	ex_loop_quit(loop);
+}
+
+/* What came in time counts, however late we look. */
+static void test_event_that_is_there_is_seen_before_a_timer_that_is_due(void **state)
+{
+	int fd[2];
+
+	(void)state;
+	assert_int_equal(pipe(fd), 0);
+	watch = (struct ex_watch){ .fn = on_byte };
+	assert_int_equal(ex_watch_start(loop, &watch, fd[0], EPOLLIN), 0);
+	start(&all[0], 10);
+	assert_int_equal(write(fd[1], "x", 1), 1);
+	usleep(20000);
+	assert_int_equal(ex_loop_run(loop), 0);
+	assert_true(seen);
+	assert_int_equal(all[0].fired, 0);
+	close(fd[1]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -134,6 +166,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_timer_that_was_put_off_can_be_stopped, set_up,
 						tear_down),
 		cmocka_unit_test_setup_teardown(test_many_timers_in_any_order, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			test_event_that_is_there_is_seen_before_a_timer_that_is_due, set_up,
+			tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
