@@ -88,7 +88,7 @@ struct ex_conn {
 	bool tls;       /* the client speaks TLS and we read inside it */
 	bool probed;    /* SNIFF: the silence at the start was dealt with */
 	bool origin_h1; /* H2: the server speaks HTTP/1.1 */
-	bool origin_h2; /* HTTP: it speaks HTTP/2 only */
+	bool origin_h2; /* it speaks HTTP/2 only, to requests one by one too */
 	struct ex_side client, server;
 	struct ex_timer timer;
 	struct ex_timer again; /* more can be done at once, but others come first */

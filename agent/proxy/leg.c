@@ -3,6 +3,7 @@
 #include <sys/epoll.h>
 
 #include "agent/http/http2_leg.h"
+#include "agent/proxy/bridge.h"
 #include "agent/proxy/dial.h"
 #include "agent/proxy/leg.h"
 #include "agent/proxy/pool.h"
@@ -68,13 +69,22 @@ static void dial_failed(struct ex_leg *leg, int err)
 	hang_up(leg);
 }
 
+/*
+ * A server that speaks HTTP/2 only, and is asked as someone else than the connection that streams
+ * share. A WebSocket is not translated.
+ */
+static bool may_bridge(const struct ex_leg *leg)
+{
+	return leg->c->origin_h2 && !ex_h2_leg_is_websocket(leg->http);
+}
+
 static int connected(struct ex_leg *leg)
 {
 	struct ex_conn *c = leg->c;
 
 	if (c->tls)
 		return ex_side_start_tls(&leg->side, c->px->tls, ex_conn_sni(c),
-					 ex_h2_leg_identity(leg->http), false);
+					 ex_h2_leg_identity(leg->http), may_bridge(leg));
 	ex_timer_stop(c->px->loop, &leg->timer);
 	return 0;
 }
@@ -99,6 +109,35 @@ static void dial(struct ex_leg *leg)
 
 	if (r == 0)
 		r = ex_timer_start(c->px->loop, &leg->timer, DIAL_MS);
+	if (r < 0)
+		dial_failed(leg, r);
+}
+
+/* Once, and from then on at once: it has said that it does not speak HTTP/1.1. */
+static bool dial_h2(struct ex_leg *leg)
+{
+	if (leg->c->origin_h1 || leg->c->origin_h2 || ex_h2_leg_is_websocket(leg->http))
+		return false;
+	leg->c->origin_h2 = true;
+	hang_up(leg);
+	dial(leg);
+	return true;
+}
+
+static int ready(struct ex_leg *leg)
+{
+	ex_timer_stop(leg->c->px->loop, &leg->timer);
+	return leg->side.tls && ex_tls_is_h2(leg->side.tls) ? ex_bridge_begin(&leg->side) : 0;
+}
+
+static void shake_hands(struct ex_leg *leg)
+{
+	int r = ex_side_shake_hands(&leg->side, leg->c->px->ask);
+
+	if (r == -ENOPROTOOPT && dial_h2(leg))
+		return;
+	if (r == 1)
+		r = ready(leg);
 	if (r < 0)
 		dial_failed(leg, r);
 }
@@ -211,7 +250,8 @@ static void keep(struct ex_leg *leg)
 {
 	struct ex_pool_key key = pool_key(leg);
 
-	if (ex_side_ready(&leg->side) && ex_side_is_idle(&leg->side) && !ex_buf_len(&leg->side.out))
+	if (ex_side_ready(&leg->side) && ex_side_is_idle(&leg->side) &&
+	    !ex_buf_len(&leg->side.out) && !leg->side.bridge)
 		ex_pool_put(leg->c->px->pool, &key, &leg->side);
 	drop(leg);
 }
@@ -274,13 +314,10 @@ static bool write_side(struct ex_leg *leg)
 static bool run_leg(struct ex_leg *leg)
 {
 	struct ex_side *s = &leg->side;
-	int r = s->handshaking ? ex_side_shake_hands(s, leg->c->px->ask) : 0;
 	bool moved = false;
 
-	if (r == 1)
-		ex_timer_stop(leg->c->px->loop, &leg->timer);
-	if (r < 0)
-		dial_failed(leg, r);
+	if (s->handshaking)
+		shake_hands(leg);
 	if (ex_side_ready(s)) {
 		moved = write_side(leg);
 		moved |= read_side(leg);

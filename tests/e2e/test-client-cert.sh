@@ -9,9 +9,11 @@
 world_enter "$@"
 world_up
 
-BANK=203.0.113.87 OWN=203.0.113.88 POLICY=$WORLD/conf/bank.yaml SECRETS=$WORLD/secrets
+BANK=203.0.113.87 OWN=203.0.113.88 ONLY=203.0.113.89 POLICY=$WORLD/conf/bank.yaml SECRETS=$WORLD/secrets
 world_name bank.rebind.test $BANK
 world_name own.rebind.test $OWN
+world_name only.rebind.test $ONLY
+world_cert only only.rebind.test
 
 # ---- certificates: two clients' (ECDSA, RSA with an intermediate CA), and a server's own CA ----
 authority() { # NAME
@@ -72,7 +74,10 @@ http {
 END
 world_daemon bank nginx -c "$WORLD/conf/bank.conf"
 world_daemon origin-live python3 "$TOP/tests/lib/live_origin.py" 127.0.0.1:9087
+world_daemon only node "$TOP/tests/lib/h2_origin.mjs" "$WORLD/log/only.seen" $ONLY 443 \
+	"$WORLD/tls/only.key" "$WORLD/tls/only.pem" "$WORLD/tls/bank-clients.pem"
 world_wait 10 nc -z $BANK 443
+world_wait 10 nc -z $ONLY 443
 
 rule() { # HOST PATH [SECRET]
 	cat <<-END
@@ -96,6 +101,9 @@ policy() { # ADMIN-SECRET: to stdout
 	rule bank.rebind.test '/distrust.*' own-ca
 	rule own.rebind.test '/mine.*' own-ca
 	rule own.rebind.test '/usual.*'
+	rule only.rebind.test '/admin.*' "$1"
+	rule only.rebind.test '/rsa.*' rsa
+	rule only.rebind.test '/public.*'
 }
 policy ec >"$POLICY"
 bank() { # COMMAND…
@@ -153,6 +161,20 @@ out=$(ask --http2 -Z --parallel-immediate https://bank.rebind.test/{admin,public
 same "many at once, over HTTP/2: each as itself" \
 	"$(sed -nE 's/^(\/[a-z]+)\/[0-9].* client=(CN=)?([^ ]*) verify.*/\1 \3/p' "$WORLD/log/bank.seen" | sort | uniq -c | awk '{print $1, $2, $3}' | paste -sd,)" \
 	"5 /admin card-ec,5 /public -,5 /rsa card-rsa"
+
+# ---- a server that speaks HTTP/2 only ----
+for how in --http1.1 --http2 '--http2 -Z --parallel-immediate'; do
+	: >"$WORLD/log/only.seen"
+	# shellcheck disable=SC2086 # several words
+	out=$(ask $how -d hello https://only.rebind.test/{admin,public,rsa}/{1,2,3})
+	same "$how, a server of HTTP/2 only: each request is answered" "$(grep -c '200$' <<<"$out")" 9
+	same "$how: each as itself" \
+		"$(sed -nE 's/^POST [^ ]* (\/[a-z]+).* as (.*)/\1 \2/p' "$WORLD/log/only.seen" | sort | uniq -c | awk '{print $1, $2, $3}' | paste -sd,)" \
+		"3 /admin card-ec,3 /public -,3 /rsa card-rsa"
+	has "$how: what no rule allows is denied" "$(ask $how https://only.rebind.test/else)" '^403|403$'
+	hasnt "$how: and does not arrive" "$(cat "$WORLD/log/only.seen")" /else
+done
+rm "$WORLD/log/only.seen"
 run_args=(--workers 3)
 out=$(ask -Z --parallel-immediate https://bank.rebind.test/admin/{1,2,3,4,5,6,7,8})
 same "three workers" "$(grep -c 'client=CN=card-ec' "$WORLD/log/bank.seen")" 8

@@ -2,12 +2,13 @@
 // An origin that speaks HTTP/2 only: to other clients it answers no_application_protocol, as servers
 // in Go, and node itself from version 20 on, do.
 //
-// usage: h2_origin.mjs LOGFILE ADDR PORT KEY CERT
+// usage: h2_origin.mjs LOGFILE ADDR PORT KEY CERT [CLIENTS]
+// CLIENTS: certificates that clients' are signed by; who has none is served too.
 import fs from "node:fs";
 import http2 from "node:http2";
 import tls from "node:tls";
 
-const [file, addr, port, key, cert] = process.argv.slice(2);
+const [file, addr, port, key, cert, clients] = process.argv.slice(2);
 const log = (line) => fs.appendFileSync(file, line + "\n");
 
 const answers = {
@@ -42,9 +43,11 @@ const answers = {
 	},
 };
 
+const who = (st) => (clients ? `as ${st.session.socket.getPeerCertificate().subject?.CN ?? "-"}` : "");
+
 function onStream(st, head) {
 	let size = 0;
-	log(`${head[":method"]} ${head[":authority"]} ${head[":path"]} ${head.cookie ?? ""}`);
+	log(`${head[":method"]} ${head[":authority"]} ${head[":path"]} ${head.cookie ?? ""}${who(st)}`);
 	st.on("error", () => {});
 	const answer = answers[head[":path"]];
 	if (answer) return answer(st);
@@ -61,6 +64,6 @@ const h2 = http2.createServer();
 h2.on("session", (s) => (s.id = ++sessions));
 h2.on("stream", onStream);
 const ALPNCallback = ({ protocols }) => (protocols.includes("h2") ? "h2" : undefined);
-tls.createServer({ key: fs.readFileSync(key), cert: fs.readFileSync(cert), ALPNCallback }, (socket) =>
-	h2.emit("connection", socket),
-).listen(Number(port), addr);
+const options = { key: fs.readFileSync(key), cert: fs.readFileSync(cert), ALPNCallback };
+if (clients) Object.assign(options, { requestCert: true, rejectUnauthorized: false, ca: fs.readFileSync(clients) });
+tls.createServer(options, (socket) => h2.emit("connection", socket)).listen(Number(port), addr);
