@@ -244,7 +244,9 @@ def idle_memory(made):
             if v.void:
                 continue
             rest, summed = memory(v.pids), rss(v.pids)
-            v.run(LOAD, "-s", "1", *CHAT, "-c", "64", url + CHATS) # what is had once is not theirs
+            # what is had once is not theirs: pools, tables, the last events
+            for how in [], ["-n"]:
+                v.run(LOAD, "-s", "1", *CHAT, *how, "-c", "64", url + CHATS)
             time.sleep(4)
             before = memory(v.pids)
             got = json.loads(v.ask("start", LOAD, "-i", "-s", "20", "-c", str(count), *CHAT, url + CHATS) or "{}")
