@@ -13,10 +13,8 @@
 #include "agent/tls/ca_priv.h"
 #include "agent/tls/name.h"
 
-#define BACKDATE     (60 * 60) /* clocks differ */
-#define LEAF_SECONDS (24 * 60 * 60)
-#define DAYS_MAX     3650
-#define RSA_BITS     3072
+#define DAYS_MAX 3650
+#define RSA_BITS 3072
 
 /* 128 random bits; the top one set, so that every serial has the same length and none is zero. */
 static bool serial_set(X509 *cert)
@@ -29,20 +27,20 @@ static bool serial_set(X509 *cert)
 	return ok;
 }
 
-static bool validity_set(X509 *cert, time_t from, time_t to)
+bool ca_validity_set(X509 *cert, time_t from, time_t to)
 {
 	return ASN1_TIME_set(X509_getm_notBefore(cert), from) &&
 	       ASN1_TIME_set(X509_getm_notAfter(cert), to);
 }
 
-static bool subject_add(X509 *cert, const char *field, const char *value)
+bool ca_subject_add(X509 *cert, const char *field, const char *value)
 {
 	return X509_NAME_add_entry_by_txt(X509_get_subject_name(cert), field, MBSTRING_ASC,
 					  (const unsigned char *)value, -1, -1, 0) == 1;
 }
 
-/* value is always text of ours: this little language can do much. Names go through san_add(). */
-static bool extension_add(X509 *cert, X509 *issuer, int nid, const char *value)
+/* value is always text of ours, and no name: this little language can do much. */
+bool ca_extension_add(X509 *cert, X509 *issuer, int nid, const char *value)
 {
 	X509V3_CTX ctx;
 	X509_EXTENSION *ext;
@@ -53,25 +51,6 @@ static bool extension_add(X509 *cert, X509 *issuer, int nid, const char *value)
 	ext = X509V3_EXT_conf_nid(NULL, &ctx, nid, value);
 	ok = ext && X509_add_ext(cert, ext, -1) == 1;
 	X509_EXTENSION_free(ext);
-	return ok;
-}
-
-static bool san_add(X509 *cert, struct ex_span name)
-{
-	GENERAL_NAMES *names = sk_GENERAL_NAME_new_null();
-	GENERAL_NAME *entry = GENERAL_NAME_new();
-	ASN1_IA5STRING *text = ASN1_IA5STRING_new();
-	bool ok = names && entry && text && ASN1_STRING_set(text, name.ptr, (int)name.len) == 1;
-
-	if (!ok)
-		ASN1_IA5STRING_free(text);
-	else
-		GENERAL_NAME_set0_value(entry, GEN_DNS, text);
-	ok = ok && sk_GENERAL_NAME_push(names, entry) > 0;
-	if (!ok)
-		GENERAL_NAME_free(entry);
-	ok = ok && X509_add1_ext_i2d(cert, NID_subject_alt_name, names, 0, X509V3_ADD_DEFAULT) == 1;
-	sk_GENERAL_NAME_pop_free(names, GENERAL_NAME_free);
 	return ok;
 }
 
@@ -97,7 +76,7 @@ static bool constraints_add(X509 *cert, const struct ex_ca_wish *wish)
 		len += (size_t)snprintf(text + len, max - len, ",permitted;DNS:%.*s", (int)name.len,
 					name.ptr);
 	}
-	return extension_add(cert, cert, NID_name_constraints, text);
+	return ca_extension_add(cert, cert, NID_name_constraints, text);
 }
 
 static bool ca_build(struct ex_ca *ca, const struct ex_ca_wish *wish)
@@ -111,19 +90,21 @@ static bool ca_build(struct ex_ca *ca, const struct ex_ca_wish *wish)
 	/* The suffix tells two CAs apart, also for stores that go by name. */
 	snprintf(cn, sizeof(cn), "exeat CA %08x", suffix);
 	return X509_set_version(ca->cert, X509_VERSION_3) && serial_set(ca->cert) &&
-	       validity_set(ca->cert, now - BACKDATE, now + (time_t)wish->days * 24 * 60 * 60) &&
-	       subject_add(ca->cert, "O", "exeat") && subject_add(ca->cert, "CN", cn) &&
+	       ca_validity_set(ca->cert, now - CA_BACKDATE,
+			       now + (time_t)wish->days * 24 * 60 * 60) &&
+	       ca_subject_add(ca->cert, "O", "exeat") && ca_subject_add(ca->cert, "CN", cn) &&
 	       X509_set_issuer_name(ca->cert, X509_get_subject_name(ca->cert)) &&
 	       X509_set_pubkey(ca->cert, ca->key) &&
-	       extension_add(ca->cert, ca->cert, NID_basic_constraints,
-			     "critical,CA:TRUE,pathlen:0") &&
-	       extension_add(ca->cert, ca->cert, NID_key_usage, "critical,keyCertSign,cRLSign") &&
-	       extension_add(ca->cert, ca->cert, NID_subject_key_identifier, "hash") &&
-	       extension_add(ca->cert, ca->cert, NID_authority_key_identifier, "keyid:always") &&
+	       ca_extension_add(ca->cert, ca->cert, NID_basic_constraints,
+				"critical,CA:TRUE,pathlen:0") &&
+	       ca_extension_add(ca->cert, ca->cert, NID_key_usage,
+				"critical,keyCertSign,cRLSign") &&
+	       ca_extension_add(ca->cert, ca->cert, NID_subject_key_identifier, "hash") &&
+	       ca_extension_add(ca->cert, ca->cert, NID_authority_key_identifier, "keyid:always") &&
 	       constraints_add(ca->cert, wish) && X509_sign(ca->cert, ca->key, EVP_sha256()) > 0;
 }
 
-int ca_write_pem(struct ex_ca *ca)
+static int write_pem(struct ex_ca *ca)
 {
 	BIO *bio = BIO_new(BIO_s_mem());
 	char *data;
@@ -143,6 +124,20 @@ int ca_write_pem(struct ex_ca *ca)
 	return r;
 }
 
+int ca_finish(struct ex_ca *ca)
+{
+	struct tm end;
+	int critical; /* -1: there are none; -2, or none that can be read: not ours */
+
+	if (ASN1_TIME_to_tm(X509_get0_notAfter(ca->cert), &end) != 1)
+		return -EINVAL;
+	ca->until = timegm(&end);
+	ca->constraints = X509_get_ext_d2i(ca->cert, NID_name_constraints, &critical, NULL);
+	if (!ca->constraints && critical != -1)
+		return -EINVAL;
+	return write_pem(ca);
+}
+
 int ex_ca_make(const struct ex_ca_wish *wish, struct ex_ca **ret)
 {
 	struct ex_ca *ca;
@@ -158,7 +153,7 @@ int ex_ca_make(const struct ex_ca_wish *wish, struct ex_ca **ret)
 		return -ENOMEM;
 	ca->key = wish->rsa ? EVP_RSA_gen(RSA_BITS) : EVP_EC_gen("P-256");
 	ca->cert = X509_new();
-	r = ca->key && ca->cert && ca_build(ca, wish) ? ca_write_pem(ca) : -EIO;
+	r = ca->key && ca->cert && ca_build(ca, wish) ? ca_finish(ca) : -EIO;
 	if (r < 0) {
 		ex_ca_free(ca);
 		return r;
@@ -178,6 +173,7 @@ void ex_ca_free(struct ex_ca *ca)
 		return;
 	EVP_PKEY_free(ca->key); /* OpenSSL clears the private number */
 	X509_free(ca->cert);
+	NAME_CONSTRAINTS_free(ca->constraints);
 	ca_spki_forget(ca);
 	free(ca->pem);
 	free(ca);
@@ -186,73 +182,4 @@ void ex_ca_free(struct ex_ca *ca)
 struct ex_span ex_ca_pem(const struct ex_ca *ca)
 {
 	return (struct ex_span){ ca->pem, ca->pem_len };
-}
-
-/* A day, but not beyond the end of the CA. */
-static bool leaf_validity_set(const struct ex_ca *ca, X509 *cert, time_t from)
-{
-	const ASN1_TIME *end = X509_get0_notAfter(ca->cert);
-
-	if (!validity_set(cert, from, from + LEAF_SECONDS))
-		return false;
-	return ASN1_TIME_compare(end, X509_get0_notAfter(cert)) >= 0 ||
-	       X509_set1_notAfter(cert, end) == 1;
-}
-
-/* Who uses the CA would refuse a name that it is not permitted: better said here. */
-static bool is_permitted(const struct ex_ca *ca, X509 *leaf)
-{
-	NAME_CONSTRAINTS *nc = X509_get_ext_d2i(ca->cert, NID_name_constraints, NULL, NULL);
-	bool ok = !nc || NAME_CONSTRAINTS_check(leaf, nc) == X509_V_OK;
-
-	NAME_CONSTRAINTS_free(nc);
-	return ok;
-}
-
-static bool leaf_build(const struct ex_ca *ca, struct ex_span name, const X509_PUBKEY *key,
-		       X509 *cert)
-{
-	time_t now = time(NULL);
-
-	/*
-	 * The name stands in the SAN only, where everyone looks; a common name could not hold 253
-	 * bytes. The subject is not empty because the SAN would have to be critical then.
-	 */
-	return X509_set_version(cert, X509_VERSION_3) && serial_set(cert) &&
-	       leaf_validity_set(ca, cert, now - BACKDATE) && subject_add(cert, "O", "exeat") &&
-	       X509_set_issuer_name(cert, X509_get_subject_name(ca->cert)) &&
-	       ca_spki_set(cert, key) &&
-	       extension_add(cert, ca->cert, NID_basic_constraints, "critical,CA:FALSE") &&
-	       extension_add(cert, ca->cert, NID_key_usage, "critical,digitalSignature") &&
-	       extension_add(cert, ca->cert, NID_ext_key_usage, "serverAuth") &&
-	       extension_add(cert, ca->cert, NID_subject_key_identifier, "hash") &&
-	       extension_add(cert, ca->cert, NID_authority_key_identifier, "keyid:always") &&
-	       san_add(cert, name) && X509_sign(cert, ca->key, EVP_sha256()) > 0;
-}
-
-static int leaf_write(X509 *cert, uint8_t buf[static EX_LEAF_MAX])
-{
-	unsigned char *p = buf;
-	int len = i2d_X509(cert, NULL);
-
-	return len > 0 && len <= EX_LEAF_MAX ? i2d_X509(cert, &p) : -EIO;
-}
-
-int ex_ca_sign(struct ex_ca *ca, struct ex_span name, const void *spki, size_t spki_len,
-	       uint8_t buf[static EX_LEAF_MAX])
-{
-	const X509_PUBKEY *key;
-	X509 *cert;
-	int r = -EIO;
-
-	if (!ex_tls_name_is_canonical(name))
-		return -EINVAL;
-	key = ca_spki_read(ca, spki, spki_len);
-	if (!key)
-		return -EINVAL;
-	cert = X509_new();
-	if (cert && leaf_build(ca, name, key, cert))
-		r = is_permitted(ca, cert) ? leaf_write(cert, buf) : -EACCES;
-	X509_free(cert);
-	return r;
 }

@@ -26,7 +26,7 @@ int ex_ca_load(struct ex_span key, struct ex_span cert, struct ex_ca **ret)
 		ca->key = ex_pem_key(key);
 		ca->cert = ex_pem_cert(cert);
 		if (is_usable(ca))
-			r = ca_write_pem(ca);
+			r = ca_finish(ca);
 	}
 	if (r < 0) {
 		ex_ca_free(ca);

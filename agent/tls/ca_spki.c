@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The keys that leaves are made over: those of the proxies, one or two each. They are kept as they
- * were read, as OpenSSL takes longer to read and to write a key than to sign.
+ * The keys that leaves are made over: those of the proxies, one or two each. OpenSSL takes longer
+ * to read and to write a key than to sign: both are done once.
  */
 #include "agent/tls/ca_priv.h"
 
@@ -67,58 +67,45 @@ static X509_PUBKEY *read_rsa(const void *spki, size_t len)
 	return key;
 }
 
+static void forget(struct ca_key *key)
+{
+	ca_pattern_free(&key->pattern);
+	key->len = 0;
+}
+
 void ca_spki_forget(struct ex_ca *ca)
 {
 	for (size_t i = 0; i < CA_KEYS_MAX; i++)
-		X509_PUBKEY_free(ca->keys[i].key);
-	memset(ca->keys, 0, sizeof(ca->keys));
+		forget(&ca->keys[i]);
 }
 
-const X509_PUBKEY *ca_spki_read(struct ex_ca *ca, const void *spki, size_t len)
+/* Takes key. */
+static const struct ca_key *keep(struct ex_ca *ca, X509_PUBKEY *key, const void *spki, size_t len)
 {
-	struct ca_key *slot;
+	struct ca_key *slot = &ca->keys[ca->next_key++ % CA_KEYS_MAX];
+	bool ok;
+
+	forget(slot);
+	ok = ca_pattern_make(ca, X509_PUBKEY_get0(key), &slot->pattern);
+	X509_PUBKEY_free(key);
+	if (!ok)
+		return NULL;
+	memcpy(slot->spki, spki, len);
+	slot->len = len;
+	return slot;
+}
+
+const struct ca_key *ca_spki_read(struct ex_ca *ca, const void *spki, size_t len)
+{
 	X509_PUBKEY *key;
 
-	for (size_t i = 0; i < CA_KEYS_MAX; i++)
-		if (ca->keys[i].key && ca->keys[i].len == len &&
-		    memcmp(ca->keys[i].spki, spki, len) == 0)
-			return ca->keys[i].key;
-	if (len > CA_SPKI_MAX)
+	if (len == 0 || len > CA_SPKI_MAX)
 		return NULL;
+	for (size_t i = 0; i < CA_KEYS_MAX; i++)
+		if (ca->keys[i].len == len && memcmp(ca->keys[i].spki, spki, len) == 0)
+			return &ca->keys[i];
 	key = read_p256(spki, len);
 	if (!key)
 		key = read_rsa(spki, len);
-	if (!key)
-		return NULL;
-	slot = &ca->keys[ca->next_key++ % CA_KEYS_MAX];
-	X509_PUBKEY_free(slot->key);
-	slot->key = key;
-	slot->len = len;
-	memcpy(slot->spki, spki, len);
-	return key;
-}
-
-/* X509_set_pubkey() would write the key and read it again. */
-bool ca_spki_set(X509 *cert, const X509_PUBKEY *key)
-{
-	const unsigned char *bits;
-	const ASN1_OBJECT *kind;
-	const void *curve;
-	unsigned char *copy;
-	ASN1_OBJECT *own;
-	X509_ALGOR *alg;
-	int n, type;
-
-	if (X509_PUBKEY_get0_param(NULL, &bits, &n, &alg, key) != 1)
-		return false;
-	X509_ALGOR_get0(&kind, &type, &curve, alg);
-	own = type == V_ASN1_OBJECT ? OBJ_dup(curve) : NULL;
-	copy = OPENSSL_memdup(bits, (size_t)n);
-	if (copy && (own || type == V_ASN1_NULL) &&
-	    X509_PUBKEY_set0_param(X509_get_X509_PUBKEY(cert), OBJ_dup(kind), type, own, copy, n) ==
-		    1)
-		return true;
-	ASN1_OBJECT_free(own);
-	OPENSSL_free(copy);
-	return false;
+	return key ? keep(ca, key, spki, len) : NULL;
 }

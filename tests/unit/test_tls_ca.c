@@ -160,25 +160,124 @@ static void test_leaf_is_for_servers_for_a_day_and_no_ca(void **state)
 	ex_ca_free(ca);
 }
 
-static void test_longest_name_fits(void **state)
+/* Nothing in it but is as OpenSSL would have written it. */
+static void assert_canonical(X509 *leaf)
+{
+	uint8_t der[EX_LEAF_MAX], *q = der;
+	unsigned char *again = NULL;
+	int len = i2d_X509(leaf, &q), content = i2d_re_X509_tbs(leaf, &again);
+
+	assert_true(len > 4 + content && content > 256);
+	assert_memory_equal(der + 4, again, (size_t)content);
+	OPENSSL_free(again);
+}
+
+static void every_length(bool rsa_ca, EVP_PKEY *key)
 {
 	char host[254];
 	struct ex_ca *ca;
+	X509 *root, *leaf;
+
+	assert_int_equal(ex_ca_make(&(struct ex_ca_wish){ .days = 2, .rsa = rsa_ca }, &ca), 0);
+	root = ca_cert(ca);
+	for (size_t len = 1; len < sizeof(host); len++) {
+		memset(host, 'a', len);
+		for (size_t i = 1; i + 1 < len; i += 60)
+			host[i] = '.';
+		host[len] = '\0';
+		leaf = sign(ca, key, ex_span_str(host));
+		assert_int_equal(verify(root, leaf, host), X509_V_OK);
+		assert_canonical(leaf);
+		X509_free(leaf);
+	}
+	X509_free(root);
+	ex_ca_free(ca);
+}
+
+static void test_names_of_every_length_fit(void **state)
+{
+	EVP_PKEY *ec = EVP_EC_gen("P-256"), *rsa = EVP_RSA_gen(2048);
+
+	(void)state;
+	every_length(false, ec);
+	every_length(false, rsa);
+	every_length(true, ec);
+	every_length(true, rsa);
+	EVP_PKEY_free(ec);
+	EVP_PKEY_free(rsa);
+}
+
+static void test_deny_names_that_the_ca_is_not_permitted(void **state)
+{
+	static const char *const good[] = { "shared.test", "a.shared.test", "b.a.shared.test",
+					    "other.test" };
+	static const char *const bad[] = { "xshared.test", "shared.tes", "shared.test.com",
+					   "api.openai.com", "test" };
+	const struct ex_span permitted[] = { EX_SPAN("shared.test"), EX_SPAN("other.test") };
+	const struct ex_ca_wish wish = { .days = 2, .permitted = permitted, .n_permitted = 2 };
+	uint8_t spki[512], der[EX_LEAF_MAX];
+	struct ex_ca *ca;
+	EVP_PKEY *key = EVP_EC_gen("P-256");
+	size_t len = spki_of(key, spki);
+	X509 *root, *leaf;
+
+	(void)state;
+	assert_int_equal(ex_ca_make(&wish, &ca), 0);
+	root = ca_cert(ca);
+	for (size_t i = 0; i < EX_ARRAY_SIZE(good); i++) {
+		leaf = sign(ca, key, ex_span_str(good[i]));
+		assert_int_equal(verify(root, leaf, good[i]), X509_V_OK);
+		X509_free(leaf);
+	}
+	for (size_t i = 0; i < EX_ARRAY_SIZE(bad); i++)
+		assert_int_equal(ex_ca_sign(ca, ex_span_str(bad[i]), spki, len, der), -EACCES);
+	X509_free(root);
+	EVP_PKEY_free(key);
+	ex_ca_free(ca);
+}
+
+/* The same CA, but its certificate ends in so many seconds. */
+static struct ex_ca *ends_in(struct ex_ca *ca, long seconds)
+{
+	char pem[EX_CA_KEY_MAX], *text;
+	int len = ex_ca_key_pem(ca, pem);
+	BIO *in = BIO_new_mem_buf(pem, len), *out = BIO_new(BIO_s_mem());
+	EVP_PKEY *key = PEM_read_bio_PrivateKey(in, NULL, NULL, NULL);
+	X509 *cert = ca_cert(ca);
+	struct ex_ca *ret;
+	size_t n;
+
+	X509_gmtime_adj(X509_getm_notAfter(cert), seconds);
+	assert_true(X509_sign(cert, key, EVP_sha256()) > 0);
+	PEM_write_bio_X509(out, cert);
+	n = (size_t)BIO_get_mem_data(out, &text);
+	assert_int_equal(
+		ex_ca_load((struct ex_span){ pem, (size_t)len }, (struct ex_span){ text, n }, &ret),
+		0);
+	X509_free(cert);
+	EVP_PKEY_free(key);
+	BIO_free(in);
+	BIO_free(out);
+	return ret;
+}
+
+static void test_leaf_does_not_outlive_its_ca(void **state)
+{
+	struct ex_ca *ca, *ending;
 	EVP_PKEY *key = EVP_EC_gen("P-256");
 	X509 *root, *leaf;
 
 	(void)state;
-	memset(host, 'a', sizeof(host));
-	for (size_t i = 63; i < sizeof(host); i += 64)
-		host[i] = '.';
-	host[253] = '\0';
 	assert_int_equal(ex_ca_new(2, &ca), 0);
-	root = ca_cert(ca);
-	leaf = sign(ca, key, ex_span_str(host));
-	assert_int_equal(verify(root, leaf, host), X509_V_OK);
+	ending = ends_in(ca, 3600);
+	root = ca_cert(ending);
+	leaf = sign(ending, key, name);
+	assert_int_equal(verify(root, leaf, "api.openai.com"), X509_V_OK);
+	assert_int_equal(ASN1_TIME_compare(X509_get0_notAfter(leaf), X509_get0_notAfter(root)), 0);
 	X509_free(leaf);
 	X509_free(root);
 	EVP_PKEY_free(key);
+	ex_ca_free(ending);
 	ex_ca_free(ca);
 }
 
@@ -320,7 +419,9 @@ int main(void)
 		cmocka_unit_test(test_deny_unreasonable_lifetime),
 		cmocka_unit_test(test_leaf_verifies_for_its_name_only),
 		cmocka_unit_test(test_leaf_is_for_servers_for_a_day_and_no_ca),
-		cmocka_unit_test(test_longest_name_fits),
+		cmocka_unit_test(test_names_of_every_length_fit),
+		cmocka_unit_test(test_deny_names_that_the_ca_is_not_permitted),
+		cmocka_unit_test(test_leaf_does_not_outlive_its_ca),
 		cmocka_unit_test(test_deny_names_that_are_not_canonical),
 		cmocka_unit_test(test_deny_keys_that_are_not_p256_points),
 		cmocka_unit_test(test_each_key_has_its_own_leaf_however_many),
