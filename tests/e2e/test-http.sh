@@ -9,8 +9,10 @@ world_up
 
 tap_import "$(agent python3 "$CLIENTS/http_cases.py" api.openai.com 443 tls 2>&1)"
 cp "$WORLD/log/audit" "$WORLD/log/audit.tls"
+audited "and Host and server name are one" '"deny"' "$(reason host-mismatch)"
 tap_import "$(agent python3 "$CLIENTS/http_cases.py" "$GATEWAY4" 8080 plain 2>&1)"
 tap_import "$(agent python3 "$CLIENTS/http_cases.py" "$GATEWAY6" 8080 plain 2>&1)"
+audited "what is no HTTP is told as that" '"deny"' "$(reason unknown-protocol)"
 
 # What was judged is what was sent: the origins saw the one allowed request, and nothing else.
 others=$(grep -hE '"target"' "$WORLD"/log/*.seen |

@@ -97,7 +97,8 @@ tap_dump=$(sniff_print frames "$own and not host $RESOLVER4 and not host $RESOLV
 	and not (tcp port 443 and (host $OPENAI4 or host $OPENAI6))")
 same "nothing but the allowed flow arrived" "$tap_dump" ""
 same "no payload of a crafted frame arrived" "$(sniff_print frames -A | grep -c SECRET)" 0
-for why in source-address fragment ip-options malformed-packet unknown-ethertype default-deny; do
+for why in default-deny reserved-deny malformed-packet unknown-ethertype vlan-tag ip-options fragment \
+	extension-header source-address source-mac martian neighbour tcp-flags no-flow; do
 	audited "counted: $why" "$(reason $why)"
 done
 unseen "no server saw anything" 'evil|169\.254'
