@@ -249,9 +249,15 @@ static void read_document(struct ex_decoder *d, const struct ex_node *n, struct 
 void ex_policy_read(struct ex_decoder *d, const struct ex_docs *docs, struct ex_policy_set *set)
 {
 	for (size_t i = 0; i < docs->n; i++) {
+		size_t before = set->specs.n;
+
 		d->path_len = 0;
 		d->path[0] = '\0';
 		read_document(d, docs->v[i], set);
+		for (size_t k = before; k < set->specs.n; k++) {
+			set->specs.v[k].from = docs->v[i]->from;
+			set->specs.v[k].to = docs->v[i]->to;
+		}
 	}
 }
 

@@ -115,3 +115,57 @@ bool ex_selects_is_shared(const struct ex_selects *s)
 {
 	return s->set.groups.n > 0;
 }
+
+/* ---- what is not for somebody ---- */
+
+struct cursor { /* in UTF-8 */
+	char *text;
+	size_t len, at;
+	uint32_t characters; /* before it */
+	char *last;          /* blank that was made */
+};
+
+/* What YAML breaks a line by, beside LF and CR: NEL, LS, PS. */
+static bool is_break(const char *s, size_t left)
+{
+	return *s == '\n' || *s == '\r' || (left >= 2 && memcmp(s, "\xc2\x85", 2) == 0) ||
+	       (left >= 3 &&
+		(memcmp(s, "\xe2\x80\xa8", 3) == 0 || memcmp(s, "\xe2\x80\xa9", 3) == 0));
+}
+
+static void go_to(struct cursor *c, uint32_t character, bool blank)
+{
+	while (c->at < c->len && c->characters < character) {
+		bool keep = !blank || is_break(c->text + c->at, c->len - c->at);
+
+		c->last = keep ? c->last : c->text + c->at;
+		do {
+			c->text[c->at] = keep ? c->text[c->at] : ' ';
+			c->at++;
+		} while (c->at < c->len && ((unsigned char)c->text[c->at] & 0xc0) == 0x80);
+		c->characters++;
+	}
+}
+
+void ex_selects_blank(const struct ex_selects *s, const uint8_t *wanted, char *text, size_t len)
+{
+	bool mark = len >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0; /* it is not counted */
+	struct cursor c = { .text = text, .len = len, .at = mark ? 3 : 0 };
+	size_t n = s->set.specs.n;
+
+	for (size_t i = 0, next; i < n; i = next) {
+		const struct ex_spec *spec = &s->set.specs.v[i];
+		bool any = false;
+
+		for (next = i; next < n && s->set.specs.v[next].from == spec->from; next++)
+			any |= wanted[next];
+		if (any)
+			continue;
+		c.last = NULL;
+		go_to(&c, spec->from, false);
+		go_to(&c, spec->to, true);
+		if (c.last)
+			*c.last = '~'; /* a document that is null: it may not be missing before a
+					  "..." */
+	}
+}

@@ -21,6 +21,12 @@ void ex_selects_free(struct ex_selects *s);
 size_t ex_selects_count(const struct ex_selects *s);
 bool ex_selects_match(const struct ex_selects *s, size_t i, const struct ex_label_set *labels);
 
+/*
+ * Blanks what is not wanted in text, a copy of what was read: each document that has specs, none of
+ * which is (1 in wanted). What stays is where it was, line by line.
+ */
+void ex_selects_blank(const struct ex_selects *s, const uint8_t *wanted, char *text, size_t len);
+
 /* Has it what policies of other texts may refer to (CiliumCIDRGroup)? */
 bool ex_selects_is_shared(const struct ex_selects *s);
 

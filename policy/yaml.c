@@ -18,6 +18,7 @@ struct reader {
 	struct ex_node *stack[EX_YAML_DEPTH_MAX];
 	size_t depth, nodes;
 	struct ex_node *root;
+	uint32_t from;   /* of this document */
 	const char *key; /* the key read last, waiting for its value */
 	struct ex_pos key_pos;
 };
@@ -178,12 +179,14 @@ static int open_container(struct reader *rd, const yaml_event_t *ev, enum ex_nod
 	return 0;
 }
 
-static int end_document(struct reader *rd)
+static int end_document(struct reader *rd, const yaml_event_t *ev)
 {
 	struct ex_node **slot;
 
 	if (!rd->root || ex_node_is_null(rd->root))
 		return 0; /* an empty document between two --- */
+	rd->root->from = rd->from;
+	rd->root->to = (uint32_t)ev->start_mark.index;
 	slot = EX_VEC_ADD(rd->docs);
 	if (!slot)
 		return -ENOMEM;
@@ -199,9 +202,10 @@ static int take_event(struct reader *rd, const yaml_event_t *ev)
 		return 1;
 	case YAML_DOCUMENT_START_EVENT:
 		rd->root = NULL;
+		rd->from = (uint32_t)ev->end_mark.index;
 		return 0;
 	case YAML_DOCUMENT_END_EVENT:
-		return end_document(rd);
+		return end_document(rd, ev);
 	case YAML_ALIAS_EVENT:
 		return fail_at(rd, &ev->start_mark, "write the value out",
 			       "aliases (*name) are not accepted");

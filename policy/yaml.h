@@ -31,6 +31,7 @@ struct ex_node {
 	struct ex_pos key_pos;
 	struct ex_node *first, *last, *next; /* children in order; next sibling */
 	size_t n;                            /* children */
+	uint32_t from, to; /* of a document: characters of the text between its marks */
 };
 
 struct ex_docs {

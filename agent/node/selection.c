@@ -100,18 +100,55 @@ bool ex_selection_equal(const struct ex_selection *a, const struct ex_selection 
 	return memcmp(a->dns, b->dns, a->n_dns * sizeof(*a->dns)) == 0;
 }
 
+/* Into to: of the file of the i-th, and of those behind it, what they are about. */
+static int copy_text(const struct ex_selection *s, size_t i, char *to, size_t *ret_next)
+{
+	const struct ex_policy_file *file = s->v.v[i].file;
+	struct ex_span text = file->text.text;
+	EX_AUTO_FREE uint8_t *wanted = calloc(ex_selects_count(file->selects) + 1, sizeof(*wanted));
+
+	if (!wanted)
+		return -ENOMEM;
+	for (; i < s->v.n && s->v.v[i].file == file; i++)
+		if (s->v.v[i].spec != UINT32_MAX)
+			wanted[s->v.v[i].spec] = 1;
+	if (text.len)
+		memcpy(to, text.ptr, text.len);
+	ex_selects_blank(file->selects, wanted, to, text.len);
+	*ret_next = i;
+	return 0;
+}
+
+static size_t count_bytes(const struct ex_selection *s)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < s->v.n; i++)
+		if (i == 0 || s->v.v[i].file != s->v.v[i - 1].file)
+			n += s->v.v[i].file->text.text.len;
+	return n;
+}
+
 struct ex_text *ex_selection_texts(const struct ex_selection *s, size_t *ret_n)
 {
-	struct ex_text *texts = calloc(s->v.n + 1, sizeof(*texts));
+	struct ex_text *texts = calloc(1, (s->v.n + 1) * sizeof(*texts) + count_bytes(s));
+	char *to = texts ? (char *)(texts + s->v.n + 1) : NULL;
 	size_t n = 0;
 
 	if (!texts)
 		return NULL;
 	if (s->learning)
 		texts[n++] = ex_learn_policy;
-	for (size_t i = 0; i < s->v.n; i++)
-		if (i == 0 || s->v.v[i].file != s->v.v[i - 1].file)
-			texts[n++] = s->v.v[i].file->text;
+	for (size_t i = 0; i < s->v.n; n++) {
+		const struct ex_text *whole = &s->v.v[i].file->text;
+
+		texts[n] = (struct ex_text){ whole->name, { to, whole->text.len } };
+		if (copy_text(s, i, to, &i) < 0) {
+			free(texts);
+			return NULL;
+		}
+		to += whole->text.len;
+	}
 	*ret_n = n;
 	return texts;
 }

@@ -32,7 +32,11 @@ EX_MUST_CHECK int ex_selection_make(const struct ex_policy_files *files,
 void ex_selection_done(struct ex_selection *s);
 bool ex_selection_equal(const struct ex_selection *a, const struct ex_selection *b);
 
-/* The texts of it, each once; the caller frees the array. NULL: no memory. */
+/*
+ * The files of it, each once, without the documents that are not for the endpoint: what stands in
+ * them (a value that is a secret) is not for its proxy either. The caller frees the array, with
+ * which the bytes go. NULL: no memory.
+ */
 struct ex_text *ex_selection_texts(const struct ex_selection *s, size_t *ret_n);
 
 #endif

@@ -9,6 +9,7 @@
 #include <netinet/in.h>
 #include <stdio.h>
 
+#include "agent/core/pack.h"
 #include "agent/node/plan.h"
 #include "policy/ruleset.h"
 #include "tests/unit/scratch.h"
@@ -28,6 +29,12 @@
 	"  - toFQDNs: [{matchName: api.test}]\n    toPorts:\n"                                     \
 	"    - ports: [{port: '443', protocol: TCP}]\n"                                            \
 	"      originatingTLS: {secret: {name: card}}\n      rules: {http: [{}]}\n"
+
+#define WITH_VALUE(app, value)                                                                     \
+	HEAD("p", "app: " app)                                                                     \
+	"  - toFQDNs: [{matchName: api.test}]\n    toPorts:\n"                                     \
+	"    - ports: [{port: '443', protocol: TCP}]\n"                                            \
+	"      rules: {http: [{headerMatches: [{name: X-Key, value: " value "}]}]}\n"
 
 #define WIDE 2500 /* rules about one prefix, times */
 #define MANY 8000 /* addresses in it: too many members of too many classes */
@@ -358,6 +365,23 @@ static void test_what_does_not_compile_is_not_tried_for_each_endpoint_that_comes
 	assert_int_equal(judge(both, "10.1.0.1", 7), EX_V_DENY);
 }
 
+static void test_what_is_for_others_is_not_for_its_proxy(void **state)
+{
+	struct ex_node_endpoint *web = add(1, "\"app\": \"web\"");
+	EX_AUTO_FREE char *bytes = NULL;
+	size_t len;
+
+	(void)state;
+	(void)add(2, "\"app\": \"db\"");
+	put("both", WITH_VALUE("db", "of-another") "---\n" WITH_VALUE("web", "its-own"));
+	take(get());
+	assert_int_equal(ex_pack_read(of(web)->compiled->bundle, &bytes, &len), 0);
+	assert_non_null(memmem(bytes, len, "its-own", 7));
+	assert_null(memmem(bytes, len, "of-another", 10));
+	/* the rules are the same, and stand where they stood */
+	assert_int_equal(ex_ruleset_rule(of(web)->compiled->rs, 1)->line, 20);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -381,6 +405,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			test_what_does_not_compile_is_not_tried_for_each_endpoint_that_comes,
 			set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_what_is_for_others_is_not_for_its_proxy,
+						set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

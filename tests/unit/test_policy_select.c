@@ -6,6 +6,9 @@
 #include "policy_helper.h"
 
 #include <errno.h>
+#include <stdio.h>
+
+#include "policy/selects.h"
 
 #define NS "io.kubernetes.pod.namespace"
 
@@ -303,6 +306,149 @@ static void test_empty_text_and_byte_order_mark(void **state)
 	ex_diags_done(&diags);
 }
 
+/* ---- what is not for somebody ---- */
+
+/* A policy in a form of its own; in what it says its number stands behind "mark". */
+static size_t write_form(char *to, size_t size, int form, int i)
+{
+	switch (form) {
+	case 0:
+		return (size_t)snprintf(
+			to, size,
+			"apiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy\nmetadata:\n"
+			"  name: d%d\n  annotations: {last: 'mark%d.'}\nspec:\n"
+			"  endpointSelector: {}\n  egress:\n"
+			"  - toFQDNs: [{matchName: a.example}]\n    toPorts:\n"
+			"    - ports: [{port: '443', protocol: TCP}]\n      rules:\n        http:\n"
+			"        - headerMatches: [{name: X, value: \"\xc3\xa9\xe2\x9c\x93 mark%d.\"}]\n"
+			"# mark%d. \xe2\x9c\x93\n",
+			i, i, i, i);
+	case 1:
+		return (size_t)snprintf(
+			to, size,
+			"{\"apiVersion\": \"cilium.io/v2\", \"kind\": \"CiliumNetworkPolicy\",\r\n"
+			"\"metadata\": {\"name\": \"d%d\"}, \"spec\": {\"endpointSelector\": {},"
+			" \"egress\":\r\n [{\"toCIDR\": [\"10.0.0.0/8\"]}], \"description\": \"mark%d."
+			"\xf0\x9f\x94\x92\"}}\r\n",
+			i, i);
+	case 2:
+		return (size_t)snprintf(
+			to, size,
+			"apiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy\nmetadata: {name: d%d}\n"
+			"specs:\n- endpointSelector: {}\n  egress: [{toCIDR: [10.0.0.0/8]}]\n"
+			"  description: |\n    mark%d.\n\n     ---\n    \xc3\xa9\n\n"
+			"- endpointSelector: {}\n  egress:\n  - toCIDR: [10.0.0.0/8]\n",
+			i, i);
+	default: /* lines that end by NEL */
+		return (size_t)snprintf(
+			to, size,
+			"apiVersion: networking.k8s.io/v1\xc2\x85kind: NetworkPolicy\xc2\x85"
+			"metadata: {name: d%d}\xc2\x85spec:\xc2\x85  podSelector: {}\xc2\x85"
+			"  policyTypes: [Egress] # mark%d.\xc2\x85  egress:\xc2\x85"
+			"  - to: [{ipBlock: {cidr: 10.0.0.0/8}}]\xc2\x85",
+			i, i);
+	}
+}
+
+#define FORMS 4
+#define DOCS  6
+
+static size_t write_documents(char *to, size_t size, unsigned seed)
+{
+	static const char *const between[] = { "---\n", "--- # a comment\n", "...\n---\r\n",
+					       "...\n%YAML 1.1\n---\n", "---\n---\n" };
+	size_t len = seed % 2 ? (size_t)snprintf(to, size, "\xef\xbb\xbf") : 0;
+
+	if (seed % 3)
+		len += (size_t)snprintf(to + len, size - len, "# \xc3\xa9\n---\n");
+	for (int i = 0; i < DOCS; i++) {
+		if (i)
+			len += (size_t)snprintf(to + len, size - len, "%s",
+						between[(seed + (unsigned)i) % 5]);
+		len += write_form(to + len, size - len, (int)((seed >> i) + (unsigned)i) % FORMS,
+				  i);
+	}
+	assert_true(len < size);
+	return len;
+}
+
+/* Where the rules of the i-th document stand; 0: there are none. */
+static int line_of(const struct ex_ruleset *rs, int i)
+{
+	char name[16];
+
+	(void)snprintf(name, sizeof(name), "d%d", i);
+	for (uint32_t rule = 1; rule <= ex_ruleset_n_rules(rs); rule++)
+		if (strcmp(ex_ruleset_rule(rs, rule)->policy, name) == 0)
+			return ex_ruleset_rule(rs, rule)->line;
+	return 0;
+}
+
+static struct ex_ruleset *compile_bytes(const char *text, size_t len)
+{
+	const struct ex_compile_input in = { .deny_metadata = true };
+	struct ex_ruleset *rs = NULL;
+	struct ex_diags diags = { 0 };
+
+	if (ex_compile_text(text, len, NULL, 0, &in, &rs, &diags) < 0) {
+		ex_diags_print(&diags, stderr);
+		fail_msg("%.*s", (int)len, text);
+	}
+	ex_diags_done(&diags);
+	return rs;
+}
+
+/* one: the document that is wanted. */
+static void check_blanked(const char *text, size_t len, int one)
+{
+	const struct ex_text whole = { "p.yaml", { text, len } };
+	EX_AUTO_FREE char *copy = malloc(len);
+	struct ex_ruleset *all = compile_bytes(text, len), *rs;
+	struct ex_diags diags = { 0 };
+	struct ex_selects *s;
+	uint8_t wanted[2 * DOCS] = { 0 };
+	char mark[16];
+	size_t k = 0;
+
+	assert_non_null(copy);
+	memcpy(copy, text, len);
+	assert_int_equal(ex_selects_read(&whole, &s, &diags), 0);
+	for (int i = 0; i < DOCS; i++) {
+		/* how many specs each has: two where there is a second item */
+		size_t n = 1;
+
+		(void)snprintf(mark, sizeof(mark), "name: d%d}\nspecs", i);
+		n += memmem(text, len, mark, strlen(mark)) != NULL;
+		for (size_t m = 0; m < n; m++)
+			wanted[k++] = i == one;
+	}
+	assert_int_equal(ex_selects_count(s), k);
+	ex_selects_blank(s, wanted, copy, len);
+	ex_selects_free(s);
+	rs = compile_bytes(copy, len);
+	for (int i = 0; i < DOCS; i++) {
+		(void)snprintf(mark, sizeof(mark), "mark%d.", i);
+		assert_int_equal(memmem(copy, len, mark, strlen(mark)) != NULL, i == one);
+		assert_int_equal(line_of(rs, i), i == one ? line_of(all, i) : 0);
+		assert_true(line_of(all, i) > 0);
+	}
+	ex_ruleset_unref(rs);
+	ex_ruleset_unref(all);
+}
+
+static void test_documents_that_are_not_wanted_are_blanks(void **state)
+{
+	static char text[16384];
+
+	(void)state;
+	for (unsigned seed = 0; seed < 240; seed++) {
+		size_t len = write_documents(text, sizeof(text), seed);
+
+		for (int one = 0; one < DOCS; one++)
+			check_blanked(text, len, one);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -318,6 +464,7 @@ int main(void)
 		cmocka_unit_test(test_several_texts_make_one_policy),
 		cmocka_unit_test(test_error_names_the_text_it_is_in),
 		cmocka_unit_test(test_empty_text_and_byte_order_mark),
+		cmocka_unit_test(test_documents_that_are_not_wanted_are_blanks),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
