@@ -123,7 +123,7 @@ static void established(struct ex_gate *gate, struct pkt_frame *f, const char *d
 	const char *own = strchr(dst, ':') ? NET_OWN6 : NET_OWN4;
 
 	pkt_build(f, &s);
-	(void)measure(gate_prog_fd(gate, true), f);
+	(void)measure(gate_prog_fd(gate, "from_workload"), f);
 	pkt_build(f, &(struct pkt_spec){ .src = dst,
 					 .dst = own,
 					 .src_mac = NET_GW_MAC,
@@ -132,7 +132,7 @@ static void established(struct ex_gate *gate, struct pkt_frame *f, const char *d
 					 .sport = 443,
 					 .dport = 40000,
 					 .flags = PKT_SYN | PKT_ACK });
-	(void)measure(gate_prog_fd(gate, false), f);
+	(void)measure(gate_prog_fd(gate, "to_workload"), f);
 	s.flags = PKT_ACK;
 	pkt_build(f, &s);
 }
@@ -145,7 +145,7 @@ static void row(const char *what, uint32_t ns, uint32_t floor)
 static void measure_policy(struct ex_gate *gate, size_t n, uint32_t floor)
 {
 	uint64_t took = publish(gate, n);
-	int out = gate_prog_fd(gate, true);
+	int out = gate_prog_fd(gate, "from_workload");
 	struct pkt_frame f;
 
 	printf("%zu prefixes (published in %.0f ms)\n", n, (double)took / 1e6);

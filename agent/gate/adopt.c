@@ -8,19 +8,17 @@
 #include <unistd.h>
 
 #include <bpf/bpf.h>
-#include <bpf/libbpf.h>
 
-#include "gate.skel.h"
 #include "agent/gate/gate_internal.h"
 
 /* Calls fn for every key; fn may delete it. Stops at the first error. */
-static int each_key(struct ex_gate *gate, const struct bpf_map *map,
-		    int (*fn)(struct ex_gate *gate, const struct bpf_map *map, const void *key))
+static int each_key(struct ex_gate *gate, const struct gate_map *map,
+		    int (*fn)(struct ex_gate *gate, const struct gate_map *map, const void *key))
 {
-	size_t size = bpf_map__key_size(map);
+	size_t size = map->key_size;
 	EX_AUTO_FREE char *key = malloc(size);
 	EX_AUTO_FREE char *next = malloc(size);
-	int fd = bpf_map__fd(map), r = 0;
+	int fd = map->fd, r = 0;
 	bool more;
 
 	if (!key || !next)
@@ -34,9 +32,9 @@ static int each_key(struct ex_gate *gate, const struct bpf_map *map,
 	return r;
 }
 
-static int drop(const struct bpf_map *map, const void *key)
+static int drop(const struct gate_map *map, const void *key)
 {
-	int r = bpf_map_delete_elem(bpf_map__fd(map), key);
+	int r = bpf_map_delete_elem(map->fd, key);
 
 	return r == -ENOENT ? 0 : r;
 }
@@ -44,12 +42,12 @@ static int drop(const struct bpf_map *map, const void *key)
 static int flows_open(const struct ex_gate *gate, uint32_t slot)
 {
 	uint32_t id;
-	int r = bpf_map_lookup_elem(bpf_map__fd(gate->skel->maps.ex_flows), &slot, &id);
+	int r = bpf_map_lookup_elem(gate->maps.ex_flows.fd, &slot, &id);
 
 	return r ? r : bpf_map_get_fd_by_id(id);
 }
 
-static int take_endpoint(struct ex_gate *gate, const struct bpf_map *map, const void *key)
+static int take_endpoint(struct ex_gate *gate, const struct gate_map *map, const void *key)
 {
 	struct gate_port *port = calloc(1, sizeof(*port));
 	int r;
@@ -58,7 +56,7 @@ static int take_endpoint(struct ex_gate *gate, const struct bpf_map *map, const 
 		return -ENOMEM;
 	port->flows = -1;
 	memcpy(&port->ifindex, key, sizeof(port->ifindex));
-	r = bpf_map_lookup_elem(bpf_map__fd(map), key, &port->ep);
+	r = bpf_map_lookup_elem(map->fd, key, &port->ep);
 	port->slot = port->ep.slot;
 	if (!r)
 		port->flows = flows_open(gate, port->slot);
@@ -84,7 +82,7 @@ static struct gate_set **set_place(const struct ex_gate *gate, uint32_t policy)
 	return NULL;
 }
 
-static int take_set(struct ex_gate *gate, const struct bpf_map *map, const void *key)
+static int take_set(struct ex_gate *gate, const struct gate_map *map, const void *key)
 {
 	struct gate_set **place;
 	struct ex_set value;
@@ -93,13 +91,13 @@ static int take_set(struct ex_gate *gate, const struct bpf_map *map, const void 
 
 	memcpy(&policy, key, sizeof(policy));
 	place = set_place(gate, policy);
-	r = bpf_map_lookup_elem(bpf_map__fd(map), key, &value);
+	r = bpf_map_lookup_elem(map->fd, key, &value);
 	if (!place || *place || r)
 		return drop(map, key);
 	return gate_set_known(policy, &value, place);
 }
 
-static int take_dest(struct ex_gate *gate, const struct bpf_map *map, const void *key)
+static int take_dest(struct ex_gate *gate, const struct gate_map *map, const void *key)
 {
 	struct gate_set **place;
 	struct ex_dest_key dest;
@@ -129,7 +127,7 @@ static struct gate_set *set_of_class(const struct ex_gate *gate, uint32_t klass)
 	return NULL;
 }
 
-static int take_rule(struct ex_gate *gate, const struct bpf_map *map, const void *key)
+static int take_rule(struct ex_gate *gate, const struct gate_map *map, const void *key)
 {
 	struct ex_counted_rule value;
 	struct ex_rule_key rule;
@@ -138,13 +136,13 @@ static int take_rule(struct ex_gate *gate, const struct bpf_map *map, const void
 
 	memcpy(&rule, key, sizeof(rule));
 	set = set_of_class(gate, ntohl(rule.klass));
-	r = bpf_map_lookup_elem(bpf_map__fd(map), key, &value);
+	r = bpf_map_lookup_elem(map->fd, key, &value);
 	if (!set || r)
 		return drop(map, key);
 	return gate_set_keep_rule(set, &rule, &value);
 }
 
-static int take_name(struct ex_gate *gate, const struct bpf_map *map, const void *key)
+static int take_name(struct ex_gate *gate, const struct gate_map *map, const void *key)
 {
 	struct ex_name_key name;
 
@@ -152,16 +150,16 @@ static int take_name(struct ex_gate *gate, const struct bpf_map *map, const void
 	return set_place(gate, name.policy) ? 0 : drop(map, key);
 }
 
-static int take_gateway(struct ex_gate *gate, const struct bpf_map *map, const void *key)
+static int take_gateway(struct ex_gate *gate, const struct gate_map *map, const void *key)
 {
 	uint32_t ifindex;
-	int r = bpf_map_lookup_elem(bpf_map__fd(map), key, &ifindex);
+	int r = bpf_map_lookup_elem(map->fd, key, &ifindex);
 
 	return !r && gate_port_find(gate, ifindex) ? 0 : drop(map, key);
 }
 
 /* The key of a binding begins with the endpoint's ifindex. */
-static int take_binding(struct ex_gate *gate, const struct bpf_map *map, const void *key)
+static int take_binding(struct ex_gate *gate, const struct gate_map *map, const void *key)
 {
 	uint32_t ifindex;
 
@@ -171,13 +169,12 @@ static int take_binding(struct ex_gate *gate, const struct bpf_map *map, const v
 
 static int slots_clear(struct ex_gate *gate)
 {
-	const struct bpf_map *map = gate->skel->maps.ex_flows;
+	const struct gate_map *map = &gate->maps.ex_flows;
 	uint32_t slot, id;
 	int r = 0;
 
 	for (slot = 0; !r && slot < EX_ENDPOINTS_MAX; slot++)
-		if (!gate_slot_taken(gate, slot) &&
-		    bpf_map_lookup_elem(bpf_map__fd(map), &slot, &id) == 0)
+		if (!gate_slot_taken(gate, slot) && bpf_map_lookup_elem(map->fd, &slot, &id) == 0)
 			r = drop(map, &slot);
 	return r;
 }
@@ -186,19 +183,19 @@ int gate_adopt(struct ex_gate *gate)
 {
 	int r;
 
-	r = each_key(gate, gate->skel->maps.ex_endpoints, take_endpoint);
+	r = each_key(gate, &gate->maps.ex_endpoints, take_endpoint);
 	if (!r)
-		r = each_key(gate, gate->skel->maps.ex_sets, take_set);
+		r = each_key(gate, &gate->maps.ex_sets, take_set);
 	if (!r)
-		r = each_key(gate, gate->skel->maps.ex_dests, take_dest);
+		r = each_key(gate, &gate->maps.ex_dests, take_dest);
 	if (!r)
-		r = each_key(gate, gate->skel->maps.ex_rules, take_rule);
+		r = each_key(gate, &gate->maps.ex_rules, take_rule);
 	if (!r)
-		r = each_key(gate, gate->skel->maps.ex_names, take_name);
+		r = each_key(gate, &gate->maps.ex_names, take_name);
 	if (!r)
-		r = each_key(gate, gate->skel->maps.ex_gateways, take_gateway);
+		r = each_key(gate, &gate->maps.ex_gateways, take_gateway);
 	if (!r)
-		r = each_key(gate, gate->skel->maps.ex_bindings, take_binding);
+		r = each_key(gate, &gate->maps.ex_bindings, take_binding);
 	return r ? r : slots_clear(gate);
 }
 

@@ -8,15 +8,13 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
-#include "gate.skel.h"
 #include "agent/gate/gate_internal.h"
 
 /* A program that is there already is replaced in one step. */
-static int hook_attach(uint32_t ifindex, enum bpf_tc_attach_point point,
-		       const struct bpf_program *prog)
+static int hook_attach(uint32_t ifindex, enum bpf_tc_attach_point point, int prog)
 {
 	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = (int)ifindex, .attach_point = point);
-	LIBBPF_OPTS(bpf_tc_opts, opts, .prog_fd = bpf_program__fd(prog), .handle = 1, .priority = 1,
+	LIBBPF_OPTS(bpf_tc_opts, opts, .prog_fd = prog, .handle = 1, .priority = 1,
 		    .flags = BPF_TC_F_REPLACE);
 	int r;
 
@@ -36,10 +34,10 @@ int ex_gate_attach(struct ex_gate *gate, uint32_t ifindex)
 		return -EINVAL; /* maps are filled before programs are attached */
 	shared = port->ep.flags & EX_EP_SHARED;
 	r = hook_attach(ifindex, shared ? BPF_TC_EGRESS : BPF_TC_INGRESS,
-			gate->skel->progs.from_workload);
+			gate->progs.from_workload);
 	return r ? r
 		 : hook_attach(ifindex, shared ? BPF_TC_INGRESS : BPF_TC_EGRESS,
-			       gate->skel->progs.to_workload);
+			       gate->progs.to_workload);
 }
 
 static int hook_detach(uint32_t ifindex, enum bpf_tc_attach_point point)
@@ -68,7 +66,7 @@ static int hand_over_attach(const struct ex_gate *gate, uint32_t ifindex, int ne
 	if (setns(netns, CLONE_NEWNET) < 0)
 		r = -errno;
 	if (!r) {
-		r = hook_attach(ifindex, BPF_TC_INGRESS, gate->skel->progs.hand_over);
+		r = hook_attach(ifindex, BPF_TC_INGRESS, gate->progs.hand_over);
 		back = setns(here, CLONE_NEWNET) < 0 ? -errno : 0;
 	}
 	close(here);
@@ -85,10 +83,9 @@ int ex_gate_attach_gateway(struct ex_gate *gate, uint32_t ifindex, uint32_t gate
 		return -EINVAL;
 	r = hand_over_attach(gate, ifindex, netns);
 	if (!r)
-		r = bpf_map_update_elem(bpf_map__fd(gate->skel->maps.ex_gateways), &gateway,
-					&ifindex, BPF_ANY);
+		r = bpf_map_update_elem(gate->maps.ex_gateways.fd, &gateway, &ifindex, BPF_ANY);
 	if (!r)
-		r = hook_attach(gateway, BPF_TC_INGRESS, gate->skel->progs.from_gateway);
+		r = hook_attach(gateway, BPF_TC_INGRESS, gate->progs.from_gateway);
 	return r;
 }
 
@@ -97,5 +94,5 @@ void gate_gateway_remove(struct ex_gate *gate, const struct gate_port *port)
 	uint32_t gateway = port->ep.gateway;
 
 	if (gateway)
-		bpf_map_delete_elem(bpf_map__fd(gate->skel->maps.ex_gateways), &gateway);
+		bpf_map_delete_elem(gate->maps.ex_gateways.fd, &gateway);
 }

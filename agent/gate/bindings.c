@@ -3,9 +3,7 @@
 #include <errno.h>
 
 #include <bpf/bpf.h>
-#include <bpf/libbpf.h>
 
-#include "gate.skel.h"
 #include "agent/gate/gate_internal.h"
 
 #define BATCH 256
@@ -22,7 +20,7 @@ static uint64_t hash_of(struct ex_span name)
 
 uint32_t ex_gate_names_max(const struct ex_gate *gate)
 {
-	return bpf_map__max_entries(gate->skel->maps.ex_names);
+	return gate->maps.ex_names.max_entries;
 }
 
 int ex_gate_binding_put(struct ex_gate *gate, uint32_t ifindex, const struct ex_ip *ip,
@@ -30,7 +28,7 @@ int ex_gate_binding_put(struct ex_gate *gate, uint32_t ifindex, const struct ex_
 {
 	const struct ex_binding_key key = { .ifindex = ifindex, .ip = *ip, .hash = hash_of(name) };
 	struct ex_binding value = { .len = (uint8_t)name.len };
-	int fd = bpf_map__fd(gate->skel->maps.ex_bindings), r;
+	int fd = gate->maps.ex_bindings.fd, r;
 
 	if (!name.len || name.len > EX_NAME_MAX || !gate_port_find(gate, ifindex) ||
 	    ttl_ms > UINT32_MAX * 1000ull)
@@ -49,7 +47,7 @@ void ex_gate_binding_remove(struct ex_gate *gate, uint32_t ifindex, const struct
 {
 	const struct ex_binding_key key = { .ifindex = ifindex, .ip = *ip, .hash = hash_of(name) };
 
-	bpf_map_delete_elem(bpf_map__fd(gate->skel->maps.ex_bindings), &key);
+	bpf_map_delete_elem(gate->maps.ex_bindings.fd, &key);
 }
 
 struct batch {
@@ -63,7 +61,7 @@ typedef void (*batch_fn)(int fd, const struct ex_binding_key *key, const struct 
 static void each_binding(const struct ex_gate *gate, batch_fn fn, void *arg)
 {
 	EX_AUTO_FREE struct batch *b = malloc(sizeof(*b));
-	int fd = bpf_map__fd(gate->skel->maps.ex_bindings), r = b ? 0 : -ENOMEM;
+	int fd = gate->maps.ex_bindings.fd, r = b ? 0 : -ENOMEM;
 	uint32_t at, n, i;
 	bool first = true;
 

@@ -5,7 +5,6 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
-#include "gate.skel.h"
 #include "agent/gate/gate_internal.h"
 
 #define RULES_MAX (1u << 20) /* rule ids: a bound for the table by id, far above any policy */
@@ -20,7 +19,7 @@ static void counters_mark(const struct gate_set *set, bool *used, uint32_t n)
 /* After gate_adopt(): rulesets may be there. */
 int gate_counters_open(struct ex_gate *gate)
 {
-	uint32_t n = bpf_map__max_entries(gate->skel->maps.ex_rule_counts), i;
+	uint32_t n = gate->maps.ex_rule_counts.max_entries, i;
 	EX_AUTO_FREE bool *used = calloc(n, sizeof(*used));
 	const struct gate_port *port;
 
@@ -44,8 +43,7 @@ static int counter_zero(const struct ex_gate *gate, uint32_t counter)
 
 	if (!zero || cpus <= 0)
 		return -ENOMEM;
-	return bpf_map_update_elem(bpf_map__fd(gate->skel->maps.ex_rule_counts), &counter, zero,
-				   BPF_ANY);
+	return bpf_map_update_elem(gate->maps.ex_rule_counts.fd, &counter, zero, BPF_ANY);
 }
 
 static int counters_grow(struct gate_set *set, uint32_t rule)
@@ -107,7 +105,7 @@ void gate_counters_release(struct ex_gate *gate, struct gate_set *set)
 	set->n_counters = 0;
 }
 
-static int counter_read(const struct bpf_map *map, const void *key, struct ex_counter *ret)
+static int counter_read(const struct gate_map *map, const void *key, struct ex_counter *ret)
 {
 	int cpus = libbpf_num_possible_cpus(), r, i;
 	EX_AUTO_FREE struct ex_count *each = NULL;
@@ -118,7 +116,7 @@ static int counter_read(const struct bpf_map *map, const void *key, struct ex_co
 	each = calloc((size_t)cpus, sizeof(*each));
 	if (!each)
 		return -ENOMEM;
-	r = bpf_map_lookup_elem(bpf_map__fd(map), key, each);
+	r = bpf_map_lookup_elem(map->fd, key, each);
 	if (r)
 		return r;
 	for (i = 0; i < cpus; i++) {
@@ -132,7 +130,7 @@ int ex_gate_count_reason(struct ex_gate *gate, enum ex_reason reason, struct ex_
 {
 	uint32_t key = reason;
 
-	return counter_read(gate->skel->maps.ex_reasons, &key, ret);
+	return counter_read(&gate->maps.ex_reasons, &key, ret);
 }
 
 static int set_count(const struct ex_gate *gate, const struct gate_set *set, uint32_t rule,
@@ -144,7 +142,7 @@ static int set_count(const struct ex_gate *gate, const struct gate_set *set, uin
 
 	if (!key)
 		return 0;
-	r = counter_read(gate->skel->maps.ex_rule_counts, &key, &c);
+	r = counter_read(&gate->maps.ex_rule_counts, &key, &c);
 	if (r)
 		return r;
 	sum->packets += c.packets;

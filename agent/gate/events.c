@@ -6,7 +6,6 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
-#include "gate.skel.h"
 #include "agent/gate/gate_internal.h"
 
 /*
@@ -30,8 +29,7 @@ static int event_read(void *arg, void *data, size_t size)
 
 int gate_events_open(struct ex_gate *gate)
 {
-	gate->ring =
-		ring_buffer__new(bpf_map__fd(gate->skel->maps.ex_events), event_read, gate, NULL);
+	gate->ring = ring_buffer__new(gate->maps.ex_events.fd, event_read, gate, NULL);
 	return gate->ring ? 0 : -errno;
 }
 
@@ -53,7 +51,7 @@ static int ring_drain(struct ring_buffer *ring)
 
 int ex_gate_events_fd(const struct ex_gate *gate)
 {
-	return bpf_map__fd(gate->skel->maps.ex_events);
+	return gate->maps.ex_events.fd;
 }
 
 int ex_gate_events_drain(struct ex_gate *gate, void (*fn)(void *arg, const struct ex_event *ev),

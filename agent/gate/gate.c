@@ -39,15 +39,11 @@ static void memlock_raise(void)
 	(void)setrlimit(RLIMIT_MEMLOCK, &all);
 }
 
-static int skel_open(struct ex_gate *gate, const struct ex_gate_limits *limits)
+static int skel_fit(struct ex_gate *gate, const struct ex_gate_limits *limits,
+		    struct gate_bpf *skel)
 {
-	struct gate_bpf *skel = gate_bpf__open();
-	int r;
+	int r = gate_state_open(gate, skel->obj, limits ? limits->pin : NULL);
 
-	if (!skel)
-		return -ENOMEM;
-	gate->skel = skel;
-	r = gate_state_open(gate, limits ? limits->pin : NULL);
 	if (r)
 		return r;
 	skel->rodata->refuse_mark = gate->state.mark;
@@ -65,11 +61,24 @@ static int skel_open(struct ex_gate *gate, const struct ex_gate_limits *limits)
 	return r;
 }
 
-static int skel_load(struct ex_gate *gate, bool pinned)
+static int skel_load(struct gate_bpf *skel, bool pinned)
 {
-	int r = gate_bpf__load(gate->skel);
+	int r = gate_bpf__load(skel);
 
 	return r == -EINVAL && pinned ? -EPROTO : r; /* libbpf's word for maps of another shape */
+}
+
+static int object_load(struct ex_gate *gate, const struct ex_gate_limits *limits)
+{
+	struct gate_bpf *skel = gate_bpf__open();
+	int r = skel ? skel_fit(gate, limits, skel) : -ENOMEM;
+
+	if (!r)
+		r = skel_load(skel, limits && limits->pin);
+	if (!r)
+		r = gate_object_keep(gate, skel->obj);
+	gate_bpf__destroy(skel);
+	return r;
 }
 
 int ex_gate_load(const struct ex_gate_limits *limits, struct ex_gate **ret)
@@ -81,13 +90,12 @@ int ex_gate_load(const struct ex_gate_limits *limits, struct ex_gate **ret)
 	if (!gate)
 		return -ENOMEM;
 	gate->lock = -1;
+	gate_object_init(gate);
 	gate->flow_limit = limits && limits->flows ? limits->flows : FLOWS_DEFAULT;
 	memlock_raise();
 	chatter_len = 0;
 	libbpf_set_print(chatter_keep);
-	r = skel_open(gate, limits);
-	if (!r)
-		r = skel_load(gate, pin != NULL);
+	r = object_load(gate, limits);
 	if (!r)
 		r = gate_state_save(gate);
 	if (!r)
@@ -121,23 +129,7 @@ void ex_gate_free(struct ex_gate *gate)
 	gate_retired_free(gate);
 	free(gate->spare_counters);
 	ring_buffer__free(gate->ring);
-	gate_bpf__destroy(gate->skel);
+	gate_object_done(gate);
 	ex_closep(&gate->lock);
 	free(gate);
-}
-
-int gate_prog_fd(const struct ex_gate *gate, bool outbound)
-{
-	return bpf_program__fd(outbound ? gate->skel->progs.from_workload
-					: gate->skel->progs.to_workload);
-}
-
-struct bpf_object *gate_object(const struct ex_gate *gate)
-{
-	return gate->skel->obj;
-}
-
-int gate_map_fd(const struct ex_gate *gate, const char *name)
-{
-	return bpf_object__find_map_fd_by_name(gate->skel->obj, name);
 }

@@ -5,8 +5,46 @@
 
 #include "agent/gate/gate.h"
 
-struct gate_bpf;
+struct bpf_object;
 struct ring_buffer;
+
+/* The maps and programs of datapath/gate.bpf.c, by their names. */
+#define GATE_MAPS(X)                                                                               \
+	X(ex_endpoints)                                                                            \
+	X(ex_events)                                                                               \
+	X(ex_gateways)                                                                             \
+	X(ex_dests)                                                                                \
+	X(ex_rules)                                                                                \
+	X(ex_names)                                                                                \
+	X(ex_flows)                                                                                \
+	X(ex_ports)                                                                                \
+	X(ex_socks)                                                                                \
+	X(ex_reasons)                                                                              \
+	X(ex_rule_counts)                                                                          \
+	X(ex_state)                                                                                \
+	X(ex_sets)                                                                                 \
+	X(ex_bindings)
+#define GATE_PROGS(X)                                                                              \
+	X(from_workload)                                                                           \
+	X(to_workload)                                                                             \
+	X(from_gateway)                                                                            \
+	X(hand_over)
+
+struct gate_map {
+	int fd;
+	uint32_t key_size, value_size, max_entries;
+};
+
+#define GATE_MAP(name)  struct gate_map name;
+#define GATE_PROG(name) int name;
+
+struct gate_maps {
+	GATE_MAPS(GATE_MAP)
+};
+
+struct gate_progs {
+	GATE_PROGS(GATE_PROG)
+};
 
 /* The keys of one published ruleset, so that it can be taken away again. */
 struct gate_set {
@@ -36,7 +74,14 @@ struct gate_port {
 #define GATE_RETIRED_MAX 256
 
 struct ex_gate {
-	struct gate_bpf *skel;
+	union {
+		struct gate_maps maps;
+		struct gate_map each_map[sizeof(struct gate_maps) / sizeof(struct gate_map)];
+	};
+	union {
+		struct gate_progs progs; /* descriptors */
+		int each_prog[sizeof(struct gate_progs) / sizeof(int)];
+	};
 	struct ring_buffer *ring;
 	struct gate_port *ports;
 	uint32_t flow_limit;
@@ -73,8 +118,13 @@ int gate_set_keep_dest(struct gate_set *set, const struct ex_dest_key *key);
 int gate_set_keep_rule(struct gate_set *set, const struct ex_rule_key *key,
 		       const struct ex_counted_rule *value);
 
-/* pin.c */
-int gate_state_open(struct ex_gate *gate, const char *pin);
+/* object.c */
+void gate_object_init(struct ex_gate *gate); /* nothing is open */
+int gate_object_keep(struct ex_gate *gate, const struct bpf_object *object);
+void gate_object_done(struct ex_gate *gate);
+
+/* pin.c: before the object is loaded */
+int gate_state_open(struct ex_gate *gate, struct bpf_object *object, const char *pin);
 int gate_state_save(const struct ex_gate *gate);
 int gate_pin_others_remove(const char *pin);
 
@@ -130,9 +180,7 @@ void gate_sweep(struct ex_gate *gate);
 bool gate_sweep_is_due(uint64_t *last);
 
 /* For tests and benchmarks. */
-int gate_prog_fd(const struct ex_gate *gate, bool outbound);
-struct bpf_object;
-struct bpf_object *gate_object(const struct ex_gate *gate);
+int gate_prog_fd(const struct ex_gate *gate, const char *name);
 int gate_map_fd(const struct ex_gate *gate, const char *name);
 
 #endif

@@ -16,7 +16,6 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
-#include "gate.skel.h"
 #include "agent/core/log.h"
 #include "agent/gate/gate_internal.h"
 
@@ -83,7 +82,7 @@ static int state_read(const char *pin, struct ex_state *ret)
 	return r;
 }
 
-static int pin_prepare(struct ex_gate *gate, const char *pin)
+static int pin_prepare(struct ex_gate *gate, struct bpf_object *object, const char *pin)
 {
 	char path[PIN_PATH_MAX];
 	struct bpf_map *map;
@@ -97,7 +96,7 @@ static int pin_prepare(struct ex_gate *gate, const char *pin)
 		r = folder_lock(path, &gate->lock);
 	if (!r)
 		r = state_read(pin, &gate->state);
-	bpf_object__for_each_map(map, gate->skel->obj)
+	bpf_object__for_each_map(map, object)
 	{
 		if (r)
 			break;
@@ -110,9 +109,9 @@ static int pin_prepare(struct ex_gate *gate, const char *pin)
 	return r;
 }
 
-int gate_state_open(struct ex_gate *gate, const char *pin)
+int gate_state_open(struct ex_gate *gate, struct bpf_object *object, const char *pin)
 {
-	int r = pin ? pin_prepare(gate, pin) : 0;
+	int r = pin ? pin_prepare(gate, object, pin) : 0;
 
 	if (!r && gate->state.abi && gate->state.abi != EX_ABI_VERSION)
 		r = -EPROTO;
@@ -128,8 +127,7 @@ int gate_state_save(const struct ex_gate *gate)
 {
 	uint32_t key = 0;
 
-	return bpf_map_update_elem(bpf_map__fd(gate->skel->maps.ex_state), &key, &gate->state,
-				   BPF_ANY);
+	return bpf_map_update_elem(gate->maps.ex_state.fd, &key, &gate->state, BPF_ANY);
 }
 
 /* ---- taking pins away ---- */

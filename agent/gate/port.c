@@ -3,9 +3,7 @@
 #include <errno.h>
 
 #include <bpf/bpf.h>
-#include <bpf/libbpf.h>
 
-#include "gate.skel.h"
 #include "agent/gate/gate_internal.h"
 
 struct gate_port *gate_port_find(const struct ex_gate *gate, uint32_t ifindex)
@@ -46,12 +44,12 @@ static int slot_find(const struct ex_gate *gate, uint32_t *ret)
 
 int gate_port_reset(struct ex_gate *gate, uint32_t slot)
 {
-	size_t size = bpf_map__value_size(gate->skel->maps.ex_ports);
+	size_t size = gate->maps.ex_ports.value_size;
 	EX_AUTO_FREE void *zero = calloc(1, size);
 
 	if (!zero)
 		return -ENOMEM;
-	return bpf_map_update_elem(bpf_map__fd(gate->skel->maps.ex_ports), &slot, zero, BPF_ANY);
+	return bpf_map_update_elem(gate->maps.ex_ports.fd, &slot, zero, BPF_ANY);
 }
 
 static void sockets_clear(struct ex_gate *gate, uint32_t slot, uint32_t workers)
@@ -59,7 +57,7 @@ static void sockets_clear(struct ex_gate *gate, uint32_t slot, uint32_t workers)
 	uint32_t key = slot * EX_WORKERS_MAX * EX_SOCK_MAX, i;
 
 	for (i = 0; i < workers * EX_SOCK_MAX; i++, key++)
-		bpf_map_delete_elem(bpf_map__fd(gate->skel->maps.ex_socks), &key);
+		bpf_map_delete_elem(gate->maps.ex_socks.fd, &key);
 }
 
 static int port_write(struct ex_gate *gate, struct gate_port *port)
@@ -104,8 +102,7 @@ int gate_port_get(struct ex_gate *gate, uint32_t ifindex, struct gate_port **ret
 
 int gate_wait_for_packets(struct ex_gate *gate, const struct gate_port *port)
 {
-	return bpf_map_update_elem(bpf_map__fd(gate->skel->maps.ex_flows), &port->slot,
-				   &port->flows, BPF_ANY);
+	return bpf_map_update_elem(gate->maps.ex_flows.fd, &port->slot, &port->flows, BPF_ANY);
 }
 
 /* ---- sockets ---- */
@@ -124,9 +121,9 @@ static int workers_raise(struct ex_gate *gate, struct gate_port *port, uint32_t 
 	if (port->ep.workers >= workers)
 		return 0;
 	ep.workers = workers;
-	r = port->set ? bpf_map_update_elem(bpf_map__fd(gate->skel->maps.ex_endpoints),
-					    &port->ifindex, &ep, BPF_ANY)
-		      : 0;
+	r = port->set
+		    ? bpf_map_update_elem(gate->maps.ex_endpoints.fd, &port->ifindex, &ep, BPF_ANY)
+		    : 0;
 	if (!r)
 		port->ep.workers = workers;
 	return r;
@@ -135,7 +132,7 @@ static int workers_raise(struct ex_gate *gate, struct gate_port *port, uint32_t 
 int ex_gate_set_socket(struct ex_gate *gate, uint32_t ifindex, enum ex_sock which, uint32_t worker,
 		       int fd)
 {
-	int socks = bpf_map__fd(gate->skel->maps.ex_socks), r;
+	int socks = gate->maps.ex_socks.fd, r;
 	uint64_t value = (uint64_t)fd;
 	struct gate_port *port;
 	uint32_t key;

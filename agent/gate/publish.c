@@ -7,9 +7,7 @@
 #include <errno.h>
 
 #include <bpf/bpf.h>
-#include <bpf/libbpf.h>
 
-#include "gate.skel.h"
 #include "agent/gate/gate_internal.h"
 
 /* RFC 4291, appendix A: what the kernel makes of a MAC by default. */
@@ -48,8 +46,7 @@ static int port_flip(struct ex_gate *gate, struct gate_port *port, const struct 
 	r = gate_state_save(gate);
 	if (r)
 		return r;
-	r = bpf_map_update_elem(bpf_map__fd(gate->skel->maps.ex_endpoints), &port->ifindex, &value,
-				BPF_ANY);
+	r = bpf_map_update_elem(gate->maps.ex_endpoints.fd, &port->ifindex, &value, BPF_ANY);
 	if (r)
 		return r;
 	port->ep = value;
@@ -120,8 +117,8 @@ static int flows_judge_again(struct ex_gate *gate, struct gate_port *port)
 	value.generation = ++gate->state.last_generation;
 	r = gate_state_save(gate);
 	if (!r)
-		r = bpf_map_update_elem(bpf_map__fd(gate->skel->maps.ex_endpoints), &port->ifindex,
-					&value, BPF_ANY);
+		r = bpf_map_update_elem(gate->maps.ex_endpoints.fd, &port->ifindex, &value,
+					BPF_ANY);
 	if (!r)
 		port->ep = value;
 	return r;
@@ -171,8 +168,7 @@ int ex_gate_lease(struct ex_gate *gate, uint32_t ifindex, uint64_t ms)
 		return r;
 	value = port->ep;
 	value.until = until;
-	r = port->set ? bpf_map_update_elem(bpf_map__fd(gate->skel->maps.ex_endpoints), &ifindex,
-					    &value, BPF_ANY)
+	r = port->set ? bpf_map_update_elem(gate->maps.ex_endpoints.fd, &ifindex, &value, BPF_ANY)
 		      : 0;
 	if (!r)
 		port->ep.until = until;
@@ -189,8 +185,7 @@ int ex_gate_deny(struct ex_gate *gate, uint32_t ifindex)
 		return 0; /* nothing passes */
 	value = port->ep;
 	value.policy = value.ingress = 0;
-	r = bpf_map_update_elem(bpf_map__fd(gate->skel->maps.ex_endpoints), &ifindex, &value,
-				BPF_EXIST);
+	r = bpf_map_update_elem(gate->maps.ex_endpoints.fd, &ifindex, &value, BPF_EXIST);
 	if (r)
 		return r;
 	port->ep = value;
@@ -227,8 +222,8 @@ void ex_gate_forget(struct ex_gate *gate, uint32_t ifindex)
 	*at = port->next;
 	gate_gateway_remove(gate, port);
 	gate_bindings_remove(gate, ifindex);
-	bpf_map_delete_elem(bpf_map__fd(gate->skel->maps.ex_endpoints), &ifindex);
-	bpf_map_delete_elem(bpf_map__fd(gate->skel->maps.ex_flows), &port->slot); /* waits, too */
+	bpf_map_delete_elem(gate->maps.ex_endpoints.fd, &ifindex);
+	bpf_map_delete_elem(gate->maps.ex_flows.fd, &port->slot); /* waits, too */
 	gate_sockets_remove(gate, port);
 	gate_set_remove(gate, port->set);
 	gate_set_remove(gate, port->ingress);

@@ -6,9 +6,7 @@
 #include <errno.h>
 
 #include <bpf/bpf.h>
-#include <bpf/libbpf.h>
 
-#include "gate.skel.h"
 #include "agent/gate/gate_internal.h"
 
 /* Room in the class numbers of a ruleset for classes that names make (ex_name_class). */
@@ -97,7 +95,7 @@ int gate_set_keep_rule(struct gate_set *set, const struct ex_rule_key *key,
 
 int gate_set_add_rules(struct ex_gate *gate, struct gate_set *set, const struct ex_tables *t)
 {
-	int fd = bpf_map__fd(gate->skel->maps.ex_rules), r;
+	int fd = gate->maps.ex_rules.fd, r;
 	size_t i;
 
 	for (i = 0; i < t->n_rules; i++) {
@@ -126,7 +124,7 @@ static void rules_take_back(struct ex_gate *gate, struct gate_set *set, size_t n
 		const struct ex_rule_key *key = &set->rules[--set->n_rules];
 
 		set->n_named -= is_named(set, key);
-		bpf_map_delete_elem(bpf_map__fd(gate->skel->maps.ex_rules), key);
+		bpf_map_delete_elem(gate->maps.ex_rules.fd, key);
 	}
 }
 
@@ -137,7 +135,7 @@ static void rules_take_back(struct ex_gate *gate, struct gate_set *set, size_t n
  */
 static size_t class_room(const struct ex_gate *gate, const struct gate_set *own)
 {
-	size_t room = bpf_map__max_entries(gate->skel->maps.ex_rules) / 2, others = 0;
+	size_t room = gate->maps.ex_rules.max_entries / 2, others = 0;
 
 	for (const struct gate_port *port = gate->ports; port; port = port->next)
 		others += port->set && port->set != own ? port->set->n_named : 0;
@@ -173,9 +171,7 @@ static int dest_write(struct ex_gate *gate, struct gate_set *set, const struct e
 	if (e->prefix > 128 || e->klass > set->classes)
 		return -EINVAL;
 	r = gate_set_keep_dest(set, &key);
-	return r ? r
-		 : bpf_map_update_elem(bpf_map__fd(gate->skel->maps.ex_dests), &key, &value,
-				       BPF_ANY);
+	return r ? r : bpf_map_update_elem(gate->maps.ex_dests.fd, &key, &value, BPF_ANY);
 }
 
 static int dests_write(struct ex_gate *gate, struct gate_set *set, const struct ex_tables *t)
@@ -201,14 +197,14 @@ static void forget_name(struct ex_gate *gate, const struct gate_set *set, const 
 {
 	const struct ex_name_key key = { set->policy, *ip };
 
-	bpf_map_delete_elem(bpf_map__fd(gate->skel->maps.ex_names), &key); /* mostly not there */
+	bpf_map_delete_elem(gate->maps.ex_names.fd, &key); /* mostly not there */
 }
 
 /* Without the entry the address is of the class around it. The first error is told of at the end.
  */
 static int dests_remove(struct ex_gate *gate, struct gate_set *set, const struct ex_delta *d)
 {
-	int fd = bpf_map__fd(gate->skel->maps.ex_dests), err = 0;
+	int fd = gate->maps.ex_dests.fd, err = 0;
 
 	for (size_t i = 0; i < d->n_gone; i++) {
 		struct ex_dest_key key = { 32u + d->gone[i].prefix, set->policy, d->gone[i].ip };
@@ -260,7 +256,7 @@ int gate_set_update(struct ex_gate *gate, struct gate_set *set, const struct ex_
 
 static void names_remove(struct ex_gate *gate, uint32_t policy)
 {
-	int fd = bpf_map__fd(gate->skel->maps.ex_names);
+	int fd = gate->maps.ex_names.fd;
 	struct ex_name_key key, next;
 	bool more = bpf_map_get_next_key(fd, NULL, &next) == 0;
 
@@ -290,12 +286,12 @@ void gate_set_remove(struct ex_gate *gate, struct gate_set *set)
 	if (!set)
 		return;
 	for (i = 0; i < set->n_dests; i++)
-		bpf_map_delete_elem(bpf_map__fd(gate->skel->maps.ex_dests), &set->dests[i]);
+		bpf_map_delete_elem(gate->maps.ex_dests.fd, &set->dests[i]);
 	for (i = 0; i < set->n_rules; i++)
-		bpf_map_delete_elem(bpf_map__fd(gate->skel->maps.ex_rules), &set->rules[i]);
+		bpf_map_delete_elem(gate->maps.ex_rules.fd, &set->rules[i]);
 	if (set->named)
 		names_remove(gate, set->policy);
-	bpf_map_delete_elem(bpf_map__fd(gate->skel->maps.ex_sets), &set->policy);
+	bpf_map_delete_elem(gate->maps.ex_sets.fd, &set->policy);
 	gate_counters_release(gate, set);
 	gate_set_free(set);
 }
@@ -307,7 +303,7 @@ void gate_set_remove(struct ex_gate *gate, struct gate_set *set)
 static bool classes_taken(const struct ex_gate *gate, uint64_t base, uint64_t n, uint64_t *ret,
 			  uint64_t *ret_free)
 {
-	int fd = bpf_map__fd(gate->skel->maps.ex_sets);
+	int fd = gate->maps.ex_sets.fd;
 	uint32_t policy, *last = NULL;
 	struct ex_set set;
 
@@ -359,8 +355,7 @@ static int set_announce(struct ex_gate *gate, const struct gate_set *set)
 	int r = gate_state_save(gate);
 
 	return r ? r
-		 : bpf_map_update_elem(bpf_map__fd(gate->skel->maps.ex_sets), &set->policy, &value,
-				       BPF_NOEXIST);
+		 : bpf_map_update_elem(gate->maps.ex_sets.fd, &set->policy, &value, BPF_NOEXIST);
 }
 
 static uint32_t policy_next(struct ex_state *state)
@@ -407,7 +402,7 @@ int gate_set_new(struct ex_gate *gate, const struct ex_tables *t, bool names, st
 
 int gate_set_learn(struct ex_gate *gate, struct gate_set *set, const struct ex_gate_name *name)
 {
-	int fd = bpf_map__fd(gate->skel->maps.ex_names), r;
+	int fd = gate->maps.ex_names.fd, r;
 	const struct ex_name_key key = { set->policy, name->ip };
 	struct ex_name value = { .klass = set->base + name->klass };
 

@@ -136,31 +136,24 @@ static struct bench_result run_counted(int prog, const struct pkt_frame *f, uint
 
 struct bench_result bench_send(const struct pkt_frame *f)
 {
-	return run_counted(gate_prog_fd(bench_gate, true), f, 0);
+	return run_counted(gate_prog_fd(bench_gate, "from_workload"), f, 0);
 }
 
 struct bench_result bench_receive(const struct pkt_frame *f)
 {
-	return run_counted(gate_prog_fd(bench_gate, false), f, 0);
+	return run_counted(gate_prog_fd(bench_gate, "to_workload"), f, 0);
 }
 
 struct bench_result bench_program(const char *name, const struct pkt_frame *f, uint32_t mark)
 {
-	const struct bpf_program *prog =
-		bpf_object__find_program_by_name(gate_object(bench_gate), name);
-
-	assert_non_null(prog);
-	return run_counted(bpf_program__fd(prog), f, mark);
+	return run_counted(gate_prog_fd(bench_gate, name), f, mark);
 }
 
 int bench_program_action(const char *name, const struct pkt_frame *f)
 {
-	const struct bpf_program *prog =
-		bpf_object__find_program_by_name(gate_object(bench_gate), name);
 	struct bench_result result = { 0 };
 
-	assert_non_null(prog);
-	run(bpf_program__fd(prog), f, 0, &result);
+	run(gate_prog_fd(bench_gate, name), f, 0, &result);
 	return result.action;
 }
 
@@ -168,7 +161,7 @@ int bench_receive_marked(const struct pkt_frame *f, uint32_t mark)
 {
 	struct bench_result result = { 0 };
 
-	run(gate_prog_fd(bench_gate, false), f, mark, &result);
+	run(gate_prog_fd(bench_gate, "to_workload"), f, mark, &result);
 	return result.action;
 }
 
@@ -176,7 +169,7 @@ int bench_action(const struct pkt_frame *f)
 {
 	struct bench_result result;
 
-	run(gate_prog_fd(bench_gate, true), f, 0, &result);
+	run(gate_prog_fd(bench_gate, "from_workload"), f, 0, &result);
 	return result.action;
 }
 
