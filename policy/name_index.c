@@ -62,6 +62,10 @@ int ex_name_index_build(struct ex_arena *arena, const struct ex_name_slot *slots
 {
 	struct ex_name_index ix = { .mask = 15 };
 
+	if (n == 0) {
+		*ret = (struct ex_name_index){ 0 };
+		return 0;
+	}
 	while (ix.mask + 1 < n * 2)
 		ix.mask = ix.mask * 2 + 1;
 	ix.buckets = ex_arena_alloc(arena, ix.mask + 1, sizeof(*ix.buckets));

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "policy/prefix.h"
 
+#include <endian.h>
 #include <stdio.h>
 
 static void mask_ip(struct ex_ip *ip, uint8_t len)
@@ -63,12 +64,20 @@ const char *ex_prefix_parse(const char *text, size_t len, struct ex_prefix *ret,
 	return NULL;
 }
 
+/* The first len bits of 64, as be64toh() gives them. */
+static uint64_t mask_of(unsigned len)
+{
+	return len == 0 ? 0 : len >= 64 ? UINT64_MAX : UINT64_MAX << (64 - len);
+}
+
 bool ex_prefix_has(const struct ex_prefix *p, const struct ex_ip *ip)
 {
-	struct ex_ip masked = *ip;
+	uint64_t has[2], prefix[2];
 
-	mask_ip(&masked, p->len);
-	return ex_ip_eq(&masked, &p->ip);
+	memcpy(has, ip->b, sizeof(has));
+	memcpy(prefix, p->ip.b, sizeof(prefix));
+	return (be64toh(has[0]) & mask_of(p->len)) == be64toh(prefix[0]) &&
+	       (be64toh(has[1]) & mask_of(p->len > 64 ? p->len - 64u : 0)) == be64toh(prefix[1]);
 }
 
 bool ex_prefix_covers(const struct ex_prefix *outer, const struct ex_prefix *inner)
