@@ -16,8 +16,7 @@ struct ex_dns_cached {
 	uint64_t hash;    /* of the question */
 	uint64_t expires; /* ms */
 	unsigned hits;
-	size_t len;
-	uint8_t *msg; /* the answer as a message of ours: it says itself whose answer it is */
+	uint8_t *kept; /* what is used of the answer; it says itself whose answer it is */
 };
 
 struct ex_dns_cache {

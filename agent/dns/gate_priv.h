@@ -22,6 +22,8 @@ struct ex_dns_waiter {
 
 struct ex_dns_lookup;
 
+enum { EX_DNS_LOOKUP_BUCKETS = 64 };
+
 struct ex_dns_gate {
 	struct ex_loop *loop;
 	struct ex_ruleset *rs;
@@ -29,7 +31,7 @@ struct ex_dns_gate {
 	struct ex_names *names;
 	uint64_t swapped; /* ms: what was told earlier was told under another policy */
 	struct ex_dns_gate_ops ops;
-	struct ex_dns_lookup *lookups;
+	struct ex_dns_lookup *lookups[EX_DNS_LOOKUP_BUCKETS];
 	size_t n_lookups, n_waiters;
 	unsigned depth; /* callbacks of the caller on the stack */
 	bool dead;      /* freed while depth > 0 */

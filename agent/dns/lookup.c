@@ -29,8 +29,8 @@ enum lookup_state {
 };
 
 struct ex_dns_lookup {
-	struct ex_dns_lookup *next;
-	struct ex_dns_gate *gate; /* NULL: the gate is gone */
+	struct ex_dns_lookup *next, **link; /* in its bucket */
+	struct ex_dns_gate *gate;           /* NULL: the gate is gone */
 	enum lookup_state state;
 	bool learn_called; /* done() is still to come: the memory is not ours alone */
 	struct ex_resolve *resolve;
@@ -57,13 +57,30 @@ static void drop_waiters(struct ex_dns_lookup *l)
 	l->last = &l->waiters;
 }
 
+/* Good enough: at most LOOKUPS_MAX of one gate are in one bucket. */
+static struct ex_dns_lookup **bucket_of(struct ex_dns_gate *g, const struct ex_dns_question *q)
+{
+	uint64_t h = q->type;
+
+	for (size_t i = 0; i < q->name_len; i++)
+		h = h * 31 + (uint8_t)q->name[i];
+	return &g->lookups[h % EX_DNS_LOOKUP_BUCKETS];
+}
+
+static void put_in_bucket(struct ex_dns_lookup *l, struct ex_dns_lookup **bucket)
+{
+	l->next = *bucket;
+	l->link = bucket;
+	if (l->next)
+		l->next->link = &l->next;
+	*bucket = l;
+}
+
 static void free_lookup(struct ex_dns_lookup *l)
 {
-	struct ex_dns_lookup **p = &l->gate->lookups;
-
-	while (*p != l)
-		p = &(*p)->next;
-	*p = l->next;
+	*l->link = l->next;
+	if (l->next)
+		l->next->link = l->link;
 	if (l->resolve)
 		ex_resolver_cancel(l->resolve);
 	ex_timer_stop(l->gate->loop, &l->timer);
@@ -77,8 +94,9 @@ static void free_lookup(struct ex_dns_lookup *l)
 
 void ex_dns_lookup_free_all(struct ex_dns_gate *g)
 {
-	while (g->lookups)
-		free_lookup(g->lookups);
+	for (size_t i = 0; i < EX_DNS_LOOKUP_BUCKETS; i++)
+		while (g->lookups[i])
+			free_lookup(g->lookups[i]);
 }
 
 /* Everybody who waits gets the same verdict, each in a reply to their own question. */
@@ -112,17 +130,22 @@ static void fail(struct ex_dns_lookup *l, enum ex_reason reason)
 	finish(l, ex_dns_deny(reason, l->decision.rule), &a);
 }
 
+static void judge_again(struct ex_dns_lookup *l)
+{
+	const struct ex_ruleset *rs = l->gate->rs;
+	struct ex_span name = ex_dns_name_of(&l->question);
+	uint16_t type = l->question.type;
+
+	l->decision = type == EX_DNS_A || type == EX_DNS_AAAA ? ex_judge_dns(rs, name)
+							      : ex_judge_dns_type(rs, name, type);
+}
+
 /* Whoever waits gets what the policy says when they get it. */
 void ex_dns_lookup_judge_again(struct ex_dns_gate *g)
 {
-	for (struct ex_dns_lookup *l = g->lookups; l; l = l->next) {
-		struct ex_span name = ex_dns_name_of(&l->question);
-		uint16_t type = l->question.type;
-
-		l->decision = type == EX_DNS_A || type == EX_DNS_AAAA
-				      ? ex_judge_dns(g->rs, name)
-				      : ex_judge_dns_type(g->rs, name, type);
-	}
+	for (size_t i = 0; i < EX_DNS_LOOKUP_BUCKETS; i++)
+		for (struct ex_dns_lookup *l = g->lookups[i]; l; l = l->next)
+			judge_again(l);
 }
 
 static bool is_still_allowed(const struct ex_dns_lookup *l)
@@ -315,10 +338,10 @@ static void on_answer(void *arg, int err, const void *msg, size_t len)
 		learn_or_succeed(l, &a);
 }
 
-static struct ex_dns_lookup *find_lookup(const struct ex_dns_gate *g,
+static struct ex_dns_lookup *find_lookup(struct ex_dns_lookup *first,
 					 const struct ex_dns_question *q)
 {
-	for (struct ex_dns_lookup *l = g->lookups; l; l = l->next)
+	for (struct ex_dns_lookup *l = first; l; l = l->next)
 		if (l->state <= LOOKUP_LEARNING && l->question.type == q->type &&
 		    ex_span_eq(ex_dns_name_of(&l->question), ex_dns_name_of(q)))
 			return l;
@@ -326,7 +349,8 @@ static struct ex_dns_lookup *find_lookup(const struct ex_dns_gate *g,
 }
 
 static int start_lookup(struct ex_dns_gate *g, const struct ex_dns_question *q,
-			struct ex_decision d, struct ex_dns_lookup **ret)
+			struct ex_decision d, struct ex_dns_lookup **bucket,
+			struct ex_dns_lookup **ret)
 {
 	struct ex_dns_lookup *l;
 	int r;
@@ -345,8 +369,7 @@ static int start_lookup(struct ex_dns_gate *g, const struct ex_dns_question *q,
 		free(l);
 		return r;
 	}
-	l->next = g->lookups;
-	g->lookups = l;
+	put_in_bucket(l, bucket);
 	g->n_lookups++;
 	*ret = l;
 	return 0;
@@ -354,7 +377,8 @@ static int start_lookup(struct ex_dns_gate *g, const struct ex_dns_question *q,
 
 int ex_dns_lookup_join(struct ex_dns_gate *g, const struct ex_dns_waiter *w, struct ex_decision d)
 {
-	struct ex_dns_lookup *l = find_lookup(g, &w->question);
+	struct ex_dns_lookup **bucket = bucket_of(g, &w->question);
+	struct ex_dns_lookup *l = find_lookup(*bucket, &w->question);
 	struct ex_dns_waiter *mine;
 	int r = 0;
 
@@ -364,7 +388,7 @@ int ex_dns_lookup_join(struct ex_dns_gate *g, const struct ex_dns_waiter *w, str
 	if (!mine)
 		return -ENOMEM;
 	if (!l)
-		r = start_lookup(g, &w->question, d, &l);
+		r = start_lookup(g, &w->question, d, bucket, &l);
 	if (r < 0) {
 		free(mine);
 		return r;
@@ -377,22 +401,27 @@ int ex_dns_lookup_join(struct ex_dns_gate *g, const struct ex_dns_waiter *w, str
 	return 0;
 }
 
+static void cancel_waiters(struct ex_dns_lookup *l, const void *arg)
+{
+	for (struct ex_dns_waiter **p = &l->waiters; *p;) {
+		struct ex_dns_waiter *w = *p;
+
+		if (w->arg != arg) {
+			p = &w->next;
+			continue;
+		}
+		*p = w->next;
+		if (!*p)
+			l->last = p;
+		l->gate->n_waiters--;
+		free(w);
+	}
+}
+
 /* The lookup goes on without them: its answer is wanted by the next who asks. */
 void ex_dns_lookup_cancel(struct ex_dns_gate *g, const void *arg)
 {
-	for (struct ex_dns_lookup *l = g->lookups; l; l = l->next) {
-		for (struct ex_dns_waiter **p = &l->waiters; *p;) {
-			struct ex_dns_waiter *w = *p;
-
-			if (w->arg != arg) {
-				p = &w->next;
-				continue;
-			}
-			*p = w->next;
-			if (!*p)
-				l->last = p;
-			g->n_waiters--;
-			free(w);
-		}
-	}
+	for (size_t i = 0; i < EX_DNS_LOOKUP_BUCKETS; i++)
+		for (struct ex_dns_lookup *l = g->lookups[i]; l; l = l->next)
+			cancel_waiters(l, arg);
 }

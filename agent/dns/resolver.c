@@ -30,6 +30,8 @@ enum {
 	CASE_CHANGES_MAX = 16,
 	TICK_MS = 100,
 	RANDOM_BYTES = 512, /* had at once */
+	OPT_BYTES = 11,
+	QUERY_MAX = EX_DNS_HEADER + EX_DNS_WIRE_NAME_MAX + 4 + OPT_BYTES,
 };
 
 struct zone;
@@ -69,10 +71,10 @@ struct ex_resolve {
 	void (*fn)(void *arg, int err, const void *msg, size_t len); /* NULL: cancelled */
 	void *arg;
 	bool edns, starting;
-	bool plain; /* in lower case: the last try */
-	int err;    /* of a query that failed while starting */
-	uint16_t type;
-	char name[EX_DNS_NAME_MAX + 1]; /* as sent */
+	bool plain;             /* in lower case: the last try */
+	int err;                /* of a query that failed while starting */
+	size_t name_len, len;   /* of the name as it is sent, and of all but the OPT record */
+	uint8_t msg[QUERY_MAX]; /* as sent, with room for one */
 };
 
 static void on_reply(void *arg, int status, int timeouts, unsigned char *msg, int len);
@@ -166,41 +168,87 @@ static int take_random(struct ex_resolver *r, uint8_t *ret, size_t len)
 	return 0;
 }
 
-/* Gives each letter a case by chance, the id as well. */
-static int draw(struct ex_resolve *q, uint16_t *ret_id)
+/* False: it is no name. */
+static bool write_name(struct ex_resolve *q, const char *name)
 {
-	uint8_t bits[2 + (EX_DNS_NAME_MAX + 7) / 8];
-	size_t len = strlen(q->name);
-	int r = take_random(q->lane->zone->r, bits, 2 + (len + 7) / 8);
+	uint8_t *out = q->msg + EX_DNS_HEADER;
+	size_t len = 0;
+
+	while (*name) {
+		size_t n = strcspn(name, ".");
+
+		if (n == 0 || n > EX_DNS_LABEL_MAX || len + 1 + n + 1 > EX_DNS_WIRE_NAME_MAX)
+			return false;
+		out[len++] = (uint8_t)n;
+		memcpy(out + len, name, n);
+		len += n;
+		name += n + (name[n] == '.');
+	}
+	out[len++] = 0;
+	q->name_len = len;
+	return len > 1;
+}
+
+/* All but id, case and OPT record. The name is at its old place, so only recursion is wished for.
+ */
+static bool write_query(struct ex_resolve *q, const char *name, uint16_t type)
+{
+	static const uint8_t head[EX_DNS_HEADER] = { [2] = EX_DNS_RD >> 8, [5] = 1 };
+	uint8_t *p;
+
+	if (!write_name(q, name))
+		return false;
+	memcpy(q->msg, head, sizeof(head));
+	p = q->msg + EX_DNS_HEADER + q->name_len;
+	memcpy(p, (uint8_t[4]){ (uint8_t)(type >> 8), (uint8_t)type, 0, EX_DNS_CLASS_IN }, 4);
+	q->len = (size_t)(p - q->msg) + 4;
+	return true;
+}
+
+/* Gives each letter a case by chance, the id as well. Lengths of labels are below any letter. */
+static int draw(struct ex_resolve *q)
+{
+	bool plain = q->plain || q->lane->zone->case_changes >= CASE_CHANGES_MAX;
+	uint8_t bits[2 + EX_DNS_WIRE_NAME_MAX / 8 + 1] EX_UNSET, *name = q->msg + EX_DNS_HEADER;
+	int r = take_random(q->lane->zone->r, bits, 2 + q->name_len / 8 + 1);
 
 	if (r < 0)
 		return r;
-	memcpy(ret_id, bits, sizeof(*ret_id));
-	if (q->plain || q->lane->zone->case_changes >= CASE_CHANGES_MAX)
-		return 0;
-	for (size_t i = 0; i < len; i++)
-		if (q->name[i] >= 'a' && q->name[i] <= 'z' && bits[2 + i / 8] >> (i % 8) & 1)
-			q->name[i] = (char)(q->name[i] - ('a' - 'A'));
+	memcpy(q->msg, bits, 2);
+	for (size_t i = 0; i < q->name_len; i++) {
+		uint8_t lower = name[i] | 0x20;
+		bool up = !plain && bits[2 + i / 8] >> (i % 8) & 1;
+
+		if (name[i] >= 'A' && lower >= 'a' && lower <= 'z')
+			name[i] = up ? lower ^ 0x20 : lower;
+	}
 	return 0;
+}
+
+/* EDNS with nothing but a size (RFC 6891). */
+static size_t add_opt(struct ex_resolve *q)
+{
+	static const uint8_t opt[OPT_BYTES] = {
+		[2] = EX_DNS_OPT, [3] = EX_DNS_UDP_MAX >> 8, [4] = EX_DNS_UDP_MAX & 0xff
+	};
+
+	q->msg[EX_DNS_HEADER - 1] = q->edns; /* one additional record */
+	if (!q->edns)
+		return q->len;
+	memcpy(q->msg + q->len, opt, sizeof(opt));
+	return q->len + sizeof(opt);
 }
 
 static int send_query(struct ex_resolve *q)
 {
-	unsigned char *msg;
-	uint16_t id;
-	int len, r;
+	int r = draw(q);
 
-	r = draw(q, &id);
 	if (r < 0)
 		return r;
-	if (ares_create_query(q->name, EX_DNS_CLASS_IN, q->type, id, 1, &msg, &len,
-			      q->edns ? EX_DNS_UDP_MAX : 0) != ARES_SUCCESS)
-		return -EINVAL;
 	q->starting = true;
 	q->err = 0;
-	ex_channel_send(&q->lane->channel, msg, len, on_reply, q);
+	ex_channel_send(&q->lane->channel, q->msg, (int)add_opt(q), on_reply, q);
 	q->starting = false;
-	ares_free_string(msg);
 	return q->err;
 }
 
@@ -225,11 +273,8 @@ static bool refuses_edns(const struct ex_resolve *q, const unsigned char *msg, i
 
 static bool repeats_name(const struct ex_resolve *q, const unsigned char *msg, int len)
 {
-	struct ex_dns_cursor c = { msg, (size_t)len, EX_DNS_HEADER, true };
-	char name[EX_DNS_NAME_MAX + 1];
-
-	return len >= EX_DNS_HEADER && ex_dns_read_name(&c, false, NULL, name) &&
-	       strcmp(name, q->name) == 0;
+	return (size_t)len >= EX_DNS_HEADER + q->name_len &&
+	       memcmp(msg + EX_DNS_HEADER, q->msg + EX_DNS_HEADER, q->name_len) == 0;
 }
 
 static void enter(struct ex_resolve *q, struct lane *l)
@@ -273,7 +318,6 @@ static bool falls_back(struct ex_resolve *q)
 	if (q->lane != &z->lanes[TCP_CHANNEL] || q->plain)
 		return false;
 	q->plain = true;
-	ex_dns_fold(q->name, q->name);
 	move_to(q, pick_lane(z));
 	return true;
 }
@@ -319,13 +363,10 @@ int ex_resolver_query(struct ex_resolver *r, const char *name, uint16_t type,
 {
 	struct zone *z = pick_zone(r, name);
 	struct ex_resolve *q;
-	size_t len = strlen(name);
 	int err;
 
 	if (r->dead || r->pending >= PENDING_MAX)
 		return -EBUSY;
-	if (len == 0 || len > EX_DNS_NAME_MAX)
-		return -EINVAL;
 	if (!z)
 		return -ENOENT;
 	if (!r->ticking || !r->pending) { /* without a tick nothing would ever time out */
@@ -334,14 +375,11 @@ int ex_resolver_query(struct ex_resolver *r, const char *name, uint16_t type,
 			return err;
 		r->ticking = true;
 	}
-	q = calloc(1, sizeof(*q));
+	q = malloc(sizeof(*q));
 	if (!q)
 		return -ENOMEM;
-	*q = (struct ex_resolve){
-		.lane = pick_lane(z), .fn = fn, .arg = arg, .edns = true, .type = type
-	};
-	memcpy(q->name, name, len + 1);
-	err = send_query(q);
+	*q = (struct ex_resolve){ .lane = pick_lane(z), .fn = fn, .arg = arg, .edns = true };
+	err = write_query(q, name, type) ? send_query(q) : -EINVAL;
 	if (err < 0) {
 		free(q);
 		return err;

@@ -164,7 +164,7 @@ static ares_ssize_t sock_recv(ares_socket_t fd, void *buf, size_t len, int flags
 static ares_ssize_t sock_send(ares_socket_t fd, const struct iovec *iov, int n, void *arg)
 {
 	(void)arg;
-	return writev(fd, iov, n);
+	return n == 1 ? write(fd, iov->iov_base, iov->iov_len) : writev(fd, iov, n);
 }
 
 static const struct ares_socket_functions sock_functions = {

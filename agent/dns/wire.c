@@ -31,29 +31,32 @@ bool ex_dns_read_header(struct ex_dns_cursor *c, struct ex_dns_header *ret)
 	return c->ok;
 }
 
-static bool is_host_char(uint8_t b)
-{
-	return (b >= 'a' && b <= 'z') || (b >= 'A' && b <= 'Z') || (b >= '0' && b <= '9') ||
-	       b == '-' || b == '_';
-}
+/* What a host name is made of; everything else makes a name odd. */
+static const bool host_char[256] = {
+	['a' ... 'z'] = true, ['A' ... 'Z'] = true, ['0' ... '9'] = true,
+	['-'] = true,         ['_'] = true,
+};
 
 /* Appends one label of n bytes at p. out is large enough: the caller bounds the wire length. */
 static bool append_label(const uint8_t *p, size_t n, char *out, size_t *out_len)
 {
-	if (*out_len > 0)
-		out[(*out_len)++] = '.';
+	size_t at = *out_len;
+
+	if (at > 0)
+		out[at++] = '.';
 	for (size_t i = 0; i < n; i++) {
-		if (!is_host_char(p[i]))
+		if (!host_char[p[i]])
 			return false;
-		out[(*out_len)++] = (char)p[i];
+		out[at++] = (char)p[i];
 	}
+	*out_len = at;
 	return true;
 }
 
 bool ex_dns_read_name(struct ex_dns_cursor *c, bool compression, bool *odd,
 		      char ret[static EX_DNS_NAME_MAX + 1])
 {
-	char text[EX_DNS_WIRE_NAME_MAX + 1];
+	char text[EX_DNS_WIRE_NAME_MAX + 1] EX_UNSET;
 	size_t pos = c->at, limit = pos, end = 0, wire = 1, out = 0;
 	bool clean = true;
 
@@ -119,6 +122,6 @@ bool ex_dns_read_rr(struct ex_dns_cursor *c, struct ex_dns_rr *ret)
 void ex_dns_fold(char *ret, const char *name)
 {
 	for (; *name; name++)
-		*ret++ = (char)(*name >= 'A' && *name <= 'Z' ? *name + ('a' - 'A') : *name);
+		*ret++ = (char)(*name | ((uint8_t)(*name - 'A') < 26) << 5);
 	*ret = '\0';
 }

@@ -380,6 +380,59 @@ static void test_66_ids_differ(void **state)
 	assert_int_equal(ports, 1);
 }
 
+static void send_name(const char *name)
+{
+	struct ex_resolve *q;
+
+	f->want = f->n_replies + 1;
+	assert_int_equal(ex_resolver_query(f->resolver, name, EX_DNS_A, on_reply, f, &q), 0);
+	dns_run(f->loop, 8000);
+	assert_int_equal(f->n_replies, f->want);
+	assert_string_equal(f->server.last.name, name);
+}
+
+/* A bit for each letter beside those of id and port; what is no letter stays as it is. */
+static void test_66_each_letter_has_a_case_by_chance(void **state)
+{
+	static const char name[] = "abcdefghijklm.nopqrstuvwxyz-_0123456789.example";
+	unsigned upper[sizeof(name)] = { 0 };
+
+	(void)state;
+	for (int i = 0; i < 64; i++) {
+		send_name(name);
+		for (size_t j = 0; name[j]; j++)
+			upper[j] += f->server.last.name_sent[j] != name[j];
+	}
+	for (size_t j = 0; name[j]; j++) {
+		if (name[j] >= 'a' && name[j] <= 'z')
+			assert_in_range(upper[j], 8, 56); /* else one in 10^9 */
+		else
+			assert_int_equal(upper[j], 0);
+	}
+}
+
+/* 253 characters, and labels as long as they may be. */
+static void test_longest_name_is_asked_for_as_it_is(void **state)
+{
+	struct ex_resolve *q;
+	char name[EX_DNS_NAME_MAX + 2];
+
+	(void)state;
+	memset(name, 'a', sizeof(name));
+	for (size_t i = 63; i < EX_DNS_NAME_MAX; i += 64)
+		name[i] = '.';
+	name[EX_DNS_NAME_MAX] = '\0';
+	send_name(name);
+	name[EX_DNS_NAME_MAX] = 'a';
+	name[EX_DNS_NAME_MAX + 1] = '\0';
+	assert_int_equal(ex_resolver_query(f->resolver, name, EX_DNS_A, on_reply, f, &q), -EINVAL);
+	memset(name, 'a', 64);
+	name[64] = '\0';
+	assert_int_equal(ex_resolver_query(f->resolver, name, EX_DNS_A, on_reply, f, &q), -EINVAL);
+	name[63] = '\0';
+	send_name(name);
+}
+
 static void test_66_a_port_does_not_serve_for_long(void **state)
 {
 	unsigned ids, ports;
@@ -641,6 +694,8 @@ int main(void)
 		T(test_server_that_folds_names_is_asked_in_lower_case_soon),
 		T(test_server_that_folds_names_and_has_no_tcp),
 		T(test_66_ids_differ),
+		T(test_66_each_letter_has_a_case_by_chance),
+		T(test_longest_name_is_asked_for_as_it_is),
 		T(test_66_a_port_does_not_serve_for_long),
 		T(test_66_a_port_that_is_not_used_is_given_up),
 		T(test_66_ports_differ_under_load),
