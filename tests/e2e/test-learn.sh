@@ -81,7 +81,8 @@ done
 # ---- a client that does not accept our certificates ----
 mkdir "$L/pin"
 cat >"$L/pin.sh" <<'END'
-pinned() { curl -sSf -o /dev/null --cacert "$ROOT" https://pass.example/; }
+# Twice, half a second apart: whose a connection is can be asked only while its program lives.
+pinned() { curl -sSf --rate 2/s --cacert "$ROOT" -o /dev/null https://pass.example/ -o /dev/null https://pass.example/; }
 pinned || pinned || exit 1
 END
 export ROOT=$WORLD/tls/root.pem
