@@ -20,6 +20,26 @@ static void write_errors(char to[static EX_NODE_ERROR_TEXT], const struct ex_dia
 	}
 }
 
+static bool is_same(const struct ex_diag *a, const struct ex_diag *b)
+{
+	return a->line == b->line && a->col == b->col && strcmp(a->file, b->file) == 0 &&
+	       strcmp(a->message, b->message) == 0;
+}
+
+/* Of what was read anew. A file that others refer to was read with each of them. */
+static void tell_warnings(const struct ex_diags *diags)
+{
+	for (size_t i = 0; i < diags->n; i++) {
+		const struct ex_diag *d = &diags->items[i];
+		size_t k = 0;
+
+		while (k < i && !is_same(&diags->items[k], d))
+			k++;
+		if (k == i && d->warning)
+			ex_warning("%s:%d:%d: %s", d->file, d->line, d->col, d->message);
+	}
+}
+
 /* passing: it is not what they say. Then they are read again, and the same is told but once. */
 static void reject(struct ex_node *node, const char *why, const struct ex_diags *diags,
 		   bool passing)
@@ -135,10 +155,12 @@ int ex_policies_plan(struct ex_node *node, struct ex_plan *ret)
 
 	if (fresh) {
 		r = ex_plan_make(node, fresh, &diags, ret);
-		if (r == 0)
+		if (r == 0) {
 			accept_files(node, fresh);
-		else
+			tell_warnings(&diags);
+		} else {
 			reject(node, strerror(-r), &diags, r != -EINVAL);
+		}
 		ex_diags_done(&diags);
 		if (r == 0) {
 			keep_files(node);

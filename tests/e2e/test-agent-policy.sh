@@ -161,6 +161,9 @@ out=$(ex policy apply --wait)
 has "one more: policy apply says which has none" "$out" 'default/pod1.*names.yaml:1033: .*1024 sets of rules'
 has "so does status" "$(ex status)" 'default/pod1.*names.yaml:1033'
 check "what there is room for is in force" reaches pod1
+echo_policy names one 7777 | sed 's|toCIDR: .*|toCIDR: [10.1.2.3/24]|' | policy_put names
+hasnt "what is legal and surely not meant is no warning there" "$(ex policy apply --wait)" warning
+has "but in the log" "$(grep names.yaml "$WORLD/log/agent" | tail -n 1)" 'warning: .*names.yaml:7:[0-9]*: .*host bits'
 rm "$POLICY_DIR/names.yaml"
 hasnt "(and back)" "$(ex policy apply --wait)" warning
 
