@@ -441,7 +441,9 @@ static void lint_classes(struct ex_lowering *l)
 	const struct ex_rule_info *rule;
 	uint32_t id;
 
-	if (l->inward || ex_name_classes_fit(l->rs, SIZE_MAX, &id) != -ENOSPC)
+	/* without labels: several may be for different workloads */
+	if (l->inward || (l->in->n_labels == 0 && l->set->specs.n > 1) ||
+	    ex_name_classes_fit(l->rs, SIZE_MAX, &id) != -ENOSPC)
 		return;
 	rule = ex_ruleset_rule(l->book, id);
 	if (!rule)
