@@ -10,15 +10,6 @@
 #define RESET_BURST   200
 #define RESET_PER_SEC 20
 
-/*
- * Frames that carry nothing (PING, SETTINGS, WINDOW_UPDATE, PRIORITY, empty DATA, ...) are paid
- * from a purse that fills with time and with what we send, since that is what they may answer.
- */
-#define CREDIT_MAX     4096
-#define CREDIT_PER_SEC 100
-#define CREDIT_PER_OUT 4
-#define FAULT_COST     16 /* of a malformed message: it makes more work than a frame */
-
 /* The workload is near and read by us at once; the origin is far and should be kept sending. */
 #define SERVER_STREAM_WINDOW 65535
 #define SERVER_WINDOW        (256 * 1024)
@@ -71,6 +62,9 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, nghtt
 
 	(void)session;
 	(void)frame;
+	ex_h2_purse_pay_field(&h->purse, rcbuf_span(name).len + rcbuf_span(value).len);
+	if (ex_h2_purse_is_empty(&h->purse))
+		return NGHTTP2_ERR_CALLBACK_FAILURE;
 	if (h->n_kept + 2 > EX_ARRAY_SIZE(h->kept)) {
 		h->block.too_large = true;
 		return 0;
@@ -103,9 +97,7 @@ static int on_invalid_header(nghttp2_session *session, const nghttp2_frame *fram
 static void head_bad(struct ex_h2 *h, struct ex_h2_stream *st, enum ex_reason reason,
 		     const char *detail)
 {
-	h->credit -= FAULT_COST;
-	if (h->credit < 0)
-		h->flooding = true;
+	ex_h2_purse_pay_fault(&h->purse);
 	h->ev->bad(h->arg, st, &h->block.head, reason, detail);
 }
 
@@ -157,17 +149,14 @@ static void headers_event(struct ex_h2 *h, struct ex_h2_stream *st)
 
 /* ---- frames ---- */
 
+/* What comes in one go is not read to its end when the purse is empty. */
 static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *hd, void *arg)
 {
 	struct ex_h2 *h = arg;
-	bool carries = hd->type == NGHTTP2_HEADERS || hd->type == NGHTTP2_CONTINUATION ||
-		       (hd->type == NGHTTP2_DATA &&
-			(hd->length > 0 || (hd->flags & NGHTTP2_FLAG_END_STREAM)));
 
 	(void)session;
-	if (!carries && --h->credit < 0)
-		h->flooding = true;
-	return h->flooding ? NGHTTP2_ERR_CALLBACK_FAILURE : 0;
+	(void)hd;
+	return ex_h2_purse_is_empty(&h->purse) ? NGHTTP2_ERR_CALLBACK_FAILURE : 0;
 }
 
 static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
@@ -202,6 +191,7 @@ static int on_invalid_frame(nghttp2_session *session, const nghttp2_frame *frame
 	if (frame->hd.type != NGHTTP2_HEADERS || error == NGHTTP2_ERR_REFUSED_STREAM)
 		return 0;
 	memset(&h->block.head, 0, sizeof(h->block.head));
+	h->prepaid++;
 	head_bad(h, NULL, h->server ? EX_R_HTTP_MALFORMED : EX_R_UPSTREAM_PROTOCOL,
 		 "a header block against the rules of HTTP/2");
 	return 0;
@@ -237,14 +227,31 @@ static int on_stream_close(nghttp2_session *session, int32_t id, uint32_t error,
 	return 0;
 }
 
+/* The peer's, which has its streams reset by us as it might do itself (CVE-2025-8671). */
+static bool is_fault(uint32_t error)
+{
+	return error == NGHTTP2_PROTOCOL_ERROR || error == NGHTTP2_FLOW_CONTROL_ERROR ||
+	       error == NGHTTP2_STREAM_CLOSED || error == NGHTTP2_FRAME_SIZE_ERROR;
+}
+
+static void reset_pay(struct ex_h2 *h)
+{
+	if (h->prepaid)
+		h->prepaid--;
+	else
+		ex_h2_purse_pay_fault(&h->purse);
+}
+
 static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, void *arg)
 {
 	struct ex_h2 *h = arg;
 	const struct ex_h2_stream *st;
 
+	if (frame->hd.type == NGHTTP2_RST_STREAM && is_fault(frame->rst_stream.error_code))
+		reset_pay(h);
 	if (frame->hd.type != NGHTTP2_HEADERS && frame->hd.type != NGHTTP2_DATA)
 		return 0;
-	h->credit += CREDIT_PER_OUT;
+	ex_h2_purse_earn(&h->purse);
 	if (!h->server || !(frame->hd.flags & NGHTTP2_FLAG_END_STREAM))
 		return 0;
 	/* The answer is complete and the request is not: its rest is not wanted (RFC 9113 8.1). */
@@ -362,7 +369,7 @@ int ex_h2_new(bool server, const struct ex_h2_events *ev, void *arg, struct ex_h
 	h->ev = ev;
 	h->arg = arg;
 	h->server = server;
-	h->credit = CREDIT_MAX / 4;
+	ex_h2_purse_init(&h->purse, server ? NGHTTP2_CLIENT_MAGIC_LEN : 0);
 	r = session_new(h);
 	if (r < 0) {
 		ex_h2_free(h);
@@ -383,26 +390,14 @@ void ex_h2_free(struct ex_h2 *h)
 	free(h);
 }
 
-static void credit_refill(struct ex_h2 *h, uint64_t now_ms)
-{
-	uint64_t passed = now_ms > h->credited_ms ? now_ms - h->credited_ms : 0;
-
-	if (passed > 60 * 1000)
-		passed = 60 * 1000;
-	h->credit += (int64_t)(passed * CREDIT_PER_SEC / 1000);
-	if (h->credit > CREDIT_MAX)
-		h->credit = CREDIT_MAX;
-	if (passed >= 1000 / CREDIT_PER_SEC)
-		h->credited_ms = now_ms;
-}
-
 ssize_t ex_h2_feed(struct ex_h2 *h, const void *bytes, size_t len, uint64_t now_ms)
 {
 	size_t used = 0;
+	bool flooding;
 
 	if (h->broken)
 		return -EPROTO;
-	credit_refill(h, now_ms);
+	ex_h2_purse_fill(&h->purse, now_ms);
 	while (used < len) {
 		size_t n = len - used < SLICE ? len - used : SLICE;
 		ssize_t r;
@@ -410,12 +405,14 @@ ssize_t ex_h2_feed(struct ex_h2 *h, const void *bytes, size_t len, uint64_t now_
 		if (nghttp2_session_get_outbound_queue_size(h->session) > BACKLOG_MAX)
 			break;
 		r = nghttp2_session_mem_recv(h->session, (const uint8_t *)bytes + used, n);
-		if (r < 0 || h->flooding) {
+		if (r > 0)
+			ex_h2_purse_pay_frames(&h->purse, (const uint8_t *)bytes + used, (size_t)r);
+		flooding = ex_h2_purse_is_empty(&h->purse) || r == NGHTTP2_ERR_FLOODED;
+		if (r < 0 || flooding) {
 			h->broken = true;
-			(void)nghttp2_session_terminate_session(
-				h->session, h->flooding || r == NGHTTP2_ERR_FLOODED
-						    ? NGHTTP2_ENHANCE_YOUR_CALM
-						    : NGHTTP2_PROTOCOL_ERROR);
+			(void)nghttp2_session_terminate_session(h->session,
+								flooding ? NGHTTP2_ENHANCE_YOUR_CALM
+									 : NGHTTP2_PROTOCOL_ERROR);
 			return -EPROTO;
 		}
 		used += (size_t)r;

@@ -6,6 +6,7 @@
 #include <nghttp2/nghttp2.h>
 
 #include "agent/http/http2_head.h"
+#include "agent/http/http2_purse.h"
 
 #define EX_H2_PSEUDO_MAX 5
 #define EX_H2_NV_MAX     (EX_H1_HEADERS_MAX + EX_H2_PSEUDO_MAX)
@@ -15,8 +16,7 @@ struct ex_h2 {
 	const struct ex_h2_events *ev;
 	void *arg;
 	bool server;
-	bool broken;   /* told the owner, or is about to */
-	bool flooding; /* a bound was passed in a callback */
+	bool broken; /* told the owner, or is about to */
 	struct ex_h2_stream *streams;
 
 	struct ex_h2_block block; /* the header block under way: there is one at a time */
@@ -26,8 +26,8 @@ struct ex_h2 {
 	const uint8_t *chunk; /* given out by nghttp2, not yet pulled */
 	size_t chunk_len;
 
-	int64_t credit;
-	uint64_t credited_ms;
+	struct ex_h2_purse purse;
+	size_t prepaid; /* faults whose reset is still to be sent */
 };
 
 struct ex_h2_stream *ex_h2_stream_new(struct ex_h2 *h, void *user);

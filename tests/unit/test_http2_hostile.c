@@ -156,6 +156,19 @@ static void test_continuations_without_end_are_cut_off(void **state)
 	assert_int_equal(w.judged, 0);
 }
 
+/* A field of len bytes, more than 127, which stays in the table. */
+static size_t literal_indexed(uint8_t *to, size_t len)
+{
+	to[0] = 0x40;
+	to[1] = 1;
+	to[2] = 'a';
+	to[3] = 0x7f; /* 127, and the rest in two times seven bits */
+	to[4] = (uint8_t)(0x80 | ((len - 127) & 127));
+	to[5] = (uint8_t)((len - 127) >> 7);
+	memset(to + 6, 'v', len);
+	return 6 + len;
+}
+
 /* One entry of 4000 bytes in the table, then a reference to it with every byte. */
 static void test_hpack_bomb_is_refused_at_the_bound(void **state)
 {
@@ -163,14 +176,7 @@ static void test_hpack_bomb_is_refused_at_the_bound(void **state)
 	size_t n = usual_block(block);
 
 	(void)state;
-	block[n++] = 0x40; /* literal with indexing */
-	block[n++] = 1;
-	block[n++] = 'a';
-	block[n++] = 0x7f; /* 3900 = 127 + 3773 */
-	block[n++] = 0x80 | (3773 & 127);
-	block[n++] = 3773 >> 7;
-	memset(block + n, 'v', 3900);
-	n += 3900;
+	n += literal_indexed(block + n, 3900);
 	memset(block + n, 0x80 | 62, 10000);
 	n += 10000;
 	put_frame(HEADERS, END_HEADERS | END_STREAM, 1, block, n);
@@ -183,6 +189,80 @@ static void test_hpack_bomb_is_refused_at_the_bound(void **state)
 	put_request(3, END_STREAM);
 	assert_true(feed() > 0);
 	assert_int_equal(w.judged, 1);
+}
+
+/* One after the other, each on a stream of its own: it is the work of decoding them that is
+ * bounded. */
+static void test_flood_of_hpack_bombs_is_cut_off(void **state)
+{
+	static uint8_t block[16000];
+	uint32_t id;
+	ssize_t r = 1;
+
+	(void)state;
+	for (id = 1; id < 200 && r > 0; id += 2) {
+		size_t n = usual_block(block);
+
+		n += literal_indexed(block + n, 3900);
+		memset(block + n, 0x80 | 62, 10000);
+		put_frame(HEADERS, END_HEADERS | END_STREAM, id, block, n + 10000);
+		r = feed();
+		listen_in();
+	}
+	assert_int_equal(r, -EPROTO);
+	assert_in_range(id, 3, 9);
+	assert_int_equal(w.judged, 0);
+}
+
+/* Frames that nghttp2 passes over in silence. */
+static void test_flood_of_frames_that_mean_nothing_is_cut_off(void **state)
+{
+	static const struct {
+		uint8_t type;
+		uint32_t id;
+	} floods[] = { { 0x42, 0 }, { 0xff, 7 }, { DATA, 1 }, { 0x0a, 1 } };
+
+	for (size_t i = 0; i < EX_ARRAY_SIZE(floods); i++) {
+		int n = 0;
+
+		put_request(1, END_STREAM);
+		feed();
+		listen_in();
+		relay_gives(EX_H2_ORIGIN, &w.origin);
+		while (n++ < 5000) {
+			put_frame(floods[i].type, 0, floods[i].id, "", 0);
+			if (feed() < 0)
+				break;
+			listen_in();
+		}
+		assert_in_range(n, 900, 1300);
+		world_close(state);
+		hostile_open(state);
+	}
+}
+
+/* The peer has us reset its streams: what it asked for was begun each time. */
+static void test_flood_of_provoked_resets_is_cut_off(void **state)
+{
+	uint8_t block[256];
+	uint32_t id;
+	ssize_t r = 1;
+
+	(void)state;
+	w.origin.silent = true;
+	for (id = 1; id < 4000 && r > 0; id += 2) {
+		size_t n = usual_block(block);
+
+		n += literal(block + n, EX_SPAN("content-length"), EX_SPAN("1"));
+		put_frame(HEADERS, END_HEADERS, id, block, n);
+		put_frame(DATA, END_STREAM, id, "xx", 2);
+		r = feed();
+		listen_in();
+		relay_gives(EX_H2_ORIGIN, &w.origin);
+	}
+	assert_int_equal(r, -EPROTO);
+	assert_true(w.judged <= 90);
+	assert_true(w.origin.n_heads <= 90);
 }
 
 static void test_streams_at_once_are_bounded(void **state)
@@ -457,6 +537,9 @@ int main(void)
 		T(test_flood_of_malformed_streams_is_cut_off),
 		T(test_continuations_without_end_are_cut_off),
 		T(test_hpack_bomb_is_refused_at_the_bound),
+		T(test_flood_of_hpack_bombs_is_cut_off),
+		T(test_flood_of_frames_that_mean_nothing_is_cut_off),
+		T(test_flood_of_provoked_resets_is_cut_off),
 		T(test_streams_at_once_are_bounded),
 		T(test_nothing_is_read_while_nobody_takes_the_answers),
 		T(test_deny_header_blocks_against_the_rules),
