@@ -9,4 +9,7 @@
 /* Is this the answer of a server that has read the key, and speaks WebSocket from here on? */
 bool ex_websocket_opens(const struct ex_h1_head *h, const char key[static EX_WS_KEY_LEN + 1]);
 
+/* The same, of the key in the request that it answers. */
+bool ex_websocket_answers(const struct ex_h1_head *h, const struct ex_h1_head *request);
+
 #endif

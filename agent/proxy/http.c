@@ -8,6 +8,7 @@
 
 #include "agent/http/edit.h"
 #include "agent/http/fields.h"
+#include "agent/http/websocket.h"
 #include "agent/proxy/bulk.h"
 #include "agent/proxy/reuse.h"
 #include "policy/header.h"
@@ -303,6 +304,12 @@ static enum ex_h1_event next_response_event(struct ex_conn *c, size_t *used)
 {
 	struct ex_buf *in = &c->server.in;
 	enum ex_h1_event ev = feed(c->x.res, in, used); /* an END may be due without a byte */
+	const struct ex_h1_head *head = ex_h1_head(c->x.res);
+
+	/* Behind a 101 nothing is judged: only a server that has read the key may say so. */
+	if (ev == EX_H1_HEAD && head->status == 101 &&
+	    !ex_websocket_answers(head, ex_h1_head(c->x.req)))
+		return EX_H1_BAD;
 
 	if (ev == EX_H1_MORE && c->server.eof && *used == ex_buf_len(in)) {
 		/* Broken off is not closed: an until-close body may be cut short. */

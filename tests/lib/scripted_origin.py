@@ -40,6 +40,15 @@ ANSWERS = {
     "/case/fold": [b"HTTP/1.1 200 OK\r\nX: a\r\n b\r\nContent-Length: 2\r\n\r\nok"],
     "/case/unasked": [OK + b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nPOISONED"],
     "/case/unasked-101": [b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\nraw"],
+    # an upgrade to WebSocket that is none: the connection goes on as before
+    "/case/101-bare": [b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"],
+    "/case/101-wrong": [b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+                        b"Sec-WebSocket-Accept: AAAAAAAAAAAAAAAAAAAAAAAAAAA=\r\n\r\n"],
+    "/case/101-twice": [b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+                        b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"
+                        b"Sec-WebSocket-Accept: AAAAAAAAAAAAAAAAAAAAAAAAAAA=\r\n\r\n"],
+    "/case/101-right": [b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+                        b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"],
     "/case/big-head": [b"HTTP/1.1 200 OK\r\nX: " + b"y" * 100000 + b"\r\nContent-Length: 2\r\n\r\nok"],
     "/case/not-http": [b"SSH-2.0-OpenSSH_9.2\r\n\r\n", "close"],
     "/case/hop": [b"HTTP/1.1 200 OK\r\nKeep-Alive: timeout=5\r\nProxy-Authenticate: Basic\r\n"
