@@ -29,7 +29,7 @@ struct ex_probe {
 	char name[EX_PROBE_TEXT]; /* canonical host name, "" when only an address was given */
 	char sni[EX_PROBE_TEXT];
 	char host[EX_PROBE_TEXT], authority[EX_PROBE_TEXT];
-	char method[64], path[EX_PROBE_TEXT];
+	char method[64], path[EX_PROBE_TEXT], destination[EX_PROBE_TEXT];
 	struct ex_header headers[EX_PROBE_HEADERS]; /* point to what the caller keeps */
 	size_t n_headers;
 };
@@ -40,6 +40,7 @@ struct ex_probe_head {
 	const char *detail;
 	uint16_t host_port; /* 0 = Host names none */
 	char path[EX_PROBE_TEXT], host[EX_PROBE_TEXT], authority[EX_PROBE_TEXT];
+	char destination[EX_PROBE_TEXT]; /* "": there is none */
 };
 
 /*

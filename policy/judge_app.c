@@ -122,9 +122,9 @@ struct ex_decision ex_judge_app(const struct ex_ruleset *rs, const struct ex_flo
 	return ask_all(&a);
 }
 
-struct ex_decision ex_judge_http_edits(const struct ex_ruleset *rs, const struct ex_flow *flow,
-				       const struct ex_http_request *req,
-				       struct ex_header_edits *ret)
+static struct ex_decision judge_request(const struct ex_ruleset *rs, const struct ex_flow *flow,
+					const struct ex_http_request *req,
+					struct ex_header_edits *ret)
 {
 	struct ex_asked a = {
 		.rs = rs, .flow = flow, .app = EX_APP_HTTP, .sni = req->sni, .req = req
@@ -149,6 +149,29 @@ struct ex_decision ex_judge_http_edits(const struct ex_ruleset *rs, const struct
 	if (by && d.verdict == EX_V_ALLOW)
 		ret->origin = by->origin;
 	return d;
+}
+
+/* The same request for the other path; what is done to its fields was said for the first. */
+static struct ex_decision judge_destination(const struct ex_ruleset *rs, const struct ex_flow *flow,
+					    const struct ex_http_request *req)
+{
+	struct ex_http_request other = *req;
+	struct ex_header_edits edits;
+
+	other.path = req->destination;
+	return judge_request(rs, flow, &other, &edits);
+}
+
+struct ex_decision ex_judge_http_edits(const struct ex_ruleset *rs, const struct ex_flow *flow,
+				       const struct ex_http_request *req,
+				       struct ex_header_edits *ret)
+{
+	struct ex_decision d = judge_request(rs, flow, req, ret), other;
+
+	if (d.verdict == EX_V_DENY || !req->destination.len)
+		return d;
+	other = judge_destination(rs, flow, req);
+	return other.verdict == EX_V_DENY ? other : d;
 }
 
 struct ex_decision ex_judge_http(const struct ex_ruleset *rs, const struct ex_flow *flow,

@@ -128,6 +128,7 @@ void ex_probe_read(struct ex_probe *p)
 	if (p->refused != EX_R_UNSPEC)
 		return;
 	memcpy(p->path, head.path, sizeof(p->path));
+	memcpy(p->destination, head.destination, sizeof(p->destination));
 	memcpy(p->host, head.host, sizeof(p->host));
 	memcpy(p->authority, head.authority, sizeof(p->authority));
 	/* A port in Host that is not the one dialled speaks of another server. */
@@ -284,6 +285,7 @@ struct ex_decision ex_probe_judge_edits(const struct ex_ruleset *rs, const struc
 				       .sni = span_of(p->sni),
 				       .method = ex_span_str(p->method),
 				       .path = ex_span_str(p->path),
+				       .destination = ex_span_str(p->destination),
 				       .host = span_of(p->host),
 				       .authority = span_of(p->authority),
 				       .headers = p->headers,

@@ -82,9 +82,10 @@ struct ex_http_request {
 	bool tls;           /* inside intercepted TLS; then sni is set */
 	struct ex_span sni; /* canonical */
 	struct ex_span method;
-	struct ex_span path;      /* origin-form target in normal form, query included */
-	struct ex_span host;      /* canonical host of the Host field, port removed */
-	struct ex_span authority; /* the Host field as sent, for rules.http[].host */
+	struct ex_span path;        /* origin-form target in normal form, query included */
+	struct ex_span destination; /* another path that it acts on, which has to be allowed too */
+	struct ex_span host;        /* canonical host of the Host field, port removed */
+	struct ex_span authority;   /* the Host field as sent, for rules.http[].host */
 	const struct ex_header *headers;
 	size_t n_headers;
 };

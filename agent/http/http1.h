@@ -38,7 +38,8 @@ struct ex_h1_head {
 	struct ex_span path;   /* origin-form with query, normal form (see ex_h1_normalise) */
 	struct ex_span host;   /* canonical: lower case, no trailing dot, no port, v6 unbracketed */
 	uint16_t host_port;    /* 0 = none given */
-	struct ex_span authority; /* the Host field as it goes upstream: canonical host[:port] */
+	struct ex_span authority;   /* the Host field as it goes upstream: canonical host[:port] */
+	struct ex_span destination; /* in normal form; len 0: none. See destination.h */
 	bool expect_continue;
 	struct ex_span upgrade; /* value of Upgrade when Connection names it; else len 0 */
 	/* responses; status 1xx (but 101) is interim: the same request's next response follows */

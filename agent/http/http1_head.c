@@ -6,6 +6,7 @@
 #include <errno.h>
 
 #include "agent/http/chars.h"
+#include "agent/http/destination.h"
 #include "agent/http/fields.h"
 #include "agent/http/http1_priv.h"
 #include "agent/http/method.h"
@@ -249,12 +250,16 @@ static int path_read(struct ex_h1 *p)
 static int request_read(struct ex_h1 *p, const struct seen *s)
 {
 	struct ex_h1_head *head = &p->head;
+	const char *error;
 	int r = host_read(p, s);
 
 	if (r == 0)
 		r = path_read(p);
 	if (r < 0)
 		return r;
+	error = ex_destination_read(head);
+	if (error)
+		return bad(p, error);
 	if (s->has_expect && !ex_span_is(s->expect, "100-continue"))
 		return bad(p, "unknown expectation");
 	head->expect_continue = s->has_expect && head->minor == 1;

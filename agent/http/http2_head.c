@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "agent/http/chars.h"
+#include "agent/http/destination.h"
 #include "agent/http/fields.h"
 #include "agent/http/method.h"
 
@@ -233,6 +234,8 @@ enum ex_reason ex_h2_read_request(struct ex_h2_block *b, bool end, const char **
 	if (r != EX_R_ALLOWED)
 		return r;
 	complaint = fields_complaint(b, true);
+	if (!complaint)
+		complaint = ex_destination_read(&b->head.h);
 	framing_set(b);
 	if (!complaint && b->head.h.framing == EX_H1_NO_BODY && b->head.h.content_length)
 		complaint = "Content-Length without a body";

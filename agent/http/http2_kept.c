@@ -13,7 +13,7 @@ static size_t text_len(const struct ex_h2_head *head)
 {
 	const struct ex_h1_head *h = &head->h;
 	size_t n = h->method.len + h->path.len + h->host.len + h->authority.len + h->upgrade.len +
-		   head->scheme.len;
+		   h->destination.len + head->scheme.len;
 
 	for (size_t i = 0; i < h->n_headers; i++)
 		n += h->headers[i].name.len + h->headers[i].value.len;
@@ -50,6 +50,7 @@ int ex_h2_kept_new(const struct ex_h2_head *head, struct ex_h2_kept **ret)
 	copy(&h->host, &at);
 	copy(&h->authority, &at);
 	copy(&h->upgrade, &at);
+	copy(&h->destination, &at);
 	copy(&b->kept.head.scheme, &at);
 	for (size_t i = 0; i < n; i++) {
 		b->fields[i] = h->headers[i];

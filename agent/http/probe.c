@@ -16,6 +16,7 @@ static bool keep(char *out, size_t cap, struct ex_span s)
 static void take_head(const struct ex_h1_head *h, struct ex_probe_head *ret)
 {
 	if (!keep(ret->path, sizeof(ret->path), h->path) ||
+	    !keep(ret->destination, sizeof(ret->destination), h->destination) ||
 	    !keep(ret->host, sizeof(ret->host), h->host) ||
 	    !keep(ret->authority, sizeof(ret->authority), h->authority)) {
 		ret->refused = EX_R_HTTP_TOO_LARGE;

@@ -166,6 +166,9 @@ EX_MUST_CHECK int ex_conn_send_head(struct ex_conn *c, const struct ex_h1_head *
 /* The verdict of one request, of either version of HTTP; never anything but ALLOW and DENY. */
 struct ex_decision ex_conn_judge(struct ex_conn *c, const struct ex_h1_head *head,
 				 struct ex_header_edits *ret);
+/* More than the reason of d says, when it has denied this request; else NULL. */
+const char *ex_conn_why_denied(const struct ex_decision *d, const struct ex_h1_head *head);
+
 /* The record of a request, with what is done to its header fields when it is allowed. */
 void ex_conn_audit_edits(struct ex_conn *c, const struct ex_decision *d,
 			 const struct ex_h1_head *head, uint16_t status,

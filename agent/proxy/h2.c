@@ -22,8 +22,10 @@ static bool judge(void *arg, const struct ex_h1_head *head, struct ex_h1_denial 
 	struct ex_decision d = ex_conn_judge(c, head, edits);
 	bool allow = d.verdict == EX_V_ALLOW;
 
-	if (!allow)
+	if (!allow) {
 		tell(c, &d, denial);
+		denial->detail = ex_conn_why_denied(&d, head);
+	}
 	ex_conn_audit_edits(c, &d, head, allow ? 0 : denial->status, edits);
 	return allow;
 }

@@ -61,6 +61,7 @@ struct ex_decision ex_conn_judge(struct ex_conn *c, const struct ex_h1_head *hea
 		.sni = ex_conn_sni(c),
 		.method = head->method,
 		.path = head->path,
+		.destination = head->destination,
 		.host = head->host,
 		.authority = head->authority,
 		.headers = head->headers,
@@ -135,6 +136,13 @@ static void begin_exchange(struct ex_conn *c, const struct ex_h1_head *head,
 		ex_conn_dial_failed(c, r);
 }
 
+const char *ex_conn_why_denied(const struct ex_decision *d, const struct ex_h1_head *head)
+{
+	return d->reason == EX_R_HTTP_DENIED && head->destination.len
+		       ? "what Destination names has to be allowed as well"
+		       : NULL;
+}
+
 static void on_request(struct ex_conn *c)
 {
 	const struct ex_h1_head *head = ex_h1_head(c->x.req);
@@ -144,7 +152,7 @@ static void on_request(struct ex_conn *c)
 	if (d.verdict == EX_V_ALLOW && head->upgrade.len && !ex_h1_upgrade_is_websocket(head))
 		d = (struct ex_decision){ EX_V_DENY, EX_R_UPGRADE_DENIED, d.rule };
 	if (d.verdict != EX_V_ALLOW) {
-		ex_conn_refuse(c, &d, NULL);
+		ex_conn_refuse(c, &d, ex_conn_why_denied(&d, head));
 		return;
 	}
 	ex_conn_audit_edits(c, &d, head, 0, &edits);

@@ -29,6 +29,7 @@ struct ask {
 #define HOST(h)      ASK("GET", h, "/ok")
 #define PATH(p)      ASK("GET", "api.test", p)
 #define FIELDS(...)  ASK("GET", "api.test", "/ok", .f = { __VA_ARGS__ })
+#define MOVE(d)      ASK("MOVE", "api.test", "/ok", .f = { F("destination", d) })
 #define BODY(m, ...) ASK(m, "api.test", "/ok", .f = { __VA_ARGS__ }, .body = { "a=1", 3 })
 
 /* ---- HTTP/1.1 ---- */
@@ -197,6 +198,10 @@ static void test_deny_paths_alike(void **state)
 		PATH("/ok?_method=DELETE"),
 		PATH("/ok?a=b&%5fMETHOD=DELETE"),
 		PATH("/ok?X-HTTP-Method-Override=PUT"),
+		PATH("/ok?.method=DELETE"),
+		PATH("/ok?%5B_method%5D=DELETE"),
+		PATH("/ok/%ef%bc%8e%ef%bc%8e/no"),
+		PATH("/ok/..%ef%bc%8fno"),
 		PATH("http://api.test/ok"),
 		PATH("https://api.test/ok"),
 		PATH("api.test:443"),
@@ -237,6 +242,49 @@ static void test_deny_authorities_alike(void **state)
 		HOST("[::ffff:127.0.0.1]"),
 		HOST("[fe80::1%25eth0]"),
 		HOST("*.test"),
+	};
+
+	(void)state;
+	assert_all(good, EX_ARRAY_SIZE(good), assert_passes);
+	assert_all(bad, EX_ARRAY_SIZE(bad), assert_refused);
+}
+
+/* Both paths are judged, so both have one form. */
+static void test_deny_destinations_alike(void **state)
+{
+	static const struct ask good[] = {
+		METHOD("COPY"),
+		METHOD("MOVE"),
+		MOVE("/ok/b"),
+		MOVE("https://api.test/ok/b"),
+		MOVE("HTTP://API.test./ok/b?c"),
+		MOVE("/ok/%C3%A4"),
+		FIELDS(F("destination", "//any where")),
+		ASK("PROPFIND", "api.test", "/ok", .f = { F("destination", "x") }),
+		ASK("COPY", "api.test:443", "/ok",
+		    .f = { F("destination", "https://api.test:443/b") }),
+	};
+	static const struct ask bad[] = {
+		MOVE(""),
+		MOVE("b"),
+		MOVE("//api.test/ok/b"),
+		MOVE("/ok/../b"),
+		MOVE("/ok/%2e%2e/b"),
+		MOVE("/ok/%c3%a4"),
+		MOVE("/%6fk/b"),
+		MOVE("/ok/b#c"),
+		MOVE("/ok/b c"),
+		MOVE("/ok/\\b"),
+		MOVE("https://api.test"),
+		MOVE("https://evil.example/ok/b"),
+		MOVE("https://api.test@evil.example/ok/b"),
+		MOVE("https://api.test:444/ok/b"),
+		MOVE("https:///ok/b"),
+		MOVE("https:/ok/b"),
+		MOVE("ftp://api.test/ok/b"),
+		ASK("COPY", "api.test", "/ok",
+		    .f = { F("destination", "/ok/b"), F("destination", "/ok/b") }),
+		ASK("COPY", "api.test", "/ok", .f = { F("destination", "/ok/../b") }),
 	};
 
 	(void)state;
@@ -403,6 +451,7 @@ int main(void)
 		cmocka_unit_test(test_deny_methods_alike),
 		cmocka_unit_test(test_deny_paths_alike),
 		cmocka_unit_test(test_deny_authorities_alike),
+		cmocka_unit_test(test_deny_destinations_alike),
 		cmocka_unit_test(test_deny_fields_alike),
 		cmocka_unit_test(test_fields_are_dropped_alike),
 		cmocka_unit_test(test_deny_blanks_around_values),

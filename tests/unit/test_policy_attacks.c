@@ -212,6 +212,42 @@ static struct ex_decision ask(const struct ex_ruleset *rs, const char *path, str
 	return ex_judge_http(rs, &f, &q);
 }
 
+/* A COPY or MOVE is of two paths, and one rule or another has to allow it for each. */
+static void test_both_paths_of_a_move_are_judged(void **state)
+{
+	static const struct {
+		const char *from, *to;
+		bool allow;
+	} rows[] = {
+		{ "/open/a", "", true },         { "/open/a", "/open/b", true },
+		{ "/open/a", "/shut/b", false }, { "/shut/a", "/open/b", false },
+		{ "/open/a", "/drop/b", true },  { "/drop/a", "/open/b", false },
+		{ "/open/a", "/opened", false }, { "/open/a", "/open/%2Fb", false },
+	};
+	struct ex_ruleset *rs = test_compile(
+		HEAD
+		"  egress:\n  - toCIDR: [198.51.100.0/24]\n"
+		"    toPorts: [{ports: [{port: '80', protocol: TCP}], rules: {http: ["
+		"{path: '/open/.*'}, {method: MOVE, path: '/drop/.*', headers: ['X-A']}]}}]\n");
+
+	(void)state;
+	for (size_t i = 0; i < EX_ARRAY_SIZE(rows); i++) {
+		struct ex_flow f = test_flow("198.51.100.7", IPPROTO_TCP, 80);
+		struct ex_header field = { EX_SPAN("x-a"), EX_SPAN("b") };
+		struct ex_http_request q = { .method = EX_SPAN("MOVE"),
+					     .path = ex_span_str(rows[i].from),
+					     .destination = ex_span_str(rows[i].to),
+					     .host = EX_SPAN("a.test"),
+					     .authority = EX_SPAN("a.test"),
+					     .headers = &field,
+					     .n_headers = i < 5 };
+
+		if ((ex_judge_http(rs, &f, &q).verdict == EX_V_ALLOW) != rows[i].allow)
+			fail_msg("%s to %s", rows[i].from, rows[i].to);
+	}
+	ex_ruleset_unref(rs);
+}
+
 /* Names that look like the allowed one to somebody. */
 static void test_lookalike_hosts(void **state)
 {
@@ -368,6 +404,7 @@ int main(void)
 		cmocka_unit_test(test_addresses_that_are_two_things),
 		cmocka_unit_test(test_lookalike_hosts),
 		cmocka_unit_test(test_lookalike_paths),
+		cmocka_unit_test(test_both_paths_of_a_move_are_judged),
 		cmocka_unit_test(test_metadata_stays_closed),
 		cmocka_unit_test(test_dns_gate_is_only_that),
 		cmocka_unit_test(test_memory_is_bounded),
