@@ -1,0 +1,119 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Hostile clients of an allowed server: floods of HTTP/2, and requests that act on more than they
+# name (attacks 7, 8, 36, 38).
+
+# shellcheck source=tests/lib/e2e.sh
+. "$(dirname "$0")/../lib/e2e.sh"
+world_enter "$@"
+world_up
+
+NGINX=203.0.113.84 SCRIPTED=203.0.113.85
+world_name hostile.test $NGINX
+world_cert hostile hostile.test
+mkdir -p "$WORLD/hostile/case" "$WORLD/hostile/shut"
+echo honest >"$WORLD/hostile/case/honest"
+echo open >"$WORLD/hostile/case/open"
+echo secret >"$WORLD/hostile/shut/secret"
+head -c 20000000 /dev/zero >"$WORLD/hostile/case/large"
+chmod -R a+rwX "$WORLD/hostile"
+cat >"$WORLD/conf/hostile.conf" <<-END
+	pid $WORLD/pid/hostile.pid; daemon off; worker_processes 1; user root; error_log $WORLD/log/hostile.error;
+	events { worker_connections 4096; }
+	http {
+	log_format seen '\$request_method \$request_uri destination=\$http_destination host=\$host';
+	access_log $WORLD/log/hostile.seen seen;
+	client_body_temp_path $WORLD/tmp/hb; proxy_temp_path $WORLD/tmp/hp; fastcgi_temp_path $WORLD/tmp/hf;
+	uwsgi_temp_path $WORLD/tmp/hu; scgi_temp_path $WORLD/tmp/hs;
+	keepalive_requests 1000000; root $WORLD/hostile;
+	server {
+		listen $NGINX:443 ssl http2; listen $NGINX:80;
+		ssl_certificate $WORLD/tls/hostile.pem; ssl_certificate_key $WORLD/tls/hostile.key;
+		location / { dav_methods PUT DELETE MKCOL COPY MOVE; create_full_put_path on; dav_access all:rw; }
+		location = /case/flood { return 200 "flood\n"; }
+	}
+	}
+END
+world_daemon hostile nginx -c "$WORLD/conf/hostile.conf"
+world_wait 10 nc -z $NGINX 443 && world_wait 10 nc -z $NGINX 80
+
+# ---- floods ----
+
+# The most memory that a proxy of the run had, in KiB.
+watch_memory() { # PID of the subshell that runs it
+	local top=0 pid kib run
+	while kill -0 "$1" 2>/dev/null; do
+		run=$(pgrep -P "$1" | head -n 1)
+		for pid in $(pgrep -P "${run:-0}"); do
+			kib=$(awk '/^VmHWM/ {print $2}' "/proc/$pid/status" 2>/dev/null)
+			[ "${kib:-0}" -le "$top" ] || top=$kib
+		done
+		sleep 0.3
+	done
+	echo "$top"
+}
+
+confined hostile /usr/bin/python3 "$CLIENTS/floods.py" hostile.test >"$WORLD/tmp/floods" 2>&1 &
+flooding=$!
+top=$(watch_memory $flooding)
+check "the run of the floods ends as its client does" wait $flooding
+tap_import "$(cat "$WORLD/tmp/floods")"
+asked=$(grep -cE '"verdict": ?"allow".*"/case/flood"' "$WORLD/log/audit")
+arrived=$(grep -c ' /case/flood ' "$WORLD/log/hostile.seen")
+check "no more arrived of the floods than was allowed ($arrived of $asked)" test "$arrived" -le "$asked"
+check "and few of the 80000 streams were looked at" test "$asked" -lt 4000
+check "no process of the run needed much memory ($top KiB)" test "$top" -gt 1000 -a "$top" -lt 150000
+
+# ---- COPY and MOVE act on two paths: both are judged ----
+
+W='%{http_code}'
+ask() { # VERSION METHOD PATH DESTINATION [HOST]
+	confined hostile curl -sS -m 10 "--http$1" -X "$2" -H "Destination: $4" -w "\n$W" "https://hostile.test$3" 2>&1
+}
+for version in 1.1 2; do
+	name=h${version%.1}
+	out=$(ask $version COPY /case/open "https://hostile.test/case/$name")
+	has "HTTP/$version: a copy within what is allowed" "$out" '^20[14]$'
+	same "HTTP/$version: is made" "$(cat "$WORLD/hostile/case/$name")" open
+	for to in "https://hostile.test/shut/$name" "/shut/$name"; do
+		out=$(ask $version COPY /case/open "$to")
+		has "HTTP/$version: a copy to $to is denied" "$out" "$(reason http-denied)"
+	done
+	out=$(ask $version COPY /shut/secret "https://hostile.test/case/stolen")
+	has "HTTP/$version: nor is one made from there" "$out" "$(reason http-denied)"
+	out=$(ask $version MOVE /case/open "https://hostile.test/shut/$name")
+	has "HTTP/$version: a move is no other way" "$out" "$(reason http-denied)"
+	for to in "https://hostile.test/case/../shut/$name" "https://hostile.test/case/%2e%2e/shut/$name" \
+		"//hostile.test/shut/$name" "https://other.test/case/$name" "https://hostile.test:444/case/$name" "../shut/$name"; do
+		out=$(ask $version COPY /case/open "$to")
+		has "HTTP/$version: a destination that has another reading: $to" "$out" "$(reason http-malformed)"
+	done
+	out=$(confined hostile curl -sS -m 10 "--http$version" -X COPY -H "Destination: /case/two" -H "DESTINATION: /shut/two" \
+		-w "\n$W" https://hostile.test/case/open 2>&1)
+	has "HTTP/$version: two destinations" "$out" "$(reason http-malformed)"
+done
+unseen "nothing of it arrived" 'destination=.*(shut|\.\.|other|444)'
+same "nothing is where it may not be" "$(cd "$WORLD/hostile" && echo shut/* case/*)" \
+	"shut/secret case/h1 case/h2 case/honest case/large case/open"
+
+# ---- who else the server is to be ----
+
+for host in HOSTILE.test hostile.test. hostile.test:443 Hostile.Test.:443; do
+	out=$(confined hostile curl -sS -m 10 --http1.1 -H "Host: $host" -w "$W" https://hostile.test/case/honest 2>&1)
+	has "Host: $host is the same" "$out" '^200$'
+done
+same "and arrives in one spelling" "$(grep -o 'host=.*' "$WORLD/log/hostile.seen" | sort -u)" host=hostile.test
+for host in hostile.test:0443 hostile.test:80 hostile.test.. hostile.test:443:443 x@hostile.test hostile.test,evil.test 203.0.113.84; do
+	out=$(confined hostile curl -sS -m 10 --http1.1 -H "Host: $host" -w "$W" https://hostile.test/case/honest 2>&1)
+	has "Host: $host is not" "$out" '^(400|421)$'
+done
+
+# ---- a server that says it switches, and does not: what follows would pass unread ----
+
+world_daemon scripted python3 "$TOP/tests/lib/scripted_origin.py" "$WORLD/log/scripted.seen" $SCRIPTED:8080
+world_wait 10 nc -z $SCRIPTED 8080
+tap_import "$(confined hostile python3 "$CLIENTS/switching.py" $SCRIPTED 8080 2>&1)"
+audited "a switch that was not made is written down" '"deny"' "$(reason upstream-protocol)" '/case/101-'
+unseen "what followed it did not arrive" '"/smuggled"'
+
+tap_done
