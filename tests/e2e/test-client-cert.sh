@@ -165,13 +165,13 @@ same "many at once, over HTTP/2: each as itself" \
 # ---- a server that speaks HTTP/2 only ----
 for how in --http1.1 --http2 '--http2 -Z --parallel-immediate'; do
 	: >"$WORLD/log/only.seen"
-	# shellcheck disable=SC2086 # several words
-	out=$(ask $how -d hello https://only.rebind.test/{admin,public,rsa}/{1,2,3})
+	read -ra words <<<"$how"
+	out=$(ask "${words[@]}" -d hello https://only.rebind.test/{admin,public,rsa}/{1,2,3})
 	same "$how, a server of HTTP/2 only: each request is answered" "$(grep -c '200$' <<<"$out")" 9
 	same "$how: each as itself" \
 		"$(sed -nE 's/^POST [^ ]* (\/[a-z]+).* as (.*)/\1 \2/p' "$WORLD/log/only.seen" | sort | uniq -c | awk '{print $1, $2, $3}' | paste -sd,)" \
 		"3 /admin card-ec,3 /public -,3 /rsa card-rsa"
-	has "$how: what no rule allows is denied" "$(ask $how https://only.rebind.test/else)" '^403|403$'
+	has "$how: what no rule allows is denied" "$(ask "${words[@]}" https://only.rebind.test/else)" '^403|403$'
 	hasnt "$how: and does not arrive" "$(cat "$WORLD/log/only.seen")" /else
 done
 rm "$WORLD/log/only.seen"
