@@ -63,6 +63,7 @@ struct ex_node_endpoint {
 	bool learning;                  /* learn.h: another policy than its own is wanted */
 	bool leased;                    /* learn.h: it is in force, for a little while */
 	uint64_t behind;                /* since when what should be in force is not; 0 = it is */
+	bool unsaved;                   /* its state file is still to be written */
 	bool recovered; /* from a state file: it stays, also when it cannot be gated */
 };
 

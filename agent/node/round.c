@@ -77,22 +77,50 @@ static void give_way(struct ex_node *node, const struct ex_node_endpoint *e)
 		(void)tell_open(e, ex_gate_deny(node->gate, e->link.ifindex));
 }
 
-/* The state file is there before the gate opens: an agent that dies in between finds it. */
+/*
+ * The state file is there before the gate opens: an agent that dies in between finds it. What else
+ * is to be written (that it is confined) may be later: what confines it does not wait for that.
+ */
+static int save_state(struct ex_node *node, struct ex_node_endpoint *e, bool confine,
+		      char err[static EX_NODE_ERR])
+{
+	int r = !e->gates || confine ? ex_registry_save(&node->registry, e) : 0;
+
+	if (r == 0)
+		return 0;
+	(void)ex_node_fail(err, r, "cannot write its state: %s", strerror(-r));
+	if (!e->gates && !e->recovered)
+		return r;
+	ex_error("endpoint %u (%s/%s): %s", e->id, e->ns, e->name, err);
+	e->unsaved = true;
+	return 0;
+}
+
+/* False: some are still not written. */
+static bool save_rest(struct ex_node *node)
+{
+	bool all = true;
+
+	for (struct ex_node_endpoint *e = node->registry.first; e; e = e->next) {
+		if (e->unsaved)
+			e->unsaved = ex_registry_save(&node->registry, e) < 0;
+		all &= !e->unsaved;
+	}
+	return all;
+}
+
 static int apply_one(struct ex_node *node, struct ex_prepared *p, char err[static EX_NODE_ERR])
 {
 	struct ex_node_endpoint *e = p->e;
 	bool learning = p->selection.learning;
 	bool confine = p->compiled->selected && !learning && !e->confined;
-	int r = 0;
+	int r;
 
 	give_way(node, e);
 	e->confined |= confine;
-	if (!e->gates || confine)
-		r = ex_registry_save(&node->registry, e);
-	if (r < 0) {
-		snprintf(err, EX_NODE_ERR, "cannot write its state: %s", strerror(-r));
+	r = save_state(node, e, confine, err);
+	if (r < 0)
 		return r;
-	}
 	r = learning ? ex_node_learn_lease(node, e) : 0;
 	if (r == 0)
 		r = put_in_force(node, p, err);
@@ -338,6 +366,7 @@ static int run_round(struct ex_node *node)
 
 	if (r == 0) {
 		behind = apply_all(node, &plan);
+		behind |= !save_rest(node);
 		node->work.compiled += plan.n_compiled;
 		node->work.led += plan.n_moves;
 		ex_compile_base_done(&node->base);

@@ -124,6 +124,28 @@ rm "$NODE/run/endpoints/fill"
 check "with room, it is" endpoint pod3 app=one
 kill -TERM $agent_pid
 wait $agent_pid
+node_agent --unselected allow
+ex endpoint remove pod3 >/dev/null
+check "(one that no policy is about)" endpoint pod3 app=three
+check "(may everything)" in_pod pod3 nc -zw2 "$EVIL4" 443
+head -c 1m /dev/zero >"$NODE/run/endpoints/fill" 2>/dev/null
+echo_policy 0 | sed 's/echo/three/; s/one/three/' | policy_put three
+check "no room for state: a policy about it is in force" ex policy apply --wait
+refuse "(so it is)" in_pod pod3 nc -zw2 "$EVIL4" 443
+kill -KILL $agent_pid
+wait $agent_pid 2>/dev/null
+node_agent --unselected allow
+has "a start without room: who is in is gated" "$(ex status)" '1 enforcing, 0 degraded'
+refuse "and confined" in_pod pod3 nc -zw2 "$EVIL4" 443
+rm "$NODE/run/endpoints/fill"
+check "with room, it is written down" world_wait 5 grep -q '"confined": *true' "$NODE"/run/endpoints/*.json
+kill -KILL $agent_pid
+wait $agent_pid 2>/dev/null
+rm "$POLICY_DIR/three.yaml"
+node_agent --unselected allow
+refuse "so that it is never open again" in_pod pod3 nc -zw2 "$EVIL4" 443
+kill -TERM $agent_pid
+wait $agent_pid
 umount "$NODE/run/endpoints"
 
 # ---- state that was torn ----
