@@ -65,6 +65,10 @@ static void down_head(void *arg, struct ex_h2_stream *st, const struct ex_h2_hea
 		ex_h2_relay_refuse(r, x, head, reason, detail);
 		return;
 	}
+	if (!ex_h2_exchange_takes(x, head)) {
+		ex_h2_relay_refuse(r, x, head, EX_R_LIMIT, "too much of requests under way");
+		return;
+	}
 	ex_h2_denial_start(head, &d);
 	d.reason = EX_R_HTTP_DENIED;
 	d.status = 403;

@@ -9,7 +9,7 @@ struct block {
 	struct ex_header fields[];
 };
 
-static size_t text_len(const struct ex_h2_head *head)
+size_t ex_h2_head_size(const struct ex_h2_head *head)
 {
 	const struct ex_h1_head *h = &head->h;
 	size_t n = h->method.len + h->path.len + h->host.len + h->authority.len + h->upgrade.len +
@@ -38,7 +38,8 @@ int ex_h2_kept_new(const struct ex_h2_head *head, struct ex_h2_kept **ret)
 
 	if (n > EX_H1_HEADERS_MAX)
 		return -EINVAL;
-	b = malloc(sizeof(*b) + n * (sizeof(b->fields[0]) + sizeof(*secret)) + text_len(head));
+	b = malloc(sizeof(*b) + n * (sizeof(b->fields[0]) + sizeof(*secret)) +
+		   ex_h2_head_size(head));
 	if (!b)
 		return -ENOMEM;
 	b->kept = (struct ex_h2_kept){ .head = *head, .ended = head->end };

@@ -14,6 +14,9 @@ struct ex_h2_kept {
 	bool ended;             /* nothing more will come */
 };
 
+/* Bytes of text that head points to: a copy takes somewhat more. */
+size_t ex_h2_head_size(const struct ex_h2_head *head);
+
 /* Copies everything head points to. 0 or -ENOMEM. */
 EX_MUST_CHECK int ex_h2_kept_new(const struct ex_h2_head *head, struct ex_h2_kept **ret);
 void ex_h2_kept_free(struct ex_h2_kept *k); /* accepts NULL */

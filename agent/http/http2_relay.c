@@ -35,15 +35,35 @@ struct ex_h2_exchange *ex_h2_exchange_new(struct ex_h2_relay *r, struct ex_h2_st
 	return x;
 }
 
+bool ex_h2_exchange_takes(struct ex_h2_exchange *x, const struct ex_h2_head *head)
+{
+	size_t *all = x->relay->config.heads, size = ex_h2_head_size(head);
+
+	if (!all)
+		return true;
+	if (*all + size > EX_H2_HEADS_MAX)
+		return false;
+	*all += size;
+	x->head_size = size;
+	return true;
+}
+
+static void exchange_drop(struct ex_h2_exchange *x)
+{
+	if (x->head_size)
+		*x->relay->config.heads -= x->head_size;
+	ex_h2_kept_free(x->kept);
+	ex_h2_kept_free(x->asked);
+	free(x);
+}
+
 static void exchange_free(struct ex_h2_exchange *x)
 {
 	*x->prev = x->next;
 	if (x->next)
 		x->next->prev = x->prev;
 	x->relay->n_exchanges--;
-	ex_h2_kept_free(x->kept);
-	ex_h2_kept_free(x->asked);
-	free(x);
+	exchange_drop(x);
 }
 
 void ex_h2_exchange_note(struct ex_h2_exchange *x, const struct ex_h2_head *head)
@@ -170,9 +190,7 @@ void ex_h2_relay_free(struct ex_h2_relay *r)
 		next = x->next;
 		if (x->leg) /* nobody carries it: the others were freed by their owners */
 			ex_h2_leg_destroy(x->leg);
-		ex_h2_kept_free(x->kept);
-		ex_h2_kept_free(x->asked);
-		free(x);
+		exchange_drop(x);
 	}
 	free(r);
 }

@@ -39,12 +39,20 @@ enum ex_h2_origin {
 	EX_H2_ORIGIN_H1,
 };
 
+#define EX_H2_HEADS_MAX (16 * 1024 * 1024)
+
 struct ex_h2_relay_config {
 	void *arg;
 	enum ex_h2_origin origin; /* as far as it is known */
-	bool tls;                 /* else h2c: the scheme has to be http */
-	struct ex_span sni;       /* canonical; when tls, every :authority has to be this name */
-	uint16_t port;            /* the port dialled: what an :authority may name */
+	/*
+	 * Bytes of heads under way in all the relays that share it, which is as much as may be: by
+	 * the table of HTTP/2 a head of 64 KiB is a hundred bytes long, and it is kept in several
+	 * forms. NULL: without that bound.
+	 */
+	size_t *heads;
+	bool tls;           /* else h2c: the scheme has to be http */
+	struct ex_span sni; /* canonical; when tls, every :authority has to be this name */
+	uint16_t port;      /* the port dialled: what an :authority may name */
 	/*
 	 * Judges a well-formed request, writes the audit record, and returns true to let it pass.
 	 * Else fills status, reason, rule and detail of *denial; the rest is filled in already.

@@ -26,6 +26,7 @@ struct ex_h2_exchange {
 	bool res_head, res_done;   /* final head, all of the response was read */
 	bool own_body;             /* the body towards the workload is ours */
 	bool held;                 /* ... and ends when the request does */
+	size_t head_size;          /* its share in config.heads */
 	struct ex_h2_kept *asked; /* an allowed request, as it was judged; NULL: no memory for it */
 	size_t swallowed;         /* bytes of a denied request that were thrown away */
 };
@@ -47,6 +48,9 @@ extern const struct ex_h2_events ex_h2_down_events, ex_h2_up_events;
 
 /* NULL: too many, or out of memory. */
 struct ex_h2_exchange *ex_h2_exchange_new(struct ex_h2_relay *r, struct ex_h2_stream *down);
+
+/* Its head goes to the server: false when too much of that is under way already. */
+bool ex_h2_exchange_takes(struct ex_h2_exchange *x, const struct ex_h2_head *head);
 
 /* Frees it when nothing of it is left. */
 void ex_h2_exchange_settle(struct ex_h2_exchange *x);

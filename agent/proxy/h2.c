@@ -64,6 +64,7 @@ static void refused(void *arg, const struct ex_h1_denial *denial)
 int ex_conn_h2_begin(struct ex_conn *c)
 {
 	struct ex_h2_relay_config config = { .arg = c,
+					     .heads = &c->px->h2_heads,
 					     .tls = c->tls,
 					     .sni = ex_conn_sni(c),
 					     .port = c->flow.port,

@@ -55,6 +55,7 @@ struct ex_proxy {
 	struct ex_conn *waiters; /* who may have one while they dial */
 	struct ex_slab slab;     /* of struct ex_conn */
 	size_t n_conns, max_conns;
+	size_t h2_heads;       /* bytes of heads of HTTP/2 under way */
 	struct ex_turns turns; /* of TLS handshakes with clients */
 	unsigned workers;      /* that share the endpoint, this one included */
 	int spare_fd;          /* given up to accept and refuse when descriptors run out */

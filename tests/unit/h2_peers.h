@@ -52,7 +52,8 @@ struct world {
 	enum ex_reason refused_reason;
 	int broken[2]; /* by side: what feed or pull returned */
 	uint64_t now;
-	size_t from_origin; /* bytes on the wire */
+	size_t from_origin;   /* bytes on the wire */
+	size_t heads, others; /* bytes of heads under way; of them, of other connections */
 };
 
 static struct world w;
@@ -309,6 +310,7 @@ static inline void pump(void)
 static inline int world_open(void **state)
 {
 	const struct ex_h2_relay_config config = {
+		.heads = &w.heads,
 		.origin = EX_H2_ORIGIN_H2,
 		.tls = true,
 		.sni = EX_SPAN("api.test"),
@@ -330,6 +332,7 @@ static inline int world_close(void **state)
 {
 	(void)state;
 	ex_h2_relay_free(w.relay);
+	assert_int_equal(w.heads, w.others);
 	nghttp2_session_del(w.workload.s);
 	nghttp2_session_del(w.origin.s);
 	return 0;

@@ -265,6 +265,35 @@ static void test_flood_of_provoked_resets_is_cut_off(void **state)
 	assert_true(w.origin.n_heads <= 90);
 }
 
+/* By the table, a head is a hundred bytes on the wire and 60 KiB in memory. */
+static void test_large_heads_at_once_are_bounded(void **state)
+{
+	static uint8_t block[5000];
+
+	(void)state;
+	w.heads = w.others = EX_H2_HEADS_MAX - 150 * 1024;
+	w.origin.silent = true;
+	for (uint32_t id = 1; id < 20; id += 2) {
+		size_t n = usual_block(block);
+
+		if (id == 1)
+			n += literal_indexed(block + n, 3900);
+		memset(block + n, 0x80 | 62, 14);
+		put_frame(HEADERS, END_HEADERS | END_STREAM, id, block, n + 14);
+		assert_true(feed() > 0);
+		listen_in();
+	}
+	assert_int_equal(w.judged, 2);
+	assert_int_equal(w.refused, 8);
+	assert_int_equal(w.refused_reason, EX_R_LIMIT);
+	/* what is over makes room */
+	put_frame(RST_STREAM, 0, 1, "\0\0\0\x08", 4);
+	feed();
+	put_request(21, END_STREAM);
+	assert_true(feed() > 0);
+	assert_int_equal(w.judged, 3);
+}
+
 static void test_streams_at_once_are_bounded(void **state)
 {
 	(void)state;
@@ -540,6 +569,7 @@ int main(void)
 		T(test_flood_of_hpack_bombs_is_cut_off),
 		T(test_flood_of_frames_that_mean_nothing_is_cut_off),
 		T(test_flood_of_provoked_resets_is_cut_off),
+		T(test_large_heads_at_once_are_bounded),
 		T(test_streams_at_once_are_bounded),
 		T(test_nothing_is_read_while_nobody_takes_the_answers),
 		T(test_deny_header_blocks_against_the_rules),

@@ -203,6 +203,19 @@ FLOODS = [
 ]
 
 
+def large_heads(n):
+    """n connections of 100 streams each, whose heads are 60 KiB by the table, and whose answers are not taken."""
+    field = b"\x40" + number(1, 7) + b"x" + number(3900, 7) + b"y" * 3900
+    socks = []
+    for _ in range(n):
+        sock = connect()
+        socks.append(sock)
+        sock.sendall(frame(SETTINGS, 0, 0, b"\0\4\0\0\0\0") + b"".join(
+            frame(HEADERS, END_HEADERS | END_STREAM, 2 * k + 1, head() + (b"" if k else field) + b"\xbe" * (14 + bool(k)))
+            for k in range(100)))
+    return socks
+
+
 def main():
     socket.getaddrinfo(NAME, 443)
     point(honest() is not None, "an honest request is answered")
@@ -224,6 +237,12 @@ def main():
         point(took is not None and took < 5, "beside %d connections of %s another is served" % (n, name), took)
         for t in threads:
             t.join(SECONDS + 4)
+    socks = large_heads(60)
+    time.sleep(1)
+    took = honest()
+    point(took is not None and took < 5, "beside 6000 streams of large heads another is served", took)
+    for sock in socks:
+        sock.close()
     point(honest() is not None, "after all of it an honest request is answered")
     print("1..%d" % points)
 
