@@ -8,14 +8,13 @@ static char fold(char c)
 	return (lower >= 'a' && lower <= 'z') || (c >= '0' && c <= '9') ? lower : '-';
 }
 
-bool ex_field_same(struct ex_span a, struct ex_span b)
+int ex_field_compare(struct ex_span a, struct ex_span b)
 {
-	if (a.len != b.len)
-		return false;
-	for (size_t i = 0; i < a.len; i++)
-		if (fold(a.ptr[i]) != fold(b.ptr[i]))
-			return false;
-	return true;
+	int differ = (a.len > b.len) - (a.len < b.len);
+
+	for (size_t i = 0; i < a.len && !differ; i++)
+		differ = fold(a.ptr[i]) - fold(b.ptr[i]);
+	return differ;
 }
 
 #define FRAMING   EX_FIELD_FRAMING

@@ -8,8 +8,13 @@
 
 #include "exeat/util.h"
 
-/* The same to a CGI-like server: see ex_field_is(). */
-bool ex_field_same(struct ex_span a, struct ex_span b);
+/* 0: the same to a CGI-like server, see ex_field_is(); else in what order they stand. */
+int ex_field_compare(struct ex_span a, struct ex_span b);
+
+static inline bool ex_field_same(struct ex_span a, struct ex_span b)
+{
+	return a.len == b.len && ex_field_compare(a, b) == 0;
+}
 
 /*
  * Same field name to a CGI-like server: case does not count, and whatever is neither letter nor

@@ -8,6 +8,7 @@
 
 #include "agent/http/chars.h"
 #include "agent/http/fields.h"
+#include "agent/http/http1.h"
 
 #define LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 #define DIGITS  "0123456789"
@@ -165,6 +166,39 @@ static void test_names_longer_than_any_known_mean_nothing(void **state)
 	assert_int_equal(ex_field_kinds((struct ex_span){ name, SIZE_MAX }), 0);
 }
 
+static bool twins(const char *const *names, size_t n)
+{
+	struct ex_header fields[8];
+
+	for (size_t i = 0; i < n; i++)
+		fields[i] = (struct ex_header){ ex_span_str(names[i]), EX_SPAN("a") };
+	return ex_fields_have_twins(fields, n);
+}
+
+static void test_twins_are_found_wherever_they_stand(void **state)
+{
+	static const char *const all[] = { "accept", "x-b",      "zz",       "x-tenant",
+					   "x",      "x-tenant", "X-Tenant", "b" };
+	struct ex_header many[EX_H1_HEADERS_MAX + 1] = { 0 };
+
+	(void)state;
+	assert_false(twins(all, 8)); /* twice the same is not for here to refuse */
+	for (size_t i = 0; i < 8; i++) {
+		for (size_t k = 0; k < 8; k++) {
+			const char *v[8];
+
+			memcpy(v, all, sizeof(v));
+			v[i] = "x_tenant";
+			v[k] = "x.tenant";
+			assert_true(twins(v, 8));
+			v[k] = "x_tenants";
+			assert_true(twins(v, 8) == (i != k));
+		}
+	}
+	assert_false(twins((const char *const[]){ "x_a", "x_b", "x_ab", "xa" }, 4));
+	assert_true(ex_fields_have_twins(many, EX_H1_HEADERS_MAX + 1));
+}
+
 /* A list of its own: what is taken out of the other one is missed here. */
 static void test_what_concerns_the_head_has_no_place_in_trailers(void **state)
 {
@@ -214,6 +248,7 @@ int main(void)
 		cmocka_unit_test(test_run_ends_at_the_first_other_byte_or_the_end),
 		cmocka_unit_test(test_a_known_name_means_the_same_however_it_is_spelled),
 		cmocka_unit_test(test_a_name_one_byte_away_is_another),
+		cmocka_unit_test(test_twins_are_found_wherever_they_stand),
 		cmocka_unit_test(test_names_longer_than_any_known_mean_nothing),
 		cmocka_unit_test(test_what_concerns_the_head_has_no_place_in_trailers),
 	};
