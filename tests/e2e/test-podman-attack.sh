@@ -87,6 +87,7 @@ same "and no route" "$(victim_ns ip -6 route show | sort)" "$(cat "$WORLD/tmp/ro
 same "the bridge learned no address from the mole" "$(fdb)" "$(cat "$WORLD/tmp/fdb.before")"
 check "the victim goes on" victim_ns curl -sSm5 -o /dev/null http://$EVIL4/
 check "over IPv6 too" victim_ns curl -sSm5 -o /dev/null "http://[$EVIL6]/"
+same "the victim serves the node" "$(curl -sSm3 "http://$victim4/ping" "http://[$victim6]/ping" | grep -c pong)" 2
 hasnt "a pod without a rule for it does not reach it" "$(mole curl -sSm3 "http://$victim4/ping"; mole curl -sSm3 "http://[$victim6]/ping")" pong
 world_forget
 
@@ -152,6 +153,9 @@ out=$(mole bash -c "
 	echo DONE")
 has "the node: came to its end" "$out" DONE
 hasnt "no service of the node is reached" "$out" NODE
+for a in $POD4.1 "[${POD6}:1]"; do
+	has "which answers others at $a" "$(curl -sm3 "http://$a:9009/" 2>&1)" HOST-SERVICE
+done
 hasnt "nor the agent, its maps, a namespace" "$out" 'CONTROL|agent\.sock$|^exeat|MOUNTED|NETNS'
 out=$(mole /usr/bin/python3 -c '
 import ctypes
@@ -165,6 +169,8 @@ same "bpf() is refused" "$out" DONE
 out=$(tools --rm --label app=mole -v /run/exeat:/mnt:ro localhost/tools \
 	bash -c 'echo "{\"op\":\"status\"}" | socat -T2 - UNIX-CONNECT:/mnt/agent.sock' 2>&1)
 hasnt "the control socket answers nobody of another network namespace" "$out" '"ok":true'
+has "though it is there" "$out" '"ok":false'
+has "and answers the node" "$(agent_ask '{"op":"status"}')" '"ok":true'
 
 # ---- using things up ----
 mole bash -c "for i in \$(seq 300); do nc -w 5 $OPENAI4 443 >/dev/null 2>&1 </dev/zero & done; sleep 2" >/dev/null &

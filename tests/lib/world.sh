@@ -344,7 +344,8 @@ world_servers() {
 	world_daemon quic4 socat -u UDP4-RECV:443,bind=$OPENAI4 OPEN:$WORLD/log/quic.seen,creat,append
 	world_daemon quic6 socat -u UDP6-RECV:443,bind="[$OPENAI6]" OPEN:$WORLD/log/quic.seen,creat,append
 	# something of the host itself, which no workload may reach
-	socat TCP6-LISTEN:9009,fork,reuseaddr,ipv6only=0 SYSTEM:"printf 'HTTP/1.0 200 OK\\r\\n\\r\\nHOST-SERVICE\\n'" \
+	printf 'HTTP/1.0 200 OK\r\n\r\nHOST-SERVICE\n' >$WORLD/conf/host.answer
+	socat TCP6-LISTEN:9009,fork,reuseaddr,ipv6only=0 "SYSTEM:cat $WORLD/conf/host.answer" \
 		>$WORLD/log/host.out 2>&1 </dev/null &
 	echo $! >$WORLD/pid/host
 }
@@ -354,7 +355,7 @@ world_ready() {
 		world_wait 10 curl -fsm 2 https://api.openai.com/v1/models &&
 		world_wait 10 curl -fsm 2 http://$GATEWAY4:8080/v1/models &&
 		world_wait 10 nc -z $ECHO4 7777 && world_wait 10 nc -z $ECHO6 7777 &&
-		world_wait 10 nc -z 127.0.0.1 9009
+		world_wait 10 eval "curl -sm 2 http://$OUTER4:9009/ | grep -q HOST-SERVICE"
 }
 
 world_up() {
