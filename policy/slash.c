@@ -62,26 +62,42 @@ bool ex_path_meets(const struct ex_http_match *m, struct ex_span path)
 	return true;
 }
 
+/*
+ * The path as some server reads it, its query untouched: with a slash for each %2F, without what
+ * stands behind a ";" in each segment, or both. out has room for it. Returns its length.
+ */
+static size_t read_as(struct ex_span path, bool slashes, bool cut, char *out)
+{
+	const char *query = path.len ? memchr(path.ptr, '?', path.len) : NULL;
+	size_t end = query ? (size_t)(query - path.ptr) : path.len, len = 0;
+	bool in_parameters = false;
+
+	for (size_t i = 0; i < end; i++) {
+		bool slash = slashes && end - i >= ESCAPED_LEN &&
+			     memcmp(path.ptr + i, escaped, ESCAPED_LEN) == 0;
+		char c = slash ? '/' : path.ptr[i];
+
+		i += slash ? ESCAPED_LEN - 1 : 0;
+		in_parameters = cut && c != '/' && (in_parameters || c == ';');
+		if (!in_parameters)
+			out[len++] = c;
+	}
+	memcpy(out + len, path.ptr + end, path.len - end);
+	return len + path.len - end;
+}
+
 bool ex_path_may_mean(const struct ex_http_match *m, struct ex_span path)
 {
-	char decoded[PATH_MAX_BYTES];
-	size_t from = 0, len = 0;
-	const char *at;
+	char text[PATH_MAX_BYTES];
 
 	if (match(m, path))
 		return true;
-	if (!ex_path_hides_slash(path))
+	if (!ex_path_hides_slash(path) && !(path.len && memchr(path.ptr, ';', path.len)))
 		return false;
-	if (path.len > sizeof(decoded))
+	if (path.len > sizeof(text))
 		return true;
-	while ((at = find_slash(path, from))) {
-		size_t n = (size_t)(at - path.ptr) - from;
-
-		memcpy(decoded + len, path.ptr + from, n);
-		len += n;
-		decoded[len++] = '/';
-		from += n + ESCAPED_LEN;
-	}
-	memcpy(decoded + len, path.ptr + from, path.len - from);
-	return match(m, (struct ex_span){ decoded, len + path.len - from });
+	for (int way = 1; way < 4; way++)
+		if (match(m, (struct ex_span){ text, read_as(path, way & 1, way & 2, text) }))
+			return true;
+	return false;
 }

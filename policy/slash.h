@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * %2F in a path: a slash to some servers, part of a segment to others. A rule that means neither in
- * particular ("/v1/.*") must not be met by it, one that denies must be met by both readings.
+ * What servers read in more than one way. %2F in a path: a slash to some servers, part of a segment
+ * to others. A rule that means neither in particular ("/v1/.*") must not be met by it, one that
+ * denies must be met by both readings; and ";", see ex_path_may_mean().
  */
 #ifndef EXEAT_POLICY_SLASH_H
 #define EXEAT_POLICY_SLASH_H
@@ -17,7 +18,10 @@ bool ex_path_hides_slash(struct ex_span path);
  */
 bool ex_path_meets(const struct ex_http_match *m, struct ex_span path);
 
-/* For denies: does the path meet the rule in either reading? */
+/*
+ * For denies: does the path meet the rule in one of its readings? Behind a ";" are parameters,
+ * which servlet containers cut off before they look for whom the request is.
+ */
 bool ex_path_may_mean(const struct ex_http_match *m, struct ex_span path);
 
 #endif
