@@ -107,5 +107,7 @@ unseen "no server saw anything" 'evil|169\.254'
 out=$(agent curl -sS "$CHAT" -d "$ASK" 2>&1)
 has "and the allowed request still passes" "$out" 'Permission to leave granted'
 refuse "no QUIC arrived" test -s "$WORLD/log/quic.seen"
+echo SECRET | nc -u -w1 $OPENAI4 443
+check "and somebody waits for it" world_wait 5 test -s "$WORLD/log/quic.seen"
 
 tap_done
