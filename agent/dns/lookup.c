@@ -36,7 +36,8 @@ struct ex_dns_lookup {
 	struct ex_resolve *resolve;
 	struct ex_timer timer;
 	struct ex_dns_waiter *waiters, **last;
-	struct ex_dns_question question; /* of the first who asked: its name and type count */
+	struct ex_dns_waiter
+		first; /* who asked first: name and type count, also when it has gone */
 	struct ex_decision decision;
 	struct ex_dns_answer *answer; /* while learning */
 	uint64_t learn_at;            /* ms: its addresses are known from here on */
@@ -45,16 +46,36 @@ struct ex_dns_lookup {
 
 /* ---- life ---- */
 
+static const struct ex_dns_question *question_of(const struct ex_dns_lookup *l)
+{
+	return &l->first.question;
+}
+
+static void free_waiter(struct ex_dns_lookup *l, struct ex_dns_waiter *w)
+{
+	if (w != &l->first)
+		free(w);
+}
+
+static struct ex_dns_waiter *take_waiter(struct ex_dns_lookup *l)
+{
+	struct ex_dns_waiter *w = l->waiters;
+
+	if (!w)
+		return NULL;
+	l->waiters = w->next;
+	if (!l->waiters)
+		l->last = &l->waiters;
+	l->gate->n_waiters--;
+	return w;
+}
+
 static void drop_waiters(struct ex_dns_lookup *l)
 {
-	while (l->waiters) {
-		struct ex_dns_waiter *w = l->waiters;
+	struct ex_dns_waiter *w;
 
-		l->waiters = w->next;
-		l->gate->n_waiters--;
-		free(w);
-	}
-	l->last = &l->waiters;
+	while ((w = take_waiter(l)) != NULL)
+		free_waiter(l, w);
 }
 
 /* Good enough: at most LOOKUPS_MAX of one gate are in one bucket. */
@@ -108,13 +129,10 @@ static void finish(struct ex_dns_lookup *l, struct ex_decision d, const struct e
 	l->state = LOOKUP_SERVING;
 	ex_timer_stop(g->loop, &l->timer);
 	ex_dns_gate_hold(g);
-	while (!g->dead && (w = l->waiters) != NULL) {
-		l->waiters = w->next;
-		g->n_waiters--;
+	while (!g->dead && (w = take_waiter(l)) != NULL) {
 		ex_dns_gate_reply(g, w, d, a);
-		free(w);
+		free_waiter(l, w);
 	}
-	l->last = &l->waiters;
 	l->state = LOOKUP_DONE;
 	if (!l->learn_called)
 		free_lookup(l);
@@ -133,8 +151,8 @@ static void fail(struct ex_dns_lookup *l, enum ex_reason reason)
 static void judge_again(struct ex_dns_lookup *l)
 {
 	const struct ex_ruleset *rs = l->gate->rs;
-	struct ex_span name = ex_dns_name_of(&l->question);
-	uint16_t type = l->question.type;
+	struct ex_span name = ex_dns_name_of(question_of(l));
+	uint16_t type = question_of(l)->type;
 
 	l->decision = type == EX_DNS_A || type == EX_DNS_AAAA ? ex_judge_dns(rs, name)
 							      : ex_judge_dns_type(rs, name, type);
@@ -161,7 +179,7 @@ static void succeed(struct ex_dns_lookup *l, const struct ex_dns_answer *a)
 		fail(l, EX_R_POLICY_CHANGED);
 		return;
 	}
-	ex_dns_cache_put(&g->cache, &l->question, a, ex_loop_now(g->loop));
+	ex_dns_cache_put(&g->cache, question_of(l), a, ex_loop_now(g->loop));
 	finish(l, l->decision, a);
 }
 
@@ -171,8 +189,9 @@ static void succeed(struct ex_dns_lookup *l, const struct ex_dns_answer *a)
 static bool add_names(const struct ex_dns_lookup *l)
 {
 	for (size_t i = 0; i < l->answer->n_addrs; i++)
-		if (ex_names_add(l->gate->names, &l->answer->addrs[i], ex_dns_name_of(&l->question),
-				 l->learn_at, l->learn_ttl * 1000ull) < 0)
+		if (ex_names_add(l->gate->names, &l->answer->addrs[i],
+				 ex_dns_name_of(question_of(l)), l->learn_at,
+				 l->learn_ttl * 1000ull) < 0)
 			return false;
 	return true;
 }
@@ -211,7 +230,7 @@ static enum ex_reason filter_addresses(const struct ex_dns_lookup *l, struct ex_
 		const struct ex_ip *ip = &a->addrs[i];
 
 		/* IPv4 in an AAAA record has no honest use */
-		if ((l->question.type == EX_DNS_AAAA && ex_ip_is4(ip)) ||
+		if ((question_of(l)->type == EX_DNS_AAAA && ex_ip_is4(ip)) ||
 		    ex_judge_answer(g->rs, ip).verdict != EX_V_ALLOW) {
 			why = EX_R_DNS_ANSWER_DENIED;
 			continue;
@@ -233,7 +252,7 @@ static uint64_t known_until(const struct ex_dns_lookup *l, const struct ex_dns_a
 
 	for (size_t i = 0; i < a->n_addrs; i++) {
 		uint64_t until = ex_names_until(g->names, &a->addrs[i],
-						ex_dns_name_of(&l->question), g->swapped);
+						ex_dns_name_of(question_of(l)), g->swapped);
 
 		first = until < first ? until : first;
 	}
@@ -265,7 +284,7 @@ static struct ex_dns_answer *keep_answer(const struct ex_dns_answer *a)
 static struct ex_dns_learn what_to_learn(const struct ex_dns_lookup *l,
 					 const struct ex_dns_answer *a)
 {
-	return (struct ex_dns_learn){ .name = ex_dns_name_of(&l->question),
+	return (struct ex_dns_learn){ .name = ex_dns_name_of(question_of(l)),
 				      .ttl = a->ttl + TTL_GRACE,
 				      .addrs = a->addrs,
 				      .n_addrs = a->n_addrs };
@@ -318,8 +337,8 @@ static void on_answer(void *arg, int err, const void *msg, size_t len)
 	l->resolve = NULL;
 	ex_dns_answer_init(&a, EX_DNS_SERVFAIL);
 	if (err == 0)
-		err = ex_dns_parse_answer(msg, len, ex_dns_name_of(&l->question), l->question.type,
-					  &a);
+		err = ex_dns_parse_answer(msg, len, ex_dns_name_of(question_of(l)),
+					  question_of(l)->type, &a);
 	if (err < 0 || (a.rcode != EX_DNS_NOERROR && a.rcode != EX_DNS_NXDOMAIN)) {
 		fail(l, EX_R_DNS_UPSTREAM);
 		return;
@@ -342,16 +361,17 @@ static struct ex_dns_lookup *find_lookup(struct ex_dns_lookup *first,
 					 const struct ex_dns_question *q)
 {
 	for (struct ex_dns_lookup *l = first; l; l = l->next)
-		if (l->state <= LOOKUP_LEARNING && l->question.type == q->type &&
-		    ex_span_eq(ex_dns_name_of(&l->question), ex_dns_name_of(q)))
+		if (l->state <= LOOKUP_LEARNING && question_of(l)->type == q->type &&
+		    ex_span_eq(ex_dns_name_of(question_of(l)), ex_dns_name_of(q)))
 			return l;
 	return NULL;
 }
 
-static int start_lookup(struct ex_dns_gate *g, const struct ex_dns_question *q,
-			struct ex_decision d, struct ex_dns_lookup **bucket,
-			struct ex_dns_lookup **ret)
+/* For w, who is not among those who wait yet. */
+static int start_lookup(struct ex_dns_gate *g, const struct ex_dns_waiter *w, struct ex_decision d,
+			struct ex_dns_lookup **bucket, struct ex_dns_lookup **ret)
 {
+	const struct ex_dns_question *q = &w->question;
 	struct ex_dns_lookup *l;
 	int r;
 
@@ -362,7 +382,7 @@ static int start_lookup(struct ex_dns_gate *g, const struct ex_dns_question *q,
 		return -ENOMEM;
 	l->gate = g;
 	l->last = &l->waiters;
-	l->question = *q;
+	l->first = *w;
 	l->decision = d;
 	r = ex_resolver_query(g->resolver, q->name, q->type, on_answer, l, &l->resolve);
 	if (r < 0) {
@@ -380,20 +400,21 @@ int ex_dns_lookup_join(struct ex_dns_gate *g, const struct ex_dns_waiter *w, str
 	struct ex_dns_lookup **bucket = bucket_of(g, &w->question);
 	struct ex_dns_lookup *l = find_lookup(*bucket, &w->question);
 	struct ex_dns_waiter *mine;
-	int r = 0;
+	int r;
 
 	if (g->n_waiters >= WAITERS_MAX)
 		return -EBUSY;
-	mine = malloc(sizeof(*mine));
-	if (!mine)
-		return -ENOMEM;
-	if (!l)
-		r = start_lookup(g, &w->question, d, bucket, &l);
-	if (r < 0) {
-		free(mine);
-		return r;
+	if (l) {
+		mine = malloc(sizeof(*mine));
+		if (!mine)
+			return -ENOMEM;
+		*mine = *w;
+	} else {
+		r = start_lookup(g, w, d, bucket, &l);
+		if (r < 0)
+			return r;
+		mine = &l->first;
 	}
-	*mine = *w;
 	mine->next = NULL;
 	*l->last = mine;
 	l->last = &mine->next;
@@ -414,7 +435,7 @@ static void cancel_waiters(struct ex_dns_lookup *l, const void *arg)
 		if (!*p)
 			l->last = p;
 		l->gate->n_waiters--;
-		free(w);
+		free_waiter(l, w);
 	}
 }
 

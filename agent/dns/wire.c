@@ -122,6 +122,6 @@ bool ex_dns_read_rr(struct ex_dns_cursor *c, struct ex_dns_rr *ret)
 void ex_dns_fold(char *ret, const char *name)
 {
 	for (; *name; name++)
-		*ret++ = (char)(*name | ((uint8_t)(*name - 'A') < 26) << 5);
+		*ret++ = (char)(*name >= 'A' && *name <= 'Z' ? *name + ('a' - 'A') : *name);
 	*ret = '\0';
 }
