@@ -71,8 +71,8 @@ def honest():
 class Flood:
     """Sends what pieces() gives, and throws away what comes, unless deaf."""
 
-    def __init__(self, pieces, deaf=False):
-        self.sent, self.cut, self.pieces, self.deaf = 0, False, pieces, deaf
+    def __init__(self, pieces, deaf=False, seconds=SECONDS):
+        self.sent, self.cut, self.pieces, self.deaf, self.seconds = 0, False, pieces, deaf, seconds
 
     def send(self, sock):
         """True: some bytes went out. (One thread for both directions: ssl is not to be shared.)"""
@@ -96,7 +96,7 @@ class Flood:
             pass
 
     def run(self):
-        end, self.rest = time.monotonic() + SECONDS, b""
+        end, self.rest = time.monotonic() + self.seconds, b""
         with connect() as sock:
             sock.setblocking(False)
             try:
@@ -228,7 +228,7 @@ def main():
         def deaf():
             yield frame(SETTINGS, 0, 0, b"\0\4\x7f\xff\xff\xff") + frame(WINDOW, 0, 0, b"\x7f\0\0\0")
             yield from streams(lambda s: opened(s, path=b"/case/large"), 100)
-        floods = [Flood((pieces or deaf)(), deaf=not pieces) for _ in range(n)]  # each a thread of its own
+        floods = [Flood((pieces or deaf)(), deaf=not pieces, seconds=2.5) for _ in range(n)]
         threads = [threading.Thread(target=f.run, daemon=True) for f in floods]
         for t in threads:
             t.start()
