@@ -59,12 +59,14 @@ static bool is_chatter(const struct ex_event *ev)
 
 void ex_keeper_take_event(struct ex_keeper *k, const struct ex_event *ev)
 {
-	struct ex_audit_record rec = ex_audit_of_event(ev);
+	struct ex_audit_record rec;
 
 	if (!ex_event_is_verdict(ev))
 		return;
 	/* Left out were verdicts on anything: they are not this one's. */
 	ex_audit_limit_missed(&k->limit, ev->suppressed);
-	if (!is_chatter(ev))
-		record(k, k->rs, &rec);
+	if (is_chatter(ev))
+		return;
+	rec = ex_audit_of_event(ev);
+	record(k, k->rs, &rec);
 }
