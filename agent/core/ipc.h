@@ -66,9 +66,9 @@ struct ex_ipc_ready {
 struct ex_ipc_dial {
 	struct ex_ipc_head head;
 	struct ex_ip dst;
-	uint16_t port; /* host order */
-	uint8_t proto; /* IPPROTO_TCP or IPPROTO_UDP */
-	uint8_t pad;
+	uint16_t port;  /* host order */
+	uint8_t proto;  /* IPPROTO_TCP or IPPROTO_UDP */
+	uint8_t speaks; /* 1: the proxy has something to say at once */
 	uint32_t scope; /* interface of a link-local resolver, else 0 */
 };
 

@@ -7,13 +7,21 @@
 #include "agent/keeper/dial.h"
 #include "agent/proxy/datagram.h"
 
-static int set_on(int fd, int level, int option)
+static int set(int fd, int level, int option, int value)
 {
-	return setsockopt(fd, level, option, &(int){ 1 }, sizeof(int)) < 0 ? -errno : 0;
+	return setsockopt(fd, level, option, &value, sizeof(value)) < 0 ? -errno : 0;
 }
 
-/* The proxy may not set options: what it needs is set here. */
-static int socket_open(const struct ex_ip *ip, uint8_t proto)
+static int set_on(int fd, int level, int option)
+{
+	return set(fd, level, option, 1);
+}
+
+/*
+ * The proxy may not set options: what it needs is set here. Where it speaks at once the last packet
+ * of the handshake waits for its first bytes and goes with them.
+ */
+static int socket_open(const struct ex_ip *ip, uint8_t proto, bool speaks)
 {
 	int type = (proto == IPPROTO_TCP ? SOCK_STREAM : SOCK_DGRAM) | SOCK_CLOEXEC | SOCK_NONBLOCK;
 	int fd = socket(ex_ip_is4(ip) ? AF_INET : AF_INET6, type, 0);
@@ -22,6 +30,8 @@ static int socket_open(const struct ex_ip *ip, uint8_t proto)
 		return -errno;
 	if (proto == IPPROTO_TCP)
 		(void)set_on(fd, IPPROTO_TCP, TCP_NODELAY);
+	if (proto == IPPROTO_TCP && speaks)
+		(void)set(fd, IPPROTO_TCP, TCP_QUICKACK, 0);
 	return fd;
 }
 
@@ -35,19 +45,19 @@ static int connect_to(int fd, const struct ex_ip *ip, uint16_t port, uint32_t sc
 	return connect(fd, (struct sockaddr *)&to, len) < 0 && errno != EINPROGRESS ? -errno : 0;
 }
 
-int ex_dial(const struct ex_ip *ip, uint16_t port, uint8_t proto, uint32_t scope)
+int ex_dial(const struct ex_ip *ip, uint16_t port, uint8_t proto, uint32_t scope, bool speaks)
 {
-	EX_AUTO_CLOSE int fd = socket_open(ip, proto);
+	EX_AUTO_CLOSE int fd = socket_open(ip, proto, speaks);
 	int r = fd < 0 ? fd : connect_to(fd, ip, port, scope);
 
 	return r < 0 ? r : EX_TAKE_FD(fd);
 }
 
 int ex_dial_from_outer(const struct ex_gateway *gw, const struct ex_ip *dst, uint16_t port,
-		       uint8_t proto)
+		       uint8_t proto, bool speaks)
 {
 	(void)gw;
-	return ex_dial(dst, port, proto, 0);
+	return ex_dial(dst, port, proto, 0, speaks);
 }
 
 /* ---- as the workload ---- */
@@ -72,9 +82,9 @@ static int bind_to(int fd, const struct ex_ip *own)
 }
 
 static int dial_bound(const struct ex_ip *own, const struct ex_ip *dst, uint16_t port,
-		      uint8_t proto)
+		      uint8_t proto, bool speaks)
 {
-	EX_AUTO_CLOSE int fd = socket_open(dst, proto);
+	EX_AUTO_CLOSE int fd = socket_open(dst, proto, speaks);
 	int r = fd < 0 ? fd : bind_to(fd, own);
 
 	if (r == 0)
@@ -83,7 +93,7 @@ static int dial_bound(const struct ex_ip *own, const struct ex_ip *dst, uint16_t
 }
 
 int ex_dial_as_workload(const struct ex_gateway *gw, const struct ex_ip *dst, uint16_t port,
-			uint8_t proto)
+			uint8_t proto, bool speaks)
 {
 	const struct ex_ip *own = ex_ip_is4(dst) ? &gw->ip4 : &gw->ip6;
 	int r;
@@ -93,7 +103,7 @@ int ex_dial_as_workload(const struct ex_gateway *gw, const struct ex_ip *dst, ui
 	r = ex_gateway_enter(gw);
 	if (r < 0)
 		return r;
-	r = dial_bound(own, dst, port, proto);
+	r = dial_bound(own, dst, port, proto, speaks);
 	ex_gateway_leave(gw);
 	return r;
 }

@@ -109,7 +109,7 @@ static int open_up(struct ex_keeper *k, const struct ex_ipc_dial *msg)
 		return -EACCES;
 	if (ex_name_selects(k->rs, &msg->dst) && ex_host_owns(&msg->dst))
 		return -EACCES;
-	return k->cfg.dial(&k->cfg.gw, &msg->dst, msg->port, msg->proto);
+	return k->cfg.dial(&k->cfg.gw, &msg->dst, msg->port, msg->proto, msg->speaks);
 }
 
 int ex_worker_take_resolver(struct ex_worker *w, const union ex_ipc_message *msg)
@@ -126,7 +126,7 @@ int ex_worker_take_resolver(struct ex_worker *w, const union ex_ipc_message *msg
 		if (ex_ip_eq(&s->ip, &dial->dst) && s->port == dial->port)
 			fd = ex_dial(&s->ip, s->port,
 				     dial->proto == IPPROTO_TCP ? IPPROTO_TCP : IPPROTO_UDP,
-				     s->scope);
+				     s->scope, false);
 	}
 	return answer_fd(w->resolvers, EX_IPC_DIALLED, msg->head.id, fd);
 }

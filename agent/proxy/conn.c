@@ -74,6 +74,8 @@ void ex_conn_set_state(struct ex_conn *c, enum ex_conn_state state)
 	else if (c->state == EX_CONN_HANDSHAKE)
 		ex_turn_over(&c->px->turns);
 	c->state = state;
+	if (state == EX_CONN_STREAM)
+		c->client.edge = c->server.edge = true;
 	/* While the server is being dialled its own timer runs. */
 	if (timeout[state] && !(state == EX_CONN_STREAM && ex_conn_is_dialling(c)))
 		ex_conn_set_timeout(c, timeout[state]);
@@ -234,11 +236,10 @@ static bool run_round(struct ex_conn *c)
 	}
 	in = ex_side_fill(&c->client);
 	up = ex_side_fill(&c->server);
-	/* A peer that broke off has ended; what it sent before is still dealt with. */
 	if (in < 0)
-		c->client.eof = c->client.hup = c->client.broken = true;
+		ex_side_broke(&c->client);
 	if (up < 0)
-		c->server.eof = c->server.hup = c->server.broken = true;
+		ex_side_broke(&c->server);
 	moved = in > 0 || up > 0;
 	moved |= step(c);
 	if (c->state == EX_CONN_CLOSED)
@@ -360,9 +361,15 @@ static void on_dialled(void *arg, const union ex_ipc_message *answer, int fd)
 	ex_conn_run(c);
 }
 
+/* What the client said goes to the server, or TLS begins. */
+static bool speaks_first(const struct ex_conn *c)
+{
+	return c->tls || ex_buf_len(&c->client.in) || ex_buf_len(&c->server.out);
+}
+
 int ex_conn_dial(struct ex_conn *c)
 {
-	int r = ex_side_dial(&c->server, c->px->ask, &c->flow, on_dialled);
+	int r = ex_side_dial(&c->server, c->px->ask, &c->flow, speaks_first(c), on_dialled);
 
 	if (r == 0)
 		ex_conn_set_timeout(c, DIAL_MS);
@@ -421,6 +428,7 @@ static struct ex_conn *conn_new(struct ex_proxy *px, int fd, const struct sockad
 	c->free_later.fn = conn_free;
 	ex_side_init(&c->client, on_client);
 	ex_side_init(&c->server, on_server);
+	c->client.edge = true;
 	c->flow.proto = IPPROTO_TCP;
 	if (!ex_socket_own(fd, &c->flow.dst, &c->flow.port) ||
 	    !ex_sockaddr_read(from, &c->src, &c->sport) || copy_names(c) < 0) {

@@ -8,18 +8,21 @@
 #include "agent/tls/identity.h"
 
 int ex_dial_ask(struct ex_ask *ask, const struct ex_ip *dst, uint16_t port, uint8_t proto,
-		ex_ask_fn fn, void *arg)
+		bool speaks, ex_ask_fn fn, void *arg)
 {
-	union ex_ipc_message msg = {
-		.dial = { .head.type = EX_IPC_DIAL, .dst = *dst, .port = port, .proto = proto }
-	};
+	union ex_ipc_message msg = { .dial = { .head.type = EX_IPC_DIAL,
+					       .dst = *dst,
+					       .port = port,
+					       .proto = proto,
+					       .speaks = speaks } };
 
 	return ex_ask_send(ask, &msg, fn, arg);
 }
 
-int ex_side_dial(struct ex_side *s, struct ex_ask *ask, const struct ex_flow *flow, ex_ask_fn fn)
+int ex_side_dial(struct ex_side *s, struct ex_ask *ask, const struct ex_flow *flow, bool speaks,
+		 ex_ask_fn fn)
 {
-	int r = ex_dial_ask(ask, &flow->dst, flow->port, IPPROTO_TCP, fn, s);
+	int r = ex_dial_ask(ask, &flow->dst, flow->port, IPPROTO_TCP, speaks, fn, s);
 
 	s->dialling = r == 0;
 	return r;

@@ -11,13 +11,16 @@
 #include "agent/tls/session.h"
 #include "policy/ruleset.h"
 
-/* fn is answered with a socket; see ex_ipc_passed(). */
+/*
+ * fn is answered with a socket; see ex_ipc_passed(). speaks: there will be something to send as
+ * soon as it is connected, so that the server need not be told before that it is.
+ */
 EX_MUST_CHECK int ex_dial_ask(struct ex_ask *ask, const struct ex_ip *dst, uint16_t port,
-			      uint8_t proto, ex_ask_fn fn, void *arg);
+			      uint8_t proto, bool speaks, ex_ask_fn fn, void *arg);
 
 /* To where the flow goes; fn gets s, and calls ex_side_dialled(). */
 EX_MUST_CHECK int ex_side_dial(struct ex_side *s, struct ex_ask *ask, const struct ex_flow *flow,
-			       ex_ask_fn fn);
+			       bool speaks, ex_ask_fn fn);
 
 /*
  * Takes the answer: 0, and s is connecting, or connected already; or negative errno. With tls TLS

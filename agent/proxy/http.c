@@ -287,7 +287,6 @@ static int on_response_end(struct ex_conn *c)
 /* 101: what follows on both sides is not HTTP, and was allowed as a whole. */
 static void begin_upgraded(struct ex_conn *c)
 {
-	c->client.edge = c->server.edge = false;
 	if (c->x.upgrade && c->x.req_done)
 		ex_conn_set_state(c, EX_CONN_STREAM);
 	else

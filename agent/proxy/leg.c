@@ -105,7 +105,7 @@ static void on_dialled(void *arg, const union ex_ipc_message *answer, int fd)
 static void dial(struct ex_leg *leg)
 {
 	struct ex_conn *c = leg->c;
-	int r = ex_side_dial(&leg->side, c->px->ask, &c->flow, on_dialled);
+	int r = ex_side_dial(&leg->side, c->px->ask, &c->flow, true, on_dialled);
 
 	if (r == 0)
 		r = ex_timer_start(c->px->loop, &leg->timer, DIAL_MS);

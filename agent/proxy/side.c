@@ -12,16 +12,51 @@ void ex_side_init(struct ex_side *s, void (*fn)(struct ex_watch *w, uint32_t eve
 	*s = (struct ex_side){ .fd = -1, .watch = { .fd = -1, .fn = fn } };
 }
 
+/* Is there room for what the peer sends, and will it send any? */
+static bool has_room(const struct ex_side *s)
+{
+	const struct ex_bridge *b = s->bridge;
+
+	return !s->eof && ex_buf_len(&s->in) < EX_SIDE_BUF_MAX &&
+	       (!b || (!b->eof && ex_buf_len(&b->in) < EX_SIDE_BUF_MAX));
+}
+
+static uint32_t interest(const struct ex_side *s)
+{
+	uint32_t events = 0;
+
+	if (s->connecting)
+		return EPOLLOUT;
+	if (s->handshaking)
+		return s->tls_want;
+	if (has_room(s))
+		events |= s->read_wants ? s->read_wants : EPOLLIN;
+	if (s->pipe && s->pipe->fill) /* the other side is behind: it says when to go on */
+		events &= ~(uint32_t)EPOLLIN;
+	if (ex_buf_len(s->bridge ? &s->bridge->out : &s->out) || (s->feed && s->feed->fill))
+		events |= EPOLLOUT;
+	/*
+	 * Level-triggered, epoll looks again at each socket that it has told of, mostly in vain.
+	 * What read_plain() has not emptied is known to be readable, and every change of interest
+	 * asks anew, so once is enough there. An end is told of once, too: no need to turn away.
+	 */
+	if (s->edge && ((events & EPOLLIN) || s->eof) && !s->tls && !s->pipe && !s->feed)
+		events |= EPOLLIN | EPOLLET | EPOLLRDHUP | EPOLLPRI;
+	return events;
+}
+
 int ex_side_open(struct ex_side *s, struct ex_loop *loop, int fd, bool connecting)
 {
-	int r = ex_watch_start(loop, &s->watch, fd, connecting ? EPOLLOUT : EPOLLIN);
+	int r;
 
+	s->connecting = connecting;
+	r = ex_watch_start(loop, &s->watch, fd, interest(s));
 	if (r < 0) {
+		s->connecting = false;
 		close(fd);
 		return r;
 	}
 	s->fd = fd;
-	s->connecting = connecting;
 	return 0;
 }
 
@@ -100,15 +135,6 @@ static int receive(struct ex_side *s, struct ex_buf *in, bool *eof)
 	return 1;
 }
 
-/* Is there room for what the peer sends, and will it send any? */
-static bool has_room(const struct ex_side *s)
-{
-	const struct ex_bridge *b = s->bridge;
-
-	return !s->eof && ex_buf_len(&s->in) < EX_SIDE_BUF_MAX &&
-	       (!b || (!b->eof && ex_buf_len(&b->in) < EX_SIDE_BUF_MAX));
-}
-
 int ex_side_fill(struct ex_side *s)
 {
 	int r = 0, more;
@@ -131,7 +157,8 @@ static ssize_t write_some(struct ex_side *s, const struct ex_buf *out)
 
 	if (s->tls)
 		return ex_tls_write(s->tls, ex_buf_ptr(out), len, &s->tls_want);
-	n = send(s->fd, ex_buf_ptr(out), len, MSG_NOSIGNAL);
+	/* The end goes in the same packet as the last bytes. */
+	n = send(s->fd, ex_buf_ptr(out), len, MSG_NOSIGNAL | (s->last ? MSG_MORE : 0));
 	return n < 0 ? -errno : n;
 }
 
@@ -185,30 +212,6 @@ bool ex_side_is_idle(const struct ex_side *s)
 		return false;
 	/* Frames of HTTP/2 say themselves which request they answer. */
 	return s->bridge || !s->tls || ex_tls_is_idle(s->tls);
-}
-
-static uint32_t interest(const struct ex_side *s)
-{
-	uint32_t events = 0;
-
-	if (s->connecting)
-		return EPOLLOUT;
-	if (s->handshaking)
-		return s->tls_want;
-	if (has_room(s))
-		events |= s->read_wants ? s->read_wants : EPOLLIN;
-	if (s->pipe && s->pipe->fill) /* the other side is behind: it says when to go on */
-		events &= ~(uint32_t)EPOLLIN;
-	if (ex_buf_len(s->bridge ? &s->bridge->out : &s->out) || (s->feed && s->feed->fill))
-		events |= EPOLLOUT;
-	/*
-	 * Level-triggered, epoll looks again at each socket that it has told of, mostly in vain.
-	 * What read_plain() has not emptied is known to be readable, and every change of interest
-	 * asks anew, so once is enough there.
-	 */
-	if (s->edge && (events & EPOLLIN) && !s->tls && !s->pipe && !s->feed)
-		events |= EPOLLET | EPOLLRDHUP | EPOLLPRI;
-	return events;
 }
 
 void ex_side_update(struct ex_side *s, struct ex_loop *loop)

@@ -37,6 +37,7 @@ struct ex_side {
 	bool hup;      /* all that will come is in the socket already; epoll has nothing to add */
 	bool broken;   /* it ended by an error, not orderly */
 	bool told;     /* H2: the relay knows that it ended */
+	bool last;     /* behind what is to be written comes the end */
 	bool wrote;    /* of what is to be written something may have left */
 	bool finished; /* we told the peer that we will send no more */
 };
@@ -82,6 +83,12 @@ static inline void ex_side_note(struct ex_side *s, uint32_t events)
 	s->broken |= (events & EPOLLERR) != 0; /* reading may show it as an end */
 	s->readable |= (events & (EPOLLIN | s->read_wants)) != 0;
 	s->ending |= (events & (EPOLLRDHUP | EPOLLPRI)) != 0;
+}
+
+/* Its peer broke off: it has ended; what it sent before is still dealt with. */
+static inline void ex_side_broke(struct ex_side *s)
+{
+	s->eof = s->hup = s->broken = true;
 }
 
 static inline bool ex_side_ready(const struct ex_side *s)

@@ -40,7 +40,7 @@ static bool pass_pipe(struct ex_conn *c, struct ex_side *from, struct ex_side *t
 	int in = ex_pipe_fill(from->pipe, from, UINT64_MAX), out = ex_pipe_drain(from->pipe, to);
 
 	if (in < 0)
-		from->eof = from->hup = from->broken = true;
+		ex_side_broke(from);
 	if (out < 0) {
 		ex_conn_reset(c);
 		return false;
@@ -55,8 +55,12 @@ static bool carry(struct ex_conn *c, struct ex_side *from, struct ex_side *to)
 {
 	if (from->pipe)
 		return pass_pipe(c, from, to);
+	/* The end is there already: it goes with the last bytes. */
+	if (from->ending && ex_side_fill(from) < 0)
+		ex_side_broke(from);
 	if (!pass(from, to))
 		return false;
+	to->last = from->eof && !from->broken;
 	start_pipe(c, from, to);
 	return true;
 }

@@ -232,7 +232,7 @@ static struct flow *flow_new(struct ex_udp *u, const struct ex_datagram *d, stru
 			    .free_later.fn = flow_free };
 	*place = f;
 	u->n_flows++;
-	if (ex_dial_ask(u->px->ask, &f->dst, f->dport, IPPROTO_UDP, on_dialled, f) < 0) {
+	if (ex_dial_ask(u->px->ask, &f->dst, f->dport, IPPROTO_UDP, false, on_dialled, f) < 0) {
 		flow_close(f);
 		return NULL;
 	}

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One side of a connection, as the event loop drives it. */
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
 #include <stddef.h>
 
 #include "agent/proxy/side.h"
@@ -59,10 +62,107 @@ static void test_reading_goes_on_when_there_is_room_for_a_key_update(void **stat
 	ex_loop_free(loop);
 }
 
+/* ---- plain ---- */
+
+/* ret[0] is a side's, and non-blocking. */
+static void connect_pair(int ret[2])
+{
+	struct sockaddr_in at = { .sin_family = AF_INET,
+				  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	socklen_t len = sizeof(at);
+	int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	assert_int_equal(bind(listener, (struct sockaddr *)&at, sizeof(at)), 0);
+	assert_int_equal(listen(listener, 1), 0);
+	assert_int_equal(getsockname(listener, (struct sockaddr *)&at, &len), 0);
+	ret[1] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(connect(ret[1], (struct sockaddr *)&at, sizeof(at)), 0);
+	ret[0] = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	assert_true(ret[0] >= 0);
+	assert_int_equal(setsockopt(ret[0], IPPROTO_TCP, TCP_NODELAY, &(int){ 1 }, sizeof(int)), 0);
+	close(listener);
+}
+
+static bool arrives(int fd, int ms)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+
+	return poll(&p, 1, ms) == 1;
+}
+
+static void open_plain(struct ex_side *s, struct ex_loop **loop, int fd[2])
+{
+	assert_int_equal(ex_loop_new(loop), 0);
+	connect_pair(fd);
+	ex_side_init(s, on_event);
+	s->edge = true;
+	assert_int_equal(ex_side_open(s, *loop, fd[0], false), 0);
+}
+
+static void close_plain(struct ex_side *s, struct ex_loop *loop, const int fd[2])
+{
+	ex_side_close(s, loop);
+	close(fd[1]);
+	ex_loop_free(loop);
+}
+
+static void test_last_bytes_and_the_end_leave_together(void **state)
+{
+	struct ex_loop *loop;
+	struct ex_side s;
+	char got[8];
+	int fd[2];
+
+	(void)state;
+	open_plain(&s, &loop, fd);
+	assert_int_equal(ex_buf_append(&s.out, "more", 4), 0);
+	assert_int_equal(ex_side_flush(&s), 1);
+	assert_true(arrives(fd[1], 2000));
+	assert_int_equal(recv(fd[1], got, sizeof(got), 0), 4);
+
+	assert_int_equal(ex_buf_append(&s.out, "last", 4), 0);
+	s.last = true;
+	assert_int_equal(ex_side_flush(&s), 1);
+	assert_false(arrives(fd[1], 20));
+	ex_side_finish(&s);
+	assert_true(arrives(fd[1], 2000));
+	assert_int_equal(recv(fd[1], got, sizeof(got), 0), 4);
+	assert_int_equal(recv(fd[1], got, sizeof(got), MSG_DONTWAIT), 0);
+	close_plain(&s, loop, fd);
+}
+
+/* Its peer may go on listening: turning away from its end would cost a call for each. */
+static void test_ended_side_is_watched_as_before(void **state)
+{
+	struct ex_loop *loop;
+	struct ex_side s;
+	uint32_t events;
+	int fd[2];
+
+	(void)state;
+	open_plain(&s, &loop, fd);
+	events = s.watch.events;
+	assert_true(events & EPOLLET);
+	assert_int_equal(shutdown(fd[1], SHUT_WR), 0);
+	ex_side_note(&s, EPOLLIN | EPOLLRDHUP);
+	assert_true(arrives(fd[0], 2000));
+	assert_int_equal(ex_side_fill(&s), 1);
+	assert_true(s.eof);
+	ex_side_update(&s, loop);
+	assert_int_equal(s.watch.events, events);
+	/* but told of each time anew it would turn in circles */
+	s.edge = false;
+	ex_side_update(&s, loop);
+	assert_int_equal(s.watch.events, 0);
+	close_plain(&s, loop, fd);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_reading_goes_on_when_there_is_room_for_a_key_update),
+		cmocka_unit_test(test_last_bytes_and_the_end_leave_together),
+		cmocka_unit_test(test_ended_side_is_watched_as_before),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
