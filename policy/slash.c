@@ -96,8 +96,11 @@ bool ex_path_may_mean(const struct ex_http_match *m, struct ex_span path)
 		return false;
 	if (path.len > sizeof(text))
 		return true;
-	for (int way = 1; way < 4; way++)
-		if (match(m, (struct ex_span){ text, read_as(path, way & 1, way & 2, text) }))
+	for (int way = 1; way < 4; way++) {
+		size_t len = read_as(path, way & 1, way & 2, text);
+
+		if (match(m, (struct ex_span){ text, len }))
 			return true;
+	}
 	return false;
 }

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # Hostile clients of an allowed server: floods of HTTP/2, and requests that act on more than they
-# name (attacks 7, 8, 36, 38).
+# name (attacks 34, 36, 38).
 
 # shellcheck source=tests/lib/e2e.sh
 . "$(dirname "$0")/../lib/e2e.sh"
