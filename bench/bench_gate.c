@@ -34,8 +34,8 @@ static struct ex_dest_entry *dests_make(size_t n)
 
 	if (!dests)
 		exit(1);
-	for (i = 0; i < n; i++) { /* /24s from 20.0.0.0 on */
-		four = htonl((uint32_t)(20u << 24) + (uint32_t)(i << 8));
+	for (i = 0; i < n; i++) { /* every other /24 from 20.0.0.0 on */
+		four = htonl((uint32_t)(20u << 24) + (uint32_t)(i << 9));
 		dests[i] = (struct ex_dest_entry){ ex_ip_from4(&four), 96 + 24, 2 };
 	}
 	ex_ip_parse("198.51.100.0", &dests[n].ip);
@@ -158,7 +158,7 @@ static void measure_policy(struct ex_gate *gate, size_t n, uint32_t floor)
 			  .dst = "198.51.100.7", .proto = IPPROTO_TCP, .sport = 1, .dport = 443 });
 	row("allowed SYN, sent again", measure(out, &f), floor);
 	pkt_build(&f, &(struct pkt_spec){
-			      .dst = "20.0.5.1", .proto = IPPROTO_TCP, .sport = 1, .dport = 443 });
+			      .dst = "20.0.6.1", .proto = IPPROTO_TCP, .sport = 1, .dport = 443 });
 	row("denied by a prefix", measure(out, &f), floor);
 	pkt_build(&f, &(struct pkt_spec){
 			      .dst = "9.9.9.9", .proto = IPPROTO_UDP, .sport = 1, .dport = 53 });

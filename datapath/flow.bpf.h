@@ -201,7 +201,7 @@ INLINE enum ex_reason flow_rejudge(void *flows, struct pkt *p, const struct ex_f
 	p->proxied = flow->verdict == EX_V_STEER && (p->flags & EX_EP_GATEWAY);
 	mac_copy(p->mac, flow->mac);
 	if (p->inward)
-		p->policy = p->ingress;
+		policy_turn(p);
 	if (flow->generation == p->generation)
 		return EX_R_ALLOWED;
 	policy_judge(p, flow_rule_port(p));

@@ -88,10 +88,12 @@ INLINE enum ex_reason judge(struct __sk_buff *skb, struct pkt *p)
 	if (!flows)
 		return EX_R_NO_ENDPOINT;
 	p->policy = ep->policy;
+	p->dests = ep->dests;
 	p->generation = ep->generation;
 	p->flags = ep->flags;
 	p->workers = ep->workers;
 	p->ingress = ep->ingress;
+	p->ingress_dests = ep->ingress_dests;
 	p->gateway = ep->gateway;
 	reason = check_link(skb, p, ep, &ethertype);
 	if (reason != EX_R_ALLOWED)

@@ -40,7 +40,7 @@ INLINE enum ex_reason inbound_open(struct pkt *p)
 	if (p->taken)
 		return EX_R_FLOW_COLLISION;
 	p->inward = true;
-	p->policy = p->ingress;
+	policy_turn(p);
 	policy_judge(p, p->key_port);
 	if (p->rule.verdict == EX_V_ALLOW)
 		return EX_R_ALLOWED;

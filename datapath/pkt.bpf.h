@@ -58,6 +58,7 @@ struct pkt {
 	__u32 slot;                      /* of the endpoint's tables; SLOT_NONE */
 	__u32 policy, generation, flags; /* read once, so that one packet sees one ruleset */
 	__u32 ingress, gateway;          /* the same */
+	__u32 dests, ingress_dests;      /* the same */
 	__u32 len;                       /* of the frame */
 	__u32 l4;                        /* offset of the transport header */
 	__u32 end;                       /* offset behind the IP packet */

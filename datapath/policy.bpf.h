@@ -72,15 +72,11 @@ INLINE struct judgement judge_class(__u32 klass, __u8 proto, __u16 port)
 	return j;
 }
 
-INLINE struct judgement judge_prefix(__u32 policy, const union addr *ip, __u8 proto, __u16 port)
+INLINE struct judgement judge_prefix(const struct pkt *p, const union addr *ip, __u16 port)
 {
-	struct ex_dest_key key
-		__attribute__((aligned(8))) = { .prefixlen = 32 + 128, .policy = policy };
-	const struct ex_dest *dest;
+	__u32 klass = dest_class(bpf_be64_to_cpu(ip->q[0]), bpf_be64_to_cpu(ip->q[1]), p->dests);
 
-	addr_copy(&key.ip, ip);
-	dest = bpf_map_lookup_elem(&ex_dests, &key);
-	return judge_class(dest ? dest->klass : 0, proto, port);
+	return judge_class(klass, p->proto, port);
 }
 
 INLINE struct judgement judge_name(const struct pkt *p, const union addr *ip, __u16 port)
@@ -112,6 +108,13 @@ INLINE struct judgement judgement_carry(const struct pkt *p, struct judgement j)
 	return j;
 }
 
+/* To the policy of what comes to the workload. */
+INLINE void policy_turn(struct pkt *p)
+{
+	p->policy = p->ingress;
+	p->dests = p->ingress_dests;
+}
+
 /*
  * Judges p->judged (the IPv4 address when one is embedded), with the names known for the address as
  * it was used; an explicit deny of the IPv6 form of an embedded address denies as well. The answer
@@ -123,11 +126,11 @@ SUBPROG enum ex_reason policy_judge(struct pkt *p, __u16 port)
 
 	if (!p)
 		return EX_R_INTERNAL;
-	j = judge_prefix(p->policy, &p->judged, p->proto, port);
+	j = judge_prefix(p, &p->judged, port);
 	if (!judgement_denies(&j)) /* nothing outweighs that */
 		judgement_merge(&j, judge_name(p, pkt_remote(p), port));
 	if (p->embeds) {
-		other = judge_prefix(p->policy, pkt_remote(p), p->proto, port);
+		other = judge_prefix(p, pkt_remote(p), port);
 		if (judgement_denies(&other) || judgement_audits(&j, &other))
 			judgement_merge(&j, other);
 	}

@@ -9,11 +9,20 @@
 #include <xdp/xdp_helpers.h>
 
 #include "address.bpf.h"
-#include "dests.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 #define TAGS_MAX 2 /* 802.1Q, 802.1ad around it */
+
+/* Changed prefix by prefix while it is read, by whoever finds it on the device: the kernel's trie.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(max_entries, 262144);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct ex_source_key);
+	__type(value, __u32);
+} ex_sources SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -34,13 +43,10 @@ struct tag {
 
 INLINE bool source_denied(const union addr *ip)
 {
-	const struct ex_dest_key key = {
-		.prefixlen = 32 + 128,
-		.policy = EX_POLICY_PREFILTER,
-		.ip = ip->ip,
-	};
+	struct ex_source_key key __attribute__((aligned(8))) = { .prefixlen = 128 };
 
-	return bpf_map_lookup_elem(&ex_dests, &key) != NULL;
+	__builtin_memcpy(&key.ip, ip, sizeof(key.ip));
+	return bpf_map_lookup_elem(&ex_sources, &key) != NULL;
 }
 
 /* Skips tags; *at is the network header then. */

@@ -97,16 +97,18 @@ static int take_set(struct ex_gate *gate, const struct gate_map *map, const void
 	return gate_set_known(policy, &value, place);
 }
 
-static int take_dest(struct ex_gate *gate, const struct gate_map *map, const void *key)
+static int take_dests(struct ex_gate *gate)
 {
-	struct gate_set **place;
-	struct ex_dest_key dest;
+	struct gate_port *port;
+	int r = 0;
 
-	memcpy(&dest, key, sizeof(dest));
-	place = set_place(gate, dest.policy);
-	if (!place || !*place)
-		return drop(map, key);
-	return gate_set_keep_dest(*place, &dest);
+	for (port = gate->ports; !r && port; port = port->next) {
+		if (port->set)
+			r = gate_dests_adopt(gate, port->set, port->ep.dests);
+		if (!r && port->ingress)
+			r = gate_dests_adopt(gate, port->ingress, port->ep.ingress_dests);
+	}
+	return r;
 }
 
 static bool set_has(const struct gate_set *set, uint32_t klass)
@@ -187,7 +189,7 @@ int gate_adopt(struct ex_gate *gate)
 	if (!r)
 		r = each_key(gate, &gate->maps.ex_sets, take_set);
 	if (!r)
-		r = each_key(gate, &gate->maps.ex_dests, take_dest);
+		r = take_dests(gate);
 	if (!r)
 		r = each_key(gate, &gate->maps.ex_rules, take_rule);
 	if (!r)

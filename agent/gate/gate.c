@@ -11,6 +11,7 @@
 #include "agent/gate/gate_internal.h"
 
 #define FLOWS_DEFAULT 16384
+#define DESTS_DEFAULT 262144
 
 /* ---- libbpf's chatter: kept while loading, shown when loading fails ---- */
 
@@ -50,9 +51,7 @@ static int skel_fit(struct ex_gate *gate, const struct ex_gate_limits *limits,
 	skel->rodata->gateway_mark = gate->state.mark ^ 1;
 	skel->rodata->mark_check = gate->state.check;
 	skel->rodata->inward_max = gate->flow_limit - gate->flow_limit / 4;
-	if (limits && limits->dests)
-		r = bpf_map__set_max_entries(skel->maps.ex_dests, limits->dests);
-	if (!r && limits && limits->rules)
+	if (limits && limits->rules)
 		r = bpf_map__set_max_entries(skel->maps.ex_rules, limits->rules);
 	if (!r && limits && limits->names)
 		r = bpf_map__set_max_entries(skel->maps.ex_names, limits->names);
@@ -89,7 +88,8 @@ int ex_gate_load(const struct ex_gate_limits *limits, struct ex_gate **ret)
 
 	if (!gate)
 		return -ENOMEM;
-	gate->lock = -1;
+	gate->lock = gate->cells.fd = -1;
+	gate->prefixes_max = limits && limits->dests ? limits->dests : DESTS_DEFAULT;
 	gate_object_init(gate);
 	gate->flow_limit = limits && limits->flows ? limits->flows : FLOWS_DEFAULT;
 	memlock_raise();
@@ -98,6 +98,8 @@ int ex_gate_load(const struct ex_gate_limits *limits, struct ex_gate **ret)
 	r = object_load(gate, limits);
 	if (!r)
 		r = gate_state_save(gate);
+	if (!r)
+		r = gate_cells_open(gate, (uint32_t)gate->prefixes_max);
 	if (!r)
 		r = gate_adopt(gate);
 	if (!r)
@@ -127,6 +129,7 @@ void ex_gate_free(struct ex_gate *gate)
 		gate_port_free(port);
 	}
 	gate_retired_free(gate);
+	gate_cells_close(gate);
 	free(gate->spare_counters);
 	ring_buffer__free(gate->ring);
 	gate_object_done(gate);

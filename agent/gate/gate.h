@@ -130,9 +130,10 @@ EX_MUST_CHECK int ex_gate_lease(struct ex_gate *gate, uint32_t ifindex, uint64_t
 
 /*
  * What ex_repeer() changed, in the rulesets that are in force: some map entries instead of all.
- * Every address goes from its old to its new class in one step; then live flows are judged again.
+ * All addresses go from their old to their new class in one step, and live flows are judged again.
  * What names said about these addresses is forgotten. On error some have changed and some have not:
  * publish all of it. When there is no room for what is put, what is gone is gone all the same.
+ * -ESTALE: the ruleset is one of a former process.
  */
 EX_MUST_CHECK int ex_gate_update(struct ex_gate *gate, uint32_t ifindex,
 				 const struct ex_delta *egress, const struct ex_delta *ingress);

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What gate.c and events.c share. */
+/* What the files of the gate share. */
 #ifndef EXEAT_AGENT_GATE_INTERNAL_H
 #define EXEAT_AGENT_GATE_INTERNAL_H
 
 #include "agent/gate/gate.h"
+#include "agent/gate/tree.h"
 
 struct bpf_object;
 struct ring_buffer;
@@ -51,8 +52,11 @@ struct gate_set {
 	uint32_t policy;
 	uint32_t base; /* class ids of this set are base + 1 .. base + classes */
 	uint32_t classes;
-	struct ex_dest_key *dests;
-	size_t n_dests, cap_dests;
+	struct gate_prefix *prefixes; /* sorted; NULL when adopted */
+	size_t n_prefixes, cap_prefixes;
+	size_t held;                /* of gate->n_prefixes */
+	uint32_t root;              /* of their tree, which is in this region */
+	struct gate_region *region; /* NULL: it has no node */
 	struct ex_rule_key *rules;
 	size_t n_rules, cap_rules;
 	size_t n_named;     /* rules of classes that names made */
@@ -73,6 +77,19 @@ struct gate_port {
 
 #define GATE_RETIRED_MAX 256
 
+/* A piece of the array of cells, with one tree in it. */
+struct gate_region {
+	struct gate_region *next;
+	uint32_t at, n;
+};
+
+struct gate_cells {
+	int fd; /* of the array; -1 */
+	union ex_tree_cell *v;
+	uint32_t n, max;
+	struct gate_region *regions; /* what is taken of it, upwards */
+};
+
 struct ex_gate {
 	union {
 		struct gate_maps maps;
@@ -84,6 +101,8 @@ struct ex_gate {
 	};
 	struct ring_buffer *ring;
 	struct gate_port *ports;
+	struct gate_cells cells;
+	size_t n_prefixes, prefixes_max; /* of all rulesets, also of those that go */
 	uint32_t flow_limit;
 	uint32_t *spare_counters; /* a stack of keys of ex_rule_counts */
 	size_t n_spare_counters;
@@ -105,7 +124,12 @@ struct ex_gate {
 int gate_set_new(struct ex_gate *gate, const struct ex_tables *t, bool names,
 		 struct gate_set **ret);
 int gate_set_add_rules(struct ex_gate *gate, struct gate_set *set, const struct ex_tables *t);
-int gate_set_update(struct ex_gate *gate, struct gate_set *set, const struct ex_delta *d);
+/*
+ * What packets read is what it was until the endpoint has the new set->root; then *ret_old, which
+ * may be NULL, is to be retired.
+ */
+int gate_set_update(struct ex_gate *gate, struct gate_set *set, const struct ex_delta *d,
+		    struct gate_set **ret_old);
 /* The same of a class that names make, for which others must leave room. -EDQUOT: they do not. */
 int gate_set_add_class(struct ex_gate *gate, struct gate_set *set, const struct ex_tables *t);
 int gate_set_learn(struct ex_gate *gate, struct gate_set *set, const struct ex_gate_name *name);
@@ -114,7 +138,6 @@ void gate_set_free(struct gate_set *set);
 
 /* For a ruleset, or an entry, that is in the maps already. */
 int gate_set_known(uint32_t policy, const struct ex_set *value, struct gate_set **ret);
-int gate_set_keep_dest(struct gate_set *set, const struct ex_dest_key *key);
 int gate_set_keep_rule(struct gate_set *set, const struct ex_rule_key *key,
 		       const struct ex_counted_rule *value);
 
@@ -122,6 +145,26 @@ int gate_set_keep_rule(struct gate_set *set, const struct ex_rule_key *key,
 void gate_object_init(struct ex_gate *gate); /* nothing is open */
 int gate_object_keep(struct ex_gate *gate, const struct bpf_object *object);
 void gate_object_done(struct ex_gate *gate);
+
+/* dests.c */
+int gate_dests_make(struct ex_gate *gate, struct gate_set *set, const struct ex_tables *t);
+void gate_dests_drop(struct ex_gate *gate, struct gate_set *set, const struct ex_dest_entry *v,
+		     size_t n);
+int gate_dests_put(struct ex_gate *gate, struct gate_set *set, const struct ex_dest_entry *v,
+		   size_t n);
+/* After those two. *ret_old has the tree of before. */
+int gate_dests_write(struct ex_gate *gate, struct gate_set *set, struct gate_set **ret_old);
+int gate_dests_adopt(struct ex_gate *gate, struct gate_set *set, uint32_t root);
+void gate_dests_remove(struct ex_gate *gate, struct gate_set *set);
+
+/* cells.c */
+int gate_cells_open(struct ex_gate *gate, uint32_t prefixes); /* room for so many */
+void gate_cells_close(struct ex_gate *gate);                  /* leaves the map alone */
+/* The tree is moved to where it is written. May settle. *ret is NULL when it has no node. */
+int gate_region_put(struct ex_gate *gate, struct gate_tree *tree, struct gate_region **ret);
+void gate_region_free(struct ex_gate *gate, struct gate_region *region); /* may be NULL */
+int gate_region_adopt(struct ex_gate *gate, uint32_t root, struct gate_region **ret);
+size_t gate_cells_used(const struct ex_gate *gate);
 
 /* pin.c: before the object is loaded */
 int gate_state_open(struct ex_gate *gate, struct bpf_object *object, const char *pin);

@@ -23,7 +23,7 @@
 #define MAPS_MAX     8
 
 struct prefixes {
-	struct ex_dest_key *v;
+	struct ex_source_key *v;
 	size_t n, cap;
 };
 
@@ -34,7 +34,7 @@ static void prefixes_done(struct prefixes *p)
 
 static int prefixes_add(struct prefixes *p, const struct ex_prefix *prefix)
 {
-	struct ex_dest_key *v = p->v;
+	struct ex_source_key *v = p->v;
 
 	if (p->n == PREFIXES_MAX)
 		return -E2BIG;
@@ -45,7 +45,7 @@ static int prefixes_add(struct prefixes *p, const struct ex_prefix *prefix)
 			return -ENOMEM;
 		p->v = v;
 	}
-	v[p->n++] = (struct ex_dest_key){ 32u + prefix->len, EX_POLICY_PREFILTER, prefix->ip };
+	v[p->n++] = (struct ex_source_key){ prefix->len, prefix->ip };
 	return 0;
 }
 
@@ -166,7 +166,7 @@ static int map_open(const struct xdp_program *prog, const char *name)
 
 static int map_fill(int fd, const struct prefixes *p)
 {
-	const struct ex_dest deny = { .klass = 1 };
+	const uint32_t deny = 1;
 	size_t i;
 	int r = 0;
 
@@ -177,13 +177,13 @@ static int map_fill(int fd, const struct prefixes *p)
 
 static int key_cmp(const void *a, const void *b)
 {
-	return memcmp(a, b, sizeof(struct ex_dest_key));
+	return memcmp(a, b, sizeof(struct ex_source_key));
 }
 
 /* Takes out what is not in p. New prefixes are in force before old ones are not. */
 static void map_prune(int fd, struct prefixes *p)
 {
-	struct ex_dest_key key, next;
+	struct ex_source_key key, next;
 	bool more = bpf_map_get_next_key(fd, NULL, &next) == 0;
 
 	if (p->n)
@@ -198,7 +198,7 @@ static void map_prune(int fd, struct prefixes *p)
 
 static int update(const struct attached *a, struct prefixes *p)
 {
-	EX_AUTO_CLOSE int fd = map_open(a->ours, "ex_dests");
+	EX_AUTO_CLOSE int fd = map_open(a->ours, "ex_sources");
 	int r;
 
 	if (fd < 0)
@@ -223,21 +223,21 @@ static int attach_to(struct xdp_program *prog, int ifindex, const char *dev)
 static int attach_new(int ifindex, const char *dev, const struct prefixes *p)
 {
 	LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = BPF_F_NO_PREALLOC);
-	EX_AUTO_CLOSE int dests = -1;
+	EX_AUTO_CLOSE int sources = -1;
 	struct prefilter_bpf *skel = prefilter_bpf__open();
 	struct xdp_program *prog = NULL;
 	int r = skel ? 0 : -ENOMEM;
 
 	if (!r)
-		dests = bpf_map_create(BPF_MAP_TYPE_LPM_TRIE, "ex_dests",
-				       sizeof(struct ex_dest_key), sizeof(struct ex_dest),
-				       PREFIXES_MAX, &opts);
-	if (!r && dests < 0)
-		r = dests;
+		sources = bpf_map_create(BPF_MAP_TYPE_LPM_TRIE, "ex_sources",
+					 sizeof(struct ex_source_key), sizeof(uint32_t),
+					 PREFIXES_MAX, &opts);
+	if (!r && sources < 0)
+		r = sources;
 	if (!r)
-		r = map_fill(dests, p);
+		r = map_fill(sources, p);
 	if (!r)
-		r = bpf_map__reuse_fd(skel->maps.ex_dests, dests);
+		r = bpf_map__reuse_fd(skel->maps.ex_sources, sources);
 	if (!r) {
 		prog = xdp_program__from_bpf_obj(skel->obj, "xdp");
 		r = (int)libxdp_get_error(prog);
@@ -295,12 +295,12 @@ static uint64_t count_read(int fd, uint32_t which)
 
 static size_t prefixes_print(int fd, bool each)
 {
-	struct ex_dest_key key, *last = NULL;
+	struct ex_source_key key, *last = NULL;
 	char buf[EX_PREFIX_TEXT];
 	size_t n = 0;
 
 	while (bpf_map_get_next_key(fd, last, &key) == 0) {
-		struct ex_prefix p = { key.ip, (uint8_t)(key.prefixlen - 32) };
+		struct ex_prefix p = { key.ip, (uint8_t)key.prefixlen };
 
 		if (each)
 			printf("  %s\n", ex_prefix_text(&p, buf));
@@ -312,7 +312,7 @@ static size_t prefixes_print(int fd, bool each)
 
 static bool device_print(int ifindex, const char *dev, bool each)
 {
-	EX_AUTO_CLOSE int dests = -1;
+	EX_AUTO_CLOSE int sources = -1;
 	EX_AUTO_CLOSE int counts = -1;
 	struct attached a;
 	bool found;
@@ -320,18 +320,18 @@ static bool device_print(int ifindex, const char *dev, bool each)
 	attached_find(ifindex, &a);
 	found = a.ours;
 	if (found) {
-		dests = map_open(a.ours, "ex_dests");
+		sources = map_open(a.ours, "ex_sources");
 		counts = map_open(a.ours, "ex_prefiltered");
 		printf("%s: %s, %s, %zu prefixes; packets passed %llu, denied %llu, malformed %llu\n",
 		       dev,
 		       xdp_multiprog__attach_mode(a.all) == XDP_MODE_SKB ? "generic" : "native",
 		       xdp_multiprog__is_legacy(a.all) ? "alone" : "beside others",
-		       prefixes_print(dests, false),
+		       prefixes_print(sources, false),
 		       (unsigned long long)count_read(counts, EX_PREFILTER_PASSED),
 		       (unsigned long long)count_read(counts, EX_PREFILTER_DENIED),
 		       (unsigned long long)count_read(counts, EX_PREFILTER_MALFORMED));
 		if (each)
-			(void)prefixes_print(dests, true);
+			(void)prefixes_print(sources, true);
 	}
 	attached_done(&a);
 	return found;

@@ -38,6 +38,8 @@ static int port_flip(struct ex_gate *gate, struct gate_port *port, const struct 
 		return -EINVAL;
 	value.policy = egress->policy;
 	value.ingress = ingress ? ingress->policy : 0;
+	value.dests = egress->root;
+	value.ingress_dests = ingress ? ingress->root : 0;
 	value.generation = ++gate->state.last_generation;
 	value.slot = port->slot;
 	value.until = port->ep.until;
@@ -108,12 +110,17 @@ int ex_gate_publish_both(struct ex_gate *gate, uint32_t ifindex, const struct ex
 	return r;
 }
 
-/* The entry bears another generation, and so live flows are asked about again. */
-static int flows_judge_again(struct ex_gate *gate, struct gate_port *port)
+/*
+ * The trees that the rulesets have now, in one step, and another generation, so that live flows are
+ * asked about again.
+ */
+static int port_refresh(struct ex_gate *gate, struct gate_port *port)
 {
 	struct ex_endpoint value = port->ep;
 	int r;
 
+	value.dests = port->set->root;
+	value.ingress_dests = port->ingress ? port->ingress->root : 0;
 	value.generation = ++gate->state.last_generation;
 	r = gate_state_save(gate);
 	if (!r)
@@ -124,10 +131,20 @@ static int flows_judge_again(struct ex_gate *gate, struct gate_port *port)
 	return r;
 }
 
+/* When the endpoint has not got the new trees, packets read the old ones: they stay in the map. */
+static void old_retire(struct ex_gate *gate, struct gate_set *old, bool replaced)
+{
+	if (replaced)
+		gate_retire(gate, old);
+	else
+		gate_set_free(old);
+}
+
 int ex_gate_update(struct ex_gate *gate, uint32_t ifindex, const struct ex_delta *egress,
 		   const struct ex_delta *ingress)
 {
 	struct gate_port *port = gate_port_find(gate, ifindex);
+	struct gate_set *old = NULL, *old_in = NULL;
 	bool inward = !ex_delta_is_empty(ingress);
 	int r = 0, out = 0, again;
 
@@ -136,10 +153,12 @@ int ex_gate_update(struct ex_gate *gate, uint32_t ifindex, const struct ex_delta
 	if (!port || !port->set || (inward && !port->ingress))
 		return -ENOENT;
 	if (inward)
-		r = gate_set_update(gate, port->ingress, ingress);
+		r = gate_set_update(gate, port->ingress, ingress, &old_in);
 	if (!ex_delta_is_empty(egress))
-		out = gate_set_update(gate, port->set, egress);
-	again = flows_judge_again(gate, port); /* also what was done in part */
+		out = gate_set_update(gate, port->set, egress, &old);
+	again = port_refresh(gate, port); /* also what was done in part */
+	old_retire(gate, old_in, !again);
+	old_retire(gate, old, !again);
 	return r ? r : out ? out : again;
 }
 
@@ -184,7 +203,7 @@ int ex_gate_deny(struct ex_gate *gate, uint32_t ifindex)
 	if (!port || !port->set)
 		return 0; /* nothing passes */
 	value = port->ep;
-	value.policy = value.ingress = 0;
+	value.policy = value.ingress = value.dests = value.ingress_dests = 0;
 	r = bpf_map_update_elem(gate->maps.ex_endpoints.fd, &ifindex, &value, BPF_EXIST);
 	if (r)
 		return r;

@@ -54,17 +54,6 @@ int gate_set_known(uint32_t policy, const struct ex_set *value, struct gate_set 
 	return 0;
 }
 
-int gate_set_keep_dest(struct gate_set *set, const struct ex_dest_key *key)
-{
-	void *v = set->dests;
-	int r = grow(&v, &set->cap_dests, set->n_dests, sizeof(*set->dests));
-
-	set->dests = v;
-	if (!r)
-		set->dests[set->n_dests++] = *key;
-	return r;
-}
-
 /* Of a class that names made? Of a set without room for them there is none: one of ingress. */
 static bool is_named(const struct gate_set *set, const struct ex_rule_key *key)
 {
@@ -162,37 +151,6 @@ int gate_set_add_class(struct ex_gate *gate, struct gate_set *set, const struct 
 	return r;
 }
 
-static int dest_write(struct ex_gate *gate, struct gate_set *set, const struct ex_dest_entry *e)
-{
-	struct ex_dest_key key = { 32u + e->prefix, set->policy, e->ip };
-	struct ex_dest value = { e->klass ? set->base + e->klass : 0 };
-	int r;
-
-	if (e->prefix > 128 || e->klass > set->classes)
-		return -EINVAL;
-	r = gate_set_keep_dest(set, &key);
-	return r ? r : bpf_map_update_elem(gate->maps.ex_dests.fd, &key, &value, BPF_ANY);
-}
-
-static int dests_write(struct ex_gate *gate, struct gate_set *set, const struct ex_tables *t)
-{
-	int r = 0;
-
-	for (size_t i = 0; !r && i < t->n_dests; i++)
-		r = dest_write(gate, set, &t->dests[i]);
-	return r;
-}
-
-static void forget_dest(struct gate_set *set, const struct ex_dest_key *key)
-{
-	for (size_t i = 0; i < set->n_dests; i++) {
-		if (memcmp(&set->dests[i], key, sizeof(*key)) == 0) {
-			set->dests[i] = set->dests[--set->n_dests];
-			return;
-		}
-	}
-}
-
 static void forget_name(struct ex_gate *gate, const struct gate_set *set, const struct ex_ip *ip)
 {
 	const struct ex_name_key key = { set->policy, *ip };
@@ -200,58 +158,29 @@ static void forget_name(struct ex_gate *gate, const struct gate_set *set, const 
 	bpf_map_delete_elem(gate->maps.ex_names.fd, &key); /* mostly not there */
 }
 
-/* Without the entry the address is of the class around it. The first error is told of at the end.
- */
-static int dests_remove(struct ex_gate *gate, struct gate_set *set, const struct ex_delta *d)
-{
-	int fd = gate->maps.ex_dests.fd, err = 0;
-
-	for (size_t i = 0; i < d->n_gone; i++) {
-		struct ex_dest_key key = { 32u + d->gone[i].prefix, set->policy, d->gone[i].ip };
-		int r;
-
-		forget_name(gate, set, &key.ip);
-		r = bpf_map_delete_elem(fd, &key);
-		if (!r || r == -ENOENT)
-			forget_dest(set, &key);
-		else if (!err)
-			err = r;
-	}
-	return err;
-}
-
-static int dests_put(struct ex_gate *gate, struct gate_set *set, const struct ex_tables *t)
-{
-	int err = 0;
-
-	for (size_t i = 0; i < t->n_dests; i++) {
-		const struct ex_dest_entry *e = &t->dests[i];
-		struct ex_dest_key key = { 32u + e->prefix, set->policy, e->ip };
-		int r;
-
-		forget_dest(set, &key); /* it is kept once, also when the entry is there */
-		r = dest_write(gate, set, e);
-		if (!err)
-			err = r;
-	}
-	return err;
-}
-
 /*
  * What goes needs no room and makes some: it comes first, and what an address has lost it has lost
  * also when there is no room for the rest. No address is put into a class whose rules are not all
  * there: those that are missing may be the ones that deny.
  */
-int gate_set_update(struct ex_gate *gate, struct gate_set *set, const struct ex_delta *d)
+int gate_set_update(struct ex_gate *gate, struct gate_set *set, const struct ex_delta *d,
+		    struct gate_set **ret_old)
 {
-	int r = dests_remove(gate, set, d), put;
+	int r, write;
 
+	*ret_old = NULL;
+	if (!set->prefixes) /* adopted: which these are nobody knows */
+		return -ESTALE;
+	for (size_t i = 0; i < d->n_gone; i++)
+		forget_name(gate, set, &d->gone[i].ip);
 	for (size_t i = 0; i < d->put.n_dests; i++)
 		forget_name(gate, set, &d->put.dests[i].ip);
-	put = gate_set_add_rules(gate, set, &d->put);
-	if (!put)
-		put = dests_put(gate, set, &d->put);
-	return r ? r : put;
+	gate_dests_drop(gate, set, d->gone, d->n_gone);
+	r = gate_set_add_rules(gate, set, &d->put);
+	if (!r)
+		r = gate_dests_put(gate, set, d->put.dests, d->put.n_dests);
+	write = gate_dests_write(gate, set, ret_old);
+	return r ? r : write;
 }
 
 static void names_remove(struct ex_gate *gate, uint32_t policy)
@@ -273,7 +202,7 @@ void gate_set_free(struct gate_set *set)
 {
 	if (!set)
 		return;
-	free(set->dests);
+	free(set->prefixes);
 	free(set->rules);
 	free(set->counters);
 	free(set);
@@ -285,8 +214,7 @@ void gate_set_remove(struct ex_gate *gate, struct gate_set *set)
 
 	if (!set)
 		return;
-	for (i = 0; i < set->n_dests; i++)
-		bpf_map_delete_elem(gate->maps.ex_dests.fd, &set->dests[i]);
+	gate_dests_remove(gate, set);
 	for (i = 0; i < set->n_rules; i++)
 		bpf_map_delete_elem(gate->maps.ex_rules.fd, &set->rules[i]);
 	if (set->named)
@@ -307,7 +235,7 @@ static bool classes_taken(const struct ex_gate *gate, uint64_t base, uint64_t n,
 	uint32_t policy, *last = NULL;
 	struct ex_set set;
 
-	*ret_free = UINT32_MAX;
+	*ret_free = EX_CLASS_MAX;
 	while (bpf_map_get_next_key(fd, last, &policy) == 0) {
 		last = &policy;
 		if (bpf_map_lookup_elem(fd, &policy, &set) < 0)
@@ -337,7 +265,7 @@ static int classes_find(struct ex_gate *gate, uint32_t n, uint32_t *ret)
 		return 0;
 	}
 	do {
-		if (base + n > UINT32_MAX) {
+		if (base + n > EX_CLASS_MAX) {
 			if (again)
 				return -EOVERFLOW;
 			again = true;
@@ -360,7 +288,7 @@ static int set_announce(struct ex_gate *gate, const struct gate_set *set)
 
 static uint32_t policy_next(struct ex_state *state)
 {
-	if (++state->last_policy >= EX_POLICY_PREFILTER)
+	if (++state->last_policy == 0)
 		state->last_policy = 1;
 	return state->last_policy;
 }
@@ -371,7 +299,7 @@ int gate_set_new(struct ex_gate *gate, const struct ex_tables *t, bool names, st
 	struct gate_set *set;
 	int r;
 
-	if (t->n_classes > UINT32_MAX - NAME_CLASSES)
+	if (t->n_classes > EX_CLASS_MAX - NAME_CLASSES)
 		return -EOVERFLOW;
 	set = calloc(1, sizeof(*set));
 	if (!set)
@@ -391,7 +319,7 @@ int gate_set_new(struct ex_gate *gate, const struct ex_tables *t, bool names, st
 	}
 	r = gate_set_add_rules(gate, set, t);
 	if (!r)
-		r = dests_write(gate, set, t);
+		r = gate_dests_make(gate, set, t);
 	if (r) {
 		gate_set_remove(gate, set);
 		return r;

@@ -4,13 +4,13 @@
  * explicit padding, no pointers. Every address is 16 bytes in network order; IPv4 is written
  * IPv4-mapped (::ffff:a.b.c.d), so one table and one lookup serve both families.
  *
- * How a packet is judged: (policy, destination) -> class by longest prefix; (class, protocol, port)
- * -> verdict by longest prefix. The compiler bakes precedence into the tables: the class of a
- * prefix carries every rule that covers the prefix, and the entry of a port range carries the
- * merged verdict of every rule that covers the range, so that one lookup in each is the whole
- * answer and "deny beats allow whatever the prefix" holds by construction. An address learned from
- * DNS has a second class in the name table; the two verdicts are merged: deny, then allow, then
- * steer.
+ * How a packet is judged: destination -> class by longest prefix, in the policy's tree (tree.h);
+ * (class, protocol, port) -> verdict by longest prefix. The compiler bakes precedence into the
+ * tables: the class of a prefix carries every rule that covers the prefix, and the entry of a port
+ * range carries the merged verdict of every rule that covers the range, so that one lookup in each
+ * is the whole answer and "deny beats allow whatever the prefix" holds by construction. An address
+ * learned from DNS has a second class in the name table; the two verdicts are merged: deny, then
+ * allow, then steer.
  */
 #ifndef EXEAT_ABI_H
 #define EXEAT_ABI_H
@@ -18,7 +18,7 @@
 #include <linux/types.h>
 #include "reasons.h"
 
-#define EX_ABI_VERSION 3
+#define EX_ABI_VERSION 4
 
 enum ex_verdict {
 	EX_V_INVALID = 0, /* zeroed or missing: denied */
@@ -89,7 +89,8 @@ struct ex_endpoint {
 	__u32 slot;       /* of its tables in ex_flows and ex_socks; set by the gate */
 	__u32 ingress; /* policy id of what may reach the workload; 0 = nothing. Set by the gate */
 	__u32 workers; /* set by the gate */
-	__u64 until;   /* CLOCK_MONOTONIC nanoseconds; nothing passes from then on. The same */
+	__u32 dests, ingress_dests; /* the trees of the two policies (tree.h); the same */
+	__u64 until; /* CLOCK_MONOTONIC nanoseconds; nothing passes from then on. The same */
 };
 
 /*
@@ -97,25 +98,17 @@ struct ex_endpoint {
  * the endpoint that it serves.
  */
 
-/* Map ex_dests (LPM trie): prefixlen counts policy (32) and address (0..128; IPv4 /n is 96+n). */
-struct ex_dest_key {
-	__u32 prefixlen;
-	__u32 policy;
+/* Map ex_sources (LPM trie; the value is not read): what the prefilter drops on an uplink. */
+struct ex_source_key {
+	__u32 prefixlen; /* 0..128; IPv4 /n is 96+n */
 	struct ex_ip ip;
 };
-
-/* The policy id of prefixes that the prefilter drops on uplinks, by source address. */
-#define EX_POLICY_PREFILTER 0xffffffffu
 
 enum ex_prefilter_count { /* keys of the per-CPU map ex_prefiltered */
 			  EX_PREFILTER_PASSED = 0,
 			  EX_PREFILTER_DENIED = 1,
 			  EX_PREFILTER_MALFORMED = 2,
 			  EX_PREFILTER_COUNTS = 3,
-};
-
-struct ex_dest {
-	__u32 klass; /* 0 = none: deny */
 };
 
 /* Map ex_names (hash): addresses that a DNS answer gave this endpoint for an allowed name. */
@@ -317,8 +310,8 @@ static inline int ex_event_is_verdict(const struct ex_event *ev)
 	       ev->reason != EX_R_ALLOWED;
 }
 
-_Static_assert(sizeof(struct ex_endpoint) == 200, "ABI");
-_Static_assert(sizeof(struct ex_dest_key) == 24, "ABI");
+_Static_assert(sizeof(struct ex_endpoint) == 208, "ABI");
+_Static_assert(sizeof(struct ex_source_key) == 20, "ABI");
 _Static_assert(sizeof(struct ex_name_key) == 20, "ABI");
 _Static_assert(sizeof(struct ex_name) == 16, "ABI");
 _Static_assert(sizeof(struct ex_rule_key) == 12, "ABI");

@@ -104,13 +104,14 @@ static int entries(const char *map)
 
 static void assert_empty(void)
 {
-	static const char *const maps[] = { "ex_endpoints", "ex_dests", "ex_rules",   "ex_names",
+	static const char *const maps[] = { "ex_endpoints", "ex_rules", "ex_names",
 					    "ex_gateways",  "ex_sets",  "ex_bindings" };
 	uint32_t slot, id;
 
 	for (size_t i = 0; i < EX_ARRAY_SIZE(maps); i++)
 		if (entries(maps[i]))
 			fail_msg("%s has %d entries", maps[i], entries(maps[i]));
+	assert_int_equal(gate_cells_used(gate), 0);
 	for (slot = 0; slot < EX_ENDPOINTS_MAX; slot++)
 		assert_true(bpf_map_lookup_elem(gate_map_fd(gate, "ex_flows"), &slot, &id) < 0);
 }
@@ -290,7 +291,7 @@ static void test_maps_belong_to_one_process(void **state)
 
 static void test_other_limits_are_refused(void **state)
 {
-	const struct ex_gate_limits other = { .dests = 1000, .pin = pin };
+	const struct ex_gate_limits other = { .rules = 1000, .pin = pin };
 	struct ex_gate *none;
 
 	(void)state;
@@ -375,8 +376,8 @@ static void test_numbers_are_given_out_again(void **state)
 	gate->state.last_class = 0;
 	assert_int_equal(gate_set_new(gate, &t, true, &low), 0);
 	assert_int_equal(low->base, 0);
-	gate->state.last_class = UINT32_MAX - 10;
-	gate->state.last_policy = EX_POLICY_PREFILTER - 1;
+	gate->state.last_class = EX_CLASS_MAX - 10;
+	gate->state.last_policy = UINT32_MAX;
 	assert_int_equal(gate_set_new(gate, &t, true, &next), 0);
 	assert_int_equal(next->base, low->classes);
 	assert_int_equal(next->policy, 1);
