@@ -118,8 +118,8 @@ origin fresh "server {
 ip netns exec fresh setsid taskset -c 0 nginx -c $WORLD/conf/fresh.conf >>$WORLD/log/bench-fresh.out 2>&1 </dev/null &
 echo $! >$WORLD/pid/bench-fresh
 
-# A thousand names that nobody may cache, each with its own address. exeat's policy spells them out:
-# below a pattern so many of so few, asked time and again, say as much as a tunnel, and are refused as one.
+# A thousand names that nobody may cache, each with its own address. All policies spell them out: below
+# a pattern so many of so few, asked time and again, say as much as a tunnel, and exeat refuses them as one.
 cat >$WORLD/conf/policy-dns.yaml <<END
 apiVersion: cilium.io/v2
 kind: CiliumNetworkPolicy
@@ -137,6 +137,7 @@ END
 for i in $(seq 0 999); do
 	echo "n$i.bench.example A" >>$WORLD/conf/bench.names
 	echo "    - matchName: n$i.bench.example" >>$WORLD/conf/policy-dns.yaml
+	echo "server=/n$i.bench.example/$RESOLVER4#5300" >>$WORLD/conf/dnsmasq.servers
 	echo "local-data: \"n$i.bench.example 0 IN A 45.0.$((i / 250)).$((i % 250 + 1))\"" >>$WORLD/conf/bench.data
 done
 world_resolver_conf $WORLD/conf/bench-unbound.conf bench.example <$WORLD/conf/bench.data
@@ -261,11 +262,13 @@ setLocal("0.0.0.0:5353")
 setACL("0.0.0.0/0")
 newServer{address="$RESOLVER4:5300"}:setUp()
 allowed = newSuffixMatchNode()
-allowed:add(newDNSName("bench.example."))
+for i = 0, 999 do
+	allowed:add(newDNSName("n" .. i .. ".bench.example."))
+end
 addAction(NotRule(SuffixMatchNodeRule(allowed)), RCodeAction(DNSRCode.REFUSED))
 END
 masq=(dnsmasq -k --conf-file=/dev/null --no-resolv --no-hosts --user=root --pid-file= --bind-interfaces
-	--local=/#/ "--server=/bench.example/$RESOLVER4#5300" --listen-address=0.0.0.0 --cache-size=0 --dns-forward-max=1000)
+	--local=/#/ "--servers-file=$WORLD/conf/dnsmasq.servers" --listen-address=0.0.0.0 --cache-size=0 --dns-forward-max=1000)
 peer dnsdist dnsdist --supervised --disable-syslog -C $WORLD/conf/dnsdist.conf
 peer dnsmasq "${masq[@]}" --port=5354
 peer relay "$LOAD/relay" 9300 rw
