@@ -208,7 +208,8 @@ demo:
 	@.ci/setup
 	@$(MAKE) --no-print-directory $(O)/exeat
 	@tests/e2e/demo.sh
-bench: $(O)/exeat $(O)/bench/bench_gate $(O)/bench/bench_forward $(O)/bench/load $(O)/bench/relay
+bench: $(O)/exeat $(O)/bench/bench_policy $(O)/bench/bench_gate $(O)/bench/bench_forward $(O)/bench/load $(O)/bench/relay
+	@$(O)/bench/bench_policy
 	@bench/run.sh $(BENCH)
 	@bench/peers.sh $(BENCH)
 	@$(O)/bench/bench_gate
@@ -218,6 +219,9 @@ $(O)/bench/bench_gate $(O)/bench/bench_forward: $(O)/bench/%: $(O)/bench/%.o $(O
 		$(O)/libagent.a $(O)/libpolicy.a
 	$(call msg,LD,$@)
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -lcmocka $(LIBS)
+$(O)/bench/bench_policy: $(O)/bench/bench_policy.o $(O)/libpolicy.a $(O)/libagent.a
+	$(call msg,LD,$@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
 $(O)/bench/load: $(O)/bench/target.o
 $(O)/bench/load $(O)/bench/relay: $(O)/bench/%: $(O)/bench/%.o
 	$(call msg,LD,$@)

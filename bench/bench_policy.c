@@ -2,7 +2,7 @@
 /*
  * Compile time, memory and tables of growing policies: rules with an address and a port each, and
  * one rule with many CIDRs. Doubling the input should double the numbers. Then the cost of one
- * judgement. No root needed.
+ * judgement. Needs no root.
  */
 #include <netinet/in.h>
 #include <stdio.h>
