@@ -12,9 +12,8 @@
 #include "agent/tls/ca_priv.h"
 #include "agent/tls/name.h"
 
-#define LEAF_SECONDS  (24 * 60 * 60)
-#define SERIAL_LEN    16
-#define SIGNATURE_MAX 512 /* RSA with 4096 bits */
+#define LEAF_SECONDS (24 * 60 * 60)
+#define SERIAL_LEN   16
 
 /* ---- what they have in common ---- */
 
@@ -215,7 +214,7 @@ static void put_content(struct der *d, const struct ex_ca *ca, const struct ca_k
 static void put_signature(struct der *d, const struct ex_ca *ca, const struct der *content)
 {
 	static const uint8_t no_bits_left = 0;
-	unsigned char sig[SIGNATURE_MAX];
+	unsigned char sig[EX_LEAF_MAX] EX_UNSET;
 	size_t len = sizeof(sig);
 	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
 

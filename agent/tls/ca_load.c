@@ -17,6 +17,16 @@ static bool is_usable(const struct ex_ca *ca)
 	       X509_cmp_current_time(X509_get0_notAfter(ca->cert)) > 0;
 }
 
+/* Better said now than of each leaf: not every key signs SHA-256, not every CA names its own. */
+static bool can_sign(const struct ex_ca *ca)
+{
+	struct ca_pattern any = { 0 };
+	bool ok = ca_pattern_make(ca, ca->key, &any);
+
+	ca_pattern_free(&any);
+	return ok;
+}
+
 int ex_ca_load(struct ex_span key, struct ex_span cert, struct ex_ca **ret)
 {
 	struct ex_ca *ca = calloc(1, sizeof(*ca));
@@ -26,7 +36,7 @@ int ex_ca_load(struct ex_span key, struct ex_span cert, struct ex_ca **ret)
 		ca->key = ex_pem_key(key);
 		ca->cert = ex_pem_cert(cert);
 		if (is_usable(ca))
-			r = ca_finish(ca);
+			r = can_sign(ca) ? ca_finish(ca) : -EINVAL;
 	}
 	if (r < 0) {
 		ex_ca_free(ca);

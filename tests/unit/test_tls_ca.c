@@ -281,6 +281,88 @@ static void test_leaf_does_not_outlive_its_ca(void **state)
 	ex_ca_free(ca);
 }
 
+static void extend(X509 *cert, int nid, const char *value)
+{
+	X509_EXTENSION *ext;
+	X509V3_CTX ctx;
+
+	X509V3_set_ctx(&ctx, cert, cert, NULL, NULL, 0);
+	ext = X509V3_EXT_conf_nid(NULL, &ctx, nid, value);
+	assert_non_null(ext);
+	assert_int_equal(X509_add_ext(cert, ext, -1), 1);
+	X509_EXTENSION_free(ext);
+}
+
+/* Somebody's own CA, over this key, with an identifier of it or without. Takes key. */
+static int load_own(EVP_PKEY *key, bool key_id, X509 *cert, struct ex_ca **ret)
+{
+	BIO *key_out = BIO_new(BIO_s_mem()), *cert_out = BIO_new(BIO_s_mem());
+	X509_NAME *subject = X509_get_subject_name(cert);
+	char *key_pem, *cert_pem;
+	size_t key_len, cert_len;
+	int r;
+
+	X509_set_version(cert, X509_VERSION_3);
+	ASN1_INTEGER_set(X509_get_serialNumber(cert), 1);
+	X509_gmtime_adj(X509_getm_notBefore(cert), -3600);
+	X509_gmtime_adj(X509_getm_notAfter(cert), 3600);
+	X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_UTF8, (const uint8_t *)"\xc3\xbcx", -1,
+				   -1, 0);
+	X509_set_issuer_name(cert, subject);
+	X509_set_pubkey(cert, key);
+	extend(cert, NID_basic_constraints, "critical,CA:TRUE");
+	extend(cert, NID_key_usage, "critical,keyCertSign");
+	if (key_id)
+		extend(cert, NID_subject_key_identifier, "hash");
+	assert_true(X509_sign(cert, key, EVP_PKEY_is_a(key, "ED25519") ? NULL : EVP_sha256()) > 0);
+	PEM_write_bio_PKCS8PrivateKey(key_out, key, NULL, NULL, 0, NULL, NULL);
+	PEM_write_bio_X509(cert_out, cert);
+	key_len = (size_t)BIO_get_mem_data(key_out, &key_pem);
+	cert_len = (size_t)BIO_get_mem_data(cert_out, &cert_pem);
+	r = ex_ca_load((struct ex_span){ key_pem, key_len }, (struct ex_span){ cert_pem, cert_len },
+		       ret);
+	BIO_free(key_out);
+	BIO_free(cert_out);
+	EVP_PKEY_free(key);
+	return r;
+}
+
+static void test_leaves_of_cas_over_other_keys_verify(void **state)
+{
+	/* the last: a signature longer than usual */
+	EVP_PKEY *keys[] = { EVP_EC_gen("P-384"), EVP_EC_gen("P-521"), EVP_RSA_gen(2048),
+			     EVP_RSA_gen(4352) };
+	EVP_PKEY *key = EVP_EC_gen("P-256");
+	struct ex_ca *own;
+
+	(void)state;
+	for (size_t i = 0; i < EX_ARRAY_SIZE(keys); i++) {
+		X509 *root = X509_new(), *leaf;
+
+		assert_int_equal(load_own(keys[i], true, root, &own), 0);
+		leaf = sign(own, key, name);
+		assert_int_equal(verify(root, leaf, "api.openai.com"), X509_V_OK);
+		assert_canonical(leaf);
+		X509_free(leaf);
+		X509_free(root);
+		ex_ca_free(own);
+	}
+	EVP_PKEY_free(key);
+}
+
+static void test_deny_cas_that_cannot_sign_a_leaf(void **state)
+{
+	X509 *ed = X509_new(), *anonymous = X509_new();
+	struct ex_ca *own;
+
+	(void)state;
+	assert_int_equal(load_own(EVP_PKEY_Q_keygen(NULL, NULL, "ED25519"), true, ed, &own),
+			 -EINVAL);
+	assert_int_equal(load_own(EVP_EC_gen("P-256"), false, anonymous, &own), -EINVAL);
+	X509_free(ed);
+	X509_free(anonymous);
+}
+
 static void test_deny_names_that_are_not_canonical(void **state)
 {
 	static const struct ex_span bad[] = {
@@ -422,6 +504,8 @@ int main(void)
 		cmocka_unit_test(test_names_of_every_length_fit),
 		cmocka_unit_test(test_deny_names_that_the_ca_is_not_permitted),
 		cmocka_unit_test(test_leaf_does_not_outlive_its_ca),
+		cmocka_unit_test(test_leaves_of_cas_over_other_keys_verify),
+		cmocka_unit_test(test_deny_cas_that_cannot_sign_a_leaf),
 		cmocka_unit_test(test_deny_names_that_are_not_canonical),
 		cmocka_unit_test(test_deny_keys_that_are_not_p256_points),
 		cmocka_unit_test(test_each_key_has_its_own_leaf_however_many),
