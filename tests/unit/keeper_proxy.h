@@ -194,6 +194,16 @@ static void put_many(uint32_t policy, uint32_t from)
 		put_record(policy, from + i, "");
 }
 
+/* Some 800 in a second. */
+static void put_steadily(void)
+{
+	for (uint32_t i = 0; i < MANY; i++) {
+		put_record(0, i, "");
+		if (i % 4 == 3)
+			usleep(5000);
+	}
+}
+
 /* What stands in the memory is the proxy's to choose. */
 static void spoil_ring(const char *how)
 {
@@ -248,6 +258,8 @@ static void record(const char *how)
 		_exit(1);
 	if (strcmp(how, "recording") == 0) {
 		put_many(0, 0);
+	} else if (strcmp(how, "recording-steady") == 0) {
+		put_steadily();
 	} else if (strcmp(how, "recording-death") == 0) {
 		put_many(0, 0);
 		/* and a piece of one more: the entries begin behind two lines */

@@ -36,7 +36,7 @@ static int n_ready, n_lost, n_swapped, swap_err;
 static char why_lost[64];
 
 static struct ex_ruleset *by[2]; /* before, after: of records that are expected */
-static uint32_t n_records, n_packets;
+static uint32_t n_records, n_packets, n_looks;
 static uint64_t n_left_out;
 
 static void on_ready(void *arg)
@@ -71,6 +71,12 @@ static void on_record(void *arg, const struct ex_ruleset *rs, const struct ex_au
 	n_records++;
 }
 
+static void on_records(void *arg, bool begin)
+{
+	(void)arg;
+	n_looks += begin;
+}
+
 static void on_swapped(void *arg, int err)
 {
 	(void)arg;
@@ -85,9 +91,11 @@ static void on_deadline(struct ex_timer *t)
 	ex_loop_quit(loop);
 }
 
-static const struct ex_keeper_ops ops = {
-	.ready = on_ready, .lost = on_lost, .record = on_record, .swapped = on_swapped
-};
+static const struct ex_keeper_ops ops = { .ready = on_ready,
+					  .lost = on_lost,
+					  .record = on_record,
+					  .records = on_records,
+					  .swapped = on_swapped };
 
 static void run_for(uint64_t ms)
 {
@@ -161,7 +169,7 @@ static void begin(const char *how, unsigned workers, bool restart)
 	int bundle = compile(before, &rs);
 
 	n_ready = n_lost = n_swapped = swap_err = 0;
-	n_records = n_packets = 0;
+	n_records = n_packets = n_looks = 0;
 	n_left_out = 0;
 	why_lost[0] = '\0';
 	by[0] = rs;
@@ -461,6 +469,22 @@ static void test_records_are_taken_while_it_lives(void **state)
 	assert_int_equal(n_lost, 0);
 }
 
+/* A few of them at any time: they are not looked for each time there are some. */
+static void test_records_of_a_steady_stream_are_taken_by_the_handful(void **state)
+{
+	uint64_t from;
+
+	(void)state;
+	begin("recording-steady", 1, false);
+	from = ex_clock_ms();
+	for (int i = 0; i < 500 && n_records < MANY; i++)
+		run_for(10);
+	assert_int_equal(n_records, MANY);
+	assert_int_equal(n_lost, 0);
+	/* every 40 ms, and sooner at the start */
+	assert_in_range(n_looks, 2, (ex_clock_ms() - from) / 16);
+}
+
 static void test_records_outlive_who_wrote_them(void **state)
 {
 	(void)state;
@@ -620,6 +644,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test_teardown(test_pauses_between_restarts_grow, end),
 		cmocka_unit_test_teardown(test_a_name_of_what_embeds_an_endpoint_is_forgotten, end),
 		cmocka_unit_test_teardown(test_records_are_taken_while_it_lives, end),
+		cmocka_unit_test_teardown(test_records_of_a_steady_stream_are_taken_by_the_handful,
+					  end),
 		cmocka_unit_test_teardown(test_records_outlive_who_wrote_them, end),
 		cmocka_unit_test_teardown(test_records_are_taken_before_the_end, end),
 		cmocka_unit_test(test_nothing_is_recorded_once_it_is_freed),
