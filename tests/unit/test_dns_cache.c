@@ -92,6 +92,42 @@ static void test_answers_never_mix(void **state)
 	}
 }
 
+/* Should two questions ever have one hash: the answer is still of its own only. */
+static void test_answer_of_an_equal_hash_is_not_taken(void **state)
+{
+	static const struct {
+		const char *name;
+		uint16_t type;
+	} others[] = { { "b.example", EX_DNS_A },
+		       { "a.example", EX_DNS_AAAA },
+		       { "a.exampl", EX_DNS_A },
+		       { "a.examples", EX_DNS_A } };
+	struct ex_span name = EX_SPAN("a.example");
+	struct ex_dns_cached own, *all = &cache.places[0][0];
+	size_t n = sizeof(cache.places) / sizeof(*all), at = 0;
+
+	(void)state;
+	put("a.example", EX_DNS_A, 7, 10, 0);
+	while (at < n && !all[at].kept)
+		at++;
+	assert_true(at < n);
+	own = all[at];
+	assert_int_equal(own.hash, ex_dns_hash(&cache.key, name) ^ EX_DNS_A);
+	all[at] = (struct ex_dns_cached){ 0 };
+	for (size_t i = 0; i < EX_ARRAY_SIZE(others); i++) {
+		uint64_t hash =
+			ex_dns_hash(&cache.key, ex_span_str(others[i].name)) ^ others[i].type;
+		struct ex_dns_cached *place = cache.places[hash % EX_DNS_CACHE_SETS];
+
+		*place = own;
+		place->hash = hash;
+		assert_int_equal(get(others[i].name, others[i].type, 0), -1);
+		*place = (struct ex_dns_cached){ 0 };
+	}
+	all[at] = own;
+	assert_int_equal(get("a.example", EX_DNS_A, 0), 7);
+}
+
 static void test_addresses_take_turns(void **state)
 {
 	struct ex_dns_question q = question("a.example", EX_DNS_A);
@@ -131,9 +167,10 @@ static void test_largest_answer_fits(void **state)
 {
 	char name[EX_DNS_NAME_MAX + 1];
 	struct ex_dns_question q;
-	struct ex_dns_answer a = { .ttl = 5,
-				   .n_addrs = EX_DNS_ADDRS_MAX,
-				   .n_chain = EX_DNS_CHAIN_MAX };
+	struct ex_dns_answer got, a = { .ttl = 5,
+					.n_addrs = EX_DNS_ADDRS_MAX,
+					.n_chain = EX_DNS_CHAIN_MAX,
+					.n_records = EX_DNS_RECORDS_MAX };
 
 	(void)state;
 	memset(name, 'a', sizeof(name));
@@ -147,11 +184,23 @@ static void test_largest_answer_fits(void **state)
 	}
 	for (unsigned i = 0; i < EX_DNS_ADDRS_MAX; i++)
 		a.addrs[i].b[15] = (uint8_t)(i + 1);
+	for (size_t i = 0; i < EX_DNS_RECORDS_MAX; i++)
+		a.record_len[i] = EX_DNS_DATA_MAX / EX_DNS_RECORDS_MAX;
+	for (size_t i = 0; i < EX_DNS_DATA_MAX; i++)
+		a.records[i] = (uint8_t)(i * 7);
 	ex_dns_cache_put(&cache, &q, &a, 0);
-	memset(&a, 0, sizeof(a));
-	assert_true(ex_dns_cache_get(&cache, &q, 0, &a));
-	assert_int_equal(a.n_addrs, EX_DNS_ADDRS_MAX);
-	assert_int_equal(a.n_chain, EX_DNS_CHAIN_MAX);
+	memset(&got, 0xff, sizeof(got));
+	assert_true(ex_dns_cache_get(&cache, &q, 0, &got));
+	assert_int_equal(got.ttl, 5);
+	assert_int_equal(got.n_chain, EX_DNS_CHAIN_MAX);
+	assert_memory_equal(got.chain, a.chain, sizeof(a.chain));
+	assert_int_equal(got.n_addrs, EX_DNS_ADDRS_MAX);
+	for (size_t i = 0; i < EX_DNS_ADDRS_MAX; i++) /* it is the next one's turn */
+		assert_true(ex_ip_eq(&got.addrs[i], &a.addrs[(i + 1) % EX_DNS_ADDRS_MAX]));
+	assert_int_equal(got.n_records, EX_DNS_RECORDS_MAX);
+	assert_memory_equal(got.record_len, a.record_len, sizeof(a.record_len));
+	assert_memory_equal(got.records, a.records,
+			    EX_DNS_DATA_MAX / EX_DNS_RECORDS_MAX * EX_DNS_RECORDS_MAX);
 }
 
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -160,8 +209,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(test_answer_stays_for_its_ttl), T(test_answer_is_of_its_question_only),
-		T(test_answers_never_mix),        T(test_addresses_take_turns),
-		T(test_negative_answer_is_kept),  T(test_largest_answer_fits),
+		T(test_answers_never_mix),        T(test_answer_of_an_equal_hash_is_not_taken),
+		T(test_addresses_take_turns),     T(test_negative_answer_is_kept),
+		T(test_largest_answer_fits),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
