@@ -73,12 +73,49 @@ static void test_an_authority_that_has_ended_is_trusted_by_nobody(void **state)
 	assert_true(add_leaf_of(ca, NAME, NAME) < 0 || !is_taken());
 }
 
+/* The leaf's dates are of the form that RFC 5280 4.1.2.5 wants. */
+static void dates_are_of(int from, int until)
+{
+	struct ex_span spki = ex_tls_leaf_spki(tls);
+	uint8_t der[EX_LEAF_MAX];
+	const uint8_t *p = der;
+	struct ex_ca *then;
+	X509 *leaf;
+
+	assert_int_equal(ex_ca_new(2, &then), 0);
+	leaf = d2i_X509(NULL, &p, ex_ca_sign(then, NAME, spki.ptr, spki.len, der));
+	assert_non_null(leaf);
+	assert_int_equal(ASN1_STRING_type(X509_get0_notBefore(leaf)), from);
+	assert_int_equal(ASN1_STRING_type(X509_get0_notAfter(leaf)), until);
+	assert_true(X509_cmp_time(X509_get0_notBefore(leaf), NULL) < 0);
+	assert_true(X509_cmp_time(X509_get0_notAfter(leaf), NULL) > 0);
+	X509_free(leaf);
+	ex_ca_free(then);
+}
+
+#define NEW_YEAR_2050 2524608000
+
+static void test_dates_from_2050_on_have_four_digits_of_the_year(void **state)
+{
+	time_t now = time(NULL);
+
+	(void)state;
+	step = NEW_YEAR_2050 - now - DAY;
+	dates_are_of(V_ASN1_UTCTIME, V_ASN1_UTCTIME);
+	step = NEW_YEAR_2050 - now - HOUR;
+	dates_are_of(V_ASN1_UTCTIME, V_ASN1_GENERALIZEDTIME);
+	step = NEW_YEAR_2050 - now + 2 * HOUR;
+	dates_are_of(V_ASN1_GENERALIZEDTIME, V_ASN1_GENERALIZEDTIME);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_a_leaf_of_a_clock_that_was_put_back_is_made_anew,
 				       steady),
 		cmocka_unit_test_setup(test_a_leaf_that_has_ended_at_once_is_made_anew, steady),
+		cmocka_unit_test_setup(test_dates_from_2050_on_have_four_digits_of_the_year,
+				       steady),
 		cmocka_unit_test_setup(test_an_authority_that_has_ended_is_trusted_by_nobody,
 				       steady),
 	};
