@@ -33,16 +33,16 @@ static int array_map(int fd, uint32_t n, struct gate_cells *ret)
 {
 	void *v = mmap(NULL, bytes(n), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 
-	ret->v = NULL;
+	ret->v = v == MAP_FAILED ? NULL : v;
 	ret->fd = fd;
 	ret->n = n;
-	if (v == MAP_FAILED) {
+	/* no process that we start, the command's init say, may write what others are judged by */
+	if (!ret->v || madvise(v, bytes(n), MADV_DONTFORK) < 0) {
 		int r = -errno;
 
 		array_close(ret);
 		return r;
 	}
-	ret->v = v;
 	return 0;
 }
 
@@ -173,11 +173,9 @@ static int gap_make(struct ex_gate *gate, uint32_t n, struct gate_region ***ret,
 			return 0;
 	}
 	r = grow(gate, n);
-	if (r == -ENOSPC)
+	if (r) /* at its bound, or no memory: then what is only waiting has to do */
 		gate_settle(gate);
-	else if (r)
-		return r;
-	return gap_find(&gate->cells, n, ret, ret_at) ? 0 : -ENOSPC;
+	return gap_find(&gate->cells, n, ret, ret_at) ? 0 : r ? r : -ENOSPC;
 }
 
 int gate_region_put(struct ex_gate *gate, struct gate_tree *tree, struct gate_region **ret)
