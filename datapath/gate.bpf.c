@@ -82,6 +82,9 @@ INLINE enum ex_reason judge(struct __sk_buff *skb, struct pkt *p)
 	if (!ep)
 		return EX_R_NO_ENDPOINT;
 	p->slot = ep->slot;
+	/* First: a flow of a packet that meets a change half way is judged again. */
+	p->generation = ep->generation;
+	barrier();
 	if (!ep->policy || p->now >= ep->until)
 		return EX_R_NO_ENDPOINT;
 	flows = find_flows(p);
@@ -89,7 +92,6 @@ INLINE enum ex_reason judge(struct __sk_buff *skb, struct pkt *p)
 		return EX_R_NO_ENDPOINT;
 	p->policy = ep->policy;
 	p->dests = ep->dests;
-	p->generation = ep->generation;
 	p->flags = ep->flags;
 	p->workers = ep->workers;
 	p->ingress = ep->ingress;
