@@ -201,6 +201,8 @@ static int update(const struct attached *a, struct prefixes *p)
 	EX_AUTO_CLOSE int fd = map_open(a->ours, "ex_sources");
 	int r;
 
+	if (fd == -ENOENT)
+		ex_error("what is attached is of another version of exeat: detach it first");
 	if (fd < 0)
 		return fd;
 	r = map_fill(fd, p);
