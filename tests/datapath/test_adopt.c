@@ -8,12 +8,14 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
 #include <bpf/bpf.h>
@@ -386,6 +388,118 @@ static void test_numbers_are_given_out_again(void **state)
 	assert_empty();
 }
 
+/* ---- killed at any moment ---- */
+
+#define KILLED_ROUNDS 25
+#define KILLED_FIRST  80
+#define KILLED_PORTS  6
+#define KILLED_DESTS  2000
+
+/* Of the first address on, every third. */
+static void publish_many(uint32_t ifindex, size_t n)
+{
+	static struct ex_dest_entry v[KILLED_DESTS];
+	const struct ex_tables t = { v, n, rules, 1, 3 };
+	struct ex_endpoint ep;
+
+	for (size_t i = 0; i < n; i++) {
+		uint32_t four = htonl((20u << 24) + (uint32_t)i * 3);
+
+		v[i] = (struct ex_dest_entry){ ex_ip_from4(&four), 128, 1 + (uint32_t)i % 3 };
+	}
+	netns_endpoint(&ep, 0);
+	assert_int_equal(ex_gate_publish(gate, ifindex, &ep, &t), 0);
+}
+
+/* It has a piece of its own, in which all leads to classes of its own. */
+static void assert_own_tree(const struct gate_set *set)
+{
+	const struct gate_region *piece = set->region;
+	uint32_t at = piece->at, end = piece->at + piece->n;
+
+	assert_true(set->root & EX_TREE_NODE && (set->root & ~EX_TREE_NODE) < end);
+	assert_true(!piece->next || piece->next->at >= end);
+	while (at < end) {
+		union ex_tree_cell *node = &gate->cells.v[at];
+		uint32_t n = gate_node_answers(&node->node);
+
+		for (uint32_t i = 0; i < n; i++) {
+			uint32_t ref = *gate_node_answer(node, i), cell = ref & ~EX_TREE_NODE;
+
+			if (ref & EX_TREE_NODE)
+				assert_true(cell >= piece->at && cell < at);
+			else if (ref)
+				assert_true(ref > set->base && ref <= set->base + set->classes);
+		}
+		at += gate_node_cells(n);
+	}
+	assert_int_equal(at, end);
+}
+
+static void assert_own_trees(void)
+{
+	size_t n = 0;
+
+	for (const struct gate_port *port = gate->ports; port; port = port->next) {
+		if (!port->set) /* killed before its first ruleset was in force */
+			continue;
+		assert_own_tree(port->set);
+		n += port->set->region->n;
+	}
+	assert_true(n <= gate_cells_used(gate));
+}
+
+/* Says so when it has begun. */
+static _Noreturn void publish_for_ever(unsigned seed, int begun)
+{
+	start();
+	for (srandom(seed);; begun = -1) {
+		publish_many(KILLED_FIRST + (uint32_t)random() % KILLED_PORTS,
+			     4 + (size_t)random() % (KILLED_DESTS - 4));
+		(void)ex_gate_tidy(gate);
+		if (begun >= 0 && write(begun, "", 1) != 1)
+			abort();
+	}
+}
+
+static void publish_and_be_killed(unsigned seed)
+{
+	int begun[2];
+	pid_t pid;
+	char byte;
+
+	assert_return_code(pipe(begun), errno);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (!pid)
+		publish_for_ever(seed, begun[1]);
+	close(begun[1]);
+	assert_int_equal(read(begun[0], &byte, 1), 1);
+	close(begun[0]);
+	usleep((useconds_t)random() % 20000);
+	assert_return_code(kill(pid, SIGKILL), errno);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+}
+
+static void test_who_is_killed_leaves_whole_trees(void **state)
+{
+	(void)state;
+	ex_gate_free(gate);
+	for (unsigned round = 0; round < KILLED_ROUNDS; round++) {
+		publish_and_be_killed(round);
+		start();
+		assert_own_trees();
+		for (uint32_t i = 0; i < KILLED_PORTS; i++)
+			publish_many(KILLED_FIRST + i, 4 + i * 100);
+		assert_own_trees();
+		ex_gate_free(gate);
+	}
+	start();
+	for (uint32_t i = 0; i < KILLED_PORTS; i++)
+		ex_gate_forget(gate, KILLED_FIRST + i);
+	assert_empty();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -400,6 +514,7 @@ int main(void)
 		cmocka_unit_test(test_not_a_bpffs_is_refused),
 		cmocka_unit_test(test_thousand_endpoints_leave_nothing),
 		cmocka_unit_test(test_numbers_are_given_out_again),
+		cmocka_unit_test(test_who_is_killed_leaves_whole_trees),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
