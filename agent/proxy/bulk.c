@@ -19,12 +19,15 @@ void ex_conn_bulk_begin(struct ex_conn *c, struct ex_side *from, struct ex_side 
 	from->pipe = to->feed = ex_pipe_get(c->px->pipes);
 }
 
-/* The end of what may go through it; or a pause, in which others may need it more. */
+/*
+ * The end of what may go through it, or something that cannot; or a pause, in which others may need
+ * it more.
+ */
 static bool is_over(const struct ex_conn *c, const struct ex_side *from, const struct ex_h1 *reader,
 		    bool moved)
 {
 	return from->eof || ex_h1_body_rest(reader) == 0 ||
-	       (!moved && ex_pipes_are_few(c->px->pipes));
+	       (!moved && (from->readable || ex_pipes_are_few(c->px->pipes)));
 }
 
 bool ex_conn_bulk_pass(struct ex_conn *c, struct ex_side *from, struct ex_side *to,

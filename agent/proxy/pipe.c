@@ -75,12 +75,16 @@ int ex_pipe_fill(struct ex_pipe *pipe, struct ex_side *from, uint64_t max)
 		return 0;
 	n = splice(from->fd, NULL, pipe->wr, NULL, max < PIPE_SIZE ? (size_t)max : PIPE_SIZE,
 		   SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
-	if (n < 0 && errno == EAGAIN)
-		from->readable = false;
+	/*
+	 * Before urgent data splice(2) says what it says where there is nothing more, or the end:
+	 * only reading goes beyond it, or finds the end.
+	 */
+	if (n == 0 || (n < 0 && errno == EAGAIN)) {
+		from->readable = n == 0 || from->ending;
+		return 0;
+	}
 	if (n < 0)
-		return errno == EAGAIN || errno == EINTR ? 0 : -errno;
-	if (n == 0)
-		from->eof = true;
+		return errno == EINTR ? 0 : -errno;
 	pipe->fill += (size_t)n;
 	return 1;
 }

@@ -26,8 +26,8 @@ void ex_pipe_put(struct ex_pipes *p, struct ex_pipe *pipe); /* accepts NULL */
 bool ex_pipes_are_few(const struct ex_pipes *p);
 
 /*
- * Moves what there is, at most max bytes. 1 = something moved (or the sender ended), 0 = nothing
- * now, negative errno.
+ * Moves what there is, at most max bytes. 1 = something moved, 0 = nothing now, or, when from is
+ * readable, nothing that goes this way: it is to be read. Or negative errno.
  */
 int ex_pipe_fill(struct ex_pipe *pipe, struct ex_side *from, uint64_t max);
 int ex_pipe_drain(struct ex_pipe *pipe, struct ex_side *to);

@@ -33,6 +33,8 @@ static uint32_t interest(const struct ex_side *s)
 		events |= s->read_wants ? s->read_wants : EPOLLIN;
 	if (s->pipe && s->pipe->fill) /* the other side is behind: it says when to go on */
 		events &= ~(uint32_t)EPOLLIN;
+	if (s->pipe && (events & EPOLLIN)) /* it stops before urgent data: see pipe.c */
+		events |= EPOLLPRI;
 	if (ex_buf_len(s->bridge ? &s->bridge->out : &s->out) || (s->feed && s->feed->fill))
 		events |= EPOLLOUT;
 	/*

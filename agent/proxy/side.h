@@ -81,7 +81,7 @@ static inline void ex_side_note(struct ex_side *s, uint32_t events)
 {
 	s->hup |= (events & (EPOLLHUP | EPOLLERR)) != 0;
 	s->broken |= (events & EPOLLERR) != 0; /* reading may show it as an end */
-	s->readable |= (events & (EPOLLIN | s->read_wants)) != 0;
+	s->readable |= (events & (EPOLLIN | EPOLLPRI | s->read_wants)) != 0;
 	s->ending |= (events & (EPOLLRDHUP | EPOLLPRI)) != 0;
 }
 

@@ -35,6 +35,15 @@ void ex_conn_stop_pipe(struct ex_conn *c, struct ex_side *from, struct ex_side *
 	from->readable = true;
 }
 
+/* Others may have the pipe. Is there something to read that did not go through it? */
+static bool pause_pipe(struct ex_conn *c, struct ex_side *from, struct ex_side *to)
+{
+	bool more = from->readable;
+
+	ex_conn_stop_pipe(c, from, to);
+	return more;
+}
+
 static bool pass_pipe(struct ex_conn *c, struct ex_side *from, struct ex_side *to)
 {
 	int in = ex_pipe_fill(from->pipe, from, UINT64_MAX), out = ex_pipe_drain(from->pipe, to);
@@ -45,9 +54,8 @@ static bool pass_pipe(struct ex_conn *c, struct ex_side *from, struct ex_side *t
 		ex_conn_reset(c);
 		return false;
 	}
-	/* A pause: others may have the pipe. */
-	if (in <= 0 && out == 0 && from->pipe->fill == 0)
-		ex_conn_stop_pipe(c, from, to);
+	if (in == 0 && out == 0 && from->pipe->fill == 0)
+		return pause_pipe(c, from, to);
 	return in != 0 || out > 0;
 }
 

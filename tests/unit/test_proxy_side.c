@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <stddef.h>
 
+#include "agent/proxy/pipe.h"
 #include "agent/proxy/side.h"
 #include "tests/unit/tls_pair.h"
 
@@ -157,12 +158,50 @@ static void test_ended_side_is_watched_as_before(void **state)
 	close_plain(&s, loop, fd);
 }
 
+/* Before urgent data a pipe has no more to say: it is to be read, and is no end. */
+static void test_pipe_does_not_take_urgent_data_for_the_end(void **state)
+{
+	struct ex_pipes *pipes;
+	struct ex_pipe *pipe;
+	struct ex_loop *loop;
+	struct ex_side s;
+	int fd[2];
+
+	(void)state;
+	open_plain(&s, &loop, fd);
+	assert_int_equal(ex_pipes_new(&pipes), 0);
+	pipe = ex_pipe_get(pipes);
+	assert_int_equal(send(fd[1], "before", 6, 0), 6);
+	assert_int_equal(send(fd[1], "!", 1, MSG_OOB), 1);
+	assert_true(arrives(fd[0], 2000));
+	ex_side_note(&s, EPOLLIN | EPOLLPRI);
+	assert_int_equal(ex_pipe_fill(pipe, &s, 100), 1);
+	assert_int_equal(pipe->fill, 6);
+	pipe->fill = 0; /* as if it had gone on */
+	for (int end = 0; end < 2; end++) {
+		assert_int_equal(ex_pipe_fill(pipe, &s, 100), 0);
+		assert_true(s.readable);
+		assert_false(s.eof);
+		assert_int_equal(send(fd[1], "behind", 6, MSG_NOSIGNAL), end ? -1 : 6);
+		shutdown(fd[1], SHUT_WR);
+	}
+	while (!s.eof)
+		assert_in_range(ex_side_fill(&s), 0, 1);
+	assert_int_equal(ex_buf_len(&s.in), 6);
+	assert_memory_equal(ex_buf_ptr(&s.in), "behind", 6);
+	pipe->fill = 1; /* it still has something */
+	ex_pipe_put(pipes, pipe);
+	free(pipes);
+	close_plain(&s, loop, fd);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_reading_goes_on_when_there_is_room_for_a_key_update),
 		cmocka_unit_test(test_last_bytes_and_the_end_leave_together),
 		cmocka_unit_test(test_ended_side_is_watched_as_before),
+		cmocka_unit_test(test_pipe_does_not_take_urgent_data_for_the_end),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

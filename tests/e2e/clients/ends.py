@@ -11,6 +11,7 @@ import threading
 import time
 
 WHOLE = bytes(range(256)) * 8192 # 2 MiB: more than buffers on the way hold
+BULK = (WHOLE * 3 + b"last").replace(b"!", b"") # without what may be urgent
 
 
 def read_all(s, pause=0):
@@ -54,6 +55,11 @@ def answer(s):
         s.sendall(b"before")
         s.send(b"!", socket.MSG_OOB)
         s.sendall(b"behind")
+    elif case == b"U": # amid as much as goes unread in bulk, and the end right behind
+        for _ in range(3):
+            s.sendall(WHOLE)
+            s.send(b"!", socket.MSG_OOB)
+        s.sendall(b"last")
     elif case == b"?":
         s.sendall(seen[b"h"].encode())
     s.close()
@@ -106,6 +112,12 @@ def ask(address, port):
     same("broken off", read_all(start(b"r"))[1], "reset")
     got = read_all(start(b"u"))
     same("urgent", (got[0].replace(b"!", b""), got[1]), (b"beforebehind", "end"))
+    for pause in 0, 0, 0, 0.002, 0.002, 0.01:
+        got = read_all(start(b"U"), pause)
+        said = got[0].replace(b"!", b""), got[1]
+        if said != (BULK, "end"):
+            break
+    same("urgent in bulk", told(*said), told(BULK, "end"))
 
 
 {"serve": serve, "ask": ask}[sys.argv[1]](sys.argv[2], int(sys.argv[3]))
