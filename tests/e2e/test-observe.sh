@@ -28,6 +28,10 @@ run=$!
 world_wait 30 test -s "$WORLD/tmp/done" || tap_not_ok "the run came to its pause" "$(cat "$WORLD/log/run.out")"
 
 observe() { "$EXEAT" observe --run $run "$@" 2>&1; }
+# the last that it did; events are taken a little later than they happen
+# shellcheck disable=SC2317 # called by name
+has_all() { observe --last 500 --json | grep -q "\"$EVIL6\""; }
+world_wait 5 has_all
 all=$(observe --last 500 --json)
 
 # json DESCRIPTION EXPRESSION: about the list f of all events
