@@ -170,19 +170,19 @@ static void run(const char *what, void (*make)(FILE *f, unsigned n), unsigned n)
 
 int main(void)
 {
-	for (unsigned n = 1250; n <= 10000; n *= 2)
-		run("rules", make_rules, n);
-	for (unsigned n = 1250; n <= 10000; n *= 2)
-		run("names", make_names, n);
-	for (unsigned n = 1250; n <= 10000; n *= 2)
-		run("world", make_world, n);
-	for (unsigned n = 1250; n <= 10000; n *= 2)
-		run("wild", make_patterns, n);
-	for (unsigned n = 1250; n <= 10000; n *= 2)
-		run("paths", make_paths, n);
-	for (unsigned n = 1250; n <= 10000; n *= 2)
-		run("sni", make_server_names, n);
-	for (unsigned n = 12500; n <= 100000; n *= 2)
-		run("cidrs", make_cidrs, n);
+	static const struct {
+		const char *what;
+		void (*make)(FILE *f, unsigned n);
+		unsigned from;
+	} kinds[] = {
+		{ "rules", make_rules, 1250 },  { "names", make_names, 1250 },
+		{ "world", make_world, 1250 },  { "wild", make_patterns, 1250 },
+		{ "paths", make_paths, 1250 },  { "sni", make_server_names, 1250 },
+		{ "cidrs", make_cidrs, 12500 },
+	};
+
+	for (size_t i = 0; i < EX_ARRAY_SIZE(kinds); i++)
+		for (unsigned n = kinds[i].from; n <= kinds[i].from * 8; n *= 2)
+			run(kinds[i].what, kinds[i].make, n);
 	return 0;
 }
