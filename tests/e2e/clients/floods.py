@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 
+from points import plan, point
 from smuggle_h2 import (CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PADDED, PING, PREFACE, RST,
                         SETTINGS, WINDOW, block, frame, number)
 
@@ -23,15 +24,6 @@ SECONDS = 6  # of one flood, at the most
 
 context = ssl.create_default_context()
 context.set_alpn_protocols(["h2"])
-points = 0
-
-
-def point(good, what, *details):
-    global points
-    points += 1
-    print(("ok - " if good else "not ok - ") + what)
-    for detail in details if not good else ():
-        print("# %.300r" % (detail,))
 
 
 def head(path=b"/case/flood", method=b"GET", fields=()):
@@ -244,7 +236,7 @@ def main():
     for sock in socks:
         sock.close()
     point(honest() is not None, "after all of it an honest request is answered")
-    print("1..%d" % points)
+    plan()
 
 
 main()

@@ -10,24 +10,14 @@ import socket
 import sys
 import time
 
+from points import plan, point
+
 HOST, PORT = sys.argv[1], int(sys.argv[2])
 
 
 def request(target, fields=(), method="GET", version="HTTP/1.1", body=b""):
     lines = ["%s /case/%s %s" % (method, target, version), "Host: %s:%d" % (HOST, PORT)]
     return "\r\n".join(lines + list(fields)).encode() + b"\r\n\r\n" + body
-
-
-points = 0
-
-
-def point(good, what, *details):
-    global points
-    points += 1
-    print(("ok - " if good else "not ok - ") + what)
-    if not good:
-        for detail in details:
-            print("# %.500r" % (detail,))
 
 
 class Client:
@@ -236,4 +226,4 @@ for group in (interim, bodiless, streaming, early_and_half, reuse, kept, broken_
         group()
     except OSError as error:
         point(False, "%s: %s" % (group.__name__, error))
-print("1..%d" % points)
+plan()

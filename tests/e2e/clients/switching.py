@@ -7,18 +7,11 @@ usage: switching.py HOST PORT     tests/lib/scripted_origin.py is there
 import socket
 import sys
 
+from points import plan, point
+
 HOST, PORT = sys.argv[1], int(sys.argv[2])
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="  # of RFC 6455, with the answer that "right" gives
 HIDDEN = "GET /smuggled HTTP/1.1\r\nHost: %s:%d\r\n\r\n" % (HOST, PORT)
-points = 0
-
-
-def point(good, what, *details):
-    global points
-    points += 1
-    print(("ok - " if good else "not ok - ") + what)
-    for detail in details if not good else ():
-        print("# %.300r" % (detail,))
 
 
 def switch(path, *fields):
@@ -57,4 +50,4 @@ for path, fields in (("101-bare", [key]), ("101-wrong", [key]), ("101-twice", [k
     point(got.startswith(b"HTTP/1.1 502 "), "%s with %d keys is a 502" % (path, len(fields)), got)
     got = hidden(sock)
     point(b" 200 " not in got, "and what follows is not answered", got)
-print("1..%d" % points)
+plan()

@@ -1,0 +1,15 @@
+# SPDX-License-Identifier: Apache-2.0
+"""TAP points of a client: point() for each, plan() at the end."""
+points = 0
+
+
+def point(good, what, *details):
+    global points
+    points += 1
+    print(("ok - " if good else "not ok - ") + what)
+    for detail in details if not good else ():
+        print("# %.500r" % (detail,))
+
+
+def plan():
+    print("1..%d" % points)
