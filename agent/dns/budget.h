@@ -12,7 +12,7 @@
 #include "agent/dns/message.h"
 #include "policy/ruleset.h"
 
-enum { EX_DNS_SEEN_SETS = 512, EX_DNS_SEEN_WAYS = 4 };
+enum { EX_DNS_SEEN_SETS = 128, EX_DNS_SEEN_WAYS = 16 };
 
 struct ex_dns_budget {
 	struct ex_bucket questions;  /* of any kind */
