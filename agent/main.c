@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -89,8 +90,19 @@ static void print_usage(FILE *out)
 	fputs("\n'exeat COMMAND --help' says more; so does exeat(8).\n", out);
 }
 
+/* What is opened first must not become what is written to as standard error. */
+static bool have_standard_fds(void)
+{
+	for (int fd = 0; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd)
+			return false;
+	return true;
+}
+
 int main(int argc, char **argv)
 {
+	if (!have_standard_fds())
+		return 125;
 	if (argc < 2) {
 		print_usage(stderr);
 		return 125;

@@ -13,6 +13,7 @@
 #include "agent/audit/sink.h"
 #include "agent/core/log.h"
 #include "agent/core/loop.h"
+#include "agent/core/output.h"
 
 #define ROTATE_BYTES (64u << 20)
 #define KEEP         8
@@ -21,7 +22,9 @@
 #define TAIL_BYTES   (2 * (EX_AUDIT_LINE_MAX + EX_CHAIN_TAIL_MAX)) /* holds a whole last line */
 
 struct ex_audit_file {
-	char path[PATH_MAX - 16], key_file[PATH_MAX];
+	char path[PATH_MAX], key_file[PATH_MAX];
+	int dir;          /* that it is in, whatever the path leads to later */
+	const char *name; /* there; a part of path */
 	struct ex_audit_sink sink;
 	struct ex_audit_keys keys;
 	struct ex_chain chain;
@@ -36,13 +39,13 @@ struct ex_audit_file {
 
 static void head_sync(struct ex_audit_file *f)
 {
-	char path[PATH_MAX];
+	char name[NAME_MAX];
 
 	f->head_at = ex_clock_ms();
 	if (f->head_n == f->chain.n)
 		return;
-	snprintf(path, sizeof(path), "%s.head", f->path);
-	if (ex_audit_head_write(path, &f->chain, ex_audit_keys_current(&f->keys)) == 0)
+	snprintf(name, sizeof(name), "%s.head", f->name);
+	if (ex_audit_head_write(f->dir, name, &f->chain, ex_audit_keys_current(&f->keys)) == 0)
 		f->head_n = f->chain.n;
 }
 
@@ -118,12 +121,12 @@ static int chain_recover(struct ex_audit_file *f, int fd, bool *ret_torn)
 /* An empty log goes on where the file before it ended. */
 static int chain_recover_rotated(struct ex_audit_file *f)
 {
-	char path[PATH_MAX];
+	char name[NAME_MAX];
 	EX_AUTO_CLOSE int fd = -1;
 	bool torn;
 
-	snprintf(path, sizeof(path), "%s.1", f->path);
-	fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	snprintf(name, sizeof(name), "%s.1", f->name);
+	fd = openat(f->dir, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
 	if (fd < 0)
 		return errno == ENOENT ? 0 : -errno;
 	return chain_recover(f, fd, &torn);
@@ -135,12 +138,12 @@ static int chain_recover_rotated(struct ex_audit_file *f)
  */
 static int chain_recover_head(struct ex_audit_file *f)
 {
-	char path[PATH_MAX];
+	char name[NAME_MAX];
 	struct ex_chain head;
 	int r;
 
-	snprintf(path, sizeof(path), "%s.head", f->path);
-	r = ex_audit_head_read(path, &f->keys, &head);
+	snprintf(name, sizeof(name), "%s.head", f->name);
+	r = ex_audit_head_read(f->dir, name, &f->keys, &head);
 	if (r == -ENOENT || r == -EBADMSG)
 		return 0;
 	if (r < 0)
@@ -155,21 +158,23 @@ static int chain_recover_head(struct ex_audit_file *f)
 
 /* ---- files ---- */
 
-/* The file at path, locked; it is still the file at path then. */
-static int log_open(const char *path, int *ret)
+/* The file of that name, locked; it still has the name then, and no other. */
+static int log_open(int dir, const char *name, int *ret)
 {
-	EX_AUTO_CLOSE int fd =
-		open(path, O_RDWR | O_CREAT | O_APPEND | O_NOFOLLOW | O_NOCTTY | O_CLOEXEC, 0600);
+	EX_AUTO_CLOSE int fd = openat(
+		dir, name, O_RDWR | O_CREAT | O_APPEND | O_NOFOLLOW | O_NOCTTY | O_CLOEXEC, 0600);
 	struct stat a, b;
 
 	if (fd < 0)
 		return -errno;
 	if (flock(fd, LOCK_EX | LOCK_NB) < 0)
 		return errno == EWOULDBLOCK ? -EBUSY : -errno;
-	if (fstat(fd, &a) < 0 || stat(path, &b) < 0)
+	if (fstat(fd, &a) < 0 || fstatat(dir, name, &b, AT_SYMLINK_NOFOLLOW) < 0)
 		return -errno;
 	if (!S_ISREG(a.st_mode))
 		return -EINVAL;
+	if (a.st_nlink > 1)
+		return -EMLINK;
 	if (a.st_dev != b.st_dev || a.st_ino != b.st_ino)
 		return -EBUSY;
 	*ret = EX_TAKE_FD(fd);
@@ -194,30 +199,30 @@ static int start_append(struct ex_audit_file *f)
 
 static void shift_names(const struct ex_audit_file *f)
 {
-	char from[PATH_MAX], to[PATH_MAX];
+	char from[NAME_MAX], to[NAME_MAX];
 
 	for (unsigned i = f->keep; i > 1; i--) {
-		snprintf(from, sizeof(from), "%s.%u", f->path, i - 1);
-		snprintf(to, sizeof(to), "%s.%u", f->path, i);
-		(void)!rename(from, to); /* the first times there is none */
+		snprintf(from, sizeof(from), "%s.%u", f->name, i - 1);
+		snprintf(to, sizeof(to), "%s.%u", f->name, i);
+		(void)!renameat(f->dir, from, f->dir, to); /* the first times there is none */
 	}
 }
 
 /* On failure the old file goes on, and rotation is tried again a good while later. */
 static void rotate(struct ex_audit_file *f)
 {
-	char to[PATH_MAX];
+	char to[NAME_MAX];
 	int fd = -1, r = 0;
 
 	f->rotate_at = f->size + f->rotate_bytes;
 	shift_names(f);
-	snprintf(to, sizeof(to), "%s.1", f->path);
-	if (rename(f->path, to) < 0)
+	snprintf(to, sizeof(to), "%s.1", f->name);
+	if (renameat(f->dir, f->name, f->dir, to) < 0)
 		r = -errno;
 	if (r == 0) {
-		r = log_open(f->path, &fd);
-		if (r < 0)
-			(void)!rename(to, f->path); /* it goes on under its name */
+		r = log_open(f->dir, f->name, &fd);
+		if (r < 0) /* it goes on under its name */
+			(void)!renameat(f->dir, to, f->dir, f->name);
 	}
 	if (r < 0) {
 		ex_warning("%s cannot be rotated: %s", f->path, strerror(-r));
@@ -235,7 +240,7 @@ static void rotate(struct ex_audit_file *f)
 static int file_start(struct ex_audit_file *f)
 {
 	struct stat st;
-	int r = log_open(f->path, &f->sink.fd);
+	int r = log_open(f->dir, f->name, &f->sink.fd);
 
 	if (r < 0)
 		return r;
@@ -254,32 +259,48 @@ static int file_start(struct ex_audit_file *f)
 	return r < 0 ? r : start_append(f);
 }
 
+/* Room is left behind the name for ".head.tmp" and the numbers of rotated files. */
+static int find_place(struct ex_audit_file *f, const char *path)
+{
+	if (strlen(path) >= sizeof(f->path))
+		return -ENAMETOOLONG;
+	memcpy(f->path, path, strlen(path) + 1);
+	f->dir = ex_output_dir(f->path, &f->name);
+	if (f->dir < 0)
+		return f->dir;
+	return strlen(f->name) > NAME_MAX - 16 ? -ENAMETOOLONG : 0;
+}
+
+static int keys_open(struct ex_audit_file *f, const char *key_file)
+{
+	if (!key_file)
+		return 0;
+	if (strlen(key_file) >= sizeof(f->key_file))
+		return -ENAMETOOLONG;
+	memcpy(f->key_file, key_file, strlen(key_file) + 1);
+	return ex_audit_keys_load(f->key_file, &f->keys);
+}
+
 int ex_audit_file_open(const struct ex_audit_file_options *options, struct ex_audit_file **ret)
 {
 	struct ex_audit_file *f = calloc(1, sizeof(*f));
-	int r = 0;
+	int r;
 
 	if (!f)
 		return -ENOMEM;
-	f->sink.fd = -1;
+	f->sink.fd = f->dir = -1;
 	f->rotate_bytes = options->rotate_bytes ? options->rotate_bytes : ROTATE_BYTES;
 	f->rotate_at = f->rotate_bytes;
 	f->keep = options->keep ? options->keep : KEEP;
-	if (strlen(options->path) >= sizeof(f->path) ||
-	    (options->key_file && strlen(options->key_file) >= sizeof(f->key_file)))
-		r = -ENAMETOOLONG;
-	if (r == 0) {
-		memcpy(f->path, options->path, strlen(options->path) + 1);
-		if (options->key_file)
-			memcpy(f->key_file, options->key_file, strlen(options->key_file) + 1);
-		r = f->key_file[0] ? ex_audit_keys_load(f->key_file, &f->keys) : 0;
-	}
 	f->batch = malloc(BATCH_BYTES);
+	r = f->batch ? find_place(f, options->path) : -ENOMEM;
 	if (r == 0)
-		r = f->batch ? file_start(f) : -ENOMEM;
+		r = keys_open(f, options->key_file);
+	if (r == 0)
+		r = file_start(f);
 	if (r < 0) {
 		ex_error("audit log %s: %s", options->path,
-			 r == -EBUSY ? "another process writes it" : strerror(-r));
+			 r == -EBUSY ? "another process writes it" : ex_output_error(r));
 		ex_audit_file_close(f);
 		return r;
 	}
@@ -298,6 +319,7 @@ void ex_audit_file_close(struct ex_audit_file *f)
 		head_sync(f);
 		close(f->sink.fd);
 	}
+	ex_closep(&f->dir);
 	ex_audit_keys_wipe(&f->keys);
 	free(f->batch);
 	free(f);

@@ -23,31 +23,33 @@ ssize_t ex_audit_note_seal(const struct ex_chain *chain, const struct ex_audit_k
 	return ex_chain_seal(chain, key, line, (size_t)n, next);
 }
 
-int ex_audit_head_write(const char *path, const struct ex_chain *last,
+int ex_audit_head_write(int dir, const char *name, const struct ex_chain *last,
 			const struct ex_audit_key *key)
 {
-	char line[HEAD_MAX], tmp[PATH_MAX];
+	char line[HEAD_MAX], tmp[NAME_MAX + 1];
 	struct ex_chain unused;
 	ssize_t n = ex_audit_note_seal(last, key, "head", line, sizeof(line), &unused);
 	EX_AUTO_CLOSE int fd = -1;
 
 	if (n < 0)
 		return (int)n;
-	if ((size_t)snprintf(tmp, sizeof(tmp), "%s.tmp", path) >= sizeof(tmp))
+	if ((size_t)snprintf(tmp, sizeof(tmp), "%s.tmp", name) >= sizeof(tmp))
 		return -ENAMETOOLONG;
-	fd = open(tmp, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+	(void)unlinkat(dir, tmp, 0); /* of one that was killed, or somebody's pipe */
+	fd = openat(dir, tmp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return -errno;
 	if (write(fd, line, (size_t)n) != n)
 		return -EIO; /* a full disk: the old head stays */
-	return rename(tmp, path) < 0 ? -errno : 0;
+	return renameat(dir, tmp, dir, name) < 0 ? -errno : 0;
 }
 
-int ex_audit_head_read(const char *path, const struct ex_audit_keys *keys, struct ex_chain *ret)
+int ex_audit_head_read(int dir, const char *path, const struct ex_audit_keys *keys,
+		       struct ex_chain *ret)
 {
 	char line[HEAD_MAX];
 	struct ex_chain_link link;
-	EX_AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
+	EX_AUTO_CLOSE int fd = openat(dir, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	ssize_t n;
 
 	if (fd < 0)

@@ -9,6 +9,7 @@
 
 #include "agent/audit/chain.h"
 #include "agent/core/log.h"
+#include "agent/core/output.h"
 #include "agent/tls/hmac.h"
 
 #define KEY_LEN_MIN 32
@@ -113,15 +114,14 @@ int ex_audit_keys_load(const char *path, struct ex_audit_keys *ret)
 
 int ex_audit_keys_append(const char *path)
 {
-	EX_AUTO_CLOSE int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+	EX_AUTO_CLOSE int fd = ex_output_open(path, O_WRONLY | O_CREAT | O_APPEND, 0600);
 	char line[EX_AUDIT_KEY_ID_MAX + 2 * KEY_LEN_MIN + 4], hex[2 * KEY_LEN_MIN + 1];
 	uint8_t bytes[KEY_LEN_MIN + 4];
 	int n, r;
 
 	if (fd < 0) {
-		r = -errno;
-		ex_error("%s: %s", path, strerror(-r));
-		return r;
+		ex_error("%s: %s", path, ex_output_error(fd));
+		return fd;
 	}
 	r = ex_random(bytes, sizeof(bytes));
 	if (r < 0)

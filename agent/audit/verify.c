@@ -2,6 +2,7 @@
 #include "agent/audit/verify.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdarg.h>
 
@@ -152,7 +153,7 @@ static int check_file(struct walk *w, const char *path)
 
 static int read_head(struct walk *w, const char *path)
 {
-	int r = ex_audit_head_read(path, w->v->keys, &w->head);
+	int r = ex_audit_head_read(AT_FDCWD, path, w->v->keys, &w->head);
 
 	if (r == -EBADMSG) {
 		w->file = path;

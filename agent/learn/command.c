@@ -17,6 +17,7 @@
 #include "agent/core/json_read.h"
 #include "agent/core/log.h"
 #include "agent/core/loop.h"
+#include "agent/core/output.h"
 #include "agent/learn/command.h"
 #include "agent/learn/options.h"
 
@@ -300,8 +301,13 @@ static int name_fixtures(struct session *s)
 /* Before anything is run: it would be a pity later. */
 static int check_files(const struct session *s)
 {
-	const char *files[] = { s->opt.output, s->fixtures };
+	const char *files[] = { s->opt.output, s->fixtures }, *name;
+	EX_AUTO_CLOSE int dir = ex_output_dir(s->opt.output, &name);
 
+	if (dir < 0) {
+		ex_error("%s: %s", s->opt.output, ex_output_error(dir));
+		return dir;
+	}
 	for (size_t i = 0; i < EX_ARRAY_SIZE(files) && !s->opt.force; i++)
 		if (access(files[i], F_OK) == 0) {
 			ex_error("%s is there already; --force overwrites it", files[i]);
@@ -321,11 +327,13 @@ static void give_to_user(int fd)
 
 static int open_file(const char *name, bool force, FILE **ret)
 {
-	int flags = O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW | (force ? O_TRUNC : O_EXCL);
-	int fd = open(name, flags, 0644);
+	int flags = O_WRONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK | (force ? O_TRUNC : O_EXCL);
+	int fd = ex_output_open(name, flags, 0644);
 
-	if (fd < 0)
-		return fail(name, -errno);
+	if (fd < 0) {
+		ex_error("%s: %s", name, ex_output_error(fd));
+		return fd;
+	}
 	give_to_user(fd);
 	*ret = fdopen(fd, "w");
 	if (*ret)

@@ -40,6 +40,11 @@ static bool is_address(const char *s)
 	return ex_ip_parse(s, &ip);
 }
 
+static bool has_ports(const char *proto)
+{
+	return strcmp(proto, "tcp") == 0 || strcmp(proto, "udp") == 0;
+}
+
 /* ---- names ---- */
 
 static struct ex_learn_name *name_find(struct ex_learn *l, const char *name)
@@ -187,7 +192,7 @@ static int take_use(struct ex_learn *l, enum ex_learn_kind kind, const char *nam
 	int err = 0;
 
 	if ((name[0] && !is_name(name)) || !is_address(r->dst) || r->dport < 1 ||
-	    r->dport > UINT16_MAX) {
+	    r->dport > UINT16_MAX || !has_ports(r->proto)) {
 		l->odd++;
 		return 0;
 	}
@@ -214,10 +219,6 @@ static int take_use(struct ex_learn *l, enum ex_learn_kind kind, const char *nam
 
 static int take_flow(struct ex_learn *l, const struct record *r)
 {
-	if (strcmp(r->proto, "tcp") != 0 && strcmp(r->proto, "udp") != 0) {
-		l->odd++;
-		return 0;
-	}
 	return take_use(l, EX_LEARN_FLOW, r->name[0] ? r->name : name_of(l, r->dst), r);
 }
 

@@ -74,13 +74,20 @@ static struct ex_span segment_next(const char **at)
 
 /* ---- collecting ---- */
 
-/* Whether the text can stand in a policy and in a fixture as it is. */
+/* Whether the path can stand in a policy and in a fixture as it is. */
 static bool is_plain(const char *text)
 {
 	for (; *text; text++)
 		if (*text <= ' ' || *text > '~')
 			return false;
 	return true;
+}
+
+/* A rule's method is a pattern: what could mean more than itself is no method to allow. */
+static bool is_method(const char *text)
+{
+	return text[0] && strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+				       "0123456789-_") == strlen(text);
 }
 
 static char *template_of(const char *path, size_t len)
@@ -148,7 +155,7 @@ int ex_learn_paths_add(struct ex_learn_paths *p, const char *method, const char 
 	char *template;
 	int r;
 
-	if (path[0] != '/' || !method[0] || !is_plain(path) || !is_plain(method))
+	if (path[0] != '/' || !is_plain(path) || !is_method(method))
 		return -EINVAL;
 	template = template_of(path, len);
 	if (!template)

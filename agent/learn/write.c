@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <inttypes.h>
 #include <string.h>
+#include <strings.h>
 
 #include "agent/audit/line.h"
 #include "agent/learn/write.h"
@@ -15,6 +16,21 @@ static void put_quoted(const char *text, FILE *out)
 		fputc(*text, out);
 	}
 	fputc('\'', out);
+}
+
+/* In quotes where YAML would take it for a number, a truth value or nothing. */
+static void put_word(const char *word, FILE *out)
+{
+	static const char *const others[] = { "null", "true", "false", "yes", "no",
+					      "on",   "off",  "y",     "n" };
+	bool plain = !strchr("0123456789-.", word[0]);
+
+	for (size_t i = 0; i < EX_ARRAY_SIZE(others); i++)
+		plain &= strcasecmp(word, others[i]) != 0;
+	if (plain)
+		fputs(word, out);
+	else
+		put_quoted(word, out);
 }
 
 static void put_label(const struct ex_learn_label *label, const char *indent, FILE *out)
@@ -56,11 +72,14 @@ static void put_upper(const char *text, FILE *out)
 
 static void put_peer(const struct ex_learn_use *u, FILE *out)
 {
-	if (u->name[0])
-		fprintf(out, "  - toFQDNs:\n    - matchName: %s\n", u->name);
-	else
+	if (u->name[0]) {
+		fputs("  - toFQDNs:\n    - matchName: ", out);
+		put_word(u->name, out);
+		fputc('\n', out);
+	} else {
 		fprintf(out, "  - toCIDR:\n    - %s/%d\n", u->address,
 			strchr(u->address, ':') ? 128 : 32);
+	}
 }
 
 static void put_ports(const struct ex_learn_use *u, FILE *out)
@@ -188,8 +207,9 @@ static void put_names(const struct ex_learn *l, enum ex_learn_format format, FIL
 						       : "  # asked for, and not connected to\n"
 							 "  - toEntities: [all]\n");
 		open = true;
-		fprintf(out, "        - matchName: %s # %" PRIu64 "x, first at %s\n", n->name,
-			n->count, clock_of(n->first, at));
+		fputs("        - matchName: ", out);
+		put_word(n->name, out);
+		fprintf(out, " # %" PRIu64 "x, first at %s\n", n->count, clock_of(n->first, at));
 	}
 }
 
@@ -225,12 +245,15 @@ void ex_learn_write_policy(const struct ex_learn *l, const struct ex_learn_title
 	bool own = t->format == EX_LEARN_EGRESS;
 
 	put_head(l, t, out);
-	fprintf(out, "apiVersion: %s\nkind: %s\nmetadata:\n  name: %s\n",
+	fprintf(out, "apiVersion: %s\nkind: %s\nmetadata:\n  name: ",
 		own ? "exeat.dev/v1alpha1" : "cilium.io/v2",
-		own ? "EgressPolicy" : "CiliumNetworkPolicy", t->name);
-	if (t->ns)
-		fprintf(out, "  namespace: %s\n", t->ns);
-	fputs("spec:\n", out);
+		own ? "EgressPolicy" : "CiliumNetworkPolicy");
+	put_word(t->name, out);
+	if (t->ns) {
+		fputs("\n  namespace: ", out);
+		put_word(t->ns, out);
+	}
+	fputs("\nspec:\n", out);
 	if (t->n_labels)
 		fputs("  endpointSelector:\n    matchLabels:\n", out);
 	else if (!own)

@@ -130,14 +130,29 @@ static void pass_on(int sig)
 	errno = saved;
 }
 
+static const int passed[] = { SIGTERM, SIGHUP, SIGUSR1, SIGUSR2, SIGINT, SIGQUIT };
+
+/* Until there is a command: process 1 is not sent what it has no handler for, unless it waits. */
+static void hold_signals(void)
+{
+	sigset_t held;
+
+	sigemptyset(&held);
+	for (size_t i = 0; i < EX_ARRAY_SIZE(passed); i++)
+		sigaddset(&held, passed[i]);
+	(void)sigprocmask(SIG_SETMASK, &held, NULL);
+}
+
 static void install_handlers(void)
 {
-	static const int passed[] = { SIGTERM, SIGHUP, SIGUSR1, SIGUSR2, SIGINT, SIGQUIT };
 	struct sigaction act = { .sa_handler = pass_on, .sa_flags = SA_RESTART };
+	sigset_t none;
 
 	/* On a terminal the last two reach the command without us. */
 	for (size_t i = 0; i < EX_ARRAY_SIZE(passed) - (on_terminal() ? 2 : 0); i++)
 		(void)sigaction(passed[i], &act, NULL);
+	sigemptyset(&none);
+	(void)sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
 /* Reaps whatever ends; returns the wait status of the command. */
@@ -209,7 +224,7 @@ static _Noreturn void init_main(const struct ex_child_spec *spec, int control)
 		exec_command(spec);
 	}
 	install_handlers();
-	if (command_pid < 0 || ex_confine_drop_bounding() < 0 || ex_confine_drop_caps() < 0)
+	if (command_pid < 0 || ex_confine_drop_bounding() < 0 || ex_confine_keep_kill() < 0)
 		_exit(125);
 	status = reap_until_done();
 	(void)write_all(control, &status, sizeof(status));
@@ -219,6 +234,7 @@ static _Noreturn void init_main(const struct ex_child_spec *spec, int control)
 static _Noreturn void init_start(const struct ex_child_spec *spec, int control, int parent_end)
 {
 	bind_fate();
+	hold_signals();
 	prctl(PR_SET_NAME, "exeat-init");
 	close(parent_end); /* that exeat is gone already shows as its end */
 	/* 3 is the control stream; nothing else of exeat's comes along. */

@@ -5,8 +5,8 @@
  * signals on, and reports how the command ended. It dies with exeat, and everything in the
  * namespace dies with it.
  *
- * It is forked before exeat holds anything secret (CA key, map descriptors), so a command that
- * reads its memory finds nothing.
+ * It is forked before exeat holds anything secret (the policy's secrets, the CA key, descriptors of
+ * maps), so a command that reads its memory finds nothing.
  */
 #ifndef EXEAT_AGENT_RUN_CHILD_H
 #define EXEAT_AGENT_RUN_CHILD_H

@@ -121,15 +121,15 @@ static int drop_bounding(bool keep_some)
 	return 0;
 }
 
-static int set_caps(bool keep_some)
+static int keep_caps(const cap_value_t *keep, int n)
 {
 	cap_t caps = cap_init();
-	int n = (int)EX_ARRAY_SIZE(root_keeps), r = 0;
+	int r = 0;
 
 	if (!caps)
 		return -ENOMEM;
-	if (keep_some && (cap_set_flag(caps, CAP_PERMITTED, n, root_keeps, CAP_SET) < 0 ||
-			  cap_set_flag(caps, CAP_EFFECTIVE, n, root_keeps, CAP_SET) < 0))
+	if (n && (cap_set_flag(caps, CAP_PERMITTED, n, keep, CAP_SET) < 0 ||
+		  cap_set_flag(caps, CAP_EFFECTIVE, n, keep, CAP_SET) < 0))
 		r = -errno;
 	if (r == 0 && cap_set_proc(caps) < 0)
 		r = -errno;
@@ -147,7 +147,14 @@ int ex_confine_drop_bounding(void)
 
 int ex_confine_drop_caps(void)
 {
-	return set_caps(false);
+	return keep_caps(NULL, 0);
+}
+
+int ex_confine_keep_kill(void)
+{
+	static const cap_value_t kill = CAP_KILL;
+
+	return keep_caps(&kill, 1);
 }
 
 /* ---- system calls ---- */
@@ -230,6 +237,6 @@ int ex_confine_self(const struct ex_identity *id)
 	if (setgroups((size_t)id->n_groups, id->groups) < 0 ||
 	    setresgid(id->gid, id->gid, id->gid) < 0 || setresuid(id->uid, id->uid, id->uid) < 0)
 		return -errno;
-	r = set_caps(root);
+	r = keep_caps(root_keeps, root ? (int)EX_ARRAY_SIZE(root_keeps) : 0);
 	return r < 0 ? r : load_filter();
 }

@@ -43,4 +43,7 @@ EX_MUST_CHECK int ex_confine_drop_bounding(void);
 /* ... and none is held. The identity stays. */
 EX_MUST_CHECK int ex_confine_drop_caps(void);
 
+/* ... or but one: to pass signals on to a command of another user. */
+EX_MUST_CHECK int ex_confine_keep_kill(void);
+
 #endif

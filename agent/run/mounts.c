@@ -217,20 +217,25 @@ static int bind_resolv(const struct ex_mounts *m)
 /* ---- unix sockets elsewhere ---- */
 
 /* Flags has __SO_ACCEPTCON when it listens; datagram sockets (type 2) always receive. */
-static void list_sockets(const char *table, FILE *out)
+static int list_sockets(const char *table, FILE *out)
 {
 	EX_AUTO_FREE char *line = NULL;
 	FILE *f = fopen(table, "re");
 	size_t cap = 0;
+	int r = 0;
 
-	while (f && getline(&line, &cap, f) > 0) {
+	if (!f) /* the process may have ended; what we lack ourselves is another matter */
+		return errno == EMFILE || errno == ENFILE || errno == ENOMEM ? -errno : 0;
+	while (getline(&line, &cap, f) > 0) {
 		const char *path = strchr(line, '/');
 
 		if (path && (strstr(line, " 00010000 ") || strstr(line, " 0002 ")))
 			fputs(path, out);
 	}
-	if (f)
-		fclose(f);
+	if (!feof(f))
+		r = -EIO;
+	fclose(f);
+	return r;
 }
 
 /* The network namespace of a process, as a number; 0 = not to be had. */
@@ -254,14 +259,15 @@ static bool seen_before(ino_t *seen, size_t *n, size_t cap, ino_t ino)
 }
 
 /* A table shows one network namespace only, and containers share volumes: look at every one. */
-static void list_all_sockets(DIR *proc, FILE *out)
+static int list_all_sockets(DIR *proc, FILE *out)
 {
 	ino_t seen[256];
 	size_t n_seen = 0;
 	struct dirent *d;
 	char table[300];
+	int r = 0;
 
-	while ((d = readdir(proc))) {
+	while (r == 0 && (d = readdir(proc))) {
 		ino_t ino;
 
 		if (d->d_name[0] < '0' || d->d_name[0] > '9')
@@ -270,8 +276,9 @@ static void list_all_sockets(DIR *proc, FILE *out)
 		if (ino == 0 || seen_before(seen, &n_seen, EX_ARRAY_SIZE(seen), ino))
 			continue;
 		snprintf(table, sizeof(table), "/proc/%s/net/unix", d->d_name);
-		list_sockets(table, out);
+		r = list_sockets(table, out);
 	}
+	return r;
 }
 
 int ex_mounts_find_sockets(char **ret)
@@ -283,7 +290,7 @@ int ex_mounts_find_sockets(char **ret)
 	int r = out ? 0 : -errno;
 
 	if (out) {
-		list_all_sockets(proc, out);
+		r = list_all_sockets(proc, out);
 		if (fclose(out) != 0)
 			r = -ENOMEM;
 	}
@@ -304,8 +311,13 @@ static int mask_sockets(const char *sockets)
 			continue;
 		memcpy(path, s, (size_t)(end - s));
 		path[end - s] = '\0';
-		if (lstat(path, &st) < 0 || !S_ISSOCK(st.st_mode))
-			continue; /* in /run, or gone: not reachable any more */
+		if (lstat(path, &st) < 0) {
+			if (errno == ENOENT || errno == ENOTDIR)
+				continue; /* was in /run, or gone: not reachable any more */
+			return failed("mask", path); /* a user's file system: not for root to see */
+		}
+		if (!S_ISSOCK(st.st_mode))
+			continue;
 		if (mount("/dev/null", path, NULL, MS_BIND, NULL) < 0)
 			return failed("mask", path);
 	}

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * `exeat run`, in order. What is made first is what must not see what comes later: the proxy and
- * the command's init are forked before there is a CA key or a map; the command starts last, when
- * both gates stand and only then has a route.
+ * `exeat run`, in order. What is made first is what must not see what comes later: the command's
+ * init is forked before there is a secret of the policy, a CA key or a map; the command starts
+ * last, when both gates stand and only then has a route.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -14,6 +14,7 @@
 #include "agent/audit/file.h"
 #include "agent/ca/store.h"
 #include "agent/core/log.h"
+#include "agent/core/output.h"
 #include "agent/gate/gate.h"
 #include "agent/node/authority.h"
 #include "agent/run/mounts.h"
@@ -101,7 +102,7 @@ static int find_resolvers(struct run *run)
 	return 0;
 }
 
-/* ---- the two helpers, forked early ---- */
+/* ---- the processes beside this one ---- */
 
 static int start_proxy(struct run *run)
 {
@@ -250,15 +251,11 @@ static int open_log(struct run *run)
 {
 	if (!run->opt.log || run->opt.log_key)
 		return 0;
-	run->log_fd =
-		open(run->opt.log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY, 0600);
-	if (run->log_fd < 0) {
-		int r = -errno;
-
-		ex_error("--log %s: %s", run->opt.log, strerror(-r));
-		return r;
-	}
-	return 0;
+	run->log_fd = ex_output_open(run->opt.log, O_WRONLY | O_CREAT | O_APPEND | O_NOCTTY, 0600);
+	if (run->log_fd >= 0)
+		return 0;
+	ex_error("--log %s: %s", run->opt.log, ex_output_error(run->log_fd));
+	return run->log_fd;
 }
 
 /* Its key is read late, as all secrets: the command's init was forked from us before. */
@@ -321,6 +318,8 @@ static int prepare(struct run *run)
 	if (r == 0)
 		r = open_log(run);
 	if (r == 0)
+		r = start_child(run);
+	if (r == 0)
 		r = ex_netns_init(&run->ns);
 	if (r == 0)
 		r = ex_parent_new(&run->parent);
@@ -346,8 +345,6 @@ static int set_up(struct run *run)
 
 	if (r == 0)
 		r = start_proxy(run);
-	if (r == 0)
-		r = start_child(run);
 	if (r == 0)
 		r = equip_child(run);
 	if (r == 0)

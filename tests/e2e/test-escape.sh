@@ -18,6 +18,11 @@ run() {
 	"$EXEAT" run -q -p "$POLICIES/$1.yaml" --user "$2" --log "$WORLD/log/audit" -- "${@:3}"
 }
 
+# run_logged FILE [OPTION…]: a run that writes its log there
+run_logged() {
+	"$EXEAT" run -q -p "$POLICIES/sni.yaml" --user nobody --log "$1" "${@:2}" -- true
+}
+
 # ---- system calls, process 1, knobs: the same for both ----
 cat >"$here/calls.py" <<'END'
 import ctypes, errno, fcntl, os, socket, subprocess
@@ -255,6 +260,54 @@ world_forget
 out=$(run names nobody python3 "$here/http-like.py" 2>&1)
 tap_import "$out" 9
 unseen "no server saw a request for a name that no rule allows" 'evil\.shared\.test'
+
+# ---- files that root writes for a user: what the workload left there is not followed ----
+theirs=$here/theirs
+mkdir -p "$theirs/logs" "$here/roots"
+chown -R nobody "$theirs"
+chmod 700 "$here/roots"
+as_nobody() { setpriv --reuid=65534 --regid=65534 --clear-groups "$@"; }
+learn() { # FILE
+	SUDO_UID=65534 SUDO_GID=65534 "$EXEAT" learn -o "$1" -- true
+}
+check "(a log in a user's folder)" run_logged "$theirs/logs/plain"
+check "(a learned policy in a user's folder)" learn "$theirs/plain.yaml"
+same "(it is the user's)" "$(stat -c %u "$theirs/plain.yaml")" 65534
+ln -s "$theirs/logs" "$here/link-of-root"
+check "(a link of root's is followed)" run_logged "$here/link-of-root/linked"
+check "(and what is open already is a file as well)" run_logged /dev/stdout
+check "(a signed log)" "$EXEAT" audit key "$here/key"
+check "(in a user's folder)" run_logged "$theirs/logs/signed" --log-key "$here/key"
+as_nobody ln -s "$here/roots/planted" "$theirs/log"
+as_nobody ln -s "$here/roots" "$theirs/dir"
+refuse "attack 101: no log by a user's link" run_logged "$theirs/log"
+refuse "attack 101: nor through one" run_logged "$theirs/dir/planted"
+refuse "attack 101: nor a signed one" run_logged "$theirs/dir/planted" --log-key "$here/key"
+refuse "attack 101: no learned policy through one" learn "$theirs/dir/planted.yaml"
+refuse "attack 101: no key by one" "$EXEAT" audit key "$theirs/log"
+same "attack 101: nothing is where they lead" "$(ls -A "$here/roots")" ""
+
+# ---- without standard descriptors: what is opened first does not take their place ----
+run sni nobody sh -c 'ls -l /proc/self/fd >"$0"; exit 7' "$theirs/fds" <&- >&- 2>&-
+same "it runs without standard descriptors" $? 7
+same "and has some that lead nowhere" "$(grep -c ' [02] -> /dev/null' "$theirs/fds")" 2
+hasnt "but none of exeat's" "$(cat "$theirs/fds")" 'socket:|anon_inode|net:|/log/'
+
+# ---- a signal that comes before the command waits for it ----
+"$EXEAT" run -q -p "$POLICIES/sni.yaml" --user nobody -- sleep 30 &
+job=$!
+# Its proxies are held before they are ready, until it takes signals itself.
+world_wait 5 pgrep -P $job -x exeat-proxy >/dev/null
+mapfile -t proxies < <(pgrep -P $job -x exeat-proxy)
+kill -STOP "${proxies[@]}"
+check "(it has not started the command)" world_wait 5 grep -q '^SigBlk:.*[1-9]' "/proc/$job/status"
+kill -TERM $job
+sleep 0.3
+kill -CONT "${proxies[@]}"
+started=$EPOCHREALTIME
+wait $job
+same "SIGTERM before the command is started ends it" $? 143
+at_once "at once" 10 "$started"
 
 # ---- SIGKILL while it starts ----
 cat >"$here/eager.sh" <<'END'

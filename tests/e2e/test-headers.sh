@@ -86,6 +86,27 @@ auth=[Bearer $TOKEN] team=[blue] drop=[] seen=[b]"
 check "the workload cannot find the secret in its surroundings" \
 	run sh -c "! grep -rqs '${TOKEN%1}[1]' /proc/self/environ /proc/self/cmdline /proc/1/environ"
 
+# Nor is it in the command's process 1, which was forked from the one that has it.
+cat >"$WORLD/tmp/memory.py" <<'END'
+import re
+import sys
+found = 0
+with open(f"/proc/{sys.argv[1]}/mem", "rb") as mem:
+    for line in open(f"/proc/{sys.argv[1]}/maps"):
+        low, high, mode = re.match(r"(\w+)-(\w+) (\S+)", line).groups()
+        if mode.startswith("rw"):
+            mem.seek(int(low, 16))
+            found += sys.argv[2].encode() in mem.read(int(high, 16) - int(low, 16))
+print("found" if found else "nothing")
+END
+"$EXEAT" run -p "$POLICIES/headers.yaml" --secrets "$SECRETS" -q -- sleep 30 &
+job=$!
+world_wait 10 pgrep -P "$(pgrep -P $job -x exeat-init)" sleep >/dev/null
+same "(it is in memory of exeat's)" "$(python3 "$WORLD/tmp/memory.py" $job "$TOKEN")" found
+same "but not of process 1" "$(python3 "$WORLD/tmp/memory.py" "$(pgrep -P $job -x exeat-init)" "$TOKEN")" nothing
+kill $job
+wait $job
+
 # Without the folder nothing matches, and it is said.
 out=$("$EXEAT" run -p "$POLICIES/headers.yaml" -- curl -4 -sS -m 10 https://h2.headers.test/edit 2>&1)
 has "without --secrets: denied" "$out" '"http-denied"'

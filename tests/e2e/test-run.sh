@@ -76,6 +76,17 @@ kill -TERM "$(pgrep -P $pid)"
 wait $pid
 same "SIGTERM to exeat is passed on" "$?" 9
 has "and handled by the command" "$(cat "$WORLD/tmp/sig")" got-term
+for signal in TERM HUP USR1 INT; do
+	: >"$WORLD/tmp/sig"
+	SUDO_UID=65534 SUDO_GID=65534 agent sh -c "trap 'exit 9' $signal; echo ready; while :; do sleep 0.05; done" \
+		>"$WORLD/tmp/sig" 2>&1 </dev/null &
+	pid=$!
+	world_wait 10 grep -q ready "$WORLD/tmp/sig"
+	kill -$signal "$(pgrep -P $pid)"
+	world_wait 10 sh -c "! kill -0 $pid" || kill -KILL "$(pgrep -P $pid)"
+	wait $pid
+	same "SIG$signal to a command of another user, too" "$?" 9
+done
 
 # ---- who, where, with what ----
 same "root stays root" "$(agent id -u)" 0

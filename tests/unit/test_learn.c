@@ -61,7 +61,13 @@ static void test_attack_98_what_cannot_stand_in_a_policy_is_refused(void **state
 		assert_int_equal(ex_learn_paths_add(&p, "GET", bad[i], "t"), -EINVAL);
 	assert_int_equal(ex_learn_paths_add(&p, "G\nT", "/", "t"), -EINVAL);
 	assert_int_equal(ex_learn_paths_add(&p, "", "/", "t"), -EINVAL);
+	/* tokens of HTTP that are patterns */
+	assert_int_equal(ex_learn_paths_add(&p, ".*", "/", "t"), -EINVAL);
+	assert_int_equal(ex_learn_paths_add(&p, "GET|POST", "/", "t"), -EINVAL);
+	assert_int_equal(ex_learn_paths_add(&p, "G.T", "/", "t"), -EINVAL);
 	assert_int_equal(p.n, 0);
+	assert_int_equal(ex_learn_paths_add(&p, "M-SEARCH", "/", "t"), 0);
+	ex_learn_paths_done(&p);
 }
 
 static void test_one_segment_with_many_values_becomes_any(void **state)
@@ -179,12 +185,42 @@ static void test_attack_98_a_hostile_log_makes_no_rule(void **state)
 	take(&l, HEAD "\"verdict\":\"deny\",\"reason\":\"x\\n  egress:\",\"app\":\"l4\","
 		      "\"proto\":\"\\n\",\"dst\":\"\\u001b[2J\",\"dport\":1}");
 	take(&l, HEAD "\"verdict\":\"perhaps\",\"app\":\"http\"}"); /* as a denial */
+	take(&l, HEAD "\"verdict\":\"allow\",\"app\":\"tls\",\"proto\":\"a\\nb: \",\"dst\":"
+		      "\"203.0.113.1\",\"dport\":443}");
 	assert_true(ex_learn_line(&l, EX_SPAN("nonsense")) < 0);
 	text = policy_of(&l, EX_LEARN_EGRESS);
 	assert_null(strstr(text, "\n- toEntities"));
 	assert_null(strstr(text, "\x1b"));
 	assert_null(strstr(text, "/0"));
 	assert_null(strstr(text, "matchName: *"));
+	assert_null(strstr(text, "B: "));
+	assert_true(compiles(text));
+	free(text);
+	ex_learn_done(&l);
+}
+
+static void test_attack_98_names_that_yaml_reads_otherwise_are_quoted(void **state)
+{
+	static const char *const names[] = { "null", "true", "no", "1e5", "0x10.0x1", "-", "-a.b" };
+	static struct ex_learn l;
+	char *text, line[512];
+
+	(void)state;
+	for (size_t i = 0; i < EX_ARRAY_SIZE(names); i++) {
+		snprintf(line, sizeof(line),
+			 HEAD "\"verdict\":\"allow\",\"app\":\"dns\",\"proto\":\"udp\","
+			      "\"dst\":\"192.0.0.1\",\"dport\":53,\"name\":\"%s\"}",
+			 names[i]);
+		take(&l, line);
+	}
+	take(&l, DNS("3.example", "203.0.113.1"));
+	take(&l, GET("3.example", "203.0.113.1", "/"));
+	text = policy_of(&l, EX_LEARN_CNP);
+	for (size_t i = 0; i < EX_ARRAY_SIZE(names); i++) {
+		snprintf(line, sizeof(line), "matchName: '%s'", names[i]);
+		assert_non_null(strstr(text, line));
+	}
+	assert_non_null(strstr(text, "matchName: '3.example'"));
 	assert_true(compiles(text));
 	free(text);
 	ex_learn_done(&l);
@@ -306,6 +342,7 @@ int main(void)
 		cmocka_unit_test(test_one_segment_with_many_values_becomes_any),
 		cmocka_unit_test(test_both_formats_compile),
 		cmocka_unit_test(test_attack_98_a_hostile_log_makes_no_rule),
+		cmocka_unit_test(test_attack_98_names_that_yaml_reads_otherwise_are_quoted),
 		cmocka_unit_test(test_programs_are_told_by_the_flow_they_opened_last),
 		cmocka_unit_test(test_attack_98_a_program_of_a_hostile_name_stays_a_comment),
 		cmocka_unit_test(test_losses_are_told),
