@@ -104,7 +104,7 @@ struct ex_header_match {
 	const char *name;
 	const char *value; /* NULL: it must be there */
 	size_t value_len;
-	bool never;  /* stands for a secret that is not there: nothing matches */
+	bool never;  /* stands for a secret that is not there: nothing matches, all is denied */
 	bool secret; /* value is one: never shown, never logged */
 	enum ex_mismatch mismatch;
 	enum ex_header_op op; /* of EX_MISMATCH_EDIT */

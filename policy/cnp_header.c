@@ -185,10 +185,12 @@ static void use_secret(struct ex_decoder *d, struct match_reader *mr,
 	}
 	if (r == -ENOENT) {
 		m->never = !m->value;
-		ex_decode_warning(
-			d, mr->secret, "give the folder that has NAMESPACE/NAME: --secrets DIR",
-			"there is no secret %s/%s: %s", ref->ns, ref->name,
-			m->value ? "the value is taken in its place" : "the rule matches nothing");
+		ex_decode_warning(d, mr->secret,
+				  "give the folder that has NAMESPACE/NAME: --secrets DIR",
+				  "there is no secret %s/%s: %s", ref->ns, ref->name,
+				  m->value                     ? "the value is taken in its place"
+				  : mr->hr->rule->egress->deny ? "the rule denies every value"
+							       : "the rule matches nothing");
 	} else if (r == -ENOMEM) {
 		d->arena->oom = true;
 	} else {

@@ -3,7 +3,7 @@
 #include "policy/explain.h"
 #include "policy/judge.h"
 #include "policy/model.h"
-#include "policy/slash.h"
+#include "policy/reading.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -37,6 +37,8 @@ const char *ex_failed_text(enum ex_failed failed)
 		return "does not allow this path";
 	case EX_FAILED_HEADER:
 		return "needs a header that is not there, or has another value";
+	case EX_FAILED_OBJECT:
+		return "does not name the header by which another object is named";
 	}
 	return "is not understood";
 }
@@ -147,6 +149,15 @@ static enum ex_failed check_term(const struct ex_rpeer *peer, const struct ex_te
 	return EX_FAILED_NONE;
 }
 
+static bool meets_host(const struct ex_term *t, const struct ex_http_match *m,
+		       const struct ex_probe *p)
+{
+	if (!m->host)
+		return true;
+	return t->deny ? ex_http_may_mean_host(m, ex_span_str(p->authority), p->port)
+		       : ex_regex_match(m->host, p->authority, strlen(p->authority));
+}
+
 static enum ex_failed check_http(const struct ex_ruleset *rs, const struct ex_term *t,
 				 const struct ex_http_match *m, const struct ex_probe *p)
 {
@@ -154,7 +165,7 @@ static enum ex_failed check_http(const struct ex_ruleset *rs, const struct ex_te
 
 	if (!p->http || ex_http_betrays(m, p->tls, p->port))
 		return EX_FAILED_NOT_TLS_OR_HTTP;
-	if (m->host && !ex_regex_match(m->host, p->authority, strlen(p->authority)))
+	if (!meets_host(t, m, p))
 		return EX_FAILED_HOST;
 	if (m->host && !is_resolved(rs, t, p, p->host))
 		return EX_FAILED_UNRESOLVED;
@@ -164,9 +175,9 @@ static enum ex_failed check_http(const struct ex_ruleset *rs, const struct ex_te
 		return EX_FAILED_PATH;
 	if (m->method && !ex_regex_match(m->method, p->method, strlen(p->method)))
 		return EX_FAILED_METHOD;
-	if (!ex_http_match_headers(m, &req, NULL))
+	if (!(t->deny ? ex_http_may_mean_headers(m, &req) : ex_http_match_headers(m, &req, NULL)))
 		return EX_FAILED_HEADER;
-	return EX_FAILED_NONE;
+	return t->deny || ex_rule_names_objects(m, &req) ? EX_FAILED_NONE : EX_FAILED_OBJECT;
 }
 
 /* A rule may stand in several peers (port names): the one that comes furthest counts. */

@@ -105,6 +105,7 @@ enum ex_failed {
 	EX_FAILED_PATH,
 	EX_FAILED_METHOD,
 	EX_FAILED_HEADER,
+	EX_FAILED_OBJECT,
 };
 
 const char *ex_failed_text(enum ex_failed failed);

@@ -44,12 +44,15 @@ struct known {
  * By length, so that most names are compared with few or none. What overrides is what some server,
  * framework or proxy before it is known to take for the method, the path or the host: Symfony,
  * Rails and IIS (x-http-method..., x-original-url), gunicorn (script-name, path-info), Next.js
- * (x-invoke-path, x-matched-path), Envoy, Traefik and Azure, which write such fields for the
- * servers behind them.
+ * (x-invoke-path, x-matched-path), Envoy (x-envoy-original-dst-host is where it connects to),
+ * Traefik, Azure and WebSphere ($wssn), which write such fields for the servers behind them; Rack
+ * (x-sendfile-type, x-accel-mapping: the file that is sent); and CGI, which takes proxy for the
+ * proxy of what it asks others.
  */
 static const struct known *const by_length[] = {
 	[2] = ROW(FIELD("te", REWRITTEN)),
 	[4] = ROW(FIELD("host", FRAMING | REWRITTEN)),
+	[5] = ROW(FIELD("proxy", OVERRIDE), FIELD("-wssn", OVERRIDE), FIELD("-wssp", OVERRIDE)),
 	[6] = ROW(FIELD("expect", REWRITTEN), FIELD("x-host", OVERRIDE)),
 	[7] = ROW(FIELD("upgrade", HOP), FIELD("trailer", REWRITTEN)),
 	[9] = ROW(FIELD("forwarded", OVERRIDE), FIELD("path-info", OVERRIDE)),
@@ -61,8 +64,9 @@ static const struct known *const by_length[] = {
 	[14] = ROW(FIELD("content-length", FRAMING | REWRITTEN), FIELD("http2-settings", HOP),
 		   FIELD("x-original-url", OVERRIDE), FIELD("x-original-uri", OVERRIDE),
 		   FIELD("x-override-url", OVERRIDE), FIELD("x-matched-path", OVERRIDE),
-		   FIELD("x-backend-host", OVERRIDE)),
-	[15] = ROW(FIELD("x-original-host", OVERRIDE), FIELD("x-forwarded-uri", OVERRIDE),
+		   FIELD("x-backend-host", OVERRIDE), FIELD("disguised-host", OVERRIDE)),
+	[15] = ROW(FIELD("x-sendfile-type", OVERRIDE), FIELD("x-accel-mapping", OVERRIDE),
+		   FIELD("x-original-host", OVERRIDE), FIELD("x-forwarded-uri", OVERRIDE),
 		   FIELD("x-original-path", OVERRIDE), FIELD("x-forwarded-url", OVERRIDE),
 		   FIELD("x-replaced-path", OVERRIDE)),
 	[16] = ROW(FIELD("proxy-connection", HOP), FIELD("x-forwarded-path", OVERRIDE),
@@ -78,6 +82,7 @@ static const struct known *const by_length[] = {
 		   FIELD("x-envoy-original-host", OVERRIDE),
 		   FIELD("x-http-destinationurl", OVERRIDE)),
 	[22] = ROW(FIELD("x-http-method-override", OVERRIDE)),
+	[25] = ROW(FIELD("x-envoy-original-dst-host", OVERRIDE)),
 };
 
 static bool is_named(struct ex_span name, const char *folded)
@@ -96,4 +101,30 @@ unsigned ex_field_kinds(struct ex_span name)
 		if (is_named(name, k->name))
 			return k->kinds;
 	return 0;
+}
+
+/* S3 and all that speak like it, GCS, Azure, Swift; "-copy-source" of whatever vendor. */
+bool ex_field_names_object(struct ex_span name)
+{
+	static const char *const ends[] = { "-copy-source", "-move-source", "-rename-source",
+					    "-fetch-source", "-symlink-target" };
+	static const char *const names[] = {
+		"x-copy-from",         "x-copy-from-account",        "x-symlink-target-account",
+		"x-object-manifest",   "x-versions-location",        "x-history-location",
+		"destination-account", "x-ms-previous-snapshot-url", "x-kss-sourceurl",
+	};
+
+	if (name.len == 0 || (fold(name.ptr[0]) != 'x' && fold(name.ptr[0]) != 'd'))
+		return false;
+	for (size_t i = 0; i < EX_ARRAY_SIZE(ends); i++) {
+		size_t len = strlen(ends[i]);
+
+		if (name.len > len &&
+		    ex_field_is((struct ex_span){ name.ptr + name.len - len, len }, ends[i]))
+			return true;
+	}
+	for (size_t i = 0; i < EX_ARRAY_SIZE(names); i++)
+		if (ex_field_is(name, names[i]))
+			return true;
+	return false;
 }

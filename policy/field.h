@@ -38,6 +38,12 @@ enum ex_field_kind {
 /* Of the name, compared as by ex_field_is(); asked for every field of every message. */
 unsigned ex_field_kinds(struct ex_span name);
 
+/*
+ * Does a field of this name name an object beside the one of the path, which the request reads,
+ * links or writes as well (x-amz-copy-source)? Of Destination see agent/http/destination.h.
+ */
+bool ex_field_names_object(struct ex_span name);
+
 static inline bool ex_field_is_framing(struct ex_span name)
 {
 	return ex_field_kinds(name) & EX_FIELD_FRAMING;

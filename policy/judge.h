@@ -8,6 +8,15 @@
 
 /* May a request with this host, at this port, meet the rule as far as the host goes? */
 bool ex_http_may_name(const struct ex_http_match *m, struct ex_span name, uint16_t port);
+
+/*
+ * For denies, which are met by all that a server may take for what they say: by Host with the port
+ * and without it; by any of several fields of a name, however that is spelled. Of a secret that is
+ * not there, by every value.
+ */
+bool ex_http_may_mean_host(const struct ex_http_match *m, struct ex_span authority, uint16_t port);
+bool ex_http_may_mean_headers(const struct ex_http_match *m, const struct ex_http_request *req);
+
 /*
  * Would the rule put a secret onto the wire as clear text at the port of HTTPS? No server wants
  * that; a workload that does wants somebody on the way to read it. Or does it speak TLS with the

@@ -2,7 +2,7 @@
 /* What a steered flow asks for: which terms have a say in it, and what comes of them together. */
 #include "policy/judge.h"
 #include "policy/judge_term.h"
-#include "policy/slash.h"
+#include "policy/reading.h"
 
 static bool ask_peer(struct ex_asked *a, const struct ex_rpeer *peer)
 {
@@ -87,6 +87,15 @@ static bool ask_peers(struct ex_asked *a, const struct ex_class *c)
 	return ask_name_denies(a);
 }
 
+/* Another object, which no rule has named: also where no rule reads requests. */
+static void refuse_unnamed(struct ex_asked *a)
+{
+	enum ex_verdict verdict = a->rs->default_audit ? EX_V_ALLOW : EX_V_DENY;
+
+	if (a->unnamed && a->best.verdict == EX_V_ALLOW && a->best.reason == EX_R_ALLOWED)
+		a->best = (struct ex_decision){ verdict, EX_R_HTTP_DENIED, a->best.rule };
+}
+
 static struct ex_decision ask_all(struct ex_asked *a)
 {
 	const struct ex_class *c = ex_ruleset_class(a->rs, &a->flow->dst);
@@ -100,6 +109,7 @@ static struct ex_decision ask_all(struct ex_asked *a)
 		a->best = (struct ex_decision){
 			EX_V_ALLOW, a->rs->default_audit ? EX_R_DEFAULT_DENY : EX_R_ALLOWED, 0
 		};
+	refuse_unnamed(a);
 	if (a->best.verdict == EX_V_DENY && a->audit_miss.verdict == EX_V_ALLOW && !a->enforced)
 		a->best = a->audit_miss;
 	if (a->best.verdict == EX_V_DENY)
@@ -137,6 +147,7 @@ static struct ex_decision judge_request(const struct ex_ruleset *rs, const struc
 	if (!req->tls)
 		a.sni = (struct ex_span){ 0 };
 	a.slash = ex_path_hides_slash(req->path);
+	a.objects = a.unnamed = ex_request_names_object(req);
 	d = ask_all(&a);
 	ex_header_edits_sort(ret);
 	/* Also where no rule reads paths, and in audit mode: it is refused like what has no normal

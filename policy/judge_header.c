@@ -3,6 +3,7 @@
  * Header conditions. All of a rule are judged on the request as it was sent, so that what one rule
  * writes into it cannot make another one match.
  */
+#include "policy/field.h"
 #include "policy/judge.h"
 
 #include <strings.h>
@@ -41,6 +42,29 @@ static bool match_header(const struct ex_header_match *m, const struct ex_http_r
 	if (!m->value)
 		return n > 0;
 	return n == 1 && is_same_value(found->value, m);
+}
+
+static bool may_mean(const struct ex_header_match *m, const struct ex_http_request *req)
+{
+	for (size_t i = 0; i < req->n_headers; i++) {
+		const struct ex_header *h = &req->headers[i];
+
+		if (ex_field_same(h->name, ex_span_str(m->name)) &&
+		    (m->never || !m->value || is_same_value(h->value, m)))
+			return true;
+	}
+	return false;
+}
+
+bool ex_http_may_mean_headers(const struct ex_http_match *m, const struct ex_http_request *req)
+{
+	for (size_t i = 0; i < m->n_headers; i++)
+		if (!may_mean(&m->headers[i], req))
+			return false;
+	for (size_t i = 0; i < m->n_matches; i++)
+		if (!may_mean(&m->matches[i], req))
+			return false;
+	return true;
 }
 
 static bool is_known(struct ex_header_edits *edits, const struct ex_header_edit *e)

@@ -5,7 +5,7 @@
  */
 #include "policy/judge_term.h"
 #include "policy/judge.h"
-#include "policy/slash.h"
+#include "policy/reading.h"
 
 #include <stdio.h>
 
@@ -146,6 +146,23 @@ bool ex_http_may_name(const struct ex_http_match *m, struct ex_span name, uint16
 	return match_regex(m->host, (struct ex_span){ authority, (size_t)n });
 }
 
+bool ex_http_may_mean_host(const struct ex_http_match *m, struct ex_span authority, uint16_t port)
+{
+	char usual[EX_HOST_TEXT + sizeof("[]:65535")];
+	const char *colon = authority.len ? memrchr(authority.ptr, ':', authority.len) : NULL;
+	struct ex_span bare = authority;
+	int n;
+
+	if (colon && authority.ptr[authority.len - 1] != ']')
+		bare.len = (size_t)(colon - authority.ptr);
+	if (match_regex(m->host, authority) || match_regex(m->host, bare))
+		return true;
+	n = snprintf(usual, sizeof(usual), "%.*s:%u", (int)bare.len, bare.len ? bare.ptr : "",
+		     port);
+	return n < 0 || (size_t)n >= sizeof(usual) ||
+	       match_regex(m->host, (struct ex_span){ usual, (size_t)n });
+}
+
 /*
  * Requests come later, but TLS with the server may come first (to learn whether it speaks HTTP/2),
  * and tells it the name: so some request with this name must be possible.
@@ -237,11 +254,12 @@ static bool judge_rule(struct ex_asked *a, const struct ex_term *t, const struct
 		ask_list_miss(a, 5, EX_R_UNKNOWN_PROTOCOL, t, m->rule);
 		return false;
 	}
-	if (!method || !path || !ex_http_match_headers(m, req, a->edits)) {
+	if (!method || !path || (a->objects && !ex_rule_names_objects(m, req)) ||
+	    !ex_http_match_headers(m, req, a->edits)) {
 		ask_list_miss(a, 6 + 2 * path + method, EX_R_HTTP_DENIED, t, m->rule);
 		return false;
 	}
-	a->slash = false;
+	a->slash = a->unnamed = false;
 	ask_allow(a, EX_V_ALLOW, m->rule);
 	return true;
 }
@@ -260,7 +278,7 @@ static void judge_request(struct ex_asked *a, const struct ex_term *t)
 	while ((m = ex_http_next(&it))) {
 		/* one that comes first; but what others do to headers, or name, counts as well */
 		if (a->best.verdict == EX_V_ALLOW && m->rule > a->best.rule && !a->rs->edits &&
-		    !a->slash)
+		    !a->slash && !a->unnamed)
 			continue;
 		met |= judge_rule(a, t, m);
 	}
@@ -319,21 +337,34 @@ static void judge_http_term(struct ex_asked *a, const struct ex_rpeer *peer,
 
 /* ---- denies by content ---- */
 
-static bool request_matches(const struct ex_ports *p, const struct ex_http_request *req)
+/* By a list that denies, when its path is read like this. */
+static bool is_denied_as(const struct ex_ports *p, const struct ex_http_request *req, uint16_t port,
+			 struct ex_span path)
 {
 	const struct ex_http_match *m;
 	struct ex_http_iter it;
 
-	/* a %2F is read in two ways, and the index knows one: all of the list then */
-	if (ex_path_hides_slash(req->path))
-		it = (struct ex_http_iter){ .ports = p };
-	else
-		ex_http_find(p, req->path, &it);
+	ex_http_find(p, path, &it);
 	while ((m = ex_http_next(&it))) {
-		if (match_regex(m->method, req->method) && ex_path_may_mean(m, req->path) &&
-		    match_regex(m->host, req->authority) && ex_http_match_headers(m, req, NULL))
+		if (match_regex(m->method, req->method) && match_regex(m->path, path) &&
+		    ex_http_may_mean_host(m, req->authority, port) &&
+		    ex_http_may_mean_headers(m, req))
 			return true;
 	}
+	return false;
+}
+
+static bool request_matches(const struct ex_ports *p, const struct ex_http_request *req,
+			    uint16_t port)
+{
+	struct ex_path_readings r EX_UNSET;
+	struct ex_span path;
+
+	if (!ex_path_readings(&r, req->path))
+		return true;
+	while (ex_path_next(&r, &path))
+		if (is_denied_as(p, req, port, path))
+			return true;
 	return false;
 }
 
@@ -350,8 +381,9 @@ static enum ex_reason content_denies(struct ex_asked *a, const struct ex_rpeer *
 
 	if (a->req) {
 		named |= ex_peer_names(a->rs, peer, a->req->host);
-		return named && (!list || request_matches(t->ports, a->req)) ? EX_R_POLICY_DENY
-									     : EX_R_UNSPEC;
+		return named && (!list || request_matches(t->ports, a->req, a->flow->port))
+			       ? EX_R_POLICY_DENY
+			       : EX_R_UNSPEC;
 	}
 	switch (a->app) {
 	case EX_APP_TLS:

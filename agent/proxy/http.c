@@ -138,9 +138,14 @@ static void begin_exchange(struct ex_conn *c, const struct ex_h1_head *head,
 
 const char *ex_conn_why_denied(const struct ex_decision *d, const struct ex_h1_head *head)
 {
-	return d->reason == EX_R_HTTP_DENIED && head->destination.len
-		       ? "what Destination names has to be allowed as well"
-		       : NULL;
+	if (d->reason != EX_R_HTTP_DENIED)
+		return NULL;
+	if (head->destination.len)
+		return "what Destination names has to be allowed as well";
+	for (size_t i = 0; i < head->n_headers; i++)
+		if (ex_field_names_object(head->headers[i].name))
+			return "a field that names another object has to be named by the rule";
+	return NULL;
 }
 
 static void on_request(struct ex_conn *c)

@@ -21,7 +21,9 @@ cat >"$WORLD/conf/hostile.conf" <<-END
 	pid $WORLD/pid/hostile.pid; daemon off; worker_processes 1; user root; error_log $WORLD/log/hostile.error;
 	events { worker_connections 4096; }
 	http {
-	log_format seen '\$request_method \$request_uri destination=\$http_destination host=\$host';
+	log_format seen '\$request_method \$request_uri destination=\$http_destination host=\$host '
+		'source=\$http_x_amz_copy_source\$http_x_ms_copy_source op=\$http_x_op '
+		'other=\$http_proxy\$http_x_envoy_original_dst_host\$http_x_accel_mapping\$http_x_original_url.';
 	access_log $WORLD/log/hostile.seen seen;
 	client_body_temp_path $WORLD/tmp/hb; proxy_temp_path $WORLD/tmp/hp; fastcgi_temp_path $WORLD/tmp/hf;
 	uwsgi_temp_path $WORLD/tmp/hu; scgi_temp_path $WORLD/tmp/hs;
@@ -93,9 +95,52 @@ for version in 1.1 2; do
 		-w "\n$W" https://hostile.test/case/open 2>&1)
 	has "HTTP/$version: two destinations" "$out" "$(reason http-malformed)"
 done
-unseen "nothing of it arrived" 'destination=.*(shut|\.\.|other|444)'
+unseen "nothing of it arrived" 'destination=[^ ]*(shut|\.\.|other|444)'
 same "nothing is where it may not be" "$(cd "$WORLD/hostile" && echo shut/* case/*)" \
 	"shut/secret case/h1 case/h2 case/honest case/large case/open"
+
+# ---- a field that names another object: the rule has to name the field ----
+
+put() { # VERSION PATH FIELD...
+	local version=$1 path=$2 fields=()
+	shift 2
+	for field; do fields+=(-H "$field"); done
+	confined hostile curl -sS -m 10 "--http$version" -X PUT -d x "${fields[@]}" -w "\n$W" "https://hostile.test$path" 2>&1
+}
+for version in 1.1 2; do
+	out=$(put $version "/case/copied-$version" "X-Amz-Copy-Source: /shut/allowed")
+	has "HTTP/$version: a rule names the field" "$out" '^20[14]$'
+	for field in "X-Amz-Copy-Source: /shut/secret" "x_amz_copy_source: /shut/secret" "X-MS-Copy-Source: https://evil.test/"; do
+		out=$(put $version /case/plain "$field")
+		has "HTTP/$version: none does for a path, $field" "$out" "$(reason http-denied)"
+		has "and the answer says what is missing" "$out" 'has to be named by the rule'
+	done
+	out=$(put $version /case/copied "X-Amz-Copy-Source: /a" "X-MS-Copy-Source: https://evil.test/")
+	has "HTTP/$version: each has to be named" "$out" "$(reason http-denied)"
+done
+unseen "none of them arrived" 'source=.*(secret|evil)'
+seen "but for the one that is named" 'source=/shut/allowed'
+rm -f "$WORLD"/hostile/case/copied-*
+
+# ---- a deny is met by every reading ----
+
+for version in 1.1 2; do
+	for path in /case/denied "/case/denied;x" "/case/denied?x" "/case/denied%3Bx" "/case/denied%3Fx" "/case;x/denied"; do
+		out=$(put $version "$path")
+		has "HTTP/$version: $path is denied" "$out" "$(reason policy-deny)"
+	done
+	out=$(put $version /case/op "X-Op: get" "X-Op: delete")
+	has "HTTP/$version: one of two fields is denied" "$out" "$(reason policy-deny)"
+	out=$(put $version /case/op "X_Op: delete")
+	has "HTTP/$version: a field that is spelled otherwise is denied" "$out" "$(reason policy-deny)"
+	out=$(put $version /case/op "Host: hostile.test:443" "X-Op: delete")
+	has "HTTP/$version: a host with its port is denied" "$out" "$(reason policy-deny)"
+	out=$(put $version /case/op "X-Op: get" "Proxy: evil" "X-Envoy-Original-Dst-Host: evil" "X-Accel-Mapping: evil" "X-Original-URL: evil")
+	has "HTTP/$version: what is not denied passes" "$out" '^20[14]$'
+done
+unseen "nothing of it arrived" '/case.*denied|op=[^ ]*delete|other=.*evil'
+seen "but for what is allowed" '/case/op .*op=get other=-*\.$'
+rm -f "$WORLD/hostile/case/op"
 
 # ---- who else the server is to be ----
 
@@ -103,7 +148,7 @@ for host in HOSTILE.test hostile.test. hostile.test:443 Hostile.Test.:443; do
 	out=$(confined hostile curl -sS -m 10 --http1.1 -H "Host: $host" -w "$W" https://hostile.test/case/honest 2>&1)
 	has "Host: $host is the same" "$out" '^200$'
 done
-same "and arrives in one spelling" "$(grep -o 'host=.*' "$WORLD/log/hostile.seen" | sort -u)" host=hostile.test
+same "and arrives in one spelling" "$(grep -o 'host=[^ ]*' "$WORLD/log/hostile.seen" | sort -u)" host=hostile.test
 for host in hostile.test:0443 hostile.test:80 hostile.test.. hostile.test:443:443 x@hostile.test hostile.test,evil.test 203.0.113.84; do
 	out=$(confined hostile curl -sS -m 10 --http1.1 -H "Host: $host" -w "$W" https://hostile.test/case/honest 2>&1)
 	has "Host: $host is not" "$out" '^(400|421)$'

@@ -102,6 +102,13 @@ static const struct {
 	{ "x-http-path-override", OVERRIDE },
 	{ "x-http-destinationurl", OVERRIDE },
 	{ "x-backend-host", OVERRIDE },
+	{ "proxy", OVERRIDE },
+	{ "disguised-host", OVERRIDE },
+	{ "x-sendfile-type", OVERRIDE },
+	{ "x-accel-mapping", OVERRIDE },
+	{ "x-envoy-original-dst-host", OVERRIDE },
+	{ "$wssn", OVERRIDE },
+	{ "$wssp", OVERRIDE },
 	{ "accept", 0 },
 	{ "content-type", 0 },
 	{ "cookie", 0 },
@@ -173,6 +180,51 @@ static bool twins(const char *const *names, size_t n)
 	for (size_t i = 0; i < n; i++)
 		fields[i] = (struct ex_header){ ex_span_str(names[i]), EX_SPAN("a") };
 	return ex_fields_have_twins(fields, n);
+}
+
+static void test_fields_that_name_another_object(void **state)
+{
+	static const char *const are[] = {
+		"x-amz-copy-source",          "X-Amz-Copy-Source",
+		"x_amz_copy_source",          "x-goog-copy-source",
+		"x-ms-copy-source",           "x-oss-copy-source",
+		"x-any-copy-source",          "x-amz-rename-source",
+		"x-ms-rename-source",         "x-ms-file-rename-source",
+		"x-qs-move-source",           "x-qs-fetch-source",
+		"x-oss-symlink-target",       "x-symlink-target",
+		"x-symlink-target-account",   "x-copy-from",
+		"x-copy-from-account",        "x-object-manifest",
+		"x-versions-location",        "destination-account",
+		"x-ms-previous-snapshot-url", "X.COPY~FROM",
+	};
+	static const char *const are_not[] = {
+		"",
+		"x",
+		"x-source",
+		"copy-source",
+		"-copy-source",
+		"x-amz-copy-sources",
+		"x-amz-copy-sourc",
+		"x-amz-copysource",
+		"x-amz-copy-source-range",
+		"x-amz-meta-source",
+		"x-amz-copy-source-if-match",
+		"x-amz-website-redirect-location",
+		"destination",
+		"x-copy-fro",
+		"x-copy-from-accounts",
+		"date",
+		"x-stainless-lang",
+		"x-request-source",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < EX_ARRAY_SIZE(are); i++)
+		if (!ex_field_names_object(ex_span_str(are[i])))
+			fail_msg("%s", are[i]);
+	for (size_t i = 0; i < EX_ARRAY_SIZE(are_not); i++)
+		if (ex_field_names_object(ex_span_str(are_not[i])))
+			fail_msg("%s", are_not[i]);
 }
 
 static void test_twins_are_found_wherever_they_stand(void **state)
@@ -248,6 +300,7 @@ int main(void)
 		cmocka_unit_test(test_run_ends_at_the_first_other_byte_or_the_end),
 		cmocka_unit_test(test_a_known_name_means_the_same_however_it_is_spelled),
 		cmocka_unit_test(test_a_name_one_byte_away_is_another),
+		cmocka_unit_test(test_fields_that_name_another_object),
 		cmocka_unit_test(test_twins_are_found_wherever_they_stand),
 		cmocka_unit_test(test_names_longer_than_any_known_mean_nothing),
 		cmocka_unit_test(test_what_concerns_the_head_has_no_place_in_trailers),

@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What servers read in more than one way. A rule that allows is met by every reading, or names what
+ * has several; one that denies by any. (%2F: test_policy_slash.c.)
+ */
+#include "policy_helper.h"
+
+#include <stdio.h>
+
+#define OWN                                                                                        \
+	"apiVersion: exeat.dev/v1alpha1\nkind: EgressPolicy\nmetadata: {name: p, namespace: ns}\n" \
+	"spec:\n  endpointSelector: {}\n"
+#define TO                                                                                         \
+	"  - toCIDR: [10.0.0.0/8]\n    toPorts:\n"                                                 \
+	"    - ports: [{port: \"80\", protocol: TCP}]\n"
+#define ALLOW(list)      OWN "  egress:\n" TO "      rules: {http: [" list "]}\n"
+#define ALLOW_DENY(a, d) ALLOW(a) "  egressDeny:\n" TO "      rules: {http: [" d "]}\n"
+#define DENIED(list)     ALLOW_DENY("{}", list)
+#define ALL_BUT(unread)  OWN "  egress:\n  - toCIDR: [10.0.0.0/8]\n" unread
+#define F(name, value)                                                                             \
+	{                                                                                          \
+		EX_SPAN(name), EX_SPAN(value)                                                      \
+	}
+
+struct row {
+	const char *policy, *path;
+	bool allow;
+	struct ex_header f[3];
+	const char *authority;
+};
+
+static struct ex_decision judge(const struct ex_ruleset *rs, const struct row *row)
+{
+	struct ex_flow flow = test_flow("10.1.2.3", IPPROTO_TCP, 80);
+	struct ex_http_request req = {
+		.method = EX_SPAN("PUT"),
+		.path = ex_span_str(row->path),
+		.host = EX_SPAN("a.test"),
+		.authority = ex_span_str(row->authority ? row->authority : "a.test"),
+		.headers = row->f,
+	};
+	struct ex_header_edits edits;
+
+	while (req.n_headers < EX_ARRAY_SIZE(row->f) && row->f[req.n_headers].name.ptr)
+		req.n_headers++;
+	return ex_judge_http_edits(rs, &flow, &req, &edits);
+}
+
+static void assert_rows(const struct row *rows, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		struct ex_ruleset *rs = test_compile(rows[i].policy);
+
+		if ((judge(rs, &rows[i]).verdict == EX_V_ALLOW) != rows[i].allow)
+			fail_msg("row %zu: %s %s\n%s", i, rows[i].path,
+				 rows[i].allow ? "denied" : "allowed", rows[i].policy);
+		ex_ruleset_unref(rs);
+	}
+}
+
+/* ---- paths ---- */
+
+static void test_attack_07_an_allow_is_met_without_parameters_too(void **state)
+{
+	static const struct row rows[] = {
+		{ ALLOW("{path: '/[^?]*\\.png'}"), "/a.png", .allow = true },
+		{ ALLOW("{path: '/[^?]*\\.png'}"), "/admin;.png", .allow = false },
+		{ ALLOW("{path: '/[^?]*\\.png'}"), "/admin%3B.png", .allow = false },
+		{ ALLOW("{path: '/[^?]*\\.png'}"), "/admin%3F.png", .allow = false },
+		{ ALLOW("{path: '/[^?]*\\.png'}"), "/admin%23.png", .allow = false },
+		{ ALLOW("{path: '/[^?]*\\.png'}"), "/a.png;x.png", .allow = true },
+		{ ALLOW("{path: '/[^?]*\\.png'}"), "/a;x/b.png", .allow = true },
+		{ ALLOW("{path: '/[^?]*\\.png'}"), "/a%20b.png", .allow = true },
+		{ ALLOW("{path: '/[^;?]*\\.png'}"), "/admin%3B.png", .allow = false },
+		{ ALLOW("{path: '/m/[^/?]+/invoke'}"), "/m/x%3Fy/invoke", .allow = false },
+		{ ALLOW("{path: '/m/[^/?]+/invoke'}"), "/m/x%3Ay/invoke", .allow = true },
+		{ ALLOW("{path: '/wiki/.*'}"), "/wiki/What%3F", .allow = true },
+		{ ALLOW("{path: '/wiki/.*'}"), "/wiki/C%23;x?y=%3F", .allow = true },
+		{ ALLOW("{path: '/users/[^/]+/avatar'}"), "/users/1;/avatar", .allow = true },
+		{ ALLOW("{path: '/users/[^/]+/avatar'}"), "/users/1%23/avatar", .allow = false },
+		{ ALLOW("{method: PUT}"), "/a;b%3F%23", .allow = true },
+		/* a rule that names it has thought of it */
+		{ ALLOW("{path: '/m;v=1'}"), "/m;v=1", .allow = true },
+		{ ALLOW("{path: '/m;v=1'}"), "/m;v=2", .allow = false },
+		{ ALLOW("{path: '/wiki/What%3F'}"), "/wiki/What%3F", .allow = true },
+		{ ALLOW("{path: '/wiki/C%23'}"), "/wiki/C%23", .allow = true },
+		{ ALLOW("{path: '/wiki/C%23'}"), "/wiki/C%3F", .allow = false },
+	};
+
+	(void)state;
+	assert_rows(rows, EX_ARRAY_SIZE(rows));
+}
+
+static void test_attack_07_a_deny_is_met_by_every_reading(void **state)
+{
+	static const struct row rows[] = {
+		{ DENIED("{path: '/shut'}"), "/shut", .allow = false },
+		{ DENIED("{path: '/shut'}"), "/shut?", .allow = false },
+		{ DENIED("{path: '/shut'}"), "/shut?x=y", .allow = false },
+		{ DENIED("{path: '/shut'}"), "/shut%3Bx", .allow = false },
+		{ DENIED("{path: '/shut'}"), "/shut%3Fx", .allow = false },
+		{ DENIED("{path: '/shut'}"), "/shut%23x?y", .allow = false },
+		{ DENIED("{path: '/shut/in'}"), "/shut%3Bx/in;y?z", .allow = false },
+		{ DENIED("{path: '/shut\\?x=y'}"), "/shut?x=y", .allow = false },
+		{ DENIED("{path: '/shut\\?x=y'}"), "/shut;a?x=y", .allow = false },
+		{ DENIED("{path: '/shut\\?x=y'}"), "/shut?x=z", .allow = true },
+		{ DENIED("{path: '/shut'}"), "/open?/shut", .allow = true },
+		{ DENIED("{path: '/shut'}"), "/open%3F/shut", .allow = true },
+		{ DENIED("{path: '/shut'}"), "/shutter;x?y", .allow = true },
+	};
+
+	(void)state;
+	assert_rows(rows, EX_ARRAY_SIZE(rows));
+}
+
+/* A long list is searched by an index, which has to know the readings as well. */
+static void test_a_long_list_of_denies_is_met_by_every_reading(void **state)
+{
+	static const char *const denied[] = { "/shut/7",       "/shut/7;x",     "/shut;x/7",
+					      "/shut/7%3Bx",   "/shut/7?x",     "/shut/7;?",
+					      "/shut/7%3Fx?y", "/under/7/a;b?c" };
+	static const char *const allowed[] = { "/shut/40", "/shut/40;x", "/x;/shut/7",
+					       "/?/shut/7" };
+	char policy[4096] = ALLOW("{}") "  egressDeny:\n" TO "      rules: {http: [";
+	struct ex_ruleset *rs;
+
+	(void)state;
+	for (int i = 0; i < 30; i++) {
+		size_t len = strlen(policy);
+
+		(void)snprintf(policy + len, sizeof(policy) - len,
+			       "{path: '/shut/%d'}, {path: '/under/%d/.*'}%s", i, i,
+			       i < 29 ? ", " : "]}\n");
+	}
+	rs = test_compile(policy);
+	for (size_t i = 0; i < EX_ARRAY_SIZE(denied); i++)
+		assert_int_equal(judge(rs, &(struct row){ .path = denied[i] }).verdict, EX_V_DENY);
+	for (size_t i = 0; i < EX_ARRAY_SIZE(allowed); i++)
+		assert_int_equal(judge(rs, &(struct row){ .path = allowed[i] }).verdict,
+				 EX_V_ALLOW);
+	ex_ruleset_unref(rs);
+}
+
+/* ---- Host and fields of denies ---- */
+
+static void test_a_deny_by_host_is_met_with_and_without_the_port(void **state)
+{
+	static const struct row rows[] = {
+		{ DENIED("{host: 'a\\.test'}"), "/", false, .authority = "a.test" },
+		{ DENIED("{host: 'a\\.test'}"), "/", false, .authority = "a.test:80" },
+		{ DENIED("{host: 'a\\.test:80'}"), "/", false, .authority = "a.test" },
+		{ DENIED("{host: 'a\\.test:80'}"), "/", false, .authority = "a.test:80" },
+		{ DENIED("{host: '\\[::1\\]'}"), "/", false, .authority = "[::1]:80" },
+		{ DENIED("{host: '\\[::1\\]'}"), "/", false, .authority = "[::1]" },
+		{ DENIED("{host: 'a\\.test:81'}"), "/", true, .authority = "a.test" },
+		{ DENIED("{host: 'b\\.test'}"), "/", true, .authority = "a.test:80" },
+		{ DENIED("{host: 'a'}"), "/", true, .authority = "a.test:80" },
+		/* an allow is about what is sent */
+		{ ALLOW("{host: 'a\\.test'}"), "/", true, .authority = "a.test" },
+		{ ALLOW("{host: 'a\\.test'}"), "/", false, .authority = "a.test:80" },
+	};
+
+	(void)state;
+	assert_rows(rows, EX_ARRAY_SIZE(rows));
+}
+
+static void test_a_deny_by_header_is_met_by_any_field_of_that_name(void **state)
+{
+	static const char named[] = DENIED("{headers: ['X-Op delete']}");
+	static const char there[] = DENIED("{headers: ['X-Op']}");
+	static const char match[] = DENIED("{headerMatches: [{name: X-Op, value: delete}]}");
+	static const char secret[] =
+		DENIED("{headerMatches: [{name: X-Op, secret: {name: none}}]}");
+	static const struct row rows[] = {
+		{ named, "/", .allow = true },
+		{ named, "/", true, .f = { F("x-op", "get") } },
+		{ named, "/", false, .f = { F("x-op", "delete") } },
+		{ named, "/", false, .f = { F("x_op", "delete") } },
+		{ named, "/", false, .f = { F("X.OP", "delete") } },
+		{ named, "/", false, .f = { F("x-op", "get"), F("x-op", "delete") } },
+		{ named, "/", false, .f = { F("x-op", "delete"), F("x-op", "get") } },
+		{ named, "/", true, .f = { F("x-ops", "delete") } },
+		{ there, "/", false, .f = { F("x_op", "") } },
+		{ there, "/", true, .f = { F("xop", "") } },
+		{ match, "/", false, .f = { F("x-op", "delete") } },
+		{ match, "/", false, .f = { F("x-op", "get"), F("X_Op", "delete") } },
+		{ match, "/", true, .f = { F("x-op", "get") } },
+		/* of a value that nobody knows every one is denied */
+		{ secret, "/", false, .f = { F("x-op", "get") } },
+		{ secret, "/", true, .f = { F("x-other", "get") } },
+		/* of an allow one field, as it is spelled, has the value */
+		{ ALLOW("{headers: ['X-Op get']}"), "/", true, .f = { F("x-op", "get") } },
+		{ ALLOW("{headers: ['X-Op get']}"), "/", false, .f = { F("x_op", "get") } },
+		{ ALLOW("{headers: ['X-Op get']}"), "/", false,
+		  .f = { F("x-op", "get"), F("x-op", "delete") } },
+	};
+
+	(void)state;
+	assert_rows(rows, EX_ARRAY_SIZE(rows));
+}
+
+/* ---- fields that name another object ---- */
+
+static void test_attack_34_another_object_is_allowed_by_a_rule_that_names_the_field(void **state)
+{
+	static const char plain[] = ALLOW("{method: PUT, path: '/mine/.*'}");
+	static const char named[] =
+		ALLOW("{method: PUT, path: '/mine/.*'}, "
+		      "{method: PUT, path: '/mine/copy/.*', headers: ['X-Amz-Copy-Source']}");
+	static const char valued[] =
+		ALLOW("{path: '/mine/.*', headers: ['x-amz-copy-source /mine/a']}");
+	static const char logged[] =
+		ALLOW("{path: '/.*', headerMatches: [{name: x-ms-copy-source, mismatch: LOG}]}");
+	static const struct row rows[] = {
+		{ plain, "/mine/a", .allow = true },
+		{ plain, "/mine/a", true, .f = { F("x-amz-meta-source", "/theirs/b") } },
+		{ plain, "/mine/a", true, .f = { F("x-amz-copy-source-range", "bytes=0-9") } },
+		{ plain, "/mine/a", false, .f = { F("x-amz-copy-source", "/theirs/b") } },
+		{ plain, "/mine/a", false, .f = { F("x_amz_copy_source", "/theirs/b") } },
+		{ plain, "/mine/a", false, .f = { F("X-Amz-Copy-Source", "") } },
+		{ plain, "/mine/a", false, .f = { F("x-ms-copy-source", "http://evil.example/") } },
+		{ plain, "/mine/a", false,
+		  .f = { F("accept", "*/*"), F("x-goog-copy-source", "b/c") } },
+		{ named, "/mine/a", .allow = true },
+		{ named, "/mine/a", false, .f = { F("x-amz-copy-source", "/theirs/b") } },
+		{ named, "/mine/copy/a", .allow = true },
+		{ named, "/mine/copy/a", true, .f = { F("x-amz-copy-source", "/theirs/b") } },
+		{ named, "/mine/copy/a", false, .f = { F("x-goog-copy-source", "/theirs/b") } },
+		{ named, "/mine/copy/a", false,
+		  .f = { F("x-amz-copy-source", "/a"), F("x-goog-copy-source", "/b") } },
+		/* spelled like it: another field to the rule, the same to some server */
+		{ named, "/mine/copy/a", false, .f = { F("x_amz_copy_source", "/theirs/b") } },
+		{ valued, "/mine/a", true, .f = { F("x-amz-copy-source", "/mine/a") } },
+		{ valued, "/mine/a", false, .f = { F("x-amz-copy-source", "/mine/b") } },
+		{ valued, "/mine/a", false,
+		  .f = { F("x-amz-copy-source", "/mine/a"), F("x-amz-copy-source", "/mine/b") } },
+		{ logged, "/a", true, .f = { F("x-ms-copy-source", "/b") } },
+		{ logged, "/a", .allow = true },
+		{ logged, "/a", false, .f = { F("x-amz-copy-source", "/b") } },
+		/* where requests are read, and no rule says which */
+		{ ALL_BUT(""), "/a", .allow = true },
+		{ ALL_BUT(""), "/a", false, .f = { F("x-amz-copy-source", "/b") } },
+		{ ALLOW("{}"), "/a", false, .f = { F("x-amz-copy-source", "/b") } },
+		{ ALLOW_DENY("{headers: ['x-amz-copy-source']}", "{path: '/shut.*'}"), "/a", true,
+		  .f = { F("x-amz-copy-source", "/b") } },
+		{ ALLOW_DENY("{headers: ['x-amz-copy-source']}", "{path: '/shut.*'}"), "/shut",
+		  false, .f = { F("x-amz-copy-source", "/b") } },
+		{ ALLOW_DENY("{headers: ['x-amz-copy-source']}",
+			     "{headers: ['x-amz-copy-source /shut']}"),
+		  "/a", false, .f = { F("x-amz-copy-source", "/shut") } },
+	};
+
+	(void)state;
+	assert_rows(rows, EX_ARRAY_SIZE(rows));
+}
+
+/* What is recorded is what would be denied. */
+static void test_audit_mode_records_another_object(void **state)
+{
+	static const char audit[] = "  enforcement: audit\n";
+	struct row row = { .path = "/a", .f = { F("x-amz-copy-source", "/b") } };
+	char text[1024];
+	struct ex_ruleset *rs;
+	struct ex_decision d;
+
+	(void)state;
+	(void)snprintf(text, sizeof(text), "%s%s", ALLOW("{path: '/.*'}"), audit);
+	rs = test_compile(text);
+	d = judge(rs, &row);
+	assert_int_equal(d.verdict, EX_V_ALLOW);
+	assert_int_equal(d.reason, EX_R_HTTP_DENIED);
+	row.f[0].name = EX_SPAN("x-other");
+	assert_int_equal(judge(rs, &row).reason, EX_R_ALLOWED);
+	ex_ruleset_unref(rs);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_attack_07_an_allow_is_met_without_parameters_too),
+		cmocka_unit_test(test_attack_07_a_deny_is_met_by_every_reading),
+		cmocka_unit_test(test_a_long_list_of_denies_is_met_by_every_reading),
+		cmocka_unit_test(test_a_deny_by_host_is_met_with_and_without_the_port),
+		cmocka_unit_test(test_a_deny_by_header_is_met_by_any_field_of_that_name),
+		cmocka_unit_test(
+			test_attack_34_another_object_is_allowed_by_a_rule_that_names_the_field),
+		cmocka_unit_test(test_audit_mode_records_another_object),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
