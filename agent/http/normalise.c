@@ -14,7 +14,7 @@
 
 /*
  * Escapes that stay escapes. In a path none may hide a backslash, an escape or a control byte. %2F
- * is kept for rules that name it; no other lets it pass (policy/slash.h).
+ * is kept for rules that name it; no other lets it pass (policy/reading.h).
  */
 static bool escape_is_kept(unsigned char c, bool query)
 {
@@ -124,14 +124,17 @@ static bool segment_is_treacherous(const char *seg, size_t len, bool may_be_empt
 }
 
 /*
- * Parameters by which web frameworks let a POST be another method. Some make names of others: PHP
- * takes ".method" and "+_method" for "_method", and a parser of node's takes "[_method]" for it. So
- * only letters and digits count, and whether something else stands before them.
+ * Parameters by which web frameworks let a POST be another method, and Google's APIs have other
+ * header fields ("$httpHeaders"). Some make names of others: PHP takes ".method" and "+_method" for
+ * "_method", and a parser of node's takes "[_method]" for it. So only letters and digits count, and
+ * whether something else stands before them.
  */
 static bool is_override(struct ex_span name)
 {
-	static const char *const names[] = { "method", "httpmethod", "xhttpmethod",
-					     "xmethodoverride", "xhttpmethodoverride" };
+	static const char *const names[] = {
+		"method",      "httpmethod",      "httpheaders",
+		"xhttpmethod", "xmethodoverride", "xhttpmethodoverride"
+	};
 	char letters[sizeof("xhttpmethodoverride")] = "";
 	bool led = false; /* "method" alone is a name like any */
 	size_t n = 0;
