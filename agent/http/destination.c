@@ -5,20 +5,6 @@
 #include "agent/http/chars.h"
 #include "agent/http/fields.h"
 
-static const struct ex_header *find(const struct ex_h1_head *head, size_t *ret_n)
-{
-	const struct ex_header *found = NULL;
-
-	*ret_n = 0;
-	for (size_t i = 0; i < head->n_headers; i++) {
-		if (!ex_field_is(head->headers[i].name, "destination"))
-			continue;
-		found = &head->headers[i];
-		++*ret_n;
-	}
-	return found;
-}
-
 /* Takes "http://" or "https://" and the authority off an absolute URI. False: it is of another. */
 static bool take_origin(const struct ex_h1_head *head, struct ex_span *uri)
 {
@@ -62,7 +48,7 @@ const char *ex_destination_read(struct ex_h1_head *head)
 	if (!ex_span_eq(head->method, EX_SPAN("COPY")) &&
 	    !ex_span_eq(head->method, EX_SPAN("MOVE")))
 		return NULL;
-	field = find(head, &n);
+	n = ex_fields_find(head->headers, head->n_headers, "destination", &field);
 	if (n != 1)
 		return n ? "repeated field that may appear once" : NULL;
 	uri = field->value;

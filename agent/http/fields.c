@@ -80,6 +80,21 @@ bool ex_fields_have_twins(const struct ex_header *fields, size_t n)
 	return false;
 }
 
+size_t ex_fields_find(const struct ex_header *fields, size_t n, const char *lower_case,
+		      const struct ex_header **ret)
+{
+	size_t found = 0;
+
+	*ret = NULL;
+	for (size_t i = 0; i < n; i++) {
+		if (!ex_field_is(fields[i].name, lower_case))
+			continue;
+		*ret = &fields[i];
+		found++;
+	}
+	return found;
+}
+
 static bool has_scheme(struct ex_span value, const char *scheme)
 {
 	size_t len = strlen(scheme);

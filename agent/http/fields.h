@@ -12,6 +12,10 @@
  */
 bool ex_fields_have_twins(const struct ex_header *fields, size_t n);
 
+/* How many have the name, see ex_field_is(); *ret is the last of them, or NULL. */
+size_t ex_fields_find(const struct ex_header *fields, size_t n, const char *lower_case,
+		      const struct ex_header **ret);
+
 /* Names become lower case (RFC 9113 8.2), in text, which has room for all of them. */
 void ex_fields_lower(struct ex_header *fields, size_t n, char *text);
 
