@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <sys/stat.h>
 
@@ -67,11 +68,22 @@ static int read_all(int fd, char *to, size_t cap, size_t *ret_len)
 	return 0;
 }
 
+/* A lease is broken by a signal; this one is ignored, unless somebody wants it. */
+int ex_policy_file_hold(int fd)
+{
+	if (fcntl(fd, F_SETSIG, SIGURG) < 0 || fcntl(fd, F_SETLEASE, F_RDLCK) == 0)
+		return 0;
+	return errno == EAGAIN ? -EBUSY : 0;
+}
+
 static int read_bytes(int fd, struct ex_policy_file *f)
 {
 	struct stat st;
 	char *bytes;
+	int r = ex_policy_file_hold(fd);
 
+	if (r < 0)
+		return r;
 	if (fstat(fd, &st) < 0)
 		return -errno;
 	if (!S_ISREG(st.st_mode))
@@ -150,7 +162,7 @@ static int read_entries(struct ex_policy_files *f, int fd, const char *path,
 		r = f->files.n < EX_POLICY_FILES_MAX ? read_file(f, fd, path, de->d_name) : -E2BIG;
 		if (r < 0)
 			snprintf(err, EX_POLICY_FILES_ERR, "%.180s/%.40s: %s", path, de->d_name,
-				 strerror(-r));
+				 r == -EBUSY ? "it is being written" : strerror(-r));
 	}
 	if (r == 0)
 		r = -errno; /* of the last readdir(): half a directory is no set */

@@ -3,7 +3,8 @@
  * The policy directories as they are at one moment: every *.yaml and *.yml in them, read whole, in
  * the order of their names. A directory may be a Kubernetes ConfigMap mount, whose files are links
  * through "..data", which is swapped: reading starts over when that happened meanwhile. A file that
- * is as it was keeps its identity from one reading to the next.
+ * is as it was keeps its identity from one reading to the next. One that somebody has open for
+ * writing is not read: half a policy may be valid, without what it denies.
  */
 #ifndef EXEAT_AGENT_NODE_POLICY_FILES_H
 #define EXEAT_AGENT_NODE_POLICY_FILES_H
@@ -23,13 +24,19 @@ struct ex_policy_files {
 	EX_VEC(struct ex_policy_file *) files;
 };
 
+/*
+ * -EBUSY when somebody has the file open for writing; else 0, and whoever opens it so waits until
+ * fd is closed. Also 0 where the kernel cannot tell (pipes, some file systems).
+ */
+EX_MUST_CHECK int ex_policy_file_hold(int fd);
+
 struct ex_policy_file *ex_policy_file_ref(struct ex_policy_file *f);
 void ex_policy_file_unref(struct ex_policy_file *f);
 
 /*
- * 0, or negative errno with the cause in err. A directory that is not there is an error, for it may
- * be mounted yet; an empty one is a set without policies. before may be NULL. *ret is written on
- * success.
+ * 0, or negative errno with the cause in err; -EBUSY: a file is being written. A directory that is
+ * not there is an error, for it may be mounted yet; an empty one is a set without policies. before
+ * may be NULL. *ret is written on success.
  */
 #define EX_POLICY_FILES_ERR 256
 EX_MUST_CHECK int ex_policy_files_read(const char *const *dirs, size_t n,

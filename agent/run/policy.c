@@ -8,6 +8,7 @@
 #include "agent/core/buf.h"
 #include "agent/core/log.h"
 #include "agent/learn/policy.h"
+#include "agent/node/policy_files.h"
 #include "agent/proxy/bundle.h"
 #include "agent/proxy/datagram.h"
 #include "agent/run/policy.h"
@@ -61,14 +62,16 @@ static int read_text(const char *file, struct ex_text *ret, struct ex_diags *dia
 {
 	EX_AUTO_CLOSE int fd = open(file, O_RDONLY | O_CLOEXEC | O_NOCTTY);
 	struct ex_buf b = { 0 };
-	int r = fd < 0 ? -errno : read_to_end(fd, &b);
+	int r = fd < 0 ? -errno : ex_policy_file_hold(fd);
 
+	if (r == 0)
+		r = read_to_end(fd, &b);
 	*ret = (struct ex_text){ file, { b.data, ex_buf_len(&b) } };
 	if (r == -ENOMEM)
 		return r;
 	if (r < 0)
 		ex_diag_add(diags, (struct ex_pos){ file, 0, 0 }, false, ex_yaml_remedy(-r),
-			    "cannot read: %s", strerror(-r));
+			    "cannot read: %s", r == -EBUSY ? "it is being written" : strerror(-r));
 	return r < 0 ? -EINVAL : 0;
 }
 

@@ -61,10 +61,20 @@ echo_policy echo one 7776 | policy_put echo
 follows "a file that is replaced is followed" not reaches pod1
 echo_policy echo one 7777 >"$POLICY_DIR/echo.yaml"
 follows "one that is written in place too" reaches pod1
+exec 5>"$POLICY_DIR/slow.yaml"
+echo_policy slow two 7776 >&5 # valid as it is, and not all of it
+out=$(ex policy apply --wait 2>&1)
+same "one that is still being written is not taken" $? 1
+has "and it is said" "$out" 'slow.yaml: it is being written'
+check "the set that was in force stays" reaches pod1
+exec 5>&-
+follows "it is when it is whole" sh -c "'$EXEAT' policy apply --wait --socket '$AGENT_SOCK' | grep -q ' 2 files'"
+rm "$POLICY_DIR/slow.yaml"
+follows "(and gone)" sh -c "'$EXEAT' policy apply --wait --socket '$AGENT_SOCK' | grep -q ' 1 files'"
 out=$(ex policy apply --wait)
-has "policy apply waits, and says which revision" "$out" '^revision 3, 1 files$'
+has "policy apply waits, and says which revision" "$out" '^revision 5, 1 files$'
 out=$(ex policy apply --wait)
-has "nothing new is no new revision" "$out" '^revision 3, 1 files$'
+has "nothing new is no new revision" "$out" '^revision 5, 1 files$'
 
 # ---- a live flow ----
 exec 4< <(in_pod pod1 bash -c "exec 3<>/dev/tcp/$ECHO4/7777; while sleep 0.1; do echo x >&3 || break; read -r -t 2 l <&3 || break; echo alive; done; echo ended")

@@ -80,6 +80,26 @@ static void test_only_policies_in_the_order_of_their_names(void **state)
 	ex_policy_files_free(f);
 }
 
+static void test_refuse_a_file_that_is_being_written(void **state)
+{
+	struct ex_policy_files *f;
+	char err[EX_POLICY_FILES_ERR];
+	FILE *half;
+
+	(void)state;
+	put("a.yaml", "a");
+	half = fopen(in_dir("b.yaml"), "we");
+	assert_non_null(half);
+	assert_true(fputs("half", half) >= 0 && fflush(half) == 0);
+	assert_int_equal(ex_policy_files_read(dirs, 1, NULL, &f, err), -EBUSY);
+	assert_non_null(strstr(err, "b.yaml: it is being written"));
+	assert_int_equal(fclose(half), 0);
+	f = get(NULL);
+	assert_int_equal(f->files.n, 2);
+	ex_policy_files_free(f);
+	put("b.yaml", "whole"); /* who writes waits for nobody afterwards */
+}
+
 static void test_refuse_a_directory_that_is_not_there(void **state)
 {
 	static const char *const both[] = { dir, "/nonexistent/policies" };
@@ -332,6 +352,7 @@ int main(void)
 #define T(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
 		T(test_only_policies_in_the_order_of_their_names),
+		T(test_refuse_a_file_that_is_being_written),
 		T(test_refuse_a_directory_that_is_not_there),
 		T(test_an_empty_directory_is_a_set),
 		T(test_refuse_what_is_not_a_file),
