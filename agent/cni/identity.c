@@ -64,8 +64,12 @@ static int read_pairs(struct ex_cni_identity *id, const struct ex_jv *list,
 static int read_labels(struct ex_cni_identity *id, const struct ex_jv *v, struct ex_cni_error *err)
 {
 	struct label_reader lr = { id, err };
-	int r = read_pairs(id, v, err);
+	int r;
 
+	/* Labels lost may be what a denial selects. */
+	if (v && !ex_jv_is_array(v) && !ex_jv_is_object(v))
+		return bad_label(err, "write {\"KEY\": \"VALUE\"}");
+	r = read_pairs(id, v, err);
 	return r < 0 ? r : ex_jv_each(v, read_member, &lr);
 }
 
@@ -151,6 +155,8 @@ int ex_cni_identify(struct ex_cni_identity *id, const struct ex_cni_request *rq,
 		r = read_labels(id, ex_jv_get(rq->conf, "labels"), err);
 	if (r == 0)
 		r = read_labels(id, ex_jv_get(runtime, "labels"), err);
+	if (r == 0 && ex_jv_get(notes, ANNOTATION) && !ex_jv_string(notes, ANNOTATION))
+		r = bad_label(err, "annotation " ANNOTATION);
 	if (r == 0)
 		r = read_list(id, ex_jv_string(notes, ANNOTATION), err);
 	if (r == 0)

@@ -149,6 +149,8 @@ static int read_settings(struct ex_cni_request *rq, struct ex_cni_error *err)
 		return bad_setting(err, "timeoutSeconds", "1 to 600");
 	if (!down || (strcmp(down, "fail") != 0 && strcmp(down, "closed") != 0))
 		return bad_setting(err, "onAgentDown", "\"fail\" or \"closed\"");
+	if (ex_jv_get(rq->conf, "serve") && !ex_jv_is_array(ex_jv_get(rq->conf, "serve")))
+		return bad_setting(err, "serve", "a list, as [\"80\", \"53/udp\"]");
 	if (!labels || (*labels && strcmp(labels, "podman") != 0))
 		return bad_setting(err, "labelsFrom", "\"podman\"");
 	rq->timeout_ms = (int)seconds * 1000;

@@ -75,6 +75,16 @@ const char *ex_jv_text(const struct ex_jv *v)
 	return json_string_value(value(v));
 }
 
+bool ex_jv_is_array(const struct ex_jv *v)
+{
+	return json_is_array(value(v));
+}
+
+bool ex_jv_is_object(const struct ex_jv *v)
+{
+	return json_is_object(value(v));
+}
+
 size_t ex_jv_count(const struct ex_jv *v)
 {
 	return json_array_size(value(v));

@@ -33,6 +33,10 @@ bool ex_jv_bool(const struct ex_jv *v, const char *key, bool otherwise);
 /* The value itself, out of an array or an object: its text, or NULL when it is no string. */
 const char *ex_jv_text(const struct ex_jv *v);
 
+/* What it is, for those who do not take another thing for an empty one. NULL is neither. */
+bool ex_jv_is_array(const struct ex_jv *v);
+bool ex_jv_is_object(const struct ex_jv *v);
+
 /* Elements of an array; 0 and NULL when v is none. */
 size_t ex_jv_count(const struct ex_jv *v);
 const struct ex_jv *ex_jv_at(const struct ex_jv *v, size_t i);

@@ -142,8 +142,12 @@ int ex_node_endpoint_relabel(struct ex_node_endpoint *e, const struct ex_jv *lab
 	struct ex_arena arena = { 0 };
 	struct label_reader lr = { .arena = &arena, .err = err };
 	struct ex_label *v = NULL;
-	int r = labels ? ex_jv_each(labels, read_label, &lr) : 0;
+	int r = 0;
 
+	if (labels && !ex_jv_is_object(labels))
+		return ex_node_fail(err, -EINVAL, "labels: write an object of strings");
+	if (labels)
+		r = ex_jv_each(labels, read_label, &lr);
 	if (r == 0)
 		r = add_label(&lr, EX_LABEL_NAMESPACE, e->ns);
 	if (r == 0)
@@ -171,6 +175,8 @@ static int read_serve(struct ex_node_endpoint *e, const struct ex_jv *list,
 		      char err[static EX_NODE_ERR])
 {
 	e->n_serve = 0;
+	if (!ex_jv_is_array(list))
+		return ex_node_fail(err, -EINVAL, "serve: write a list");
 	if (ex_jv_count(list) > EX_NODE_SERVES_MAX)
 		return ex_node_fail(err, -EINVAL, "serve: more than %d", EX_NODE_SERVES_MAX);
 	for (size_t i = 0; i < ex_jv_count(list); i++) {
@@ -188,6 +194,8 @@ static int read_dns(struct ex_node_endpoint *e, const struct ex_jv *list,
 		    char err[static EX_NODE_ERR])
 {
 	e->n_dns = 0;
+	if (!ex_jv_is_array(list))
+		return ex_node_fail(err, -EINVAL, "dns: write a list of addresses");
 	/* As resolv.conf(5): those beyond the first few are not asked. */
 	for (size_t i = 0; i < ex_jv_count(list) && i < EX_NODE_DNS_MAX; i++) {
 		const char *text = ex_jv_text(ex_jv_at(list, i));

@@ -310,6 +310,11 @@ static void test_bad_settings_are_refused_by_name(void **state)
 		"\"timeoutSeconds\":0",
 		"\"timeoutSeconds\":\"5\"",
 		"\"labels\":{\"a\":1}",
+		"\"labels\":\"a=b\"", /* lost labels may be what a denial selects */
+		"\"runtimeConfig\":{\"labels\":7}",
+		"\"args\":{\"cni\":{\"labels\":\"a=b\"}}",
+		"\"runtimeConfig\":{\"io.kubernetes.cri.pod-annotations\":{\"exeat.dev/labels\":{}}}",
+		"\"serve\":\"80\"",
 		"\"namespace\":7",
 		"\"runtimeConfig\":{\"io.kubernetes.cri.pod-annotations\":{\"exeat.dev/labels\":\"a\"}}",
 		"\"args\":{\"cni\":{\"labels\":[{\"key\":\"a\"}]}}",

@@ -118,6 +118,10 @@ static void test_refuse_what_is_no_name_and_no_label(void **state)
 	assert_false(is_read("{\"name\":\"a\",\"labels\":{\"\\\\u0061pp\":\"x\"}}"));
 	assert_false(is_read("{\"name\":\"a\",\"labels\":{\"a\\\"b\":\"x\"}}"));
 	assert_false(is_read("{\"name\":\"a\",\"labels\":{\"app\":7}}"));
+	assert_false(is_read("{\"name\":\"a\",\"labels\":\"app=x\"}"));
+	assert_false(is_read("{\"name\":\"a\",\"labels\":[]}"));
+	assert_false(is_read("{\"name\":\"a\",\"serve\":\"80\"}"));
+	assert_false(is_read("{\"name\":\"a\",\"dns\":\"192.0.2.1\"}"));
 	assert_false(is_read("{\"name\":\"a\",\"serve\":[\"all\"]}"));
 	assert_false(is_read("{\"name\":\"a\",\"dns\":[\"nowhere\"]}"));
 }
