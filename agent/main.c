@@ -101,6 +101,8 @@ static bool have_standard_fds(void)
 
 int main(int argc, char **argv)
 {
+	char called[32];
+
 	if (!have_standard_fds())
 		return 125;
 	if (argc < 2) {
@@ -115,9 +117,13 @@ int main(int argc, char **argv)
 	if (strcmp(argv[1], "--version") == 0)
 		return cmd_version(argc, argv);
 	ex_origin_use_checker(ex_tls_check_origin);
-	for (size_t i = 0; i < EX_ARRAY_SIZE(commands); i++)
-		if (strcmp(argv[1], commands[i].name) == 0)
-			return commands[i].fn(argc - 1, argv + 1);
+	for (size_t i = 0; i < EX_ARRAY_SIZE(commands); i++) {
+		if (strcmp(argv[1], commands[i].name) != 0)
+			continue;
+		snprintf(called, sizeof(called), "exeat %s", commands[i].name);
+		argv[1] = called; /* getopt(3) begins what it says with it */
+		return commands[i].fn(argc - 1, argv + 1);
+	}
 	fprintf(stderr, "exeat: no such command: %s\n", argv[1]);
 	print_usage(stderr);
 	return 125;

@@ -113,8 +113,9 @@ static void lint_pattern(struct ex_lowering *l, struct ex_pos pos, const char *w
 	if (p->kind == EX_NAME_ANY)
 		warn(l, pos, remedy, "%s: %s allows every name there is", where, p->written);
 	if (p->written[0] == '.' || strstr(p->written, ".."))
-		warn(l, pos, remedy, "%s: %s has an empty label: it never matches", where,
-		     p->written);
+		warn(l, pos,
+		     p->written[0] == '.' ? "write **.NAME for all names below NAME" : remedy,
+		     "%s: %s has an empty label: it never matches", where, p->written);
 	tail = fixed_tail(p);
 	if (!tail)
 		return;

@@ -227,12 +227,14 @@ const char *ex_probe_parse(const char *to, struct ex_probe *ret)
 	const char *wrong, *port = NULL;
 	char text[EX_PROBE_TEXT];
 
-	if (strncmp(to, "https://", 8) == 0) {
+	if (strncasecmp(to, "https://", 8) == 0) {
 		wrong = parse_url(to + 8, true, &p);
-	} else if (strncmp(to, "http://", 7) == 0) {
+	} else if (strncasecmp(to, "http://", 7) == 0) {
 		wrong = parse_url(to + 7, false, &p);
 	} else if (strncmp(to, "icmp:", 5) == 0) {
 		wrong = parse_icmp(to + 5, &p);
+	} else if (strstr(to, "://")) {
+		wrong = "has a scheme other than https and http";
 	} else {
 		if (strlen(to) >= sizeof(text))
 			return "is too long";

@@ -52,7 +52,11 @@ static int make_probe(const struct ex_tool *t, struct ex_probe *p)
 		return make_ingress_probe(t, p);
 	wrong = ex_probe_parse(t->to, p);
 	if (wrong) {
-		(void)fprintf(stderr, "exeat policy explain: --to %s\n", wrong);
+		(void)fprintf(
+			stderr,
+			"exeat policy explain: --to %s: write https://HOST/PATH, HOST:PORT or "
+			"IP:PORT/udp; --help has more\n",
+			wrong);
 		return EX_TOOL_USAGE;
 	}
 	if (t->address) {

@@ -52,7 +52,8 @@ static int fail_parser(struct reader *rd)
 		(void)snprintf(begun, sizeof(begun), " that begins in line %zu",
 			       p->context_mark.line + 1);
 	ex_diag_add(rd->diags, pos, false,
-		    "indent with spaces, not tabs; quote text that has : { [ * & # in it",
+		    "line up what belongs together, with spaces and no tabs; quote text that has "
+		    ": { [ * & # in it",
 		    "not YAML: %s%s%s%s", p->problem ? p->problem : "cannot be parsed",
 		    p->context ? " " : "", p->context ? p->context : "", begun);
 	return -EINVAL;

@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "agent/core/log.h"
 #include "agent/node/command.h"
 
 #define TIMEOUT_MS 60000 /* a round with many endpoints takes seconds at the most */
@@ -16,14 +17,14 @@ int ex_command_ask(const char *socket, const struct ex_json *request, struct ex_
 	int r;
 
 	if (n < 0) {
-		fputs("exeat: the request is too large\n", stderr);
+		ex_error("the request is too large");
 		return EX_COMMAND_USAGE;
 	}
 	r = ex_control_call(socket, (struct ex_span){ request->out, (size_t)n }, TIMEOUT_MS, ret,
 			    &err);
 	if (r == 0)
 		return EX_COMMAND_OK;
-	fprintf(stderr, "exeat: %s: %s\n", err.code, err.message);
+	ex_error("%s: %s", err.code, err.message);
 	return r == -EREMOTEIO ? EX_COMMAND_NO : EX_COMMAND_NOBODY;
 }
 

@@ -120,7 +120,8 @@ static int start_anew(struct ex_node *node)
 	ex_notify("RELOADING=1");
 	ex_node_report_end(node);
 	ex_audit_file_close(EX_TAKE_PTR(node->audit));
-	execv(path, node->argv - 1); /* argv began with the name of the program */
+	node->argv[0] = (char[]){ "agent" }; /* main() has made "exeat agent" of it */
+	execv(path, node->argv - 1);
 	r = -errno;
 	unsetenv(VARIABLE);
 	close(state);

@@ -114,7 +114,11 @@ static _Noreturn void exec_command(const struct ex_child_spec *spec)
 	}
 	execvp(spec->command[0], spec->command);
 	r = errno;
-	ex_error("%s: %s", spec->command[0], strerror(r));
+	ex_error("%s: %s", spec->command[0],
+		 r == ENOENT && access(spec->command[0], F_OK) == 0
+			 ? "what its first line names is not there"
+		 : r == ENOENT ? "no such command"
+			       : strerror(r));
 	_exit(r == ENOENT || r == ENOTDIR ? 127 : 126);
 }
 

@@ -311,10 +311,6 @@ static int prepare(struct run *run)
 		return -EPERM;
 	}
 	r = ex_identity_find(run->opt.user, &run->id);
-	if (r == 0 && run->id.uid == 0 && !run->opt.quiet)
-		ex_warning(
-			"the command runs as root: its network is confined, the host's files are not "
-			"(see --user)");
 	if (r == 0)
 		r = open_log(run);
 	if (r == 0)
@@ -336,6 +332,10 @@ static int prepare(struct run *run)
 	if (r == 0)
 		r = run->shared_roots =
 			ex_trust_share((struct ex_span){ run->roots, run->roots_len });
+	if (r >= 0 && run->id.uid == 0 && !run->opt.quiet)
+		ex_warning(
+			"the command runs as root: its network is confined, the host's files are not "
+			"(see --user)");
 	return r < 0 ? r : 0;
 }
 
