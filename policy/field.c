@@ -103,28 +103,43 @@ unsigned ex_field_kinds(struct ex_span name)
 	return 0;
 }
 
-/* S3 and all that speak like it, GCS, Azure, Swift; "-copy-source" of whatever vendor. */
+/*
+ * By the last letter: S3 and all that speak like it, GCS, Azure, Swift. What begins with "-" is
+ * the end of a name, of whatever vendor.
+ */
+static const char *const *const objects['z' + 1] = {
+	['e'] = (const char *const[]){ "-copy-source", "-move-source", "-rename-source",
+				       "-fetch-source", NULL },
+	['l'] = (const char *const[]){ "x-ms-previous-snapshot-url", "x-kss-sourceurl", NULL },
+	['m'] = (const char *const[]){ "x-copy-from", NULL },
+	['n'] = (const char *const[]){ "x-versions-location", "x-history-location", NULL },
+	['t'] = (const char *const[]){ "-symlink-target", "x-symlink-target-account",
+				       "x-copy-from-account", "x-object-manifest",
+				       "destination-account", NULL },
+};
+
+/* Compared from behind, where most differ at once. */
+static bool ends_in(struct ex_span name, const char *end)
+{
+	size_t n = strlen(end), i = 1;
+
+	if (end[0] == '-' ? name.len <= n : name.len != n)
+		return false;
+	while (i <= n && fold(name.ptr[name.len - i]) == end[n - i])
+		i++;
+	return i > n;
+}
+
 bool ex_field_names_object(struct ex_span name)
 {
-	static const char *const ends[] = { "-copy-source", "-move-source", "-rename-source",
-					    "-fetch-source", "-symlink-target" };
-	static const char *const names[] = {
-		"x-copy-from",         "x-copy-from-account",        "x-symlink-target-account",
-		"x-object-manifest",   "x-versions-location",        "x-history-location",
-		"destination-account", "x-ms-previous-snapshot-url", "x-kss-sourceurl",
-	};
+	char first = name.len ? (char)(name.ptr[0] | 0x20) : 0;
+	const char *const *end;
 
-	if (name.len == 0 || (fold(name.ptr[0]) != 'x' && fold(name.ptr[0]) != 'd'))
+	if (first != 'x' && first != 'd')
 		return false;
-	for (size_t i = 0; i < EX_ARRAY_SIZE(ends); i++) {
-		size_t len = strlen(ends[i]);
-
-		if (name.len > len &&
-		    ex_field_is((struct ex_span){ name.ptr + name.len - len, len }, ends[i]))
-			return true;
-	}
-	for (size_t i = 0; i < EX_ARRAY_SIZE(names); i++)
-		if (ex_field_is(name, names[i]))
+	end = objects[(size_t)fold(name.ptr[name.len - 1])];
+	for (; end && *end; end++)
+		if (ends_in(name, *end))
 			return true;
 	return false;
 }

@@ -33,9 +33,15 @@ static bool is_at(struct ex_span path, size_t i, const char *escape)
 /* The next %2F of the path at or behind `from`; NULL: none before the query or the end. */
 static const char *find_slash(struct ex_span path, size_t from)
 {
-	for (size_t i = from; i < path.len && path.ptr[i] != '?'; i++)
-		if (is_at(path, i, escaped))
-			return path.ptr + i;
+	size_t len = path_len(path);
+	const char *at, *end;
+
+	if (len <= from)
+		return NULL;
+	end = path.ptr + len;
+	for (at = path.ptr + from; at < end && (at = memchr(at, '%', (size_t)(end - at))); at++)
+		if (is_at(path, (size_t)(at - path.ptr), escaped))
+			return at;
 	return NULL;
 }
 
@@ -94,9 +100,12 @@ static unsigned ways_of(struct ex_span path, const char *named)
 	};
 	size_t len = path_len(path);
 	unsigned ways = len < path.len ? WAY_NO_QUERY : 0;
-	const char *at = path.ptr, *end = path.ptr + len;
+	const char *at = path.ptr, *end;
 
-	if (len && memchr(path.ptr, ';', len) && !(named && strchr(named, ';')))
+	if (len == 0)
+		return ways;
+	end = path.ptr + len;
+	if (memchr(path.ptr, ';', len) && !(named && strchr(named, ';')))
 		ways |= WAY_CUT;
 	while (at < end && (at = memchr(at, '%', (size_t)(end - at)))) {
 		for (size_t k = 0; k < EX_ARRAY_SIZE(marks); k++)
