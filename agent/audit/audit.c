@@ -60,7 +60,7 @@ int ex_audit_new(const struct ex_audit_options *options, struct ex_audit **ret)
 
 	if (!a)
 		return -ENOMEM;
-	a->log.fd = options->file ? -1 : options->fd;
+	a->log = (struct ex_audit_sink){ .fd = options->file ? -1 : options->fd, .log = true };
 	a->file = options->file;
 	a->terminal.fd = options->terminal;
 	a->json = options->json || options->file;

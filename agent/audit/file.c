@@ -191,7 +191,7 @@ static int start_append(struct ex_audit_file *f)
 	if (n < 0)
 		return (int)n;
 	if (ex_audit_sink_lines(&f->sink, (struct ex_span){ line, (size_t)n }) == 0)
-		return -EIO;
+		return -f->sink.err;
 	f->chain = next;
 	f->size += (size_t)n;
 	return 0;
@@ -229,7 +229,7 @@ static void rotate(struct ex_audit_file *f)
 		return;
 	}
 	close(f->sink.fd);
-	f->sink = (struct ex_audit_sink){ .fd = fd };
+	f->sink = (struct ex_audit_sink){ .fd = fd, .log = true, .told_at = f->sink.told_at };
 	f->size = 0;
 	f->rotate_at = f->rotate_bytes;
 	r = start_append(f);
@@ -271,12 +271,15 @@ static int find_place(struct ex_audit_file *f, const char *path)
 	return strlen(f->name) > NAME_MAX - 16 ? -ENAMETOOLONG : 0;
 }
 
+/* The cause of a failure is logged. */
 static int keys_open(struct ex_audit_file *f, const char *key_file)
 {
 	if (!key_file)
 		return 0;
-	if (strlen(key_file) >= sizeof(f->key_file))
+	if (strlen(key_file) >= sizeof(f->key_file)) {
+		ex_error("%s: %s", key_file, strerror(ENAMETOOLONG));
 		return -ENAMETOOLONG;
+	}
 	memcpy(f->key_file, key_file, strlen(key_file) + 1);
 	return ex_audit_keys_load(f->key_file, &f->keys);
 }
@@ -293,9 +296,12 @@ int ex_audit_file_open(const struct ex_audit_file_options *options, struct ex_au
 	f->rotate_at = f->rotate_bytes;
 	f->keep = options->keep ? options->keep : KEEP;
 	f->batch = malloc(BATCH_BYTES);
+	r = keys_open(f, options->key_file);
+	if (r < 0) {
+		ex_audit_file_close(f);
+		return r;
+	}
 	r = f->batch ? find_place(f, options->path) : -ENOMEM;
-	if (r == 0)
-		r = keys_open(f, options->key_file);
 	if (r == 0)
 		r = file_start(f);
 	if (r < 0) {
@@ -305,6 +311,7 @@ int ex_audit_file_open(const struct ex_audit_file_options *options, struct ex_au
 		return r;
 	}
 	head_sync(f);
+	f->sink.log = true;
 	*ret = f;
 	return 0;
 }

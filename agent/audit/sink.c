@@ -6,6 +6,11 @@
 #include <poll.h>
 #include <sys/stat.h>
 
+#include "agent/core/log.h"
+#include "agent/core/loop.h"
+
+#define TELL_MS 60000
+
 static bool is_file(int fd)
 {
 	struct stat st;
@@ -34,27 +39,42 @@ static size_t whole_lines(struct ex_span lines, size_t max)
 	return end ? (size_t)(end + 1 - lines.ptr) : lines.len;
 }
 
-/* How many bytes went out. A file takes all in one go, whatever else is appended to it. */
-static size_t write_all(int fd, struct ex_span lines)
+static void tell_loss(struct ex_audit_sink *s)
 {
-	bool file = is_file(fd);
+	uint64_t now = ex_clock_ms();
+
+	if (!s->log || (s->told_at && now - s->told_at < TELL_MS))
+		return;
+	s->told_at = now;
+	ex_error("records are lost, the audit log cannot be written: %s",
+		 s->err == EAGAIN ? "it is not read in time" : strerror(s->err));
+}
+
+/* How many bytes went out. A file takes all in one go, whatever else is appended to it. */
+static size_t write_all(struct ex_audit_sink *s, struct ex_span lines)
+{
+	bool file = is_file(s->fd);
 	size_t done = 0, until = 0;
 
 	while (done < lines.len) {
 		ssize_t n;
 
-		if (!file && !is_ready(fd))
+		s->err = EAGAIN;
+		if (!file && !is_ready(s->fd))
 			break;
 		if (done == until)
 			until += whole_lines((struct ex_span){ lines.ptr + done, lines.len - done },
 					     file ? lines.len : PIPE_BUF);
-		n = write(fd, lines.ptr + done, until - done);
+		n = write(s->fd, lines.ptr + done, until - done);
 		if (n < 0 && errno == EINTR)
 			continue;
+		s->err = n < 0 ? errno : EIO;
 		if (n <= 0)
 			break;
 		done += (size_t)n;
 	}
+	if (done < lines.len)
+		tell_loss(s);
 	return done;
 }
 
@@ -83,9 +103,9 @@ size_t ex_audit_sink_lines(struct ex_audit_sink *s, struct ex_span lines)
 
 	if (s->fd < 0)
 		return ex_audit_lines_count(lines);
-	if (s->torn && write_all(s->fd, EX_SPAN("\n")) == 0)
+	if (s->torn && write_all(s, EX_SPAN("\n")) == 0)
 		return 0;
-	done = write_all(s->fd, lines);
+	done = write_all(s, lines);
 	s->torn = done > 0 && lines.ptr[done - 1] != '\n';
 	n = ex_audit_lines_count((struct ex_span){ lines.ptr, done });
 	/* One that lacks no more than its line break is there. */

@@ -8,6 +8,9 @@
 struct ex_audit_sink {
 	int fd;    /* -1: every line is dropped and nothing is lost; not owned */
 	bool torn; /* the last line was cut off: close it before the next one */
+	bool log;  /* what it loses is told on standard error, once in a while */
+	int err;   /* positive errno: why the last line that was lost did not go out */
+	uint64_t told_at;
 };
 
 /*

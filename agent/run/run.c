@@ -51,7 +51,8 @@ struct run {
 
 static int fail(const char *what, int r)
 {
-	ex_error("%s: %s", what, strerror(-r));
+	ex_error("%s: %s%s", what, strerror(-r),
+		 r == -EPERM ? " ('exeat doctor' says what is missing)" : "");
 	return r;
 }
 
@@ -93,8 +94,8 @@ static int find_resolvers(struct run *run)
 		return 0;
 	if (!o->n_dns && ex_ruleset_uses_dns(run->policy.rs)) {
 		ex_error(
-			"the policy names hosts, but /etc/resolv.conf has no nameserver: add --dns "
-			"ADDR");
+			"the policy names hosts, but /etc/resolv.conf has no nameserver that can be "
+			"asked: add --dns ADDR");
 		return -EINVAL;
 	}
 	if (!o->n_dns)
@@ -144,6 +145,13 @@ static int start_child(struct run *run)
 		hidden[n++] = run->opt.log_key;
 	r = ex_child_start(&spec, &run->child);
 	return r < 0 ? fail("cannot make the command's namespaces", r) : 0;
+}
+
+static int make_gateway(struct run *run)
+{
+	int r = ex_netns_init(&run->ns);
+
+	return r < 0 ? fail("cannot make the gateway's network namespace", r) : 0;
 }
 
 /* ---- the gates ---- */
@@ -316,7 +324,7 @@ static int prepare(struct run *run)
 	if (r == 0)
 		r = start_child(run);
 	if (r == 0)
-		r = ex_netns_init(&run->ns);
+		r = make_gateway(run);
 	if (r == 0)
 		r = ex_parent_new(&run->parent);
 	/* Before they are read: what changes meanwhile is seen. */

@@ -173,5 +173,8 @@ has "what was lost is recorded" "$(cat "$log")" '"type":"lost".*"lost":[1-9]'
 has "what came later as well" "$(cat "$log")" '/v1/after'
 has "and the log is whole, but for a torn line" "$(verify "$log")" '^whole: '
 umount "$small"
+out=$("$EXEAT" run -q -p "$AGENT/policy.yaml" --log /dev/full -- curl -sSm5 https://evil.example/ 2>&1)
+has "a loss is said, also with -q" "$out" 'error: records are lost.*No space left on device'
+same "once" "$(grep -c 'records are lost' <<<"$out")" 1
 
 tap_done
