@@ -145,6 +145,12 @@ EX_MUST_CHECK int ex_gate_update(struct ex_gate *gate, uint32_t ifindex,
 EX_MUST_CHECK int ex_gate_deny(struct ex_gate *gate, uint32_t ifindex);
 
 /*
+ * The same for longer: the workload is told as of any other denial, and both ends of what is open
+ * that it is over.
+ */
+EX_MUST_CHECK int ex_gate_refuse(struct ex_gate *gate, uint32_t ifindex);
+
+/*
  * Entries of a class that names made (ex_name_class); before the first ex_gate_learn() of it. On
  * error none of them is there. -EDQUOT: the endpoint has so many that others would not find room
  * for theirs.

@@ -136,6 +136,8 @@ int gate_set_learn(struct ex_gate *gate, struct gate_set *set, const struct ex_g
 void gate_set_remove(struct ex_gate *gate, struct gate_set *set);
 void gate_set_free(struct gate_set *set);
 
+uint32_t gate_policy_next(struct ex_gate *gate); /* nothing is under it */
+
 /* For a ruleset, or an entry, that is in the maps already. */
 int gate_set_known(uint32_t policy, const struct ex_set *value, struct gate_set **ret);
 int gate_set_keep_rule(struct gate_set *set, const struct ex_rule_key *key,

@@ -213,6 +213,23 @@ int ex_gate_deny(struct ex_gate *gate, uint32_t ifindex)
 	return 0;
 }
 
+int ex_gate_refuse(struct ex_gate *gate, uint32_t ifindex)
+{
+	struct gate_port *port = gate_port_find(gate, ifindex);
+	struct ex_endpoint value;
+	int r = ex_gate_deny(gate, ifindex);
+
+	if (r || !port || port->ep.policy)
+		return r;
+	value = port->ep;
+	value.policy = gate_policy_next(gate); /* nothing is under it */
+	value.generation = ++gate->state.last_generation;
+	if (gate_state_save(gate) == 0 &&
+	    bpf_map_update_elem(gate->maps.ex_endpoints.fd, &ifindex, &value, BPF_EXIST) == 0)
+		port->ep = value;
+	return 0; /* else it is denied without a word */
+}
+
 int ex_gate_add_class(struct ex_gate *gate, uint32_t ifindex, const struct ex_tables *entries)
 {
 	const struct gate_port *port = gate_port_find(gate, ifindex);

@@ -286,8 +286,10 @@ static int set_announce(struct ex_gate *gate, const struct gate_set *set)
 		 : bpf_map_update_elem(gate->maps.ex_sets.fd, &set->policy, &value, BPF_NOEXIST);
 }
 
-static uint32_t policy_next(struct ex_state *state)
+uint32_t gate_policy_next(struct ex_gate *gate)
 {
+	struct ex_state *state = &gate->state;
+
 	if (++state->last_policy == 0)
 		state->last_policy = 1;
 	return state->last_policy;
@@ -311,7 +313,7 @@ int gate_set_new(struct ex_gate *gate, const struct ex_tables *t, bool names, st
 		return r;
 	}
 	gate->state.last_class = set->base + set->classes;
-	set->policy = policy_next(&gate->state);
+	set->policy = gate_policy_next(gate);
 	r = set_announce(gate, set);
 	if (r) {
 		free(set);

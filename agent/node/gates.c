@@ -297,7 +297,7 @@ int ex_gates_apply(struct ex_node *node, struct ex_node_endpoint *e, struct ex_c
 
 int ex_gates_shut(struct ex_node *node, struct ex_node_endpoint *e)
 {
-	int r = ex_gate_deny(node->gate, e->link.ifindex);
+	int r = ex_gate_refuse(node->gate, e->link.ifindex);
 
 	if (e->gates)
 		end_proxies(e->gates); /* nor is what they have been sent already */

@@ -32,8 +32,8 @@ void ex_gates_hand_over(const struct ex_node_endpoint *e, struct ex_pack *p);
 void ex_gates_abandon(struct ex_unpack *u);
 
 /*
- * Nothing passes, in neither direction, until something is put in force. What was gives its room
- * in the kernel back. On error it is in force still.
+ * Nothing passes, in neither direction, until something is put in force, and whoever tries is told.
+ * What was gives its room in the kernel back. On error it is in force still.
  */
 EX_MUST_CHECK int ex_gates_shut(struct ex_node *node, struct ex_node_endpoint *e);
 

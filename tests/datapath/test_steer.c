@@ -328,14 +328,26 @@ static void publish(struct ex_tables t)
 	assert_int_equal(ex_gate_publish(gate, ns.ifindex, &ep, &t), 0);
 }
 
-/* Whoever speaks first after the change: both ends are told there and then. */
-static void assert_revoked(const char *text, enum ex_sock listener, bool workload_speaks)
+static void publish_nothing(void)
 {
-	uint64_t before = counted(EX_R_POLICY_CHANGED);
 	struct ex_tables none = tables();
-	int fd, peer;
 
 	none.n_rules = 0;
+	publish(none);
+}
+
+static void refuse_all(void)
+{
+	assert_int_equal(ex_gate_refuse(gate, ns.ifindex), 0);
+}
+
+/* Whoever speaks first after the change: both ends are told there and then. */
+static void assert_revoked(const char *text, enum ex_sock listener, void (*revoke)(void),
+			   bool workload_speaks)
+{
+	uint64_t before = counted(EX_R_POLICY_CHANGED);
+	int fd, peer;
+
 	fd = client(SOCK_STREAM, text, 443);
 	assert_true(fd >= 0);
 	socks_assert_readable(listeners[listener]);
@@ -345,7 +357,7 @@ static void assert_revoked(const char *text, enum ex_sock listener, bool workloa
 	publish(tables());
 	socks_say(peer, "pong"); /* a change that still allows it */
 	socks_assert_says(fd, "pong");
-	publish(none);
+	revoke();
 	socks_say(workload_speaks ? fd : peer, "more");
 	assert_reset(fd);
 	assert_reset(peer);
@@ -355,13 +367,24 @@ static void assert_revoked(const char *text, enum ex_sock listener, bool workloa
 	close(peer);
 }
 
+static void assert_all_revoked(void (*revoke)(void))
+{
+	assert_revoked("198.51.100.7", EX_SOCK_TCP4, revoke, true);
+	assert_revoked("198.51.100.7", EX_SOCK_TCP4, revoke, false);
+	assert_revoked("2001:db8::7", EX_SOCK_TCP6, revoke, true);
+	assert_revoked("2001:db8::7", EX_SOCK_TCP6, revoke, false);
+}
+
 static void test_revoked_connection_ends_on_both_sides(void **state)
 {
 	(void)state;
-	assert_revoked("198.51.100.7", EX_SOCK_TCP4, true);
-	assert_revoked("198.51.100.7", EX_SOCK_TCP4, false);
-	assert_revoked("2001:db8::7", EX_SOCK_TCP6, true);
-	assert_revoked("2001:db8::7", EX_SOCK_TCP6, false);
+	assert_all_revoked(publish_nothing);
+}
+
+static void test_connection_of_a_refused_endpoint_ends_on_both_sides(void **state)
+{
+	(void)state;
+	assert_all_revoked(refuse_all);
 }
 
 static void test_dead_proxy_denies(void **state)
@@ -445,6 +468,7 @@ int main(void)
 		cmocka_unit_test(test_denied_datagram_is_refused_at_once),
 		cmocka_unit_test(test_unasked_datagram_does_not_enter),
 		cmocka_unit_test(test_revoked_connection_ends_on_both_sides),
+		cmocka_unit_test(test_connection_of_a_refused_endpoint_ends_on_both_sides),
 		cmocka_unit_test(test_dead_proxy_denies),
 		cmocka_unit_test(test_flows_go_to_every_worker_that_lives),
 	};

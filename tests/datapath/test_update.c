@@ -238,6 +238,35 @@ static void test_a_denial_needs_no_room(void **state)
 	assert_int_equal(out(FAR, 2, 443, PKT_SYN), EX_R_ALLOWED);
 }
 
+/* Denied by a policy as any other, in which there is nothing; again and again it is the same one.
+ */
+static void test_a_refusal_needs_no_room_and_is_told(void **state)
+{
+	const struct pkt_spec syn = {
+		.dst = FAR, .proto = IPPROTO_TCP, .sport = 2, .dport = 443, .flags = PKT_SYN
+	};
+	struct pkt_frame f;
+
+	(void)state;
+	pkt_build(&f, &syn);
+	assert_int_equal(ask(FAR, 1), EX_R_ALLOWED);
+	fill();
+	assert_int_equal(ex_gate_deny(bench_gate, BENCH_IF), 0); /* the twin */
+	assert_int_equal(bench_send(&f).action, TC_ACT_SHOT);
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(ex_gate_refuse(bench_gate, BENCH_IF), 0);
+		assert_int_equal(ask(FAR, 1), i ? EX_R_DEFAULT_DENY : EX_R_POLICY_CHANGED);
+		assert_int_equal(answered(FAR, 1), EX_R_NO_FLOW);
+		assert_int_equal(knock(FAR, 3), EX_R_NO_FLOW);
+		assert_int_equal(bench_send(&f).action, TC_ACT_REDIRECT);
+		assert_int_equal(bench_send(&f).reason, EX_R_DEFAULT_DENY);
+	}
+	assert_int_equal(put(FAR, 2, NULL), -ENOENT);
+	assert_int_equal(ex_gate_deny(bench_gate, BENCH_IF), 0);
+	bench_publish_rules(rules, EX_ARRAY_SIZE(rules), 0);
+	assert_int_equal(out(FAR, 2, 443, PKT_SYN), EX_R_ALLOWED);
+}
+
 static void test_nothing_of_it_stays_behind(void **state)
 {
 	char ip[32];
@@ -266,6 +295,7 @@ int main(void)
 		update_test(test_what_is_gone_is_gone_also_when_there_is_no_room),
 		update_test(test_what_goes_inward_goes_also_when_there_is_no_room_outward),
 		update_test(test_a_denial_needs_no_room),
+		update_test(test_a_refusal_needs_no_room_and_is_told),
 		update_test(test_nothing_of_it_stays_behind),
 	};
 

@@ -32,6 +32,22 @@ did_rounds() { # N
 	[ "$(rounds)" -eq "$1" ]
 }
 
+silent() { # in a pod: asks once and says so, then waits and says how it ends
+	python3 - "$GATEWAY4" <<-'END'
+		import socket, sys
+		s = socket.create_connection((sys.argv[1], 8080), 10)
+		s.sendall(b"GET /v1/models HTTP/1.1\r\nHost: gateway\r\n\r\n")
+		print("open" if s.recv(65536).startswith(b"HTTP/1.1 200") else "refused", flush=True)
+		s.settimeout(60)
+		try:
+		    while s.recv(65536):
+		        pass
+		    print("ended")
+		except OSError as e:
+		    print(type(e).__name__)
+	END
+}
+
 status_has() { # PATTERN
 	ex status | grep -q "$1"
 }
@@ -74,6 +90,22 @@ check "and is nobody's peer: another round follows" world_wait 2 did_rounds $((b
 rm "$POLICY_DIR/big.yaml"
 endpoint pod2 app=two >/dev/null
 has "one endpoint too many is refused" "$(endpoint pod3 app=one 2>&1)" 'as many as it may'
+policy_put models <<-END
+	apiVersion: cilium.io/v2
+	kind: CiliumNetworkPolicy
+	metadata: {name: models, namespace: default}
+	spec:
+	  endpointSelector: {matchLabels: {app: one}}
+	  egress:
+	  - toCIDR: [$GATEWAY4/32]
+	    toPorts: [{ports: [{port: "8080", protocol: TCP}], rules: {http: [{method: GET, path: /v1/models}]}}]
+END
+check "(a policy with a proxy)" ex policy apply --wait
+export -f silent
+export GATEWAY4
+exec 4< <(in_pod pod1 bash -c silent)
+read -r -t 15 line <&4
+same "(a connection through it, which is silent from here on)" "$line" open
 echo_policy 3000 | policy_put echo
 out=$(ex policy apply --wait 2>&1)
 same "a policy that has no room in the kernel: policy apply fails" $? 1
@@ -87,6 +119,11 @@ check "what was in force stays" reaches pod1
 refuse "nothing else opens" in_pod pod1 nc -zw2 "$EVIL4" 443
 check "but not for ever: nothing passes for it any more" world_wait 15 status_has 'nothing passes: cannot put the policy'
 refuse "(so it is)" reaches pod1
+has "whoever tries is told at once" "$(in_pod pod1 nc -nvzw10 "$ECHO4" 7777 2>&1)" refused
+read -r -t 60 line <&4
+same "and who was silent, that it is broken off" "$line" ConnectionResetError
+exec 4<&-
+rm "$POLICY_DIR/models.yaml"
 check "and who comes is let in: nothing leads there from it" endpoint pod2 app=two
 check "(the other one is degraded)" status_has '1 enforcing, 1 degraded'
 ex endpoint remove pod2 >/dev/null
