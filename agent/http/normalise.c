@@ -175,14 +175,16 @@ static bool query_is_safe(const char *query, size_t len)
 
 /*
  * Segments end also at what only some servers read as a slash: %2F, and where Unicode is folded
- * U+2044, U+2215, U+FF0F, or U+FF3C as a backslash. Beside one of these there may be nothing, and
- * behind the last slash ("/v1/").
+ * U+2044, U+2215, U+FF0F, or as a backslash U+FF3C, U+FE68, U+2216 and, by Windows in Japan and
+ * Korea, the yen and won signs. Beside one of these there may be nothing, and behind the last slash
+ * ("/v1/").
  */
 static bool path_is_safe(const char *path, size_t len)
 {
 	static const char *const slash[] = { "%2F", NULL };
-	static const char *const alike[] = { "%E2%81%84", "%E2%88%95", "%EF%BC%8F", "%EF%BC%BC",
-					     NULL };
+	static const char *const alike[] = { "%E2%81%84", "%E2%88%95", "%EF%BC%8F",
+					     "%EF%BC%BC", "%EF%B9%A8", "%E2%88%96",
+					     "%C2%A5",    "%E2%82%A9", NULL };
 	bool was_alike = false;
 	size_t start = 1;
 
