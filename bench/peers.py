@@ -22,6 +22,7 @@ import first_seen
 from variant import Missing, Variant, cpu_all, cpu_of, memory, rss
 
 SHORT = "--short" in sys.argv
+QUIET = 12 # s until a proxy is at rest
 ONLY = [a for a in sys.argv[1:] if not a.startswith("-")]
 ROUNDS = int(os.environ.get("ROUNDS", 3 if SHORT else 7))
 EACH = os.environ.get("SECONDS_EACH", "1" if SHORT else "2")
@@ -82,6 +83,7 @@ def variants():
         urls = ["https://n0.mint.test"] if v == "exeat-mint" else [PLAIN, TLS] if l7 else [TLS]
         for url in urls:
             made[v].void = made[v].void or made[v].smoke(url, l7)
+        made[v].used = memory(made[v].pids)
         if made[v].void:
             print(f"void: {v}: {made[v].void}")
     return made
@@ -232,10 +234,12 @@ def measure_first_seen(made):
 
 
 def idle_memory(made):
-    """MiB at rest, and for 10000 connections that made one request and wait."""
+    """MiB at rest, which is quiet for a while, and for 10000 connections that made one request and wait."""
     count = 500 if SHORT else 900  # a proxy of exeat takes 1024
-    print(f"\n### Memory ({count} idle connections)\n\n| | at rest, MiB | as started | RSS, summed | MiB for 10000 connections |\n|---|---|---|---|---|")
+    print(f"\n### Memory ({count} idle connections)\n\n| | as started, MiB | after the first requests "
+          "| at rest | RSS, summed | MiB for 10000 connections |\n|---|---|---|---|---|---|")
     found = {}
+    time.sleep(QUIET)
     for kind, url, names in [("HTTP", PLAIN, ["haproxy", "nginx", "exeat"]),
                              ("TLS passed", TLS, ["haproxy-sni", "nginx-sni", "exeat-sni"]),
                              ("TLS intercepted", TLS, ["haproxy", "nginx", "exeat"])]:
@@ -254,7 +258,7 @@ def idle_memory(made):
             grown = (memory(v.pids) - before) * 10000 / count
             v.ask("stop")
             ok = got and got["idle"] == count
-            print(f"| {kind}, {n.removesuffix('-sni')} | {rest:.1f} | {v.started:.1f} | {summed:.1f} | "
+            print(f"| {kind}, {n.removesuffix('-sni')} | {v.started:.1f} | {v.used:.1f} | {rest:.1f} | {summed:.1f} | "
                   + (f"{grown:.0f} |" if ok else f"{got.get('idle')} of {count} connections stayed |"), flush=True)
             found[kind, n.removesuffix("-sni")] = (rest, grown)
             time.sleep(1)

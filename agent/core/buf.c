@@ -102,3 +102,9 @@ void ex_buf_done(struct ex_buf *b)
 	give_back(b->data, b->cap);
 	*b = (struct ex_buf){ 0 };
 }
+
+void ex_buf_drop_spares(void)
+{
+	for (size_t i = 0; i < EX_ARRAY_SIZE(spares); i++)
+		free(EX_TAKE_PTR(spares[i]));
+}

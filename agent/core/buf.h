@@ -30,4 +30,7 @@ EX_MUST_CHECK int ex_buf_append(struct ex_buf *b, const void *bytes, size_t n);
 void ex_buf_consume(struct ex_buf *b, size_t n);
 void ex_buf_done(struct ex_buf *b);
 
+/* Of what was given back some is kept at hand: no longer. */
+void ex_buf_drop_spares(void);
+
 #endif

@@ -33,6 +33,8 @@ struct ex_loop {
 	struct due *heap;
 	size_t n_timers, cap_timers;
 	struct ex_defer *first, **last;
+	struct ex_timer *quiet; /* NULL: nobody asked */
+	uint64_t quiet_ms;
 };
 
 uint64_t ex_clock_ms(void)
@@ -285,6 +287,20 @@ static void run_timers(struct ex_loop *loop)
 	}
 }
 
+/* It is put off with every message, as others are. Without memory for it nobody is told. */
+static void heard(struct ex_loop *loop)
+{
+	if (loop->quiet)
+		(void)!ex_timer_start(loop, loop->quiet, loop->quiet_ms);
+}
+
+void ex_loop_on_quiet(struct ex_loop *loop, struct ex_timer *t, uint64_t ms)
+{
+	loop->quiet = t;
+	loop->quiet_ms = ms;
+	heard(loop);
+}
+
 /* ---- deferred work ---- */
 
 void ex_defer(struct ex_loop *loop, struct ex_defer *d)
@@ -334,6 +350,8 @@ static int poll_once(struct ex_loop *loop)
 	if (n < 0)
 		return errno == EINTR ? 0 : -errno;
 	loop->now = ex_clock_ms();
+	if (n > 0)
+		heard(loop);
 	for (int i = 0; i < n; i++) {
 		uint32_t slot = (uint32_t)batch[i].data.u64;
 		uint32_t generation = (uint32_t)(batch[i].data.u64 >> 32);

@@ -61,6 +61,12 @@ void ex_watch_move(struct ex_loop *loop, struct ex_watch *from, struct ex_watch 
 EX_MUST_CHECK int ex_timer_start(struct ex_loop *loop, struct ex_timer *t, uint64_t ms);
 void ex_timer_stop(struct ex_loop *loop, struct ex_timer *t);
 
+/*
+ * t, whose fn is set, fires once nothing has come for ms, counted from now and after that from what
+ * came last; only then again. t stays where it is.
+ */
+void ex_loop_on_quiet(struct ex_loop *loop, struct ex_timer *t, uint64_t ms);
+
 /* Runs d->fn once, after the I/O of this iteration. Queuing twice is one run. */
 void ex_defer(struct ex_loop *loop, struct ex_defer *d);
 

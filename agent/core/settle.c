@@ -5,8 +5,10 @@
 #include <malloc.h>
 #include <sys/mman.h>
 
-#include "exeat/util.h"
+#include "agent/core/buf.h"
+#include "agent/core/loop.h"
 
+#define QUIET_MS     10000
 #define SEGMENTS_MAX 8 /* of one file that are not written; usually three */
 
 struct segment {
@@ -55,6 +57,22 @@ void ex_settle(void)
 {
 	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
 
+	ex_buf_drop_spares();
 	(void)malloc_trim(0);
 	(void)dl_iterate_phdr(settle_file, &page);
+}
+
+static void on_quiet(struct ex_timer *t)
+{
+	(void)t;
+	ex_settle();
+}
+
+void ex_settle_on(struct ex_loop *loop)
+{
+	static struct ex_timer quiet;
+
+	quiet = (struct ex_timer){ .fn = on_quiet };
+	ex_loop_on_quiet(loop, &quiet, QUIET_MS);
+	ex_settle();
 }

@@ -112,7 +112,7 @@ int ex_cmd_agent(int argc, char **argv)
 		ex_info("agent %s: %zu endpoints, policies at revision %llu", EX_VERSION,
 			node.registry.n, (unsigned long long)node.revision);
 		ex_notify("READY=1");
-		ex_settle();
+		ex_settle_on(node.loop);
 		r = ex_loop_run(node.loop);
 		ex_notify("STOPPING=1");
 	}

@@ -185,7 +185,7 @@ static int serve(struct ex_proxy *px)
 	/* Buffers come and go with every wake-up: do not give their memory back each time. */
 	(void)mallopt(M_TRIM_THRESHOLD, TRIM_THRESHOLD);
 	(void)mallopt(M_MMAP_THRESHOLD, TRIM_THRESHOLD);
-	ex_settle();
+	ex_settle_on(px->loop);
 	return r < 0 ? r : ex_loop_run(px->loop);
 }
 

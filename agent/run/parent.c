@@ -281,7 +281,7 @@ int ex_parent_run(struct ex_parent *p)
 {
 	int r = 0;
 
-	ex_settle();
+	ex_settle_on(p->loop);
 	while (!p->child_gone && r == 0)
 		r = ex_loop_run(p->loop);
 	if (r < 0)

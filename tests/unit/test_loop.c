@@ -155,6 +155,51 @@ static void test_event_that_is_there_is_seen_before_a_timer_that_is_due(void **s
 	close(fd[1]);
 }
 
+static struct ex_timer quiet;
+static unsigned n_quiet;
+static uint64_t heard_at;
+
+static void on_quiet(struct ex_timer *t)
+{
+	(void)t;
+	n_quiet++;
+	assert_true(ex_loop_now(loop) >= heard_at + 10);
+}
+
+static void on_heard(struct ex_watch *w, uint32_t events)
+{
+	char c;
+
+	(void)events;
+	assert_int_equal(read(w->fd, &c, 1), 1);
+	heard_at = ex_loop_now(loop);
+}
+
+/* Once after each time that something came, however much later. */
+static void test_quiet_is_told_once_when_nothing_has_come_for_so_long(void **state)
+{
+	int fd[2];
+
+	(void)state;
+	assert_int_equal(pipe(fd), 0);
+	watch = (struct ex_watch){ .fn = on_heard };
+	quiet = (struct ex_timer){ .fn = on_quiet };
+	n_quiet = 0;
+	assert_int_equal(ex_watch_start(loop, &watch, fd[0], EPOLLIN), 0);
+	ex_loop_on_quiet(loop, &quiet, 10);
+	for (unsigned i = 1; i <= 2; i++) {
+		heard_at = 0;
+		assert_int_equal(write(fd[1], "x", 1), 1);
+		usleep(20000); /* it is due, and yet it is not quiet */
+		start(&all[0], 60);
+		assert_int_equal(ex_loop_run(loop), 0);
+		assert_true(heard_at);
+		assert_int_equal(n_quiet, i);
+	}
+	ex_watch_close(loop, &watch);
+	close(fd[1]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -168,6 +213,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_many_timers_in_any_order, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			test_event_that_is_there_is_seen_before_a_timer_that_is_due, set_up,
+			tear_down),
+		cmocka_unit_test_setup_teardown(
+			test_quiet_is_told_once_when_nothing_has_come_for_so_long, set_up,
 			tear_down),
 	};
 

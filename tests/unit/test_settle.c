@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What only the start took goes back, and nothing else changes by it. */
+/* What is not used goes back, and nothing else changes by it. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <openssl/evp.h>
 
+#include "agent/core/buf.h"
 #include "agent/core/settle.h"
 #include "exeat/util.h"
 
@@ -69,11 +70,31 @@ static void test_all_is_there_as_before(void **state)
 	free(heap);
 }
 
+static void test_buffers_in_use_keep_their_bytes_and_spare_ones_go(void **state)
+{
+	struct ex_buf kept = { 0 }, done = { 0 };
+	char bytes[64 * 1024];
+
+	(void)state;
+	memset(bytes, 'x', sizeof(bytes));
+	assert_int_equal(ex_buf_append(&kept, bytes, sizeof(bytes)), 0);
+	for (size_t i = 0; i < 2; i++) {
+		assert_int_equal(ex_buf_append(&done, bytes, sizeof(bytes)), 0);
+		assert_memory_equal(ex_buf_ptr(&done), bytes, sizeof(bytes));
+		ex_buf_done(&done);
+		ex_settle();
+	}
+	assert_int_equal(ex_buf_len(&kept), sizeof(bytes));
+	assert_memory_equal(ex_buf_ptr(&kept), bytes, sizeof(bytes));
+	ex_buf_done(&kept);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_pages_of_files_go_back),
 		cmocka_unit_test(test_all_is_there_as_before),
+		cmocka_unit_test(test_buffers_in_use_keep_their_bytes_and_spare_ones_go),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
