@@ -58,6 +58,9 @@ void ex_probe_read(struct ex_probe *p);
  */
 const char *ex_probe_parse(const char *to, struct ex_probe *ret);
 
+/* TLS with another server name than that of the host; "" is TLS without one. As above. */
+const char *ex_probe_set_sni(struct ex_probe *p, const char *text);
+
 /*
  * Who comes, an address, and where to: "PORT[/tcp|/udp|/sctp]" or "icmp[/TYPE]" of the workload.
  * Such a probe is for a ruleset that has ingress. NULL, or what is wrong.

@@ -9,7 +9,8 @@
 /* An address that no policy names by accident: benchmarking space (RFC 2544). */
 static const uint8_t assumed[4] = { 198, 18, 0, 1 };
 
-static const char *set_host(struct ex_probe *p, const char *text, size_t len)
+/* As the gates read names: in lower case, without a dot at the end. */
+static const char *read_name(const char *text, size_t len, char *to)
 {
 	if (len == 0 || len > 253)
 		return "has no host";
@@ -19,13 +20,28 @@ static const char *set_host(struct ex_probe *p, const char *text, size_t len)
 		if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
 		      c == '-' || c == '_' || c == '.'))
 			return "has a host that is no name and no address";
-		p->name[i] = c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+		to[i] = c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
 	}
-	if (p->name[len - 1] == '.')
+	if (to[len - 1] == '.')
 		len--;
-	p->name[len] = '\0';
-	if (len == 0)
-		return "has no host";
+	to[len] = '\0';
+	return len ? NULL : "has no host";
+}
+
+const char *ex_probe_set_sni(struct ex_probe *p, const char *text)
+{
+	p->tls = true;
+	p->sni[0] = '\0';
+	return text[0] ? read_name(text, strlen(text), p->sni) : NULL;
+}
+
+static const char *set_host(struct ex_probe *p, const char *text, size_t len)
+{
+	const char *wrong = read_name(text, len, p->name);
+
+	if (wrong)
+		return wrong;
+	len = strlen(p->name);
 	p->dst = ex_ip_from4(assumed);
 	p->dst_assumed = true;
 	memcpy(p->host, p->name, len + 1);

@@ -66,10 +66,8 @@ static int make_probe(const struct ex_tool *t, struct ex_probe *p)
 	}
 	if (t->method)
 		(void)snprintf(p->method, sizeof(p->method), "%s", t->method);
-	if (t->sni) {
-		(void)snprintf(p->sni, sizeof(p->sni), "%s", t->sni);
-		p->tls = true;
-	}
+	if (t->sni && ex_probe_set_sni(p, t->sni))
+		return usage_error("--sni is no host name");
 	for (size_t i = 0; i < t->n_headers; i++) {
 		if (!add_header(p, t->headers[i]))
 			return usage_error("-H needs 'NAME: VALUE', and no Host: that is --to's");

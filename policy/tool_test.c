@@ -233,10 +233,8 @@ static const char *fill_probe(const struct fixture *f, struct ex_probe *p)
 			       : NULL;
 	if (f->method)
 		(void)snprintf(p->method, sizeof(p->method), "%s", f->method);
-	if (f->sni) {
-		(void)snprintf(p->sni, sizeof(p->sni), "%s", f->sni);
-		p->tls = true;
-	}
+	if (f->sni && ex_probe_set_sni(p, f->sni))
+		return "has an sni that is no host name";
 	if (f->address) {
 		if (!ex_ip_parse(f->address, &p->dst))
 			return "has an address that is none";

@@ -46,7 +46,7 @@ static const struct {
 	{ "explain-sni",
 	  1,
 	  { "explain", GOLDEN "policy.yaml", "--endpoints", GOLDEN "endpoints.yaml", "--to",
-	    "https://api.example.com/pkg/x", "--sni", "evil.example" } },
+	    "https://api.example.com/pkg/x", "--sni", "Evil.Example." } },
 	{ "explain-name", 1, { "explain", GOLDEN "policy.yaml", "--to", "evil.example:443" } },
 	{ "explain-deny", 1, { "explain", GOLDEN "policy.yaml", "--to", "203.0.113.9:8000" } },
 	{ "explain-metadata",
