@@ -102,7 +102,7 @@ static void write_address(const struct ex_remedy *d, char *out)
 void ex_remedy_write(const struct ex_remedy *d, char out[static EX_REMEDY_MAX])
 {
 	out[0] = '\0';
-	if (d->reason == EX_R_HTTP_DENIED)
+	if (d->reason == EX_R_HTTP_DENIED && !d->explained)
 		write_http(d, out);
 	else if (d->reason == EX_R_HOST_DENIED || d->reason == EX_R_SNI_DENIED ||
 		 d->reason == EX_R_DNS_NAME_DENIED)

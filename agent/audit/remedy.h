@@ -13,6 +13,7 @@ struct ex_remedy {
 	const char *address;         /* text of the destination; "" when unknown */
 	uint16_t port;
 	const char *proto; /* "TCP", "UDP"; "" otherwise */
+	bool explained;    /* was told what is wrong: a request that no line for its path allows */
 };
 
 #define EX_REMEDY_MAX 1024

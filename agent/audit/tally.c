@@ -20,7 +20,8 @@ static void describe(struct ex_tally_slot *s, const struct ex_audit_record *rec,
 			       .port = rec->app == EX_AUDIT_DNS ? 0 : rec->dport,
 			       .proto = rec->proto == IPPROTO_TCP   ? "TCP"
 					: rec->proto == IPPROTO_UDP ? "UDP"
-								    : "" };
+								    : "",
+			       .explained = rec->detail[0] };
 
 	if (rec->app == EX_AUDIT_TLS)
 		d.name = EX_AUDIT_FIELD(rec->sni);

@@ -118,7 +118,8 @@ static void find_words(const struct ex_h1_denial *d, struct words *w)
 				 .path = shorten(d->path, PATH_SHOW),
 				 .address = "",
 				 .proto = "",
-				 .where = d->rule ? d->rule->where : "" };
+				 .where = d->rule ? d->rule->where : "",
+				 .explained = d->detail };
 
 	w->path = show(without_query(d->path), w->path_buf, sizeof(w->path_buf));
 	w->host = show(d->host, w->host_buf, sizeof(w->host_buf));

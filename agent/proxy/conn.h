@@ -169,10 +169,9 @@ struct ex_decision ex_conn_judge(struct ex_conn *c, const struct ex_h1_head *hea
 /* More than the reason of d says, when it has denied this request; else NULL. */
 const char *ex_conn_why_denied(const struct ex_decision *d, const struct ex_h1_head *head);
 
-/* The record of a request, with what is done to its header fields when it is allowed. */
-void ex_conn_audit_edits(struct ex_conn *c, const struct ex_decision *d,
-			 const struct ex_h1_head *head, uint16_t status,
-			 const struct ex_header_edits *edits);
+/* The record of a request that is allowed, with what is done to its header fields. */
+void ex_conn_audit_allowed(struct ex_conn *c, const struct ex_decision *d,
+			   const struct ex_h1_head *head, const struct ex_header_edits *edits);
 
 /* A request cannot be answered by the server: sends the denial (once no response head was sent). */
 void ex_conn_refuse(struct ex_conn *c, const struct ex_decision *d, const char *detail);

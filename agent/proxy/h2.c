@@ -20,14 +20,15 @@ static bool judge(void *arg, const struct ex_h1_head *head, struct ex_h1_denial 
 {
 	struct ex_conn *c = arg;
 	struct ex_decision d = ex_conn_judge(c, head, edits);
-	bool allow = d.verdict == EX_V_ALLOW;
 
-	if (!allow) {
-		tell(c, &d, denial);
-		denial->detail = ex_conn_why_denied(&d, head);
+	if (d.verdict == EX_V_ALLOW) {
+		ex_conn_audit_allowed(c, &d, head, edits);
+		return true;
 	}
-	ex_conn_audit_edits(c, &d, head, allow ? 0 : denial->status, edits);
-	return allow;
+	tell(c, &d, denial);
+	denial->detail = ex_conn_why_denied(&d, head);
+	ex_conn_audit(c, EX_AUDIT_HTTP, &d, head, denial->status, denial->detail);
+	return false;
 }
 
 static uint32_t identity(void *arg, const struct ex_header_edits *edits)

@@ -82,15 +82,13 @@ struct ex_decision ex_conn_judge(struct ex_conn *c, const struct ex_h1_head *hea
 	return d;
 }
 
-void ex_conn_audit_edits(struct ex_conn *c, const struct ex_decision *d,
-			 const struct ex_h1_head *head, uint16_t status,
-			 const struct ex_header_edits *edits)
+void ex_conn_audit_allowed(struct ex_conn *c, const struct ex_decision *d,
+			   const struct ex_h1_head *head, const struct ex_header_edits *edits)
 {
-	char detail[96] = "";
+	char detail[96];
 
-	if (d->verdict == EX_V_ALLOW)
-		ex_headers_describe(edits, detail, sizeof(detail));
-	ex_conn_audit(c, EX_AUDIT_HTTP, d, head, status, detail[0] ? detail : NULL);
+	ex_headers_describe(edits, detail, sizeof(detail));
+	ex_conn_audit(c, EX_AUDIT_HTTP, d, head, 0, detail[0] ? detail : NULL);
 }
 
 int ex_conn_send_head(struct ex_conn *c, const struct ex_h1_head *head,
@@ -160,7 +158,7 @@ static void on_request(struct ex_conn *c)
 		ex_conn_refuse(c, &d, ex_conn_why_denied(&d, head));
 		return;
 	}
-	ex_conn_audit_edits(c, &d, head, 0, &edits);
+	ex_conn_audit_allowed(c, &d, head, &edits);
 	begin_exchange(c, head, &edits);
 }
 

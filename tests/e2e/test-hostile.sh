@@ -114,6 +114,7 @@ for version in 1.1 2; do
 		out=$(put $version /case/plain "$field")
 		has "HTTP/$version: none does for a path, $field" "$out" "$(reason http-denied)"
 		has "and the answer says what is missing" "$out" 'has to be named by the rule'
+		audited "and so does the record" '"deny"' '"/case/plain"' 'has to be named by the rule'
 	done
 	out=$(put $version /case/copied "X-Amz-Copy-Source: /a" "X-MS-Copy-Source: https://evil.test/")
 	has "HTTP/$version: each has to be named" "$out" "$(reason http-denied)"

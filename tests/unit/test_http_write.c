@@ -268,6 +268,25 @@ static void test_denial_names_reason_rule_and_remedy(void **state)
 	ex_h1_free(p);
 }
 
+/* A line for the path would not allow it. */
+static void test_denial_that_says_what_is_wrong_suggests_no_line(void **state)
+{
+	struct ex_h1_denial d = { .status = 403,
+				  .reason = EX_R_HTTP_DENIED,
+				  .method = EX_SPAN("PUT"),
+				  .host = EX_SPAN("a.test"),
+				  .path = EX_SPAN("/a") };
+	char out[4096];
+
+	(void)state;
+	denial(&d, out, sizeof(out));
+	assert_non_null(strstr(out, "\"remedy\":"));
+	d.detail = "a field that names another object has to be named by the rule";
+	denial(&d, out, sizeof(out));
+	assert_null(strstr(out, "\"remedy\":"));
+	assert_non_null(strstr(out, "\"detail\":\"a field that names another object"));
+}
+
 static void test_denial_escapes_and_bounds_what_the_client_sent(void **state)
 {
 	char path[9000], out[4096];
@@ -348,6 +367,7 @@ int main(void)
 		cmocka_unit_test(test_what_is_counted_is_enough),
 		cmocka_unit_test(test_body_is_framed_as_its_head_said),
 		cmocka_unit_test(test_denial_names_reason_rule_and_remedy),
+		cmocka_unit_test(test_denial_that_says_what_is_wrong_suggests_no_line),
 		cmocka_unit_test(test_denial_escapes_and_bounds_what_the_client_sent),
 		cmocka_unit_test(test_denial_is_text_for_who_accepts_only_text),
 		cmocka_unit_test(test_denial_of_head_has_no_body),
