@@ -49,7 +49,7 @@ static bool label_is_valid(const char *label, size_t len)
 	if (len == 0 || len > LABEL_MAX || label[0] == '-' || label[len - 1] == '-')
 		return false;
 	for (size_t i = 0; i < len; i++) {
-		if (!ex_char_is(label[i], EX_CHAR_ALNUM) && label[i] != '-' && label[i] != '_')
+		if (!ex_char_is(label[i], EX_CHAR_NAME) && label[i] != '_')
 			return false;
 	}
 	return true;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/http/chars.h"
 
-#define ALNUM    (EX_CHAR_ALNUM | EX_CHAR_TOKEN | ANYWHERE)
+#define ALNUM    (EX_CHAR_ALNUM | EX_CHAR_NAME | EX_CHAR_TOKEN | ANYWHERE)
 #define TOKEN    EX_CHAR_TOKEN
 #define TEXT     EX_CHAR_TEXT
 #define QUERY    (EX_CHAR_TEXT | EX_CHAR_QUERY)
@@ -24,7 +24,7 @@ const uint8_t ex_char_classes[256] = {
 	['*'] = TOKEN | ANYWHERE,
 	['+'] = TOKEN | ANYWHERE,
 	[','] = ANYWHERE,
-	['-'] = TOKEN | ANYWHERE,
+	['-'] = EX_CHAR_NAME | TOKEN | ANYWHERE,
 	['.'] = TOKEN | ANYWHERE,
 	['/'] = ANYWHERE,
 	[':'] = ANYWHERE,

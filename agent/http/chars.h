@@ -12,6 +12,7 @@ enum ex_char_class {
 	EX_CHAR_TEXT = 4,   /* printable ASCII, and the blank */
 	EX_CHAR_PATH = 8,   /* stands for itself in a path; see normalise.c */
 	EX_CHAR_QUERY = 16, /* ... in a query */
+	EX_CHAR_NAME = 32,  /* letters, digits, hyphens */
 };
 
 extern const uint8_t ex_char_classes[256];

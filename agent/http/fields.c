@@ -45,10 +45,7 @@ bool ex_field_may_trail(struct ex_span name)
 /* Only letters, digits and hyphens: two of these are one field to a server when they are to us. */
 static bool has_one_reading(struct ex_span name)
 {
-	for (size_t i = 0; i < name.len; i++)
-		if (!ex_char_is(name.ptr[i], EX_CHAR_ALNUM) && name.ptr[i] != '-')
-			return false;
-	return true;
+	return ex_chars_run(name.ptr, name.len, EX_CHAR_NAME) == name.len;
 }
 
 static int compare_names(const void *a, const void *b)

@@ -25,6 +25,7 @@ static void test_every_byte_is_in_its_classes_and_no_other(void **state)
 		{ EX_CHAR_TEXT, LETTERS DIGITS " !\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~" },
 		{ EX_CHAR_PATH, PATH },
 		{ EX_CHAR_QUERY, PATH "?{}`" },
+		{ EX_CHAR_NAME, LETTERS DIGITS "-" },
 	};
 
 	(void)state;
