@@ -108,11 +108,16 @@ def heads():
         get(host="evil.example", ), get("Host : evil"), get("Host\t: evil"), get(" Host: evil"),
         get("X_HTTP_METHOD_OVERRIDE: DELETE", "X-HTTP-Method-Override: DELETE",
             "X-Original-URL: /smuggled", "X-Rewrite-URL: /smuggled"),
+        get("Proxy: http://evil.example/", "X-Envoy-Original-Dst-Host: evil.example", "X_Accel_Mapping: /=/smuggled"),
+        get("X-Amz-Copy-Source: /smuggled", method="PUT"), get("x_ms_copy_source: http://evil.example/", method="PUT"),
         get(target="/case/../smuggled"), get(target="/case/%2e%2e/smuggled"),
         get(target="/case/..;/smuggled"), get(target="/case/%252e%252e/smuggled"),
         get(target="/case//../smuggled"), get(target="//smuggled"), get(target="/case/..%2fsmuggled"),
         get(target="/case/..\\smuggled"), get(target="/case/..%5csmuggled"),
         get(target="/case/%c0%ae%c0%ae/smuggled"), get(target="/smuggled?/case/"),
+        get(target="/smuggled;/case/"), get(target="/smuggled%3f/case/"), get(target="/smuggled%23/case/"),
+        get(target="/case/..%3b/smuggled"), get(target="/case/%ef%bc%8e%ef%bc%8e/smuggled"),
+        get(target="/case/..%c2%a5smuggled"), get(target="/case/x?$httpHeaders=x-original-url:/smuggled"),
         get(target="/smuggled#/case/"), get(target="/case/x#/../../smuggled"),
         get(target="http://%s/smuggled" % H), get(target="http://%s/case/x" % H),
         get(target="/case/ HTTP/1.1\r\nX: /smuggled"), get(target="/case/x HTTP/1.1 y"),
@@ -316,9 +321,9 @@ def check(audit_file, plain_file, node_file, nginx_file):
                     if e.get("part") == "whole" and not e["chunked"])
     sizes = Counter((e["method"], e["target"], e["length"]) for e in nginx)
     point(not whole - sizes, "nginx saw requests of the same length, byte for byte", *(whole - sizes).items())
-    overrides = [e for e in node if any(re.match(r"(?i)x[-_](http[-_]method|original|rewrite)", f)
-                                        for f in e.get("raw", [])[::2])]
-    point(not overrides, "no field that overrides method or path arrived", *overrides)
+    unwanted = r"(?i)(x[-_](http[-_]method|original|rewrite|envoy|accel|amz[-_]copy|ms[-_]copy)|proxy)"
+    overrides = [e for e in node if any(re.match(unwanted, f) for f in e.get("raw", [])[::2])]
+    point(not overrides, "no field that overrides method or path, or names another object, arrived", *overrides)
 
 
 if __name__ == "__main__":

@@ -118,7 +118,8 @@ def fields():
             (b"", b"a"), (b":x", b"a"), (b"x:", b"a"), (b"x\0", b"a"), (b"x\t", b"a"), (b"host", b"evil.example"),
             (b"host", b"evil.example\r\nx: y"), (b"host_", b"evil"), (b"Host", b"evil"), (b"cookie", b"a\r\nx: y"),
             (b"expect", b"100-continue"), (b"expect", b"x"), (b"x-http-method-override", b"DELETE"), (b"x-original-url", b"/smuggled"),
-            (b"x_rewrite_url", b"/smuggled"), (b"x", b"y" * 70000), (b"x", b"a\x0c"), (b"content-encoding", b"chunked"))):
+            (b"x_rewrite_url", b"/smuggled"), (b"proxy", b"http://evil.example/"), (b"x-envoy-original-dst-host", b"evil.example"),
+            (b"x-amz-copy-source", b"/smuggled"), (b"x_ms_copy_source", b"http://evil.example/"), (b"x", b"y" * 70000), (b"x", b"a\x0c"), (b"content-encoding", b"chunked"))):
         yield "field-%02d" % i, [f], [INNER]
         yield "field-nobody-%02d" % i, [f], []
     yield "many", [(b"x%d" % i, b"y") for i in range(400)], []
@@ -356,7 +357,8 @@ def check(audit_file, *files):
     diff = {k: (one[k], other[k]) for k in one.keys() & other.keys() if one[k] != other[k]}
     point(not diff and len(one.keys() & other.keys()) > 50, "the plain origin and node read the same bodies", *diff.items())
     fields_seen = [f for e in node for f in e.get("raw", [])[::2]]
-    overrides = [f for f in fields_seen if re.match(r"(?i)(x[-_](http[-_]method|original|rewrite)|transfer_|:)", f)]
+    unwanted = r"(?i)(x[-_](http[-_]method|original|rewrite|envoy|amz[-_]copy|ms[-_]copy)|proxy|transfer_|:)"
+    overrides = [f for f in fields_seen if re.match(unwanted, f)]
     point(not overrides, "no field that overrides method, path or framing arrived", *overrides)
 
 
