@@ -35,13 +35,6 @@ int ex_ca_store_open(const char *path, bool make)
 
 /* ---- files ---- */
 
-static int write_cert(int dir, const char *name, struct ex_span pem)
-{
-	int r = ex_state_file_write(dir, name, pem);
-
-	return r == 0 && fchmodat(dir, name, 0644, 0) < 0 ? -errno : r;
-}
-
 /* Missing is empty. */
 static int read_cert(int dir, const char *name, char **ret, size_t *ret_len)
 {
@@ -124,7 +117,40 @@ static int write_trust(int dir)
 	size_t len;
 	int r = ex_ca_store_trust(dir, &text, &len);
 
-	return r < 0 ? r : write_cert(dir, TRUST, (struct ex_span){ text, len });
+	return r < 0 ? r : ex_state_file_publish(dir, TRUST, (struct ex_span){ text, len });
+}
+
+/* -EINVAL: they are no pair that can sign. */
+static int load_pair(int dir, const char *key_name, const char *name, struct ex_ca **ret)
+{
+	EX_AUTO_FREE char *cert = NULL;
+	char *key = NULL;
+	size_t key_len = 0, len = 0;
+	int r = ex_state_file_read(dir, key_name, &key, &key_len);
+
+	if (r == 0)
+		r = ex_state_file_read(dir, name, &cert, &len);
+	if (r == 0)
+		r = ex_ca_load((struct ex_span){ key, key_len }, (struct ex_span){ cert, len },
+			       ret);
+	if (key)
+		explicit_bzero(key, key_len);
+	free(key);
+	return r;
+}
+
+static int check_pair(int dir, const char *key_name, const char *name)
+{
+	struct ex_ca *ca = NULL;
+	int r = load_pair(dir, key_name, name, &ca);
+
+	ex_ca_free(ca);
+	return r;
+}
+
+int ex_ca_store_load(int dir, struct ex_ca **ret)
+{
+	return load_pair(dir, KEY, CERT, ret);
 }
 
 /* ---- what is done with them ---- */
@@ -147,7 +173,7 @@ static int make_pair(int dir, const struct ex_ca_wish *wish, const char *key_nam
 	r = n < 0 ? n : ex_state_file_write(dir, key_name, (struct ex_span){ key, (size_t)n });
 	explicit_bzero(key, sizeof(key));
 	if (r == 0)
-		r = write_cert(dir, name, ex_ca_pem(ca));
+		r = ex_state_file_publish(dir, name, ex_ca_pem(ca));
 	ex_ca_free(ca);
 	return r;
 }
@@ -161,7 +187,14 @@ int ex_ca_store_make(int dir, const struct ex_ca_wish *wish)
 
 int ex_ca_store_init(int dir, const struct ex_ca_wish *wish)
 {
-	return is_there(dir, KEY) || is_there(dir, CERT) ? -EEXIST : ex_ca_store_make(dir, wish);
+	/* A key alone is what one left that was broken off: nobody trusts it. */
+	return is_there(dir, CERT) ? -EEXIST : ex_ca_store_make(dir, wish);
+}
+
+/* Is the next one good, and there yet, or on its way? 0, -EINVAL, -ENOENT or another error. */
+static int check_next(int dir)
+{
+	return check_pair(dir, NEXT_KEY, is_there(dir, NEXT_CERT) ? NEXT_CERT : CERT);
 }
 
 int ex_ca_store_rotate(int dir, const struct ex_ca_wish *wish)
@@ -170,8 +203,9 @@ int ex_ca_store_rotate(int dir, const struct ex_ca_wish *wish)
 
 	if (!is_there(dir, CERT))
 		return -ENOENT;
-	if (is_there(dir, NEXT_CERT))
-		return -EEXIST;
+	r = check_next(dir);
+	if (r != -ENOENT && r != -EINVAL)
+		return r < 0 ? r : -EEXIST;
 	r = make_pair(dir, wish, NEXT_KEY, NEXT_CERT);
 	return r < 0 ? r : write_trust(dir);
 }
@@ -185,23 +219,26 @@ static int keep_old(int dir)
 
 	if (r == 0)
 		r = collect(dir, OLD, &text, &len);
-	return r < 0 ? r : write_cert(dir, OLD, (struct ex_span){ text, len });
+	return r < 0 ? r : ex_state_file_publish(dir, OLD, (struct ex_span){ text, len });
 }
 
 /*
  * Broken off anywhere, the certificate and key in use are a pair or are refused as none, the next
- * one is where it was, and doing it again ends it: the certificate moves before the key.
+ * one is where it was, and doing it again ends it: the certificate moves before the key. A next key
+ * alone may also be all that a first step left that was broken off: it is nobody's.
  */
 int ex_ca_store_switch(int dir)
 {
-	int r;
+	bool begun = !is_there(dir, NEXT_CERT);
+	int r = check_next(dir);
 
-	if (!is_there(dir, NEXT_KEY))
+	if (begun && r == -EINVAL)
 		return -ENOENT;
-	r = is_there(dir, NEXT_CERT) ? keep_old(dir) : 0;
+	if (r == 0 && !begun)
+		r = keep_old(dir);
 	if (r < 0)
 		return r;
-	if (is_there(dir, NEXT_CERT) && renameat(dir, NEXT_CERT, dir, CERT) < 0)
+	if (!begun && renameat(dir, NEXT_CERT, dir, CERT) < 0)
 		return -errno;
 	if (renameat(dir, NEXT_KEY, dir, KEY) < 0)
 		return -errno;

@@ -27,16 +27,23 @@ enum ex_ca_role {
 /* The directory, made when asked for and missing; fd or negative errno. -EPERM: not only root's. */
 EX_MUST_CHECK int ex_ca_store_open(const char *path, bool make);
 
+/* The one that signs. -EINVAL: it cannot. -ENOENT: a file of it is missing. */
+EX_MUST_CHECK int ex_ca_store_load(int dir, struct ex_ca **ret);
+
 /* One that signs, in the place of what is there. */
 EX_MUST_CHECK int ex_ca_store_make(int dir, const struct ex_ca_wish *wish);
 
 /* The same. -EEXIST: there is one. */
 EX_MUST_CHECK int ex_ca_store_init(int dir, const struct ex_ca_wish *wish);
 
-/* The first step: one more that is trusted. -EEXIST: it was taken already. -ENOENT: no CA. */
+/* The first step: one more that is trusted. -EEXIST: it was taken already, and what it made is
+ * good, or the second was begun. -ENOENT: no CA. */
 EX_MUST_CHECK int ex_ca_store_rotate(int dir, const struct ex_ca_wish *wish);
 
-/* The second one: it signs, the former is old. -ENOENT: the first was not taken. */
+/*
+ * The second one: it signs, the former is old. -ENOENT: the first was not taken. -EINVAL: what it
+ * left is no pair that can sign.
+ */
 EX_MUST_CHECK int ex_ca_store_switch(int dir);
 
 /* All certificates that are trusted, PEM; the caller frees. What has ended is left out. */

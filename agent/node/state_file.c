@@ -22,7 +22,7 @@ static int write_all(int fd, struct ex_span bytes)
 	return fsync(fd) < 0 ? -errno : 0;
 }
 
-int ex_state_file_write(int dir, const char *name, struct ex_span bytes)
+static int write_file(int dir, const char *name, struct ex_span bytes, mode_t mode)
 {
 	EX_AUTO_CLOSE int fd = -1;
 	char tmp[NAME_MAX];
@@ -33,7 +33,7 @@ int ex_state_file_write(int dir, const char *name, struct ex_span bytes)
 	fd = openat(dir, tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
 		return -errno;
-	r = write_all(fd, bytes);
+	r = fchmod(fd, mode) < 0 ? -errno : write_all(fd, bytes);
 	if (r == 0 && renameat(dir, tmp, dir, name) < 0)
 		r = -errno;
 	if (r < 0)
@@ -41,6 +41,16 @@ int ex_state_file_write(int dir, const char *name, struct ex_span bytes)
 	else if (fsync(dir) < 0)
 		r = -errno;
 	return r;
+}
+
+int ex_state_file_write(int dir, const char *name, struct ex_span bytes)
+{
+	return write_file(dir, name, bytes, 0600);
+}
+
+int ex_state_file_publish(int dir, const char *name, struct ex_span bytes)
+{
+	return write_file(dir, name, bytes, 0644);
 }
 
 int ex_state_file_read(int dir, const char *name, char **ret, size_t *ret_len)

@@ -10,6 +10,9 @@
 /* dir/name, mode 0600: written beside it, synced, renamed. 0 or negative errno. */
 EX_MUST_CHECK int ex_state_file_write(int dir, const char *name, struct ex_span bytes);
 
+/* The same, mode 0644. */
+EX_MUST_CHECK int ex_state_file_publish(int dir, const char *name, struct ex_span bytes);
+
 /* All of it, NUL-terminated; the caller frees. -EFBIG beyond EX_STATE_FILE_MAX. */
 EX_MUST_CHECK int ex_state_file_read(int dir, const char *name, char **ret, size_t *ret_len);
 

@@ -58,6 +58,34 @@ check "it is trusted until it ends" grep -qF "$(sed -n 2p "$WORLD/tmp/first.pem"
 same "the commands of a run trust what there is" \
 	"$(with_ca curl -sS -m 10 -o /dev/null -w '%{http_code}' https://ok.shared.test/ 2>&1)" 200
 
+# ---- steps that were broken off ----
+
+CA=$WORLD/broken
+mkdir "$CA"
+openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out "$CA/ca.key" 2>/dev/null
+check "an init that was broken off can be taken again" "$EXEAT" ca init --dir "$CA"
+before=$(sha256sum <"$CA/ca.key")
+check "a first step" "$EXEAT" ca rotate --dir "$CA"
+mv "$CA/ca-next.pem" "$WORLD/tmp/next.pem"
+refuse "that was broken off is no second one" "$EXEAT" ca rotate --switch --dir "$CA"
+same "the key that signs is untouched" "$(sha256sum <"$CA/ca.key")" "$before"
+check "it can be taken again" "$EXEAT" ca rotate --dir "$CA"
+cp "$CA/ca-next.pem" "$WORLD/tmp/good.pem"
+cp "$WORLD/tmp/next.pem" "$CA/ca-next.pem"
+refuse "what is no pair is not switched to" "$EXEAT" ca rotate --switch --dir "$CA"
+same "the key that signs is untouched then, too" "$(sha256sum <"$CA/ca.key")" "$before"
+same "and signs" "$(trusts "$CA/ca.pem")" 200
+mv "$WORLD/tmp/good.pem" "$CA/ca.pem" # as a second step does first
+refuse "a second step that was broken off leaves no pair" with_ca true
+before=$(sha256sum <"$CA/ca-next.key")
+rm "$CA/ca-next.pem"
+refuse "no first one can be taken then" "$EXEAT" ca rotate --dir "$CA"
+same "nor takes the key away" "$(sha256sum <"$CA/ca-next.key")" "$before"
+check "it can be ended" "$EXEAT" ca rotate --switch --dir "$CA"
+same "and signs with that key" "$(sha256sum <"$CA/ca.key")" "$before"
+same "whom workloads trust" "$(trusts "$CA/trust.pem")" 200
+same "trust.pem is for everybody" "$(stat -c %a "$CA/trust.pem")" 644
+
 # ---- limits ----
 CA=$WORLD/narrow
 check "one for some names" "$EXEAT" ca init --dir "$CA" --permit shared.test --days 10 --rsa
