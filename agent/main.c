@@ -16,6 +16,7 @@
 #include "agent/proxy/proxy.h"
 #include "agent/report/report.h"
 #include "agent/run/run.h"
+#include "agent/tls/session.h"
 #include "agent/tls/sign.h"
 #include "exeat/util.h"
 #include "policy/explain.h"
@@ -103,7 +104,7 @@ int main(int argc, char **argv)
 {
 	char called[32];
 
-	if (!have_standard_fds())
+	if (!have_standard_fds() || !ex_tls_forgo_config())
 		return 125;
 	if (argc < 2) {
 		print_usage(stderr);

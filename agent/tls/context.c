@@ -24,10 +24,15 @@ static void resume_drop(void *session)
 
 /* ---- contexts ---- */
 
+/* What the machine's administrator writes in openssl.cnf is meant for other programs. */
+bool ex_tls_forgo_config(void)
+{
+	return OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG, NULL) == 1;
+}
+
 /*
  * Everything OpenSSL would fetch when first needed, fetched now: behind this the process may be
- * forbidden to open files. No openssl.cnf: what the machine's administrator writes there is meant
- * for other programs, and reading it is a file access too. Randomness comes from getrandom(2).
+ * forbidden to open files. Randomness comes from getrandom(2).
  */
 static int library_init(void)
 {

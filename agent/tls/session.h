@@ -12,6 +12,9 @@
 struct ex_tls;
 struct ex_tls_session;
 
+/* OpenSSL reads no openssl.cnf in this process, if this is called before it is used. */
+EX_MUST_CHECK bool ex_tls_forgo_config(void);
+
 /* roots: what upstream certificates are verified against (roots.h); may be closed then. */
 EX_MUST_CHECK int ex_tls_new(int roots, struct ex_tls **ret);
 void ex_tls_free(struct ex_tls *tls);

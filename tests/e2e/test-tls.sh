@@ -33,6 +33,12 @@ hasnt "key exchange without forward secrecy is refused" "$out" 'HTTP/1.1 200'
 out=$(client ok.shared.test -tls1_1 -cipher ALL:@SECLEVEL=0)
 hasnt "so is TLS 1.1" "$out" 'HTTP/1.1 200'
 
+# ---- what openssl.cnf says is for others: here, that there are no algorithms ----
+printf 'openssl_conf = a\n[a]\nproviders = b\n[b]\nnull = c\n[c]\nactivate = 1\n' >"$WORLD/conf/openssl.cnf"
+refuse "a program that goes by it can do nothing" env OPENSSL_CONF="$WORLD/conf/openssl.cnf" openssl dgst -sha256 /dev/null
+same "exeat does not" "$(OPENSSL_CONF=$WORLD/conf/openssl.cnf confined names \
+	env -u OPENSSL_CONF curl -sS -m 10 -o /dev/null -w '%{http_code}' https://ok.shared.test/ 2>&1)" 200
+
 # ---- coming back: a ticket is good for every worker, and for its name only ----
 run_args=(--workers 3)
 for version in tls1_2 tls1_3; do
