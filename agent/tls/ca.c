@@ -54,10 +54,15 @@ bool ca_extension_add(X509 *cert, X509 *issuer, int nid, const char *value)
 	return ok;
 }
 
-/* What it may sign for, as an extension. */
+/*
+ * What it may sign for, as an extension. A constraint on names says nothing about addresses (RFC
+ * 5280 4.2.1.10), so these are excluded.
+ */
+#define NO_ADDRESSES "critical,excluded;IP:0.0.0.0/0.0.0.0,excluded;IP:::/::"
+
 static bool constraints_add(X509 *cert, const struct ex_ca_wish *wish)
 {
-	size_t max = sizeof("critical"), len;
+	size_t max = sizeof(NO_ADDRESSES), len;
 	EX_AUTO_FREE char *text = NULL;
 
 	if (!wish->n_permitted)
@@ -67,7 +72,7 @@ static bool constraints_add(X509 *cert, const struct ex_ca_wish *wish)
 	text = malloc(max);
 	if (!text)
 		return false;
-	len = (size_t)snprintf(text, max, "critical");
+	len = (size_t)snprintf(text, max, NO_ADDRESSES);
 	for (size_t i = 0; i < wish->n_permitted; i++) {
 		struct ex_span name = wish->permitted[i];
 

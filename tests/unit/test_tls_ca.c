@@ -236,6 +236,58 @@ static void test_deny_names_that_the_ca_is_not_permitted(void **state)
 	ex_ca_free(ca);
 }
 
+static EVP_PKEY *key_of(const struct ex_ca *ca)
+{
+	char pem[EX_CA_KEY_MAX];
+	BIO *bio = BIO_new_mem_buf(pem, ex_ca_key_pem(ca, pem));
+	EVP_PKEY *key = PEM_read_bio_PrivateKey(bio, NULL, NULL, NULL);
+
+	BIO_free(bio);
+	assert_non_null(key);
+	return key;
+}
+
+/* What a thief of its key would sign, not we: a name and an address, or a name alone. */
+static void test_a_ca_for_some_names_is_none_for_addresses(void **state)
+{
+	static const struct {
+		const char *san;
+		int result;
+	} cases[] = {
+		{ "DNS:shared.test", X509_V_OK },
+		{ "DNS:shared.test,IP:203.0.113.1", X509_V_ERR_EXCLUDED_VIOLATION },
+		{ "DNS:shared.test,IP:2001:db8::1", X509_V_ERR_EXCLUDED_VIOLATION },
+		{ "DNS:shared.test,DNS:other.test", X509_V_ERR_PERMITTED_VIOLATION },
+	};
+	const struct ex_span permitted[] = { EX_SPAN("shared.test") };
+	const struct ex_ca_wish wish = { .days = 2, .permitted = permitted, .n_permitted = 1 };
+	EVP_PKEY *leaf_key = EVP_EC_gen("P-256"), *key;
+	X509 *root, *leaf;
+	struct ex_ca *ca;
+
+	(void)state;
+	assert_int_equal(ex_ca_make(&wish, &ca), 0);
+	root = ca_cert(ca);
+	key = key_of(ca);
+	for (size_t i = 0; i < EX_ARRAY_SIZE(cases); i++) {
+		X509_EXTENSION *san;
+
+		leaf = sign(ca, leaf_key, permitted[0]);
+		X509_EXTENSION_free(
+			X509_delete_ext(leaf, X509_get_ext_by_NID(leaf, NID_subject_alt_name, -1)));
+		san = X509V3_EXT_conf_nid(NULL, NULL, NID_subject_alt_name, cases[i].san);
+		assert_int_equal(X509_add_ext(leaf, san, -1), 1);
+		assert_true(X509_sign(leaf, key, EVP_sha256()) > 0);
+		assert_int_equal(verify(root, leaf, "shared.test"), cases[i].result);
+		X509_EXTENSION_free(san);
+		X509_free(leaf);
+	}
+	X509_free(root);
+	EVP_PKEY_free(key);
+	EVP_PKEY_free(leaf_key);
+	ex_ca_free(ca);
+}
+
 /* The same CA, but its certificate ends in so many seconds. */
 static struct ex_ca *ends_in(struct ex_ca *ca, long seconds)
 {
@@ -503,6 +555,7 @@ int main(void)
 		cmocka_unit_test(test_leaf_is_for_servers_for_a_day_and_no_ca),
 		cmocka_unit_test(test_names_of_every_length_fit),
 		cmocka_unit_test(test_deny_names_that_the_ca_is_not_permitted),
+		cmocka_unit_test(test_a_ca_for_some_names_is_none_for_addresses),
 		cmocka_unit_test(test_leaf_does_not_outlive_its_ca),
 		cmocka_unit_test(test_leaves_of_cas_over_other_keys_verify),
 		cmocka_unit_test(test_deny_cas_that_cannot_sign_a_leaf),
