@@ -9,8 +9,6 @@
 
 #include <stdio.h>
 
-#define EX_HOST_TEXT 253 /* of a canonical name */
-
 static void ask_allow(struct ex_asked *a, enum ex_verdict verdict, uint32_t rule)
 {
 	bool better = a->best.verdict == EX_V_DENY ||
@@ -128,39 +126,17 @@ static void app_without_l7(struct ex_asked *a, const struct ex_rpeer *peer, cons
 	}
 }
 
-static bool match_regex(const struct ex_regex *re, struct ex_span s)
-{
-	return !re || ex_regex_match(re, s.ptr ? s.ptr : "", s.len);
-}
-
 bool ex_http_may_name(const struct ex_http_match *m, struct ex_span name, uint16_t port)
 {
 	char authority[EX_HOST_TEXT + sizeof(":65535")];
 	int n;
 
-	if (match_regex(m->host, name))
+	if (ex_regex_meets(m->host, name))
 		return true;
 	if (name.len > EX_HOST_TEXT)
 		return false;
 	n = snprintf(authority, sizeof(authority), "%.*s:%u", (int)name.len, name.ptr, port);
-	return match_regex(m->host, (struct ex_span){ authority, (size_t)n });
-}
-
-bool ex_http_may_mean_host(const struct ex_http_match *m, struct ex_span authority, uint16_t port)
-{
-	char usual[EX_HOST_TEXT + sizeof("[]:65535")];
-	const char *colon = authority.len ? memrchr(authority.ptr, ':', authority.len) : NULL;
-	struct ex_span bare = authority;
-	int n;
-
-	if (colon && authority.ptr[authority.len - 1] != ']')
-		bare.len = (size_t)(colon - authority.ptr);
-	if (match_regex(m->host, authority) || match_regex(m->host, bare))
-		return true;
-	n = snprintf(usual, sizeof(usual), "%.*s:%u", (int)bare.len, bare.len ? bare.ptr : "",
-		     port);
-	return n < 0 || (size_t)n >= sizeof(usual) ||
-	       match_regex(m->host, (struct ex_span){ usual, (size_t)n });
+	return ex_regex_meets(m->host, (struct ex_span){ authority, (size_t)n });
 }
 
 /*
@@ -239,10 +215,10 @@ static void judge_app_term(struct ex_asked *a, const struct ex_rpeer *peer, cons
 static bool judge_rule(struct ex_asked *a, const struct ex_term *t, const struct ex_http_match *m)
 {
 	const struct ex_http_request *req = a->req;
-	bool method = match_regex(m->method, req->method);
+	bool method = ex_regex_meets(m->method, req->method);
 	bool path = ex_path_meets(m, req->path);
 
-	if (!match_regex(m->host, req->authority)) {
+	if (!ex_regex_meets(m->host, req->authority)) {
 		ask_list_miss(a, 5, EX_R_HOST_DENIED, t, m->rule);
 		return false;
 	}
@@ -335,95 +311,12 @@ static void judge_http_term(struct ex_asked *a, const struct ex_rpeer *peer,
 		ask_allow(a, EX_V_ALLOW, t->rule);
 }
 
-/* ---- denies by content ---- */
-
-/* By a list that denies, when its path is read like this. */
-static bool is_denied_as(const struct ex_ports *p, const struct ex_http_request *req, uint16_t port,
-			 struct ex_span path)
-{
-	const struct ex_http_match *m;
-	struct ex_http_iter it;
-
-	ex_http_find(p, path, &it);
-	while ((m = ex_http_next(&it))) {
-		if (match_regex(m->method, req->method) && match_regex(m->path, path) &&
-		    ex_http_may_mean_host(m, req->authority, port) &&
-		    ex_http_may_mean_headers(m, req))
-			return true;
-	}
-	return false;
-}
-
-static bool request_matches(const struct ex_ports *p, const struct ex_http_request *req,
-			    uint16_t port)
-{
-	struct ex_path_readings r EX_UNSET;
-	struct ex_span path;
-
-	if (!ex_path_readings(&r, req->path))
-		return true;
-	while (ex_path_next(&r, &path))
-		if (is_denied_as(p, req, port, path))
-			return true;
-	return false;
-}
-
-/*
- * Whether the deny applies to what is known. EX_R_UNSPEC: it does not. Where it cannot be known
- * whether it applies, it does: TLS without a server name, bytes that are no HTTP where requests are
- * denied.
- */
-static enum ex_reason content_denies(struct ex_asked *a, const struct ex_rpeer *peer,
-				     const struct ex_term *t)
-{
-	bool list = t->ports && t->ports->l7 == EX_L7_HTTP;
-	bool named = !t->fqdn || (!ex_is_missing(a->sni) && ex_peer_names(a->rs, peer, a->sni));
-
-	if (a->req) {
-		named |= ex_peer_names(a->rs, peer, a->req->host);
-		return named && (!list || request_matches(t->ports, a->req, a->flow->port))
-			       ? EX_R_POLICY_DENY
-			       : EX_R_UNSPEC;
-	}
-	switch (a->app) {
-	case EX_APP_TLS:
-		if (ex_is_missing(a->sni))
-			return EX_R_SNI_MISSING;
-		a->look |= named && list;
-		return named && !list ? EX_R_POLICY_DENY : EX_R_UNSPEC;
-	case EX_APP_HTTP:
-		a->look = true;
-		return EX_R_UNSPEC;
-	case EX_APP_OTHER:
-		return list && !t->fqdn ? EX_R_UNKNOWN_PROTOCOL : EX_R_UNSPEC;
-	}
-	return EX_R_POLICY_DENY;
-}
-
-/* False: denied, and best says why. An auditing deny is noted and passes. */
-static bool ask_deny(struct ex_asked *a, const struct ex_rpeer *peer, const struct ex_term *t)
-{
-	enum ex_reason why = t->reserved ? EX_R_RESERVED_DENY : EX_R_POLICY_DENY;
-
-	if (ex_term_denies_by_content(t)) {
-		why = content_denies(a, peer, t);
-		if (why == EX_R_UNSPEC)
-			return true;
-	}
-	if (t->audit) {
-		a->would = (struct ex_decision){ EX_V_ALLOW, why, t->rule };
-		return true;
-	}
-	a->best = (struct ex_decision){ EX_V_DENY, why, t->rule };
-	return false;
-}
-
 /* ---- either ---- */
 
 bool ex_judge_term(struct ex_asked *a, const struct ex_rpeer *peer, const struct ex_term *t)
 {
 	if (t->deny)
-		return ask_deny(a, peer, t);
+		return ex_judge_deny(a, peer, t);
 	a->seen = true;
 	if (a->req)
 		judge_http_term(a, peer, t);

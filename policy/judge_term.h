@@ -4,6 +4,7 @@
 #define EXEAT_POLICY_JUDGE_TERM_H
 
 #include "policy/model.h"
+#include "policy/regex.h"
 
 /* What is asked, and what the terms have said so far. */
 struct ex_asked {
@@ -37,6 +38,17 @@ struct ex_asked {
  * its own L7 part has the request. False: it denies, and that ends it.
  */
 bool ex_judge_term(struct ex_asked *a, const struct ex_rpeer *peer, const struct ex_term *t);
+
+/* The same for a term that denies. An auditing one is noted and passes. */
+bool ex_judge_deny(struct ex_asked *a, const struct ex_rpeer *peer, const struct ex_term *t);
+
+#define EX_HOST_TEXT 253 /* of a canonical name */
+
+/* NULL: anything meets it. */
+static inline bool ex_regex_meets(const struct ex_regex *re, struct ex_span s)
+{
+	return !re || ex_regex_match(re, s.ptr ? s.ptr : "", s.len);
+}
 
 static inline bool ex_is_missing(struct ex_span s)
 {

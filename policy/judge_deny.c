@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A term that denies, perhaps by what is asked for: met by all that a server may take for that. */
+#include "policy/judge.h"
+#include "policy/judge_term.h"
+#include "policy/reading.h"
+
+#include <stdio.h>
+
+bool ex_http_may_mean_host(const struct ex_http_match *m, struct ex_span authority, uint16_t port)
+{
+	char usual[EX_HOST_TEXT + sizeof("[]:65535")];
+	const char *colon = authority.len ? memrchr(authority.ptr, ':', authority.len) : NULL;
+	struct ex_span bare = authority;
+	int n;
+
+	if (colon && authority.ptr[authority.len - 1] != ']')
+		bare.len = (size_t)(colon - authority.ptr);
+	if (ex_regex_meets(m->host, authority) || ex_regex_meets(m->host, bare))
+		return true;
+	n = snprintf(usual, sizeof(usual), "%.*s:%u", (int)bare.len, bare.len ? bare.ptr : "",
+		     port);
+	return n < 0 || (size_t)n >= sizeof(usual) ||
+	       ex_regex_meets(m->host, (struct ex_span){ usual, (size_t)n });
+}
+
+/* By a list that denies, when its path is read like this. */
+static bool is_denied_as(const struct ex_ports *p, const struct ex_http_request *req, uint16_t port,
+			 struct ex_span path)
+{
+	const struct ex_http_match *m;
+	struct ex_http_iter it;
+
+	ex_http_find(p, path, &it);
+	while ((m = ex_http_next(&it))) {
+		if (ex_regex_meets(m->method, req->method) && ex_regex_meets(m->path, path) &&
+		    ex_http_may_mean_host(m, req->authority, port) &&
+		    ex_http_may_mean_headers(m, req))
+			return true;
+	}
+	return false;
+}
+
+static bool request_matches(const struct ex_ports *p, const struct ex_http_request *req,
+			    uint16_t port)
+{
+	struct ex_path_readings r EX_UNSET;
+	struct ex_span path;
+
+	if (!ex_path_readings(&r, req->path))
+		return true;
+	while (ex_path_next(&r, &path))
+		if (is_denied_as(p, req, port, path))
+			return true;
+	return false;
+}
+
+/*
+ * Whether the deny applies to what is known. EX_R_UNSPEC: it does not. Where it cannot be known
+ * whether it applies, it does: TLS without a server name, bytes that are no HTTP where requests are
+ * denied.
+ */
+static enum ex_reason content_denies(struct ex_asked *a, const struct ex_rpeer *peer,
+				     const struct ex_term *t)
+{
+	bool list = t->ports && t->ports->l7 == EX_L7_HTTP;
+	bool named = !t->fqdn || (!ex_is_missing(a->sni) && ex_peer_names(a->rs, peer, a->sni));
+
+	if (a->req) {
+		named |= ex_peer_names(a->rs, peer, a->req->host);
+		return named && (!list || request_matches(t->ports, a->req, a->flow->port))
+			       ? EX_R_POLICY_DENY
+			       : EX_R_UNSPEC;
+	}
+	switch (a->app) {
+	case EX_APP_TLS:
+		if (ex_is_missing(a->sni))
+			return EX_R_SNI_MISSING;
+		a->look |= named && list;
+		return named && !list ? EX_R_POLICY_DENY : EX_R_UNSPEC;
+	case EX_APP_HTTP:
+		a->look = true;
+		return EX_R_UNSPEC;
+	case EX_APP_OTHER:
+		return list && !t->fqdn ? EX_R_UNKNOWN_PROTOCOL : EX_R_UNSPEC;
+	}
+	return EX_R_POLICY_DENY;
+}
+
+bool ex_judge_deny(struct ex_asked *a, const struct ex_rpeer *peer, const struct ex_term *t)
+{
+	enum ex_reason why = t->reserved ? EX_R_RESERVED_DENY : EX_R_POLICY_DENY;
+
+	if (ex_term_denies_by_content(t)) {
+		why = content_denies(a, peer, t);
+		if (why == EX_R_UNSPEC)
+			return true;
+	}
+	if (t->audit) {
+		a->would = (struct ex_decision){ EX_V_ALLOW, why, t->rule };
+		return true;
+	}
+	a->best = (struct ex_decision){ EX_V_DENY, why, t->rule };
+	return false;
+}
