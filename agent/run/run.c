@@ -9,6 +9,7 @@
 #include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 
 #include "agent/audit/file.h"
@@ -210,6 +211,7 @@ static int open_ca(struct run *run, char **ret_trust, size_t *ret_len)
 {
 	int r;
 
+	(void)prctl(PR_SET_DUMPABLE, 0); /* its key is in no core file */
 	if (run->opt.ca)
 		return open_lasting_ca(run, ret_trust, ret_len);
 	r = ex_ca_new(30, &run->ca);

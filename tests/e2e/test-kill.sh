@@ -126,4 +126,15 @@ hasnt "and no new request is let through unjudged" "$(cat "$log")" 'again 200'
 wait $job 2>/dev/null
 nothing_left "proxy killed"
 
+# ---- the key of its CA is in no core file ----
+mkdir "$WORLD/tmp/core"
+cd "$WORLD/tmp/core" || exit 1
+ulimit -c unlimited
+start aborted
+kill -ABRT "$top"
+wait $job 2>/dev/null
+nothing_left aborted
+same "exeat leaves no core file" "$(ls -A)" ""
+cd "$TOP" || exit 1
+
 tap_done
