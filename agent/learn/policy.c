@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/learn/policy.h"
 
-/* %2F passes only where a rule names it, so one does, for package names like /@scope%2Fname. */
+/*
+ * %2F passes only where a rule names it, so one does, for package names like /@scope%2Fname; and so
+ * do the fields by which stores of objects are told to copy.
+ */
 static const char text[] = "apiVersion: exeat.dev/v1alpha1\n"
 			   "kind: EgressPolicy\n"
 			   "metadata: {name: learning}\n"
@@ -19,6 +22,9 @@ static const char text[] = "apiVersion: exeat.dev/v1alpha1\n"
 			   "        http:\n"
 			   "        - {path: \"[^%]*%2F[^%]*\"}\n"
 			   "        - {path: \"[^%]*%2F[^%]*%2F[^%]*\"}\n"
+			   "        - {headers: [x-amz-copy-source]}\n"
+			   "        - {headers: [x-goog-copy-source]}\n"
+			   "        - {headers: [x-ms-copy-source]}\n"
 			   "  egressDeny:\n"
 			   "  - toFQDNs: [{matchPattern: \"*\"}]\n"
 			   "    enforcement: audit\n"

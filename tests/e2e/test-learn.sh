@@ -144,4 +144,11 @@ has "--name, --namespace and --label are in the policy" "$("$EXEAT" learn -o "$L
 	-l app=x --from /dev/null 2>&1; cat "$L/log/l2.yaml")" "'app': 'x'"
 same "the exit status is the command's" "$(learn for --force -- sh -c 'exit 7' >/dev/null 2>&1; echo $?)" 7
 
+# ---- what only a rule that names it lets pass ----
+
+mkdir "$L/copy"
+check "a copy passes while learning" learn copy -- curl -sSf -o /dev/null -H 'X-Amz-Copy-Source: /a/b' https://api.openai.com/v1/models
+under copy curl -sS -o "$L/copied" -H 'X-Amz-Copy-Source: /a/b' https://api.openai.com/v1/models
+has "and is for whoever writes the policy to allow" "$(cat "$L/copied")" "$(reason http-denied)"
+
 tap_done
