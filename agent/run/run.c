@@ -29,6 +29,7 @@
 #include "agent/tls/ca.h"
 
 #define LARGE          (64 * 1024) /* memory of this size has a mapping of its own */
+#define CA_DAYS        3650        /* no run takes longer; its key ends with it */
 #define PROXY_UID_BASE 0x7e000000u /* above every user and service id; one per run, by its pid */
 
 struct run {
@@ -214,7 +215,7 @@ static int open_ca(struct run *run, char **ret_trust, size_t *ret_len)
 	(void)prctl(PR_SET_DUMPABLE, 0); /* its key is in no core file */
 	if (run->opt.ca)
 		return open_lasting_ca(run, ret_trust, ret_len);
-	r = ex_ca_new(30, &run->ca);
+	r = ex_ca_new(CA_DAYS, &run->ca);
 	if (r < 0)
 		return fail("cannot make a certificate authority", r);
 	*ret_len = ex_ca_pem(run->ca).len;

@@ -33,6 +33,9 @@ hasnt "key exchange without forward secrecy is refused" "$out" 'HTTP/1.1 200'
 out=$(client ok.shared.test -tls1_1 -cipher ALL:@SECLEVEL=0)
 hasnt "so is TLS 1.1" "$out" 'HTTP/1.1 200'
 
+check "a run that takes years has a CA for as long" \
+	confined names sh -c 'openssl x509 -noout -checkend $((9 * 365 * 86400)) -in "$NODE_EXTRA_CA_CERTS"'
+
 # ---- what openssl.cnf says is for others: here, that there are no algorithms ----
 printf 'openssl_conf = a\n[a]\nproviders = b\n[b]\nnull = c\n[c]\nactivate = 1\n' >"$WORLD/conf/openssl.cnf"
 refuse "a program that goes by it can do nothing" env OPENSSL_CONF="$WORLD/conf/openssl.cnf" openssl dgst -sha256 /dev/null
