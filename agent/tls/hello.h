@@ -49,8 +49,9 @@ enum ex_hello_status ex_hello_parse(const void *bytes, size_t len, struct ex_hel
  * bytes, holds the rest back, and looks at the first bytes of the answer:
  *
  *	FINAL	the client says no more in clear: everything may pass both ways
- *	RETRY	hold on until ex_hello_parse_again() is DONE; its size bytes, and all behind, may
- *pass ODD	not an answer of TLS: it may pass to the client, but nothing more to the server
+ *	RETRY	hold on until ex_hello_parse_again() is DONE; then its size bytes may pass, and
+ *		all behind them
+ *	ODD	not an answer of TLS: it may pass to the client, but nothing more to the server
  */
 enum ex_hello_answer {
 	EX_ANSWER_MORE = 0, /* EX_ANSWER_MAX bytes are always enough */
