@@ -230,11 +230,13 @@ static int find_sockets(struct ex_proxy *px, const struct ex_proxy_settings *set
 static void prepare_process(void)
 {
 	prctl(PR_SET_NAME, "exeat-proxy");
-	/* The terminal's signals are for the command; the proxy ends with its parent. */
+	/* What a terminal, or whoever ends a run, tells the whole group is for the command: we end
+	 * with exeat. */
 	(void)signal(SIGINT, SIG_IGN);
 	(void)signal(SIGQUIT, SIG_IGN);
 	(void)signal(SIGTSTP, SIG_IGN);
 	(void)signal(SIGHUP, SIG_IGN);
+	(void)signal(SIGTERM, SIG_IGN);
 	(void)signal(SIGPIPE, SIG_IGN);
 	/* Of a table for many, made at the start, only what is used takes memory. */
 	(void)mallopt(M_MMAP_THRESHOLD, LARGE);

@@ -88,6 +88,24 @@ for signal in TERM HUP USR1 INT; do
 	same "SIG$signal to a command of another user, too" "$?" 9
 done
 
+# Whoever ends a run may signal its whole process group: the proxy stays for what the command does last.
+cat >"$WORLD/tmp/last.sh" <<'END'
+last() {
+	curl -sSm10 "$CHAT" -d "$ASK"
+	exit 9
+}
+trap last TERM
+echo ready
+while :; do sleep 0.05; done
+END
+setsid "$EXEAT" run -q -p "$AGENT/policy.yaml" -- bash "$WORLD/tmp/last.sh" >"$WORLD/tmp/last" 2>&1 &
+pid=$!
+world_wait 10 grep -q ready "$WORLD/tmp/last"
+kill -TERM -- -$pid
+wait $pid
+same "SIGTERM to all of a run is the command's alone" "$?" 9
+has "which can still speak" "$(cat "$WORLD/tmp/last")" 'Permission to leave granted'
+
 # ---- who, where, with what ----
 same "root stays root" "$(agent id -u)" 0
 same "SUDO_UID is who it runs as" "$(SUDO_UID=65534 SUDO_GID=65534 SUDO_USER=nobody agent sh -c 'id -u; id -g; id -G' | tr '\n' ' ')" "65534 65534 65534 "
