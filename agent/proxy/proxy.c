@@ -230,8 +230,7 @@ static int find_sockets(struct ex_proxy *px, const struct ex_proxy_settings *set
 static void prepare_process(void)
 {
 	prctl(PR_SET_NAME, "exeat-proxy");
-	/* What a terminal, or whoever ends a run, tells the whole group is for the command: we end
-	 * with exeat. */
+	/* What a terminal or a supervisor tells the whole group is for the command. */
 	(void)signal(SIGINT, SIG_IGN);
 	(void)signal(SIGQUIT, SIG_IGN);
 	(void)signal(SIGTSTP, SIG_IGN);
