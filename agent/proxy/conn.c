@@ -106,9 +106,7 @@ void ex_conn_close(struct ex_conn *c)
 	ex_side_hang_up(&c->server, loop, c->px->ask);
 	ex_legs_close(c);
 	ex_conn_http_done(c);
-	*c->prev = c->next;
-	if (c->next)
-		c->next->prev = c->prev;
+	ex_link_remove(&c->link);
 	c->px->n_conns--;
 	ex_proxy_tidy(c->px);
 	ex_defer(loop, &c->free_later);
@@ -439,18 +437,6 @@ static struct ex_conn *conn_new(struct ex_proxy *px, int fd, const struct sockad
 	return c;
 }
 
-static void conn_link(struct ex_conn *c)
-{
-	struct ex_proxy *px = c->px;
-
-	c->next = px->conns;
-	c->prev = &px->conns;
-	if (c->next)
-		c->next->prev = &c->next;
-	px->conns = c;
-	px->n_conns++;
-}
-
 void ex_conn_accept(struct ex_proxy *px, int fd, const struct sockaddr_storage *from)
 {
 	struct ex_conn *c = conn_new(px, fd, from);
@@ -460,7 +446,8 @@ void ex_conn_accept(struct ex_proxy *px, int fd, const struct sockaddr_storage *
 		close(fd);
 		return;
 	}
-	conn_link(c);
+	ex_link_add(&px->conns, &c->link);
+	px->n_conns++;
 	if (ex_side_open(&c->client, px->loop, fd, false) < 0) {
 		ex_conn_close(c);
 		return;

@@ -70,15 +70,13 @@ enum ex_hold {
 	EX_HOLD_ALL,         /* it did not answer in TLS: what the client still says ends it */
 };
 
-struct ex_leg;
 struct ex_pool_key;
 
 struct ex_conn {
 	struct ex_proxy *px;
-	struct ex_conn *next, **prev; /* in px->conns */
-	struct ex_conn *spare_next,
-		**spare_prev;                   /* in px->spares or waiters, or NULL; see reuse.h */
-	struct ex_conn *turn_next, **turn_prev; /* while it waits for its turn */
+	struct ex_link link;  /* in px->conns */
+	struct ex_link spare; /* in px->spares or px->waiters, or in none; see reuse.h */
+	struct ex_link turn;  /* while it waits for its turn */
 	enum ex_conn_state state;
 	enum ex_app app; /* what its first bytes were */
 	enum ex_hold hold;
@@ -102,7 +100,7 @@ struct ex_conn {
 	char *own_sni;               /* its text, when it is none of them */
 	struct ex_exchange x;
 	struct ex_h2_relay *h2;
-	struct ex_leg *legs; /* H2: see leg.h */
+	struct ex_link *legs; /* H2: see leg.h */
 	size_t n_legs;
 };
 

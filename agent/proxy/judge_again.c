@@ -110,10 +110,11 @@ static void give_up_identity(struct ex_conn *c)
 
 void ex_conns_judge_again(struct ex_proxy *px)
 {
-	for (struct ex_conn *c = px->conns, *next; c; c = next) {
+	for (struct ex_link *l = px->conns, *next; l; l = next) {
+		struct ex_conn *c = ex_container_of(l, struct ex_conn, link);
 		struct ex_decision d;
 
-		next = c->next; /* memory stays until this turn of the loop is over */
+		next = l->next; /* memory stays until this turn of the loop is over */
 		if (c->state == EX_CONN_LINGER || c->state == EX_CONN_CLOSED)
 			continue;
 		d = judge(c);

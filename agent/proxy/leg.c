@@ -7,18 +7,24 @@
 #include "agent/proxy/dial.h"
 #include "agent/proxy/leg.h"
 #include "agent/proxy/pool.h"
+#include "agent/proxy/reuse.h"
 #include "agent/tls/session.h"
 
 #define DIAL_MS 10000 /* connect and TLS handshake with the server */
 
 struct ex_leg {
-	struct ex_leg *next, **prev;
+	struct ex_link link; /* in c->legs */
 	struct ex_conn *c;
 	struct ex_h2_leg *http;
 	struct ex_side side;
 	struct ex_timer timer; /* while dialling */
 	struct ex_defer free_later;
 };
+
+static struct ex_leg *leg_of(struct ex_link *l)
+{
+	return ex_container_of(l, struct ex_leg, link);
+}
 
 static void leg_free(struct ex_defer *d)
 {
@@ -37,9 +43,7 @@ static void drop(struct ex_leg *leg)
 
 	hang_up(leg);
 	ex_h2_leg_free(leg->http);
-	*leg->prev = leg->next;
-	if (leg->next)
-		leg->next->prev = leg->prev;
+	ex_link_remove(&leg->link);
 	c->n_legs--;
 	c->px->n_conns--;
 	ex_defer(c->px->loop, &leg->free_later);
@@ -48,7 +52,7 @@ static void drop(struct ex_leg *leg)
 void ex_legs_close(struct ex_conn *c)
 {
 	while (c->legs)
-		drop(c->legs);
+		drop(leg_of(c->legs));
 }
 
 /* ---- dialling ---- */
@@ -113,12 +117,10 @@ static void dial(struct ex_leg *leg)
 		dial_failed(leg, r);
 }
 
-/* Once, and from then on at once: it has said that it does not speak HTTP/1.1. */
 static bool dial_h2(struct ex_leg *leg)
 {
-	if (leg->c->origin_h1 || leg->c->origin_h2 || ex_h2_leg_is_websocket(leg->http))
+	if (!ex_conn_turn_to_h2(leg->c, ex_h2_leg_is_websocket(leg->http)))
 		return false;
-	leg->c->origin_h2 = true;
 	hang_up(leg);
 	dial(leg);
 	return true;
@@ -216,11 +218,7 @@ static void open_leg(struct ex_conn *c, struct ex_h2_leg *http)
 	leg->timer.fn = on_timeout;
 	leg->free_later.fn = leg_free;
 	ex_side_init(&leg->side, on_event);
-	leg->next = c->legs;
-	leg->prev = &c->legs;
-	if (leg->next)
-		leg->next->prev = &leg->next;
-	c->legs = leg;
+	ex_link_add(&c->legs, &leg->link);
 	c->n_legs++;
 	c->px->n_conns++; /* one descriptor more, as a connection takes two */
 	if (!take_first(leg) && !take_idle(leg))
@@ -328,17 +326,17 @@ static bool run_leg(struct ex_leg *leg)
 bool ex_legs_run(struct ex_conn *c)
 {
 	bool moved = open_legs(c);
-	struct ex_leg *next;
+	struct ex_link *next;
 
-	for (struct ex_leg *leg = c->legs; leg; leg = next) {
-		next = leg->next;
-		moved |= run_leg(leg);
+	for (struct ex_link *l = c->legs; l; l = next) {
+		next = l->next;
+		moved |= run_leg(leg_of(l));
 	}
 	return moved;
 }
 
 void ex_legs_update(struct ex_conn *c)
 {
-	for (struct ex_leg *leg = c->legs; leg; leg = leg->next)
-		ex_side_update(&leg->side, c->px->loop);
+	for (struct ex_link *l = c->legs; l; l = l->next)
+		ex_side_update(&leg_of(l)->side, c->px->loop);
 }

@@ -8,6 +8,7 @@
 #define EXEAT_AGENT_PROXY_PROXY_H
 
 #include "agent/core/ipc.h"
+#include "agent/core/list.h"
 #include "agent/core/loop.h"
 #include "agent/proxy/identities.h"
 #include "agent/proxy/resolver_dial.h"
@@ -50,9 +51,9 @@ struct ex_proxy {
 	struct ex_watch tcp[2]; /* accept: IPv4, IPv6 */
 	struct ex_timer pause;  /* accepting goes on after it */
 	struct ex_timer tidy;   /* memory that is not used is given back after it */
-	struct ex_conn *conns;
-	struct ex_conn *spares;  /* whose server connection another may have, latest first */
-	struct ex_conn *waiters; /* who may have one while they dial */
+	struct ex_link *conns;
+	struct ex_link *spares;  /* whose server connection another may have, latest first */
+	struct ex_link *waiters; /* who may have one while they dial */
 	struct ex_slab slab;     /* of struct ex_conn */
 	size_t n_conns, max_conns;
 	size_t h2_heads;       /* bytes of heads of HTTP/2 under way */

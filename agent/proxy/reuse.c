@@ -48,30 +48,21 @@ void ex_conn_look_at_server(struct ex_conn *c, const struct ex_h1_head *head, ui
 
 /* ---- spare servers ---- */
 
-static void link_to(struct ex_conn **list, struct ex_conn *c)
+static struct ex_conn *conn_of(struct ex_link *spare)
 {
-	c->spare_next = *list;
-	c->spare_prev = list;
-	if (c->spare_next)
-		c->spare_next->spare_prev = &c->spare_next;
-	*list = c;
+	return ex_container_of(spare, struct ex_conn, spare);
 }
 
 void ex_conn_need_server(struct ex_conn *c)
 {
-	if (!c->spare_prev)
-		return;
-	*c->spare_prev = c->spare_next;
-	if (c->spare_next)
-		c->spare_next->spare_prev = c->spare_prev;
-	c->spare_next = NULL;
-	c->spare_prev = NULL;
+	ex_link_remove(&c->spare);
 }
 
 /* Of so many the latest, which is the least likely to be ended in this moment, or to be dialled. */
-static struct ex_conn *find_alike(struct ex_conn *c, const struct ex_pool_key *key)
+static struct ex_conn *find_alike(struct ex_link *l, const struct ex_pool_key *key)
 {
-	for (size_t i = 0; c && i < LOOKS_MAX; i++, c = c->spare_next) {
+	for (size_t i = 0; l && i < LOOKS_MAX; i++, l = l->next) {
+		struct ex_conn *c = conn_of(l);
 		struct ex_pool_key has = ex_conn_pool_key(c);
 
 		if (ex_pool_key_eq(&has, key))
@@ -111,7 +102,7 @@ static bool take_spare(struct ex_conn *c, const struct ex_pool_key *key)
 static void wait_for_spare(struct ex_conn *c)
 {
 	if (c->tls && c->px->n_conns > EX_CONNS_BUSY && !c->x.upgrade && !c->origin_h2)
-		link_to(&c->px->waiters, c);
+		ex_link_add(&c->px->waiters, &c->spare);
 }
 
 /* True: somebody has it now, who goes on when this turn is over. */
@@ -133,27 +124,29 @@ static bool give_to_waiter(struct ex_conn *from)
 void ex_conn_spare_server(struct ex_conn *c)
 {
 	if (!c->server.tls || !ex_side_ready(&c->server) || c->server.bridge || c->x.bound ||
-	    c->spare_prev || ex_buf_len(&c->server.out) || give_to_waiter(c))
+	    c->spare.at || ex_buf_len(&c->server.out) || give_to_waiter(c))
 		return;
-	link_to(&c->px->spares, c);
+	ex_link_add(&c->px->spares, &c->spare);
 }
 
 void ex_spares_clear(struct ex_proxy *px)
 {
 	while (px->spares)
-		ex_conn_need_server(px->spares);
+		ex_link_remove(px->spares);
 	while (px->waiters)
-		ex_conn_need_server(px->waiters);
+		ex_link_remove(px->waiters);
 }
 
 bool ex_spares_part(struct ex_proxy *px)
 {
 	uint64_t now = ex_loop_now(px->loop);
-	struct ex_conn *next;
+	struct ex_link *next;
 	size_t n = 0;
 
-	for (struct ex_conn *c = px->spares; c; c = next) {
-		next = c->spare_next;
+	for (struct ex_link *l = px->spares; l; l = next) {
+		struct ex_conn *c = conn_of(l);
+
+		next = l->next;
 		if (now - c->x.idle_since < EX_POOL_IDLE_MS)
 			ex_proxy_tidy(px); /* looks again */
 		else if (n++ < PART_AT_ONCE)
@@ -225,12 +218,17 @@ bool ex_conn_write_anew(struct ex_conn *c)
 	return dial_anew(c);
 }
 
-bool ex_conn_dial_h2(struct ex_conn *c)
+bool ex_conn_turn_to_h2(struct ex_conn *c, bool websocket)
 {
-	if (c->state != EX_CONN_HTTP || c->x.upgrade || c->origin_h2)
+	if (c->origin_h1 || c->origin_h2 || websocket)
 		return false;
 	c->origin_h2 = true;
-	return dial_anew(c);
+	return true;
+}
+
+bool ex_conn_dial_h2(struct ex_conn *c)
+{
+	return c->state == EX_CONN_HTTP && ex_conn_turn_to_h2(c, c->x.upgrade) && dial_anew(c);
 }
 
 /* One that has answered all it was asked, and nothing else, is kept for the next connection. */

@@ -21,8 +21,12 @@ bool ex_conn_repeat(struct ex_conn *c);
 bool ex_conn_write_anew(struct ex_conn *c);
 
 /*
- * The server wants no HTTP/1.1: true when it is asked again for HTTP/2, which bridge.h then speaks.
+ * The server has said that it does not speak HTTP/1.1. True, once: from now on it is spoken with in
+ * HTTP/2, unless it is not what it said before, or a WebSocket is to be opened.
  */
+bool ex_conn_turn_to_h2(struct ex_conn *c, bool websocket);
+
+/* The same for a request of HTTP/1.1: true when it is asked anew; bridge.h speaks with it then. */
 bool ex_conn_dial_h2(struct ex_conn *c);
 
 /* The client needs the server no more. */

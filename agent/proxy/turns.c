@@ -4,9 +4,14 @@
 #define AT_ONCE   32
 #define ANYWAY_MS 5
 
+static struct ex_conn *conn_of(struct ex_link *turn)
+{
+	return ex_container_of(turn, struct ex_conn, turn);
+}
+
 static void begin(struct ex_turns *t)
 {
-	struct ex_conn *c = t->first;
+	struct ex_conn *c = conn_of(t->first);
 
 	ex_turn_leave(t, c);
 	ex_conn_intercept(c);
@@ -28,7 +33,7 @@ static void on_anyway(struct ex_timer *timer)
 	if (t->first)
 		begin(t);
 	if (t->first && ex_timer_start(t->loop, timer, ANYWAY_MS) < 0)
-		ex_conn_reset(t->first);
+		ex_conn_reset(conn_of(t->first));
 }
 
 void ex_turns_init(struct ex_turns *t, struct ex_loop *loop)
@@ -45,10 +50,8 @@ bool ex_turn_take(struct ex_turns *t, struct ex_conn *c)
 	/* Without the timer it might wait for ever. */
 	if (!t->first && ex_timer_start(t->loop, &t->anyway, ANYWAY_MS) < 0)
 		return true;
-	c->turn_next = NULL;
-	c->turn_prev = t->last;
-	*t->last = c;
-	t->last = &c->turn_next;
+	ex_link_add(t->last, &c->turn);
+	t->last = &c->turn.next;
 	return false;
 }
 
@@ -66,13 +69,7 @@ void ex_turn_over(struct ex_turns *t)
 
 void ex_turn_leave(struct ex_turns *t, struct ex_conn *c)
 {
-	if (!c->turn_prev)
-		return;
-	*c->turn_prev = c->turn_next;
-	if (c->turn_next)
-		c->turn_next->turn_prev = c->turn_prev;
-	else
-		t->last = c->turn_prev;
-	c->turn_next = NULL;
-	c->turn_prev = NULL;
+	if (t->last == &c->turn.next)
+		t->last = c->turn.at;
+	ex_link_remove(&c->turn);
 }

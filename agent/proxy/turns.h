@@ -7,13 +7,14 @@
 #ifndef EXEAT_AGENT_PROXY_TURNS_H
 #define EXEAT_AGENT_PROXY_TURNS_H
 
+#include "agent/core/list.h"
 #include "agent/core/loop.h"
 
 struct ex_conn;
 
 struct ex_turns {
 	struct ex_loop *loop;
-	struct ex_conn *first, **last;
+	struct ex_link *first, **last;
 	struct ex_defer next;   /* begins what may begin */
 	struct ex_timer anyway; /* begins one, whatever the others do */
 	size_t n;               /* under way */
