@@ -20,21 +20,26 @@ EX_MUST_CHECK static inline int ex_dns_key_init(struct ex_dns_key *key)
 	return getrandom(key, sizeof(*key), 0) == sizeof(*key) ? 0 : -EIO;
 }
 
+static inline uint64_t ex_dns_hash_mix(const struct ex_dns_key *key, uint64_t h, uint64_t word)
+{
+	__uint128_t product = (__uint128_t)(h ^ word) * (key->k[1] | 1);
+
+	return (uint64_t)product ^ (uint64_t)(product >> 64) ^ key->k[0];
+}
+
 /* Never 0, so that 0 can mark an empty place. */
 static inline uint64_t ex_dns_hash(const struct ex_dns_key *key, struct ex_span s)
 {
-	uint64_t h = key->k[0] ^ s.len;
+	uint64_t h = key->k[0] ^ s.len, word;
 
-	while (s.len > 0) {
-		size_t n = s.len < sizeof(uint64_t) ? s.len : sizeof(uint64_t);
-		__uint128_t product;
-		uint64_t word = 0;
-
-		memcpy(&word, s.ptr, n);
-		product = (__uint128_t)(h ^ word) * (key->k[1] | 1);
-		h = (uint64_t)product ^ (uint64_t)(product >> 64) ^ key->k[0];
-		s.ptr += n;
-		s.len -= n;
+	for (; s.len >= sizeof(word); s.ptr += sizeof(word), s.len -= sizeof(word)) {
+		memcpy(&word, s.ptr, sizeof(word));
+		h = ex_dns_hash_mix(key, h, word);
+	}
+	if (s.len > 0) {
+		word = 0;
+		memcpy(&word, s.ptr, s.len);
+		h = ex_dns_hash_mix(key, h, word);
 	}
 	h ^= h >> 32;
 	return h ? h : 1;

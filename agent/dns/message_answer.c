@@ -37,32 +37,28 @@ static uint32_t sane_ttl(uint32_t ttl)
 static bool scan_cname(struct scan *s, const struct ex_dns_rr *rr)
 {
 	struct ex_dns_cursor in = { s->c.msg, rr->rdata + rr->rdlen, rr->rdata, true };
-	char target[EX_DNS_NAME_MAX + 1];
 	struct link *l;
 
 	if (rr->odd || s->n_links == EX_DNS_CHAIN_MAX)
 		return false;
 	l = &s->links[s->n_links++];
-	if (!ex_dns_read_name(&in, true, NULL, target) || in.at != in.len || target[0] == '\0')
+	if (!ex_dns_read_name(&in, true, NULL, l->target) || in.at != in.len ||
+	    l->target[0] == '\0')
 		return false;
 	l->used = false;
 	l->ttl = sane_ttl(rr->ttl);
-	ex_dns_fold(l->owner, rr->name);
-	ex_dns_fold(l->target, target);
+	memcpy(l->owner, rr->name, sizeof(l->owner));
 	return true;
 }
 
 static bool note_owner(struct scan *s, const struct ex_dns_rr *rr)
 {
-	char owner[EX_DNS_NAME_MAX + 1];
-
-	if (rr->odd)
-		return false;
-	ex_dns_fold(s->has_addrs ? owner : s->owner, rr->name);
-	if (s->has_addrs && strcmp(owner, s->owner) != 0)
+	if (rr->odd || (s->has_addrs && strcmp(rr->name, s->owner) != 0))
 		return false;
 	if (!s->has_addrs || sane_ttl(rr->ttl) < s->ttl)
 		s->ttl = sane_ttl(rr->ttl);
+	if (!s->has_addrs)
+		memcpy(s->owner, rr->name, sizeof(s->owner));
 	s->has_addrs = true;
 	return true;
 }
@@ -103,38 +99,25 @@ static size_t fixed_len(uint16_t type)
 	return type == EX_DNS_SRV ? 6 : type == EX_DNS_MX ? 2 : 0;
 }
 
-/* Label by label, without compression: what we send on does not depend on what is around it. */
-static size_t name_to_wire(const char *name, uint8_t out[static EX_DNS_WIRE_NAME_MAX])
-{
-	size_t len = 0;
-
-	while (*name) {
-		size_t n = strcspn(name, ".");
-
-		out[len++] = (uint8_t)n;
-		memcpy(out + len, name, n);
-		len += n;
-		name += n + (name[n] == '.');
-	}
-	out[len++] = 0;
-	return len;
-}
-
-/* The data anew; 0 when it is not what its type says. */
+/*
+ * The data anew; 0 when it is not what its type says. The name is written without compression, so
+ * that it does not depend on what is around it, and canonical: it may repeat the question, whose
+ * letters were given a case by chance.
+ */
 static size_t record_rewrite(const struct scan *s, const struct ex_dns_rr *rr,
 			     uint8_t out[static 6 + EX_DNS_WIRE_NAME_MAX])
 {
 	size_t fixed = fixed_len(s->type);
 	struct ex_dns_cursor in = { s->c.msg, rr->rdata + rr->rdlen, rr->rdata + fixed, true };
 	char name[EX_DNS_NAME_MAX + 1];
+	size_t len;
 
-	/* Folded: it may repeat the question, whose letters were given a case by chance. */
 	if (rr->rdlen <= fixed || !ex_dns_read_name(&in, true, NULL, name) || in.at != in.len)
 		return 0;
 	if (fixed)
 		memcpy(out, s->c.msg + rr->rdata, fixed);
-	ex_dns_fold(name, name);
-	return fixed + name_to_wire(name, out + fixed);
+	len = ex_dns_write_name(name, out + fixed);
+	return len ? fixed + len : 0;
 }
 
 static bool scan_record(struct scan *s, const struct ex_dns_rr *rr)
@@ -245,11 +228,10 @@ static bool follow_chain(struct scan *s, const char *name)
 
 static bool parse_question(struct ex_dns_cursor *c, const char *name, uint16_t type)
 {
-	char raw[EX_DNS_NAME_MAX + 1], asked[EX_DNS_NAME_MAX + 1];
+	char asked[EX_DNS_NAME_MAX + 1];
 
-	if (!ex_dns_read_name(c, false, NULL, raw))
+	if (!ex_dns_read_name(c, false, NULL, asked))
 		return false;
-	ex_dns_fold(asked, raw);
 	return ex_dns_read16(c) == type && ex_dns_read16(c) == EX_DNS_CLASS_IN && c->ok &&
 	       strcmp(asked, name) == 0;
 }

@@ -39,10 +39,19 @@ static int parse_opt(struct ex_dns_cursor *c, struct ex_dns_question *q)
 	return opt.ttl >> 24 != 0 ? EX_DNS_FORMERR : 0;
 }
 
+/* The letters as they were sent. The text has its dots where the message has lengths of labels. */
+static void note_sent(struct ex_dns_question *q, const uint8_t *labels)
+{
+	for (size_t i = 0; i < q->name_len; i++)
+		q->name_sent[i] = q->name[i] == '.' ? '.' : (char)labels[i];
+	q->name_sent[q->name_len] = '\0';
+}
+
 static int parse_sections(struct ex_dns_cursor *c, const struct ex_dns_header *h,
 			  struct ex_dns_question *q)
 {
 	char name[EX_DNS_NAME_MAX + 1];
+	size_t start = c->at;
 	uint16_t type, klass;
 
 	if (h->qd != 1 || h->an != 0 || h->ns != 0 || h->ar > 1)
@@ -55,9 +64,9 @@ static int parse_sections(struct ex_dns_cursor *c, const struct ex_dns_header *h
 		return EX_DNS_FORMERR;
 	if (klass == EX_DNS_CLASS_IN) { /* the reply can only echo a question of this class */
 		q->type = type;
-		memcpy(q->name_sent, name, sizeof(name));
-		ex_dns_fold(q->name, name);
 		q->name_len = strlen(name);
+		memcpy(q->name, name, q->name_len);
+		note_sent(q, c->msg + start + 1);
 	}
 	if (h->ar == 1) {
 		int r = parse_opt(c, q);

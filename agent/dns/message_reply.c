@@ -2,7 +2,11 @@
 /* Replies to the workload, built from nothing but the parsed question and the parsed answer. */
 #include "agent/dns/wire.h"
 
-enum { EDE_TEXT_MAX = 200, OPT_FIXED = 11 };
+enum {
+	EDE_TEXT_MAX = 200,
+	OPT_FIXED = 11,   /* an OPT record without options */
+	OPTION_FIXED = 6, /* an EDE option without its text */
+};
 
 struct writer {
 	uint8_t *buf;
@@ -10,54 +14,64 @@ struct writer {
 	bool full; /* something did not fit; nothing after it is written */
 };
 
-static void put_bytes(struct writer *w, const void *p, size_t n)
+/* Where the next n bytes go; NULL when they do not fit. */
+static uint8_t *take_room(struct writer *w, size_t n)
 {
+	uint8_t *p = w->buf + w->len;
+
 	if (w->full || w->cap - w->len < n) {
 		w->full = true;
-		return;
+		return NULL;
 	}
-	memcpy(w->buf + w->len, p, n);
 	w->len += n;
+	return p;
 }
 
-static void put16(struct writer *w, unsigned v)
+static void put_bytes(struct writer *w, const void *from, size_t n)
 {
-	put_bytes(w, (uint8_t[2]){ (uint8_t)(v >> 8), (uint8_t)v }, 2);
+	uint8_t *p = take_room(w, n);
+
+	if (p)
+		memcpy(p, from, n);
 }
 
-static void put32(struct writer *w, uint32_t v)
+static uint8_t *write16(uint8_t *p, unsigned v)
 {
-	put16(w, v >> 16);
-	put16(w, v & 0xffff);
+	p[0] = (uint8_t)(v >> 8);
+	p[1] = (uint8_t)v;
+	return p + 2;
+}
+
+static uint8_t *write32(uint8_t *p, uint32_t v)
+{
+	return write16(write16(p, v >> 16), v & 0xffff);
 }
 
 static void put_name(struct writer *w, const char *name)
 {
-	while (*name) {
-		size_t n = strcspn(name, ".");
+	uint8_t wire[EX_DNS_WIRE_NAME_MAX] EX_UNSET;
+	size_t len = ex_dns_write_name(name, wire);
 
-		if (n == 0 || n > EX_DNS_LABEL_MAX) {
-			w->full = true; /* not a name the parsers hand out */
-			return;
-		}
-		put_bytes(w, &(uint8_t){ (uint8_t)n }, 1);
-		put_bytes(w, name, n);
-		name += n + (name[n] == '.');
-	}
-	put_bytes(w, "", 1);
+	if (len)
+		put_bytes(w, wire, len);
+	else
+		w->full = true; /* not a name the parsers hand out */
 }
 
-/* The fixed part of a record; the owner is a pointer to a name written before. */
-static void put_rr(struct writer *w, size_t owner, uint16_t type, uint32_t ttl)
+/* What comes before the data of a record; the owner is a pointer to a name written before. */
+static void put_rr(struct writer *w, size_t owner, uint16_t type, uint32_t ttl, size_t data_len)
 {
-	if (owner > 0x3fff) {
+	uint8_t *p = owner > 0x3fff ? NULL : take_room(w, 12);
+
+	if (!p) {
 		w->full = true;
 		return;
 	}
-	put16(w, 0xc000 | (unsigned)owner);
-	put16(w, type);
-	put16(w, EX_DNS_CLASS_IN);
-	put32(w, ttl);
+	p = write16(p, 0xc000 | (unsigned)owner);
+	p = write16(p, type);
+	p = write16(p, EX_DNS_CLASS_IN);
+	p = write32(p, ttl);
+	write16(p, (unsigned)data_len);
 }
 
 /* Records of the other types, as many as fit. */
@@ -69,8 +83,7 @@ static unsigned put_other(struct writer *w, size_t owner, const struct ex_dns_qu
 	for (size_t i = 0; i < a->n_records; i++) {
 		size_t start = w->len;
 
-		put_rr(w, owner, q->type, a->ttl);
-		put16(w, a->record_len[i]);
+		put_rr(w, owner, q->type, a->ttl, a->record_len[i]);
 		put_bytes(w, a->records + at, a->record_len[i]);
 		if (w->full) {
 			w->len = start;
@@ -91,24 +104,21 @@ static unsigned put_records(struct writer *w, const struct ex_dns_question *q,
 	for (size_t i = 0; i < a->n_chain; i++) {
 		size_t start = w->len, data;
 
-		put_rr(w, owner, EX_DNS_CNAME, a->ttl);
-		put16(w, 0);
+		put_rr(w, owner, EX_DNS_CNAME, a->ttl, 0);
 		data = w->len;
 		put_name(w, a->chain[i]);
 		if (w->full) {
 			w->len = start;
 			return n;
 		}
-		w->buf[data - 2] = (uint8_t)((w->len - data) >> 8);
-		w->buf[data - 1] = (uint8_t)(w->len - data);
+		write16(w->buf + data - 2, (unsigned)(w->len - data));
 		owner = data;
 		n++;
 	}
 	for (size_t i = 0; i < a->n_addrs; i++) {
 		size_t start = w->len, size = q->type == EX_DNS_A ? 4 : 16;
 
-		put_rr(w, owner, q->type, a->ttl);
-		put16(w, (unsigned)size);
+		put_rr(w, owner, q->type, a->ttl, size);
 		put_bytes(w, a->addrs[i].b + 16 - size, size);
 		if (w->full) {
 			w->len = start;
@@ -121,17 +131,31 @@ static unsigned put_records(struct writer *w, const struct ex_dns_question *q,
 
 static void put_opt(struct writer *w, uint8_t rcode, uint16_t ede_code, const char *text, size_t n)
 {
-	put_bytes(w, "", 1);
-	put16(w, EX_DNS_OPT);
-	put16(w, EX_DNS_UDP_MAX);
-	put32(w, (uint32_t)(rcode >> 4) << 24);
-	put16(w, text ? (unsigned)(6 + n) : 0);
+	uint8_t *p = take_room(w, OPT_FIXED + (text ? OPTION_FIXED + n : 0));
+
+	if (!p)
+		return;
+	*p++ = 0; /* the root owns it */
+	p = write16(p, EX_DNS_OPT);
+	p = write16(p, EX_DNS_UDP_MAX);
+	p = write32(p, (uint32_t)(rcode >> 4) << 24);
+	p = write16(p, text ? (unsigned)(OPTION_FIXED + n) : 0);
 	if (!text)
 		return;
-	put16(w, EX_DNS_OPTION_EDE);
-	put16(w, (unsigned)(2 + n));
-	put16(w, ede_code);
-	put_bytes(w, text, n);
+	p = write16(p, EX_DNS_OPTION_EDE);
+	p = write16(p, (unsigned)(2 + n));
+	p = write16(p, ede_code);
+	memcpy(p, text, n);
+}
+
+static void put_question(struct writer *w, const struct ex_dns_question *q)
+{
+	uint8_t *p;
+
+	put_name(w, q->name_sent);
+	p = take_room(w, 4);
+	if (p)
+		write16(write16(p, q->type), EX_DNS_CLASS_IN);
 }
 
 /*
@@ -146,26 +170,24 @@ size_t ex_dns_build_reply(const struct ex_dns_question *q, const struct ex_dns_a
 	unsigned flags = EX_DNS_QR | (unsigned)q->opcode << EX_DNS_OPCODE_SHIFT |
 			 (q->rd ? EX_DNS_RD : 0) | EX_DNS_RA | (a->rcode & EX_DNS_RCODE);
 	unsigned n = 0;
+	uint8_t *p;
 
-	if (cap < EX_DNS_HEADER)
+	p = take_room(&w, EX_DNS_HEADER);
+	if (!p)
 		return 0;
-	put16(&w, q->id);
-	put16(&w, flags);
-	put16(&w, q->type ? 1 : 0);
-	put16(&w, 0);
-	put16(&w, 0);
-	put16(&w, q->edns ? 1 : 0);
-	if (q->type) { /* 0: the question could not be read, so there is none to echo */
-		put_name(&w, q->name_sent);
-		put16(&w, q->type);
-		put16(&w, EX_DNS_CLASS_IN);
-	}
+	p = write16(p, q->id);
+	p = write16(p, flags);
+	p = write16(p, q->type ? 1 : 0);
+	p = write32(p, 0); /* counted below */
+	write16(p, q->edns ? 1 : 0);
+	if (q->type) /* 0: the question could not be read, so there is none to echo */
+		put_question(&w, q);
 	if (w.full)
 		return 0;
 	if (q->edns) {
-		if (ede_text && w.cap - w.len < OPT_FIXED + 6 + text_len)
+		if (ede_text && w.cap - w.len < OPT_FIXED + OPTION_FIXED + text_len)
 			ede_text = NULL;
-		opt = OPT_FIXED + (ede_text ? 6 + text_len : 0);
+		opt = OPT_FIXED + (ede_text ? OPTION_FIXED + text_len : 0);
 		if (w.cap - w.len < opt)
 			return 0;
 	}
@@ -174,8 +196,7 @@ size_t ex_dns_build_reply(const struct ex_dns_question *q, const struct ex_dns_a
 		n = put_records(&w, q, a);
 	if (w.full)
 		w.buf[2] |= EX_DNS_TC >> 8;
-	w.buf[6] = (uint8_t)(n >> 8);
-	w.buf[7] = (uint8_t)n;
+	write16(w.buf + 6, n);
 	w.full = false;
 	w.cap += opt;
 	if (q->edns)

@@ -168,35 +168,14 @@ static int take_random(struct ex_resolver *r, uint8_t *ret, size_t len)
 	return 0;
 }
 
-/* False: it is no name. */
-static bool write_name(struct ex_resolve *q, const char *name)
-{
-	uint8_t *out = q->msg + EX_DNS_HEADER;
-	size_t len = 0;
-
-	while (*name) {
-		size_t n = strcspn(name, ".");
-
-		if (n == 0 || n > EX_DNS_LABEL_MAX || len + 1 + n + 1 > EX_DNS_WIRE_NAME_MAX)
-			return false;
-		out[len++] = (uint8_t)n;
-		memcpy(out + len, name, n);
-		len += n;
-		name += n + (name[n] == '.');
-	}
-	out[len++] = 0;
-	q->name_len = len;
-	return len > 1;
-}
-
-/* All but id, case and OPT record. The name is at its old place, so only recursion is wished for.
- */
+/* All but id, case and OPT record. False: it is no name, or that of the root. */
 static bool write_query(struct ex_resolve *q, const char *name, uint16_t type)
 {
 	static const uint8_t head[EX_DNS_HEADER] = { [2] = EX_DNS_RD >> 8, [5] = 1 };
 	uint8_t *p;
 
-	if (!write_name(q, name))
+	q->name_len = ex_dns_write_name(name, q->msg + EX_DNS_HEADER);
+	if (q->name_len <= 1)
 		return false;
 	memcpy(q->msg, head, sizeof(head));
 	p = q->msg + EX_DNS_HEADER + q->name_len;
@@ -216,11 +195,10 @@ static int draw(struct ex_resolve *q)
 		return r;
 	memcpy(q->msg, bits, 2);
 	for (size_t i = 0; i < q->name_len; i++) {
-		uint8_t lower = name[i] | 0x20;
-		bool up = !plain && bits[2 + i / 8] >> (i % 8) & 1;
+		uint8_t lower = name[i] | 0x20, up = bits[2 + i / 8] >> (i % 8) & !plain;
 
-		if (name[i] >= 'A' && lower >= 'a' && lower <= 'z')
-			name[i] = up ? lower ^ 0x20 : lower;
+		if (lower >= 'a' && lower <= 'z')
+			name[i] = lower ^ (uint8_t)(up << 5);
 	}
 	return 0;
 }

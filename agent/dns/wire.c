@@ -37,26 +37,20 @@ static const bool host_char[256] = {
 	['-'] = true,         ['_'] = true,
 };
 
-/* Appends one label of n bytes at p. out is large enough: the caller bounds the wire length. */
-static bool append_label(const uint8_t *p, size_t n, char *out, size_t *out_len)
+/* In lower case, whatever the locale. */
+static bool read_label(const uint8_t *p, size_t n, char *out)
 {
-	size_t at = *out_len;
-
-	if (at > 0)
-		out[at++] = '.';
 	for (size_t i = 0; i < n; i++) {
 		if (!host_char[p[i]])
 			return false;
-		out[at++] = (char)p[i];
+		out[i] = (char)(p[i] >= 'A' && p[i] <= 'Z' ? p[i] + ('a' - 'A') : p[i]);
 	}
-	*out_len = at;
 	return true;
 }
 
 bool ex_dns_read_name(struct ex_dns_cursor *c, bool compression, bool *odd,
 		      char ret[static EX_DNS_NAME_MAX + 1])
 {
-	char text[EX_DNS_WIRE_NAME_MAX + 1] EX_UNSET;
 	size_t pos = c->at, limit = pos, end = 0, wire = 1, out = 0;
 	bool clean = true;
 
@@ -83,9 +77,13 @@ bool ex_dns_read_name(struct ex_dns_cursor *c, bool compression, bool *odd,
 			continue;
 		}
 		wire += b + 1u;
+		/* so that the text, two bytes shorter, has room in any case */
 		if (c->len - pos < b + 1u || wire > EX_DNS_WIRE_NAME_MAX)
 			goto bad;
-		clean = clean && append_label(c->msg + pos + 1, b, text, &out);
+		if (out > 0)
+			ret[out++] = '.';
+		clean = clean && read_label(c->msg + pos + 1, b, ret + out);
+		out += b;
 		pos += b + 1u;
 	}
 	if (!clean && !odd)
@@ -93,9 +91,7 @@ bool ex_dns_read_name(struct ex_dns_cursor *c, bool compression, bool *odd,
 	if (odd)
 		*odd = !clean;
 	c->at = end ? end : pos + 1;
-	out = clean ? out : 0;
-	memcpy(ret, text, out);
-	ret[out] = '\0';
+	ret[clean ? out : 0] = '\0';
 	return true;
 bad:
 	c->ok = false;
@@ -119,9 +115,27 @@ bool ex_dns_read_rr(struct ex_dns_cursor *c, struct ex_dns_rr *ret)
 	return true;
 }
 
-void ex_dns_fold(char *ret, const char *name)
+size_t ex_dns_write_name(const char *name, uint8_t ret[static EX_DNS_WIRE_NAME_MAX])
 {
-	for (; *name; name++)
-		*ret++ = (char)(*name >= 'A' && *name <= 'Z' ? *name + ('a' - 'A') : *name);
-	*ret = '\0';
+	size_t len = 1, label = 0; /* where the length of the current label goes */
+
+	if (*name == '\0') {
+		ret[0] = 0;
+		return 1;
+	}
+	for (;; name++) {
+		if (len == EX_DNS_WIRE_NAME_MAX)
+			return 0;
+		if (*name != '\0' && *name != '.') {
+			ret[len++] = (uint8_t)*name;
+			continue;
+		}
+		if (len - label == 1 || len - label - 1 > EX_DNS_LABEL_MAX)
+			return 0;
+		ret[label] = (uint8_t)(len - label - 1);
+		label = len;
+		ret[len++] = 0; /* the root, unless it is the length of another label */
+		if (*name == '\0')
+			return len;
+	}
 }

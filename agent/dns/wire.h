@@ -50,7 +50,7 @@ struct ex_dns_header {
 
 struct ex_dns_rr {
 	bool odd; /* the owner is not a host name: nothing can refer to it, name is "" */
-	char name[EX_DNS_NAME_MAX + 1];
+	char name[EX_DNS_NAME_MAX + 1]; /* canonical */
 	uint16_t type, klass;
 	uint32_t ttl;
 	size_t rdata; /* offset in the message; rdlen bytes are there */
@@ -62,9 +62,10 @@ uint32_t ex_dns_read32(struct ex_dns_cursor *c);
 bool ex_dns_read_header(struct ex_dns_cursor *c, struct ex_dns_header *ret);
 
 /*
- * Reads a name as sent. Compression is followed when allowed: only backwards, each pointer before
- * the one that led to it, so that it ends. *odd tells that a label holds something else than
- * letters, digits, '-' and '_'; the text is then empty (odd == NULL: such a name is an error).
+ * Reads a name; the text is canonical. Compression is followed when allowed: only backwards, each
+ * pointer before the one that led to it, so that it ends. *odd tells that a label holds something
+ * else than letters, digits, '-' and '_'; the text is then empty (odd == NULL: such a name is an
+ * error).
  */
 bool ex_dns_read_name(struct ex_dns_cursor *c, bool compression, bool *odd,
 		      char ret[static EX_DNS_NAME_MAX + 1]);
@@ -72,7 +73,7 @@ bool ex_dns_read_name(struct ex_dns_cursor *c, bool compression, bool *odd,
 /* Reads a resource record; the cursor ends behind its data. */
 bool ex_dns_read_rr(struct ex_dns_cursor *c, struct ex_dns_rr *ret);
 
-/* Lower case of ASCII letters, whatever the locale. */
-void ex_dns_fold(char *ret, const char *name);
+/* The name as messages have it, without compression: its length, or 0 when it is none. */
+size_t ex_dns_write_name(const char *name, uint8_t ret[static EX_DNS_WIRE_NAME_MAX]);
 
 #endif

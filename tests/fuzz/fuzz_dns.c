@@ -87,9 +87,9 @@ static void fuzz_answer(const uint8_t *msg, size_t len, uint16_t type)
 	struct ex_dns_answer a;
 
 	/* ask for what it answers, so that the fuzzer need not guess */
-	if (len < EX_DNS_HEADER || !ex_dns_read_name(&c, false, NULL, q.name_sent))
+	if (len < EX_DNS_HEADER || !ex_dns_read_name(&c, false, NULL, q.name))
 		return;
-	ex_dns_fold(q.name, q.name_sent);
+	memcpy(q.name_sent, q.name, sizeof(q.name));
 	q.name_len = strlen(q.name);
 	if (ex_dns_parse_answer(msg, len, (struct ex_span){ q.name, q.name_len }, type, &a) < 0) {
 		CHECK(a.n_addrs == 0 && a.rcode == EX_DNS_SERVFAIL);

@@ -192,13 +192,12 @@ static void on_reply(void *arg, const void *reply, size_t len)
 	bool *waiting = arg;
 	struct ex_dns_answer a;
 	struct ex_dns_cursor c = { reply, len, EX_DNS_HEADER, true };
-	char sent[EX_DNS_NAME_MAX + 1], name[EX_DNS_NAME_MAX + 1];
+	char name[EX_DNS_NAME_MAX + 1];
 
 	CHECK(*waiting);
 	*waiting = false;
-	if (len > EX_DNS_HEADER && ex_dns_read_name(&c, false, NULL, sent) &&
+	if (len > EX_DNS_HEADER && ex_dns_read_name(&c, false, NULL, name) &&
 	    ex_dns_read16(&c) == EX_DNS_A) {
-		ex_dns_fold(name, sent);
 		CHECK(ex_dns_parse_answer(reply, len, ex_span_str(name), EX_DNS_A, &a) == 0);
 		for (size_t i = 0; i < a.n_addrs; i++)
 			CHECK(was_learned(&a.addrs[i]));

@@ -3,6 +3,7 @@
  * DNS wire format: packets as bytes. Every good packet is also fed in all its prefixes and with a
  * byte too many: none of those may be accepted.
  */
+#include <ctype.h>
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -374,7 +375,8 @@ static struct ex_dns_question ask(const char *name, uint16_t type, bool edns)
 				     .name_len = strlen(name) };
 
 	memcpy(q.name_sent, name, q.name_len + 1);
-	ex_dns_fold(q.name, name);
+	for (size_t i = 0; i < q.name_len; i++)
+		q.name[i] = (char)tolower((unsigned char)name[i]);
 	return q;
 }
 
