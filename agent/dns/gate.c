@@ -149,23 +149,32 @@ static void answer_allowed(struct ex_dns_gate *g, const struct ex_dns_waiter *w,
 			    EX_DNS_SERVFAIL);
 }
 
+static bool is_service_binding(uint16_t type)
+{
+	return type == EX_DNS_HTTPS || type == EX_DNS_SVCB;
+}
+
+/* Of addresses, and of how to use them, the name alone decides. */
+struct ex_decision ex_dns_judge(const struct ex_ruleset *rs, const struct ex_dns_question *q)
+{
+	if (q->type == EX_DNS_A || q->type == EX_DNS_AAAA || is_service_binding(q->type))
+		return ex_judge_dns(rs, ex_dns_name_of(q));
+	return ex_judge_dns_type(rs, ex_dns_name_of(q), q->type);
+}
+
 static void judge(struct ex_dns_gate *g, const struct ex_dns_waiter *w)
 {
-	const struct ex_dns_question *q = &w->question;
-	struct ex_decision d = ex_judge_dns(g->rs, ex_dns_name_of(q)), typed;
+	struct ex_decision d = ex_dns_judge(g->rs, &w->question);
 
-	if (d.verdict != EX_V_ALLOW)
-		refuse_name(g, w, d);
-	else if (q->type == EX_DNS_A || q->type == EX_DNS_AAAA)
-		answer_allowed(g, w, d);
-	else if (q->type == EX_DNS_HTTPS || q->type == EX_DNS_SVCB)
+	if (d.verdict == EX_V_ALLOW && is_service_binding(w->question.type))
 		/* no keys for an encrypted ClientHello, no address hints; clients go on with A */
 		reply_rcode(g, w, d, EX_DNS_NOERROR);
-	else if ((typed = ex_judge_dns_type(g->rs, ex_dns_name_of(q), q->type)).verdict ==
-		 EX_V_ALLOW)
-		answer_allowed(g, w, typed);
+	else if (d.verdict == EX_V_ALLOW)
+		answer_allowed(g, w, d);
+	else if (d.reason == EX_R_DNS_TYPE_DENIED)
+		reply_rcode(g, w, d, EX_DNS_REFUSED);
 	else
-		reply_rcode(g, w, typed, EX_DNS_REFUSED);
+		refuse_name(g, w, d);
 }
 
 void ex_dns_gate_query(struct ex_dns_gate *g, const void *client, const void *msg, size_t len,

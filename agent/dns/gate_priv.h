@@ -49,6 +49,9 @@ static inline struct ex_decision ex_dns_deny(enum ex_reason reason, uint32_t rul
 	return (struct ex_decision){ EX_V_DENY, reason, rule };
 }
 
+/* What the policy says of the question. */
+struct ex_decision ex_dns_judge(const struct ex_ruleset *rs, const struct ex_dns_question *q);
+
 /* Audits and replies. The gate may be gone when it returns, unless it is held. */
 void ex_dns_gate_reply(struct ex_dns_gate *g, const struct ex_dns_waiter *w, struct ex_decision d,
 		       const struct ex_dns_answer *a);

@@ -148,22 +148,12 @@ static void fail(struct ex_dns_lookup *l, enum ex_reason reason)
 	finish(l, ex_dns_deny(reason, l->decision.rule), &a);
 }
 
-static void judge_again(struct ex_dns_lookup *l)
-{
-	const struct ex_ruleset *rs = l->gate->rs;
-	struct ex_span name = ex_dns_name_of(question_of(l));
-	uint16_t type = question_of(l)->type;
-
-	l->decision = type == EX_DNS_A || type == EX_DNS_AAAA ? ex_judge_dns(rs, name)
-							      : ex_judge_dns_type(rs, name, type);
-}
-
 /* Whoever waits gets what the policy says when they get it. */
 void ex_dns_lookup_judge_again(struct ex_dns_gate *g)
 {
 	for (size_t i = 0; i < EX_DNS_LOOKUP_BUCKETS; i++)
 		for (struct ex_dns_lookup *l = g->lookups[i]; l; l = l->next)
-			judge_again(l);
+			l->decision = ex_dns_judge(g->rs, question_of(l));
 }
 
 static bool is_still_allowed(const struct ex_dns_lookup *l)
