@@ -35,23 +35,23 @@ const size_t ex_n_reserved_prefixes = EX_ARRAY_SIZE(ex_reserved_prefixes);
 
 bool ex_name_is_metadata(struct ex_span name)
 {
-	static const char *const names[] = {
-		"metadata.google.internal",
-		"metadata.goog",
-		"metadata",
-		"instance-data",
-		"instance-data.ec2.internal",
-		"api.metadata.cloud.ibm.com",
-		"metadata.tencentyun.com",
-		"metadata.exoscale.com",
-		"metadata.platformequinix.com",
-		"metadata.packet.net",
-		"rancher-metadata",
-		"_api.internal",
+	static const struct ex_span names[] = {
+		EX_SPAN("metadata.google.internal"),
+		EX_SPAN("metadata.goog"),
+		EX_SPAN("metadata"),
+		EX_SPAN("instance-data"),
+		EX_SPAN("instance-data.ec2.internal"),
+		EX_SPAN("api.metadata.cloud.ibm.com"),
+		EX_SPAN("metadata.tencentyun.com"),
+		EX_SPAN("metadata.exoscale.com"),
+		EX_SPAN("metadata.platformequinix.com"),
+		EX_SPAN("metadata.packet.net"),
+		EX_SPAN("rancher-metadata"),
+		EX_SPAN("_api.internal"),
 	};
 
 	for (size_t i = 0; i < EX_ARRAY_SIZE(names); i++) {
-		if (ex_span_eq(name, ex_span_str(names[i])))
+		if (ex_span_eq(name, names[i]))
 			return true;
 	}
 	return false;
