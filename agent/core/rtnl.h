@@ -55,6 +55,7 @@ struct ex_link {
 	uint8_t mac[6];
 	uint32_t mtu;
 	bool ethernet, loopback, up;
+	bool running;      /* it can send: soon after it and what it leads to are up */
 	uint32_t master;   /* bridge it is a port of, or 0 */
 	char kind[16];     /* "veth", "bridge", ...; "" = none */
 	uint32_t peer;     /* veth: ifindex of the other end, in its namespace; else 0 */
@@ -64,6 +65,12 @@ struct ex_link {
 /* By index, or by name when ifindex is 0. -ENODEV when there is none. */
 EX_MUST_CHECK int ex_rtnl_link_get(int rtnl, uint32_t ifindex, const char *name,
 				   struct ex_link *ret);
+
+/*
+ * Waits until it is running. The end of a veth that came up first is made to send by the kernel's
+ * link watch, which may be busy with other links; until then what it is to send is lost.
+ */
+EX_MUST_CHECK int ex_rtnl_link_wait(int rtnl, uint32_t ifindex);
 
 /* Calls fn for each there is. -EAGAIN: they change all the time, fn was not called. */
 EX_MUST_CHECK int ex_rtnl_links_each(int rtnl, void (*fn)(void *arg, const struct ex_link *link),

@@ -4,6 +4,7 @@
 #include <linux/if_arp.h>
 #include <linux/if_link.h>
 #include <linux/net_namespace.h>
+#include <poll.h>
 #include <stdio.h>
 #include <sys/socket.h>
 
@@ -12,6 +13,8 @@
 
 #define REPLY_MAX 32768 /* what the kernel fills in one part of a dump, and then some */
 #define NO_NSID   (-1)  /* what the kernel says when there is none */
+
+#define LINK_WAIT_MS 5000
 
 #define DUMP_AGAIN 3 /* times that a dump is asked for again when something changed meanwhile */
 
@@ -169,6 +172,9 @@ static void take_link(void *arg, const struct nlmsghdr *h)
 			       .mtu = attr_u32(a[IFLA_MTU]),
 			       .master = attr_u32(a[IFLA_MASTER]),
 			       .peer_nsid = -1 };
+	/* IFF_RUNNING says as much of a link whose state is not known yet. */
+	if (a[IFLA_OPERSTATE] && RTA_PAYLOAD(a[IFLA_OPERSTATE]) == 1)
+		l->running = *(const uint8_t *)RTA_DATA(a[IFLA_OPERSTATE]) == IF_OPER_UP;
 	if (a[IFLA_IFNAME])
 		snprintf(l->name, sizeof(l->name), "%.*s", (int)RTA_PAYLOAD(a[IFLA_IFNAME]),
 			 (const char *)RTA_DATA(a[IFLA_IFNAME]));
@@ -222,6 +228,20 @@ int ex_rtnl_link_get(int rtnl, uint32_t ifindex, const char *name, struct ex_lin
 	if (r == 0)
 		*ret = link;
 	return r;
+}
+
+int ex_rtnl_link_wait(int rtnl, uint32_t ifindex)
+{
+	struct ex_link link;
+	int r;
+
+	for (int i = 0; i < LINK_WAIT_MS; i++) {
+		r = ex_rtnl_link_get(rtnl, ifindex, NULL, &link);
+		if (r < 0 || link.running)
+			return r;
+		(void)poll(NULL, 0, 1);
+	}
+	return -ETIMEDOUT;
 }
 
 static void take_nsid(void *arg, const struct nlmsghdr *h)

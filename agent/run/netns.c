@@ -228,6 +228,14 @@ static int open_workload(const struct ex_netns *ns)
 	return r;
 }
 
+/* Before the workload sends anything: answers would be lost. */
+static int wait_for_gateway(const struct ex_netns *ns)
+{
+	EX_AUTO_CLOSE int rtnl = ex_rtnl_open();
+
+	return rtnl < 0 ? rtnl : ex_rtnl_link_wait(rtnl, ns->ifindex);
+}
+
 int ex_netns_open(struct ex_netns *ns, pid_t pid)
 {
 	EX_AUTO_CLOSE int workload = workload_ns(pid);
@@ -242,6 +250,10 @@ int ex_netns_open(struct ex_netns *ns, pid_t pid)
 		r = ex_netns_enter(workload);
 	if (r == 0)
 		r = open_workload(ns);
+	if (r == 0)
+		r = ex_netns_enter(ns->gateway);
+	if (r == 0)
+		r = wait_for_gateway(ns);
 	back = ex_netns_enter(ns->outer);
 	return r < 0 ? r : back;
 }
