@@ -126,15 +126,15 @@ static void remove_old(const char *name)
 		ex_debug("cannot remove the old %s", name);
 }
 
-static int make_inside(int own, struct ex_veth *veth, struct ex_wire *w)
+/* *ret_rtnl acts in the new namespace, also from outside; whoever calls closes it. */
+static int make_inside(int own, struct ex_veth *veth, struct ex_wire *w, int *ret_rtnl)
 {
-	EX_AUTO_CLOSE int rtnl = -1;
-	int r;
+	int r, rtnl;
 
 	if (unshare(CLONE_NEWNET) < 0)
 		return -errno;
 	w->netns = ex_netns_own();
-	rtnl = ex_rtnl_open();
+	*ret_rtnl = rtnl = ex_rtnl_open();
 	veth->peer_ns = own;
 	r = w->netns < 0 ? w->netns : rtnl < 0 ? rtnl : set_up_inside(rtnl, veth);
 	ex_netns_back(own);
@@ -144,7 +144,7 @@ static int make_inside(int own, struct ex_veth *veth, struct ex_wire *w)
 int ex_wiring_make(const struct ex_node_link *link, uint32_t id, struct ex_wire *ret,
 		   char err[static EX_NODE_ERR])
 {
-	EX_AUTO_CLOSE int own = ex_netns_own();
+	EX_AUTO_CLOSE int own = ex_netns_own(), inside = -1;
 	struct ex_wire w = { .netns = -1 };
 	char name[IFNAMSIZ];
 	struct ex_veth veth = {
@@ -161,9 +161,11 @@ int ex_wiring_make(const struct ex_node_link *link, uint32_t id, struct ex_wire 
 	memcpy(veth.peer_mac, veth.mac, 6);
 	veth.peer_mac[5] ^= 1;
 	if (r == 0)
-		r = make_inside(own, &veth, &w);
+		r = make_inside(own, &veth, &w, &inside);
 	if (r == 0)
 		r = set_up_outside(name, &w.gateway);
+	if (r == 0) /* else the proxy's first packets would be lost */
+		r = ex_rtnl_link_wait(inside, veth.ifindex);
 	if (r < 0) {
 		snprintf(err, EX_NODE_ERR, "cannot make the gateway namespace: %s", strerror(-r));
 		ex_wiring_undo(&w);
