@@ -82,9 +82,7 @@ INLINE enum ex_reason judge(struct __sk_buff *skb, struct pkt *p)
 	if (!ep)
 		return EX_R_NO_ENDPOINT;
 	p->slot = ep->slot;
-	/* First: a flow of a packet that meets a change half way is judged again. */
 	p->generation = ep->generation;
-	barrier();
 	if (!ep->policy || p->now >= ep->until)
 		return EX_R_NO_ENDPOINT;
 	flows = find_flows(p);

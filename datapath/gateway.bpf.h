@@ -85,6 +85,7 @@ INLINE void gateway_pkt(struct __sk_buff *skb, struct pkt *p, __u32 ifindex)
 	__builtin_memset(p, 0, sizeof(*p)); /* padding too: the subprograms read all of it */
 	p->now = clock_read();
 	p->ifindex = ifindex;
+	p->entry = find_entry(ifindex);
 	p->slot = SLOT_NONE;
 	p->len = skb->len;
 }
@@ -100,7 +101,7 @@ int from_gateway(struct __sk_buff *skb)
 
 	gateway_pkt(skb, &p, ifindex ? *ifindex : 0);
 	ep = find_endpoint(&p);
-	if (!ep || !gateway_mark || !(ep->flags & EX_EP_GATEWAY))
+	if (!ep || !gateway_mark || !(ep->flags & EX_EP_GATEWAY) || ep->gateway != skb->ifindex)
 		return gateway_deny(skb, &p, EX_R_NO_ENDPOINT);
 	p.slot = ep->slot;
 	if (gateway_addresses(skb, &p)) {

@@ -8,8 +8,18 @@
 #define EVENTS_ROOM (256 * 1024) /* bytes; a power of two */
 
 struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, EX_ENDPOINTS_MAX);
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, EX_IF_BUCKETS);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, struct ex_if_bucket);
+} ex_interfaces SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, EX_ENTRIES);
+	/* what is mapped begins with a page, and so an entry with a cache line */
+	__uint(map_flags, BPF_F_MMAPABLE | BPF_F_RDONLY_PROG);
 	__type(key, __u32);
 	__type(value, struct ex_endpoint);
 } ex_endpoints SEC(".maps");
@@ -129,11 +139,33 @@ struct {
 } ex_events SEC(".maps");
 
 /* Keys are copied to the stack: before Linux 6.2 a key could not be part of a subprogram's pkt. */
+
+/* The entry of the interface now; 0 when it has none. Asked once for a packet. */
+INLINE __u32 find_entry(__u32 ifindex)
+{
+	__u32 key = ifindex % EX_IF_BUCKETS, i;
+	const struct ex_if_bucket *bucket = bpf_map_lookup_elem(&ex_interfaces, &key);
+	__u64 word;
+
+	if (!bucket)
+		return 0;
+#pragma unroll
+	for (i = 0; i < EX_IF_WORDS; i++) {
+		word = *(const volatile __u64 *)&bucket->words[i];
+		if ((__u32)word == ifindex)
+			return word >> 32;
+	}
+	return 0;
+}
+
+INLINE const struct ex_endpoint *entry_read(__u32 entry)
+{
+	return entry ? bpf_map_lookup_elem(&ex_endpoints, &entry) : NULL;
+}
+
 INLINE const struct ex_endpoint *find_endpoint(const struct pkt *p)
 {
-	__u32 key = p->ifindex;
-
-	return bpf_map_lookup_elem(&ex_endpoints, &key);
+	return entry_read(p->entry);
 }
 
 INLINE struct port_state *find_port(const struct pkt *p)

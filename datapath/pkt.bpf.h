@@ -55,6 +55,7 @@ struct pkt {
 	union addr judged; /* the destination, or the IPv4 address that it embeds */
 	__u64 now;
 	__u32 ifindex;
+	__u32 entry;                     /* of the endpoint, which stays as it is; 0 = none */
 	__u32 slot;                      /* of the endpoint's tables; SLOT_NONE */
 	__u32 policy, generation, flags; /* read once, so that one packet sees one ruleset */
 	__u32 ingress, gateway;          /* the same */

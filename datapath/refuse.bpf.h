@@ -35,12 +35,12 @@ INLINE void mark_set(struct __sk_buff *skb, __u32 mark)
 /* The mark of a packet that bears one, which is taken off; else 0. */
 SUBPROG __u32 mark_take(struct __sk_buff *skb, bool outbound)
 {
-	__u32 mark = skb->mark, key = skb->ifindex;
+	__u32 mark = skb->mark;
 	const struct ex_endpoint *ep;
 
 	if (!gateway_mark || (mark != refuse_mark && mark != gateway_mark))
 		return 0;
-	ep = bpf_map_lookup_elem(&ex_endpoints, &key);
+	ep = entry_read(find_entry(skb->ifindex));
 	if (!ep || (outbound && (ep->flags & EX_EP_SHARED) && skb->priority != mark_check))
 		return 0;
 	skb->mark = 0;

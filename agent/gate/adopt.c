@@ -47,24 +47,24 @@ static int flows_open(const struct ex_gate *gate, uint32_t slot)
 	return r ? r : bpf_map_get_fd_by_id(id);
 }
 
-static int take_endpoint(struct ex_gate *gate, const struct gate_map *map, const void *key)
+/* -ENOENT: half made. Nothing passes there, and there is nothing to keep. */
+static int take_endpoint(struct ex_gate *gate, uint32_t ifindex, uint32_t entry,
+			 const struct ex_endpoint *value)
 {
 	struct gate_port *port = calloc(1, sizeof(*port));
-	int r;
 
 	if (!port)
 		return -ENOMEM;
-	port->flows = -1;
-	memcpy(&port->ifindex, key, sizeof(port->ifindex));
-	r = bpf_map_lookup_elem(map->fd, key, &port->ep);
-	port->slot = port->ep.slot;
-	if (!r)
-		port->flows = flows_open(gate, port->slot);
-	if (r || port->flows < 0) { /* half made: nothing passes, nothing to keep */
+	*port = (struct gate_port){ .next = gate->ports,
+				    .ifindex = ifindex,
+				    .slot = value->slot,
+				    .flows = flows_open(gate, value->slot),
+				    .entry = entry,
+				    .ep = *value };
+	if (port->flows < 0) {
 		gate_port_free(port);
-		return drop(map, key);
+		return -ENOENT;
 	}
-	port->next = gate->ports;
 	gate->ports = port;
 	return 0;
 }
@@ -185,7 +185,7 @@ int gate_adopt(struct ex_gate *gate)
 {
 	int r;
 
-	r = each_key(gate, &gate->maps.ex_endpoints, take_endpoint);
+	r = gate_endpoints_adopt(gate, take_endpoint);
 	if (!r)
 		r = each_key(gate, &gate->maps.ex_sets, take_set);
 	if (!r)

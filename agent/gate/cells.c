@@ -31,19 +31,15 @@ static void array_close(struct gate_cells *c)
 /* Takes fd in any case. */
 static int array_map(int fd, uint32_t n, struct gate_cells *ret)
 {
-	void *v = mmap(NULL, bytes(n), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	void *v;
+	int r = gate_map_share(fd, bytes(n), &v);
 
-	ret->v = v == MAP_FAILED ? NULL : v;
+	ret->v = r ? NULL : v;
 	ret->fd = fd;
 	ret->n = n;
-	/* no process that we start, the command's init say, may write what others are judged by */
-	if (!ret->v || madvise(v, bytes(n), MADV_DONTFORK) < 0) {
-		int r = -errno;
-
+	if (r)
 		array_close(ret);
-		return r;
-	}
-	return 0;
+	return r;
 }
 
 static int array_new(uint32_t n, struct gate_cells *ret)

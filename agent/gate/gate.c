@@ -101,6 +101,8 @@ int ex_gate_load(const struct ex_gate_limits *limits, struct ex_gate **ret)
 	if (!r)
 		r = gate_cells_open(gate, (uint32_t)gate->prefixes_max);
 	if (!r)
+		r = gate_endpoints_open(gate);
+	if (!r)
 		r = gate_adopt(gate);
 	if (!r)
 		r = gate_events_open(gate);
@@ -130,6 +132,7 @@ void ex_gate_free(struct ex_gate *gate)
 	}
 	gate_retired_free(gate);
 	gate_cells_close(gate);
+	gate_endpoints_close(gate);
 	free(gate->spare_counters);
 	ring_buffer__free(gate->ring);
 	gate_object_done(gate);

@@ -11,6 +11,7 @@ struct ring_buffer;
 
 /* The maps and programs of datapath/gate.bpf.c, by their names. */
 #define GATE_MAPS(X)                                                                               \
+	X(ex_interfaces)                                                                           \
 	X(ex_endpoints)                                                                            \
 	X(ex_events)                                                                               \
 	X(ex_gateways)                                                                             \
@@ -69,13 +70,19 @@ struct gate_port {
 	struct gate_port *next;
 	uint32_t ifindex;
 	uint32_t slot;
-	int flows; /* map fd */
+	int flows;      /* map fd */
+	uint32_t entry; /* of ex_endpoints; 0 = none yet */
 	struct ex_endpoint ep;
 	struct gate_set *set;     /* in force; NULL before the first was published */
 	struct gate_set *ingress; /* the same; NULL when nothing may reach the workload */
 };
 
 #define GATE_RETIRED_MAX 256
+
+struct gate_endpoints {
+	struct ex_if_bucket *buckets; /* what packets read */
+	uint8_t entries[EX_ENTRIES];  /* what each entry of ex_endpoints is used for */
+};
 
 /* A piece of the array of cells, with one tree in it. */
 struct gate_region {
@@ -101,6 +108,7 @@ struct ex_gate {
 	};
 	struct ring_buffer *ring;
 	struct gate_port *ports;
+	struct gate_endpoints endpoints;
 	struct gate_cells cells;
 	size_t n_prefixes, prefixes_max; /* of all rulesets, also of those that go */
 	uint32_t flow_limit;
@@ -147,6 +155,21 @@ int gate_set_keep_rule(struct gate_set *set, const struct ex_rule_key *key,
 void gate_object_init(struct ex_gate *gate); /* nothing is open */
 int gate_object_keep(struct ex_gate *gate, const struct bpf_object *object);
 void gate_object_done(struct ex_gate *gate);
+/* The memory of a map, to write to. */
+int gate_map_share(int fd, size_t size, void **ret);
+
+/* endpoints.c */
+int gate_endpoints_open(struct ex_gate *gate);
+void gate_endpoints_close(struct ex_gate *gate); /* leaves the maps alone */
+/* In one step, which packets see or do not. The port has it then. May settle. */
+int gate_endpoint_set(struct ex_gate *gate, struct gate_port *port,
+		      const struct ex_endpoint *value);
+void gate_endpoint_remove(struct ex_gate *gate, struct gate_port *port);
+void gate_endpoints_settled(struct ex_gate *gate); /* when packets have been waited for */
+/* fn for each that is there; after -ENOENT it is not. */
+typedef int (*gate_endpoint_fn)(struct ex_gate *gate, uint32_t ifindex, uint32_t entry,
+				const struct ex_endpoint *value);
+int gate_endpoints_adopt(struct ex_gate *gate, gate_endpoint_fn fn);
 
 /* dests.c */
 int gate_dests_make(struct ex_gate *gate, struct gate_set *set, const struct ex_tables *t);

@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/mman.h>
 
 #include <bpf/libbpf.h>
 
@@ -67,6 +68,23 @@ void gate_object_done(struct ex_gate *gate)
 		ex_closep(&gate->each_map[i].fd);
 	for (size_t i = 0; i < EX_ARRAY_SIZE(progs); i++)
 		ex_closep(&gate->each_prog[i]);
+}
+
+int gate_map_share(int fd, size_t size, void **ret)
+{
+	void *v = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	int r;
+
+	if (v == MAP_FAILED)
+		return -errno;
+	/* no process that we start, the command's init say, may write what others are judged by */
+	if (madvise(v, size, MADV_DONTFORK) < 0) {
+		r = -errno;
+		(void)munmap(v, size);
+		return r;
+	}
+	*ret = v;
+	return 0;
 }
 
 int gate_map_fd(const struct ex_gate *gate, const char *name)

@@ -116,17 +116,14 @@ static uint32_t socket_key(const struct gate_port *port, uint32_t worker, uint32
 static int workers_raise(struct ex_gate *gate, struct gate_port *port, uint32_t workers)
 {
 	struct ex_endpoint ep = port->ep;
-	int r;
 
 	if (port->ep.workers >= workers)
 		return 0;
 	ep.workers = workers;
-	r = port->set
-		    ? bpf_map_update_elem(gate->maps.ex_endpoints.fd, &port->ifindex, &ep, BPF_ANY)
-		    : 0;
-	if (!r)
-		port->ep.workers = workers;
-	return r;
+	if (port->set)
+		return gate_endpoint_set(gate, port, &ep);
+	port->ep.workers = workers;
+	return 0;
 }
 
 int ex_gate_set_socket(struct ex_gate *gate, uint32_t ifindex, enum ex_sock which, uint32_t worker,

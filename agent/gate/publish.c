@@ -46,12 +46,10 @@ static int port_flip(struct ex_gate *gate, struct gate_port *port, const struct 
 	value.workers = port->ep.workers;
 	link_local_make(&value);
 	r = gate_state_save(gate);
+	if (!r)
+		r = gate_endpoint_set(gate, port, &value);
 	if (r)
 		return r;
-	r = bpf_map_update_elem(gate->maps.ex_endpoints.fd, &port->ifindex, &value, BPF_ANY);
-	if (r)
-		return r;
-	port->ep = value;
 	gate_retire(gate, port->set);
 	gate_retire(gate, port->ingress);
 	port->set = egress;
@@ -123,12 +121,7 @@ static int port_refresh(struct ex_gate *gate, struct gate_port *port)
 	value.ingress_dests = port->ingress ? port->ingress->root : 0;
 	value.generation = ++gate->state.last_generation;
 	r = gate_state_save(gate);
-	if (!r)
-		r = bpf_map_update_elem(gate->maps.ex_endpoints.fd, &port->ifindex, &value,
-					BPF_ANY);
-	if (!r)
-		port->ep = value;
-	return r;
+	return r ? r : gate_endpoint_set(gate, port, &value);
 }
 
 /* When the endpoint has not got the new trees, packets read the old ones: they stay in the map. */
@@ -187,11 +180,10 @@ int ex_gate_lease(struct ex_gate *gate, uint32_t ifindex, uint64_t ms)
 		return r;
 	value = port->ep;
 	value.until = until;
-	r = port->set ? bpf_map_update_elem(gate->maps.ex_endpoints.fd, &ifindex, &value, BPF_ANY)
-		      : 0;
-	if (!r)
-		port->ep.until = until;
-	return r;
+	if (port->set)
+		return gate_endpoint_set(gate, port, &value);
+	port->ep.until = until;
+	return 0;
 }
 
 int ex_gate_deny(struct ex_gate *gate, uint32_t ifindex)
@@ -204,10 +196,9 @@ int ex_gate_deny(struct ex_gate *gate, uint32_t ifindex)
 		return 0; /* nothing passes */
 	value = port->ep;
 	value.policy = value.ingress = value.dests = value.ingress_dests = 0;
-	r = bpf_map_update_elem(gate->maps.ex_endpoints.fd, &ifindex, &value, BPF_EXIST);
+	r = gate_endpoint_set(gate, port, &value);
 	if (r)
 		return r;
-	port->ep = value;
 	gate_retire(gate, EX_TAKE_PTR(port->set));
 	gate_retire(gate, EX_TAKE_PTR(port->ingress));
 	return 0;
@@ -224,9 +215,8 @@ int ex_gate_refuse(struct ex_gate *gate, uint32_t ifindex)
 	value = port->ep;
 	value.policy = gate_policy_next(gate); /* nothing is under it */
 	value.generation = ++gate->state.last_generation;
-	if (gate_state_save(gate) == 0 &&
-	    bpf_map_update_elem(gate->maps.ex_endpoints.fd, &ifindex, &value, BPF_EXIST) == 0)
-		port->ep = value;
+	if (gate_state_save(gate) == 0)
+		(void)gate_endpoint_set(gate, port, &value);
 	return 0; /* else it is denied without a word */
 }
 
@@ -258,7 +248,7 @@ void ex_gate_forget(struct ex_gate *gate, uint32_t ifindex)
 	*at = port->next;
 	gate_gateway_remove(gate, port);
 	gate_bindings_remove(gate, ifindex);
-	bpf_map_delete_elem(gate->maps.ex_endpoints.fd, &ifindex);
+	gate_endpoint_remove(gate, port);
 	bpf_map_delete_elem(gate->maps.ex_flows.fd, &port->slot); /* waits, too */
 	gate_sockets_remove(gate, port);
 	gate_set_remove(gate, port->set);

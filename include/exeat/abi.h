@@ -18,7 +18,7 @@
 #include <linux/types.h>
 #include "reasons.h"
 
-#define EX_ABI_VERSION 4
+#define EX_ABI_VERSION 5
 
 enum ex_verdict {
 	EX_V_INVALID = 0, /* zeroed or missing: denied */
@@ -70,32 +70,51 @@ struct ex_ip {
 
 #define EX_EP_MORE 4
 
-/* Map ex_endpoints: key __u32 ifindex of the host end of the veth. */
+/*
+ * Map ex_endpoints (array). A version of an endpoint is an entry of its own: never written where a
+ * packet may read it, and what a packet needs of it is read from the one that it found first. The
+ * first cache lines have what every packet needs.
+ */
 struct ex_endpoint {
-	__u32 policy;     /* current policy id; 0 = none: deny everything */
-	__u32 flags;      /* EX_EP_* */
+	__u32 policy;               /* current policy id; 0 = none: deny everything */
+	__u32 flags;                /* EX_EP_* */
+	__u32 generation;           /* changes whenever live flows have to be judged again */
+	__u32 slot;                 /* of its tables in ex_flows and ex_socks; set by the gate */
+	__u32 dests, ingress_dests; /* the trees of the two policies (tree.h); the same */
+	__u32 ingress;  /* policy id of what may reach the workload; 0 = nothing. Set by the gate */
+	__u32 workers;  /* set by the gate */
+	__u64 until;    /* CLOCK_MONOTONIC nanoseconds; nothing passes from then on. The same */
+	__u32 gateway;  /* EX_EP_GATEWAY: ifindex of the host end of the gateway's veth */
+	__u8 mac[6];    /* the workload's MAC */
+	__u8 gw_mac[6]; /* its next hop's: the host end of the veth, or the bridge */
 	struct ex_ip ip4; /* the workload's own addresses; all zero = has none of this family */
 	struct ex_ip ip6;
 	struct ex_ip more[EX_EP_MORE]; /* further ones, of either family; all zero = none */
 	struct ex_ip ll6; /* EX_EP_BRIDGED: its link-local one; if zero the gate makes it of mac */
 	struct ex_ip gw4; /* its next hops: the only targets of ARP and ND unless EX_EP_BRIDGED */
 	struct ex_ip gw6;
-	__u8 mac[6];      /* the workload's MAC */
-	__u8 gw_mac[6];   /* its next hop's: the host end of the veth, or the bridge */
 	__u8 gate_mac[6]; /* EX_EP_GATEWAY: of the interface in the gateway namespace */
-	__u8 pad[2];
-	__u32 gateway;    /* EX_EP_GATEWAY: ifindex of the host end of the gateway's veth */
-	__u32 generation; /* changes whenever live flows have to be judged again */
-	__u32 slot;       /* of its tables in ex_flows and ex_socks; set by the gate */
-	__u32 ingress; /* policy id of what may reach the workload; 0 = nothing. Set by the gate */
-	__u32 workers; /* set by the gate */
-	__u32 dests, ingress_dests; /* the trees of the two policies (tree.h); the same */
-	__u64 until; /* CLOCK_MONOTONIC nanoseconds; nothing passes from then on. The same */
+	__u8 pad[50];
+};
+
+#define EX_ENTRIES (2 * EX_ENDPOINTS_MAX) /* of ex_endpoints; 0 is nobody's */
+
+/*
+ * Map ex_interfaces (array): which entry the interface at ifindex, the host end of a veth, has. Its
+ * word is in the bucket ifindex % EX_IF_BUCKETS: the ifindex, and above it the number of the entry;
+ * 0 is nobody's. User space writes a word in one store. A hash of the kernel's would not do: an
+ * entry that is replaced there is used for another key at once, under a packet that reads it.
+ */
+#define EX_IF_BUCKETS 1024
+#define EX_IF_WORDS   8 /* a cache line */
+
+struct ex_if_bucket {
+	__u64 words[EX_IF_WORDS];
 };
 
 /*
  * Map ex_gateways: key __u32 ifindex of the host end of a gateway's veth, value __u32 ifindex of
- * the endpoint that it serves.
+ * the endpoint that it serves, which must name it as its gateway.
  */
 
 /* Map ex_sources (LPM trie; the value is not read): what the prefilter drops on an uplink. */
@@ -310,7 +329,8 @@ static inline int ex_event_is_verdict(const struct ex_event *ev)
 	       ev->reason != EX_R_ALLOWED;
 }
 
-_Static_assert(sizeof(struct ex_endpoint) == 208, "ABI");
+_Static_assert(sizeof(struct ex_endpoint) == 256, "ABI");
+_Static_assert(sizeof(struct ex_if_bucket) == 64, "ABI");
 _Static_assert(sizeof(struct ex_source_key) == 20, "ABI");
 _Static_assert(sizeof(struct ex_name_key) == 20, "ABI");
 _Static_assert(sizeof(struct ex_name) == 16, "ABI");

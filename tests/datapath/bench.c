@@ -56,6 +56,7 @@ void bench_publish(const struct ex_tables *tables, uint32_t flags)
 	struct ex_endpoint ep;
 
 	netns_endpoint(&ep, flags);
+	ep.gateway = flags & EX_EP_GATEWAY ? bench_ifindex : 0;
 	assert_int_equal(ex_gate_publish(bench_gate, bench_ifindex, &ep, tables), 0);
 }
 

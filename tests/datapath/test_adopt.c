@@ -106,13 +106,16 @@ static int entries(const char *map)
 
 static void assert_empty(void)
 {
-	static const char *const maps[] = { "ex_endpoints", "ex_rules", "ex_names",
-					    "ex_gateways",  "ex_sets",  "ex_bindings" };
+	static const char *const maps[] = { "ex_rules", "ex_names", "ex_gateways", "ex_sets",
+					    "ex_bindings" };
+	static const struct ex_if_bucket none;
 	uint32_t slot, id;
 
 	for (size_t i = 0; i < EX_ARRAY_SIZE(maps); i++)
 		if (entries(maps[i]))
 			fail_msg("%s has %d entries", maps[i], entries(maps[i]));
+	for (size_t i = 0; i < EX_IF_BUCKETS; i++)
+		assert_memory_equal(&gate->endpoints.buckets[i], &none, sizeof(none));
 	assert_int_equal(gate_cells_used(gate), 0);
 	for (slot = 0; slot < EX_ENDPOINTS_MAX; slot++)
 		assert_true(bpf_map_lookup_elem(gate_map_fd(gate, "ex_flows"), &slot, &id) < 0);

@@ -274,6 +274,20 @@ static void test_gateway_speaks_for_and_to_its_workload(void **state)
 	assert_int_equal(from_gateway(s), TC_ACT_SHOT);
 }
 
+/* What the map of gateways says of an interface may have been meant for another one. */
+static void test_an_endpoint_knows_its_gateway(void **state)
+{
+	struct gate_port *port = gate_port_find(bench_gate, BENCH_IF);
+	struct ex_endpoint ep = port->ep;
+
+	(void)state;
+	assert_int_equal(from_gateway(out(IPPROTO_TCP, 80, PKT_SYN)), TC_ACT_REDIRECT);
+	ep.gateway = BENCH_IF + 1;
+	assert_int_equal(gate_endpoint_set(bench_gate, port, &ep), 0);
+	assert_int_equal(from_gateway(out(IPPROTO_TCP, 80, PKT_SYN)), TC_ACT_SHOT);
+	assert_int_equal(from_gateway(in(IPPROTO_TCP, 80, PKT_ACK)), TC_ACT_SHOT);
+}
+
 static void test_gateway_is_entered_on_a_flow_only(void **state)
 {
 	(void)state;
@@ -302,6 +316,7 @@ int main(void)
 		gateway_test(test_ingress_does_not_overwrite_a_steered_flow),
 		gateway_test(test_path_mtu_gets_to_the_proxy),
 		gateway_test(test_gateway_speaks_for_and_to_its_workload),
+		gateway_test(test_an_endpoint_knows_its_gateway),
 		gateway_test(test_gateway_is_entered_on_a_flow_only),
 	};
 

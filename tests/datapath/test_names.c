@@ -217,10 +217,7 @@ static void run_for(uint64_t ms)
 
 static uint32_t policy_of(uint32_t ifindex)
 {
-	struct ex_endpoint ep;
-
-	assert_int_equal(bpf_map_lookup_elem(gate_map_fd(gate, "ex_endpoints"), &ifindex, &ep), 0);
-	return ep.policy;
+	return gate_port_find(gate, ifindex)->ep.policy;
 }
 
 static bool find_name(uint32_t ifindex, unsigned n, struct ex_name *ret)
