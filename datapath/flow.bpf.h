@@ -2,6 +2,10 @@
 /*
  * Flows: one entry for both directions. A flow begins with a packet that the policy of its
  * direction allows, and only packets of flows pass the other way.
+ *
+ * An entry belongs to its key until its time has been over for EX_FLOW_GRACE. The kernel gives what
+ * is taken out of a table to another key at once, while packets still read it and write to it: so
+ * programs take out nothing younger, and replace nothing. A flow that has to end is made none.
  */
 #ifndef EXEAT_DATAPATH_FLOW_H
 #define EXEAT_DATAPATH_FLOW_H
@@ -51,9 +55,35 @@ INLINE struct ex_flow_state *flow_find(void *flows, const struct pkt *p,
 
 	/* Signed: another CPU may have seen the flow at a later tick than this packet began with.
 	 */
-	if (!flow || (__s64)(p->now - flow->seen) > (__s64)ex_flow_timeout(key->proto, flow->phase))
+	if (!flow || flow->phase == EX_FLOW_NONE ||
+	    (__s64)(p->now - flow->seen) > (__s64)ex_flow_timeout(key->proto, flow->phase))
 		return NULL;
 	return flow;
+}
+
+/* Whoever writes to it on another CPU may undo this, but not that it is judged again. */
+INLINE void flow_end(struct ex_flow_state *flow)
+{
+	flow->generation = 0;
+	flow->phase = EX_FLOW_NONE;
+}
+
+/* The entry of the key, whatever was there. The generation says that all the rest is written. */
+INLINE bool flow_put(void *flows, const struct ex_flow_key *key, struct ex_flow_state *flow)
+{
+	__u32 generation = flow->generation;
+	struct ex_flow_state *at;
+
+	if (bpf_map_update_elem(flows, key, flow, BPF_NOEXIST) == 0)
+		return true;
+	at = bpf_map_lookup_elem(flows, key);
+	if (!at)
+		return false;
+	flow->generation = 0;
+	__sync_lock_test_and_set(&at->generation, 0);
+	*at = *flow;
+	__sync_lock_test_and_set(&at->generation, generation);
+	return true;
 }
 
 /* May this segment of the side that opened be part of the flow as it stands? */
@@ -158,7 +188,7 @@ INLINE bool flow_create(void *flows, const struct pkt *p, const struct ex_flow_k
 	else
 		flow.received = (struct ex_count){ 1, p->len };
 	mac_copy(flow.mac, p->mac);
-	return bpf_map_update_elem(flows, key, &flow, BPF_ANY) == 0;
+	return flow_put(flows, key, &flow);
 }
 
 /* Does this packet open a flow, rather than continue one? */
@@ -189,9 +219,11 @@ INLINE bool flow_keeps(const struct pkt *p, const struct ex_flow_state *flow)
  * The policy is asked again when the endpoint's generation has moved. A live flow keeps its
  * carrier: one that passed cannot become one that is steered, nor the other way round.
  */
-INLINE enum ex_reason flow_rejudge(void *flows, struct pkt *p, const struct ex_flow_key *key,
-				   struct ex_flow_state *flow)
+INLINE enum ex_reason flow_rejudge(struct pkt *p, struct ex_flow_state *flow)
 {
+	/* first: see flow_put() */
+	__u32 generation = *(volatile __u32 *)&flow->generation;
+
 	p->rule.verdict = flow->verdict;
 	p->rule.kind = flow->kind;
 	p->rule.reason = EX_R_ALLOWED;
@@ -202,11 +234,11 @@ INLINE enum ex_reason flow_rejudge(void *flows, struct pkt *p, const struct ex_f
 	mac_copy(p->mac, flow->mac);
 	if (p->inward)
 		policy_turn(p);
-	if (flow->generation == p->generation)
+	if (generation == p->generation)
 		return EX_R_ALLOWED;
 	policy_judge(p, flow_rule_port(p));
 	if (!flow_keeps(p, flow)) {
-		bpf_map_delete_elem(flows, key);
+		flow_end(flow);
 		p->revoked = true;
 		return EX_R_POLICY_CHANGED;
 	}

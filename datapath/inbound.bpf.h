@@ -70,7 +70,7 @@ INLINE enum ex_reason judge_inbound(struct __sk_buff *skb, void *flows, struct p
 		return EX_R_NO_FLOW;
 	if (p->part && p->fragment)
 		return EX_R_FRAGMENT;
-	reason = flow_rejudge(flows, p, &key, flow);
+	reason = flow_rejudge(p, flow);
 	return reason == EX_R_ALLOWED ? remember(p, flow) : reason;
 }
 

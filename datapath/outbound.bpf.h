@@ -46,7 +46,7 @@ INLINE enum ex_reason remember(struct pkt *p, struct ex_flow_state *flow)
  */
 SUBPROG int flow_collides(struct pkt *p)
 {
-	const struct ex_flow_state *other;
+	struct ex_flow_state *other;
 	struct ex_flow_key key;
 	void *flows;
 
@@ -62,7 +62,7 @@ SUBPROG int flow_collides(struct pkt *p)
 		return 0;
 	if (other->phase != EX_FLOW_CLOSED)
 		return 1;
-	bpf_map_delete_elem(flows, &key);
+	flow_end(other);
 	return 0;
 }
 
@@ -87,17 +87,19 @@ INLINE bool link_find(const struct pkt *p, struct link_place *at)
 /* Neighbours only: everything else is behind the usual next hop. */
 SUBPROG int link_learn(struct __sk_buff *skb, struct pkt *p)
 {
-	struct ex_flow_state link = { .phase = EX_FLOW_LIVE };
+	struct ex_flow_state link = { .phase = EX_FLOW_LIVE }, *known;
 	struct link_place at;
 
 	if (!p || !link_find(p, &at) || bpf_skb_load_bytes(skb, 0, link.mac, sizeof(link.mac)))
 		return 0;
 	if (mac_eq(link.mac, at.ep->gw_mac)) {
-		bpf_map_delete_elem(at.flows, &at.key);
+		known = flow_find(at.flows, p, &at.key);
+		if (known)
+			flow_end(known);
 		return 0;
 	}
 	link.seen = p->now;
-	bpf_map_update_elem(at.flows, &at.key, &link, BPF_ANY); /* full: the next hop will do */
+	flow_put(at.flows, &at.key, &link); /* full: the next hop will do */
 	return 0;
 }
 
@@ -165,7 +167,7 @@ INLINE enum ex_reason judge_outbound(struct __sk_buff *skb, void *flows, struct 
 	} else {
 		if (!flow || !flow_admits(flow, p))
 			return EX_R_NO_FLOW;
-		reason = flow_rejudge(flows, p, &key, flow);
+		reason = flow_rejudge(p, flow);
 		if (reason != EX_R_ALLOWED)
 			return reason;
 	}

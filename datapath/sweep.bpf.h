@@ -21,7 +21,7 @@ struct sweep {
 static long sweep_one(void *flows, const struct ex_flow_key *key, const struct ex_flow_state *flow,
 		      struct sweep *s)
 {
-	if ((__s64)(s->now - flow->seen) > (__s64)ex_flow_timeout(key->proto, flow->phase))
+	if (ex_flow_is_over(key, flow, s->now))
 		bpf_map_delete_elem(flows, key);
 	else if (flow->flags & EX_FLOW_INBOUND)
 		s->inward++;

@@ -13,9 +13,6 @@
 
 #define BATCH 1024
 
-/* Past its time by more than this: no program that looked it up earlier still uses the entry. */
-#define GRACE (2 * EX_SEC)
-
 #define FULL_PERIOD EX_SEC
 
 uint64_t gate_now(void)
@@ -57,16 +54,10 @@ static void flow_tell(const struct ex_gate *gate, const struct gate_port *port,
 		.bytes = flow->sent.bytes + flow->received.bytes,
 	};
 
-	/* a closed TCP flow was told by the program that saw it close */
+	/* of one that is none, or closed, the program told that ended it */
 	if (gate->event_fn && (!key->part || key->part == EX_PART_UPSTREAM) &&
-	    flow->phase != EX_FLOW_CLOSED)
+	    flow->phase != EX_FLOW_NONE && flow->phase != EX_FLOW_CLOSED)
 		gate->event_fn(gate->event_arg, &ev);
-}
-
-static bool flow_over(const struct ex_flow_key *key, const struct ex_flow_state *flow, uint64_t now)
-{
-	return (int64_t)(now - flow->seen) >
-	       (int64_t)(ex_flow_timeout(key->proto, flow->phase) + GRACE);
 }
 
 struct batch {
@@ -89,7 +80,7 @@ static void port_sweep(struct ex_gate *gate, const struct gate_port *port, struc
 			return;
 		first = false;
 		for (i = 0; i < n; i++) {
-			if (!flow_over(&b->keys[i], &b->flows[i], now))
+			if (!ex_flow_is_over(&b->keys[i], &b->flows[i], now))
 				continue;
 			if (bpf_map_delete_elem(port->flows, &b->keys[i]) == 0)
 				flow_tell(gate, port, &b->keys[i], &b->flows[i]);
@@ -113,7 +104,7 @@ static size_t take_remotes(const struct batch *b, uint32_t n, uint64_t now, stru
 		uint8_t part = b->keys[i].part;
 
 		if ((part == EX_PART_FLOW || part == EX_PART_UPSTREAM) &&
-		    !flow_over(&b->keys[i], &b->flows[i], now))
+		    !ex_flow_is_over(&b->keys[i], &b->flows[i], now))
 			ret[taken++] = b->keys[i].remote;
 	}
 	return taken;

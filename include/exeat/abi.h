@@ -226,6 +226,8 @@ struct ex_flow_state {
 #define EX_SEC 1000000000ull
 static inline __u64 ex_flow_timeout(__u8 proto, __u8 phase)
 {
+	if (phase == EX_FLOW_NONE)
+		return 0;
 	if (proto != 6 /* TCP */)
 		return (phase == EX_FLOW_LIVE ? 180 : 30) * EX_SEC;
 	switch (phase) {
@@ -240,6 +242,18 @@ static inline __u64 ex_flow_timeout(__u8 proto, __u8 phase)
 		return 10 * EX_SEC;
 	}
 	return 0;
+}
+
+/*
+ * May the entry be taken out? It is given to another flow at once: no packet may still use it. None
+ * stays in the programs for as long as this after its time was over.
+ */
+#define EX_FLOW_GRACE (2 * EX_SEC)
+static inline int ex_flow_is_over(const struct ex_flow_key *key, const struct ex_flow_state *flow,
+				  __u64 now)
+{
+	return (__s64)(now - flow->seen) >
+	       (__s64)(ex_flow_timeout(key->proto, flow->phase) + EX_FLOW_GRACE);
 }
 
 /* Value of map ex_rules: the rule as the policy emits it, and where its packets are counted. */
