@@ -63,7 +63,7 @@ LDFLAGS  += $(OPT) -pie -Wl,-z,relro,-z,now,-z,noexecstack,-z,separate-code
 LIBS := -lbpf -lxdp -lyaml -lre2 -lcares -lnghttp2 -lssl -lcrypto -lseccomp -lcap -ljansson -lstdc++
 
 BPF_CFLAGS := -O2 -g -target bpf -mcpu=v3 -std=gnu17 -Wall -Wextra -Wno-unused-parameter -Werror \
-	-Iinclude -I$(ARCH_INC)
+	-D__TARGET_ARCH_$(patsubst x86_64,x86,$(shell uname -m)) -Iinclude -I$(ARCH_INC)
 
 # ---- sources: every .c in a room belongs to the room ----
 POLICY_OBJ := $(patsubst %.c,$(O)/%.o,$(sort $(wildcard policy/*.c))) \

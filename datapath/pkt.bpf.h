@@ -18,6 +18,18 @@
 
 #define INLINE static __always_inline
 
+/* Nothing is read ahead of what was read before. */
+INLINE void read_fence(void)
+{
+#ifdef __TARGET_ARCH_x86
+	barrier(); /* it never is */
+#else
+	int full = 0;
+
+	__sync_lock_test_and_set(&full, 1);
+#endif
+}
+
 /*
  * A part that the verifier proves once, for any packet, instead of again on every path that leads
  * to it. Its struct pkt arrives as plain bytes: what it needs of the endpoint it looks up by

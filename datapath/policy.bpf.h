@@ -79,12 +79,42 @@ INLINE struct judgement judge_prefix(const struct pkt *p, const union addr *ip, 
 	return judge_class(klass, p->proto, port);
 }
 
+/*
+ * The class of a name of the address, 0 when there is none. The kernel gives an entry that is
+ * replaced or taken out to another name at once, also while it is read here. User space counts
+ * before it gives one away: what was read holds when nothing was counted meanwhile. False: ask
+ * again.
+ */
+INLINE bool name_class(const struct pkt *p, const union addr *ip, __u32 *ret)
+{
+	const struct ex_name_key key = { .policy = p->policy, .ip = ip->ip };
+	__u32 zero = 0, turn;
+	const volatile struct ex_state *state = bpf_map_lookup_elem(&ex_state, &zero);
+	const volatile struct ex_name *name;
+
+	if (!state)
+		return false;
+	turn = state->turn;
+	read_fence();
+	name = bpf_map_lookup_elem(&ex_names, &key);
+	*ret = name && p->now < name->expires ? name->klass : 0;
+	read_fence();
+	return turn == state->turn;
+}
+
+#define NAME_TRIES                                                                                 \
+	4 /* names are given away thousands of times a second, and read in nanoseconds             \
+	   */
+
 INLINE struct judgement judge_name(const struct pkt *p, const union addr *ip, __u16 port)
 {
-	struct ex_name_key key = { .policy = p->policy, .ip = ip->ip };
-	const struct ex_name *name = bpf_map_lookup_elem(&ex_names, &key);
+	__u32 klass = 0;
+	int i;
 
-	return judge_class(name && p->now < name->expires ? name->klass : 0, p->proto, port);
+	for (i = 0; i < NAME_TRIES; i++)
+		if (name_class(p, ip, &klass))
+			return judge_class(klass, p->proto, port);
+	return (struct judgement){ .verdict = EX_V_DENY, .reason = EX_R_INTERNAL };
 }
 
 INLINE void judgement_merge(struct judgement *to, struct judgement other)

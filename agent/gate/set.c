@@ -330,27 +330,39 @@ int gate_set_new(struct ex_gate *gate, const struct ex_tables *t, bool names, st
 	return 0;
 }
 
+/* What packets read of the entry that this takes, or lets go of, does not count: see ex_state. */
+static int name_put(struct ex_gate *gate, const struct ex_name_key *key,
+		    const struct ex_name *value)
+{
+	int r;
+
+	gate->state.turn++;
+	r = gate_state_save(gate);
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	return r ? r : bpf_map_update_elem(gate->maps.ex_names.fd, key, value, BPF_ANY);
+}
+
 int gate_set_learn(struct ex_gate *gate, struct gate_set *set, const struct ex_gate_name *name)
 {
-	int fd = gate->maps.ex_names.fd, r;
 	const struct ex_name_key key = { set->policy, name->ip };
 	struct ex_name value = { .klass = set->base + name->klass };
+	int r;
 
 	if (!name->ttl_ms || !name->klass) {
-		r = bpf_map_delete_elem(fd, &key);
+		r = bpf_map_delete_elem(gate->maps.ex_names.fd, &key);
 		return r == -ENOENT ? 0 : r;
 	}
 	if (name->klass > set->classes || name->ttl_ms > UINT32_MAX * 1000ull)
 		return -EINVAL;
 	set->named = true;
 	value.expires = gate_now() + name->ttl_ms * 1000000ull;
-	r = bpf_map_update_elem(fd, &key, &value, BPF_ANY);
+	r = name_put(gate, &key, &value);
 	if (r != -E2BIG)
 		return r;
 	gate_settle(gate); /* names of retired rulesets may take the room */
-	r = bpf_map_update_elem(fd, &key, &value, BPF_ANY);
+	r = name_put(gate, &key, &value);
 	if (r != -E2BIG || !gate_sweep_is_due(&gate->swept_full))
 		return r;
 	gate_sweep(gate);
-	return bpf_map_update_elem(fd, &key, &value, BPF_ANY);
+	return name_put(gate, &key, &value);
 }

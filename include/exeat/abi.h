@@ -264,14 +264,15 @@ struct ex_counted_rule {
 };
 
 /*
- * Maps of user space, for the process that comes after it; the programs do not read them. ex_state
- * (one entry): what was given out so far. ex_sets (hash, key policy id): the class ids of a
- * ruleset.
+ * Maps of user space, for the process that comes after it; of them the programs read `turn`, and
+ * nothing else. ex_state (one entry): what was given out so far. ex_sets (hash, key policy id): the
+ * class ids of a ruleset.
  */
 struct ex_state {
 	__u32 abi;         /* EX_ABI_VERSION; 0 = new */
 	__u32 mark, check; /* the secrets of the programs */
 	__u32 last_policy, last_class, last_generation;
+	__u32 turn; /* counts before an entry of ex_names may be given to another name */
 };
 
 struct ex_set {
