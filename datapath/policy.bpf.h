@@ -102,9 +102,8 @@ INLINE bool name_class(const struct pkt *p, const union addr *ip, __u32 *ret)
 	return turn == state->turn;
 }
 
-#define NAME_TRIES                                                                                 \
-	4 /* names are given away thousands of times a second, and read in nanoseconds             \
-	   */
+/* Names are given away thousands of times a second, and read in nanoseconds. */
+#define NAME_TRIES 4
 
 INLINE struct judgement judge_name(const struct pkt *p, const union addr *ip, __u16 port)
 {
