@@ -2,6 +2,7 @@
 /* The explanation for people. */
 #include "policy/emit.h"
 #include "policy/explanation.h"
+#include "policy/field.h"
 #include "policy/tool.h"
 
 #include <netinet/in.h>
@@ -152,6 +153,22 @@ static void print_new_peer(const struct ex_explanation *e, FILE *out)
 			      ex_ip_is4(&p->dst) ? 32 : 128);
 }
 
+/* Fields that a rule has to name. */
+static void print_objects(const struct ex_probe *p, FILE *out)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < p->n_headers; i++) {
+		struct ex_span name = p->headers[i].name;
+
+		if (ex_field_names_object(name))
+			(void)fprintf(out, "%s\"%.*s\"", n++ ? ", " : ", headers: [", (int)name.len,
+				      name.ptr);
+	}
+	if (n)
+		(void)fputc(']', out);
+}
+
 static void print_new_rule(const struct ex_explanation *e, FILE *out)
 {
 	const struct ex_probe *p = &e->probe;
@@ -166,9 +183,12 @@ static void print_new_rule(const struct ex_explanation *e, FILE *out)
 		      p->proto == IPPROTO_UDP    ? "UDP"
 		      : p->proto == IPPROTO_SCTP ? "SCTP"
 						 : "TCP");
-	if (p->http)
-		(void)fprintf(out, "      rules: {http: [{method: \"%s\", path: \"%.*s\"}]}\n",
-			      p->method, (int)strcspn(p->path, "?"), p->path);
+	if (!p->http)
+		return;
+	(void)fprintf(out, "      rules: {http: [{method: \"%s\", path: \"%.*s\"", p->method,
+		      (int)strcspn(p->path, "?"), p->path);
+	print_objects(p, out);
+	(void)fputs("}]}\n", out);
 }
 
 /* What no policy can change, or NULL. */

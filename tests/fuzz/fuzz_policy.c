@@ -22,6 +22,13 @@ static void check_ruleset(struct ex_ruleset *rs)
 				       .path = EX_SPAN("/v1/x?y"),
 				       .host = name,
 				       .authority = name };
+	struct ex_header source = { EX_SPAN("x-amz-copy-source"), EX_SPAN("/b/c") };
+	struct ex_http_request odd = { .method = EX_SPAN("PUT"),
+				       .path = EX_SPAN("/v1;x/y%2Fz%3Fa%3Bb?c"),
+				       .host = name,
+				       .authority = EX_SPAN("api.example.com:80"),
+				       .headers = &source,
+				       .n_headers = 1 };
 	struct ex_name_classes *nc;
 	struct ex_tables t, fresh;
 	uint32_t klass;
@@ -36,6 +43,7 @@ static void check_ruleset(struct ex_ruleset *rs)
 	(void)ex_judge_l4(rs, &flow);
 	(void)ex_judge_app(rs, &flow, EX_APP_TLS, name);
 	(void)ex_judge_http(rs, &flow, &req);
+	(void)ex_judge_http(rs, &flow, &odd);
 	(void)ex_judge_dns(rs, name);
 	(void)ex_ruleset_intercepts(rs, name);
 	if (ex_emit(rs, &t) == 0)

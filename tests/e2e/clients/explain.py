@@ -29,13 +29,15 @@ PORTS = [80, 443, 8443, 7777]
 PATHS = ["/", "/v1/", "/v1/chat", "/v1/chat?x=1", "/public", "/public?q", "/publication", "/v1"]
 ODD_PATHS = ["/v1/%63hat", "/v1/%2e%2e/public", "/v1/../public", "/v1/./chat", "/v1//chat", "/v1/a%2Fb",
              "/v1/a%2fb", "/v1/%5C", "/v1/%zz", "/v1/..;/x", "/v1/%C3%A4", "/v1/%c3%a4", "/v1/%C3", "/v1/%00",
-             "/v1/%20", "/v1/x;y", "/v1/?a=../b", "/public?%2F", "/public?_method=PUT", "/v1/\\x"]
+             "/v1/%20", "/v1/x;y", "/v1/?a=../b", "/public?%2F", "/public?_method=PUT", "/v1/\\x",
+             "/v1/chat;x", "/v1/x%3By", "/v1/chat%3Fx", "/v1/a%23b", "/public;x?y", "/public%3Bx", "/public%23"]
 ODD_METHODS = ["CONNECT", "TRACE", "get", "BREW", "PRI", "DELETE", "OPTIONS"]
 UPGRADE = "Connection: Upgrade"
 ODD_HEADERS = [["Upgrade: websocket", UPGRADE], ["Upgrade: h2c", UPGRADE], ["Upgrade: tls", UPGRADE],
                ["Content-Length: +0"], ["Content-Length: 0", "Content-Length: 0"], ["Transfer-Encoding: gzip"],
                ["X-A: \x01"], ["X B: c"], ["X-Tenant: blue", "X_Tenant: red"], ["X_Tenant: blue"],
-               ["Expect: more"], ["Connection: X-Tenant"], ["Content_Length: 5"]]
+               ["X-Amz-Copy-Source: /b"], ["x_ms_copy_source: u"],
+               ["X-Tenant: red", "X-Tenant: blue"], ["Expect: more"], ["Connection: X-Tenant"], ["Content_Length: 5"]]
 FLOW, QUERY = 2000, 30000  # source ports begin here
 
 
