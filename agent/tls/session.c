@@ -166,7 +166,7 @@ static int session_result(struct ex_tls_session *s, int ret, int saved_errno, ui
 {
 	long verify = SSL_get_verify_result(s->ssl);
 	unsigned long e = ERR_peek_error();
-	const char *text = ERR_reason_error_string(e);
+	const char *text;
 
 	switch (SSL_get_error(s->ssl, ret)) {
 	case SSL_ERROR_WANT_READ:
@@ -197,6 +197,7 @@ static int session_result(struct ex_tls_session *s, int ret, int saved_errno, ui
 	if (ERR_GET_LIB(e) == ERR_LIB_SSL &&
 	    ERR_GET_REASON(e) == SSL_R_TLSV1_ALERT_NO_APPLICATION_PROTOCOL)
 		return session_fail(s, -ENOPROTOOPT, "the server does not speak HTTP/1.1");
+	text = ERR_reason_error_string(e);
 	return session_fail(s, -EPROTO, text ? text : "TLS error");
 }
 
