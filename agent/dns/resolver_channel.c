@@ -281,7 +281,7 @@ int ex_channel_open(struct ex_channel *ch, struct ex_loop *loop,
 /* c-ares closes the sockets of servers that are set anew. */
 int ex_channel_renew(struct ex_channel *ch)
 {
-	return set_servers(ch);
+	return ch->ares ? set_servers(ch) : 0;
 }
 
 void ex_channel_close(struct ex_channel *ch)
