@@ -360,17 +360,17 @@ static void test_lost_records_are_told_when_writing_works_again(void **state)
 
 static void test_a_torn_line_is_closed_before_the_next(void **state)
 {
-	rlim_t had;
+	struct full_disk disk;
 	struct ex_audit_record rec = http_record();
 	int fd = temp_file();
 	struct ex_audit *a = audit_new(fd, -1, true);
 	char *text, *second;
 
 	(void)state;
-	had = disk_room(700); /* room for one line and a part of the second */
+	disk = disk_fill(700); /* room for one line and a part of the second */
 	ex_audit_write(a, &rec);
 	ex_audit_write(a, &rec);
-	(void)disk_room(had);
+	disk_empty(&disk);
 	ex_audit_write(a, &rec);
 	ex_audit_free(a);
 	text = slurp(fd);
@@ -466,17 +466,17 @@ static void test_more_than_can_be_held_keeps_its_order(void **state)
 
 static void test_held_records_that_a_full_disk_cuts_off_are_counted(void **state)
 {
-	rlim_t had;
+	struct full_disk disk;
 	int fd = temp_file();
 	struct ex_audit *a = audit_new(fd, -1, true);
 	char *text;
 
 	(void)state;
-	had = disk_room(700); /* room for one line and a part of the second */
+	disk = disk_fill(700); /* room for one line and a part of the second */
 	ex_audit_hold(a);
 	write_many(a, 5);
 	ex_audit_release(a);
-	(void)disk_room(had);
+	disk_empty(&disk);
 	ex_audit_hold(a);
 	write_many(a, 2);
 	ex_audit_release(a);

@@ -403,7 +403,7 @@ static void test_a_full_disk_is_told_and_not_blamed(void **state)
 {
 	struct ex_audit_options o = { .fd = -1, .terminal = -1, .run = "r" };
 	struct ex_audit_record rec = { .verdict = EX_V_DENY, .reason = EX_R_DEFAULT_DENY };
-	rlim_t had;
+	struct full_disk disk;
 	struct stat st;
 	struct ex_audit *a;
 	size_t len;
@@ -414,10 +414,10 @@ static void test_a_full_disk_is_told_and_not_blamed(void **state)
 	assert_int_equal(ex_audit_new(&o, &a), 0);
 	ex_audit_write(a, &rec);
 	assert_int_equal(stat(log_path, &st), 0);
-	had = disk_room((rlim_t)st.st_size + 100);
+	disk = disk_fill((rlim_t)st.st_size + 100);
 	ex_audit_write(a, &rec);
 	ex_audit_write(a, &rec);
-	(void)disk_room(had);
+	disk_empty(&disk);
 	ex_audit_write(a, &rec);
 	ex_audit_free(a);
 	ex_audit_file_close(o.file);
@@ -433,7 +433,7 @@ static void test_a_disk_that_is_full_within_a_batch_breaks_no_chain(void **state
 {
 	struct ex_audit_options o = { .fd = -1, .terminal = -1, .run = "r" };
 	struct ex_audit_record rec = { .verdict = EX_V_DENY, .reason = EX_R_DEFAULT_DENY };
-	rlim_t had;
+	struct full_disk disk;
 	struct ex_audit *a;
 	size_t len;
 	char *text;
@@ -441,12 +441,12 @@ static void test_a_disk_that_is_full_within_a_batch_breaks_no_chain(void **state
 	(void)state;
 	o.file = log_open(key_path);
 	assert_int_equal(ex_audit_new(&o, &a), 0);
-	had = disk_room(100000);
+	disk = disk_fill(100000);
 	ex_audit_hold(a);
 	for (int i = 0; i < 1000; i++)
 		ex_audit_write(a, &rec);
 	ex_audit_release(a);
-	(void)disk_room(had);
+	disk_empty(&disk);
 	ex_audit_hold(a);
 	for (int i = 0; i < 1000; i++)
 		ex_audit_write(a, &rec);
