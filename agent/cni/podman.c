@@ -22,7 +22,7 @@
 #include "agent/core/loop.h"
 
 #define OUTPUT_MAX  (1 << 20)
-#define TIMEOUT_MS  5000
+#define TIMEOUT_MS  20000 /* podman is large: a busy node takes seconds to start it */
 #define ARGS_MAX    24
 #define MEMBERS_MAX 64
 #define ID_LEN      64
