@@ -14,7 +14,10 @@ tap_not_ok() { # DESCRIPTION [DETAIL…]
 	tap_bad=$((tap_bad + 1))
 	echo "not ok $tap_n - $1"
 	shift
-	[ $# -eq 0 ] || printf '%s\n' "$@" | tail -n 40 | sed 's/^/#   /'
+	local detail
+	for detail; do
+		tail -n 40 <<<"$detail" | sed 's/^/#   /'
+	done
 }
 
 tap_skip() { # DESCRIPTION REASON
@@ -22,7 +25,9 @@ tap_skip() { # DESCRIPTION REASON
 	echo "ok $tap_n - $1 # SKIP $2"
 }
 
+# What a test has to add to its failures: tap_context, where somebody has defined it.
 tap_done() {
+	[ $tap_bad -eq 0 ] || ! declare -F tap_context >/dev/null || tap_context 2>&1 | sed 's/^/#   | /'
 	echo "1..$tap_n"
 	[ $tap_bad -eq 0 ]
 	exit
