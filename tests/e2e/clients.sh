@@ -5,9 +5,7 @@
 
 # shellcheck source=tests/lib/e2e.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../lib/e2e.sh"
-# The packages come from outside, so before the door closes.
-EXEAT_NPM=${EXEAT_NPM-$("$TOP/tests/lib/npm.sh")} || EXEAT_NPM=
-export EXEAT_NPM
+npm_packages
 world_enter "$@"
 world_up
 

@@ -12,8 +12,7 @@ if [ "${EXEAT_WORLD-}" != inside ]; then
 		echo "make demo needs root: sudo make demo" >&2
 		exit 1
 	fi
-	EXEAT_NPM=$("$TOP/tests/lib/npm.sh" 2>/dev/null) || EXEAT_NPM=
-	export EXEAT_NPM
+	npm_packages 2>/dev/null
 fi
 world_enter "$@"
 world_up

@@ -24,7 +24,7 @@ pod_new pod3 13
 endpoint pod1 app=llm >/dev/null
 endpoint pod2 app=llm >/dev/null
 endpoint pod3 app=none >/dev/null
-in_pod pod1 curl -sSm5 -o /dev/null "$CHAT" -H 'content-type: application/json' -d "$ASK"
+in_pod pod1 curl -sSm20 -o /dev/null "$CHAT" -H 'content-type: application/json' -d "$ASK"
 
 # New connections all the time, each with a request; what is not answered is told.
 requests() { # POD FILE
@@ -53,16 +53,17 @@ proxies() {
 }
 
 wait_anew() { # PROGRAM-STARTS: how often it was started by then
-	world_wait 20 sh -c "[ \$(grep -c 'exeat: agent ' '$WORLD/log/agent') -ge $1 ]" && world_wait 10 ex status
+	world_wait 30 sh -c "[ \$(grep -c 'exeat: agent ' '$WORLD/log/agent') -ge $1 ]" && world_wait 30 ex status
 }
 
 requests pod1 "$WORLD/tmp/requests1"
 requests pod2 "$WORLD/tmp/requests2"
-world_wait 10 grep -q 'so far' "$WORLD/tmp/requests2"
+world_wait 30 grep -q 'so far' "$WORLD/tmp/requests2"
 # a stream that is under way all the time
-in_pod pod1 curl -sSNm60 "$CHAT" -H 'content-type: application/json' \
-	-d '{"model":"test-model","stream":true,"messages":[{"role":"user","content":"slow"}]}' \
+in_pod pod1 curl -sSNm200 "$CHAT" -H 'content-type: application/json' -d '{"stream":true,"pause":3}' \
 	>"$WORLD/tmp/stream" 2>&1 &
+stream=$!
+world_wait 30 grep -q data: "$WORLD/tmp/stream"
 before=$(proxies)
 for turn in 2 3 4; do
 	if [ $turn = 3 ]; then # an upgrade: another file in its place
@@ -76,13 +77,15 @@ for turn in 2 3 4; do
 	sleep 1
 done
 seen=$(grep -c 'so far' "$WORLD/tmp/requests1")
-check "requests go on" world_wait 10 sh -c "[ \$(grep -c 'so far' '$WORLD/tmp/requests1') -gt $seen ]"
+wait $stream
+has "a stream that was under way is whole" "$(cat "$WORLD/tmp/stream")" 'data: .DONE.'
+check "requests go on" world_wait 30 sh -c "[ \$(grep -c 'so far' '$WORLD/tmp/requests1') -gt $seen ]"
 hasnt "not one was refused or lost" "$(cat "$WORLD/tmp/requests1" "$WORLD/tmp/requests2")" '^[^s]|^status'
-has "what is denied is denied" "$(in_pod pod1 curl -sSm5 "http://$GATEWAY4:8080/other" 2>&1)" '"code": ?"http-denied"'
-refuse "at both gates" in_pod pod1 nc -zw2 "$EVIL4" 443
-refuse "a pod without a policy may nothing" in_pod pod3 nc -zw2 "$ECHO4" 7777
+has "what is denied is denied" "$(in_pod pod1 curl -sSm20 "http://$GATEWAY4:8080/other" 2>&1)" '"code": ?"http-denied"'
+refuse "at both gates" in_pod pod1 nc -zw20 "$EVIL4" 443
+refuse "a pod without a policy may nothing" in_pod pod3 nc -zw20 "$ECHO4" 7777
 has "addresses learned before are known" \
-	"$(in_pod pod1 curl -sSm5 --resolve "api.openai.com:443:$OPENAI4" "$CHAT" -H 'content-type: application/json' -d "$ASK" 2>&1)" \
+	"$(in_pod pod1 curl -sSm20 --resolve "api.openai.com:443:$OPENAI4" "$CHAT" -H 'content-type: application/json' -d "$ASK" 2>&1)" \
 	'Permission to leave granted'
 policy_put llm <<END
 apiVersion: cilium.io/v2
@@ -97,7 +100,7 @@ spec:
       rules: {http: [{method: GET, path: /other}]}
 END
 check "another policy reaches the proxies that were there before" ex policy apply --wait
-hasnt "and holds" "$(in_pod pod1 curl -sSm5 "http://$GATEWAY4:8080/v1/models" 2>&1)" test-model
+hasnt "and holds" "$(in_pod pod1 curl -sSm20 "http://$GATEWAY4:8080/v1/models" 2>&1)" test-model
 same "still the same ones" "$(proxies)" "$before"
 check "the audit log is whole over all of it" "$EXEAT" audit verify "$WORLD/log/audit"
 
@@ -108,7 +111,7 @@ cp "$EXEAT" "$NODE/exeat.good"
 mv "$NODE/exeat.new" "$NODE/exeat"
 EXEAT=$NODE/exeat.good
 kill -USR2 $agent_pid
-check "a broken program: refused" world_wait 10 grep -q 'cannot start anew' "$WORLD/log/agent"
+check "a broken program: refused" world_wait 30 grep -q 'cannot start anew' "$WORLD/log/agent"
 check "the one that runs goes on" ex status
 same "with its proxies" "$(proxies)" "$before"
 
@@ -119,7 +122,7 @@ kill -USR2 $agent_pid
 pod_gone pod2
 check "(anew once more)" wait_anew 5
 check "a pod that went meanwhile is collected, its proxies end" \
-	world_wait 5 sh -c "[ \$(pgrep -P $agent_pid -fc 'exeat[ ]proxy') -eq 2 ]"
+	world_wait 30 sh -c "[ \$(pgrep -P $agent_pid -fc 'exeat[ ]proxy') -eq 2 ]"
 same "nothing of it stays" "$(ip -o link | grep -c exg-)" 2
 hasnt "no zombie either" "$(ps -o stat=,pid=,args= --ppid $agent_pid)" "^Z"
 tap_done

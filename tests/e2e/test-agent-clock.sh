@@ -27,12 +27,12 @@ wrong() { # COMMAND…
 	LD_PRELOAD=$lib FAKETIME_TIMESTAMP_FILE=$WORLD/clock FAKETIME_NO_CACHE=1 FAKETIME_DONT_FAKE_MONOTONIC=1 "$@"
 }
 ask() { # PATH [CURL-OPTION…]
-	wrong in_pod pod1 curl -sSm5 -o /dev/null -w '%{http_code}' "https://api.openai.com$1" "${@:2}" 2>&1
+	wrong in_pod pod1 curl -sSm20 -o /dev/null -w '%{http_code}' "https://api.openai.com$1" "${@:2}" 2>&1
 }
 in_force() { # the other policy, which lets pod2 speak with the echo server
-	wrong ex policy apply --wait >/dev/null && in_pod pod2 nc -zw2 "$ECHO4" 7777
+	wrong ex policy apply --wait >/dev/null && in_pod pod2 nc -zw20 "$ECHO4" 7777
 }
-not_in_force() { ! in_pod pod2 nc -zw1 "$ECHO4" 7777; }
+not_in_force() { ! in_pod pod2 nc -zw20 "$ECHO4" 7777; }
 
 policy_llm </dev/null
 # The authority is made first: before its time nothing that it signed is good.
@@ -48,8 +48,8 @@ same "the clock is wrong" "$(($(date +%s) - $(wrong date +%s) > 35000))" 1
 all() { # WHEN
 	same "$1: what is allowed" "$(ask /v1/chat/completions --json "$ASK")" 200
 	same "$1: what is not" "$(ask /v1/files)" 403
-	refuse "$1: a pod that no policy selects" in_pod pod2 nc -zw1 "$EVIL4" 443
-	refuse "$1: metadata" in_pod pod1 curl -sSm1 "http://$META4/"
+	refuse "$1: a pod that no policy selects" in_pod pod2 nc -zw20 "$EVIL4" 443
+	refuse "$1: metadata" in_pod pod1 curl -sSm20 "http://$META4/"
 	has "$1: the agent answers" "$(wrong ex status 2>&1)" '2 enforcing'
 }
 # Without asking for it again.
@@ -69,12 +69,12 @@ spec:
   - toCIDR: [203.0.113.50/32]
     toPorts: [{ports: [{port: "7777", protocol: TCP}]}]
 END
-check "a policy" world_wait 5 in_force
+check "a policy" world_wait 30 in_force
 
 mkfifo "$WORLD/in"
 said() { # WHAT: on the connection, and answered
 	echo "$1" >&8
-	world_wait 5 grep -qx -- "$1" "$WORLD/out"
+	world_wait 30 grep -qx -- "$1" "$WORLD/out"
 }
 for step in -5h -10h +9h -10h; do
 	in_pod pod2 socat -t1 - "TCP:$ECHO4:7777" <"$WORLD/in" >"$WORLD/out" &
@@ -88,9 +88,9 @@ for step in -5h -10h +9h -10h; do
 	name_known "$step"
 	all "$step"
 	mv "$POLICY_DIR/echo.yaml" "$WORLD/echo.yaml"
-	check "$step: a policy that goes is followed" world_wait 5 not_in_force
+	check "$step: a policy that goes is followed" world_wait 30 not_in_force
 	cp "$WORLD/echo.yaml" "$POLICY_DIR/echo.yaml"
-	check "$step: and one that comes" world_wait 5 in_force
+	check "$step: and one that comes" world_wait 30 in_force
 done
 
 # ---- an agent that is killed, and starts under another clock ----

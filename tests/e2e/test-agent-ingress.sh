@@ -9,19 +9,19 @@ node_enter "$@"
 
 web4=10.88.0.11 web6=fd00:88::11
 
-# To pod web: prints what it says back.
-ask() { # NETNS FAMILY PORT [udp]
-	local to=TCP4:$web4:$3 from=$ECHO4
-	[ "$2" = 4 ] || to=TCP6:[$web6]:$3 from=[$ECHO6]
-	[ -z "${4-}" ] || to=UDP$2${to#TCP?}
-	[ "$1" != net ] || to=$to,bind=$from
-	echo hello | ip netns exec "$1" socat -t2 -T2 - "$to,connect-timeout=2" 2>/dev/null
+# To pod web: prints what it says back, which may take SECONDS.
+ask() { # SECONDS NETNS FAMILY PORT [udp]
+	local to=$web4 from=$ECHO4
+	[ "$3" = 4 ] || to=$web6 from=$ECHO6
+	[ "$2" = net ] || from=
+	ip netns exec "$2" python3 "$CLIENTS/hello.py" "${5:-tcp}" "$to" "$4" "$1" $from 2>/dev/null
 }
 
 says() { # ANSWER DESCRIPTION NETNS PORT [udp]: both families, at the same time: who is denied waits
-	local family pids=()
+	local family pids=() seconds=20
+	[ -n "$1" ] || seconds=2
 	for family in 4 6; do
-		ask "$3" $family "${@:4}" >"$NODE/said$family" &
+		ask $seconds "$3" $family "${@:4}" >"$NODE/said$family" &
 		pids+=($!)
 	done
 	wait "${pids[@]}"
@@ -70,16 +70,19 @@ ingress_policy() { # PORT [EGRESS]: good may come to it, and echo, but for 8082
 pod_new web 11
 pod_new good 12
 pod_new bad 13
-node_agent --audit-file "$NODE/audit"
+audit_log=$NODE/audit
+node_agent --audit-file "$audit_log"
 endpoint web app=web >/dev/null
 endpoint good app=good role=client >/dev/null
 endpoint bad app=bad role=client >/dev/null
 for port in 8079 8080 8081 8082; do
 	in_pod web socat "TCP6-LISTEN:$port,ipv6only=0,fork,reuseaddr" EXEC:cat 2>/dev/null &
-	world_wait 5 in_pod web nc -z 127.0.0.1 $port
+	world_wait 30 in_pod web nc -z 127.0.0.1 $port
 done
 in_pod web socat UDP4-LISTEN:8080,fork,reuseaddr EXEC:cat 2>/dev/null &
 in_pod web socat UDP6-LISTEN:8080,ipv6only=1,fork,reuseaddr EXEC:cat 2>/dev/null &
+served() { [ "$(in_pod web ss -Hlnu "sport = :8080" | wc -l)" -eq 2 ]; }
+world_wait 30 served
 
 opens "without a policy about ingress a pod serves" bad 8080
 opens "by UDP, too" bad 8080 udp
@@ -96,24 +99,24 @@ closed "nor one of the world" net 8079
 opens "a port beside the denied one" net 8081
 closed "a deny beats the allow" net 8082
 opens "but not those it is not about" good 8082
-has "the rule that denied is on record" "$(cat "$NODE/audit")" '"rule":"ingressDeny\[0\].toPorts\[0\]"'
-has "as ingress" "$(cat "$NODE/audit")" '"direction":"ingress".*"rule":"ingressDeny'
+audited "the rule that denied is on record" '"rule":"ingressDeny\[0\].toPorts\[0\]"'
+audited "as ingress" '"direction":"ingress".*"rule":"ingressDeny'
 out=$(ex observe --last 1000 --endpoint web --json)
 has "who watches sees the pod as its destination" "$out" '"destination":{[^}]*"pod_name":"web".*"traffic_direction":"INGRESS"'
 hasnt "and never as its source" "$out" '"source":{[^}]*"pod_name":"web".*"traffic_direction":"INGRESS"'
-has "and what no rule allowed" "$(cat "$NODE/audit")" "$(reason default-deny)"
-refuse "the node is nobody special" nc -zw2 $web4 8080
-refuse "the pod opens nothing by what may come in" in_pod web nc -zw2 10.88.0.12 22
-refuse "to nobody" in_pod web nc -zw2 "$ECHO4" 7777
+audited "and what no rule allowed" "$(reason default-deny)"
+refuse "the node is nobody special" nc -zw3 $web4 8080
+refuse "the pod opens nothing by what may come in" in_pod web nc -zw20 10.88.0.12 22
+refuse "to nobody" in_pod web nc -zw20 "$ECHO4" 7777
 
 # ---- a live flow ----
-exec 4< <(in_pod good bash -c "exec 3<>/dev/tcp/$web4/8080; while sleep 0.1; do echo x >&3 || break; read -r -t 2 l <&3 || break; echo alive; done; echo ended")
-read -r -t 5 line <&4
+exec 4< <(in_pod good bash -c "exec 3<>/dev/tcp/$web4/8080; while sleep 0.1; do echo x >&3 || break; read -r -t 20 l <&3 || break; echo alive; done; echo ended")
+read -r -t 30 line <&4
 same "a flow came in" "$line" alive
 ingress_policy 8081 | policy_put web
 check "(the port is taken away)" ex policy apply --wait
-end=$((SECONDS + 10)) line=
-while [ $SECONDS -lt $end ] && [ "$line" != ended ]; do read -r -t 5 line <&4 || break; done
+end=$((SECONDS + 30)) line=
+while [ $SECONDS -lt $end ] && [ "$line" != ended ]; do read -r -t 30 line <&4 || break; done
 same "a rule that goes ends the flows it let in" "$line" ended
 exec 4<&-
 closed "and lets no new one in" good 8080
@@ -123,7 +126,7 @@ opens "what it leaves stays" good 8081
 ingress_policy 8080 "egress: [{toCIDR: [$GATEWAY4/32], toPorts: [{ports: [{port: '8080', protocol: TCP}], rules: {http: [{method: GET, path: /v1/models}]}}]}]" |
 	policy_put web
 check "a policy that needs the proxy as well" ex policy apply --wait
-has "what the pod asks goes by it" "$(in_pod web curl -sSm5 "http://$GATEWAY4:8080/v1/models" 2>&1)" test-model
+has "what the pod asks goes by it" "$(in_pod web curl -sSm20 "http://$GATEWAY4:8080/v1/models" 2>&1)" test-model
 opens "behind a proxy: who may come is answered" good 8080
 opens "by CIDR, too" net 8080
 closed "another endpoint is not" bad 8080

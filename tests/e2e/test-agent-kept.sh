@@ -12,7 +12,7 @@ policy_llm <<'END'
 END
 
 ask() { # POD: the allowed request
-	in_pod "$1" curl -sSm5 "$CHAT" -H 'content-type: application/json' -d "$ASK" 2>&1
+	in_pod "$1" curl -sSm20 "$CHAT" -H 'content-type: application/json' -d "$ASK" 2>&1
 }
 
 killed() {
@@ -40,9 +40,9 @@ has "status says whose set is in force" "$(ex status)" 'kept from before the sta
 has "and what is wrong with the files" "$(ex status)" 'broken.yaml'
 has "the log too" "$(cat "$WORLD/log/agent")" 'the last valid set of the agent before'
 has "the allowed request is answered" "$(ask pod1)" 'Permission to leave granted'
-has "another is refused" "$(in_pod pod1 curl -sSm5 https://api.openai.com/v1/models 2>&1)" '"code": ?"http-denied"'
-same "what needs no proxy passes" "$(echo hello | in_pod pod1 socat -t3 - "TCP:$ECHO4:7777" 2>&1)" hello
-refuse "and what is denied does not" in_pod pod1 nc -zw2 "$EVIL4" 443
+has "another is refused" "$(in_pod pod1 curl -sSm20 https://api.openai.com/v1/models 2>&1)" '"code": ?"http-denied"'
+same "what needs no proxy passes" "$(echo hello | in_pod pod1 socat -t20 - "TCP:$ECHO4:7777" 2>&1)" hello
+refuse "and what is denied does not" in_pod pod1 nc -zw20 "$EVIL4" 443
 out=$(ex policy apply --wait 2>&1)
 same "policy apply fails" $? 1
 has "and says why" "$out" 'broken.yaml'
@@ -56,7 +56,7 @@ rm -rf "$NODE/bpf/exeat"
 # shellcheck disable=SC2119
 node_agent
 has "nothing pinned: the request is answered" "$(ask pod1)" 'Permission to leave granted'
-refuse "what is denied is not" in_pod pod1 nc -zw2 "$EVIL4" 443
+refuse "what is denied is not" in_pod pod1 nc -zw20 "$EVIL4" 443
 
 # ---- repaired ----
 rm "$POLICY_DIR/broken.yaml"
@@ -70,7 +70,7 @@ killed
 broken
 # shellcheck disable=SC2119
 node_agent
-refuse "what was taken back stays so" in_pod pod1 nc -zw2 "$ECHO4" 7777
+refuse "what was taken back stays so" in_pod pod1 nc -zw20 "$ECHO4" 7777
 has "the rest is in force" "$(ask pod1)" 'Permission to leave granted'
 
 # ---- a directory that is mounted later ----
@@ -79,18 +79,18 @@ mv "$POLICY_DIR" "$POLICY_DIR.later"
 node_agent --unselected allow
 has "no policy directory: that is said" "$(ex status)" 'policies is not there: create it'
 has "the kept set is in force" "$(ask pod1)" 'Permission to leave granted'
-refuse "nothing is opened" in_pod pod1 nc -zw2 "$EVIL4" 443
+refuse "nothing is opened" in_pod pod1 nc -zw20 "$EVIL4" 443
 mv "$POLICY_DIR.later" "$POLICY_DIR"
 rm "$POLICY_DIR/broken.yaml"
-check "once it is there it is taken" world_wait 5 sh -c "! \"$EXEAT\" status --socket \"$AGENT_SOCK\" | grep 'kept from'"
+check "once it is there it is taken" world_wait 30 sh -c "! \"$EXEAT\" status --socket \"$AGENT_SOCK\" | grep 'kept from'"
 mv "$POLICY_DIR" "$POLICY_DIR.later"
 out=$(ex policy apply --wait 2>&1)
 same "when it goes, policy apply fails" $? 1
 has "and says why" "$out" 'is not there'
-refuse "what was in force stays" in_pod pod1 nc -zw2 "$EVIL4" 443
+refuse "what was in force stays" in_pod pod1 nc -zw20 "$EVIL4" 443
 killed
 node_agent --unselected allow
-refuse "also for the next agent" in_pod pod1 nc -zw2 "$EVIL4" 443
+refuse "also for the next agent" in_pod pod1 nc -zw20 "$EVIL4" 443
 mv "$POLICY_DIR.later" "$POLICY_DIR"
 check "(it is there again)" ex policy apply --wait
 
@@ -104,11 +104,11 @@ ln -s "$WORLD/tmp/elsewhere" "$POLICY_DIR/llm.yaml"
 out=$(ex policy apply --wait 2>&1)
 same "a file that cannot be opened: policy apply fails" $? 1
 has "and says why" "$out" 'llm.yaml: No such file'
-refuse "what was in force stays" in_pod pod1 nc -zw2 "$ECHO4" 7777
+refuse "what was in force stays" in_pod pod1 nc -zw20 "$ECHO4" 7777
 sleep 2.5
 same "it is told once" "$(grep -c 'cannot be taken yet.*llm.yaml' "$WORLD/log/agent")" 1
 mv "$WORLD/tmp/elsewhere.yaml" "$WORLD/tmp/elsewhere"
-check "it is tried again until it can be" world_wait 5 in_pod pod1 nc -zw1 "$ECHO4" 7777
+check "it is tried again until it can be" world_wait 30 in_pod pod1 nc -zw1 "$ECHO4" 7777
 rm "$POLICY_DIR/llm.yaml"
 
 # ---- what was kept is of other directories ----
@@ -131,7 +131,7 @@ killed
 # shellcheck disable=SC2119
 node_agent
 has "by its own it is in force" "$(ex status)" 'kept from before the start'
-check "as it was" in_pod pod1 nc -zw2 "$ECHO4" 7777
+check "as it was" in_pod pod1 nc -zw20 "$ECHO4" 7777
 
 # ---- all policies deleted ----
 rm -f "$POLICY_DIR"/*.yaml
@@ -139,8 +139,8 @@ check "(all policies deleted)" ex policy apply --wait
 killed
 broken
 node_agent --unselected allow
-refuse "then nothing is opened" in_pod pod1 nc -zw2 "$EVIL4" 443
-refuse "nor what was allowed before" in_pod pod1 nc -zw2 "$ECHO4" 7777
+refuse "then nothing is opened" in_pod pod1 nc -zw20 "$EVIL4" 443
+refuse "nor what was allowed before" in_pod pod1 nc -zw20 "$ECHO4" 7777
 
 # ---- what was kept cannot be read ----
 killed
@@ -149,7 +149,7 @@ truncate -s 40 "$NODE/run/policies"
 node_agent
 has "what was kept is broken: that is said" "$(cat "$WORLD/log/agent")" 'cannot be used'
 has "in status, too" "$(ex status)" 'no valid set was kept'
-refuse "nothing is opened" in_pod pod1 nc -zw2 "$EVIL4" 443
+refuse "nothing is opened" in_pod pod1 nc -zw20 "$EVIL4" 443
 pod_new pod3 13
 refuse "and nobody is let in" endpoint pod3 app=llm
 tap_done

@@ -37,7 +37,7 @@ policy() { # APP ZONE
 }
 policy evil flood.test
 policy good good.test
-world_wait 5 dig +short +tries=1 +time=1 -p 5300 "@$RESOLVER4" g1.good.test
+world_wait 30 dig +short +tries=1 +time=1 -p 5300 "@$RESOLVER4" g1.good.test
 # The endpoints together may have 1536 of these, each of them 512.
 node_agent --max-names 2048 --dns "flood.test=$RESOLVER4:5300" --dns "good.test=$RESOLVER4:5300"
 for n in evil1 evil2 good; do
@@ -47,13 +47,13 @@ for n in evil1 evil2 good; do
 done
 
 ask() { # POD NAME…: the addresses
-	in_pod "$1" dig +short +tries=2 +time=2 "@$RESOLVER4" "${@:2}"
+	in_pod "$1" dig +short +tries=3 +time=5 "@$RESOLVER4" "${@:2}"
 }
 
 opens() { # POD ADDRESS…: a connection to each is let out
 	local a
 	for a in "${@:2}"; do
-		in_pod "$1" nc -zw2 "$a" 7778 || { echo "$a is not open" >&2 && return 1; }
+		in_pod "$1" nc -zw20 "$a" 7778 || { echo "$a is not open" >&2 && return 1; }
 	done
 }
 
@@ -73,7 +73,7 @@ flood() { # POD: until it is told to end, and a whole round at least
 	local go=true
 	while $go; do
 		[ -e "$WORLD/tmp/flooding" ] || go=false
-		in_pod "$1" dig +short +tries=1 +time=2 "@$RESOLVER4" -f "$WORLD/conf/flood.names" >/dev/null 2>&1
+		in_pod "$1" dig +short +tries=3 +time=5 "@$RESOLVER4" -f "$WORLD/conf/flood.names" >/dev/null 2>&1
 	done
 }
 : >"$WORLD/tmp/flooding"

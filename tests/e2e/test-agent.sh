@@ -30,7 +30,7 @@ node_agent
 pod_new pod1 11
 pod_new pod2 12
 pod_new web 13
-check "a pod that the agent does not know is its own matter" in_pod pod1 nc -zw3 "$EVIL4" 443
+check "a pod that the agent does not know is its own matter" in_pod pod1 nc -zw20 "$EVIL4" 443
 same "the agent takes a pod" "$(endpoint pod1 app=llm)" 1
 check "another one" endpoint pod2 app=plain
 check "and one that no policy selects" endpoint web app=web
@@ -56,30 +56,30 @@ for family in 4 6; do
 	url=$([ $family = 4 ] && echo "$echo_" || echo "[$echo_]")
 	sniff_start "native$family" "tcp port 7777"
 	same "IPv$family: an L4 rule carries TCP" \
-		"$(echo hello | in_pod pod1 socat -t3 - "TCP:$url:7777" 2>&1)" hello
-	same "IPv$family: and UDP" "$(echo hello | in_pod pod1 socat -t1 - "UDP:$url:7777" 2>&1)" hello
+		"$(echo hello | in_pod pod1 socat -t20 - "TCP:$url:7777" 2>&1)" hello
+	same "IPv$family: and UDP" "$(in_pod pod1 python3 "$CLIENTS/hello.py" udp "$echo_" 7777 2>&1)" hello
 	sniff_stop "native$family"
 	has "IPv$family: natively, with the pod's own address" "$(sniff_print "native$family")" \
 		"(10.88.0.11|fd00:88::11)[.][0-9]+ > $echo_.7777"
 	began=$EPOCHREALTIME
-	refuse "IPv$family: what no rule allows is refused" in_pod pod1 nc -zw5 "$evil_" 443
-	at_once "IPv$family: at once" 1 "$began"
-	refuse "IPv$family: a pod that no policy selects may nothing" in_pod web nc -zw2 "$echo_" 7777
+	refuse "IPv$family: what no rule allows is refused" in_pod pod1 nc -zw60 "$evil_" 443
+	at_once "IPv$family: at once" 30 "$began"
+	refuse "IPv$family: a pod that no policy selects may nothing" in_pod web nc -zw20 "$echo_" 7777
 done
 
 world_forget
-out=$(in_pod pod1 curl -sSm5 "$CHAT" -H 'content-type: application/json' -d "$ASK" 2>&1)
+out=$(in_pod pod1 curl -sSm20 "$CHAT" -H 'content-type: application/json' -d "$ASK" 2>&1)
 has "an allowed request is answered" "$out" 'Permission to leave granted'
-out=$(in_pod pod1 curl -sSm5 https://api.openai.com/v1/models 2>&1)
+out=$(in_pod pod1 curl -sSm20 https://api.openai.com/v1/models 2>&1)
 has "another path of the same host is refused by the proxy" "$out" '"code": ?"http-denied"'
 has "a name that no rule allows is not resolved" \
-	"$(in_pod pod1 dig +tries=1 +time=2 evil.example 2>&1)" REFUSED
+	"$(in_pod pod1 dig +tries=1 +time=10 evil.example 2>&1)" REFUSED
 unseen "and nothing of it arrived" '/v1/models|evil'
 refuse "what one pod has learned is not another's" \
-	in_pod pod2 curl -sSm3 --connect-to "::$OPENAI4" "$CHAT" -d "$ASK"
+	in_pod pod2 curl -sSm20 --connect-to "::$OPENAI4" "$CHAT" -d "$ASK"
 same "the other pod has its own rules" \
-	"$(echo hello | in_pod pod2 socat -t3 - "TCP:$ECHO4:7777" 2>&1)" hello
-refuse "and no more than them" in_pod pod2 socat -t1 -T2 - "TCP:[$ECHO6]:7777"
+	"$(echo hello | in_pod pod2 socat -t20 - "TCP:$ECHO4:7777" 2>&1)" hello
+refuse "and no more than them" in_pod pod2 nc -zw20 "$ECHO6" 7777
 
 # Pod to pod, L7, over the bridge: the other pod sees who really asks.
 cat >"$WORLD/tmp/peer" <<'END'
@@ -89,19 +89,19 @@ printf 'HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nfrom %s %s\n' "$SOCAT_PEERAD
 END
 chmod 755 "$WORLD/tmp/peer"
 in_pod web socat TCP-LISTEN:8080,fork,reuseaddr "EXEC:$WORLD/tmp/peer" &
-world_wait 5 in_pod web nc -z 127.0.0.1 8080
+world_wait 30 in_pod web nc -z 127.0.0.1 8080
 has "toEndpoints with an HTTP rule; the pod's own address arrives" \
-	"$(in_pod pod1 curl -sSm5 http://10.88.0.13:8080/public/x 2>&1)" 'from 10.88.0.11 GET /public/x'
+	"$(in_pod pod1 curl -sSm20 http://10.88.0.13:8080/public/x 2>&1)" 'from 10.88.0.11 GET /public/x'
 has "another path there is refused" \
-	"$(in_pod pod1 curl -sSm5 http://10.88.0.13:8080/private 2>&1)" '"code": ?"http-denied"'
-refuse "a pod without the rule does not get there" in_pod pod2 nc -zw2 10.88.0.13 8080
+	"$(in_pod pod1 curl -sSm20 http://10.88.0.13:8080/private 2>&1)" '"code": ?"http-denied"'
+refuse "a pod without the rule does not get there" in_pod pod2 nc -zw20 10.88.0.13 8080
 has "a service of a pod answers others: the node" \
-	"$(curl -sSm5 http://10.88.0.13:8080/ 2>&1)" 'from 10.88.0.1 GET /'
+	"$(curl -sSm20 http://10.88.0.13:8080/ 2>&1)" 'from 10.88.0.1 GET /'
 
 in_pod pod1 socat TCP-LISTEN:8080,fork,reuseaddr "EXEC:$WORLD/tmp/peer" &
-world_wait 5 in_pod pod1 nc -z 127.0.0.1 8080
+world_wait 30 in_pod pod1 nc -z 127.0.0.1 8080
 has "and so does one of a pod whose policy needs the proxy" \
-	"$(curl -sSm5 http://10.88.0.11:8080/ 2>&1)" 'from 10.88.0.1 GET /'
+	"$(curl -sSm20 http://10.88.0.11:8080/ 2>&1)" 'from 10.88.0.1 GET /'
 
 "$EXEAT" ca rotate --dir "$NODE/ca" >/dev/null && "$EXEAT" ca rotate --switch --dir "$NODE/ca" >/dev/null
 kill -HUP $agent_pid
@@ -109,15 +109,15 @@ cat /etc/ssl/certs/ca-certificates.crt "$NODE/ca/trust.pem" >"$NODE/roots.pem"
 pod_new late 14
 endpoint late app=llm >/dev/null
 has "SIGHUP: after a rotation another authority signs" \
-	"$(in_pod late curl -sSvm5 "$CHAT" -H 'content-type: application/json' -d "$ASK" 2>&1)" \
+	"$(in_pod late curl -sSvm20 "$CHAT" -H 'content-type: application/json' -d "$ASK" 2>&1)" \
 	"issuer: .*CN=$(openssl x509 -in "$NODE/ca/ca.pem" -noout -subject -nameopt multiline | sed -n 's/ *commonName *= //p')"
-has "and what the former one has signed is good" "$(in_pod pod1 curl -sSm5 "$CHAT" -H 'content-type: application/json' -d "$ASK" 2>&1)" \
+has "and what the former one has signed is good" "$(in_pod pod1 curl -sSm20 "$CHAT" -H 'content-type: application/json' -d "$ASK" 2>&1)" \
 	'Permission to leave granted'
 
 check "an endpoint can be removed" ex endpoint remove pod2
 refuse "its gates go with it: it is no endpoint" ex endpoint show pod2
 pod_gone pod1
-check "a pod that is gone is collected" world_wait 5 sh -c "! '$EXEAT' endpoint show pod1 --socket '$AGENT_SOCK'"
+check "a pod that is gone is collected" world_wait 30 sh -c "! '$EXEAT' endpoint show pod1 --socket '$AGENT_SOCK'"
 same "and nothing of it stays in the node's namespace" "$(ip -o link | grep -c exg-)" 2
 
 kill -TERM $agent_pid

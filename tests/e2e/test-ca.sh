@@ -19,7 +19,7 @@ with_ca() { # COMMAND…
 trusts() { # FILE
 	cp "$1" "$WORLD/tmp/trusted.pem" # its own folder is hidden from a run
 	set -- "$WORLD/tmp/trusted.pem"
-	with_ca curl -sS -m 10 --cacert "$1" -o /dev/null -w '%{http_code}' https://ok.shared.test/ 2>&1
+	with_ca curl -sS -m 20 --cacert "$1" -o /dev/null -w '%{http_code}' https://ok.shared.test/ 2>&1
 }
 
 refuse "a run without the CA that it names does not begin" with_ca true
@@ -56,7 +56,7 @@ hasnt "who has the former certificate alone does not" "$(trusts "$WORLD/tmp/firs
 has "the former one is old" "$("$EXEAT" ca show --dir "$CA")" '^old '
 check "it is trusted until it ends" grep -qF "$(sed -n 2p "$WORLD/tmp/first.pem")" "$CA/trust.pem"
 same "the commands of a run trust what there is" \
-	"$(with_ca curl -sS -m 10 -o /dev/null -w '%{http_code}' https://ok.shared.test/ 2>&1)" 200
+	"$(with_ca curl -sS -m 20 -o /dev/null -w '%{http_code}' https://ok.shared.test/ 2>&1)" 200
 
 # ---- steps that were broken off ----
 
@@ -91,7 +91,7 @@ CA=$WORLD/narrow
 check "one for some names" "$EXEAT" ca init --dir "$CA" --permit shared.test --days 10 --rsa
 has "is RSA, for some names, and ends soon" "$("$EXEAT" ca show --dir "$CA")" 'RSA.*ends soon.*some names'
 same "signs for those" "$(trusts "$CA/trust.pem")" 200
-hasnt "and for no others" "$(with_ca curl -sS -m 10 -w '%{http_code}' https://api.openai.com/plain 2>&1)" 200
+hasnt "and for no others" "$(with_ca curl -sS -m 20 -w '%{http_code}' https://api.openai.com/plain 2>&1)" 200
 for wrong in '--days 0' '--days 9999' '--permit UPPER.test' '--permit a..b' '--permit 1.2.3.4' '--days'; do
 	# shellcheck disable=SC2086
 	refuse "init $wrong is refused" "$EXEAT" ca init --dir "$WORLD/wrong" $wrong

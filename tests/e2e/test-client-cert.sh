@@ -48,15 +48,10 @@ cp "$WORLD/tls/own-ca.pem" "$SECRETS/shop/own-ca/ca.crt"
 cp "$WORLD/tls/card-ec.pem" "$SECRETS/shop/half/tls.crt"
 chmod -R go= "$SECRETS"
 
-cat >"$WORLD/conf/bank.conf" <<END
-pid $WORLD/pid/bank.pid; daemon off; worker_processes 1; user root;
-error_log $WORLD/log/bank.error info;
-events { worker_connections 1024; }
-http {
+world_nginx bank <<-END
 	log_format seen '\$request_uri \$server_protocol client=\$ssl_client_s_dn verify=\$ssl_client_verify '
 		'connection=\$connection reused=\$ssl_session_reused tls=\$ssl_protocol status=\$status';
 	access_log $WORLD/log/bank.seen seen;
-	proxy_temp_path $WORLD/tmp/bank; client_body_temp_path $WORLD/tmp/bank;
 	ssl_session_tickets on; ssl_session_cache shared:s:1m;
 	server {
 		listen $BANK:443 ssl http2; listen $BANK:8443 ssl http2;
@@ -70,14 +65,12 @@ http {
 		ssl_certificate $WORLD/tls/own.pem; ssl_certificate_key $WORLD/tls/own.key;
 		location / { return 200 "own\n"; }
 	}
-}
 END
-world_daemon bank nginx -c "$WORLD/conf/bank.conf"
 world_daemon origin-live python3 "$TOP/tests/lib/live_origin.py" 127.0.0.1:9087
 world_daemon only node "$TOP/tests/lib/h2_origin.mjs" "$WORLD/log/only.seen" $ONLY 443 \
 	"$WORLD/tls/only.key" "$WORLD/tls/only.pem" "$WORLD/tls/bank-clients.pem"
-world_wait 10 nc -z $BANK 443
-world_wait 10 nc -z $ONLY 443
+world_wait 30 nc -z $BANK 443
+world_wait 30 nc -z $ONLY 443
 
 rule() { # HOST PATH [SECRET]
 	cat <<-END
@@ -112,10 +105,14 @@ bank() { # COMMAND…
 	"$EXEAT" run "${run_args[@]}" -p "$POLICY" --secrets "$SECRETS" --log "$WORLD/log/audit" -q -- "$@"
 }
 bank_saw() { # DESCRIPTION REGEX
+	world_wait 30 grep -qE -- "$2" "$WORLD/log/bank.seen"
 	has "$1" "$(cat "$WORLD/log/bank.seen")" "$2"
 }
+bank_saw_all() { # HOW-MANY: nginx writes its line behind the answer
+	world_wait 30 eval '[ "$(wc -l <"$WORLD/log/bank.seen")" -ge '"$1"' ]'
+}
 ask() { # CURL-OPTION… URL…: status and answer of each
-	bank curl -sS -m 10 -w '%{http_code}\n' "$@" 2>&1
+	bank curl -sS -m 20 -w '%{http_code}\n' "$@" 2>&1
 }
 
 # ---- what a client sees, in both versions of HTTP ----
@@ -137,6 +134,7 @@ for http in http1.1 http2; do
 	# one client connection for all of them: each request as whom its own rule says
 	out=$(ask --$http https://bank.rebind.test/admin/{1,2} https://bank.rebind.test/public/{1,2} \
 		https://bank.rebind.test/rsa/1 https://bank.rebind.test/admin/3)
+	bank_saw_all 6
 	same "$http: on one connection each request has its own" \
 		"$(sed -nE 's/^(\/[a-z]+)\/[0-9].* client=(CN=)?([^ ]*) verify.*/\1 \3/p' "$WORLD/log/bank.seen" | uniq -c | awk '{print $2, $3}' | paste -sd,)" \
 		"/admin card-ec,/public -,/rsa card-rsa,/admin card-ec"
@@ -158,6 +156,7 @@ for http in http1.1 http2; do
 	unseen "$http: and no request has gone there" '^/(distrust|usual)'
 done
 out=$(ask --http2 -Z --parallel-immediate https://bank.rebind.test/{admin,public,rsa}/{1,2,3,4,5})
+bank_saw_all 15
 same "many at once, over HTTP/2: each as itself" \
 	"$(sed -nE 's/^(\/[a-z]+)\/[0-9].* client=(CN=)?([^ ]*) verify.*/\1 \3/p' "$WORLD/log/bank.seen" | sort | uniq -c | awk '{print $1, $2, $3}' | paste -sd,)" \
 	"5 /admin card-ec,5 /public -,5 /rsa card-rsa"
@@ -177,6 +176,7 @@ done
 rm "$WORLD/log/only.seen"
 run_args=(--workers 3)
 out=$(ask -Z --parallel-immediate https://bank.rebind.test/admin/{1,2,3,4,5,6,7,8})
+bank_saw_all 8
 same "three workers" "$(grep -c 'client=CN=card-ec' "$WORLD/log/bank.seen")" 8
 run_args=()
 out=$(ask http://bank.rebind.test:443/admin)
@@ -211,7 +211,7 @@ cert=$(sed -n 3p "$WORLD/tls/card-ec.pem" | tr -d '\n' | xxd -p | tr -d '\n')
 : >"$WORLD/tmp/go"
 bank bash -c 'curl -sS -o /dev/null https://bank.rebind.test/admin/{1,2,3}; touch $0/ready; while [ -e $0/go ]; do sleep .05; done' "$WORLD/tmp" &
 job=$!
-world_wait 10 test -e "$WORLD/tmp/ready"
+world_wait 30 test -e "$WORLD/tmp/ready"
 proxy=$(pgrep -x exeat-proxy | head -n1)
 keeper=$(ps -o ppid= -p "$proxy" | tr -d ' ')
 found=$(python3 "$WORLD/tmp/search.py" "$proxy" "$scalar" "$limbs" "$pem" "$cert")
@@ -229,7 +229,7 @@ import socket, ssl, sys, time, os
 name, folder = "bank.rebind.test", sys.argv[1]
 context = ssl.create_default_context()
 context.set_alpn_protocols(["http/1.1"])
-s = context.wrap_socket(socket.create_connection((name, 443), 5), server_hostname=name)
+s = context.wrap_socket(socket.create_connection((name, 443), 20), server_hostname=name)
 def ask(path):
     s.sendall(f"GET {path} HTTP/1.1\r\nHost: {name}\r\n\r\n".encode())
     text = b""
@@ -263,15 +263,15 @@ END
 	curl -sS --http1.1 https://bank.rebind.test/admin/h1
 	curl -sS --http2 https://bank.rebind.test/admin/h2' "$WORLD/tmp" >"$WORLD/tmp/after.out" 2>"$WORLD/tmp/swap.err" &
 job=$!
-world_wait 10 sh -c "[ -s $WORLD/tmp/h1.out ] && [ -s $WORLD/tmp/h2.out ] && [ -e $WORLD/tmp/kept.ready ]"
+world_wait 30 sh -c "[ -s $WORLD/tmp/h1.out ] && [ -s $WORLD/tmp/h2.out ] && [ -e $WORLD/tmp/kept.ready ]"
 has "before: an answer" "$(cat "$WORLD/tmp/kept.out")" 'first 200 welcome'
 tcp() { ip netns exec net ss -Htn state established "src $BANK"; }
 open=$(tcp | wc -l)
 check "and connections to the server ($open)" test "$open" -ge 3
 policy "" >"$POLICY.new" && mv "$POLICY.new" "$POLICY"
-world_wait 8 grep -q 'in force' "$WORLD/tmp/swap.err"
+world_wait 30 grep -q 'in force' "$WORLD/tmp/swap.err"
 touch "$WORLD/tmp/swapped"
-world_wait 5 sh -c "[ -s $WORLD/tmp/h1.end ] && [ -s $WORLD/tmp/h2.end ]"
+world_wait 30 sh -c "[ -s $WORLD/tmp/h1.end ] && [ -s $WORLD/tmp/h2.end ]"
 hasnt "a download over HTTP/1.1 that was allowed with the certificate ends" "$(cat "$WORLD/tmp/h1.end")" '^end 0|^$'
 hasnt "and one over HTTP/2" "$(cat "$WORLD/tmp/h2.end")" '^end 0|^$'
 audited "with a record" "$(reason policy-changed)" '"path": ?"/live/h1"'

@@ -38,7 +38,7 @@ row() {
 	local what="$policies, $who: ${*:5}"
 	shift 4
 	world_forget
-	got=$(live "$who" "$policies" curl -sk -m 8 -o /dev/null -w '%{http_code} %{exitcode}' "$@")
+	got=$(live "$who" "$policies" curl -sk -m 20 -o /dev/null -w '%{http_code} %{exitcode}' "$@")
 	case $want in
 	000) has "$what: no answer, at once" "$got" '^000 (6|7|35|56)$' ;;
 	tls) has "$what: a TLS error" "$got" '^000 35$' ;;
@@ -172,9 +172,9 @@ for f in -4 -6; do
 done
 
 # only-dns: the names resolve, each other way to ask does not
-out=$(live client only-dns dig +short +time=2 +tries=1 evil.example)
+out=$(live client only-dns dig +short +time=10 +tries=1 evil.example)
 has "only-dns: any name resolves" "$out" "$EVIL4"
-out=$(live client deny-all-egress dig +time=2 +tries=1 pass.example @192.0.0.1 2>&1)
+out=$(live client deny-all-egress dig +time=10 +tries=1 pass.example @192.0.0.1 2>&1)
 hasnt "deny-all-egress: no name resolves" "$out" '203\.0\.113'
 
 # The header that the server wants is written into the request, and only where the policy is.
@@ -182,12 +182,12 @@ mkdir -p "$WORLD/secrets/tests"
 echo 'Bearer 12345' >"$WORLD/secrets/tests/token"
 for f in -4 -6; do
 	[ $f = -4 ] && echo=$GATEWAY4 || echo="[$GATEWAY6]"
-	ask=(curl -s -m 8 "$f" -X POST -w ' %{http_code}' "http://$echo:8080/auth-header-required")
+	ask=(curl -s -m 20 "$f" -X POST -w ' %{http_code}' "http://$echo:8080/auth-header-required")
 	out=$(live client2 l7-http-matchheader-secret "${ask[@]}")
 	has "l7-http-matchheader-secret, client2 $f: the header is injected" "$out" ' 200$'
 	out=$(live client2 allow-all "${ask[@]}")
 	has "allow-all, client2 $f: without the policy the server says 401" "$out" ' 401$'
-	out=$(live client2 l7-http-matchheader-secret curl -s -m 8 $f -X POST "http://$echo:8080/other")
+	out=$(live client2 l7-http-matchheader-secret curl -s -m 20 $f -X POST "http://$echo:8080/other")
 	has "l7-http-matchheader-secret, client2 $f: another path is denied" "$out" '"http-denied"'
 	out=$(live client l7-http-matchheader-secret true 2>&1)
 	same "l7-http-matchheader-secret, client $f: the policy is not for it" $? 125

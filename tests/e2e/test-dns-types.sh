@@ -21,7 +21,7 @@ data 'alias.mail.test. 60 IN TXT "of the alias"'
 data '10.113.0.203.in-addr.arpa. 60 IN PTR api.openai.com.'
 for i in $(seq 1 40); do data "mail.test. 60 IN TXT \"$(printf 'x%.0s' $(seq 1 200))$i\""; done
 
-query() { confined dns-types dig +time=3 +tries=1 "$@" 2>&1; }
+query() { confined dns-types dig +time=10 +tries=1 "$@" 2>&1; }
 
 for via in +notcp +tcp; do
 	out=$(query $via mail.test MX)

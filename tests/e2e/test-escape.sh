@@ -166,7 +166,7 @@ mkdir -p /run/service "$here/dir"
 python3 "$here/listen.py" /run/service/sock &
 python3 "$here/listen.py" "$here/before.sock" &
 unshare -n python3 "$here/listen.py" "$here/elsewhere.sock" &
-world_wait 5 test -S "$here/elsewhere.sock" -a -S "$here/before.sock" -a -S /run/service/sock
+world_wait 30 test -S "$here/elsewhere.sock" -a -S "$here/before.sock" -a -S /run/service/sock
 for path in /run/service/sock "$here/before.sock" "$here/elsewhere.sock"; do
 	has "(outside it answers, $path)" "$(python3 "$here/dial.py" "$path" 2>&1)" 'HOST-SERVICE'
 done
@@ -181,7 +181,7 @@ done
 
 # ---- the host's own addresses, old and new ----
 cat >"$here/http.sh" <<'END'
-for a; do printf '%s ' "$a"; curl -sgm3 --http0.9 "http://$a/" | head -c 200; echo; done
+for a; do printf '%s ' "$a"; curl -sgm20 --http0.9 "http://$a/" | head -c 200; echo; done
 END
 host=("$OUTER4:9009" "[$OUTER6]:9009" 127.0.0.1:9009 127.1:9009 0.0.0.0:9009 "[::1]:9009" 192.0.0.1:9009
 	"[::ffff:$OUTER4]:9009" '[64:ff9b::c633:6402]:9009' '[2002:c633:6402::1]:9009' "$META4" "[$META6]"
@@ -200,7 +200,7 @@ while not os.path.exists(sys.argv[1] + ".go"):
     time.sleep(0.02)
 for a in sys.argv[2:]:
     try:
-        s = socket.create_connection((a, 9009), 3)
+        s = socket.create_connection((a, 9009), 20)
         s.send(b"GET / HTTP/1.0\r\n\r\n")
         print(a, "OPEN", s.recv(99))
     except OSError as e:
@@ -208,7 +208,7 @@ for a in sys.argv[2:]:
 END
 run world root python3 "$here/later.py" "$here/ready" 198.51.100.9 192.0.2.10 100.99.1.1 >"$here/later" 2>&1 &
 job=$!
-world_wait 10 test -e "$here/ready"
+world_wait 30 test -e "$here/ready"
 ip addr add 198.51.100.9/24 dev up0
 ip addr add 192.0.2.10/32 dev up0
 ip route add local 100.99.0.0/16 dev lo
@@ -294,13 +294,13 @@ same "and has some that lead nowhere" "$(grep -c ' [02] -> /dev/null' "$theirs/f
 hasnt "but none of exeat's" "$(cat "$theirs/fds")" 'socket:|anon_inode|net:|/log/'
 
 # ---- a signal that comes before the command waits for it ----
-"$EXEAT" run -q -p "$POLICIES/sni.yaml" --user nobody -- sleep 30 &
+"$EXEAT" run -q -p "$POLICIES/sni.yaml" --user nobody -- sleep 60 &
 job=$!
 # Its proxies are held before they are ready, until it takes signals itself.
-world_wait 5 pgrep -P $job -x exeat-proxy >/dev/null
+world_wait 30 pgrep -P $job -x exeat-proxy >/dev/null
 mapfile -t proxies < <(pgrep -P $job -x exeat-proxy)
 kill -STOP "${proxies[@]}"
-check "(it has not started the command)" world_wait 5 grep -q '^SigBlk:.*[1-9]' "/proc/$job/status"
+check "(it has not started the command)" world_wait 30 grep -q '^SigBlk:.*[1-9]' "/proc/$job/status"
 kill -TERM $job
 sleep 0.3
 kill -CONT "${proxies[@]}"
@@ -322,15 +322,19 @@ for i in $(seq 1 25); do
 done 2>/dev/null
 same "killed at any moment of its start: nothing leaks" "$(cat "$here/leak")" ""
 : >"$here/outside"
-timeout 0.5 bash "$here/eager.sh" "$here/outside"
+bash "$here/eager.sh" "$here/outside" &
+job=$!
+world_wait 30 grep -q SECRET "$here/outside"
+kill $job
+wait $job 2>/dev/null
 has "outside of a run it would" "$(cat "$here/outside")" SECRET
 none_left() { ! pgrep -f 'eager[.]sh|exeat-(proxy|init)' && ! pgrep -x 'exeat|exeat-proxy|exeat-init'; }
-world_wait 5 none_left
+world_wait 30 none_left
 same "and no process is left" "$(pgrep -af 'eager[.]sh' | head -n3)" ""
 
 # ---- using things up: the run suffers, nothing else does ----
 cat >"$here/hold.py" <<'END'
-import socket, time
+import os, socket, sys, time
 server = (socket.gethostbyname("good.rebind.test"), 80)
 held = []
 for i in range(220):
@@ -345,15 +349,16 @@ for i in range(220):
             pass
     held.append(s)
 print("held", flush=True)
-time.sleep(6)
+while not os.path.exists(sys.argv[1]):
+    time.sleep(0.05)
 END
 ticks() { awk '{print $14 + $15}' "/proc/$1/stat"; }
 (
 	ulimit -n 256
-	run names nobody python3 "$here/hold.py" >"$here/held" 2>&1
+	run names nobody python3 "$here/hold.py" "$here/let-go" >"$here/held" 2>&1
 ) &
 job=$!
-world_wait 10 grep -q held "$here/held"
+world_wait 30 grep -q held "$here/held"
 sleep 1
 proxy=$(pgrep -xn exeat-proxy)
 if [ -n "$proxy" ]; then
@@ -369,8 +374,9 @@ if [ -n "$proxy" ]; then
 else
 	tap_not_ok "without descriptors left the proxy lives on" "$(cat "$here/held")"
 fi
-out=$(run l4 nobody bash -c "echo through | nc -N -w3 $ECHO4 7777" 2>&1)
+out=$(run l4 nobody bash -c "echo through | nc -N -w20 $ECHO4 7777" 2>&1)
 same "another run does not feel it" "$out" through
+touch "$here/let-go"
 wait $job
 
 # ---- the proxy is a program of its own: nothing of the one that started it is in it ----
@@ -378,10 +384,10 @@ refuse "the proxy is started by exeat only" "$EXEAT" proxy
 hasnt "nobody is told of it" "$("$EXEAT" --help)" '^  proxy'
 (
 	export IN_THE_PARENT=only-in-the-parent
-	run l4 nobody sleep 3
+	run l4 nobody sh -c 'until [ -e "$0" ]; do sleep 0.05; done' "$here/looked"
 ) >/dev/null 2>&1 &
 job=$!
-world_wait 5 pgrep -xn exeat-proxy >/dev/null
+world_wait 30 pgrep -xn exeat-proxy >/dev/null
 proxy=$(pgrep -xn exeat-proxy)
 has "the parent has it in its environment" "$(tr '\0' '\n' <"/proc/$(awk '/PPid/ {print $2}' "/proc/$proxy/status")/environ")" only-in-the-parent
 hasnt "the parent's environment is not in the proxy" "$(tr '\0' '\n' <"/proc/$proxy/environ")" parent
@@ -399,6 +405,7 @@ with open(f"/proc/{sys.argv[1]}/mem", "rb") as mem:
 print("found", found)
 END
 same "nor in its memory" "$(cat "$here/memory")" "found 0"
+touch "$here/looked"
 wait $job
 
 tap_done

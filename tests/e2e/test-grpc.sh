@@ -4,20 +4,16 @@
 
 # shellcheck source=tests/lib/e2e.sh
 . "$(dirname "$0")/../lib/e2e.sh"
-EXEAT_NPM=${EXEAT_NPM-$("$TOP/tests/lib/npm.sh")} || EXEAT_NPM=
-export EXEAT_NPM
+npm_packages
 world_enter "$@"
 world_up
-if [ -z "$EXEAT_NPM" ]; then
-	tap_skip "gRPC" "the package registry can not be reached"
-	tap_done
-fi
+need_npm "gRPC"
 
 ORIGIN=203.0.113.85
 world_name grpc.test $ORIGIN
 world_cert grpc grpc.test
 world_daemon grpc node "$TOP/tests/lib/grpc_origin.mjs" "$WORLD/log/grpc.seen" $ORIGIN:443 "$WORLD"/tls/grpc.{key,pem}
-world_wait 10 nc -z $ORIGIN 443
+world_wait 30 nc -z $ORIGIN 443
 : >"$WORLD/log/grpc.seen"
 
 # Without the variable that would add our CA to node's own roots.

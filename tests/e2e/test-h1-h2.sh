@@ -12,7 +12,7 @@ world_name plain.test $ORIGIN
 world_cert plain plain.test
 world_daemon h2 node "$TOP/tests/lib/h2_origin.mjs" "$WORLD/log/h2.seen" $ORIGIN 443 \
 	"$WORLD/tls/plain.key" "$WORLD/tls/plain.pem"
-world_wait 10 nc -z $ORIGIN 443
+world_wait 30 nc -z $ORIGIN 443
 
 URL=https://plain.test/case
 VERSION=' %{http_version} %{http_code}\n'
@@ -48,13 +48,13 @@ has "and the next request finds another connection" "$out" '^GET 0 .* 1.1 200'
 out=$(h1 $URL/reset)
 has "a reset stream is a 502" "$out" ' 1.1 502'
 has "and told as what it is" "$out" '"upstream-protocol"'
-refuse "half an answer is an error" confined h2-h1 curl -sSf -m 10 --http1.1 $URL/cut
+refuse "half an answer is an error" confined h2-h1 curl -sSf -m 20 --http1.1 $URL/cut
 has "another path is denied" "$(h1 https://plain.test/other)" ' 1.1 403'
 hasnt "and did not arrive" "$(cat "$WORLD/log/h2.seen")" '/other'
 has "a WebSocket is not translated" \
 	"$(h1 -H 'Connection: Upgrade' -H 'Upgrade: websocket' -H 'Sec-WebSocket-Version: 13' \
 		-H 'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==' $URL/echo)" ' 1.1 (403|502)'
 has "a client of HTTP/2 gets HTTP/2" \
-	"$(confined h2-h1 curl -sS -m 10 --http2 -w "$VERSION" -d hello $URL/echo 2>&1)" '^POST 5 .* 2 200'
+	"$(confined h2-h1 curl -sS -m 20 --http2 -w "$VERSION" -d hello $URL/echo 2>&1)" '^POST 5 .* 2 200'
 
 tap_done

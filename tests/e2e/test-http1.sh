@@ -9,7 +9,7 @@ world_up
 
 ORIGIN=203.0.113.81
 world_daemon scripted python3 "$TOP/tests/lib/scripted_origin.py" "$WORLD/log/scripted.jsonl" $ORIGIN:8080
-world_wait 10 ip netns exec net bash -c "exec 3<>/dev/tcp/$ORIGIN/8080"
+world_wait 30 ip netns exec net bash -c "exec 3<>/dev/tcp/$ORIGIN/8080"
 
 tap_import "$(confined smuggling python3 "$CLIENTS/http1_cases.py" $ORIGIN 8080 2>&1)"
 
@@ -24,18 +24,11 @@ mkdir -p "$WORLD/bulk/case"
 chmod 777 "$WORLD/bulk/case"
 head -c 40000000 /dev/urandom >"$WORLD/bulk/case/down"
 cp "$WORLD/bulk/case/down" "$WORLD/tmp/up"
-cat >"$WORLD/conf/bulk.conf" <<END
-	pid $WORLD/pid/bulk.pid; daemon off; worker_processes 1; user root; error_log $WORLD/log/bulk.error;
-	events { worker_connections 64; }
-	http {
+world_nginx bulk <<-END
 	access_log off; client_max_body_size 0; root $WORLD/bulk;
-	client_body_temp_path $WORLD/tmp/bulk-b; proxy_temp_path $WORLD/tmp/bulk-p;
-	fastcgi_temp_path $WORLD/tmp/bulk-f; uwsgi_temp_path $WORLD/tmp/bulk-u; scgi_temp_path $WORLD/tmp/bulk-s;
 	server { listen $BULK:8080; location /case/ { dav_methods PUT; } }
-	}
 END
-world_daemon bulk ip netns exec net nginx -c "$WORLD/conf/bulk.conf"
-world_wait 10 ip netns exec net bash -c "exec 3<>/dev/tcp/$BULK/8080"
+world_wait 30 ip netns exec net bash -c "exec 3<>/dev/tcp/$BULK/8080"
 sum() { sha256sum <"$1"; }
 down=http://$BULK:8080/case/down
 out=$(confined smuggling bash -c "curl -sS $down | sha256sum; curl -sS --limit-rate 20M $down | sha256sum")

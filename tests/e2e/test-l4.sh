@@ -15,38 +15,38 @@ for family in 4 6; do
 	declare -n echo_=ECHO$family evil_=EVIL$family gateway_=GATEWAY$family shared_=SHARED$family
 	declare -n openai_=OPENAI$family outer_=OUTER$family meta_=META$family
 	same "IPv$family: TCP to an allowed address and port" \
-		"$(echo hello | confined l4 socat -t3 - "TCP:$(url "$echo_"):7777" 2>&1)" hello
+		"$(echo hello | confined l4 socat -t20 - "TCP:$(url "$echo_"):7777" 2>&1)" hello
 	same "IPv$family: UDP too" \
-		"$(echo hello | confined l4 socat -t1 - "UDP:$(url "$echo_"):7777" 2>&1)" hello
+		"$(confined l4 python3 "$CLIENTS/hello.py" udp "$echo_" 7777 2>&1)" hello
 	sum=$(head -c 3000000 /dev/urandom | tee "$WORLD/tmp/blob" | sha256sum)
 	same "IPv$family: 3 MB there and back, whole" \
-		"$(confined l4 socat -t5 - "TCP:$(url "$echo_"):7777" <"$WORLD/tmp/blob" 2>/dev/null | sha256sum)" "$sum"
-	refuse "IPv$family: another port of it" confined l4 nc -zw3 "$echo_" 7776
-	has "IPv$family: a port in a range" "$(confined l4 curl -sSm5 "http://$(url "$gateway_"):8080/v1/models" 2>&1)" test-model
-	refuse "IPv$family: beyond the range" confined l4 nc -zw3 "$gateway_" 8101
-	has "IPv$family: TLS is carried unread" "$(confined l4 curl -sSvm5 --connect-to "::$(url "$openai_"):443" https://api.openai.com/plain 2>&1)" 'issuer: CN=Little'
-	refuse "IPv$family: an excepted prefix" confined l4 nc -zw3 "$evil_" 443
-	refuse "IPv$family: a denied address inside an allowed prefix" confined l4 nc -zw3 "$shared_" 443
+		"$(confined l4 socat -t20 - "TCP:$(url "$echo_"):7777" <"$WORLD/tmp/blob" 2>/dev/null | sha256sum)" "$sum"
+	refuse "IPv$family: another port of it" confined l4 nc -zw20 "$echo_" 7776
+	has "IPv$family: a port in a range" "$(confined l4 curl -sSm20 "http://$(url "$gateway_"):8080/v1/models" 2>&1)" test-model
+	refuse "IPv$family: beyond the range" confined l4 nc -zw20 "$gateway_" 8101
+	has "IPv$family: TLS is carried unread" "$(confined l4 curl -sSvm20 --connect-to "::$(url "$openai_"):443" https://api.openai.com/plain 2>&1)" 'issuer: CN=Little'
+	refuse "IPv$family: an excepted prefix" confined l4 nc -zw20 "$evil_" 443
+	refuse "IPv$family: a denied address inside an allowed prefix" confined l4 nc -zw20 "$shared_" 443
 	audited "IPv$family: and the reason is the deny" "$(reason policy-deny)"
-	refuse "IPv$family: a denied port of an allowed address" confined l4 nc -zw3 "$gateway_" 443
-	refuse "IPv$family: metadata under a rule that does not name it" confined l4 nc -zw3 "$meta_" 80
+	refuse "IPv$family: a denied port of an allowed address" confined l4 nc -zw20 "$gateway_" 443
+	refuse "IPv$family: metadata under a rule that does not name it" confined l4 nc -zw20 "$meta_" 80
 
 	has "IPv$family: the world is open to toEntities: world" \
-		"$(confined world curl -sSkm5 "https://$(url "$evil_")/" 2>&1)" '^(evil|stolen)'
-	hasnt "IPv$family: but not metadata" "$(confined world curl -sSm5 "http://$(url "$meta_")/" 2>&1)" SECRET
-	hasnt "IPv$family: nor the host" "$(confined world curl -sSm5 "http://$(url "$outer_"):9009/" 2>&1)" HOST-SERVICE
+		"$(confined world curl -sSkm20 "https://$(url "$evil_")/" 2>&1)" '^(evil|stolen)'
+	hasnt "IPv$family: but not metadata" "$(confined world curl -sSm20 "http://$(url "$meta_")/" 2>&1)" SECRET
+	hasnt "IPv$family: nor the host" "$(confined world curl -sSm20 "http://$(url "$outer_"):9009/" 2>&1)" HOST-SERVICE
 
 	has "IPv$family: an allowed server name passes unread" \
-		"$(confined sni curl -sSm5 --resolve "ok.shared.test:443:$shared_" https://ok.shared.test/ 2>&1)" '^ok'
+		"$(confined sni curl -sSm20 --resolve "ok.shared.test:443:$shared_" https://ok.shared.test/ 2>&1)" '^ok'
 	has "IPv$family: a server name of a pattern" \
-		"$(confined sni curl -sSm5 --resolve "good.rebind.test:443:${shared_%20}70" https://good.rebind.test/ 2>&1)" '^pass'
+		"$(confined sni curl -sSm20 --resolve "good.rebind.test:443:${shared_%20}70" https://good.rebind.test/ 2>&1)" '^pass'
 	world_forget
-	out=$(confined sni curl -sSm5 --resolve "evil.shared.test:443:$shared_" https://evil.shared.test/ 2>&1)
+	out=$(confined sni curl -sSm20 --resolve "evil.shared.test:443:$shared_" https://evil.shared.test/ 2>&1)
 	hasnt "IPv$family: another server name does not" "$out" '^evil'
 	audited "IPv$family: reason" "$(reason sni-denied)"
-	out=$(confined sni curl -sSkm5 "https://$(url "$shared_")/" 2>&1)
+	out=$(confined sni curl -sSkm20 "https://$(url "$shared_")/" 2>&1)
 	audited "IPv$family: nor none at all" "$(reason sni-missing)"
-	out=$(confined sni curl -sSm5 "http://$(url "$shared_"):443/" 2>&1)
+	out=$(confined sni curl -sSm20 "http://$(url "$shared_"):443/" 2>&1)
 	hasnt "IPv$family: nor plain HTTP on that port" "$out" '^(ok|evil)|400 The plain'
 	unseen "IPv$family: nothing of it arrived" 'evil|sni=-'
 done

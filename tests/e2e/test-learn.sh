@@ -22,8 +22,8 @@ done
 curl -sSf $urls >/dev/null
 curl -sSf -o /dev/null https://api.openai.com/v1/runs/9f1c2f4e-5c1d-4d8a-9a51-3d0f8f2b7a11/steps
 curl -sSf -o /dev/null http://llm-gateway:8080/v1/chat/completions --json "$ASK"
-[ "$(echo hi | socat -t3 - TCP:echo.example:7777)" = hi ]
-[ "$(echo hi | socat -t1 - UDP4:203.0.113.50:7777)" = hi ]
+[ "$(echo hi | socat -t20 - TCP:echo.example:7777)" = hi ]
+[ "$(python3 "$CLIENTS/hello.py" udp 203.0.113.50 7777)" = hello ]
 getent hosts ok.shared.test >/dev/null
 END
 # shellcheck disable=SC2090 # JSON, quotes and all
@@ -59,7 +59,7 @@ for format in egress cnp; do
 
 	# What no rule allows: each by a line of its own, all in one run.
 	out=$(under "$name" sh -c '
-		try() { printf "%s: " "$1"; shift; curl -sSm5 "$@" 2>&1 | tr "\n" " "; echo; }
+		try() { printf "%s: " "$1"; shift; curl -sSm20 "$@" 2>&1 | tr "\n" " "; echo; }
 		try path https://api.openai.com/v1/secrets
 		try method -X DELETE https://api.openai.com/v1/models
 		try class https://api.openai.com/v1/files/abc
@@ -81,8 +81,8 @@ done
 # ---- a client that does not accept our certificates ----
 mkdir "$L/pin"
 cat >"$L/pin.sh" <<'END'
-# Twice, half a second apart: whose a connection is can be asked only while its program lives.
-pinned() { curl -sSf --rate 2/s --cacert "$ROOT" -o /dev/null https://pass.example/ -o /dev/null https://pass.example/; }
+# Twice, two seconds apart: whose a connection is can be asked only while its program lives.
+pinned() { curl -sSf --rate 30/m --cacert "$ROOT" -o /dev/null https://pass.example/ -o /dev/null https://pass.example/; }
 pinned || pinned || exit 1
 END
 export ROOT=$WORLD/tls/root.pem
@@ -92,7 +92,7 @@ has "and passed by its name" "$(cat "$L/pin/pin.yaml")" 'matchName: pass.example
 has "and so is the program that used it" "$(cat "$L/pin/pin.yaml")" '# seen: curl \([1-9]'
 check "its run passes" under pin bash "$L/pin.sh"
 has "unread" "$(cat "$WORLD/log/audit")" '"app":"tls".*"sni":"pass.example"'
-refuse "another name does not" under pin curl -sSfm5 --cacert "$ROOT" https://bench.test/
+refuse "another name does not" under pin curl -sSfm20 --cacert "$ROOT" https://bench.test/
 out=$(learn pin --force --passthrough pass.example -- curl -sSf -o /dev/null --cacert "$ROOT" https://pass.example/ 2>&1)
 same "--passthrough spares it the first failure" $? 0
 
@@ -103,7 +103,7 @@ if command -v npm >/dev/null && command -v node >/dev/null; then
 	world_cert npm npm.test
 	world_daemon npm node "$TOP/tests/lib/registry_origin.mjs" "$WORLD/log/npm.seen" $ORIGIN \
 		"$WORLD"/tls/npm.{key,pem}
-	world_wait 10 nc -z $ORIGIN 443
+	world_wait 30 nc -z $ORIGIN 443
 	mkdir "$L/npm"
 	cat >"$L/npm.sh" <<-'END'
 		export HOME=$(mktemp -d) npm_config_fetch_retries=0 npm_config_update_notifier=false
@@ -129,14 +129,14 @@ fi
 # ---- odds and ends ----
 mkdir "$L/for"
 began=$EPOCHREALTIME
-learn for --for 1s -- sh -c 'curl -sS -o /dev/null https://api.openai.com/v1/models; sleep 60' >/dev/null 2>&1
-at_once "--for ends the command" 15 "$began"
+learn for --for 8s -- sh -c 'curl -sS -o /dev/null https://api.openai.com/v1/models; sleep 120' >/dev/null 2>&1
+at_once "--for ends the command" 60 "$began"
 has "and what it did is learned" "$(cat "$L/for/for.yaml")" "path: '/v1/models'"
 has "a file that is there is not overwritten" "$(learn for -- true 2>&1; echo "exit $?")" 'is there already'
 mkdir "$L/nothing"
 check "a command that does nothing has a policy that allows nothing" learn nothing -- true
 check "which is valid" "$EXEAT" policy check "$L/nothing/nothing.yaml"
-refuse "and lets nothing out" under nothing curl -sSm3 https://api.openai.com/
+refuse "and lets nothing out" under nothing curl -sSm20 https://api.openai.com/
 mkdir "$L/log"
 check "a log is as good as a run" "$EXEAT" learn -o "$L/log/log.yaml" --from <("$EXEAT" run -q \
 	-p "$POLICIES/world.yaml" --log /dev/fd/3 -- curl -sS -o /dev/null http://llm-gateway:8080/v1/x 3>&1 >/dev/null)

@@ -17,9 +17,9 @@ chmod 666 "$WORLD/tmp/go"
 		curl -sS -o /dev/null -d "$ASK" -H "Content-Type: application/json" "$CHAT"
 		curl -sS -o /dev/null "https://api.openai.com/v1/models?key=very-secret"
 		curl -sS -o /dev/null --http1.1 "https://api.openai.com/v1/files"
-		curl -sS -m 2 -o /dev/null https://evil.example/
-		curl -sS -m 2 -o /dev/null http://'"$EVIL4"':81/
-		curl -sS -m 2 -o /dev/null "http://['"$EVIL6"']:81/"
+		curl -sS -m 20 -o /dev/null https://evil.example/
+		curl -sS -m 20 -o /dev/null http://'"$EVIL4"':81/
+		curl -sS -m 20 -o /dev/null "http://['"$EVIL6"']:81/"
 		echo done >'"$WORLD"'/tmp/done
 		cat '"$WORLD"'/tmp/go
 		curl -sS -o /dev/null https://api.openai.com/v1/late
@@ -28,13 +28,14 @@ run=$!
 world_wait 30 test -s "$WORLD/tmp/done" || tap_not_ok "the run came to its pause" "$(cat "$WORLD/log/run.out")"
 
 observe() { "$EXEAT" observe --run $run "$@" 2>&1; }
-# the last that it did; events are taken a little later than they happen
+all=
 # shellcheck disable=SC2317 # called by name
-has_all() { observe --last 500 --json | grep -q "\"$EVIL6\""; }
-world_wait 5 has_all
-all=$(observe --last 500 --json)
+all_of() { # [FILTER…]
+	all=$(observe --last 500 --json "$@")
+}
 
-# json DESCRIPTION EXPRESSION: about the list f of all events
+# json DESCRIPTION EXPRESSION [FILTER…]: about the list f of all events, which are taken a little later than
+# they happen
 holds() {
 	python3 -c '
 import json, sys
@@ -48,12 +49,16 @@ if not eval(sys.argv[2]):
     sys.exit(1)
 ' "$all" "$1"
 }
+# shellcheck disable=SC2317 # called by name
+holds_now() { # EXPRESSION [FILTER…]
+	all_of "${@:2}"
+	holds "$1"
+}
 json() {
-	local out
-	if out=$(holds "$2" 2>&1); then
+	if world_wait 10 holds_now "${@:2}"; then
 		tap_ok "$1"
 	else
-		tap_not_ok "$1" "$2" "$out"
+		tap_not_ok "$1" "$2" "$(holds "$2" 2>&1)"
 	fi
 }
 
@@ -82,11 +87,7 @@ hasnt "no query value" "$all" very-secret
 
 # ---- filters ----
 only() { # DESCRIPTION EXPRESSION FILTER…
-	local what=$1 expression=$2 before=$all
-	shift 2
-	all=$(observe --last 500 --json "$@")
-	json "$what" "len(f) > 0 and all($expression for e in f)"
-	all=$before
+	json "$1" "len(f) > 0 and all($2 for e in f)" "${@:3}"
 }
 only "--verdict" 'e["verdict"] == "DROPPED"' --verdict dropped
 only "--reason" 'own(e)["reason"] == "http-denied"' --reason http-denied
@@ -115,19 +116,23 @@ for line in sys.argv[1].splitlines():
 ' "$(observe --last 10 -o jsonpb)"
 
 # ---- top ----
-"$EXEAT" top --run $run --interval 2 --count 1 >"$WORLD/tmp/top" 2>&1 &
+"$EXEAT" top --run $run --interval 10 --count 1 >"$WORLD/tmp/top" 2>&1 &
 top=$!
 # ---- live ----
 observe --follow --json --path /v1/late >"$WORLD/tmp/live" &
 follower=$!
-sleep 0.3
+# both are connected; and who asks behind them is answered behind them
+# shellcheck disable=SC2317 # called by name
+watched() { [ "$(grep -c "@exeat/run/$run\$" /proc/net/unix)" -gt 2 ]; }
+check "(two watch)" world_wait 30 watched
+observe --last 1 >/dev/null
 echo >"$WORLD/tmp/go"
-check "--follow sees it as it happens" world_wait 10 grep -q '"http-denied"' "$WORLD/tmp/live"
+check "--follow sees it as it happens" world_wait 30 grep -q '"http-denied"' "$WORLD/tmp/live"
 same "and nothing else" "$(wc -l <"$WORLD/tmp/live")" 1
 
 wait $top
 has "top sums up what was denied" "$(cat "$WORLD/tmp/top")" \
-	"run-$run +api.openai.com +0.0 +0.5 +0.0 +0.5  http-denied"
+	"run-$run +api.openai.com +0.0 +0.1 +0.0 +0.1  http-denied"
 has "and who asked for which name" "$(cat "$WORLD/tmp/top")" "run-$run +DNS api.openai.com. +[0-9.]+ +0.0"
 
 # ---- who may look ----
@@ -150,7 +155,7 @@ same "a workload, root, does not find the name" "$out" "refused 111"
 # ---- the end ----
 echo >"$WORLD/tmp/go"
 wait $run
-check "the stream ends with the run" world_wait 5 sh -c "! kill -0 $follower"
+check "the stream ends with the run" world_wait 30 sh -c "! kill -0 $follower"
 hasnt "and the name is gone" "$(cat /proc/net/unix)" "@exeat/run/$run"
 has "who looks then is told" "$(observe)" 'unreachable: @exeat/run/[0-9]+: Connection refused'
 

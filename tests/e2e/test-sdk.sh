@@ -4,21 +4,17 @@
 
 # shellcheck source=tests/lib/e2e.sh
 . "$(dirname "$0")/../lib/e2e.sh"
-EXEAT_NPM=${EXEAT_NPM-$("$TOP/tests/lib/npm.sh")} || EXEAT_NPM=
-export EXEAT_NPM
+npm_packages
 world_enter "$@"
 world_up
-if [ -z "$EXEAT_NPM" ]; then
-	tap_skip "SDKs" "the package registry can not be reached"
-	tap_done
-fi
+need_npm "SDKs"
 
 ORIGIN=203.0.113.86
 world_name api.anthropic.com $ORIGIN
 world_cert messages api.anthropic.com
 world_daemon messages node "$TOP/tests/lib/messages_origin.mjs" "$WORLD/log/messages.seen" $ORIGIN 443 \
 	"$WORLD"/tls/messages.{key,pem}
-world_wait 10 nc -z $ORIGIN 443
+world_wait 30 nc -z $ORIGIN 443
 
 for version in h1 h2; do
 	world_forget

@@ -10,15 +10,9 @@ world_up
 
 PLAIN=203.0.113.81 NODE=203.0.113.82 NGINX=203.0.113.83
 
-cat >"$WORLD/conf/smuggle.conf" <<-END
-	pid $WORLD/pid/smuggle.pid; daemon off; worker_processes 1; user root;
-	error_log $WORLD/log/smuggle.error warn;
-	events { worker_connections 1024; }
-	http {
+world_nginx smuggle-nginx <<-END
 	log_format seen escape=json '{"method":"\$request_method","target":"\$request_uri",'
 		'"host":"\$http_host","length":\$request_length,"status":\$status}';
-	client_body_temp_path $WORLD/tmp/smuggle; proxy_temp_path $WORLD/tmp/smuggle-proxy;
-	fastcgi_temp_path $WORLD/tmp/sf; uwsgi_temp_path $WORLD/tmp/su; scgi_temp_path $WORLD/tmp/ss;
 	merge_slashes off; server_tokens off; keepalive_requests 1000000;
 	ignore_invalid_headers off; underscores_in_headers on;
 	server {
@@ -28,14 +22,12 @@ cat >"$WORLD/conf/smuggle.conf" <<-END
 		location / { proxy_pass http://unix:$WORLD/tmp/ok.sock; add_header X-Seen "\$request_method \$request_uri" always; }
 	}
 	server { listen unix:$WORLD/tmp/ok.sock; access_log off; location / { return 200 "ok"; } }
-	}
 END
-world_daemon smuggle-nginx nginx -c "$WORLD/conf/smuggle.conf"
 world_daemon smuggle-plain python3 "$TOP/tests/lib/plain_origin.py" "$WORLD/log/plain.jsonl" $PLAIN:8080
 world_daemon smuggle-node node --insecure-http-parser "$TOP/tests/lib/node_origin.js" \
 	"$WORLD/log/node.jsonl" $NODE 8080
 for address in $PLAIN $NODE $NGINX; do
-	world_wait 10 ip netns exec net bash -c "exec 3<>/dev/tcp/$address/8080"
+	world_wait 30 ip netns exec net bash -c "exec 3<>/dev/tcp/$address/8080"
 done
 touch "$WORLD"/log/{plain,node}.jsonl
 : >"$WORLD/log/nginx-smuggle.jsonl"
@@ -59,7 +51,7 @@ for origin in plain:$PLAIN node:$NODE nginx:$NGINX; do
 	world_name "$name.test" "$address"
 	world_daemon "tls-$name" socat "OPENSSL-LISTEN:443,bind=$address,fork,reuseaddr,backlog=128,cert=$WORLD/tls/smuggle.pem,key=$WORLD/tls/smuggle.key,verify=0" \
 		"TCP:$address:8080"
-	world_wait 10 nc -z "$address" 443
+	world_wait 30 nc -z "$address" 443
 	tap_import "$(confined h2-h1 /usr/bin/python3 "$CLIENTS/smuggle_h2.py" send "$name.test" "$address" 2>&1)"
 	cat "$WORLD/log/audit" >>"$WORLD/log/all"
 done

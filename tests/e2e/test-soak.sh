@@ -24,19 +24,15 @@ cp -r "$SOAK" "$WORLD/soak"
 
 start_origin() {
 	world_daemon soak-origin python3 "$SOAK/origin.py" "$WORLD/log/soak.seen" "$WORLD"/tls/soak.{pem,key} $ORIGIN $PASS
-	world_wait 10 nc -z $PASS 443
+	world_wait 30 nc -z $PASS 443
 }
 start_origin
-cat >"$WORLD/conf/soak.conf" <<END
-	pid $WORLD/pid/soak-nginx.pid; daemon off; worker_processes 1; user root;
-	error_log $WORLD/log/soak-nginx.error crit; events { worker_connections 2048; }
-	http { access_log off; client_body_temp_path $WORLD/tmp/b; proxy_temp_path $WORLD/tmp/p;
-	fastcgi_temp_path $WORLD/tmp/f; uwsgi_temp_path $WORLD/tmp/u; scgi_temp_path $WORLD/tmp/s;
+world_nginx soak-nginx <<-END
+	access_log off;
 	server { listen $H2:443 ssl http2; ssl_certificate $WORLD/tls/soak.pem; ssl_certificate_key $WORLD/tls/soak.key;
-		location / { proxy_pass http://$ORIGIN; proxy_http_version 1.1; proxy_next_upstream off; } } }
+		location / { proxy_pass http://$ORIGIN; proxy_http_version 1.1; proxy_next_upstream off; } }
 END
-world_daemon soak-nginx nginx -c "$WORLD/conf/soak.conf"
-world_wait 10 nc -z $H2 443
+world_wait 30 nc -z $H2 443
 
 cp "$SOAK/policy.yaml" "$WORLD/soak-policy.yaml"
 watch=()
@@ -52,7 +48,7 @@ chmod 666 "$WORLD/tmp/client.seen"
 	"$WORLD/soak" "$seconds" "$WORLD/tmp/client.seen" "$WORLD/tmp/looked-at" \
 	>"$WORLD/log/client.out" 2>&1 &
 run=$!
-world_wait 10 pgrep -x exeat-proxy
+world_wait 30 pgrep -x exeat-proxy
 proxy=$(pgrep -x exeat-proxy | head -n 1)
 
 sample() {
@@ -82,6 +78,9 @@ while kill -0 $run 2>/dev/null && [ $SECONDS -lt $end ]; do
 done
 # what the load took is given back by now: pooled connections wait for less than two seconds
 world_wait 60 grep -q '^requests=' "$WORLD/log/client.out"
+# shellcheck disable=SC2317 # called by name
+nobody_left() { [ -z "$(ss -Htn state established dst 203.0.113.0/24)" ]; }
+world_wait 30 nobody_left
 sleep 4
 sample >>"$WORLD/samples"
 kill -0 "$proxy" && lived=yes

@@ -12,22 +12,16 @@ world_up
 LIVE=203.0.113.86 POLICY=$WORLD/conf/swap.yaml
 for name in live.test pin.test gone.test lost.test; do world_name $name $LIVE; done
 world_cert live live.test pin.test gone.test lost.test
-cat >"$WORLD/conf/live.conf" <<END
-pid $WORLD/pid/live.pid; daemon off; worker_processes 1; user root;
-error_log $WORLD/log/live.error warn;
-events { worker_connections 1024; }
-http {
-	access_log off; proxy_temp_path $WORLD/tmp/live; client_body_temp_path $WORLD/tmp/live;
+world_nginx live <<-END
+	access_log off;
 	server {
 		listen $LIVE:443 ssl http2;
 		ssl_certificate $WORLD/tls/live.pem; ssl_certificate_key $WORLD/tls/live.key;
 		location / { proxy_pass http://127.0.0.1:9086; proxy_http_version 1.1; proxy_buffering off; }
 	}
-}
 END
-world_daemon live nginx -c "$WORLD/conf/live.conf"
 world_daemon origin-live python3 "$TOP/tests/lib/live_origin.py" 127.0.0.1:9086 $LIVE:8080
-world_wait 10 curl -fsm 2 https://live.test/short && world_wait 10 nc -z $LIVE 8080
+world_wait 30 curl -fsm 10 https://live.test/short && world_wait 30 nc -z $LIVE 8080
 
 # The policy has a way for everything twice: "keep" in both, "gone" in the first only.
 http_rules() { # INDENT PATH…
@@ -96,13 +90,17 @@ stop() {
 }
 is() { grep -qE -- "^$1\$" "$out"; }
 ends() { # DESCRIPTION NAME HOW
-	world_wait 3 grep -qE "^$2 ($3)\$" "$out"
+	world_wait 30 grep -qE "^$2 ($3)\$" "$out"
 	has "$1" "$(grep "^$2 [a-zA-Z4]" "$out")" "^$2 ($3)\$"
+}
+# shellcheck disable=SC2317 # called by name
+moved_on() { # NAME
+	last=$(grep -E "^$1 [0-9.]+\$" "$out" | tail -n1 | cut -d' ' -f2)
+	awk -v a="${last:-0}" -v b="$swapped" 'BEGIN {exit !(a > b + 0.8)}'
 }
 goes_on() { # DESCRIPTION NAME: it moved well after the swap
 	local last
-	last=$(grep -E "^$2 [0-9.]+\$" "$out" | tail -n1 | cut -d' ' -f2)
-	if awk -v a="${last:-0}" -v b="$swapped" 'BEGIN {exit !(a > b + 0.8)}' && ! is "$2 (reset|eof|cut|[A-Z].*)"; then
+	if world_wait 30 moved_on "$2" && ! is "$2 (reset|eof|cut|[A-Z].*)"; then
 		tap_ok "$1"
 	else
 		tap_not_ok "$1" "last seen at ${last:-never}, swapped at $swapped" "$(grep "^$2 " "$out" | tail -n 3)"
@@ -112,7 +110,7 @@ swap() { # the policy from stdin; until it is said to be in force
 	local n
 	n=$(grep -c 'in force' "$err")
 	put
-	world_wait 8 sh -c "[ \"\$(grep -c 'in force' '$err')\" -gt $n ]"
+	world_wait 30 sh -c "[ \"\$(grep -c 'in force' '$err')\" -gt $n ]"
 	swapped=$EPOCHREALTIME
 }
 
@@ -132,9 +130,9 @@ for workers in 1 3; do
 		nghttp -v --no-dep https://live.test/keep https://live.test/gone >"$0" 2>&1 &
 		exec python3 "$@"' "$WORLD/tmp/h2.out" "$CLIENTS/live.py" $all
 	: >"$WORLD/tmp/h2.out"
-	world_wait 10 sh -c "[ \$(grep -c ' up$' '$out') = 13 ]"
+	world_wait 30 sh -c "[ \$(grep -c ' up$' '$out') = 13 ]"
 	same "$workers workers: all flows are open" "$(grep -c ' up$' "$out")" 13
-	world_wait 5 sh -c "grep -q 'DATA frame.*stream_id=1>' '$WORLD/tmp/h2.out' && grep -q 'DATA frame.*stream_id=3>' '$WORLD/tmp/h2.out'"
+	world_wait 30 sh -c "grep -q 'DATA frame.*stream_id=1>' '$WORLD/tmp/h2.out' && grep -q 'DATA frame.*stream_id=3>' '$WORLD/tmp/h2.out'"
 	swap < <(after)
 	w="$workers workers:"
 	ends "$w a download over HTTP/1.1 inside TLS ends" h1-gone 'reset|cut'
@@ -158,7 +156,7 @@ done
 
 # ---- what is asked anew ----
 
-ask='ask() { curl -sk -m 5 -o /dev/null -w "$1 %{http_code}\n" "$2"; }
+ask='ask() { curl -sk -m 20 -o /dev/null -w "$1 %{http_code}\n" "$2"; }
 	await() { while [ ! -e "$1" ]; do sleep .05; done; }'
 before | put
 rm -f "$WORLD/tmp/go"
@@ -168,8 +166,8 @@ start -- bash -c "$ask"'
 	await "$0"
 	ask after-wide https://live.test/short-wide; ask after-short https://live.test/short
 	getent ahostsv4 gone.test >/dev/null || echo "after-name refused"
-	curl -sk -m 5 --resolve gone.test:443:'$LIVE' https://gone.test/short; echo "after-pass $?"' "$WORLD/tmp/go"
-world_wait 10 grep -q before-name "$out"
+	curl -sk -m 20 --resolve gone.test:443:'$LIVE' https://gone.test/short; echo "after-pass $?"' "$WORLD/tmp/go"
+world_wait 30 grep -q before-name "$out"
 swap < <(after)
 touch "$WORLD/tmp/go"
 wait "$job"
@@ -189,13 +187,13 @@ start -- bash -c "$ask"'
 	ask first https://live.test/short
 	await "$0.1"; ask second https://live.test/short; ask denied https://live.test/short-wide
 	await "$0.2"; ask third https://live.test/short' "$WORLD/tmp/go"
-world_wait 10 grep -q first "$out"
+world_wait 30 grep -q first "$out"
 before | sed 's/matchName/matchNames/' | put
-world_wait 5 grep -q 'stays in force' "$err"
+world_wait 30 grep -q 'stays in force' "$err"
 has "a policy that is not valid is told about" "$(cat "$err")" 'not valid: the last valid one stays in force'
 has "with file and line" "$(cat "$err")" 'swap\.yaml:[0-9]+:[0-9]+: error'
 touch "$WORLD/tmp/go.1"
-world_wait 5 grep -q denied "$out"
+world_wait 30 grep -q denied "$out"
 has "what was allowed still is" "$(cat "$out")" 'second 200'
 has "what was denied still is" "$(cat "$out")" 'denied 403'
 rm "$POLICY"
@@ -213,13 +211,13 @@ has "a valid one is in force then" "$(cat "$out")" 'third 403'
 proxies() { pgrep -x exeat-proxy | sort; }
 before | put
 start --workers 2 -- sh -c 'echo up; exec sleep 60'
-world_wait 10 grep -q up "$out" # each is ready when the command starts
+world_wait 30 grep -q up "$out" # each is ready when the command starts
 first=$(proxies)
 victim=$(head -n1 <<<"$first")
 kill -STOP "$victim"
 swap < <(after)
 has "a worker that does not follow is told about" "$(cat "$err")" 'did not follow another policy in time'
-world_wait 5 sh -c '[ $(pgrep -cx exeat-proxy) = 2 ]'
+world_wait 30 sh -c '[ $(pgrep -cx exeat-proxy) = 2 ]'
 hasnt "and is no more" "$(proxies)" "^$victim\$"
 has "another one is there instead" "$(proxies | wc -l)" '^2$'
 stop
@@ -230,10 +228,10 @@ start --workers 2 -- bash -c "$ask"'
 	ask first https://live.test/short
 	await "$0"
 	for i in $(seq 40); do ask again https://live.test/short; done' "$WORLD/tmp/go"
-world_wait 10 grep -q first "$out"
+world_wait 30 grep -q first "$out"
 first=$(proxies)
 kill -KILL "$(tail -n1 <<<"$first")"
-world_wait 5 sh -c '[ $(pgrep -cx exeat-proxy) = 2 ]'
+world_wait 30 sh -c '[ $(pgrep -cx exeat-proxy) = 2 ]'
 touch "$WORLD/tmp/go"
 wait "$job"
 same "after a worker died and came back every request is answered" "$(grep -c 'again 200' "$out")" 40

@@ -4,20 +4,16 @@
 
 # shellcheck source=tests/lib/e2e.sh
 . "$(dirname "$0")/../lib/e2e.sh"
-EXEAT_NPM=${EXEAT_NPM-$("$TOP/tests/lib/npm.sh")} || EXEAT_NPM=
-export EXEAT_NPM
+npm_packages
 world_enter "$@"
 world_up
-if [ -z "$EXEAT_NPM" ]; then
-	tap_skip "WebSocket" "the package registry can not be reached"
-	tap_done
-fi
+need_npm "WebSocket"
 
 ORIGIN=203.0.113.84
 world_name ws.test $ORIGIN
 world_cert ws ws.test
 world_daemon ws node "$TOP/tests/lib/ws_origin.mjs" "$WORLD/log/ws.seen" $ORIGIN "$WORLD"/tls/ws.{key,pem}
-world_wait 10 nc -z $ORIGIN 443 && world_wait 10 nc -z $ORIGIN 8080
+world_wait 30 nc -z $ORIGIN 443 && world_wait 30 nc -z $ORIGIN 8080
 
 for url in ws://$ORIGIN:8080 wss://ws.test; do
 	world_forget

@@ -11,22 +11,16 @@ world_up
 NAMES=25 LIVE=203.0.113.86
 for i in $(seq $NAMES); do world_name "n$i.live.test" $LIVE; done
 world_cert live '*.live.test'
-cat >"$WORLD/conf/live.conf" <<END
-pid $WORLD/pid/live.pid; daemon off; worker_processes 1; user root;
-error_log $WORLD/log/live.error warn;
-events { worker_connections 2048; }
-http {
-	access_log off; proxy_temp_path $WORLD/tmp/live; client_body_temp_path $WORLD/tmp/live;
+world_nginx live <<-END
+	access_log off;
 	server {
 		listen $LIVE:443 ssl;
 		ssl_certificate $WORLD/tls/live.pem; ssl_certificate_key $WORLD/tls/live.key;
 		location / { proxy_pass http://127.0.0.1:9086; proxy_http_version 1.1; proxy_buffering off; }
 	}
-}
 END
-world_daemon live nginx -c "$WORLD/conf/live.conf"
 world_daemon origin-live python3 "$TOP/tests/lib/live_origin.py" 127.0.0.1:9086
-world_wait 10 curl -fsm 2 https://n1.live.test/short
+world_wait 30 curl -fsm 10 https://n1.live.test/short
 cat >"$WORLD/conf/workers.yaml" <<-'END'
 	apiVersion: cilium.io/v2
 	kind: CiliumNetworkPolicy
@@ -55,7 +49,7 @@ for i in range(1, int(sys.argv[1]) + 1):
     name = f"n{i}.live.test"
     address = socket.getaddrinfo(name, 443, socket.AF_INET, socket.SOCK_STREAM)[0][4]
     for _ in range(8): # to several workers, at once
-        with context.wrap_socket(socket.create_connection(address, 5), server_hostname=name) as s:
+        with context.wrap_socket(socket.create_connection(address, 30), server_hostname=name) as s:
             s.sendall(f"GET /short HTTP/1.1\r\nHost: {name}\r\nConnection: close\r\n\r\n".encode())
             good += b"short" in b"".join(iter(lambda: s.recv(4096), b""))
 print(good)
@@ -73,8 +67,8 @@ cat >"$WORLD/tmp/many.py" <<'END'
 import os, socket, sys, time
 flows = []
 for _ in range(40):
-    s = socket.create_connection((sys.argv[1], 7777), 5)
-    s.settimeout(3)
+    s = socket.create_connection((sys.argv[1], 7777), 30)
+    s.settimeout(30)
     flows.append(s)
 
 def alive():
@@ -94,7 +88,7 @@ print("left", alive(), flush=True)
 END
 run 3 python3 "$WORLD/tmp/many.py" "$ECHO4" "$WORLD/tmp/killed" >"$WORLD/tmp/many.out" 2>&1 &
 job=$!
-world_wait 10 grep -q open "$WORLD/tmp/many.out"
+world_wait 30 grep -q open "$WORLD/tmp/many.out"
 same "connections are open" "$(head -n1 "$WORLD/tmp/many.out")" "open 40"
 descriptors() { for p in $(pgrep -x exeat-proxy); do echo "$(find "/proc/$p/fd" -type l | wc -l) $p"; done | sort -n; }
 busy=$(descriptors | awk '$1 > 20' | wc -l)
@@ -111,24 +105,32 @@ check "and not the others'" test "${left:-0}" -gt 5
 # ---- limits are the endpoint's ----
 
 cat >"$WORLD/tmp/hold.py" <<'END'
-import socket, sys, time, select
+import select, socket, sys
 flows = []
 for _ in range(1500):
     s = socket.socket()
     s.setblocking(False)
     s.connect_ex((sys.argv[1], 7777))
     flows.append(s)
-time.sleep(3)
-n = 0
-for s in flows:
+def ready(what, events):
+    """Each that has something to say, until nothing is heard of any for a while."""
+    poll, left = select.poll(), {s.fileno(): s for s in what}
+    for s in what:
+        poll.register(s, events)
+    while left and (heard := poll.poll(3000)):
+        for fd, _ in heard:
+            poll.unregister(fd)
+            yield left.pop(fd)
+
+begun = []
+for s in list(ready(flows, select.POLLOUT)):
     try:
         s.sendall(b"x\n")
-        n += 1
+        begun.append(s)
     except OSError:
         pass
-time.sleep(1)
 answered = 0
-for s in flows:
+for s in ready(begun, select.POLLIN):
     try:
         answered += s.recv(10) == b"x\n"
     except OSError:
@@ -151,7 +153,7 @@ asyncio.run(main())
 END
 kill "$(cat "$WORLD/pid/echo4")"
 world_daemon echo-many bash -c 'ulimit -n 65536; exec python3 "$0" "$1"' "$WORLD/tmp/echo.py" "$ECHO4"
-world_wait 5 nc -z "$ECHO4" 7777
+world_wait 30 nc -z "$ECHO4" 7777
 for workers in 1 3; do
 	n=$(run $workers bash -c 'ulimit -n 4096; exec python3 "$@"' - "$WORLD/tmp/hold.py" "$ECHO4" 2>&1 | tail -n1)
 	check "$workers workers: $n of 1500 connections are let in, not many more than 1024" \

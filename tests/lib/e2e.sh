@@ -25,6 +25,19 @@ if [ ! -x "$EXEAT" ]; then
 	exit 1
 fi
 
+# Node clients' packages come from outside, so this is called before world_enter.
+npm_packages() {
+	EXEAT_NPM=${EXEAT_NPM-$("$TOP/tests/lib/npm.sh")} || EXEAT_NPM=
+	export EXEAT_NPM
+}
+
+need_npm() { # WHAT is not tested without
+	if [ -z "$EXEAT_NPM" ]; then
+		tap_skip "$1" "the package registry can not be reached"
+		tap_done
+	fi
+}
+
 # What a run writes down, and where one looks for it. What runs beside others has one of its own:
 # audit_log=… confined … &
 audit_log=$WORLD/log/audit
@@ -53,11 +66,11 @@ audit() { # REGEX…
 	[ -n "$text" ] && printf '%s\n' "$text"
 }
 
-# audited DESCRIPTION REGEX…: a record says so
+# audited DESCRIPTION REGEX…: a record says so. (A run's log is whole when it ends, an agent's is written soon.)
 audited() {
 	local what=$1
 	shift
-	if audit "$@" >/dev/null; then
+	if world_wait 10 audit "$@"; then
 		tap_ok "$what"
 	else
 		tap_not_ok "$what" "no record matches: $*" "$(tail -n 12 "$audit_log")"
@@ -68,20 +81,32 @@ reason() { # WORD: as a pattern, for the audit log and for the body of a refusal
 	printf '"(reason|code)": ?"%s"' "$1"
 }
 
-# Nothing reached a server: nginx' log has no line that matches.
+# What the servers wrote down.
+arrived() {
+	world_settle
+	grep -hvF /settle- "$WORLD"/log/*.seen
+}
+
+# Nothing reached a server: no log of one has a line that matches.
 unseen() { # DESCRIPTION REGEX
-	hasnt "$1" "$(cat "$WORLD"/log/*.seen)" "$2"
+	hasnt "$1" "$(arrived)" "$2"
 }
 
 seen() { # DESCRIPTION REGEX
-	has "$1" "$(cat "$WORLD"/log/*.seen)" "$2"
+	has "$1" "$(arrived)" "$2"
 }
 
 asked() { # NAME: the world's resolver was asked for it
 	grep -qiF " $1. " "$WORLD/log/unbound.out"
 }
 
-# at_once DESCRIPTION SECONDS STARTED: a refusal comes by message, not by timeout
+# The ends of what was written down, when a point has failed.
+tap_context() {
+	tail -n 15 "$WORLD"/log/{agent,agent.out,audit,nginx.error} 2>/dev/null | cut -c1-600
+}
+
+# at_once DESCRIPTION SECONDS STARTED: a refusal comes by message, not by timeout. What was started would
+# have waited for twice as long.
 at_once() {
 	local took
 	took=$(awk -v a="$3" -v b="$EPOCHREALTIME" 'BEGIN {printf "%.2f", b - a}')

@@ -40,7 +40,7 @@ const methods = {
 		log(call);
 		const next = () => {
 			call.write({ n: ++n });
-			if (n < call.request.to) setTimeout(next, 250);
+			if (n < call.request.to) setTimeout(next, 500);
 			else call.end();
 		};
 		next();

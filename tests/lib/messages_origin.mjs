@@ -7,7 +7,7 @@
 import { appendFileSync, readFileSync } from "node:fs";
 import http2 from "node:http2";
 
-const DELAY = 250;
+const DELAY = 500;
 const WORDS = ["Permission", " to", " leave", " granted", "."];
 const [file, addr, port, key, cert] = process.argv.slice(2);
 const message = (content) => ({

@@ -13,7 +13,7 @@ if [ "$(cat "$dir/.done" 2>/dev/null)" != "$want" ]; then
 	flock 9
 	if [ "$(cat "$dir/.done" 2>/dev/null)" != "$want" ]; then
 		cp "$top"/tests/e2e/package.json "$top"/tests/e2e/package-lock.json "$dir/"
-		(cd "$dir" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error) >&2 </dev/null
+		(cd "$dir" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error --fetch-retries=5) >&2 </dev/null
 		echo "$want" >"$dir/.done"
 	fi
 fi

@@ -5,7 +5,8 @@
 usage: origin.py LOGFILE ADDR:PORT [ADDR:PORT...]
 
 Every request that arrives is one JSON line in LOGFILE, written before it is answered: what is not
-there did not arrive. Tokens of a streamed answer are sent DELAY seconds apart.
+there did not arrive. Tokens of a streamed answer are sent DELAY seconds apart, or as many as the request's
+"pause" says.
 """
 import json
 import sys
@@ -14,7 +15,7 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import socket
 
-DELAY = 0.25
+DELAY = 0.5
 WORDS = ["Permission", " to", " leave", " granted", "."]
 log_lock = threading.Lock()
 log_file = None
@@ -56,7 +57,7 @@ class Origin(BaseHTTPRequestHandler):
         if self.command != "HEAD":
             self.wfile.write(data)
 
-    def stream(self, model):
+    def stream(self, model, delay):
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream")
         self.send_header("Cache-Control", "no-cache")
@@ -71,7 +72,7 @@ class Origin(BaseHTTPRequestHandler):
 
         for i, word in enumerate(WORDS):
             if i:
-                time.sleep(DELAY)
+                time.sleep(delay)
             event(json.dumps({
                 "id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": model,
                 "choices": [{"index": 0, "delta": {"role": "assistant", "content": word},
@@ -96,7 +97,7 @@ class Origin(BaseHTTPRequestHandler):
                 return self.answer(400, {"error": {"message": "not JSON"}})
             model = ask.get("model", "test-model")
             if ask.get("stream"):
-                return self.stream(model)
+                return self.stream(model, ask.get("pause", DELAY))
             return self.answer(200, {
                 "id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": model,
                 "choices": [{"index": 0, "finish_reason": "stop", "message": {

@@ -47,7 +47,8 @@ podman_enter() { # the test's own arguments
 	trap podman_down EXIT
 }
 
-# An image of busybox and curl, with the world's roots where curl looks for them.
+# An image of busybox and curl, with the world's roots where curl looks for them. "hello ADDRESS PORT" says it,
+# and what comes back on standard error.
 podman_image() {
 	local root=$NODE/image lib
 	mkdir -p "$root"/{bin,etc,tmp,proc,sys,dev,root,www,usr/bin}
@@ -62,6 +63,11 @@ podman_image() {
 	done
 	mkdir -p "$root/etc/ssl/certs"
 	cp -L /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/"
+	# shellcheck disable=SC2016 # expands inside
+	printf '#!/bin/sh\nexec nc -w 20 "$1" "$2" -e /bin/hear\n' >"$root/bin/hello"
+	# shellcheck disable=SC2016
+	printf '#!/bin/sh\necho hello; read -r -t 20 line; echo "$line" >&2\n' >"$root/bin/hear"
+	chmod 755 "$root/bin/hello" "$root/bin/hear"
 	echo 'root:x:0:0:root:/root:/bin/sh' >"$root/etc/passwd"
 	echo pong >"$root/www/ping"
 	tar -C "$root" -c . | podman import -q -c 'CMD=["/bin/sleep","100000"]' \
@@ -152,7 +158,7 @@ agent_up() { # FLAG…
 	setpriv --bounding-set "-all,$caps" --no-new-privs "$EXEAT" agent --policy-dir "$NODE_POLICIES" --ca-dir "$NODE/ca" --audit-file "$WORLD/log/audit" \
 		--upstream-ca "$WORLD/tls/root.pem" "$@" >>"$WORLD/log/agent.out" 2>&1 </dev/null &
 	echo $! >"$WORLD/pid/agent"
-	world_wait 10 agent_ask '{"op":"status"}' || {
+	world_wait 30 agent_ask '{"op":"status"}' || {
 		tail -n 20 "$WORLD/log/agent.out"
 		return 1
 	}
@@ -192,7 +198,7 @@ podman_down() {
 	mapfile -t podman_pods < <(podman pod ps -q --no-trunc)
 	podman pod rm -fa -t 0 >/dev/null 2>&1
 	podman rm -fa -t 0 >/dev/null 2>&1
-	world_wait 5 podman_cgroups_gone
+	world_wait 30 podman_cgroups_gone
 }
 
 podman_cgroups_gone() {

@@ -24,8 +24,8 @@ ANSWERS = {
     "/case/head-chunked": [b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"],
     "/case/early": [b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 3\r\nConnection: close\r\n\r\nbig",
                     0.3, "close"],
-    "/case/chunks": [b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\none\r\n", 0.3,
-                     b"3\r\ntwo\r\n", 0.3, b"5\r\nthree\r\n0\r\n\r\n"],
+    "/case/chunks": [b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\none\r\n", 0.8,
+                     b"3\r\ntwo\r\n", 0.8, b"5\r\nthree\r\n0\r\n\r\n"],
     "/case/trailers": [b"HTTP/1.1 200 OK\r\nTrailer: X-Sum\r\nTransfer-Encoding: chunked\r\n\r\n"
                        b"2;ext=\"1\"\r\nok\r\n0\r\nX-Sum: 1\r\nContent-Length: 7\r\nSet-Cookie: a=b\r\n\r\n"],
     "/case/until-close": [b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\nall", 0.05, b" of it", "close"],

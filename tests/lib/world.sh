@@ -290,7 +290,26 @@ world_site() { # NAME CERT ADDR4 ADDR6 BODY-DIRECTIVES
 	END
 }
 
-world_nginx_conf() {
+# One more nginx; what is in its http block comes from standard input.
+world_nginx() { # NAME
+	local kind
+	{
+		cat <<-END
+			pid $WORLD/pid/$1.pid; daemon off; worker_processes 1; user root;
+			error_log $WORLD/log/$1.error warn;
+			events { worker_connections 4096; }
+			http {
+		END
+		for kind in client_body proxy fastcgi uwsgi scgi; do
+			echo "${kind}_temp_path $WORLD/tmp/$1-$kind;"
+		done
+		cat
+		echo '}'
+	} >"$WORLD/conf/$1.conf"
+	world_daemon "$1" nginx -c "$WORLD/conf/$1.conf"
+}
+
+world_sites() {
 	# shellcheck disable=SC2016 # nginx's variables
 	local proxy='location / { proxy_pass http://127.0.0.1:9001; proxy_http_version 1.1;
 		proxy_set_header Host $http_host; proxy_set_header Connection ""; proxy_buffering off; }
@@ -298,16 +317,9 @@ world_nginx_conf() {
 		location = /to-metadata { return 302 http://169.254.169.254/; }
 		location = /to-evil { return 302 https://evil.example/; }'
 	cat <<-END
-		pid $WORLD/pid/nginx.pid; daemon off; worker_processes 1; user root;
-		error_log $WORLD/log/nginx.error warn;
-		events { worker_connections 2048; }
-		http {
 		log_format seen '\$server_addr:\$server_port sni=\$ssl_server_name host=\$http_host '
 			'"\$request" \$status';
 		access_log $WORLD/log/nginx.seen seen;
-		client_body_temp_path $WORLD/tmp/body; proxy_temp_path $WORLD/tmp/proxy;
-		fastcgi_temp_path $WORLD/tmp/fcgi; uwsgi_temp_path $WORLD/tmp/uwsgi;
-		scgi_temp_path $WORLD/tmp/scgi;
 		merge_slashes off; server_tokens off; keepalive_requests 1000000;
 		client_max_body_size 100m; root $WORLD/www;
 		default_type text/plain;
@@ -326,14 +338,12 @@ world_nginx_conf() {
 			listen $META4:80; listen [$META6]:80;
 			location / { return 200 "SECRET-CREDENTIALS\n"; }
 		}
-		}
 	END
 }
 
 world_servers() {
 	mkdir -p $WORLD/www
-	world_nginx_conf >$WORLD/conf/nginx.conf
-	world_daemon nginx nginx -c $WORLD/conf/nginx.conf
+	world_nginx nginx < <(world_sites)
 	world_daemon origin python3 "$TOP/tests/lib/origin.py" $WORLD/log/openai.seen 127.0.0.1:9001
 	world_daemon gateway python3 "$TOP/tests/lib/origin.py" $WORLD/log/gateway.seen \
 		$GATEWAY4:8080 "[$GATEWAY6]:8080"
@@ -343,19 +353,33 @@ world_servers() {
 	world_daemon uecho6 socat UDP6-LISTEN:7777,bind="[$ECHO6]",fork EXEC:cat
 	world_daemon quic4 socat -u UDP4-RECV:443,bind=$OPENAI4 OPEN:$WORLD/log/quic.seen,creat,append
 	world_daemon quic6 socat -u UDP6-RECV:443,bind="[$OPENAI6]" OPEN:$WORLD/log/quic.seen,creat,append
-	# something of the host itself, which no workload may reach
-	printf 'HTTP/1.0 200 OK\r\n\r\nHOST-SERVICE\n' >$WORLD/conf/host.answer
-	socat TCP6-LISTEN:9009,fork,reuseaddr,ipv6only=0 "SYSTEM:cat $WORLD/conf/host.answer" \
+	# something of the host itself, which no workload may reach; it reads what it is asked, for an end
+	# with something unread would take the answer along
+	cat >$WORLD/conf/host <<-'END'
+		while read -r -t 2 line && [ ${#line} -gt 1 ]; do :; done
+		printf 'HTTP/1.0 200 OK\r\n\r\nHOST-SERVICE\n'
+	END
+	socat TCP6-LISTEN:9009,fork,reuseaddr,ipv6only=0 "EXEC:bash $WORLD/conf/host" \
 		>$WORLD/log/host.out 2>&1 </dev/null &
 	echo $! >$WORLD/pid/host
 }
 
 world_ready() {
-	world_wait 10 dig +short +time=1 +tries=1 api.openai.com @$RESOLVER4 &&
-		world_wait 10 curl -fsm 2 https://api.openai.com/v1/models &&
-		world_wait 10 curl -fsm 2 http://$GATEWAY4:8080/v1/models &&
-		world_wait 10 nc -z $ECHO4 7777 && world_wait 10 nc -z $ECHO6 7777 &&
-		world_wait 10 eval "curl -sm 2 http://$OUTER4:9009/ | grep -q HOST-SERVICE"
+	world_wait 30 dig +short +time=1 +tries=1 api.openai.com @$RESOLVER4 &&
+		world_wait 30 curl -fsm 10 https://api.openai.com/v1/models &&
+		world_wait 30 curl -fsm 10 http://$GATEWAY4:8080/v1/models &&
+		world_wait 30 nc -z $ECHO4 7777 && world_wait 30 nc -z $ECHO6 7777 &&
+		world_wait 30 world_listens 4 udp 7777 443 &&
+		world_wait 30 eval "curl -sm 10 http://$OUTER4:9009/ | grep -q HOST-SERVICE"
+}
+
+# What says nothing to who only looks whether it is there: so many sockets are bound to the ports.
+world_listens() { # HOW-MANY udp|tcp PORT…
+	local p n=0
+	for p in "${@:3}"; do
+		n=$((n + $(ip netns exec net ss -Hln "--$2" "sport = :$p" | wc -l)))
+	done
+	[ $n -ge "$1" ]
 }
 
 world_up() {
@@ -376,9 +400,21 @@ world_up() {
 	world_forget
 }
 
+# nginx writes its line behind its answer, so that who has the answer may be faster: when the line of one
+# more request is there, so are all before.
+world_settle() {
+	local mark=/settle-$RANDOM$RANDOM conn
+	exec {conn}<>/dev/tcp/203.0.113.70/80
+	printf 'GET %s HTTP/1.0\r\n\r\n' "$mark" >&"$conn"
+	read -r -t 30 <&"$conn"
+	exec {conn}>&-
+	world_wait 30 grep -qF "$mark" "$WORLD/log/nginx.seen"
+}
+
 # What arrived so far is forgotten: called before a test looks at what arrives.
 world_forget() {
 	local f
+	world_settle
 	for f in "$WORLD"/log/*.seen "$WORLD"/log/unbound.out; do
 		[ ! -e "$f" ] || : >"$f"
 	done
@@ -386,27 +422,47 @@ world_forget() {
 
 # ---- the sniffer on the far side ----
 
+# One packet of the test's own, behind all others.
+sniff_mark="(udp dst port 9 and src host $OUTER4 and dst host 198.51.100.1)"
+
 sniff_start() { # NAME [FILTER]
 	local pcap=$WORLD/pcap/$1.pcap
-	ip netns exec net tcpdump -i wan0 -n -U --immediate-mode -Q in -w "$pcap" "${@:2}" \
+	ip netns exec net tcpdump -i wan0 -n -U --immediate-mode -Q in -w "$pcap" ${2:+"($2) or $sniff_mark"} \
 		>"$WORLD/log/tcpdump.$1" 2>&1 </dev/null &
 	echo $! >"$WORLD/pid/tcpdump.$1"
-	world_wait 5 grep -q 'listening on' "$WORLD/log/tcpdump.$1"
+	world_wait 30 grep -q 'listening on' "$WORLD/log/tcpdump.$1"
 }
 
+sniff_marked() { # NAME
+	echo >/dev/udp/198.51.100.1/9
+	[ -n "$(tcpdump -n -r "$WORLD/pcap/$1.pcap" "$sniff_mark" 2>/dev/null)" ]
+}
+
+# When it has written the mark, it has written what was on its way before. One that has died never does.
 sniff_stop() { # NAME
+	world_wait 30 sniff_marked "$1" ||
+		echo "not ok - the sniffer $1 has seen all: $(tail -n 1 "$WORLD/log/tcpdump.$1")"
+	sniff_end "$1"
+}
+
+sniff_end() { # NAME
 	local pid
 	pid=$(cat "$WORLD/pid/tcpdump.$1")
-	sleep 0.1 # what is on its way is written
-	# one that has died saw nothing, and would say so
-	kill "$pid" 2>/dev/null || echo "not ok - the sniffer $1 has seen all: $(tail -n 1 "$WORLD/log/tcpdump.$1")"
+	kill "$pid" 2>/dev/null
 	wait "$pid" 2>/dev/null
 	return 0
 }
 
 # The packets that match, one a line. What it cannot look for is not nothing.
-sniff_print() { # NAME FILTER…
-	tcpdump -n -r "$WORLD/pcap/$1.pcap" "${@:2}" 2>"$WORLD/log/tcpdump.read" && return
+sniff_print() { # NAME [OPTION…] [FILTER]
+	local args=("${@:2}") last
+	last=$((${#args[@]} - 1))
+	if [ $last -ge 0 ] && [[ ${args[last]} != -* ]]; then
+		args[last]="(${args[last]}) and not $sniff_mark"
+	else
+		args+=("not $sniff_mark")
+	fi
+	tcpdump -n -r "$WORLD/pcap/$1.pcap" "${args[@]}" 2>"$WORLD/log/tcpdump.read" && return
 	sed 's/^/sniff_print: /' "$WORLD/log/tcpdump.read"
 	return 1
 }

@@ -16,7 +16,7 @@ const log = (req) =>
 
 function tick(socket, left) {
 	socket.send(`tick ${left}`);
-	if (left > 1) setTimeout(tick, 250, socket, left - 1);
+	if (left > 1) setTimeout(tick, 500, socket, left - 1);
 }
 
 function talk(socket) {

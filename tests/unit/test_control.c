@@ -349,11 +349,11 @@ static void test_a_stream_that_is_not_read_loses_and_is_told_so(void **state)
 	assert_int_equal(
 		ex_control_stream_open(path, EX_SPAN("{\"op\":\"stream\",\"n\":5000}"), &s, &err),
 		0);
-	for (int i = 0; i < 100 && count_of("lost") == 0; i++)
+	for (int i = 0; i < 3000 && count_of("lost") == 0; i++)
 		usleep(10000);
 	assert_true(count_of("lost") > 4000);
 	ex_control_stream_close(s);
-	for (int i = 0; i < 100 && count_of("gone") == 0; i++)
+	for (int i = 0; i < 3000 && count_of("gone") == 0; i++)
 		usleep(10000);
 	assert_int_equal(count_of("gone"), 1);
 }

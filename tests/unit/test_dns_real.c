@@ -4,20 +4,18 @@
  * runs as the proxy runs it: after its start no file can be opened, and the environment is hostile.
  */
 #include <errno.h>
-#include <net/if.h>
-#include <sched.h>
 #include <seccomp.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <cmocka.h>
 
 #include "dns_server.h"
+#include "own_network.h"
 
 enum { DNSMASQ_PORT = 5301, UNBOUND_PORT = 5302, MANY = 100 };
 
@@ -25,14 +23,6 @@ static pid_t dnsmasq, unbound;
 static char unbound_conf[] = "/tmp/exeat-unbound-XXXXXX";
 
 /* ---- the servers ---- */
-
-static int loopback_up(void)
-{
-	EX_AUTO_CLOSE int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	struct ifreq ifr = { .ifr_name = "lo", .ifr_flags = IFF_UP };
-
-	return fd >= 0 && ioctl(fd, SIOCSIFFLAGS, &ifr) == 0 ? 0 : -errno;
-}
 
 static pid_t spawn(const char *const *argv)
 {
@@ -270,7 +260,7 @@ int main(void)
 		cmocka_unit_test(test_no_file_and_no_variable_has_a_say),
 	};
 
-	if (unshare(CLONE_NEWNET) < 0 || loopback_up() < 0) {
+	if (!own_network()) {
 		printf("1..0 # SKIP needs root for a network namespace\n");
 		return 77;
 	}

@@ -180,7 +180,7 @@ static void begin(const char *how, unsigned workers, bool restart)
 	assert_int_equal(ex_keeper_publish(keeper, gate, IFINDEX, &ep), 0);
 	ex_ruleset_unref(rs);
 	close(bundle);
-	run_for(3000);
+	run_for(30000);
 }
 
 static int swap(void)
@@ -208,7 +208,7 @@ static void lost_by(const char *how, const char *why)
 {
 	begin(how, 1, false);
 	if (n_lost == 0)
-		run_for(3000);
+		run_for(30000);
 	assert_int_equal(n_lost, 1);
 	assert_string_equal(why_lost, why);
 	assert_false(ex_keeper_is_ready(keeper));
@@ -249,7 +249,7 @@ static void test_nothing_is_given_that_the_policy_does_not(void **state)
 	(void)state;
 	begin("ask", 1, false);
 	if (n_lost == 0)
-		run_for(3000);
+		run_for(30000);
 	assert_string_equal(why_lost, "ended");
 }
 
@@ -259,7 +259,7 @@ static void test_each_worker_knows_what_one_has_learned(void **state)
 	begin("learn", 2, false);
 	assert_int_equal(n_ready, 1);
 	for (int i = 0; i < 3 && n_lost < 2; i++)
-		run_for(3000);
+		run_for(30000);
 	assert_int_equal(n_lost, 2);
 	assert_string_equal(why_lost, "ended"); /* of its own accord: it was told */
 }
@@ -301,7 +301,7 @@ static void hand_over(void)
 	assert_int_equal(ex_keeper_adopt(&cfg, &u, &keeper), 0);
 	assert_int_equal(ex_unpack_done(&u), 0);
 	free(bytes);
-	run_for(3000);
+	run_for(30000);
 	assert_true(ex_keeper_is_ready(keeper));
 }
 
@@ -340,7 +340,7 @@ static void test_swap_is_followed(void **state)
 	assert_int_equal(n_ready, 1);
 	assert_int_equal(swap(), 0);
 	assert_false(ex_keeper_is_settled(keeper));
-	run_for(3000);
+	run_for(30000);
 	assert_int_equal(n_swapped, 1);
 	assert_int_equal(swap_err, 0);
 	assert_int_equal(n_lost, 0);
@@ -353,7 +353,7 @@ static void test_swaps_on_top_of_each_other_are_followed_to_the_last(void **stat
 	begin("follow", 2, false);
 	for (int i = 0; i < 5; i++)
 		assert_int_equal(swap(), 0);
-	run_for(3000);
+	run_for(30000);
 	assert_true(ex_keeper_is_settled(keeper));
 	assert_int_equal(n_swapped, 1);
 	assert_int_equal(n_lost, 0);
@@ -365,10 +365,10 @@ static void test_who_cannot_follow_is_replaced(void **state)
 	begin("follow-error", 1, false);
 	assert_int_equal(swap(), 0);
 	for (int i = 0; i < 3 && n_swapped == 0; i++)
-		run_for(3000);
+		run_for(30000);
 	assert_int_equal(swap_err, -ENOMEM);
 	assert_int_equal(n_lost, 1);
-	run_for(3000);
+	run_for(30000);
 	assert_int_equal(n_ready, 2); /* under the new one, from the start */
 	assert_true(ex_keeper_is_settled(keeper));
 }
@@ -382,7 +382,7 @@ static void test_who_lies_about_following_is_ended(void **state)
 		begin(ways[i], 1, false);
 		assert_int_equal(swap(), 0);
 		for (int k = 0; k < 3 && n_lost == 0; k++)
-			run_for(3000);
+			run_for(30000);
 		assert_string_equal(why_lost, "sent what it must not and was ended");
 		assert_int_equal(end(NULL), 0);
 	}
@@ -396,7 +396,7 @@ static void test_who_is_silent_is_replaced_in_time(void **state)
 	run_for(4000);
 	assert_int_equal(n_lost, 0);
 	for (int i = 0; i < 3 && n_lost == 0; i++)
-		run_for(3000);
+		run_for(30000);
 	assert_string_equal(why_lost, "did not follow another policy in time and was ended");
 	assert_int_equal(swap_err, -ETIMEDOUT);
 }
@@ -406,7 +406,7 @@ static void test_pauses_between_restarts_grow(void **state)
 	(void)state;
 	begin("die", 1, true);
 	for (int i = 0; i < 20 && n_lost < (int)EX_ARRAY_SIZE(lost_at); i++)
-		run_for(3000);
+		run_for(30000);
 	assert_true(n_lost >= (int)EX_ARRAY_SIZE(lost_at));
 	for (size_t i = 1; i < EX_ARRAY_SIZE(lost_at); i++)
 		assert_true(lost_at[i] - lost_at[i - 1] >= EX_KEEPER_PAUSE_MS << (i - 1));
@@ -446,7 +446,7 @@ static void test_a_name_of_what_embeds_an_endpoint_is_forgotten(void **state)
 
 	(void)state;
 	begin("learn-translated", 1, false);
-	for (int i = 0; i < 100 && !is_named(&translated); i++)
+	for (int i = 0; i < 3000 && !is_named(&translated); i++)
 		run_for(10);
 	assert_true(is_named(&translated));
 	policy = gate_port_find(gate, IFINDEX)->set->policy;
@@ -465,7 +465,7 @@ static void test_records_are_taken_while_it_lives(void **state)
 {
 	(void)state;
 	begin("recording", 1, false);
-	for (int i = 0; i < 100 && n_records < MANY; i++)
+	for (int i = 0; i < 3000 && n_records < MANY; i++)
 		run_for(10);
 	assert_int_equal(n_records, MANY);
 	assert_int_equal(n_lost, 0);
@@ -479,7 +479,7 @@ static void test_records_of_a_steady_stream_are_taken_by_the_handful(void **stat
 	(void)state;
 	begin("recording-steady", 1, false);
 	from = ex_clock_ms();
-	for (int i = 0; i < 500 && n_records < MANY; i++)
+	for (int i = 0; i < 3000 && n_records < MANY; i++)
 		run_for(10);
 	assert_int_equal(n_records, MANY);
 	assert_int_equal(n_lost, 0);
@@ -491,7 +491,7 @@ static void test_records_outlive_who_wrote_them(void **state)
 {
 	(void)state;
 	begin("recording-death", 1, false);
-	for (int i = 0; i < 100 && (n_lost == 0 || n_records < MANY); i++)
+	for (int i = 0; i < 3000 && (n_lost == 0 || n_records < MANY); i++)
 		run_for(10);
 	assert_int_equal(n_records, MANY);
 	assert_string_equal(why_lost, "ended");
@@ -522,11 +522,11 @@ static void test_records_bear_the_rules_they_were_judged_by(void **state)
 {
 	(void)state;
 	begin("recording-swap", 1, false);
-	for (int i = 0; i < 100 && n_records < MANY; i++)
+	for (int i = 0; i < 3000 && n_records < MANY; i++)
 		run_for(10);
 	assert_int_equal(n_records, MANY);
 	assert_int_equal(swap(), 0);
-	for (int i = 0; i < 100 && n_records < 3 * MANY; i++)
+	for (int i = 0; i < 3000 && n_records < 3 * MANY; i++)
 		run_for(10);
 	assert_int_equal(n_records, 3 * MANY);
 	assert_int_equal(n_swapped, 1);
@@ -540,7 +540,7 @@ static void test_who_follows_in_silence_is_still_listened_to(void **state)
 	run_for(50);
 	assert_int_equal(swap(), 0);
 	by[0] = by[1];
-	for (int i = 0; i < 100 && n_records == 0; i++)
+	for (int i = 0; i < 3000 && n_records == 0; i++)
 		run_for(10);
 	assert_int_equal(n_swapped, 1);
 	assert_int_equal(n_records, 1);
@@ -605,7 +605,7 @@ static void test_packets_that_are_denied_do_not_fill_the_log(void **state)
 		ex_keeper_take_event(keeper, &ev);
 	assert_in_range(n_packets, 2000, 2100);
 	/* What was left out is told of a little later, also when nothing more comes. */
-	for (int i = 0; i < 150 && n_left_out == 0; i++)
+	for (int i = 0; i < 3000 && n_left_out == 0; i++)
 		run_for(10);
 	assert_int_equal(n_packets + n_left_out, 30000);
 }

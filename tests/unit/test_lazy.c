@@ -11,7 +11,7 @@
 
 #include "agent/core/lazy.h"
 
-#define MS 30
+#define MS 300
 
 static struct ex_loop *loop;
 static struct ex_lazy lazy;
@@ -72,7 +72,7 @@ static void test_taken_after_a_while_when_traffic_stops(void **state)
 	assert_int_equal(ex_loop_run(loop), 0);
 	assert_int_equal(runs, 1);
 	assert_int_equal(taken, 7);
-	assert_in_range(taken_at - began, MS, MS + 500);
+	assert_in_range(taken_at - began, MS, MS + 5000);
 }
 
 static void test_taken_at_once_when_woken_again(void **state)

@@ -2,13 +2,11 @@
 /* Whose flow it is: a real socket in a namespace of its own, and what the kernel gate says of it.
  */
 #include <errno.h>
-#include <net/if.h>
 #include <netinet/in.h>
 #include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include <cmocka.h>
@@ -16,24 +14,19 @@
 #include "agent/core/json_read.h"
 #include "agent/learn/owner.h"
 #include "agent/node/netns.h"
+#include "own_network.h"
 
 static struct ex_owners *owners;
 static int netns = -1;
 
 static int up(void **state)
 {
-	struct ifreq ifr = { .ifr_name = "lo", .ifr_flags = IFF_UP };
-	int fd;
-
 	(void)state;
 	if (geteuid() != 0) {
 		print_message("1..0 # SKIP needs root (network namespaces)\n");
 		exit(77);
 	}
-	assert_int_equal(unshare(CLONE_NEWNET), 0);
-	fd = socket(AF_INET, SOCK_DGRAM, 0);
-	assert_int_equal(ioctl(fd, SIOCSIFFLAGS, &ifr), 0);
-	close(fd);
+	assert_true(own_network());
 	netns = ex_netns_own();
 	return ex_owners_new(netns, &owners);
 }

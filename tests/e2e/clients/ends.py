@@ -43,6 +43,7 @@ def answer(s):
         s.sendall(b"said")
         s.shutdown(socket.SHUT_WR)
         seen[case] = told(*read_all(s))
+        heard.set()
     elif case == b"c": # hears all, then speaks
         got = read_all(s)
         time.sleep(0.5)
@@ -61,11 +62,13 @@ def answer(s):
             s.send(b"!", socket.MSG_OOB)
         s.sendall(b"last")
     elif case == b"?":
+        heard.wait(60)
         s.sendall(seen[b"h"].encode())
     s.close()
 
 
 seen = {}
+heard = threading.Event() # all of what is asked about
 
 
 def serve(address, port):
@@ -76,7 +79,7 @@ def serve(address, port):
 
 def ask(address, port):
     def start(case):
-        s = socket.create_connection((address, port), 10)
+        s = socket.create_connection((address, port), 60)
         s.sendall(case)
         return s
 
@@ -96,7 +99,6 @@ def ask(address, port):
     time.sleep(0.3)
     s.sendall(WHOLE)
     s.close()
-    time.sleep(0.5)
     same("client after it", read_all(start(b"?"))[0].decode(), told(WHOLE, "end"))
 
     s = start(b"c")

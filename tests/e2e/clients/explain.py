@@ -85,7 +85,7 @@ def authority(r):
 
 def answer(conn, context):
     with conn:
-        conn.settimeout(10)
+        conn.settimeout(30)
         try:
             if conn.recv(1, socket.MSG_PEEK) == b"\x16":
                 conn = context.wrap_socket(conn, server_side=True)
@@ -134,7 +134,7 @@ def resolve(r, port):
     name = b"".join(b"%c%s" % (len(part), part.encode()) for part in r["name"].split("."))
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
         s.bind(("", port))
-        s.settimeout(8)
+        s.settimeout(20)
         s.sendto(struct.pack(">6H", port, 0x100, 1, 0, 0, 0) + name + struct.pack(">BHH", 0, kind, 1),
                  ("192.0.0.1", 53))
         reply = s.recv(2048)
@@ -176,7 +176,7 @@ def speak_h2(r, s):
 
 
 def speak(r, s):
-    s.settimeout(8)
+    s.settimeout(20)
     s.connect((r["address"], r["port"]))
     if r["how"] == "udp":
         s.send(b"anyone?")

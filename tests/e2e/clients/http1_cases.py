@@ -22,19 +22,19 @@ def request(target, fields=(), method="GET", version="HTTP/1.1", body=b""):
 
 class Client:
     def __init__(self):
-        self.sock = socket.create_connection((HOST, PORT), 5)
+        self.sock = socket.create_connection((HOST, PORT), 20)
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.data = b""
 
     def send(self, data):
         try:
-            self.sock.settimeout(5)  # until() has left another
+            self.sock.settimeout(20)  # until() has left another
             self.sock.sendall(data)
         except OSError:
             pass
         return self
 
-    def until(self, what, seconds=3):
+    def until(self, what, seconds=20):
         """Reads until what is there (or the end of the stream); the bytes up to and with it."""
         end = time.monotonic() + seconds
         while what not in self.data and (left := end - time.monotonic()) > 0:
@@ -51,7 +51,7 @@ class Client:
         got, self.data = self.data[:at], self.data[at:]
         return got
 
-    def rest(self, seconds=3):
+    def rest(self, seconds=20):
         """Everything until the end of the stream; None in the place of an end that did not come."""
         end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0:
@@ -68,8 +68,10 @@ class Client:
         return self.data, "open"
 
 
-def once(target, *fields, seconds=1, **kw):
-    return Client().send(request(target, fields, **kw)).rest(seconds)
+def once(target, *fields, until=None, **kw):
+    """The answer, up to where the test knows that it ends, or up to the end of the connection."""
+    c = Client().send(request(target, fields, **kw))
+    return (c.until(until), "open") if until else c.rest()
 
 
 def interim():
@@ -80,52 +82,52 @@ def interim():
     point(got.startswith(b"HTTP/1.1 200 ") and got.endswith(b"ok"), "and the answer after it", got)
     got = c.send(request("next")).until(b" 1")
     point(got.startswith(b"HTTP/1.1 200 "), "and the connection goes on", got)
-    got, _ = once("no-continue", "Expect: 100-continue", "Content-Length: 3", method="POST")
+    got, _ = once("no-continue", "Expect: 100-continue", "Content-Length: 3", method="POST", until=b"\r\n\r\nno")
     point(got.startswith(b"HTTP/1.1 417 ") and got.endswith(b"no"), "a refused expectation is told", got)
-    got, _ = once("hints")
+    got, _ = once("hints", until=b"\r\n\r\nok")
     point(got.startswith(b"HTTP/1.1 103 ") and b"Link: </x>" in got and got.endswith(b"ok"),
           "103 Early Hints pass", got)
-    got, end = once("many-hints", seconds=3)
+    got, end = once("many-hints")
     point(end != "open" and not got.endswith(b"ok"), "a flood of interim answers is cut off", got[-200:], end)
 
 
 def bodiless():
     for target, status in (("204", 204), ("204-length", 204), ("304", 304)):
         c = Client().send(request(target) + request("next"))
-        got = c.until(b"GET 0 1")
+        got = c.until(b"GET 0 ")
         point(got.startswith(b"HTTP/1.1 %d " % status) and b"\r\n\r\nHTTP/1.1 200 " in got,
               "%s has no body, and the next answer follows" % target, got)
         point(status == 204 and b"Content-Length" not in got.split(b"\r\n\r\n")[0] or
               status == 304 and b"Content-Length: 5" in got, "%s tells its length only when it may" % target, got)
     for target in ("head", "head-chunked"):
         c = Client().send(request(target, method="HEAD") + request("next"))
-        got = c.until(b"GET 0 1")
+        got = c.until(b"GET 0 ")
         point(b"\r\n\r\nHTTP/1.1 200 " in got, "an answer to HEAD has no body (%s)" % target, got)
 
 
 def streaming():
-    c, start = Client().send(request("chunks")), time.monotonic()
+    c = Client().send(request("chunks"))
     c.until(b"one")
-    first = time.monotonic() - start
+    first = time.monotonic()
     rest = c.until(b"0\r\n\r\n")
-    last = time.monotonic() - start
-    point(first < 0.25 < 0.5 < last, "chunks arrive as they are sent", first, last)
+    took = time.monotonic() - first
+    point(took > 0.8, "chunks arrive as they are sent", took)
     point(re.search(rb"two\r\n.*three\r\n0\r\n\r\n$", rest, re.S), "and end as they should", rest)
-    got, end = once("trailers")
+    got, end = once("trailers", until=b"0\r\nX-Sum: 1\r\n\r\n")
     point(b"Trailer: X-Sum" in got and b"ext" not in got and b"Set-Cookie" not in got and
           got.endswith(b"2\r\nok\r\n0\r\nX-Sum: 1\r\n\r\n"),
           "trailers pass, but for those that belong in a head; chunk extensions do not", got)
-    got, end = once("trailers", version="HTTP/1.0", seconds=2)
+    got, end = once("trailers", version="HTTP/1.0")
     point(b"X-Sum: 1" not in got and got.endswith(b"\r\n\r\nok"), "a client of HTTP/1.0 gets none", got)
     got, end = once("until-close")
     point(got.endswith(b"all of it") and end == "closed" and b"Connection: close" in got,
           "a body until the close is passed and closed", got, end)
-    got, end = once("chunks", version="HTTP/1.0", seconds=2)
+    got, end = once("chunks", version="HTTP/1.0")
     point(got.endswith(b"\r\n\r\nonetwothree") and b"chunked" not in got and end == "closed",
           "a client of HTTP/1.0 gets no chunks", got, end)
     body = b"x" * 3000000
     got = Client().send(request("echo", ["Transfer-Encoding: chunked"], "POST", body=b"%x\r\n%s\r\n0\r\n\r\n" % (
-        len(body), body))).until(b"POST 3000000 ", 10)
+        len(body), body))).until(b"POST 3000000 ", 60)
     point(b"\r\n\r\nPOST 3000000 " in got, "a large chunked body arrives whole", got)
 
 
@@ -152,11 +154,12 @@ def reuse():
     got += c.until(b"GET 0 %d" % (first + 49))
     order = [int(n) for n in re.findall(rb"GET 0 (\d+)", got)]
     point(order == list(range(first, first + 50)), "50 pipelined requests are answered in order on one connection", order)
-    got, end = once("http10")
+    got, end = once("http10", until=b"\r\n\r\nok")
     point(got.endswith(b"ok"), "an answer of HTTP/1.0 passes", got, end)
     got, end = once("next", "Connection: close")
     point(b"Connection: close" in got and end == "closed", "close is answered with close", got, end)
-    got, end = Client().send(request("unasked") + request("next")).rest(1)
+    c = Client().send(request("unasked") + request("next"))
+    got = c.until(b"GET 0 ") + c.rest(0.5)[0]
     point(b"POISONED" not in got, "an answer nobody asked for is not given to the next request", got)
 
 
@@ -190,11 +193,11 @@ def kept():
     point(b"POST 3 " in got, "a request byte by byte is answered", got)
     body = b"x" * 5000000
     got = used().send(request("echo", ["Content-Length: %d" % len(body)], "POST", body=body) + request("next")).until(
-        b"GET 0 ", 10)
+        b"GET 0 ", 60)
     point(b"POST 5000000 " in got and b"GET 0 " in got, "a large body arrives whole, and the request behind it", got)
     c = used()
     c.send(b"".join(request("p%d" % i, ["X-Fill: " + "f" * 3000]) for i in range(200)))
-    got = b"".join(c.until(b"GET 0 ", 10) for _ in range(200))
+    got = b"".join(c.until(b"GET 0 ", 60) for _ in range(200))
     point(got.count(b"HTTP/1.1 200 ") == 200, "requests that fill more than a buffer are all answered", got.count(b"HTTP/1.1 200 "))
     c = used().send(request("slow", ["Content-Length: 3000"], "POST") + b"a" * 1000)
     c.sock.send(b"!", socket.MSG_OOB)
@@ -209,14 +212,14 @@ def kept():
 def broken_answers():
     for target in ("cl-te", "two-lengths", "bare-lf", "fold", "big-head", "not-http", "nothing", "cut-head",
                    "unasked-101"):
-        got, end = once(target)
+        got, end = once(target, until=b"upstream-protocol")
         point(got.startswith(b"HTTP/1.1 502 ") and b"upstream-protocol" in got,
               "%s is a 502 that says why" % target, got, end)
     for target in ("cut-length", "cut-chunk"):
         got, end = once(target)
         whole = got.endswith(b"0\r\n\r\n") or len(got.split(b"\r\n\r\n", 1)[-1]) >= 10
         point(not whole and end != "open", "%s does not look whole" % target, got, end)
-    got, _ = once("hop")
+    got, _ = once("hop", until=b"\r\n\r\nok")
     point(b"Keep-Alive:" not in got and b"Proxy-Auth" not in got and got.endswith(b"ok"),
           "hop-by-hop fields of an answer stay behind", got)
 

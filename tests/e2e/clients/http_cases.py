@@ -12,6 +12,8 @@ import socket
 import ssl
 import sys
 
+from points import plan, point
+
 HOST, PORT, MODE = sys.argv[1], int(sys.argv[2]), sys.argv[3]
 CONTEXT = ssl.create_default_context()  # once: to read the trust store takes longer than a case
 CHAT = "/v1/chat/completions"
@@ -138,7 +140,7 @@ CASES = [
 
 
 def connect():
-    sock = socket.create_connection((HOST, PORT), timeout=8)
+    sock = socket.create_connection((HOST, PORT), timeout=20)
     if MODE == "tls":
         sock = CONTEXT.wrap_socket(sock, server_hostname=HOST)
     return sock
@@ -201,7 +203,6 @@ def judge(want, got):
 
 
 def main():
-    points = 0
     for name, data, wants in CASES:
         problem = None
         if MODE == "plain" and data.startswith(b"PRI "):
@@ -221,11 +222,8 @@ def main():
                         break
         except OSError as e:
             problem = "connection: %r" % e
-        points += 1
-        print("%s - %s: %s" % ("not ok" if problem else "ok", MODE, name))
-        if problem:
-            print(problem)
-    print("1..%d" % points)
+        point(not problem, "%s: %s" % (MODE, name), problem)
+    plan()
 
 
 if __name__ == "__main__":

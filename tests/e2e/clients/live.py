@@ -37,7 +37,7 @@ def connect(url, kind=socket.SOCK_STREAM):
     info = socket.getaddrinfo(url.hostname, url.port or (443 if url.scheme in ("https", "idle") else 80),
                               socket.AF_INET, kind)[0]
     s = socket.socket(info[0], kind)
-    s.settimeout(20)
+    s.settimeout(60)
     s.connect(info[4])
     return s
 
@@ -84,7 +84,7 @@ def idle(name, url):
 
 def echo(name, url):
     s = connect(url, socket.SOCK_DGRAM if url.scheme == "udp" else socket.SOCK_STREAM)
-    s.settimeout(2)
+    s.settimeout(20 if url.scheme == "tcp" else 5)  # nobody says that a datagram was lost
     while True:
         s.sendall(b"hello\n")
         if not s.recv(100):

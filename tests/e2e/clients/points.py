@@ -7,8 +7,8 @@ def point(good, what, *details):
     global points
     points += 1
     print(("ok - " if good else "not ok - ") + what)
-    for detail in details if not good else ():
-        print("# %.500r" % (detail,))
+    for detail in details[:12] if not good else ():
+        print("# %.600r" % (detail,))
 
 
 def plan():

@@ -9,17 +9,10 @@ import socket
 import sys
 import threading
 
+from points import plan, point
+
 EVIL4, EVIL6 = sys.argv[1:3]
 LIBC = ctypes.CDLL(None, use_errno=True)
-
-
-points = 0
-
-
-def point(good, text):
-    global points
-    points += 1
-    print("%s - %s" % ("ok" if good else "not ok", text))
 
 
 def closed(what, fn):
@@ -32,7 +25,7 @@ def closed(what, fn):
 
 def stream(family, address, proto=0, option=None):
     s = socket.socket(family, socket.SOCK_STREAM, proto)
-    s.settimeout(4)
+    s.settimeout(20)
     if option:
         s.setsockopt(*option)
     s.connect((address, 443))
@@ -42,14 +35,14 @@ def stream(family, address, proto=0, option=None):
 
 def fast_open(family, address):
     s = socket.socket(family, socket.SOCK_STREAM)
-    s.settimeout(4)
+    s.settimeout(20)
     s.sendto(b"SECRET", 0x20000000, (address, 443))
     return s.recv(10) or "connected"
 
 
 def urgent(family, address):
     s = socket.socket(family, socket.SOCK_STREAM)
-    s.settimeout(4)
+    s.settimeout(20)
     s.connect((address, 80))
     s.send(b"S", socket.MSG_OOB)
     return s.recv(10)
@@ -74,7 +67,7 @@ def datagrams(family, address, port):
 def simultaneous(family, address):
     """A SYN from a listening port to meet a SYN: both directions at once open nothing."""
     s = socket.socket(family, socket.SOCK_STREAM)
-    s.settimeout(4)
+    s.settimeout(20)
     s.bind(("", 443))
     s.connect((address, 443))
     return "connected"
@@ -105,7 +98,7 @@ def passes(family):
     """The twin: without it, nothing said below that an address is denied."""
     address = socket.getaddrinfo("api.openai.com", 443, family)[0][4]
     with socket.socket(family, socket.SOCK_STREAM) as s:
-        s.settimeout(4)
+        s.settimeout(20)
         s.connect(address)
     return True
 
@@ -132,4 +125,4 @@ for name in ("\0exeat-outside",):
         point(False, "attack 75: an abstract unix socket of the outside")
     except OSError:
         point(True, "attack 75: an abstract unix socket of the outside")
-print("1..%d" % points)
+plan()

@@ -16,8 +16,8 @@ HIDDEN = "GET /smuggled HTTP/1.1\r\nHost: %s:%d\r\n\r\n" % (HOST, PORT)
 
 def switch(path, *fields):
     """The head of the answer, and the connection."""
-    sock = socket.create_connection((HOST, PORT), 5)
-    sock.settimeout(5)
+    sock = socket.create_connection((HOST, PORT), 20)
+    sock.settimeout(20)
     lines = ["GET /case/%s HTTP/1.1" % path, "Host: %s:%d" % (HOST, PORT), "Connection: Upgrade", "Upgrade: websocket",
              "Sec-WebSocket-Version: 13", *fields]
     sock.sendall("\r\n".join(lines).encode() + b"\r\n\r\n")

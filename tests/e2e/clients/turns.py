@@ -23,13 +23,13 @@ def stand_still():
         tls.do_handshake()
     except ssl.SSLWantReadError:
         pass
-    s = socket.create_connection((NAME, 443), timeout=10)
+    s = socket.create_connection((NAME, 443), timeout=60)
     s.sendall(out.read())
     return s
 
 
 def ask():
-    with socket.create_connection((NAME, 443), timeout=10) as s:
+    with socket.create_connection((NAME, 443), timeout=60) as s:
         with CONTEXT.wrap_socket(s, server_hostname=NAME) as tls:
             tls.sendall(b"GET / HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n" % NAME.encode())
             return tls.recv(12)
@@ -54,7 +54,7 @@ print("crowd answered", got.count(b"HTTP/1.1 200"), "of", CROWD, set(got))
 
 still = [stand_still() for _ in range(STILL)]
 began = time.monotonic()
-print("beside them", ask().decode(), "soon" if time.monotonic() - began < 3 else "late")
+print("beside them", ask().decode(), "soon" if time.monotonic() - began < 6 else "late")
 for s in still[: STILL // 2]:
     s.close()
 print("and after", ask().decode())
