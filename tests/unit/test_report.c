@@ -27,6 +27,7 @@
 #include "agent/report/report.h"
 #include "agent/report/sandbox.h"
 #include "own_network.h"
+#include "webhook.h"
 
 static uint64_t now_ms(void)
 {
@@ -36,118 +37,9 @@ static uint64_t now_ms(void)
 	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
 }
 
-/* ---- a webhook server ---- */
+/* ---- what the webhook server took ---- */
 
-#define SLOW_S 60
-
-enum mode { MODE_OK, MODE_500_TWICE, MODE_400, MODE_SLOW };
-
-struct hook {
-	uint16_t port;
-	pid_t pid;
-	int bodies; /* of accepted posts: each with a length in front */
-};
-
-static bool read_request(int fd, char *out, size_t cap, size_t *ret_body)
-{
-	size_t len = 0, want = SIZE_MAX;
-	char *end;
-
-	while (len < cap - 1 && len < want) {
-		ssize_t n = read(fd, out + len, cap - 1 - len);
-
-		if (n <= 0)
-			return false;
-		len += (size_t)n;
-		out[len] = '\0';
-		end = strstr(out, "\r\n\r\n");
-		if (end && want == SIZE_MAX) {
-			const char *length = strcasestr(out, "content-length:");
-
-			*ret_body = (size_t)(end + 4 - out);
-			want = *ret_body + (length ? strtoul(length + 15, NULL, 10) : 0);
-		}
-	}
-	return true;
-}
-
-static void serve_hook(int listener, enum mode mode, int bodies)
-{
-	static char request[1 << 20];
-	int n = 0;
-
-	for (;;) {
-		int fd = accept(listener, NULL, NULL);
-		const char *status = "200 OK";
-		size_t body = 0;
-		char answer[128];
-
-		if (!read_request(fd, request, sizeof(request), &body)) {
-			close(fd);
-			continue;
-		}
-		n++;
-		if (mode == MODE_500_TWICE && n <= 2)
-			status = "500 Oops";
-		if (mode == MODE_400 && n == 1)
-			status = "400 No";
-		if (mode == MODE_SLOW && n == 1) {
-			sleep(SLOW_S);
-			continue;
-		}
-		if (status[0] == '2')
-			dprintf(bodies, "%s\n", request + body);
-		else
-			dprintf(bodies, "%s\n", status);
-		if (n == 1 && strstr(request, "X-Exeat-Signature: sha256=") &&
-		    strstr(request, "Authorization: Bearer t0ken\r\n"))
-			dprintf(bodies, "signed\n");
-		snprintf(answer, sizeof(answer),
-			 "HTTP/1.1 %s\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", status);
-		assert_true(write(fd, answer, strlen(answer)) > 0);
-		close(fd);
-	}
-}
-
-static int bind_any(uint16_t *port)
-{
-	struct sockaddr_in sa = { .sin_family = AF_INET,
-				  .sin_port = htons(*port),
-				  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	socklen_t len = sizeof(sa);
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &(int){ 1 }, sizeof(int)), 0);
-	assert_int_equal(bind(fd, (struct sockaddr *)&sa, sizeof(sa)), 0);
-	assert_int_equal(listen(fd, 16), 0);
-	assert_int_equal(getsockname(fd, (struct sockaddr *)&sa, &len), 0);
-	*port = ntohs(sa.sin_port);
-	return fd;
-}
-
-static void hook_start(struct hook *h, enum mode mode)
-{
-	int pipes[2], listener = bind_any(&h->port);
-
-	assert_int_equal(pipe(pipes), 0);
-	h->pid = fork();
-	if (h->pid == 0) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		serve_hook(listener, mode, pipes[1]);
-	}
-	close(listener);
-	close(pipes[1]);
-	h->bodies = pipes[0];
-}
-
-static void hook_stop(struct hook *h)
-{
-	kill(h->pid, SIGKILL);
-	waitpid(h->pid, NULL, 0);
-	close(h->bodies);
-}
-
-/* A line of what the server took. */
+/* A line of it. */
 static bool hook_line(struct hook *h, int timeout_ms, char *out, size_t cap)
 {
 	struct pollfd p = { .fd = h->bodies, .events = POLLIN };
@@ -284,6 +176,17 @@ static int get(uint16_t port, const char *head)
 	page[len] = '\0';
 	close(fd);
 	return strncmp(page, "HTTP/1.1 ", 9) == 0 ? (int)strtol(page + 9, NULL, 10) : -1;
+}
+
+static void wait_for_metric(uint16_t port, const char *text)
+{
+	for (int i = 0; i < 600; i++) {
+		assert_int_equal(get(port, "GET /metrics"), 200);
+		if (strstr(page, text))
+			return;
+		usleep(50000);
+	}
+	fail_msg("no %s", text);
 }
 
 static uint16_t spare_port(char *text, size_t cap)
@@ -634,19 +537,12 @@ static void test_a_server_that_is_down_costs_a_bounded_queue(void **state)
 	cfg.listen = at;
 	pid = agent_start(&a, &cfg);
 	wait_for(port);
-	for (int i = 0; i < 600 && (get(port, "GET /metrics"), !strstr(page, "made_total 2500\n"));
-	     i++)
-		usleep(50000);
+	wait_for_metric(port, "made_total 2500\n");
 	hook_start(&h, MODE_OK); /* at the same port */
 	take_alerts(&h, 1000, 30000, &t);
 	assert_int_equal(t.alerts, 1000); /* what waits at most */
 	/* What the agent itself left out is in its metrics only. */
-	for (int i = 0; i < 300; i++) {
-		assert_int_equal(get(port, "GET /metrics"), 200);
-		if (strstr(page, "exeat_alerts_waiting 0\n"))
-			break;
-		usleep(100000);
-	}
+	wait_for_metric(port, "exeat_alerts_waiting 0\n");
 	assert_non_null(strstr(page, "exeat_alerts_total{result=\"lost\"} 1"));
 	agent_stop(pid);
 	hook_stop(&h);
@@ -668,10 +564,7 @@ static void test_a_slow_server_stops_neither_alerts_nor_metrics(void **state)
 	cfg.listen = at;
 	pid = agent_start(&a, &cfg);
 	wait_for(port);
-	for (int i = 0; i < 1000 && (get(port, "GET /metrics"), !strstr(page, "made_total 100\n"));
-	     i++)
-		usleep(20000);
-	assert_non_null(strstr(page, "made_total 100\n"));
+	wait_for_metric(port, "made_total 100\n");
 	began = now_ms();
 	assert_int_equal(get(port, "GET /metrics"), 200);
 	assert_true(now_ms() - began < SLOW_S * 1000 / 2);
@@ -698,7 +591,6 @@ int main(int argc, char **argv)
 
 	if (argc == 2 && strcmp(argv[1], "report") == 0)
 		return ex_cmd_report(argc, argv);
-	(void)!own_network(); /* it may be nobody's right here; then a spare port may be taken by
-				 others */
+	(void)!own_network(); /* where that is not allowed, others may take a spare port */
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
