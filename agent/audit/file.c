@@ -284,6 +284,18 @@ static int keys_open(struct ex_audit_file *f, const char *key_file)
 	return ex_audit_keys_load(f->key_file, &f->keys);
 }
 
+static int log_begin(struct ex_audit_file *f, const char *path)
+{
+	int r = find_place(f, path);
+
+	if (r == 0)
+		r = file_start(f);
+	if (r < 0)
+		ex_error("audit log %s: %s", path,
+			 r == -EBUSY ? "another process writes it" : ex_output_error(r));
+	return r;
+}
+
 int ex_audit_file_open(const struct ex_audit_file_options *options, struct ex_audit_file **ret)
 {
 	struct ex_audit_file *f = calloc(1, sizeof(*f));
@@ -296,17 +308,10 @@ int ex_audit_file_open(const struct ex_audit_file_options *options, struct ex_au
 	f->rotate_at = f->rotate_bytes;
 	f->keep = options->keep ? options->keep : KEEP;
 	f->batch = malloc(BATCH_BYTES);
-	r = keys_open(f, options->key_file);
-	if (r < 0) {
-		ex_audit_file_close(f);
-		return r;
-	}
-	r = f->batch ? find_place(f, options->path) : -ENOMEM;
+	r = f->batch ? keys_open(f, options->key_file) : -ENOMEM;
 	if (r == 0)
-		r = file_start(f);
+		r = log_begin(f, options->path);
 	if (r < 0) {
-		ex_error("audit log %s: %s", options->path,
-			 r == -EBUSY ? "another process writes it" : ex_output_error(r));
 		ex_audit_file_close(f);
 		return r;
 	}

@@ -217,7 +217,7 @@ int ex_rtnl_link_get(int rtnl, uint32_t ifindex, const char *name, struct ex_lin
 	struct ifinfomsg *ifi = rtnl_begin(&rq, RTM_GETLINK, 0, sizeof(*ifi));
 	int r;
 
-	if (!ifindex && strlen(name) >= sizeof(link.name))
+	if (!ifindex && (!name || strlen(name) >= sizeof(link.name)))
 		return -ENODEV;
 	ifi->ifi_index = (int)ifindex;
 	if (!ifindex)
