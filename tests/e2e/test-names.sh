@@ -8,6 +8,9 @@
 world_enter "$@"
 world_up
 
+# Without an answer the resolver would wait for longer than what at_once() takes for one.
+export RES_OPTIONS='timeout:20 attempts:2'
+
 # fetch POLICY CURL-ARG…: output ends with "STATUS EXIT"
 fetch() {
 	local out status
