@@ -302,7 +302,8 @@ static void give_up(struct ex_node *node, int err)
 	struct ex_node_endpoint *e, *next;
 	const char *why = node->files ? strerror(-err) : "there is no valid set of policies";
 
-	ex_error("nothing was changed: %s", why);
+	if (node->files) /* else it was told why, and would be each second */
+		ex_error("nothing was changed: %s", why);
 	for (struct ex_node_pending *p = node->pending; p; p = p->next) {
 		p->err = err;
 		snprintf(p->why, sizeof(p->why), "%s", why);
