@@ -11,7 +11,8 @@
 
 #include "agent/gate/gate_internal.h"
 
-enum { ENTRY_FREE, ENTRY_TAKEN, ENTRY_LEFT };
+/* Zero at first: a former process may have left it just now. */
+enum { ENTRY_LEFT, ENTRY_FREE, ENTRY_TAKEN };
 
 int gate_endpoints_open(struct ex_gate *gate)
 {
@@ -61,8 +62,6 @@ static int entry_take(struct ex_gate *gate, const struct gate_port *port, uint32
 	*ret = entry_find(&gate->endpoints);
 	if (!*ret) {
 		r = gate_wait_for_packets(gate, port);
-		if (!r)
-			gate_retired_remove(gate);
 		*ret = entry_find(&gate->endpoints);
 	}
 	return r ? r : *ret ? 0 : -ENOSPC;

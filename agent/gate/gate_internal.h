@@ -161,7 +161,7 @@ int gate_map_share(int fd, size_t size, void **ret);
 /* endpoints.c */
 int gate_endpoints_open(struct ex_gate *gate);
 void gate_endpoints_close(struct ex_gate *gate); /* leaves the maps alone */
-/* In one step, which packets see or do not. The port has it then. May settle. */
+/* In one step, which packets see or do not. The port has it then. May wait. */
 int gate_endpoint_set(struct ex_gate *gate, struct gate_port *port,
 		      const struct ex_endpoint *value);
 void gate_endpoint_remove(struct ex_gate *gate, struct gate_port *port);

@@ -102,7 +102,11 @@ int gate_port_get(struct ex_gate *gate, uint32_t ifindex, struct gate_port **ret
 
 int gate_wait_for_packets(struct ex_gate *gate, const struct gate_port *port)
 {
-	return bpf_map_update_elem(gate->maps.ex_flows.fd, &port->slot, &port->flows, BPF_ANY);
+	int r = bpf_map_update_elem(gate->maps.ex_flows.fd, &port->slot, &port->flows, BPF_ANY);
+
+	if (!r)
+		gate_endpoints_settled(gate);
+	return r;
 }
 
 /* ---- sockets ---- */

@@ -251,6 +251,7 @@ void ex_gate_forget(struct ex_gate *gate, uint32_t ifindex)
 	gate_endpoint_remove(gate, port);
 	bpf_map_delete_elem(gate->maps.ex_flows.fd, &port->slot); /* waits, too */
 	gate_sockets_remove(gate, port);
+	gate_endpoints_settled(gate);
 	gate_set_remove(gate, port->set);
 	gate_set_remove(gate, port->ingress);
 	port->set = port->ingress = NULL;

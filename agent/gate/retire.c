@@ -8,7 +8,6 @@
 
 void gate_retired_remove(struct ex_gate *gate)
 {
-	gate_endpoints_settled(gate);
 	while (gate->n_retired)
 		gate_set_remove(gate, gate->retired[--gate->n_retired]);
 	gate->n_unread = 0;
