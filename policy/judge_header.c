@@ -25,20 +25,26 @@ static bool is_same_value(struct ex_span a, const struct ex_header_match *m)
 	return diff == 0;
 }
 
-/* A header that is there twice has no one value: only a presence test can be met by it. */
+/*
+ * A header that is there twice has no one value: only a presence test can be met by it.
+ * *ret_alike: one is there that some server takes for it, however it is spelled.
+ */
 static bool match_header(const struct ex_header_match *m, const struct ex_http_request *req,
-			 bool *ret_there)
+			 bool *ret_alike)
 {
 	const struct ex_header *found = NULL;
 	size_t n = 0;
 
+	*ret_alike = false;
 	for (size_t i = 0; i < req->n_headers; i++) {
+		if (!ex_field_same(req->headers[i].name, ex_span_str(m->name)))
+			continue;
+		*ret_alike = true;
 		if (!name_is(req->headers[i].name, m->name))
 			continue;
 		found = &req->headers[i];
 		n++;
 	}
-	*ret_there = n > 0;
 	if (!m->value)
 		return n > 0;
 	return n == 1 && is_same_value(found->value, m);
@@ -100,15 +106,15 @@ static void add_edit(struct ex_header_edits *edits, const struct ex_header_match
 static bool match_or_edit(const struct ex_header_match *m, const struct ex_http_request *req,
 			  struct ex_header_edits *edits, uint32_t rule)
 {
-	bool there;
+	bool alike;
 
 	if (m->never)
 		return false;
-	if (match_header(m, req, &there))
+	if (match_header(m, req, &alike))
 		return true;
 	if (m->mismatch != EX_MISMATCH_EDIT)
 		return false;
-	if (edits && (there || m->op != EX_HEADER_DELETE))
+	if (edits && (alike || m->op != EX_HEADER_DELETE))
 		add_edit(edits, m, rule);
 	return true;
 }
@@ -116,10 +122,10 @@ static bool match_or_edit(const struct ex_header_match *m, const struct ex_http_
 static bool match_all(const struct ex_http_match *m, const struct ex_http_request *req,
 		      struct ex_header_edits *edits)
 {
-	bool there;
+	bool alike;
 
 	for (size_t i = 0; i < m->n_headers; i++) {
-		if (!match_header(&m->headers[i], req, &there))
+		if (!match_header(&m->headers[i], req, &alike))
 			return false;
 	}
 	for (size_t i = 0; i < m->n_matches; i++) {

@@ -139,6 +139,18 @@ static void test_delete_takes_the_wrong_value_only(void **state)
 	assert_string_equal(SENT("{name: X-T, value: v, mismatch: DELETE}", "x-t:v", "X-T:w"), "");
 }
 
+/* Also where the field itself is not there: some server reads the other one as it. */
+static void test_delete_takes_what_is_only_spelled_like_it(void **state)
+{
+	(void)state;
+	assert_string_equal(SENT("{name: X-T, value: v, mismatch: DELETE}", "X_T:w", NONE),
+			    "a:1\n");
+	assert_string_equal(SENT("{name: X-T, value: v, mismatch: DELETE}", "x.t:v", NONE),
+			    "a:1\n");
+	assert_string_equal(SENT("{name: X-T, value: v, mismatch: DELETE}", "X-U:w", NONE),
+			    "X-U:w\na:1\n");
+}
+
 static void test_replace_leaves_one_field_with_the_value(void **state)
 {
 	(void)state;
@@ -508,6 +520,7 @@ int main(void)
 		cmocka_unit_test(test_log_passes_and_changes_nothing),
 		cmocka_unit_test(test_add_leaves_what_is_there),
 		cmocka_unit_test(test_delete_takes_the_wrong_value_only),
+		cmocka_unit_test(test_delete_takes_what_is_only_spelled_like_it),
 		cmocka_unit_test(test_replace_leaves_one_field_with_the_value),
 		cmocka_unit_test(test_no_look_alike_survives),
 		cmocka_unit_test(test_secret_goes_before_value),
