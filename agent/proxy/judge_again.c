@@ -127,5 +127,8 @@ void ex_conns_judge_again(struct ex_proxy *px)
 		give_up_identity(c);
 		if (c->state != EX_CONN_CLOSED)
 			ex_conn_run(c);
+		/* It was closed as well, and knows no more what follows: nobody may be left out. */
+		if (next && !next->at)
+			next = px->conns;
 	}
 }
