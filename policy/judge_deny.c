@@ -4,23 +4,15 @@
 #include "policy/judge_term.h"
 #include "policy/reading.h"
 
-#include <stdio.h>
-
 bool ex_http_may_mean_host(const struct ex_http_match *m, struct ex_span authority, uint16_t port)
 {
-	char usual[EX_HOST_TEXT + sizeof("[]:65535")];
 	const char *colon = authority.len ? memrchr(authority.ptr, ':', authority.len) : NULL;
 	struct ex_span bare = authority;
-	int n;
 
 	if (colon && authority.ptr[authority.len - 1] != ']')
 		bare.len = (size_t)(colon - authority.ptr);
-	if (ex_regex_meets(m->host, authority) || ex_regex_meets(m->host, bare))
-		return true;
-	n = snprintf(usual, sizeof(usual), "%.*s:%u", (int)bare.len, bare.len ? bare.ptr : "",
-		     port);
-	return n < 0 || (size_t)n >= sizeof(usual) ||
-	       ex_regex_meets(m->host, (struct ex_span){ usual, (size_t)n });
+	return bare.len > EX_HOST_TEXT || ex_regex_meets(m->host, authority) ||
+	       ex_http_may_name(m, bare, port);
 }
 
 /* By a list that denies, when its path is read like this. */
