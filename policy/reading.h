@@ -3,9 +3,8 @@
  * What servers read in more than one way, in a path and in what stands beside it:
  *
  *	%2F		a slash to some, part of a segment to others
- *	; and %3B	behind them parameters, which servlet containers cut off before they look
- *for whom the request is; %3B once something before them has unescaped it %3F and %23	the end of
- *the path, where something has unescaped them
+ *	; and %3B	before parameters, which servlet containers cut off
+ *	%3F and %23	the end of the path, where something has unescaped them (so also %3B)
  *	a field		that names another object, which a request reads or writes as well
  *
  * A rule that allows has to be met by every reading, or name what has more than one; one that
