@@ -61,9 +61,14 @@ INLINE struct ex_flow_state *flow_find(void *flows, const struct pkt *p,
 	return flow;
 }
 
-/* Whoever writes to it on another CPU may undo this, but not that it is judged again. */
-INLINE void flow_end(struct ex_flow_state *flow)
+/*
+ * Whoever writes to it on another CPU may undo this, but not that it is judged again. Its time is
+ * over from now on, not since the last packet.
+ */
+INLINE void flow_end(struct ex_flow_state *flow, const struct pkt *p)
 {
+	flow->seen = p->now;
+	barrier(); /* before it is none: sweeps go by both */
 	flow->generation = 0;
 	flow->phase = EX_FLOW_NONE;
 }
@@ -90,8 +95,8 @@ INLINE bool flow_put(void *flows, const struct ex_flow_key *key, struct ex_flow_
 INLINE bool tcp_opener_may(const struct ex_flow_state *flow, __u8 flags)
 {
 	switch (flow->phase) {
-	case EX_FLOW_OPENING: /* nothing was answered: there is nothing to acknowledge */
-		return !(flags & TCP_ACK);
+	case EX_FLOW_OPENING: /* nothing was answered: there is nothing to acknowledge, or to end */
+		return !(flags & (TCP_ACK | TCP_FIN));
 	case EX_FLOW_ANSWERED:
 	case EX_FLOW_LIVE:
 	case EX_FLOW_CLOSING:
@@ -133,8 +138,9 @@ INLINE bool tcp_advance(struct ex_flow_state *flow, const struct pkt *p)
 
 	if (flow->phase == EX_FLOW_CLOSED)
 		return false;
-	if (flags & TCP_RST) {
-		flow->phase = EX_FLOW_CLOSED;
+	if (flags & TCP_RST) { /* of one that nobody answered nothing is left to be acknowledged */
+		flow->phase = from_opener(p) && flow->phase == EX_FLOW_OPENING ? EX_FLOW_NONE
+									       : EX_FLOW_CLOSED;
 		return true;
 	}
 	if (!from_opener(p) && flow->phase == EX_FLOW_OPENING)
@@ -238,7 +244,7 @@ INLINE enum ex_reason flow_rejudge(struct pkt *p, struct ex_flow_state *flow)
 		return EX_R_ALLOWED;
 	policy_judge(p, flow_rule_port(p));
 	if (!flow_keeps(p, flow)) {
-		flow_end(flow);
+		flow_end(flow, p);
 		p->revoked = true;
 		return EX_R_POLICY_CHANGED;
 	}

@@ -160,6 +160,19 @@ static void test_closing_and_closed_expire_soon(void **state)
 	assert_int_equal(tcp_in(1001, PKT_ACK), EX_R_NO_FLOW);
 }
 
+/* Neither FIN nor RST of the side that opened stands in for an answer. */
+static void test_what_nobody_answered_acknowledges_nothing(void **state)
+{
+	(void)state;
+	assert_int_equal(tcp_out(1000, PKT_SYN), EX_R_ALLOWED);
+	assert_int_equal(tcp_out(1000, PKT_FIN), EX_R_NO_FLOW);
+	assert_int_equal(tcp_out(1000, PKT_ACK), EX_R_NO_FLOW);
+	assert_int_equal(tcp_out(1000, PKT_RST), EX_R_ALLOWED);
+	assert_int_equal(tcp_out(1000, PKT_ACK), EX_R_NO_FLOW);
+	assert_int_equal(tcp_in(1000, PKT_ACK), EX_R_NO_FLOW);
+	open_tcp(1000);
+}
+
 static void test_datagram_flow_lives_longer_when_answered(void **state)
 {
 	(void)state;
@@ -610,6 +623,7 @@ int main(void)
 		state_test(test_leased_policy_denies_live_and_new_flows_when_its_time_is_over),
 		state_test(test_established_outlives_keepalive_but_not_for_ever),
 		state_test(test_closing_and_closed_expire_soon),
+		state_test(test_what_nobody_answered_acknowledges_nothing),
 		state_test(test_datagram_flow_lives_longer_when_answered),
 		state_test(test_events_tell_a_flow_from_begin_to_end),
 		state_test(test_sweep_makes_room_and_tells),
