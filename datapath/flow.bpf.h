@@ -95,8 +95,8 @@ INLINE bool flow_put(void *flows, const struct ex_flow_key *key, struct ex_flow_
 INLINE bool tcp_opener_may(const struct ex_flow_state *flow, __u8 flags)
 {
 	switch (flow->phase) {
-	case EX_FLOW_OPENING: /* nothing was answered: there is nothing to acknowledge, or to end */
-		return !(flags & (TCP_ACK | TCP_FIN));
+	case EX_FLOW_OPENING: /* nothing was answered: there is nothing to acknowledge */
+		return !(flags & TCP_ACK);
 	case EX_FLOW_ANSWERED:
 	case EX_FLOW_LIVE:
 	case EX_FLOW_CLOSING:

@@ -62,7 +62,7 @@ SUBPROG int flow_collides(struct pkt *p)
 		return 0;
 	if (other->phase != EX_FLOW_CLOSED)
 		return 1;
-	flow_end(other);
+	flow_end(other, p);
 	return 0;
 }
 
@@ -95,7 +95,7 @@ SUBPROG int link_learn(struct __sk_buff *skb, struct pkt *p)
 	if (mac_eq(link.mac, at.ep->gw_mac)) {
 		known = flow_find(at.flows, p, &at.key);
 		if (known)
-			flow_end(known);
+			flow_end(known, p);
 		return 0;
 	}
 	link.seen = p->now;

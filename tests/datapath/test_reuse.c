@@ -212,14 +212,18 @@ static size_t flows_read(struct ex_flow_state ret[static FLOWS], uint64_t older)
 static void test_a_revoked_flow_is_none_and_keeps_its_entry(void **state)
 {
 	struct ex_flow_state flows[FLOWS];
+	uint64_t last;
 
 	(void)state;
 	publish(BENCH_IF, 2);
 	assert_int_equal(tcp_out(1, PKT_SYN), EX_R_ALLOWED);
+	assert_int_equal(flows_read(flows, 30 * EX_SEC), 1);
 	publish(BENCH_IF, 1);
 	assert_int_equal(tcp_out(1, PKT_SYN), EX_R_POLICY_CHANGED);
+	last = flows[0].seen;
 	assert_int_equal(flows_read(flows, 0), 1);
 	assert_int_equal(flows[0].phase, EX_FLOW_NONE);
+	assert_true(flows[0].seen >= last + 30 * EX_SEC); /* its grace begins now */
 	assert_int_equal(tcp_out(1, PKT_SYN), EX_R_POLICY_DENY);
 	publish(BENCH_IF, 2); /* too late for the flow */
 	assert_int_equal(tcp_out(1, PKT_ACK), EX_R_NO_FLOW);
