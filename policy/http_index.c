@@ -44,9 +44,6 @@ static bool file_key(const struct ex_http_match *m, struct ex_span *ret)
 
 	if (!m->path || !ex_regex_literal(m->path, &ret->ptr, &len, &prefix))
 		return false;
-	/* %2F is compared in more than one reading: see reading.h */
-	if (memmem(ret->ptr, len, "%2F", 3))
-		return false;
 	while (prefix && len && ret->ptr[len - 1] != '/')
 		len--;
 	ret->len = len;
