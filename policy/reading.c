@@ -62,7 +62,7 @@ static bool match(const struct ex_http_match *m, struct ex_span path)
 static bool is_named(const struct ex_http_match *m, struct ex_span path, size_t at)
 {
 	static const char *const others[] = { "%1F", "%F2", "F2%" };
-	char text[EX_PATH_TEXT];
+	char text[EX_PATH_TEXT] EX_UNSET;
 
 	memcpy(text, path.ptr, path.len);
 	for (size_t i = 0; i < EX_ARRAY_SIZE(others); i++) {
