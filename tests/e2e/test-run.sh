@@ -91,7 +91,7 @@ done
 # Whoever ends a run may signal its whole process group: the proxy stays for what the command does last.
 cat >"$WORLD/tmp/last.sh" <<'END'
 last() {
-	curl -sSm10 "$CHAT" -d "$ASK"
+	curl -sSm30 "$CHAT" -d "$ASK"
 	exit 9
 }
 trap last TERM
@@ -100,7 +100,7 @@ while :; do sleep 0.05; done
 END
 setsid "$EXEAT" run -q -p "$AGENT/policy.yaml" -- bash "$WORLD/tmp/last.sh" >"$WORLD/tmp/last" 2>&1 &
 pid=$!
-world_wait 10 grep -q ready "$WORLD/tmp/last"
+world_wait 30 grep -q ready "$WORLD/tmp/last"
 kill -TERM -- -$pid
 wait $pid
 same "SIGTERM to all of a run is the command's alone" "$?" 9

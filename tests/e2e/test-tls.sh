@@ -40,7 +40,7 @@ check "a run that takes years has a CA for as long" \
 printf 'openssl_conf = a\n[a]\nproviders = b\n[b]\nnull = c\n[c]\nactivate = 1\n' >"$WORLD/conf/openssl.cnf"
 refuse "a program that goes by it can do nothing" env OPENSSL_CONF="$WORLD/conf/openssl.cnf" openssl dgst -sha256 /dev/null
 same "exeat does not" "$(OPENSSL_CONF=$WORLD/conf/openssl.cnf confined names \
-	env -u OPENSSL_CONF curl -sS -m 10 -o /dev/null -w '%{http_code}' https://ok.shared.test/ 2>&1)" 200
+	env -u OPENSSL_CONF curl -sS -m 30 -o /dev/null -w '%{http_code}' https://ok.shared.test/ 2>&1)" 200
 
 # ---- coming back: a ticket is good for every worker, and for its name only ----
 run_args=(--workers 3)

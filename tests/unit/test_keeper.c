@@ -409,7 +409,7 @@ static void test_pauses_between_restarts_grow(void **state)
 		run_for(30000);
 	assert_true(n_lost >= (int)EX_ARRAY_SIZE(lost_at));
 	for (size_t i = 1; i < EX_ARRAY_SIZE(lost_at); i++)
-		assert_true(lost_at[i] - lost_at[i - 1] >= EX_KEEPER_PAUSE_MS << (i - 1));
+		assert_true(lost_at[i] - lost_at[i - 1] >= (uint64_t)EX_KEEPER_PAUSE_MS << (i - 1));
 }
 
 /* ---- other endpoints ---- */
