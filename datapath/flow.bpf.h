@@ -87,7 +87,12 @@ INLINE bool flow_put(void *flows, const struct ex_flow_key *key, struct ex_flow_
 	flow->generation = 0;
 	__sync_lock_test_and_set(&at->generation, 0);
 	*at = *flow;
-	__sync_lock_test_and_set(&at->generation, generation);
+	/* A sweep may have taken out what was over. Whoever has it now is judged again. */
+	at = bpf_map_lookup_elem(flows, key);
+	if (!at)
+		return false;
+	if (__sync_lock_test_and_set(&at->generation, generation))
+		at->generation = 0; /* somebody else has written to it, too: the same */
 	return true;
 }
 
