@@ -56,7 +56,7 @@ silent() { # in a pod: asks once and says so, then waits and says how it ends
 }
 
 status_has() { # PATTERN
-	ex status | grep -q "$1"
+	ex status | grep "$1" >/dev/null
 }
 
 starts() { # OPTION…: says what it says when it does not; 125

@@ -60,7 +60,7 @@ nothing_left() { # NAME
 
 start command
 victims=$(descendants "$top")
-inner=$(for p in $victims; do tr '\0' ' ' <"/proc/$p/cmdline" 2>/dev/null | grep -q '^bash -c echo' && echo "$p"; done | tail -n1)
+inner=$(for p in $victims; do tr '\0' ' ' <"/proc/$p/cmdline" 2>/dev/null | grep '^bash -c echo' >/dev/null && echo "$p"; done | tail -n1)
 kill -KILL "${inner:-0}"
 wait $job
 same "the command killed: exeat says 137" $? 137

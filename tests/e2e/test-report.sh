@@ -111,7 +111,7 @@ has "health is good" "$(curl -sSm20 http://127.0.0.1:9964/healthz)" '"ok":true'
 report=$(pgrep -f 'exeat report' | head -n 1)
 has "who serves them is nobody" "$(cat "/proc/$report/status")" 'Uid:.2113929200'
 has "without a capability" "$(cat "/proc/$report/status")" 'CapPrm:.0000000000000000'
-ldd "$EXEAT" | grep -q libasan || # which does without
+ldd "$EXEAT" | grep libasan >/dev/null || # which does without
 	check "every thread of it behind a filter of system calls" python3 -c '
 import glob, sys
 threads = glob.glob(f"/proc/{sys.argv[1]}/task/*/status")
@@ -193,7 +193,7 @@ check "the reporting process went with the agent" world_wait 30 sh -c '! curl -s
 node_agent --webhook https://api.openai.com/v1/chat/completions --webhook-interval 100
 ask /v1/to-a-named-server >/dev/null
 # shellcheck disable=SC2317 # called by name
-told() { metrics | grep -q '^exeat_alerts_total{result="sent"} [1-9]'; }
+told() { metrics | grep '^exeat_alerts_total{result="sent"} [1-9]' >/dev/null; }
 check "a webhook by name, over TLS" world_wait 30 told
 has "at once" "$(metrics)" '^exeat_webhook_failures_total 0'
 

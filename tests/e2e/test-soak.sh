@@ -36,7 +36,7 @@ world_wait 30 nc -z $H2 443
 
 cp "$SOAK/policy.yaml" "$WORLD/soak-policy.yaml"
 watch=()
-"$EXEAT" run --help | grep -q -- --watch && watch=(--watch)
+"$EXEAT" run --help | grep -e --watch >/dev/null && watch=(--watch)
 
 # The client's log lies where the confined command, whoever that is, may write.
 touch "$WORLD/tmp/client.seen"
