@@ -10,7 +10,10 @@
 
 struct ex_resolver;
 
-enum { EX_RESOLVER_SUFFIX_MAX = 253 };
+enum {
+	EX_RESOLVER_SUFFIX_MAX = 253,
+	EX_RESOLVER_SERVERS = 3, /* that are asked for the same names, as in resolv.conf(5) */
+};
 
 struct ex_resolver_server {
 	/* Asked for this name and what is below it (split horizon); "": for all the rest. */
@@ -27,7 +30,7 @@ struct ex_resolver_server {
 typedef int (*ex_resolver_dial_fn)(void *arg, const struct ex_resolver_server *server, bool tcp);
 void ex_resolver_set_dial(ex_resolver_dial_fn fn, void *arg);
 
-/* The first three servers of a suffix count, as in resolv.conf(5). -E2BIG beyond eight suffixes. */
+/* The first EX_RESOLVER_SERVERS of a suffix count. -E2BIG beyond eight suffixes. */
 EX_MUST_CHECK int ex_resolver_new(struct ex_loop *loop, const struct ex_resolver_server *servers,
 				  size_t n, struct ex_resolver **ret);
 void ex_resolver_free(struct ex_resolver *r); /* pending callbacks are not called */
@@ -47,6 +50,12 @@ void ex_resolver_cancel(struct ex_resolve *q);
 
 /* "[SUFFIX=]ADDR[:PORT]", "[SUFFIX=][V6]:PORT". False when it is not that. Port defaults to 53. */
 bool ex_resolver_server_parse(const char *text, struct ex_resolver_server *ret);
+
+/*
+ * One more that somebody names, of *n, who are to be all asked: NULL, or what is wrong with it.
+ */
+const char *ex_resolver_server_add(const char *text, struct ex_resolver_server *v, size_t cap,
+				   size_t *n);
 
 /* nameserver lines of a resolv.conf; returns how many, at most cap; 0 when there is none. */
 size_t ex_resolver_servers_read(const char *path, struct ex_resolver_server *out, size_t cap);

@@ -11,7 +11,7 @@
 #include "agent/dns/resolver.h"
 
 enum {
-	EX_CHANNEL_SERVERS = 3,                      /* as resolv.conf(5) */
+	EX_CHANNEL_SERVERS = EX_RESOLVER_SERVERS,
 	EX_CHANNEL_SOCKETS = 2 * EX_CHANNEL_SERVERS, /* UDP and TCP */
 };
 

@@ -102,6 +102,30 @@ bool ex_resolver_server_parse(const char *text, struct ex_resolver_server *ret)
 	return true;
 }
 
+const char *ex_resolver_server_add(const char *text, struct ex_resolver_server *v, size_t cap,
+				   size_t *n)
+{
+	struct ex_resolver_server s;
+	size_t same = 0;
+
+	if (!ex_resolver_server_parse(text, &s))
+		return "must be ADDR, ADDR:PORT or [IPV6]:PORT, with SUFFIX= in front for some "
+		       "names only";
+	for (size_t i = 0; i < *n; i++) {
+		if (strcmp(v[i].suffix, s.suffix) != 0)
+			continue;
+		if (ex_ip_eq(&v[i].ip, &s.ip) && v[i].port == s.port && v[i].scope == s.scope)
+			return "is there twice";
+		same++;
+	}
+	if (same == EX_RESOLVER_SERVERS)
+		return "is the fourth for the same names: three are asked at most";
+	if (*n == cap)
+		return "is one too many";
+	v[(*n)++] = s;
+	return NULL;
+}
+
 size_t ex_resolver_servers_read(const char *path, struct ex_resolver_server *out, size_t cap)
 {
 	FILE *f = fopen(path, "re");

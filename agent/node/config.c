@@ -1,13 +1,32 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The keys, each in one line of one table: the file, the flags and the help are read off it. */
+#include <limits.h>
+#include <stdarg.h>
 #include <stddef.h>
+#include <sys/un.h>
 
 #include "agent/core/log.h"
 #include "agent/node/config_keys.h"
+#include "agent/report/listen.h"
+#include "agent/report/webhook.h"
 
 #define AT(field) offsetof(struct ex_node_config, field)
 
 /* ---- how a value of each kind is set; NULL, or what is wrong ---- */
+
+static const char *wrong(struct ex_node_config *c, const char *fmt, ...) EX_PRINTF(2, 3);
+static const char *wrong(struct ex_node_config *c, const char *fmt, ...)
+{
+	char text[160];
+	const char *why;
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void)vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	why = ex_arena_strndup(&c->arena, text, strlen(text));
+	return why ? why : "no memory";
+}
 
 static const char *set_text(struct ex_node_config *c, const struct node_key *k, const char *text)
 {
@@ -34,13 +53,9 @@ static const char *set_number(struct ex_node_config *c, const struct node_key *k
 	unsigned long n;
 	char *end;
 
-	if (*text < '0' || *text > '9' || strlen(text) > 9)
-		return "must be a whole number";
-	n = strtoul(text, &end, 10);
-	if (*end)
-		return "must be a whole number";
-	if (n < k->min || n > k->max)
-		return "is out of range";
+	n = *text >= '0' && *text <= '9' && strlen(text) <= 9 ? strtoul(text, &end, 10) : ULONG_MAX;
+	if (n < k->min || n > k->max || *end)
+		return wrong(c, "must be a whole number from %u to %u", k->min, k->max);
 	*at = (uint32_t)n;
 	return NULL;
 }
@@ -56,19 +71,32 @@ static const char *set_word(struct ex_node_config *c, const struct node_key *k, 
 	else if (strcmp(text, k->words + first + 1) == 0)
 		*at = true;
 	else
-		return "is none of the words it may be";
+		return wrong(c, "must be %.*s or %s", (int)first, k->words, k->words + first + 1);
 	return NULL;
 }
 
 /* Whether it can be listened at shows later; what it is has to be clear now. */
 static const char *set_listen(struct ex_node_config *c, const struct node_key *k, const char *text)
 {
-	const char *colon = strrchr(text, ':');
-
-	if (strcmp(text, "off") != 0 && text[0] != '/' &&
-	    (!colon || colon == text || !colon[1] || colon[1 + strspn(colon + 1, "0123456789")]))
-		return "must be ADDR:PORT, the path of a socket, or off";
+	if (strcmp(text, "off") != 0 && !ex_listen_is_place(text))
+		return "must be ADDR:PORT, [IPV6]:PORT, the path of a socket (107 bytes at most), "
+		       "or off";
 	return set_text(c, k, text);
+}
+
+/* A path, or "@name": an abstract one. */
+static const char *set_socket(struct ex_node_config *c, const struct node_key *k, const char *text)
+{
+	if ((text[0] != '/' && text[0] != '@') || !text[1] ||
+	    strlen(text) >= sizeof((struct sockaddr_un){ 0 }.sun_path))
+		return "must be an absolute path (107 bytes at most), or @NAME";
+	return set_text(c, k, text);
+}
+
+static const char *set_url(struct ex_node_config *c, const struct node_key *k, const char *text)
+{
+	return ex_webhook_is_url(text) ? set_text(c, k, text)
+				       : "must be http://HOST[:PORT][/PATH] or https://...";
 }
 
 static const char *set_level(struct ex_node_config *c, const struct node_key *k, const char *text)
@@ -92,6 +120,9 @@ static const char *add_dir(struct ex_node_config *c, const struct node_key *k, c
 	const char *why;
 
 	(void)k;
+	for (size_t i = 0; i < c->n_policy_dirs; i++)
+		if (strcmp(c->policy_dirs[i], text) == 0)
+			return "is there twice";
 	if (c->n_policy_dirs == EX_NODE_DIRS_MAX)
 		return "is one too many";
 	why = set_path(c, &to, text);
@@ -102,25 +133,28 @@ static const char *add_dir(struct ex_node_config *c, const struct node_key *k, c
 static const char *add_dns(struct ex_node_config *c, const struct node_key *k, const char *text)
 {
 	(void)k;
-	if (c->n_dns == EX_NODE_SERVERS_MAX)
-		return "is one too many";
-	if (!ex_resolver_server_parse(text, &c->dns[c->n_dns]))
-		return "must be ADDR, ADDR:PORT or [IPV6]:PORT, with SUFFIX= in front for some "
-		       "names only";
-	c->n_dns++;
-	return NULL;
+	return ex_resolver_server_add(text, c->dns, EX_NODE_SERVERS_MAX, &c->n_dns);
 }
 
 static const char *add_serve(struct ex_node_config *c, const struct node_key *k, const char *text)
 {
+	bool none = strcmp(text, "none") == 0;
+	struct ex_serve s;
+
 	(void)k;
-	if (strcmp(text, "none") == 0)
-		return NULL; /* the list was emptied before */
+	if (c->serve_none || (none && c->n_serve))
+		return "cannot be beside none";
+	c->serve_none = none;
+	if (none)
+		return NULL;
+	if (!ex_serve_parse(text, &s))
+		return "must be PORT, PORT/tcp, PORT/udp, any or none";
+	for (size_t i = 0; i < c->n_serve; i++)
+		if (c->serve[i].port == s.port && c->serve[i].proto == s.proto)
+			return "is there twice";
 	if (c->n_serve == EX_NODE_SERVE_MAX)
 		return "is one too many";
-	if (!ex_serve_parse(text, &c->serve[c->n_serve]))
-		return "must be PORT, PORT/tcp, PORT/udp, any or none";
-	c->n_serve++;
+	c->serve[c->n_serve++] = s;
 	return NULL;
 }
 
@@ -151,26 +185,26 @@ static const struct node_key keys[] = {
 	  .help = "state of endpoints; on a file system that a boot empties (/run/exeat)" },
 	{ "bpffs", set_path, .at = AT(bpffs), .arg = "DIR",
 	  .help = "where the BPF file system is mounted (/sys/fs/bpf)" },
-	{ "socket", set_text, .at = AT(socket), .arg = "PATH",
+	{ "socket", set_socket, .at = AT(socket), .arg = "PATH",
 	  .help = "control socket (STATEDIR/agent.sock)" },
 	{ "socketGroup", set_text, .at = AT(socket_group), .arg = "GROUP",
 	  .help = "group that may use the control socket, besides root (exeat, if there is one)" },
 	{ "auditFile", set_path, .at = AT(audit_file), .arg = "FILE",
 	  .help = "append a record of every verdict to FILE" },
-	{ "auditKey", set_path, .at = AT(audit_key), .arg = "FILE",
+	{ "auditKey", set_path, .at = AT(audit_key), .needs = "auditFile", .arg = "FILE",
 	  .help = "chain the audit file with the key in FILE (exeat audit key)" },
 	{ "metrics", set_listen, .at = AT(metrics), .arg = "ADDR:PORT|PATH|off",
 	  .help = "serve Prometheus metrics and health there (127.0.0.1:9964)" },
-	{ "webhook", set_text, .at = AT(webhook), .arg = "URL",
+	{ "webhook", set_url, .at = AT(webhook), .arg = "URL",
 	  .help = "post alerts about denials there" },
-	{ "webhookCa", set_path, .at = AT(webhook_ca), .arg = "FILE",
+	{ "webhookCa", set_path, .at = AT(webhook_ca), .needs = "webhook", .arg = "FILE",
 	  .help = "roots for the webhook, instead of the system's" },
-	{ "webhookToken", set_path, .at = AT(webhook_token), .arg = "FILE",
+	{ "webhookToken", set_path, .at = AT(webhook_token), .needs = "webhook", .arg = "FILE",
 	  .help = "bearer token for the webhook" },
-	{ "webhookSecret", set_path, .at = AT(webhook_secret), .arg = "FILE",
+	{ "webhookSecret", set_path, .at = AT(webhook_secret), .needs = "webhook", .arg = "FILE",
 	  .help = "key to sign the posts with (X-Exeat-Signature)" },
 	{ "webhookInterval", set_number, .at = AT(webhook_interval_ms), .min = 10, .max = 3600000,
-	  .arg = "MS", .help = "between two posts at least (1000)" },
+	  .needs = "webhook", .arg = "MS", .help = "between two posts at least (1000)" },
 	{ "maxEndpoints", set_number, .at = AT(max_endpoints), .min = 1, .max = 4096, .arg = "N",
 	  .help = "endpoints on this node (256)" },
 	{ "maxDests", set_number, .at = AT(max_dests), .min = 1024, .max = 1u << 24, .arg = "N",
@@ -203,8 +237,11 @@ const struct node_key *node_key_find(const char *name)
 
 void node_key_empty(struct ex_node_config *c, const struct node_key *k)
 {
-	if (k->list)
-		*(size_t *)(void *)((char *)c + k->count) = 0;
+	if (!k->list)
+		return;
+	*(size_t *)(void *)((char *)c + k->count) = 0;
+	if (k->set == add_serve)
+		c->serve_none = false;
 }
 
 void ex_node_config_init(struct ex_node_config *c)

@@ -38,6 +38,7 @@ struct ex_node_config {
 	size_t n_dns;
 	struct ex_serve serve[EX_NODE_SERVE_MAX];
 	size_t n_serve;
+	bool serve_none;       /* n_serve is 0, and was meant to be */
 	bool unselected_allow; /* an endpoint that no policy ever selected may do everything */
 	bool allow_metadata;
 	bool silent;

@@ -13,6 +13,7 @@ struct node_key {
 	bool list;         /* set() appends */
 	const char *words; /* "no|yes" */
 	uint32_t min, max;
+	const char *needs; /* the key without which this one does nothing; NULL = none */
 	const char *arg, *help;
 };
 

@@ -13,40 +13,59 @@
 #define OPT_KEY   256 /* + index of the key */
 #define FLAG_TEXT 32
 
+struct load {
+	struct ex_node_config *c;
+	struct ex_pos at[KEYS_MAX]; /* of the keys: in the file, or FLAG; file NULL = not given */
+};
+
+#define FLAG ((struct ex_pos){ .file = "" })
+
+static void note(struct load *l, const struct node_key *k, struct ex_pos at)
+{
+	size_t n;
+
+	l->at[k - node_keys(&n)] = at;
+}
+
 /* ---- the file ---- */
 
 static void read_value(struct ex_decoder *d, const struct ex_node *n, const struct node_key *k,
 		       struct ex_node_config *c)
 {
-	const char *why;
+	const char *why =
+		n->kind == EX_NODE_SCALAR ? k->set(c, k, n->text) : "must be a single value";
+	char remedy[200];
 
-	if (n->kind != EX_NODE_SCALAR) {
-		ex_decode_error(d, n, k->help, "must be a single value");
+	if (!why)
 		return;
-	}
-	why = k->set(c, k, n->text);
-	if (why)
-		ex_decode_error(d, n, k->help, "%s", why);
+	snprintf(remedy, sizeof(remedy), "write %s: %s", k->words ? k->words : k->arg, k->help);
+	ex_decode_error(d, n, remedy, "%s", why);
 }
 
 static void read_key(struct ex_decoder *d, const struct ex_node *n, void *out)
 {
 	const struct node_key *k = node_key_find(n->key);
-	struct ex_node_config *c = out;
+	struct load *l = out;
+	size_t index = 0;
 
+	note(l, k, n->key_pos);
 	if (!k->list) {
-		read_value(d, n, k, c);
+		read_value(d, n, k, l->c);
 		return;
 	}
-	node_key_empty(c, k);
-	if (!ex_decode_list(d, n, FLAGS_MAX, true))
+	node_key_empty(l->c, k);
+	if (!ex_decode_list(d, n, FLAGS_MAX, false))
 		return;
-	for (const struct ex_node *i = n->first; i; i = i->next)
-		read_value(d, i, k, c);
+	for (const struct ex_node *i = n->first; i; i = i->next) {
+		size_t mark = ex_decode_push_index(d, index++);
+
+		read_value(d, i, k, l->c);
+		ex_decode_pop(d, mark);
+	}
 }
 
 static int read_docs(struct ex_decoder *d, const struct ex_docs *docs, const char *file,
-		     struct ex_node_config *c)
+		     struct load *l)
 {
 	struct ex_field fields[KEYS_MAX];
 	const struct node_key *keys;
@@ -59,11 +78,11 @@ static int read_docs(struct ex_decoder *d, const struct ex_docs *docs, const cha
 		ex_diag_add(d->diags, (struct ex_pos){ file, 0, 0 }, false, "write one document",
 			    "has more than one document");
 	if (docs->n == 1)
-		(void)ex_decode_map(d, docs->v[0], fields, n, c);
+		(void)ex_decode_map(d, docs->v[0], fields, n, l);
 	return docs->n > 1 || d->n_errors ? -EINVAL : 0;
 }
 
-static int read_file(struct ex_node_config *c, const char *file)
+static int read_file(struct load *l, const char *file)
 {
 	struct ex_arena tree = { 0 };
 	struct ex_diags diags = { 0 };
@@ -72,7 +91,7 @@ static int read_file(struct ex_node_config *c, const char *file)
 	int r = ex_yaml_read(file, &tree, &diags, &docs);
 
 	if (r == 0)
-		r = read_docs(&d, &docs, file, c);
+		r = read_docs(&d, &docs, file, l);
 	ex_diags_print(&diags, stderr);
 	ex_diags_done(&diags);
 	free(docs.v);
@@ -183,8 +202,9 @@ static int parse_flags(int argc, char **argv, struct flags *f)
 	return r;
 }
 
-static int apply_flags(struct ex_node_config *c, const struct flags *f)
+static int apply_flags(struct load *l, const struct flags *f)
 {
+	struct ex_node_config *c = l->c;
 	int r = 0;
 
 	for (size_t i = 0; i < f->n; i++) {
@@ -196,6 +216,7 @@ static int apply_flags(struct ex_node_config *c, const struct flags *f)
 			first &= f->v[j].key != k;
 		if (first)
 			node_key_empty(c, k);
+		note(l, k, FLAG);
 		why = k->set(c, k, f->v[i].text);
 		if (why) {
 			char flag[FLAG_TEXT];
@@ -208,19 +229,54 @@ static int apply_flags(struct ex_node_config *c, const struct flags *f)
 	return r;
 }
 
-static int finish(struct ex_node_config *c)
+/* A key that would be taken and do nothing. */
+static bool report_useless(const struct node_key *k, struct ex_pos at)
 {
+	char flag[FLAG_TEXT], needs[FLAG_TEXT], remedy[80];
+	struct ex_diags diags = { 0 };
+
+	if (*at.file) {
+		snprintf(remedy, sizeof(remedy), "give %s as well, or leave it out", k->needs);
+		ex_diag_add(&diags, at, false, remedy, "%s: does nothing without %s", k->name,
+			    k->needs);
+		ex_diags_print(&diags, stderr);
+		ex_diags_done(&diags);
+		return true;
+	}
+	flag_name(k, flag);
+	flag_name(node_key_find(k->needs), needs);
+	ex_error("--%s: does nothing without --%s", flag, needs);
+	return true;
+}
+
+static bool has_useless(const struct load *l)
+{
+	const struct node_key *keys;
+	bool any = false;
+	size_t n;
+
+	keys = node_keys(&n);
+	for (size_t i = 0; i < n; i++)
+		if (l->at[i].file && keys[i].needs &&
+		    !l->at[node_key_find(keys[i].needs) - keys].file)
+			any |= report_useless(&keys[i], l->at[i]);
+	return any;
+}
+
+static int finish(const struct load *l)
+{
+	struct ex_node_config *c = l->c;
+
+	if (has_useless(l))
+		return -EINVAL;
 	if (!c->socket)
 		c->socket = ex_arena_printf(&c->arena, "%s/agent.sock", c->state_dir);
-	if (c->audit_key && !c->audit_file) {
-		ex_error("auditKey without auditFile: there is nothing to chain");
-		return -EINVAL;
-	}
 	return c->socket ? 0 : -ENOMEM;
 }
 
 int ex_node_config_load(struct ex_node_config *c, int argc, char **argv)
 {
+	struct load l = { .c = c };
 	struct flags f = { 0 };
 	int r = parse_flags(argc, argv, &f);
 
@@ -233,11 +289,11 @@ int ex_node_config_load(struct ex_node_config *c, int argc, char **argv)
 	ex_node_config_init(c);
 	c->uninstall = f.uninstall;
 	if (f.config || access(EX_NODE_CONFIG_FILE, F_OK) == 0)
-		r = read_file(c, f.config ? f.config : EX_NODE_CONFIG_FILE);
+		r = read_file(&l, f.config ? f.config : EX_NODE_CONFIG_FILE);
 	if (r == 0)
-		r = apply_flags(c, &f);
+		r = apply_flags(&l, &f);
 	if (r == 0)
-		r = finish(c);
+		r = finish(&l);
 	if (r < 0)
 		ex_node_config_done(c);
 	return r;

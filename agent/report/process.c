@@ -15,6 +15,7 @@
 
 #include "agent/core/json_read.h"
 #include "agent/core/log.h"
+#include "agent/report/listen.h"
 #include "agent/report/report.h"
 #include "agent/report/sandbox.h"
 #include "agent/report/serve.h"
@@ -161,7 +162,7 @@ static int open_all(struct process *p, const char *where, int *ret_listener)
 	int r = read_files(p);
 
 	if (r == 0 && where) {
-		r = *ret_listener = ex_serve_listen(where);
+		r = *ret_listener = ex_listen_open(where);
 		if (r >= 0)
 			r = ex_serve_load();
 		if (r < 0)

@@ -4,12 +4,9 @@
  * says comes in a sealed file, so that the length is known before a byte is read.
  */
 #include <errno.h>
-#include <netdb.h>
 #include <poll.h>
 #include <stdio.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 
 #include <microhttpd.h>
 
@@ -50,67 +47,6 @@ struct ex_serve_http {
 	int questions;
 	uint32_t id;
 };
-
-/* ---- where ---- */
-
-static int listen_unix(const char *path)
-{
-	struct sockaddr_un sa = { .sun_family = AF_UNIX };
-	EX_AUTO_CLOSE int fd = -1;
-	struct stat st;
-
-	if (strlen(path) >= sizeof(sa.sun_path))
-		return -ENAMETOOLONG;
-	memcpy(sa.sun_path, path, strlen(path) + 1);
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0)
-		return -errno;
-	if (lstat(path, &st) == 0 && S_ISSOCK(st.st_mode))
-		(void)unlink(path);
-	if (bind(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0 || listen(fd, CONNECTIONS) < 0)
-		return -errno;
-	return EX_TAKE_FD(fd);
-}
-
-static int listen_at(const struct addrinfo *ai)
-{
-	EX_AUTO_CLOSE int fd = socket(ai->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-
-	if (fd < 0)
-		return -errno;
-	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &(int){ 1 }, sizeof(int)) < 0 ||
-	    bind(fd, ai->ai_addr, ai->ai_addrlen) < 0 || listen(fd, CONNECTIONS) < 0)
-		return -errno;
-	return EX_TAKE_FD(fd);
-}
-
-int ex_serve_listen(const char *where)
-{
-	struct addrinfo hints = { .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV,
-				  .ai_socktype = SOCK_STREAM };
-	const char *colon = strrchr(where, ':');
-	struct addrinfo *ai = NULL;
-	char host[64];
-	size_t len;
-	int r;
-
-	if (where[0] == '/')
-		return listen_unix(where);
-	len = colon ? (size_t)(colon - where) : 0;
-	if (!len || len >= sizeof(host))
-		return -EINVAL;
-	if (where[0] == '[' && where[len - 1] == ']') {
-		where++;
-		len -= 2;
-	}
-	memcpy(host, where, len);
-	host[len] = '\0';
-	if (getaddrinfo(host, colon + 1, &hints, &ai) != 0)
-		return -EINVAL;
-	r = listen_at(ai);
-	freeaddrinfo(ai);
-	return r;
-}
 
 /* ---- asking the agent ---- */
 

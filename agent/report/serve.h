@@ -7,12 +7,6 @@
 
 struct ex_serve_http;
 
-/*
- * Binds: "ADDR:PORT", "[ADDR]:PORT" or the path of a unix socket. Returns the listening descriptor
- * or negative errno. While still privileged.
- */
-EX_MUST_CHECK int ex_serve_listen(const char *where);
-
 /* The library, which ex_serve_start() does not look for any more. */
 EX_MUST_CHECK int ex_serve_load(void);
 

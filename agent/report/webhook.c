@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <stdio.h>
+#include <strings.h>
 
 #define CURL_DISABLE_TYPECHECK
 #include <curl/curl.h>
@@ -13,6 +14,7 @@
 #include "agent/audit/json.h"
 #include "agent/core/log.h"
 #include "agent/core/loop.h"
+#include "agent/http/authority.h"
 #include "agent/report/library.h"
 #include "agent/report/webhook.h"
 #include "agent/tls/hmac.h"
@@ -83,6 +85,22 @@ static size_t discard(char *bytes, size_t size, size_t n, void *arg)
 	(void)bytes;
 	(void)arg;
 	return size * n;
+}
+
+/* ---- where ---- */
+
+bool ex_webhook_is_url(const char *text)
+{
+	size_t scheme = strncasecmp(text, "http://", 7) == 0    ? 7
+			: strncasecmp(text, "https://", 8) == 0 ? 8
+								: 0;
+	struct ex_span host = { text + scheme, strcspn(text + scheme, "/?#") };
+	struct ex_authority a;
+
+	for (const char *p = text; *p; p++)
+		if (*p <= ' ' || *p > '~')
+			return false;
+	return scheme && ex_authority_parse(host, &a) == 0;
 }
 
 /* ---- the queue ---- */

@@ -19,6 +19,9 @@ struct ex_webhook_config { /* borrowed for as long as the webhook */
 	unsigned interval_ms;
 };
 
+/* http or https, a host, maybe a port and a path; nobody's name and password. */
+bool ex_webhook_is_url(const char *text);
+
 EX_MUST_CHECK int ex_webhook_new(const struct ex_webhook_config *config, struct ex_webhook **ret);
 
 void ex_webhook_free(struct ex_webhook *w); /* accepts NULL */

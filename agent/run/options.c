@@ -111,18 +111,11 @@ static int add_label(struct ex_run_options *o, char *text)
 
 static int add_dns(struct ex_run_options *o, const char *text)
 {
-	if (o->n_dns == EX_RUN_SERVERS_MAX) {
-		ex_error("more than %d resolvers", EX_RUN_SERVERS_MAX);
-		return -EINVAL;
-	}
-	if (!ex_resolver_server_parse(text, &o->dns[o->n_dns])) {
-		ex_error("--dns %s: write ADDR, ADDR:PORT or [IPV6]:PORT, with SUFFIX= in front "
-			 "for some names only",
-			 text);
-		return -EINVAL;
-	}
-	o->n_dns++;
-	return 0;
+	const char *why = ex_resolver_server_add(text, o->dns, EX_RUN_SERVERS_MAX, &o->n_dns);
+
+	if (why)
+		ex_error("--dns %s: %s", text, why);
+	return why ? -EINVAL : 0;
 }
 
 static int set_log_format(struct ex_run_options *o, const char *text)

@@ -122,6 +122,83 @@ static void test_flags_beat_the_file(void **state)
 	ex_node_config_done(&c);
 }
 
+static void test_metrics_and_webhook_are_clear_at_start(void **state)
+{
+	const char *const places[] = {
+		"nowhere",           "127.0.0.1",
+		"127.0.0.1:http",    "127.0.0.1:99999",
+		"127.0.0.1:0",       "localhost:9964",
+		"127.1:9964",        ":9964",
+		"::1:9964",          "'[127.0.0.1]:996'",
+		"'127.0.0.1:9964 '", "metrics.sock",
+		"'[::1:9964'",       "''",
+	};
+	const char *const urls[] = {
+		"nonsense", "http://",         "ftp://a.example/", "http:a.example",
+		"https://", "http://a b/",     "http://a:99999/",  "http://a:/",
+		"''",       "http://u:p@a/",   "http://[::1/",     "http://a/\x80",
+		"http:///", "'http://a/\n b'",
+	};
+	const char *const good[] = {
+		"metrics: '[::1]:9964'\n",
+		"metrics: 0.0.0.0:65535\n",
+		"metrics: /run/exeat/metrics.sock\n",
+		"metrics: off\n",
+		"webhook: https://hooks.example:8443/a?b=c#d\n",
+		"webhook: HTTP://[2001:db8::1]\nwebhookInterval: 20\nwebhookToken: /t\n",
+	};
+	struct ex_node_config c;
+	char text[128];
+
+	(void)state;
+	for (size_t i = 0; i < EX_ARRAY_SIZE(places); i++) {
+		snprintf(text, sizeof(text), "metrics: %s\n", places[i]);
+		refused(text);
+	}
+	for (size_t i = 0; i < EX_ARRAY_SIZE(urls); i++) {
+		snprintf(text, sizeof(text), "webhook: %s\n", urls[i]);
+		refused(text);
+	}
+	for (size_t i = 0; i < EX_ARRAY_SIZE(good); i++) {
+		write_file(good[i]);
+		assert_int_equal(load(&c, NULL), 0);
+		ex_node_config_done(&c);
+	}
+}
+
+/* What is taken and does nothing is a mistake that nobody sees. */
+static void test_refuse_a_key_that_does_nothing(void **state)
+{
+	const char *const flags[] = { "--webhook", "http://hooks.example/", NULL };
+	const char *const useless[] = { "--audit-key", "/k", NULL };
+	struct ex_node_config c;
+
+	(void)state;
+	refused("auditKey: /k\n");
+	refused("webhookCa: /c\n");
+	refused("webhookToken: /t\n");
+	refused("webhookSecret: /s\n");
+	refused("webhookInterval: 1000\n");
+	refused("policyDirs: []\n");
+	refused("serve: []\n");
+	refused("dns: []\n");
+	refused("policyDirs: [/a, /b, /a]\n");
+	refused("serve: [80, 80/tcp]\n");
+	refused("serve: [none, 80]\n");
+	refused("serve: [80, none]\n");
+	refused("dns: [192.0.2.1, '192.0.2.1:53']\n");
+	refused("dns: [192.0.2.1, 192.0.2.2, 192.0.2.3, 192.0.2.4]\n"); /* never asked */
+	write_file("dns: [192.0.2.1, 192.0.2.2, 192.0.2.3, x.example=192.0.2.4]\n");
+	assert_int_equal(load(&c, useless), -EINVAL);
+	assert_int_equal(load(&c, NULL), 0);
+	assert_int_equal(c.n_dns, 4);
+	ex_node_config_done(&c);
+	write_file("webhookToken: /t\nserve: [none]\n");
+	assert_int_equal(load(&c, flags), 0); /* the flag gives it a meaning */
+	assert_int_equal(c.n_serve, 0);
+	ex_node_config_done(&c);
+}
+
 static void test_refuse_what_is_not_a_key_or_a_value(void **state)
 {
 	(void)state;
@@ -139,9 +216,14 @@ static void test_refuse_what_is_not_a_key_or_a_value(void **state)
 	refused("serve: ['80/icmp']\n");
 	refused("serve: ['65536']\n");
 	refused("logLevel: loud\n");
-	refused("metrics: nowhere\n");
-	refused("metrics: '127.0.0.1:http'\n");
-	refused("auditKey: /k\n");
+	refused("stateDir: run\n");
+	refused("auditFile: ''\n");
+	refused("caDir: \n");
+	refused("socket: agent.sock\n");
+	refused("socket: '@'\n");
+	refused("debounce: 20ms\n");
+	refused("debounce: -1\n");
+	refused("maxFlows: 1e6\n");
 	refused("- a list\n");
 	refused("---\nworkers: 1\n---\nworkers: 1\n");
 }
@@ -174,6 +256,8 @@ int main(void)
 		T(test_an_empty_file_is_the_defaults),
 		T(test_every_kind_of_value),
 		T(test_flags_beat_the_file),
+		T(test_metrics_and_webhook_are_clear_at_start),
+		T(test_refuse_a_key_that_does_nothing),
 		T(test_refuse_what_is_not_a_key_or_a_value),
 		T(test_refuse_wrong_flags),
 		T(test_refuse_a_file_that_is_not_there),
