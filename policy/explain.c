@@ -39,6 +39,8 @@ const char *ex_failed_text(enum ex_failed failed)
 		return "needs a header that is not there, or has another value";
 	case EX_FAILED_OBJECT:
 		return "does not name the header by which another object is named";
+	case EX_FAILED_SECOND_PATH:
+		return "does not allow the path that Destination names";
 	}
 	return "is not understood";
 }
@@ -158,6 +160,15 @@ static bool meets_host(const struct ex_term *t, const struct ex_http_match *m,
 		       : ex_regex_match(m->host, p->authority, strlen(p->authority));
 }
 
+static bool meets_path(const struct ex_term *t, const struct ex_http_match *m,
+		       const struct ex_probe *p)
+{
+	if (!t->deny)
+		return ex_path_meets(m, ex_span_str(p->path));
+	return ex_path_may_mean(m, ex_span_str(p->path)) ||
+	       (p->destination[0] && ex_path_may_mean(m, ex_span_str(p->destination)));
+}
+
 static enum ex_failed check_http(const struct ex_ruleset *rs, const struct ex_term *t,
 				 const struct ex_http_match *m, const struct ex_probe *p)
 {
@@ -171,13 +182,35 @@ static enum ex_failed check_http(const struct ex_ruleset *rs, const struct ex_te
 		return EX_FAILED_UNRESOLVED;
 	if (p->refused != EX_R_UNSPEC)
 		return EX_FAILED_REFUSED;
-	if (!(t->deny ? ex_path_may_mean : ex_path_meets)(m, ex_span_str(p->path)))
+	if (!meets_path(t, m, p))
 		return EX_FAILED_PATH;
 	if (m->method && !ex_regex_match(m->method, p->method, strlen(p->method)))
 		return EX_FAILED_METHOD;
 	if (!(t->deny ? ex_http_may_mean_headers(m, &req) : ex_http_match_headers(m, &req, NULL)))
 		return EX_FAILED_HEADER;
 	return t->deny || ex_rule_names_objects(m, &req) ? EX_FAILED_NONE : EX_FAILED_OBJECT;
+}
+
+/*
+ * What else an allow has to be met by, when the request was read and denied: rules without http
+ * name nothing, so by them nothing passes that has to be named; and what Destination names has to
+ * be allowed as well, by whichever rule.
+ */
+static enum ex_failed check_denied(const struct ex_http_match *m, const struct ex_probe *p)
+{
+	struct ex_http_request req = { .headers = p->headers, .n_headers = p->n_headers };
+	struct ex_span second = ex_span_str(p->destination);
+
+	if (p->refused != EX_R_UNSPEC)
+		return EX_FAILED_REFUSED;
+	if (m)
+		return second.len && !ex_path_meets(m, second) ? EX_FAILED_SECOND_PATH
+							       : EX_FAILED_NONE;
+	if (ex_path_hides_slash(ex_span_str(p->path)))
+		return EX_FAILED_PATH;
+	if (ex_path_hides_slash(second))
+		return EX_FAILED_SECOND_PATH;
+	return ex_request_names_object(&req) ? EX_FAILED_OBJECT : EX_FAILED_NONE;
 }
 
 /* A rule may stand in several peers (port names): the one that comes furthest counts. */
@@ -190,14 +223,22 @@ static void note(struct ex_rule_status *v, uint32_t rule, bool deny, enum ex_fai
 	*st = (struct ex_rule_status){ deny, failed };
 }
 
+/* denied: it was, as a request that is read. */
 static void note_term(struct ex_rule_status *v, const struct ex_ruleset *rs,
-		      const struct ex_term *t, const struct ex_probe *p, enum ex_failed failed)
+		      const struct ex_term *t, const struct ex_probe *p, enum ex_failed failed,
+		      bool denied)
 {
+	bool list = t->ports && t->ports->l7 == EX_L7_HTTP;
+
+	denied = denied && !t->deny;
+	if (!failed && denied && !list)
+		failed = check_denied(NULL, p);
 	note(v, t->rule, t->deny, failed);
 	for (size_t k = 0; t->ports && k < t->ports->n_http; k++) {
 		const struct ex_http_match *m = &t->ports->http[k];
+		enum ex_failed http = failed ? failed : check_http(rs, t, m, p);
 
-		note(v, m->rule, t->deny, failed ? failed : check_http(rs, t, m, p));
+		note(v, m->rule, t->deny, !http && denied ? check_denied(m, p) : http);
 	}
 }
 
@@ -206,9 +247,12 @@ int ex_probe_rules(const struct ex_ruleset *rs, const struct ex_probe *p,
 {
 	struct ex_rule_status *v = calloc(rs->n_rules + 1, sizeof(*v));
 	enum ex_failed unmet = p->ingress ? EX_FAILED_SOURCE : EX_FAILED_DESTINATION;
+	enum ex_step step;
+	bool denied;
 
 	if (!v)
 		return -ENOMEM;
+	denied = ex_probe_judge(rs, p, &step).verdict == EX_V_DENY && step == EX_STEP_HTTP;
 	for (uint32_t i = 0; i < rs->n_rules; i++)
 		v[i].failed = unmet;
 	if (p->ingress)
@@ -223,7 +267,7 @@ int ex_probe_rules(const struct ex_ruleset *rs, const struct ex_probe *p,
 			/* the DNS gate and the reserved prefixes are no rules */
 			if (t->rule)
 				note_term(v, rs, t, p,
-					  selected ? check_term(peer, t, p, rs) : unmet);
+					  selected ? check_term(peer, t, p, rs) : unmet, denied);
 		}
 	}
 	*ret = v;

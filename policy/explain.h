@@ -109,6 +109,7 @@ enum ex_failed {
 	EX_FAILED_METHOD,
 	EX_FAILED_HEADER,
 	EX_FAILED_OBJECT,
+	EX_FAILED_SECOND_PATH, /* of COPY and MOVE */
 };
 
 const char *ex_failed_text(enum ex_failed failed);

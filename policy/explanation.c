@@ -2,7 +2,7 @@
 /* The explanation for people. */
 #include "policy/emit.h"
 #include "policy/explanation.h"
-#include "policy/field.h"
+#include "policy/suggest.h"
 #include "policy/tool.h"
 
 #include <netinet/in.h>
@@ -153,20 +153,18 @@ static void print_new_peer(const struct ex_explanation *e, FILE *out)
 			      ex_ip_is4(&p->dst) ? 32 : 128);
 }
 
-/* Fields that a rule has to name. */
-static void print_objects(const struct ex_probe *p, FILE *out)
+static void print_new_http(const struct ex_probe *p, FILE *out)
 {
-	size_t n = 0;
+	struct ex_http_request req = { .method = ex_span_str(p->method),
+				       .path = ex_span_str(p->path),
+				       .destination = ex_span_str(p->destination),
+				       .headers = p->headers,
+				       .n_headers = p->n_headers };
+	char rule[2 * EX_PROBE_TEXT];
 
-	for (size_t i = 0; i < p->n_headers; i++) {
-		struct ex_span name = p->headers[i].name;
-
-		if (ex_field_names_object(name))
-			(void)fprintf(out, "%s\"%.*s\"", n++ ? ", " : ", headers: [", (int)name.len,
-				      name.ptr);
-	}
-	if (n)
-		(void)fputc(']', out);
+	if (!ex_suggest_http(&req, rule, sizeof(rule)))
+		(void)snprintf(rule, sizeof(rule), "{method: METHOD, path: PATH}");
+	(void)fprintf(out, "      rules: {http: [%s]}\n", rule);
 }
 
 static void print_new_rule(const struct ex_explanation *e, FILE *out)
@@ -183,12 +181,8 @@ static void print_new_rule(const struct ex_explanation *e, FILE *out)
 		      p->proto == IPPROTO_UDP    ? "UDP"
 		      : p->proto == IPPROTO_SCTP ? "SCTP"
 						 : "TCP");
-	if (!p->http)
-		return;
-	(void)fprintf(out, "      rules: {http: [{method: \"%s\", path: \"%.*s\"", p->method,
-		      (int)strcspn(p->path, "?"), p->path);
-	print_objects(p, out);
-	(void)fputs("}]}\n", out);
+	if (p->http)
+		print_new_http(p, out);
 }
 
 /* What no policy can change, or NULL. */

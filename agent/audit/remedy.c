@@ -2,32 +2,11 @@
 #include "agent/audit/remedy.h"
 
 #include <stdio.h>
+
+#include "policy/suggest.h"
+
+#define RULE_MAX 600
 #include <sys/types.h>
-
-#define PATH_MAX_SHOWN 512
-
-/* A YAML single-quoted regex that matches the path literally; false when it is too long or odd. */
-static bool path_quote(struct ex_span path, char *out, size_t cap)
-{
-	const char *query = path.len ? memchr(path.ptr, '?', path.len) : NULL;
-	size_t len = query ? (size_t)(query - path.ptr) : path.len, n = 0;
-	static const char any_query[] = "(\\?.*)?";
-
-	for (size_t i = 0; i < len; i++) {
-		char c = path.ptr[i];
-
-		if (c <= 0x20 || c >= 0x7f || n + 2 + sizeof(any_query) >= cap)
-			return false;
-		if (strchr(".+*?()[]{}|^$\\", c))
-			out[n++] = '\\';
-		else if (c == '\'')
-			out[n++] = '\'';
-		out[n++] = c;
-	}
-	memcpy(out + n, any_query, query ? sizeof(any_query) : 0);
-	out[query ? n + sizeof(any_query) - 1 : n] = '\0';
-	return true;
-}
 
 static bool is_name(struct ex_span s)
 {
@@ -40,14 +19,6 @@ static bool is_name(struct ex_span s)
 	return s.len > 0 && s.len <= 253;
 }
 
-static bool is_method(struct ex_span s)
-{
-	for (size_t i = 0; i < s.len; i++)
-		if ((s.ptr[i] < 'A' || s.ptr[i] > 'Z') && s.ptr[i] != '-')
-			return false;
-	return s.len > 0 && s.len <= 32;
-}
-
 /* The list a new rule goes into: "….rules.http[2]" -> "….rules.http". */
 static int list_len(const char *where)
 {
@@ -58,14 +29,17 @@ static int list_len(const char *where)
 
 static void write_http(const struct ex_remedy *d, char *out)
 {
-	char path[PATH_MAX_SHOWN];
+	struct ex_http_request req = { .method = d->method,
+				       .path = d->path,
+				       .destination = d->destination,
+				       .headers = d->headers,
+				       .n_headers = d->n_headers };
+	char rule[RULE_MAX];
 	int list = list_len(d->where);
 
-	if (!is_method(d->method) || !path_quote(d->path, path, sizeof(path)))
-		return;
-	snprintf(out, EX_REMEDY_MAX, "under %.*s add: - {method: \"%.*s\", path: '%s'}",
-		 list ? list : 10, list ? d->where : "rules.http", (int)d->method.len,
-		 d->method.ptr, path);
+	if (ex_suggest_http(&req, rule, sizeof(rule)))
+		snprintf(out, EX_REMEDY_MAX, "under %.*s add: - %s", list ? list : 10,
+			 list ? d->where : "rules.http", rule);
 }
 
 static void write_name(const struct ex_remedy *d, char *out)

@@ -3,17 +3,20 @@
 #ifndef EXEAT_AGENT_AUDIT_REMEDY_H
 #define EXEAT_AGENT_AUDIT_REMEDY_H
 
-#include "exeat/util.h"
+#include "policy/ruleset.h"
 
 struct ex_remedy {
 	enum ex_reason reason;
-	const char *where;           /* of the nearest rule, "" when there is none */
-	struct ex_span method, path; /* path may have its query; empty when not HTTP */
-	struct ex_span name;         /* host, SNI or DNS name; empty when unknown */
-	const char *address;         /* text of the destination; "" when unknown */
+	const char *where;               /* of the nearest rule, "" when there is none */
+	struct ex_span method, path;     /* path may have its query; empty when not HTTP */
+	struct ex_span destination;      /* of COPY and MOVE, which has to be allowed as well */
+	const struct ex_header *headers; /* those that a rule has to name are looked for */
+	size_t n_headers;
+	struct ex_span name; /* host, SNI or DNS name; empty when unknown */
+	const char *address; /* text of the destination; "" when unknown */
 	uint16_t port;
 	const char *proto; /* "TCP", "UDP"; "" otherwise */
-	bool explained;    /* was told what is wrong: a request that no line for its path allows */
+	bool explained;    /* was told what is wrong: a request that no rule allows */
 };
 
 #define EX_REMEDY_MAX 1024

@@ -115,17 +115,22 @@ struct words {
 static void find_words(const struct ex_h1_denial *d, struct words *w)
 {
 	struct ex_remedy how = { .reason = d->reason,
-				 .path = shorten(d->path, PATH_SHOW),
 				 .address = "",
 				 .proto = "",
 				 .where = d->rule ? d->rule->where : "",
-				 .explained = d->detail };
+				 .explained = d->detail && !d->judged };
 
 	w->path = show(without_query(d->path), w->path_buf, sizeof(w->path_buf));
 	w->host = show(d->host, w->host_buf, sizeof(w->host_buf));
 	w->method = show(d->method, w->method_buf, sizeof(w->method_buf));
 	how.method = w->method;
 	how.name = w->host;
+	how.path = d->path;
+	if (d->judged) {
+		how.destination = d->judged->destination;
+		how.headers = d->judged->headers;
+		how.n_headers = d->judged->n_headers;
+	}
 	ex_remedy_write(&how, w->remedy);
 	snprintf(w->message, sizeof(w->message), "exeat denied %.*s%s%.*s%.*s: %s%s%s%s",
 		 (int)w->method.len, w->method.ptr, w->method.len ? " " : "", (int)w->host.len,

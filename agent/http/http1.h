@@ -162,6 +162,7 @@ struct ex_h1_denial {
 	enum ex_reason reason;
 	const struct ex_rule_info *rule;   /* nearest rule; may be NULL */
 	struct ex_span method, host, path; /* of the request; escaped here; query values removed */
+	const struct ex_h1_head *judged;   /* what the rules denied; NULL: they were not asked */
 	const char *detail;                /* our words; may be NULL */
 	bool head_only;                    /* answer to HEAD */
 	bool text;                         /* plain text, not JSON: see ex_h1_prefers_text() */

@@ -27,6 +27,7 @@ static bool judge(void *arg, const struct ex_h1_head *head, struct ex_h1_denial 
 	}
 	tell(c, &d, denial);
 	denial->detail = ex_conn_why_denied(&d, head);
+	denial->judged = head;
 	ex_conn_audit(c, EX_AUDIT_HTTP, &d, head, denial->status, denial->detail);
 	return false;
 }

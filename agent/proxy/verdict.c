@@ -69,6 +69,7 @@ void ex_conn_refuse(struct ex_conn *c, const struct ex_decision *d, const char *
 		denial.method = head->method;
 		denial.host = head->host;
 		denial.path = head->path;
+		denial.judged = head->path.len ? head : NULL; /* which is read last */
 		denial.head_only = ex_span_eq(head->method, EX_SPAN("HEAD"));
 		denial.text = ex_h1_prefers_text(head->headers, head->n_headers);
 	}

@@ -74,6 +74,7 @@ for version in 1.1 2; do
 	for to in "https://hostile.test/shut/$name" "/shut/$name"; do
 		out=$(ask $version COPY /case/open "$to")
 		has "HTTP/$version: a copy to $to is denied" "$out" "$(reason http-denied)"
+		has "and the answer says what rule is missing" "$out" "add: - .*COPY.*'/case/open\|/shut/$name'"
 	done
 	out=$(ask $version COPY /shut/secret "https://hostile.test/case/stolen")
 	has "HTTP/$version: nor is one made from there" "$out" "$(reason http-denied)"
@@ -107,6 +108,7 @@ for version in 1.1 2; do
 		out=$(put $version /case/plain "$field")
 		has "HTTP/$version: none does for a path, $field" "$out" "$(reason http-denied)"
 		has "and the answer says what is missing" "$out" 'has to be named by the rule'
+		has "and the rule to write" "$out" "remedy.*\.rules\.http add: - .*path: '/case/plain', headers: .*[Cc]opy.[Ss]ource"
 		audited "and so does the record" '"deny"' '"/case/plain"' 'has to be named by the rule'
 	done
 	out=$(put $version /case/copied "X-Amz-Copy-Source: /a" "X-MS-Copy-Source: https://evil.test/")

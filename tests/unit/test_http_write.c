@@ -287,6 +287,36 @@ static void test_denial_that_says_what_is_wrong_suggests_no_line(void **state)
 	assert_non_null(strstr(out, "\"detail\":\"a field that names another object"));
 }
 
+/* Of what was judged all is known that a rule has to name. */
+static void test_denial_names_the_fields_and_paths_that_a_rule_needs(void **state)
+{
+	static const struct ex_header fields[] = { { EX_SPAN("Host"), EX_SPAN("a.test") },
+						   { EX_SPAN("X-Amz-Copy-Source"), EX_SPAN("/s") },
+						   { EX_SPAN("X-Copy-From"), EX_SPAN("/t") },
+						   { EX_SPAN("x-copy-from"), EX_SPAN("/u") } };
+	struct ex_h1_head head = { .headers = fields, .n_headers = EX_ARRAY_SIZE(fields) };
+	struct ex_h1_denial d = { .status = 403,
+				  .reason = EX_R_HTTP_DENIED,
+				  .method = EX_SPAN("COPY"),
+				  .host = EX_SPAN("a.test"),
+				  .path = EX_SPAN("/a.b"),
+				  .judged = &head,
+				  .text = true,
+				  .detail = "told" };
+	char out[4096];
+
+	(void)state;
+	denial(&d, out, sizeof(out));
+	assert_non_null(strstr(out, "\nremedy: under rules.http add: - {method: \"COPY\", "
+				    "path: '/a\\.b', headers: [\"X-Amz-Copy-Source\", "
+				    "\"X-Copy-From\"]}\n"));
+	head.n_headers = 1;
+	head.destination = EX_SPAN("/it's?x=sk-secret");
+	denial(&d, out, sizeof(out));
+	assert_non_null(strstr(out, "path: '/a\\.b|/it''s(\\?.*)?'}\n"));
+	assert_null(strstr(out, "sk-secret"));
+}
+
 static void test_denial_escapes_and_bounds_what_the_client_sent(void **state)
 {
 	char path[9000], out[4096];
@@ -367,6 +397,7 @@ int main(void)
 		cmocka_unit_test(test_what_is_counted_is_enough),
 		cmocka_unit_test(test_body_is_framed_as_its_head_said),
 		cmocka_unit_test(test_denial_names_reason_rule_and_remedy),
+		cmocka_unit_test(test_denial_names_the_fields_and_paths_that_a_rule_needs),
 		cmocka_unit_test(test_denial_that_says_what_is_wrong_suggests_no_line),
 		cmocka_unit_test(test_denial_escapes_and_bounds_what_the_client_sent),
 		cmocka_unit_test(test_denial_is_text_for_who_accepts_only_text),
