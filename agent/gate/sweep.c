@@ -65,6 +65,17 @@ struct batch {
 	struct ex_flow_state flows[BATCH];
 };
 
+/*
+ * What was over when a batch of them was read may have begun anew: asked again, right before it is
+ * taken out. *flow is what it was then.
+ */
+static bool flow_take(int fd, const struct ex_flow_key *key, struct ex_flow_state *flow,
+		      uint64_t now)
+{
+	return ex_flow_is_over(key, flow, now) && bpf_map_lookup_elem(fd, key, flow) == 0 &&
+	       ex_flow_is_over(key, flow, now) && bpf_map_delete_elem(fd, key) == 0;
+}
+
 static void port_sweep(struct ex_gate *gate, const struct gate_port *port, struct batch *b,
 		       uint64_t now)
 {
@@ -79,12 +90,9 @@ static void port_sweep(struct ex_gate *gate, const struct gate_port *port, struc
 		if (r && r != -ENOENT)
 			return;
 		first = false;
-		for (i = 0; i < n; i++) {
-			if (!ex_flow_is_over(&b->keys[i], &b->flows[i], now))
-				continue;
-			if (bpf_map_delete_elem(port->flows, &b->keys[i]) == 0)
+		for (i = 0; i < n; i++)
+			if (flow_take(port->flows, &b->keys[i], &b->flows[i], now))
 				flow_tell(gate, port, &b->keys[i], &b->flows[i]);
-		}
 	} while (!r);
 }
 

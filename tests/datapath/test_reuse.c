@@ -256,6 +256,36 @@ static void test_a_full_table_waits_for_the_grace_of_an_entry(void **state)
 	forget_all();
 }
 
+/* All but the one that is told begin anew, which the sweep read as over already. */
+static void begin_others_anew(void *arg, const struct ex_event *ev)
+{
+	size_t *told = arg;
+
+	for (uint16_t i = 0; i < FLOWS && !*told; i++)
+		if (ntohs(ev->sport) != 100 + i)
+			assert_int_equal(tcp_out(100 + i, PKT_SYN), EX_R_ALLOWED);
+	++*told;
+}
+
+static void test_a_sweep_leaves_what_begins_anew_under_it(void **state)
+{
+	struct ex_flow_state flows[FLOWS];
+	size_t told = 0;
+
+	(void)state;
+	publish(BENCH_IF, 2);
+	for (uint16_t i = 0; i < FLOWS; i++)
+		assert_int_equal(tcp_out(100 + i, PKT_SYN), EX_R_ALLOWED);
+	assert_int_equal(flows_read(flows, 60 * EX_SEC + EX_FLOW_GRACE + EX_SEC), FLOWS);
+	bench_gate->event_fn = begin_others_anew;
+	bench_gate->event_arg = &told;
+	gate_sweep(bench_gate);
+	bench_gate->event_fn = NULL;
+	assert_int_equal(told, 1);
+	assert_int_equal(flows_read(flows, 0), FLOWS - 1);
+	forget_all();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -265,6 +295,7 @@ int main(void)
 		cmocka_unit_test(test_packets_meet_no_name_but_their_own),
 		cmocka_unit_test(test_a_revoked_flow_is_none_and_keeps_its_entry),
 		cmocka_unit_test(test_a_full_table_waits_for_the_grace_of_an_entry),
+		cmocka_unit_test(test_a_sweep_leaves_what_begins_anew_under_it),
 	};
 
 	return cmocka_run_group_tests(tests, setup, bench_teardown);
