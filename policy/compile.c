@@ -4,6 +4,7 @@
 
 #include <errno.h>
 
+#include "policy/secret.h"
 #include "policy/selects.h"
 
 struct compiler {
@@ -220,6 +221,8 @@ static int compile(const struct ex_compile_input *in, bool lint, struct ex_rules
 
 		r = r < 0 ? r : r2 < 0 ? r2 : r3;
 	}
+	if (in->secrets_dir && ex_secrets_check(in->secrets_dir, diags) < 0)
+		r = r < 0 ? r : -EINVAL;
 	if (r == 0)
 		r = build(&c);
 	return compiler_finish(&c, r, ret);

@@ -96,8 +96,9 @@ struct ex_compile_input {
 	const struct ex_reached_list *reached;
 
 	/*
-	 * What headerMatches[].secret stands for: files DIR/NAMESPACE/NAME/ITEM (NULL = none), or
-	 * values. A proxy gets the values of the ruleset that its parent made: ex_ruleset_secret().
+	 * What headerMatches[].secret stands for: files DIR/NAMESPACE/NAME/ITEM (NULL = none; a DIR
+	 * that is not there is an error), or values. A proxy gets the values of the ruleset that
+	 * its parent made: ex_ruleset_secret().
 	 */
 	const char *secrets_dir;
 	const struct ex_secret *secrets;

@@ -193,6 +193,19 @@ static int find_file(const char *dir, const struct ex_secret_ref *ref, struct ex
 	return read_file(fd, ref, ret, why);
 }
 
+int ex_secrets_check(const char *dir, struct ex_diags *diags)
+{
+	EX_AUTO_CLOSE int fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd >= 0)
+		return 0;
+	ex_diag_add(
+		diags, (struct ex_pos){ dir, 0, 0 }, false,
+		"name the folder that has NAMESPACE/NAME: --secrets DIR, secretsDir of the agent",
+		"no folder of secrets: %s", strerrordesc_np(errno));
+	return -EINVAL;
+}
+
 /* ---- both ---- */
 
 bool ex_secret_is(const struct ex_secret *s, const struct ex_secret_ref *ref)

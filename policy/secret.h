@@ -23,6 +23,9 @@ struct ex_secret_ref;
 EX_MUST_CHECK int ex_secret_find(const struct ex_compile_input *in, const struct ex_secret_ref *ref,
 				 struct ex_span *ret, const char **why);
 
+/* Is there such a folder at all? 0, or -EINVAL and why. */
+EX_MUST_CHECK int ex_secrets_check(const char *dir, struct ex_diags *diags);
+
 /* Is it the one that the ref names? */
 bool ex_secret_is(const struct ex_secret *s, const struct ex_secret_ref *ref);
 

@@ -253,6 +253,7 @@ int ex_node_compile_denial(const struct ex_compile_base *b, struct ex_compiled *
 	struct ex_diags diags = { 0 };
 	int r = -ENOMEM;
 
+	in.secrets_dir = NULL; /* what stands here needs nothing that may be missing */
 	in.inward = &inward;
 	in.texts = &text;
 	in.n_texts = 1;

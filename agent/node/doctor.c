@@ -55,6 +55,11 @@ static int check_policy_dirs(const struct ex_node_config *c)
 	return 0;
 }
 
+static int check_secrets(const struct ex_node_config *c)
+{
+	return !c->secrets_dir || access(c->secrets_dir, R_OK | X_OK) == 0 ? 0 : -errno;
+}
+
 static int check_group(const struct ex_node_config *c)
 {
 	return !c->socket_group || getgrnam(c->socket_group) ? 0 : -ENOENT;
@@ -149,6 +154,8 @@ static const struct check checks[] = {
 	{ "the policy directories", false, check_policy_dirs,
 	  "nobody is let in until they are there; an empty one will do",
 	  "mkdir -p /etc/exeat/policies, or --policy-dir DIR" },
+	{ "the folder of secrets", false, check_secrets,
+	  "no policy is put in force until it is there", "mkdir it, or --secrets-dir DIR" },
 	{ "the group of the control socket", false, check_group, "only root may speak to the agent",
 	  "groupadd --system exeat, or systemd-sysusers with examples/systemd/exeat-sysusers.conf" },
 	{ "IPv4 forwarding", false, check_forward4,

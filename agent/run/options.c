@@ -105,6 +105,12 @@ static int add_label(struct ex_run_options *o, char *text)
 		return -EINVAL;
 	}
 	*eq = '\0';
+	for (size_t i = 0; i < o->n_labels; i++) {
+		if (strcmp(o->labels[i].key, text) != 0)
+			continue;
+		ex_error("--label %s is there twice: a label has one value", text);
+		return -EINVAL;
+	}
 	o->labels[o->n_labels++] = (struct ex_label){ .key = text, .value = eq + 1 };
 	return 0;
 }
@@ -120,6 +126,7 @@ static int add_dns(struct ex_run_options *o, const char *text)
 
 static int set_log_format(struct ex_run_options *o, const char *text)
 {
+	o->log_format = text;
 	o->log_json = strcmp(text, "json") == 0;
 	if (o->log_json || strcmp(text, "text") == 0)
 		return 0;
@@ -223,6 +230,10 @@ int ex_run_options_parse(int argc, char **argv, struct ex_run_options *ret)
 	}
 	if (!o.n_policies && !o.learn) {
 		ex_error("no policy given: add -p FILE (without a policy nothing may leave)");
+		return -EINVAL;
+	}
+	if (o.log_format && !o.log) {
+		ex_error("--log-format is that of a --log FILE");
 		return -EINVAL;
 	}
 	if (o.log_key && (!o.log || !o.log_json)) {

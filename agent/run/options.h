@@ -22,8 +22,9 @@ struct ex_run_options {
 	const char *ca;
 	const char *upstream_ca;
 	const char *log;
-	const char *log_key; /* chains and signs the log */
-	const char *learn;   /* instead of policies: names to pass unread; NULL = enforces */
+	const char *log_key;    /* chains and signs the log */
+	const char *learn;      /* instead of policies: names to pass unread; NULL = enforces */
+	const char *log_format; /* as it was given, or NULL */
 	bool log_json;
 	const char *user;
 	unsigned workers; /* proxy processes */

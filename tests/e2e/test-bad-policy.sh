@@ -113,6 +113,14 @@ out=$("$EXEAT" run -p "$WORLD/tmp/good.yaml" --endpoints "$WORLD/tmp/nowhere.yam
 same "a missing endpoints file: exit 125" $? 125
 out=$("$EXEAT" run -p "$WORLD/tmp/good.yaml" --upstream-ca "$WORLD/tmp/nowhere.pem" -- true 2>&1)
 same "a missing CA file: exit 125" $? 125
+out=$("$EXEAT" run -p "$WORLD/tmp/good.yaml" --secrets "$WORLD/tmp/nowhere" -- touch "$mark" 2>&1)
+same "a missing folder of secrets: exit 125" $? 125
+has "and it says so" "$out" "^$WORLD/tmp/nowhere: error: no folder of secrets: No such file"
+out=$("$EXEAT" run -p "$WORLD/tmp/good.yaml" -l app=a -l app=b -- touch "$mark" 2>&1)
+same "a label with two values: exit 125" $? 125
+out=$("$EXEAT" run -p "$WORLD/tmp/good.yaml" --log-format text -- touch "$mark" 2>&1)
+same "the format of no log: exit 125" $? 125
+refuse "nothing was run" test -e "$mark"
 out=$("$EXEAT" run -p "$WORLD/tmp/good.yaml" --dns not-an-address -- true 2>&1)
 same "a resolver that is no address: exit 125" $? 125
 out=$("$EXEAT" run -p "$WORLD/tmp/good.yaml" --log "$WORLD/no/such/dir" -- true 2>&1)

@@ -81,6 +81,7 @@ static const struct {
 	  0,
 	  { "explain", GOLDEN "headers.yaml", "--secrets", GOLDEN "secrets", "--to",
 	    "http://198.51.100.1/", "-H", "Authorization: mine", "--format", "json" } },
+	{ "secrets-missing", 1, { "check", GOLDEN "headers.yaml", "--secrets", "nowhere" } },
 	{ "explain-format",
 	  2,
 	  { "explain", GOLDEN "policy.yaml", "--to", "1.2.3.4:1", "--format", "xml" } },
