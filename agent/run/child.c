@@ -182,6 +182,21 @@ static void bind_fate(void)
 }
 
 /*
+ * None for the command, in whatever user namespace it makes: with a mount of its own of one folder
+ * it could look beneath our mounts, by moving a folder that has a covered socket in it there. sys:
+ * /proc/sys as it was before it became read-only.
+ */
+static int forbid_mount_namespaces(int sys)
+{
+	EX_AUTO_CLOSE int fd = openat(sys, "user/max_mnt_namespaces", O_WRONLY | O_CLOEXEC);
+	int r = fd < 0 || write(fd, "0", 1) < 0 ? -errno : 0;
+
+	if (r < 0)
+		ex_error("cannot forbid mount namespaces: %s", strerror(-r));
+	return r;
+}
+
+/*
  * The network namespace belongs to a user namespace of its own, in which every id means itself.
  * Root in the command is root on its own network and on files as before, but holds no capability
  * towards any other namespace, whatever descriptor it gets hold of (SIOCGSKNS on an inherited
@@ -190,6 +205,7 @@ static void bind_fate(void)
 static int init_prepare(const struct ex_child_spec *spec, int control)
 {
 	struct ex_mounts m = { .uid = spec->id->uid, .gid = spec->id->gid };
+	EX_AUTO_CLOSE int sys = open("/proc/sys", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	int r = receive_blob(control, &m.ca);
 
 	if (r == 0)
@@ -203,6 +219,8 @@ static int init_prepare(const struct ex_child_spec *spec, int control)
 		ex_error("cannot make a user and network namespace: %s%s", strerror(-r),
 			 r == -ENOSPC ? " (see sysctl user.max_user_namespaces)" : "");
 	}
+	if (r == 0)
+		r = forbid_mount_namespaces(sys);
 	bind_fate();
 	return r;
 }

