@@ -62,7 +62,8 @@ static int fail(const char *what, int r)
 
 static int watch_policy(struct run *run)
 {
-	int r = ex_reload_new(run->parent, &run->opt, &run->ns, &run->policy, &run->reload);
+	int r = ex_reload_new(run->parent, &run->opt, run->id.uid, &run->ns, &run->policy,
+			      &run->reload);
 
 	return r < 0 ? fail("cannot watch the policy files", r) : 0;
 }

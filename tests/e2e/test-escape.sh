@@ -317,6 +317,30 @@ refuse "attack 101: no learned policy through one" learn "$theirs/dir/planted.ya
 refuse "attack 101: no key by one" "$EXEAT" audit key "$theirs/log"
 same "attack 101: nothing is where they lead" "$(ls -A "$here/roots")" ""
 
+# ---- a policy that the command could write anew, while it is watched ----
+watched() { # FILE
+	"$EXEAT" run -q --watch --user nobody -p "$1" -- true 2>&1
+}
+mkdir -p "$here/roots/kept" "$theirs/kept"
+cp "$POLICIES/sni.yaml" "$here/roots/kept/policy.yaml"
+cp "$POLICIES/sni.yaml" "$theirs/kept/policy.yaml"
+cp "$POLICIES/sni.yaml" "$here/roots/theirs.yaml"
+chown nobody "$here/roots/theirs.yaml"
+cp "$POLICIES/sni.yaml" "$here/roots/open.yaml"
+chmod 666 "$here/roots/open.yaml"
+ln -s "$here/roots/kept" "$here/roots/link"
+ln -s ../theirs "$here/roots/by-theirs"
+ln -s "$here/roots/kept" "$theirs/by-roots"
+as_nobody ln -s "$here/roots/kept/policy.yaml" "$here/link-of-theirs"
+for file in kept/policy.yaml link/policy.yaml; do
+	same "root's policy is watched: $file" "$(watched "$here/roots/$file")" ''
+done
+for file in "$here"/roots/{theirs,open,by-theirs/kept/policy}.yaml "$theirs"/{kept,by-roots}/policy.yaml \
+	"$here/link-of-theirs"; do
+	has "attack 85: one that the command can change is not: ${file#"$here"/}" "$(watched "$file")" 'can be changed by the command'
+done
+has "attack 85: named from where it is" "$(cd "$theirs/kept" && watched policy.yaml)" 'can be changed by the command'
+
 # ---- without standard descriptors: what is opened first does not take their place ----
 run sni nobody sh -c 'ls -l /proc/self/fd >"$0"; exit 7' "$theirs/fds" <&- >&- 2>&-
 same "it runs without standard descriptors" $? 7
