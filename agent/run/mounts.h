@@ -31,7 +31,7 @@ EX_MUST_CHECK int ex_mounts_find_sockets(char **ret);
 
 /*
  * In the new mount and PID namespace, as root. sockets: what ex_mounts_find_sockets() found.
- * hidden: files and directories that are nobody's but ours, up to a NULL. 0 or negative errno,
+ * hidden: files and directories that are not for the command, up to a NULL. 0 or negative errno,
  * cause logged.
  */
 EX_MUST_CHECK int ex_mounts_apply(const struct ex_mounts *m, const char *sockets,

@@ -209,6 +209,20 @@ for user in nobody root; do
 done
 has "a user namespace is to be had" "$(run sni nobody unshare -Urn echo made 2>&1)" '^made'
 
+# ---- devices that are networks ----
+mkdir -p "$here/dev/infiniband"
+: >"$here/dev/infiniband/uverbs0"
+for dev in null zero full random urandom tty; do
+	: >"$here/dev/$dev"
+	mount --bind "/dev/$dev" "$here/dev/$dev"
+done
+for user in nobody root; do
+	out=$(unshare -m sh -c 'mount --rbind "$1" /dev && shift && exec "$@"' - "$here/dev" "$EXEAT" run -q \
+		-p "$POLICIES/sni.yaml" --user $user -- sh -c 'ls /dev; echo; ls -A /dev/infiniband' 2>&1)
+	has "$user: there is a folder for RDMA devices" "$out" '^infiniband'
+	hasnt "$user: attack 104: with none in it" "$out" 'uverbs'
+done
+
 # ---- the host's own addresses, old and new ----
 cat >"$here/http.sh" <<'END'
 for a; do printf '%s ' "$a"; curl -sgm20 --http0.9 "http://$a/" | head -c 200; echo; done
