@@ -38,6 +38,7 @@ struct options {
 	const char *dir;
 	struct ex_ca_wish wish;
 	struct ex_span permitted[PERMITTED_MAX];
+	bool init, rotate; /* neither: show */
 	bool change;
 };
 
@@ -64,10 +65,12 @@ static int fail(const struct options *o, int r)
 {
 	if (r == -EPERM)
 		ex_error("%s: has to belong to you, and nobody else may write there", o->dir);
+	else if (r == -ELOOP)
+		ex_error("%s: a symbolic link that is not followed: name what it leads to", o->dir);
 	else if (r == -EEXIST)
 		ex_error("%s: %s", o->dir,
 			 o->change ? "not empty" : "there is one already; see 'exeat ca show'");
-	else if (r == -ENOENT)
+	else if (r == -ENOENT && !o->init)
 		ex_error("%s: %s", o->dir,
 			 o->change ? "nothing to switch to: 'exeat ca rotate' first"
 				   : "there is none: 'exeat ca init' first");
@@ -80,15 +83,14 @@ static int fail(const struct options *o, int r)
 	return 1;
 }
 
-static int run(const char *verb, const struct options *o)
+static int run(const struct options *o)
 {
-	bool init = strcmp(verb, "init") == 0;
-	EX_AUTO_CLOSE int dir = ex_ca_store_open(o->dir, init);
+	EX_AUTO_CLOSE int dir = ex_ca_store_open(o->dir, o->init);
 	int r = dir;
 
-	if (dir >= 0 && init)
+	if (dir >= 0 && o->init)
 		r = ex_ca_store_init(dir, &o->wish);
-	else if (dir >= 0 && strcmp(verb, "rotate") == 0)
+	else if (dir >= 0 && o->rotate)
 		r = o->change ? ex_ca_store_switch(dir) : ex_ca_store_rotate(dir, &o->wish);
 	if (r >= 0)
 		r = ex_ca_store_each(dir, show_one, NULL);
@@ -127,11 +129,12 @@ static int parse(int argc, char **argv, struct options *o)
 		{ "help", no_argument, NULL, 'h' },
 		{ 0 },
 	};
-	bool ok = true;
+	bool ok = true, wishes = false;
 	int c;
 
 	optind = 1;
 	while (ok && (c = getopt_long(argc, argv, "h", longopts, NULL)) != -1) {
+		wishes |= c == 'n' || c == 'p' || c == 'r';
 		if (c == 'd')
 			o->dir = optarg;
 		else if (c == 'n')
@@ -145,6 +148,9 @@ static int parse(int argc, char **argv, struct options *o)
 		else
 			return c == 'h' ? 0 : -EINVAL;
 	}
+	/* What would be taken and not done is a mistake. */
+	if ((o->change && !o->rotate) || (wishes && (o->change || (!o->init && !o->rotate))))
+		return -EINVAL;
 	return ok && optind == argc ? 1 : -EINVAL;
 }
 
@@ -152,10 +158,13 @@ int ex_cmd_ca(int argc, char **argv)
 {
 	struct options o = { .dir = EX_CA_DIR, .wish = { .days = DAYS } };
 	const char *verb = argc > 1 ? argv[1] : "";
-	bool known = strcmp(verb, "init") == 0 || strcmp(verb, "show") == 0 ||
-		     strcmp(verb, "rotate") == 0;
-	int r = known ? parse(argc - 1, argv + 1, &o) : -EINVAL;
+	bool known;
+	int r;
 
+	o.init = strcmp(verb, "init") == 0;
+	o.rotate = strcmp(verb, "rotate") == 0;
+	known = o.init || o.rotate || strcmp(verb, "show") == 0;
+	r = known ? parse(argc - 1, argv + 1, &o) : -EINVAL;
 	if (r == 0 || strcmp(verb, "--help") == 0 || strcmp(verb, "-h") == 0) {
 		fputs(usage, stdout);
 		return 0;
@@ -165,5 +174,5 @@ int ex_cmd_ca(int argc, char **argv)
 		return 2;
 	}
 	o.wish.permitted = o.permitted;
-	return run(verb, &o);
+	return run(&o);
 }

@@ -4,9 +4,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
 
+#include "agent/core/output.h"
 #include "agent/node/state_file.h"
 
 #define KEY       "ca.key"
@@ -15,21 +17,71 @@
 #define NEXT_CERT "ca-next.pem"
 #define OLD       "ca-old.pem"
 #define TRUST     "trust.pem"
+#define LOCK      "lock"
 
 static const char end_line[] = "-----END CERTIFICATE-----\n";
 
-int ex_ca_store_open(const char *path, bool make)
+/* Where it is to be, with a link on the way only as output.h has it: 1 when it was made. */
+static int make_dir(const char *path)
+{
+	EX_AUTO_CLOSE int at = -1;
+	const char *name;
+
+	at = ex_output_dir(path, &name);
+	if (at < 0)
+		return at;
+	if (mkdirat(at, name, 0755) == 0)
+		return 1;
+	return errno == EEXIST ? 0 : -errno;
+}
+
+static int open_dir(const char *path, bool make)
 {
 	EX_AUTO_CLOSE int fd = -1;
+	int made = make ? make_dir(path) : 0;
 	struct stat st;
 
-	if (make && mkdir(path, 0755) < 0 ? errno != EEXIST : make && chmod(path, 0755) < 0)
-		return -errno;
-	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0 || fstat(fd, &st) < 0)
+	if (made < 0)
+		return made;
+	fd = ex_output_open(path, O_RDONLY | O_DIRECTORY, 0);
+	if (fd < 0)
+		return fd;
+	if (fstat(fd, &st) < 0)
 		return -errno;
 	if (st.st_uid != geteuid() || (st.st_mode & 022))
 		return -EPERM;
+	if (made && fchmod(fd, 0755) < 0) /* whatever the umask */
+		return -errno;
+	return EX_TAKE_FD(fd);
+}
+
+int ex_ca_store_open(const char *path, bool make)
+{
+	size_t len = strlen(path);
+	EX_AUTO_FREE char *copy = NULL;
+
+	while (len > 1 && path[len - 1] == '/')
+		len--;
+	copy = strndup(path, len);
+	return copy ? open_dir(copy, make) : -ENOMEM;
+}
+
+/*
+ * One at a time changes it, and nobody reads what is half changed. In a file of their own, for
+ * whoever can open a file can hold its lock, and the directory is for everybody. Where none is, or
+ * can be, only readers go on.
+ */
+static int take_lock(int dir, int how)
+{
+	EX_AUTO_CLOSE int fd = openat(
+		dir, LOCK, (how == LOCK_EX ? O_RDWR | O_CREAT : O_RDONLY) | O_CLOEXEC | O_NOFOLLOW,
+		0600);
+
+	if (fd < 0)
+		return -errno;
+	while (flock(fd, how) < 0)
+		if (errno != EINTR)
+			return -errno;
 	return EX_TAKE_FD(fd);
 }
 
@@ -150,6 +202,8 @@ static int check_pair(int dir, const char *key_name, const char *name)
 
 int ex_ca_store_load(int dir, struct ex_ca **ret)
 {
+	EX_AUTO_CLOSE int lock = take_lock(dir, LOCK_SH);
+
 	return load_pair(dir, KEY, CERT, ret);
 }
 
@@ -178,17 +232,17 @@ static int make_pair(int dir, const struct ex_ca_wish *wish, const char *key_nam
 	return r;
 }
 
-int ex_ca_store_make(int dir, const struct ex_ca_wish *wish)
-{
-	int r = make_pair(dir, wish, KEY, CERT);
-
-	return r < 0 ? r : write_trust(dir);
-}
-
 int ex_ca_store_init(int dir, const struct ex_ca_wish *wish)
 {
+	EX_AUTO_CLOSE int lock = take_lock(dir, LOCK_EX);
+	int r = lock;
+
+	if (r >= 0 && is_there(dir, CERT))
+		return -EEXIST;
 	/* A key alone is what one left that was broken off: nobody trusts it. */
-	return is_there(dir, CERT) ? -EEXIST : ex_ca_store_make(dir, wish);
+	if (r >= 0)
+		r = make_pair(dir, wish, KEY, CERT);
+	return r < 0 ? r : write_trust(dir);
 }
 
 /* Is the next one good, and there yet, or on its way? 0, -EINVAL, -ENOENT or another error. */
@@ -199,8 +253,11 @@ static int check_next(int dir)
 
 int ex_ca_store_rotate(int dir, const struct ex_ca_wish *wish)
 {
+	EX_AUTO_CLOSE int lock = take_lock(dir, LOCK_EX);
 	int r;
 
+	if (lock < 0)
+		return lock;
 	if (!is_there(dir, CERT))
 		return -ENOENT;
 	r = check_next(dir);
@@ -229,8 +286,9 @@ static int keep_old(int dir)
  */
 int ex_ca_store_switch(int dir)
 {
+	EX_AUTO_CLOSE int lock = take_lock(dir, LOCK_EX);
 	bool begun = !is_there(dir, NEXT_CERT);
-	int r = check_next(dir);
+	int r = lock < 0 ? lock : check_next(dir);
 
 	if (begun && r == -EINVAL)
 		return -ENOENT;

@@ -7,6 +7,7 @@
  *	                           rotation
  *	ca-old.pem                 signed before, and is trusted until it ends
  *	trust.pem                  all of these certificates: what workloads are to trust
+ *	lock                       held while any of it changes
  *
  * Keys have mode 0600, certificates 0644. Each file is replaced whole; trust.pem is written before
  * a new certificate signs, and can be made again from the others.
@@ -24,16 +25,16 @@ enum ex_ca_role {
 	EX_CA_OLD,
 };
 
-/* The directory, made when asked for and missing; fd or negative errno. -EPERM: not only root's. */
+/*
+ * The directory, made when asked for and missing; fd or negative errno. -EPERM: not only root's.
+ * -ELOOP: a link of another user's leads there.
+ */
 EX_MUST_CHECK int ex_ca_store_open(const char *path, bool make);
 
 /* The one that signs. -EINVAL: it cannot. -ENOENT: a file of it is missing. */
 EX_MUST_CHECK int ex_ca_store_load(int dir, struct ex_ca **ret);
 
-/* One that signs, in the place of what is there. */
-EX_MUST_CHECK int ex_ca_store_make(int dir, const struct ex_ca_wish *wish);
-
-/* The same. -EEXIST: there is one. */
+/* One that signs. -EEXIST: there is one. */
 EX_MUST_CHECK int ex_ca_store_init(int dir, const struct ex_ca_wish *wish);
 
 /* The first step: one more that is trusted. -EEXIST: it was taken already, and what it made is

@@ -12,9 +12,9 @@
 
 static int make(int dir, struct ex_ca **ret)
 {
-	int r = ex_ca_store_make(dir, &(struct ex_ca_wish){ .days = DAYS });
+	int r = ex_ca_store_init(dir, &(struct ex_ca_wish){ .days = DAYS });
 
-	return r < 0 ? r : ex_ca_store_load(dir, ret);
+	return r < 0 && r != -EEXIST ? r : ex_ca_store_load(dir, ret); /* ours, or just made */
 }
 
 int ex_authority_open(const char *path, struct ex_ca **ret)

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # A certificate authority that stays: made, used, rotated.
-# shellcheck disable=SC2016 # what stands in single quotes runs inside
+# shellcheck disable=SC2016,SC2317 # what stands in single quotes runs inside; functions are called by name
 
 # shellcheck source=tests/lib/e2e.sh
 . "$(dirname "$0")/../lib/e2e.sh"
@@ -86,16 +86,62 @@ same "and signs with that key" "$(sha256sum <"$CA/ca.key")" "$before"
 same "whom workloads trust" "$(trusts "$CA/trust.pem")" 200
 same "trust.pem is for everybody" "$(stat -c %a "$CA/trust.pem")" 644
 
+# ---- two at once ----
+twice=0 none=0
+for i in 1 2 3 4 5 6; do
+	CA=$WORLD/race$i
+	"$EXEAT" ca init --dir "$CA" >"$WORLD/tmp/a" 2>&1 &
+	one=$!
+	"$EXEAT" ca init --dir "$CA" >"$WORLD/tmp/b" 2>&1 && wait $one && twice=$((twice + 1))
+	wait $one
+	grep -q '^signs' "$WORLD/tmp/a" "$WORLD/tmp/b" || none=$((none + 1))
+	"$EXEAT" ca rotate --dir "$CA" >"$WORLD/tmp/a" 2>&1 &
+	one=$!
+	"$EXEAT" ca rotate --dir "$CA" >"$WORLD/tmp/b" 2>&1 && wait $one && twice=$((twice + 1))
+	wait $one
+	"$EXEAT" ca rotate --switch --dir "$CA" >/dev/null || none=$((none + 1))
+done
+same "of two at once, one is refused" "$twice" 0
+same "and the other one did it, with a pair that signs" "$none" 0
+exec 9<"$CA/lock"
+flock 9
+"$EXEAT" ca rotate --dir "$CA" >/dev/null &
+one=$!
+has_open() { # PID FILE
+	find "/proc/$1/fd" -lname "$2" | grep -q .
+}
+check "who comes second waits" world_wait 30 has_open $one "$CA/lock"
+refuse "and does nothing yet" test -e "$CA/ca-next.key"
+flock -u 9
+wait $one
+same "then goes on" $? 0
+same "nobody else can hold it up" "$(stat -c %a "$CA/lock")" 600
+
+# ---- a link of somebody's ----
+mkdir "$WORLD/tmp/theirs" "$WORLD/tmp/secret"
+chown nobody "$WORLD/tmp/theirs"
+chmod 700 "$WORLD/tmp/secret"
+ln -s "$WORLD/tmp/secret" "$WORLD/tmp/theirs/ca"
+chown -h nobody "$WORLD/tmp/theirs/ca"
+refuse "no CA by a link of a user's" "$EXEAT" ca init --dir "$WORLD/tmp/theirs/ca"
+refuse "nor beyond one" "$EXEAT" ca init --dir "$WORLD/tmp/theirs/ca/x/"
+same "what it leads to is as it was" "$(stat -c %a "$WORLD/tmp/secret")$(ls -A "$WORLD/tmp/secret")" 700
+check "by one of root's" sh -c "ln -s '$WORLD/tmp/secret' '$WORLD/tmp/ours' && '$EXEAT' ca init --dir '$WORLD/tmp/ours/'"
+same "a directory that was there keeps its mode" "$(stat -c %a "$WORLD/tmp/secret")" 700
+
 # ---- limits ----
 CA=$WORLD/narrow
 check "one for some names" "$EXEAT" ca init --dir "$CA" --permit shared.test --days 10 --rsa
 has "is RSA, for some names, and ends soon" "$("$EXEAT" ca show --dir "$CA")" 'RSA.*ends soon.*some names'
 same "signs for those" "$(trusts "$CA/trust.pem")" 200
 hasnt "and for no others" "$(with_ca curl -sS -m 20 -w '%{http_code}' https://api.openai.com/plain 2>&1)" 200
-for wrong in '--days 0' '--days 9999' '--permit UPPER.test' '--permit a..b' '--permit 1.2.3.4' '--days'; do
+for wrong in '--days 0' '--days 9999' '--switch' '--permit UPPER.test' '--permit a..b' '--permit 1.2.3.4' '--days'; do
 	# shellcheck disable=SC2086
 	refuse "init $wrong is refused" "$EXEAT" ca init --dir "$WORLD/wrong" $wrong
 done
+refuse "show takes no wish" "$EXEAT" ca show --dir "$CA" --days 10
+refuse "nor does the second step" "$EXEAT" ca rotate --switch --rsa --dir "$CA"
+has "a place that cannot be there is called that" "$("$EXEAT" ca init --dir "$WORLD/no/where" 2>&1)" 'No such file'
 printf 'junk' >"$CA/ca.key"
 refuse "a key that is none is refused" with_ca true
 
