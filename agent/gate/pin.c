@@ -153,12 +153,12 @@ static int folder_empty(int parent, const char *name)
 	return r;
 }
 
-/* Every version but `keep`, which may be NULL. */
+/* Every version but `keep`, which may be NULL. How many there were. */
 static int versions_remove(const char *pin, const char *keep)
 {
 	DIR *dir = opendir(pin);
 	const struct dirent *entry;
-	int r = 0;
+	int r = 0, n = 0;
 
 	if (!dir)
 		return errno == ENOENT ? 0 : -errno;
@@ -168,24 +168,29 @@ static int versions_remove(const char *pin, const char *keep)
 		r = folder_empty(dirfd(dir), entry->d_name);
 		if (!r && unlinkat(dirfd(dir), entry->d_name, AT_REMOVEDIR) < 0)
 			r = -errno;
+		n++;
 	}
 	closedir(dir);
-	return r;
+	return r ? r : n;
 }
 
 int gate_pin_others_remove(const char *pin)
 {
 	char own[16];
+	int r;
 
 	snprintf(own, sizeof(own), "v%d", EX_ABI_VERSION);
-	return versions_remove(pin, own);
+	r = versions_remove(pin, own);
+	if (r > 0)
+		ex_warning("what was pinned is of another version: flows begin anew");
+	return r < 0 ? r : 0;
 }
 
 int ex_gate_unpin(const char *pin)
 {
 	int r = versions_remove(pin, NULL);
 
-	if (!r && rmdir(pin) < 0 && errno != ENOENT)
-		r = -errno;
-	return r;
+	if (r < 0)
+		return r;
+	return rmdir(pin) < 0 && errno != ENOENT ? -errno : 0;
 }
