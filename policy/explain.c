@@ -45,8 +45,17 @@ const char *ex_failed_text(enum ex_failed failed)
 	return "is not understood";
 }
 
-static bool selects(const struct ex_ruleset *rs, uint32_t id, const struct ex_probe *p)
+struct question {
+	const struct ex_ruleset *rs; /* the direction that is asked about */
+	const struct ex_probe *p;
+	bool read;   /* the gates read the request: some rule wants that */
+	bool denied; /* ... and deny it */
+};
+
+static bool selects(const struct question *q, uint32_t id)
 {
+	const struct ex_ruleset *rs = q->rs;
+	const struct ex_probe *p = q->p;
 	const struct ex_class *c = ex_ruleset_class(rs, &p->dst);
 	const struct ex_class *shell = ex_ruleset_shell(rs, &p->dst);
 	const struct ex_rpeer *peer = &rs->peers[id];
@@ -87,16 +96,16 @@ static bool has_server_name(const struct ex_ports *ports, const struct ex_probe 
 }
 
 /* What a rule without an address of its own names has to have been resolved to the address. */
-static bool is_resolved(const struct ex_ruleset *rs, const struct ex_term *t,
-			const struct ex_probe *p, const char *name)
+static bool is_resolved(const struct question *q, const struct ex_term *t, const char *name)
 {
-	return !t->open || ex_ruleset_class(rs, &p->dst)->closed || strcmp(name, p->name) == 0;
+	return !t->open || ex_ruleset_class(q->rs, &q->p->dst)->closed ||
+	       strcmp(name, q->p->name) == 0;
 }
 
 /* Of TLS that is read on: may a request for this server name be allowed? */
-static enum ex_failed check_hosts(const struct ex_ruleset *rs, const struct ex_term *t,
-				  const struct ex_probe *p)
+static enum ex_failed check_hosts(const struct question *q, const struct ex_term *t)
 {
+	const struct ex_probe *p = q->p;
 	enum ex_failed failed = EX_FAILED_HOST;
 
 	for (size_t i = 0; i < t->ports->n_http; i++) {
@@ -104,7 +113,7 @@ static enum ex_failed check_hosts(const struct ex_ruleset *rs, const struct ex_t
 
 		if (!ex_http_may_name(m, ex_span_str(p->sni), p->port))
 			continue;
-		if (!m->host || is_resolved(rs, t, p, p->sni))
+		if (!m->host || is_resolved(q, t, p->sni))
 			return EX_FAILED_NONE;
 		failed = EX_FAILED_UNRESOLVED;
 	}
@@ -112,9 +121,10 @@ static enum ex_failed check_hosts(const struct ex_ruleset *rs, const struct ex_t
 }
 
 /* What a term asks for before its http rules. */
-static enum ex_failed check_term(const struct ex_rpeer *peer, const struct ex_term *t,
-				 const struct ex_probe *p, const struct ex_ruleset *rs)
+static enum ex_failed check_term(const struct question *q, const struct ex_rpeer *peer,
+				 const struct ex_term *t)
 {
+	const struct ex_probe *p = q->p;
 	enum ex_l7_kind l7 = t->ports ? t->ports->l7 : EX_L7_NONE;
 
 	if (!has_proto(t->ports, p->proto))
@@ -126,7 +136,7 @@ static enum ex_failed check_term(const struct ex_rpeer *peer, const struct ex_te
 	    !ex_peer_has_name(peer, ex_span_str(p->host)))
 		return EX_FAILED_DESTINATION;
 	if (t->deny || p->proto != IPPROTO_TCP || (l7 == EX_L7_NONE && !t->fqdn) ||
-	    (l7 == EX_L7_NONE && rs->default_allow))
+	    (l7 == EX_L7_NONE && q->rs->default_allow))
 		return EX_FAILED_NONE;
 	if (l7 == EX_L7_NONE && ex_probe_app(p) == EX_APP_OTHER &&
 	    (p->port == 80 || p->port == 443))
@@ -140,13 +150,12 @@ static enum ex_failed check_term(const struct ex_rpeer *peer, const struct ex_te
 		return EX_FAILED_SERVER_NAME;
 	if (t->ports && t->ports->n_names && !has_server_name(t->ports, p))
 		return EX_FAILED_SERVER_NAME;
-	if (t->ports && t->ports->n_names && !is_resolved(rs, t, p, p->sni))
+	if (t->ports && t->ports->n_names && !is_resolved(q, t, p->sni))
 		return EX_FAILED_UNRESOLVED;
-	if (p->tls && l7 == EX_L7_HTTP && check_hosts(rs, t, p))
-		return check_hosts(rs, t, p);
-	if (p->http && p->tls && strcmp(p->sni, p->host) != 0)
-		return EX_FAILED_HOST;
-	if (p->http && t->fqdn && strcmp(p->host, p->name) != 0)
+	if (p->tls && l7 == EX_L7_HTTP && check_hosts(q, t))
+		return check_hosts(q, t);
+	if (q->read && ((p->tls && strcmp(p->sni, p->host) != 0) ||
+			(t->fqdn && strcmp(p->host, p->name) != 0)))
 		return EX_FAILED_HOST;
 	return EX_FAILED_NONE;
 }
@@ -169,16 +178,17 @@ static bool meets_path(const struct ex_term *t, const struct ex_http_match *m,
 	       (p->destination[0] && ex_path_may_mean(m, ex_span_str(p->destination)));
 }
 
-static enum ex_failed check_http(const struct ex_ruleset *rs, const struct ex_term *t,
-				 const struct ex_http_match *m, const struct ex_probe *p)
+static enum ex_failed check_http(const struct question *q, const struct ex_term *t,
+				 const struct ex_http_match *m)
 {
+	const struct ex_probe *p = q->p;
 	struct ex_http_request req = { .headers = p->headers, .n_headers = p->n_headers };
 
 	if (!p->http || ex_http_betrays(m, p->tls, p->port))
 		return EX_FAILED_NOT_TLS_OR_HTTP;
 	if (!meets_host(t, m, p))
 		return EX_FAILED_HOST;
-	if (m->host && !is_resolved(rs, t, p, p->host))
+	if (m->host && !is_resolved(q, t, p->host))
 		return EX_FAILED_UNRESOLVED;
 	if (p->refused != EX_R_UNSPEC)
 		return EX_FAILED_REFUSED;
@@ -196,7 +206,7 @@ static enum ex_failed check_http(const struct ex_ruleset *rs, const struct ex_te
  * name nothing, so by them nothing passes that has to be named; and what Destination names has to
  * be allowed as well, by whichever rule.
  */
-static enum ex_failed check_denied(const struct ex_http_match *m, const struct ex_probe *p)
+static enum ex_failed check_denied(const struct ex_probe *p, const struct ex_http_match *m)
 {
 	struct ex_http_request req = { .headers = p->headers, .n_headers = p->n_headers };
 	struct ex_span second = ex_span_str(p->destination);
@@ -223,22 +233,40 @@ static void note(struct ex_rule_status *v, uint32_t rule, bool deny, enum ex_fai
 	*st = (struct ex_rule_status){ deny, failed };
 }
 
-/* denied: it was, as a request that is read. */
-static void note_term(struct ex_rule_status *v, const struct ex_ruleset *rs,
-		      const struct ex_term *t, const struct ex_probe *p, enum ex_failed failed,
-		      bool denied)
+static void note_term(struct ex_rule_status *v, const struct question *q, const struct ex_term *t,
+		      enum ex_failed failed)
 {
-	bool list = t->ports && t->ports->l7 == EX_L7_HTTP;
+	bool list = t->ports && t->ports->l7 == EX_L7_HTTP, denied = q->denied && !t->deny;
 
-	denied = denied && !t->deny;
 	if (!failed && denied && !list)
-		failed = check_denied(NULL, p);
-	note(v, t->rule, t->deny, failed);
+		failed = check_denied(q->p, NULL);
+	/* what denies with a list does so by one of it */
+	if (!t->deny || !list || failed)
+		note(v, t->rule, t->deny, failed);
 	for (size_t k = 0; t->ports && k < t->ports->n_http; k++) {
 		const struct ex_http_match *m = &t->ports->http[k];
-		enum ex_failed http = failed ? failed : check_http(rs, t, m, p);
+		enum ex_failed http = failed ? failed : check_http(q, t, m);
 
-		note(v, m->rule, t->deny, !http && denied ? check_denied(m, p) : http);
+		http = !http && denied ? check_denied(q->p, m) : http;
+		note(v, m->rule, t->deny, http);
+		if (t->deny)
+			note(v, t->rule, true, http);
+	}
+}
+
+static void note_rules(struct ex_rule_status *v, const struct question *q, enum ex_failed unmet)
+{
+	for (uint32_t id = 0; id < q->rs->n_peers; id++) {
+		const struct ex_rpeer *peer = &q->rs->peers[id];
+		bool selected = selects(q, id);
+
+		for (size_t i = 0; i < peer->n_terms; i++) {
+			const struct ex_term *t = &peer->terms[i];
+
+			/* the DNS gate and the reserved prefixes are no rules */
+			if (t->rule)
+				note_term(v, q, t, selected ? check_term(q, peer, t) : unmet);
+		}
 	}
 }
 
@@ -247,29 +275,16 @@ int ex_probe_rules(const struct ex_ruleset *rs, const struct ex_probe *p,
 {
 	struct ex_rule_status *v = calloc(rs->n_rules + 1, sizeof(*v));
 	enum ex_failed unmet = p->ingress ? EX_FAILED_SOURCE : EX_FAILED_DESTINATION;
+	struct question q = { .rs = p->ingress ? rs->ingress : rs, .p = p };
 	enum ex_step step;
-	bool denied;
 
 	if (!v)
 		return -ENOMEM;
-	denied = ex_probe_judge(rs, p, &step).verdict == EX_V_DENY && step == EX_STEP_HTTP;
+	q.denied = ex_probe_judge(rs, p, &step).verdict == EX_V_DENY && step == EX_STEP_HTTP;
+	q.read = step == EX_STEP_HTTP;
 	for (uint32_t i = 0; i < rs->n_rules; i++)
 		v[i].failed = unmet;
-	if (p->ingress)
-		rs = rs->ingress;
-	for (uint32_t id = 0; id < rs->n_peers; id++) {
-		const struct ex_rpeer *peer = &rs->peers[id];
-		bool selected = selects(rs, id, p);
-
-		for (size_t i = 0; i < peer->n_terms; i++) {
-			const struct ex_term *t = &peer->terms[i];
-
-			/* the DNS gate and the reserved prefixes are no rules */
-			if (t->rule)
-				note_term(v, rs, t, p,
-					  selected ? check_term(peer, t, p, rs) : unmet, denied);
-		}
-	}
+	note_rules(v, &q, unmet);
 	*ret = v;
 	return 0;
 }

@@ -21,15 +21,12 @@ const char *ex_header_op_word(enum ex_header_op op)
 	return words[op];
 }
 
-/* A rule says no, rather than none says yes. */
-static bool is_denied_by_rule(const struct ex_decision *d)
-{
-	return d->reason == EX_R_POLICY_DENY || (d->reason == EX_R_DNS_ANSWER_DENIED && d->rule);
-}
-
 bool ex_explanation_is_by_rule(const struct ex_explanation *e)
 {
-	return e->decision.verdict != EX_V_DENY || is_denied_by_rule(&e->decision);
+	const struct ex_decision *d = &e->decision;
+
+	/* a rule says no, rather than none says yes */
+	return d->verdict != EX_V_DENY || (d->rule && e->rules[d->rule - 1].deny);
 }
 
 bool ex_explanation_is_served(const struct ex_explanation *e)
@@ -153,6 +150,12 @@ static void print_new_peer(const struct ex_explanation *e, FILE *out)
 			      ex_ip_is4(&p->dst) ? 32 : 128);
 }
 
+/* Inside TLS that does not name the host no request is read. */
+static bool is_readable(const struct ex_probe *p)
+{
+	return p->http && (!p->tls || strcmp(p->sni, p->host) == 0);
+}
+
 static void print_new_http(const struct ex_probe *p, FILE *out)
 {
 	struct ex_http_request req = { .method = ex_span_str(p->method),
@@ -181,7 +184,7 @@ static void print_new_rule(const struct ex_explanation *e, FILE *out)
 		      p->proto == IPPROTO_UDP    ? "UDP"
 		      : p->proto == IPPROTO_SCTP ? "SCTP"
 						 : "TCP");
-	if (p->http)
+	if (is_readable(p))
 		print_new_http(p, out);
 }
 
@@ -200,7 +203,33 @@ static const char *unchangeable(const struct ex_explanation *e)
 	case EX_R_HOST_MISMATCH:
 		return "no policy can allow such a request";
 	default:
-		return e->probe.refused ? "no policy can allow such a request" : NULL;
+		break;
+	}
+	if (e->probe.refused || e->probe.denied)
+		return "no policy can allow such a request";
+	if (e->probe.name[0] && e->probe.tls && strcmp(e->probe.sni, e->probe.name) != 0)
+		return "the TLS server name has to be the name that was resolved";
+	return NULL;
+}
+
+static void print_removal(const struct ex_rule_info *info, FILE *out)
+{
+	if (info)
+		(void)fprintf(out, "remove or narrow %s (%s:%d)\n", info->where, info->file,
+			      info->line);
+}
+
+/* What would deny it then. */
+static void print_denies(const struct ex_explanation *e, FILE *out)
+{
+	for (uint32_t i = 0; i < ex_ruleset_n_rules(e->rs); i++) {
+		const struct ex_rule_info *info = ex_ruleset_rule(e->rs, i + 1);
+
+		if (!e->rules[i].deny || e->rules[i].failed || info->audit ||
+		    strstr(info->where, ".rules.http"))
+			continue;
+		(void)fputs("and ", out);
+		print_removal(info, out);
 	}
 }
 
@@ -212,9 +241,9 @@ void ex_explanation_edit(const struct ex_explanation *e, FILE *out)
 
 	if (ex_explanation_is_by_rule(e)) {
 		info = ex_ruleset_rule(e->rs, e->decision.rule);
-		if (info)
-			(void)fprintf(out, "remove or narrow %s (%s:%d)\n", info->where, info->file,
-				      info->line);
+		if (e->decision.reason == EX_R_SNI_MISSING)
+			(void)fputs("connect with a TLS server name, or ", out);
+		print_removal(info, out);
 		return;
 	}
 	never = unchangeable(e);
@@ -230,6 +259,7 @@ void ex_explanation_edit(const struct ex_explanation *e, FILE *out)
 			      info->line, ex_failed_text(e->rules[near - 1].failed));
 	(void)fprintf(out, "add this rule under %s\n", e->probe.ingress ? "ingress" : "egress");
 	print_new_rule(e, out);
+	print_denies(e, out);
 }
 
 /* Lines after the first are set in below it. */

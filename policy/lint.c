@@ -141,7 +141,8 @@ static bool is_literal_path(const char *written, size_t len)
 }
 
 /* A path begins with a slash; a star repeats what stands before it. */
-static void lint_path(struct ex_lowering *l, const struct ex_http_match *m, const char *where)
+static void lint_path(struct ex_lowering *l, const struct ex_http_match *m, bool deny,
+		      const char *where)
 {
 	const char *path = m->written_path;
 	size_t len = strlen(path);
@@ -155,7 +156,7 @@ static void lint_path(struct ex_lowering *l, const struct ex_http_match *m, cons
 	if (len >= 2 && strcmp(path + len - 2, "/*") == 0)
 		warn(l, m->pos, "write /.* for whatever follows",
 		     "%s: the path is a regular expression: \"/*\" means slashes only", where);
-	if (is_literal_path(path, len))
+	if (!deny && is_literal_path(path, len)) /* a deny is about every query */
 		warn(l, m->pos, "append (\\?.*)? to the path if queries are meant",
 		     "%s: the path is matched with its query: \"%s?x=1\" is not allowed", where,
 		     path);
@@ -215,7 +216,7 @@ static void lint_http(struct ex_lowering *l, const struct ex_egress *e, const st
 		(void)snprintf(where, sizeof(where), "%s.%s.rules.http[%zu]", e->where, p->where,
 			       i);
 		if (m->written_path)
-			lint_path(l, m, where);
+			lint_path(l, m, e->deny, where);
 		if (m->written_method)
 			lint_method(l, m, where);
 		if (!m->implied && !m->method && !m->path && !m->host && !m->n_headers &&

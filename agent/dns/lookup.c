@@ -208,27 +208,26 @@ static void on_learn_timeout(struct ex_timer *t)
 	fail(ex_container_of(t, struct ex_dns_lookup, timer), EX_R_INTERNAL);
 }
 
-/* Leaves in the answer only what the workload may have. Returns why nothing is left, or
- * EX_R_ALLOWED. */
-static enum ex_reason filter_addresses(const struct ex_dns_lookup *l, struct ex_dns_answer *a)
+/* Leaves in the answer only what the workload may have. False: nothing is left, and *by is the rule
+ * that wants it so, or 0. */
+static bool filter_addresses(const struct ex_dns_lookup *l, struct ex_dns_answer *a, uint32_t *by)
 {
 	const struct ex_dns_gate *g = l->gate;
-	enum ex_reason why = EX_R_ALLOWED;
-	size_t kept = 0;
+	size_t kept = 0, were = a->n_addrs;
 
 	for (size_t i = 0; i < a->n_addrs; i++) {
 		const struct ex_ip *ip = &a->addrs[i];
+		struct ex_decision d = ex_judge_answer(g->rs, ip);
 
+		*by = d.rule;
 		/* IPv4 in an AAAA record has no honest use */
 		if ((question_of(l)->type == EX_DNS_AAAA && ex_ip_is4(ip)) ||
-		    ex_judge_answer(g->rs, ip).verdict != EX_V_ALLOW) {
-			why = EX_R_DNS_ANSWER_DENIED;
+		    d.verdict != EX_V_ALLOW)
 			continue;
-		}
 		a->addrs[kept++] = *ip;
 	}
 	a->n_addrs = kept;
-	return kept > 0 ? EX_R_ALLOWED : why;
+	return kept > 0 || were == 0;
 }
 
 /*
@@ -322,7 +321,7 @@ static void on_answer(void *arg, int err, const void *msg, size_t len)
 {
 	struct ex_dns_lookup *l = arg;
 	struct ex_dns_answer a EX_UNSET;
-	enum ex_reason why;
+	uint32_t by = 0;
 
 	l->resolve = NULL;
 	ex_dns_answer_init(&a, EX_DNS_SERVFAIL);
@@ -338,13 +337,14 @@ static void on_answer(void *arg, int err, const void *msg, size_t len)
 		return;
 	}
 	a.ttl = a.ttl < TTL_MIN ? TTL_MIN : a.ttl > TTL_MAX ? TTL_MAX : a.ttl;
-	why = filter_addresses(l, &a);
-	if (why != EX_R_ALLOWED)
-		fail(l, why);
-	else if (a.n_addrs == 0)
+	if (!filter_addresses(l, &a, &by)) {
+		l->decision.rule = by;
+		fail(l, EX_R_DNS_ANSWER_DENIED);
+	} else if (a.n_addrs == 0) {
 		succeed(l, &a);
-	else
+	} else {
 		learn_or_succeed(l, &a);
+	}
 }
 
 static struct ex_dns_lookup *find_lookup(struct ex_dns_lookup *first,

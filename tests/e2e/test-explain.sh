@@ -22,13 +22,20 @@ done
 world_daemon explain python3 "$TOOL" serve "$WORLD/tls/explain.pem" "$WORLD/tls/explain.key"
 check "the servers are there" world_wait 30 nc -z 2001:db8:113::106 7777
 
+SECRETS=$WORLD/secrets
+mkdir -p "$SECRETS/default"
+echo 'Bearer right' >"$SECRETS/default/token"
+chmod -R go= "$SECRETS"
+
 for policy in "$POLICIES"/explain/*.yaml; do
-	name=$(basename "$policy" .yaml)
+	name=$(basename "$policy" .yaml) kind=any
+	case $name in requests | lists) kind=http ;; esac
+	made=("$SEED$((n += 1))" "$COUNT" "$kind")
 	# shellcheck disable=SC2016 # expands inside
 	check "$name: the requests are sent" sh -c '"$@" >"$0"' "$WORLD/tmp/$name" \
-		"$EXEAT" run -p "$policy" --log "$WORLD/log/$name" -q -- \
-		python3 "$TOOL" ask "$SEED$((n += 1))" "$COUNT"
-	tap_import "$(python3 "$TOOL" judge "$EXEAT" "$policy" "$WORLD/log/$name" "$SEED$n" "$COUNT" \
+		"$EXEAT" run -p "$policy" --secrets "$SECRETS" --log "$WORLD/log/$name" -q -- \
+		python3 "$TOOL" ask "${made[@]}"
+	tap_import "$(python3 "$TOOL" judge "${made[@]}" "$EXEAT" "$policy" "$WORLD/log/$name" --secrets "$SECRETS" \
 		<"$WORLD/tmp/$name" 2>&1 | sed "s/^\(.*ok - \)/\1$name: /")"
 done
 

@@ -3,8 +3,8 @@
 """Does `exeat policy explain` say what the gates do? Random requests, sent and asked about.
 
 usage: explain.py serve CERT KEY           servers for all of it, in the little internet
-       explain.py ask SEED N               inside of exeat run: sends, a JSON line for each on stdout
-       explain.py judge EXEAT POLICY AUDIT SEED N <ANSWERS
+       explain.py ask SEED N any|http      inside of exeat run: sends, a JSON line for each on stdout
+       explain.py judge SEED N any|http EXEAT POLICY AUDIT [OPTIONS] <ANSWERS
                                            compares, as TAP points
 
 A request is known by its source port, in the audit log as well. Literal addresses come before any
@@ -13,72 +13,19 @@ its own, for the same reason.
 """
 import concurrent.futures
 import json
-import random
-import re
+import os
+import shlex
 import socket
 import ssl
 import struct
 import subprocess
 import sys
+import tempfile
 import threading
 
-HOSTS = {"a.explain.test": 101, "b.explain.test": 102, "one.wild.explain.test": 103,
-         "two.wild.explain.test": 104, "denied.explain.test": 105, "other.test": 107}
-NAMELESS = 106
-PORTS = [80, 443, 8443, 7777]
-PATHS = ["/", "/v1/", "/v1/chat", "/v1/chat?x=1", "/public", "/public?q", "/publication", "/v1"]
-ODD_PATHS = ["/v1/%63hat", "/v1/%2e%2e/public", "/v1/../public", "/v1/./chat", "/v1//chat", "/v1/a%2Fb",
-             "/v1/a%2fb", "/v1/%5C", "/v1/%zz", "/v1/..;/x", "/v1/%C3%A4", "/v1/%c3%a4", "/v1/%C3", "/v1/%00",
-             "/v1/%20", "/v1/x;y", "/v1/?a=../b", "/public?%2F", "/public?_method=PUT", "/v1/\\x",
-             "/v1/chat;x", "/v1/x%3By", "/v1/chat%3Fx", "/v1/a%23b", "/public;x?y", "/public%3Bx", "/public%23"]
-ODD_METHODS = ["CONNECT", "TRACE", "get", "BREW", "PRI", "DELETE", "OPTIONS"]
-UPGRADE = "Connection: Upgrade"
-ODD_HEADERS = [["Upgrade: websocket", UPGRADE], ["Upgrade: h2c", UPGRADE], ["Upgrade: tls", UPGRADE],
-               ["Content-Length: +0"], ["Content-Length: 0", "Content-Length: 0"], ["Transfer-Encoding: gzip"],
-               ["X-A: \x01"], ["X B: c"], ["X-Tenant: blue", "X_Tenant: red"], ["X_Tenant: blue"],
-               ["X-Amz-Copy-Source: /b"], ["x_ms_copy_source: u"],
-               ["X-Tenant: red", "X-Tenant: blue"], ["Expect: more"], ["Connection: X-Tenant"], ["Content_Length: 5"]]
+from explain_requests import HOSTS, NAMELESS, PORTS, address, authority, make
+
 FLOW, QUERY = 2000, 30000  # source ports begin here
-
-
-def address(host, family):
-    return f"203.0.113.{host}" if family == 4 else f"2001:db8:113::{host}"
-
-
-# ---- the requests ----
-
-def make(seed, count):
-    rnd = random.Random(seed)
-    made = []
-    while len(made) < count:
-        r = {"family": rnd.choice([4, 6]), "port": rnd.choice(PORTS),
-             "method": rnd.choice(["GET", "GET", "HEAD", "POST", "PUT"]),
-             "path": rnd.choice(PATHS if rnd.random() < .8 else ODD_PATHS),
-             "headers": rnd.choice([[], [], ["X-Tenant: blue"], ["X-Tenant: red"]])}
-        r["name"] = rnd.choice(list(HOSTS) + ["", "", ""])
-        r["address"] = address(HOSTS.get(r["name"]) or
-                               rnd.choice(list(HOSTS.values()) + [NAMELESS]), r["family"])
-        # what is sent where TLS is meant is most often TLS
-        r["how"] = rnd.choice(["tls"] * 6 + ["http", "raw"] if r["port"] == 443 else
-                              ["http"] * 5 + ["tls", "raw", "udp"])
-        r["sni"] = rnd.choice([r["name"]] * 4 + ["", rnd.choice(list(HOSTS))])
-        if r["how"] == "raw" and r["name"] and r["port"] in (80, 443):
-            continue  # of a name, explain takes these ports for HTTP and TLS
-        r["port"] = 7777 if r["how"] == "udp" else r["port"]
-        if r["how"] == "tls" and r["name"] and rnd.random() < .4:
-            r.update(how="h2", sni=r["name"])  # what the versions say differently is not asked about
-        if r["how"] in ("tls", "http") and rnd.random() < .1:
-            r["method"] = rnd.choice(ODD_METHODS)
-        if r["how"] in ("tls", "http") and rnd.random() < .1:
-            r["headers"] = rnd.choice(ODD_HEADERS)
-        made.append(r)
-    made.sort(key=lambda r: r["name"] != "")  # stable: the literals first
-    return made
-
-
-def authority(r):
-    host = r["name"] or (f"[{r['address']}]" if r["family"] == 6 else r["address"])
-    return host if r["port"] == {"tls": 443, "h2": 443, "http": 80}.get(r["how"]) else f"{host}:{r['port']}"
 
 
 # ---- servers ----
@@ -160,7 +107,7 @@ def literal(name, value):
 def speak_h2(r, s):
     """One request of HTTP/2; a status of 200 is one byte of HPACK, ours or after a table size."""
     fields = [(":method", r["method"]), (":scheme", "https"), (":authority", authority(r)), (":path", r["path"])]
-    fields += [tuple(h.lower().split(": ")) for h in r["headers"]]
+    fields += [(name.lower(), value) for name, value in (h.split(": ", 1) for h in r["headers"])]
     s.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(4, 0, 0, b"") +
               frame(1, 5, 1, b"".join(literal(*f) for f in fields)))
     got = b""
@@ -211,8 +158,8 @@ def send(i, r):
         return str(e)
 
 
-def ask(seed, count):
-    made = list(enumerate(make(seed, count)))
+def ask(requests):
+    made = list(enumerate(requests))
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
         for named in False, True:
             part = [(i, r) for i, r in made if bool(r["name"]) == named]
@@ -222,51 +169,125 @@ def ask(seed, count):
 
 # ---- the judge ----
 
-def explain(exeat, policy, r):
-    url = f"{authority(r)}{r['path']}"
-    to = {"tls": f"https://{url}", "h2": f"https://{url}", "http": f"http://{url}", "raw": authority(r),
-          "udp": authority(r) + "/udp"}[r["how"]]
-    args = [exeat, "policy", "explain", policy, "--to", to, "--address", r["address"]]
-    if r["how"] in ("tls", "h2", "http"):
-        args += ["-X", r["method"]] + [x for h in r["headers"] for x in ("-H", h)]
-    if r["how"] in ("tls", "h2"):
-        args += ["--sni", r["sni"]]
-    out = subprocess.run(args, capture_output=True, text=True, check=False)
-    said = re.search(r"^verdict: +(ALLOW|DENY) +\(([a-z0-9-]+):", out.stdout, re.M)
-    return (said[1] == "ALLOW", said[2]) if said else (None, out.stderr), " ".join(args[2:])
+# What explain says is denied although rules allow it.
+BEYOND_RULES = {"policy-deny", "reserved-deny", "upgrade-denied", "http-too-large", "host-mismatch"}
 
 
-def judge(exeat, policy, audit, seed, count):
+class Judge:
+    def __init__(self, exeat, policy, options):
+        self.exeat, self.policy, self.options = exeat, policy, options
+
+    def explain(self, r, *more):
+        url = f"{authority(r)}{r['path']}"
+        to = {"tls": f"https://{url}", "h2": f"https://{url}", "http": f"http://{url}", "raw": authority(r),
+              "udp": authority(r) + "/udp"}[r["how"]]
+        args = [self.exeat, "policy", "explain", self.policy, *more, *self.options, "--format", "json",
+                "--to", to, "--address", r["address"]]
+        if r["how"] in ("tls", "h2", "http"):
+            args += ["-X", r["method"]] + [x for h in r["headers"] for x in ("-H", h)]
+        if r["how"] in ("tls", "h2"):
+            args += ["--sni", r["sni"]]
+        out = subprocess.run(args, capture_output=True, text=True, check=False)
+        said = json.loads(out.stdout) if out.returncode in (0, 1) else {"verdict": out.stderr}
+        said["question"] = shlex.join(args[2:])
+        return said
+
+    def inner_quarrels(self, said):
+        """The status that explain gives each rule has to go with its verdict."""
+        if "rules" not in said or said["gate"] == "DNS":
+            return
+        where = [x["rule"]["where"] for x in said["rules"]]
+        lists = {w.split(".rules.http")[0] for w in where if ".rules.http" in w}
+        last = [x for x in said["rules"] if x["rule"]["where"] not in lists]
+        applies = {x["rule"]["id"]: x["deny"] for x in said["rules"] if x["applies"]}
+        rule = said.get("rule") or {}
+        if said["verdict"] == "deny" and said["reason"] not in BEYOND_RULES and not rule:
+            for x in last:
+                if x["applies"] and not x["deny"]:
+                    yield f"denied, but {x['rule']['where']} applies"
+        if said["reason"] in ("allowed", "policy-deny") and rule:
+            if applies.get(rule["id"]) != (said["reason"] == "policy-deny"):
+                yield f"{said['reason']} by {rule['where']}, which does not apply"
+        if said["reason"] == "allowed":
+            for x in last:
+                if x["applies"] and x["deny"]:
+                    yield f"not denied, but {x['rule']['where']} applies"
+
+    def edit_quarrels(self, said, r):
+        """With the rule that explain suggests the request is allowed, or another one says no."""
+        rule = said.get("edit", "").partition("add this rule under egress\n")[2].partition("and ")[0]
+        if not rule:
+            return
+        with tempfile.NamedTemporaryFile("w", suffix=".yaml", dir=os.environ.get("TMPDIR")) as f:
+            f.write("apiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy\nmetadata: {name: edit}\n"
+                    "spec:\n  endpointSelector: {}\n  egress:\n" + rule)
+            f.flush()
+            then = self.explain(r, f.name)
+        if then["verdict"] != "allow" and "rule" not in then:
+            yield f"with its edit {rule!r}: {then['verdict']} {then.get('reason')} {then.get('edit')!r}"
+
+    def gate_quarrels(self, said, seen, answer):
+        """What was written down, and what the client saw."""
+        gate, detail = seen[-1], seen[-1].get("detail", "")
+        passed = gate.get("verdict") not in ("deny", None)
+        rule, named = said.get("rule") or said.get("nearest") or {}, (gate.get("policy"), gate.get("rule"))
+        if (passed, gate.get("reason")) != (said["verdict"] == "allow", said.get("reason")):
+            yield f"the gates said {gate.get('verdict')} {gate.get('reason')} {detail}"
+        elif gate.get("gate") != "kernel" and named != (rule.get("policy"), rule.get("where")):
+            yield f"the gates named {named}, explain {rule.get('policy')} {rule.get('where')}"
+        elif passed:
+            does = ", ".join(f"{h['action']} {h['name']}" for h in said["headers"])
+            if does != detail:
+                yield f"the gates did '{detail}', explain says '{does}'"
+        if (answer == "served") != passed:
+            yield f"the client got: {answer}"
+        if len({x.get("verdict") for x in seen}) != 1:
+            yield "there are several verdicts"
+
+
+def read_records(audit):
     records = {}
     with open(audit, encoding="utf-8") as f:
         for line in f:
             record = json.loads(line)
             if "sport" in record:
                 records.setdefault(record["sport"], []).append(record)
+    return records
+
+
+def judge(exeat, policy, audit, options, requests):
+    records, ask = read_records(audit), Judge(exeat, policy, options)
     answers = dict(json.loads(line) for line in sys.stdin)
-    wrong, reasons = [], {}
-    for i, r in enumerate(make(seed, count)):
+    wrong, reasons, passed = 0, {}, 0
+    for i, r in enumerate(requests):
         seen = records.get(FLOW + i) or records.get(QUERY + i) or [{}]
-        gate = (seen[-1].get("verdict") not in ("deny", None), seen[-1].get("reason"))
-        said, question = explain(exeat, policy, r)
-        served = answers.get(i) == "served"
-        reasons.setdefault(gate, []).append(i)
-        if gate != said or served != gate[0] or len({x.get("verdict") for x in seen}) != 1:
-            wrong.append(f"{i}: {question}: explain {said}, gates {gate}, client: {answers.get(i)}")
-    for line in wrong:
-        print(line)
-    for (allowed, reason), which in sorted(reasons.items(), key=str):
-        print(f"{len(which):5} {'allow' if allowed else 'deny'} {reason}")
-    passed = sum(len(v) for k, v in reasons.items() if k[0])
+        said = ask.explain(r)
+        quarrels = [*ask.gate_quarrels(said, seen, answers.get(i)), *ask.inner_quarrels(said), *ask.edit_quarrels(said, r)]
+        if quarrels:
+            print(f"{i}: {said['question']}: {said['verdict']} {said.get('reason')}")
+            print(*(f"   {q}" for q in quarrels), sep="\n")
+        wrong += bool(quarrels)
+        key = f"{said['verdict']} {said.get('reason')}"
+        reasons[key] = reasons.get(key, 0) + 1
+        passed += said["verdict"] == "allow"
+    for key, n in sorted(reasons.items()):
+        print(f"{n:5} {key}")
+    count = len(requests)
     print("not ok" if wrong else "ok", f"- {count} requests, {passed} of them allowed: as explained")
     print("ok" if count // 20 < passed < count * 19 // 20 else "not ok", "- some are allowed, some denied")
     print("1..2")
 
 
-if __name__ == "__main__":
+def main():
     if sys.argv[1] == "serve":
         serve(*sys.argv[2:])
-    elif sys.argv[1] == "ask":
-        ask(int(sys.argv[2]), int(sys.argv[3]))
+        return
+    requests = make(int(sys.argv[2]), int(sys.argv[3]), sys.argv[4])
+    if sys.argv[1] == "ask":
+        ask(requests)
     else:
-        judge(*sys.argv[2:5], int(sys.argv[5]), int(sys.argv[6]))
+        judge(*sys.argv[5:8], sys.argv[8:], requests)
+
+
+if __name__ == "__main__":
+    main()
