@@ -5,6 +5,9 @@
 #include <stddef.h>
 #include <cmocka.h>
 
+#include <bpf/bpf.h>
+
+#include "agent/gate/gate_internal.h"
 #include "tests/datapath/bench.h"
 
 #define ALLOW(rule)                                                                                \
@@ -337,6 +340,33 @@ static void test_interface_without_endpoint_is_closed(void **state)
 	assert_int_equal(tcp_in(PKT_SYN | PKT_ACK), EX_R_NO_ENDPOINT);
 }
 
+/* Half of an entry, or one of another version of the gate. */
+static void test_rule_without_a_meaning_denies(void **state)
+{
+	static const struct ex_rule odd[] = {
+		{ 0 },
+		{ .verdict = EX_V_STEER + EX_V_ALLOW + EX_V_DENY, .reason = EX_R_ALLOWED },
+		{ .verdict = EX_V_DENY },
+		{ .verdict = EX_V_DENY, .reason = EX_R_ALLOWED },
+	};
+	int fd = gate_map_fd(bench_gate, "ex_rules");
+	struct ex_rule_key key, *last = NULL;
+	struct ex_counted_rule value;
+
+	(void)state;
+	while (bpf_map_get_next_key(fd, last, &key) == 0 &&
+	       (ntohs(key.proto) != IPPROTO_TCP || ntohs(key.port) != 443))
+		last = &key;
+	assert_int_equal(ntohs(key.port), 443);
+	assert_int_equal(out("198.51.100.7", IPPROTO_TCP, 443), EX_R_ALLOWED);
+	for (size_t i = 0; i < EX_ARRAY_SIZE(odd); i++) {
+		assert_int_equal(bpf_map_lookup_elem(fd, &key, &value), 0);
+		value.rule = odd[i];
+		assert_int_equal(bpf_map_update_elem(fd, &key, &value, BPF_EXIST), 0);
+		assert_int_equal(out("198.51.100.8", IPPROTO_TCP, 443), EX_R_INTERNAL);
+	}
+}
+
 static void test_rule_counter_counts(void **state)
 {
 	struct ex_counter c;
@@ -374,6 +404,7 @@ int main(void)
 		gate_test(test_echo_reply_enters_only_after_its_request),
 		gate_test(test_policy_change_ends_a_live_flow),
 		gate_test(test_interface_without_endpoint_is_closed),
+		gate_test(test_rule_without_a_meaning_denies),
 		gate_test(test_rule_counter_counts),
 	};
 

@@ -301,6 +301,37 @@ static void test_gateway_is_entered_on_a_flow_only(void **state)
 	assert_int_equal(run("hand_over", in(IPPROTO_TCP, 80, PKT_ACK), 0).reason, EX_R_NO_FLOW);
 }
 
+/* They would be put together behind it, and the socket is found by the first alone. */
+static void test_gateway_is_entered_by_whole_packets_only(void **state)
+{
+	struct pkt_spec s = out(IPPROTO_UDP, 53, 0);
+
+	(void)state;
+	s.payload_len = 32;
+	flow_insert(IPPROTO_UDP, 53, EX_FLOW_LIVE);
+	assert_int_equal(run("hand_over", s, 0).reason, EX_R_NO_PROXY);
+	s.frag = 4; /* the last of them: it has no ports */
+	assert_int_equal(run("hand_over", s, 0).reason, EX_R_FRAGMENT);
+}
+
+/* One listener is not the other: what was for the resolver does not go on as datagrams. */
+static void test_steered_flow_keeps_its_listener(void **state)
+{
+	static const struct ex_rule_entry other[] = {
+		{ 1, 32, IPPROTO_UDP, 53, { EX_V_STEER, EX_KIND_UDP, EX_R_ALLOWED, 3 } },
+	};
+	struct pkt_frame f;
+	struct pkt_spec s = out(IPPROTO_UDP, 53, 0);
+
+	(void)state;
+	pkt_build(&f, &s);
+	flow_insert(IPPROTO_UDP, 53, EX_FLOW_LIVE);
+	bench_publish_rules(rules, EX_ARRAY_SIZE(rules), EX_EP_GATEWAY);
+	assert_int_equal(bench_send(&f).reason, EX_R_NO_PROXY);
+	bench_publish_rules(other, EX_ARRAY_SIZE(other), EX_EP_GATEWAY);
+	assert_int_equal(bench_send(&f).reason, EX_R_POLICY_CHANGED);
+}
+
 #define gateway_test(f) cmocka_unit_test_setup(f, publish)
 
 int main(void)
@@ -318,6 +349,8 @@ int main(void)
 		gateway_test(test_gateway_speaks_for_and_to_its_workload),
 		gateway_test(test_an_endpoint_knows_its_gateway),
 		gateway_test(test_gateway_is_entered_on_a_flow_only),
+		gateway_test(test_gateway_is_entered_by_whole_packets_only),
+		gateway_test(test_steered_flow_keeps_its_listener),
 	};
 
 	return cmocka_run_group_tests(tests, bench_setup, bench_teardown);

@@ -283,6 +283,22 @@ static void test_error_about_an_echo_enters(void **state)
 	assert_int_equal(error(false, "203.0.113.1", NET_OWN4, 11 << 8, &q, 28), EX_R_NO_FLOW);
 }
 
+/* It may be one that the policy has ended by now: first the flow is judged. */
+static void test_error_about_a_flow_of_before_a_change_waits_for_the_flow(void **state)
+{
+	struct quote in = { NET_OWN4, FAR4, IPPROTO_UDP, 40000, 123 };
+	struct quote out = { FAR4, NET_OWN4, IPPROTO_UDP, 123, 40000 };
+
+	(void)state;
+	open_udp(FAR4, 123);
+	bench_publish_rules(rules, EX_ARRAY_SIZE(rules), 0);
+	assert_int_equal(error(false, "203.0.113.1", NET_OWN4, 3 << 8 | 1, &in, 28), EX_R_NO_FLOW);
+	assert_int_equal(error(true, NULL, FAR4, 3 << 8 | 3, &out, 28), EX_R_DEFAULT_DENY);
+	open_udp(FAR4, 123);
+	assert_int_equal(error(false, "203.0.113.1", NET_OWN4, 3 << 8 | 1, &in, 28), EX_R_ALLOWED);
+	assert_int_equal(error(true, NULL, FAR4, 3 << 8 | 3, &out, 28), EX_R_ALLOWED);
+}
+
 #define related_test(f) cmocka_unit_test_setup(f, publish)
 
 int main(void)
@@ -297,6 +313,7 @@ int main(void)
 		related_test(test_error_about_a_live_flow_enters),
 		related_test(test_error_of_the_workload_goes_only_to_its_flow),
 		related_test(test_error_about_an_echo_enters),
+		related_test(test_error_about_a_flow_of_before_a_change_waits_for_the_flow),
 	};
 
 	return cmocka_run_group_tests(tests, bench_setup, bench_teardown);

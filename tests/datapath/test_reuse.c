@@ -183,6 +183,30 @@ static void test_packets_meet_no_name_but_their_own(void **state)
 	forget_all();
 }
 
+static uint32_t turn_read(void)
+{
+	struct ex_state s;
+	uint32_t key = 0;
+
+	assert_int_equal(bpf_map_lookup_elem(gate_map_fd(bench_gate, "ex_state"), &key, &s), 0);
+	return s.turn;
+}
+
+/* It is counted before a name's entry may be another's. */
+static void test_each_name_that_is_learned_counts(void **state)
+{
+	uint32_t before;
+
+	(void)state;
+	publish(BENCH_IF, 0);
+	for (int i = 0; i < 3; i++) {
+		before = turn_read();
+		learn(BENCH_IF, FAR, 1);
+		assert_int_not_equal(turn_read(), before);
+	}
+	forget_all();
+}
+
 /* ---- flows ---- */
 
 static enum ex_reason tcp_out(uint16_t sport, uint8_t flags)
@@ -293,6 +317,7 @@ int main(void)
 		cmocka_unit_test(test_entries_do_not_run_out),
 		cmocka_unit_test(test_an_interface_without_a_word_is_denied),
 		cmocka_unit_test(test_packets_meet_no_name_but_their_own),
+		cmocka_unit_test(test_each_name_that_is_learned_counts),
 		cmocka_unit_test(test_a_revoked_flow_is_none_and_keeps_its_entry),
 		cmocka_unit_test(test_a_full_table_waits_for_the_grace_of_an_entry),
 		cmocka_unit_test(test_a_sweep_leaves_what_begins_anew_under_it),
