@@ -24,20 +24,26 @@ static int hook_attach(uint32_t ifindex, enum bpf_tc_attach_point point, int pro
 	return bpf_tc_attach(&hook, &opts);
 }
 
-int ex_gate_attach(struct ex_gate *gate, uint32_t ifindex)
+int ex_gate_guard(struct ex_gate *gate, uint32_t ifindex)
 {
 	const struct gate_port *port = gate_port_find(gate, ifindex);
-	bool shared;
+	bool shared = port && port->ep.flags & EX_EP_SHARED;
 	int r;
 
-	if (!port || !port->set)
-		return -EINVAL; /* maps are filled before programs are attached */
-	shared = port->ep.flags & EX_EP_SHARED;
 	r = hook_attach(ifindex, shared ? BPF_TC_EGRESS : BPF_TC_INGRESS,
 			gate->progs.from_workload);
 	return r ? r
 		 : hook_attach(ifindex, shared ? BPF_TC_INGRESS : BPF_TC_EGRESS,
 			       gate->progs.to_workload);
+}
+
+int ex_gate_attach(struct ex_gate *gate, uint32_t ifindex)
+{
+	const struct gate_port *port = gate_port_find(gate, ifindex);
+
+	if (!port || !port->set)
+		return -EINVAL; /* maps are filled before programs are attached */
+	return ex_gate_guard(gate, ifindex);
 }
 
 static int hook_detach(uint32_t ifindex, enum bpf_tc_attach_point point)

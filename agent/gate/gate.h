@@ -176,6 +176,12 @@ EX_MUST_CHECK int ex_gate_learn(struct ex_gate *gate, uint32_t ifindex, const st
 EX_MUST_CHECK int ex_gate_attach(struct ex_gate *gate, uint32_t ifindex);
 
 /*
+ * The same without a ruleset: what is not in force in the maps of this gate does not pass. For who
+ * may still have programs with the maps of a former process that were not adopted.
+ */
+EX_MUST_CHECK int ex_gate_guard(struct ex_gate *gate, uint32_t ifindex);
+
+/*
  * Joins an endpoint (EX_EP_GATEWAY, published) with its gateway namespace: a program on the host
  * end of the gateway's veth, in the namespace the caller is in, and one on the other end, in
  * `netns`, which must have the same ifindex as the endpoint (ifi_index at RTM_NEWLINK, with
@@ -240,7 +246,7 @@ EX_MUST_CHECK int ex_gate_count_rule(struct ex_gate *gate, uint32_t ifindex, uin
 
 /*
  * Events: wait for this fd to become readable, drain a little later (agent/core/lazy.h). It wakes
- * when there was none before, and with each one once a quarter of the room is taken. The event is
+ * when there was none before, and now and then once a quarter of the room is taken. The event is
  * valid during the call only. 1: there may be more. Draining also takes out expired flows and names
  * now and then (EX_EV_END of flows that ended in silence).
  */

@@ -295,6 +295,11 @@ int ex_gates_apply(struct ex_node *node, struct ex_node_endpoint *e, struct ex_c
 	return 0;
 }
 
+int ex_gates_guard(struct ex_node *node, const struct ex_node_endpoint *e)
+{
+	return e->gates && e->gates->attached ? 0 : ex_gate_guard(node->gate, e->link.ifindex);
+}
+
 int ex_gates_shut(struct ex_node *node, struct ex_node_endpoint *e)
 {
 	int r = ex_gate_refuse(node->gate, e->link.ifindex);

@@ -20,6 +20,7 @@
 #include "agent/core/rtnl.h"
 #include "agent/node/authority.h"
 #include "agent/node/events.h"
+#include "agent/node/gates.h"
 #include "agent/node/handover.h"
 #include "agent/node/learn.h"
 #include "agent/node/netns.h"
@@ -204,6 +205,21 @@ static void forget_unknown(struct ex_node *node)
 	free(to.v.v);
 }
 
+/*
+ * Who has nothing in force yet may still have the programs of an agent whose maps were not adopted:
+ * nobody could revoke what they let pass.
+ */
+static void guard_all(struct ex_node *node)
+{
+	for (const struct ex_node_endpoint *e = node->registry.first; e; e = e->next) {
+		int r = ex_gates_guard(node, e);
+
+		if (r < 0)
+			ex_error("endpoint %u (%s/%s): cannot attach the kernel gate: %s", e->id,
+				 e->ns, e->name, strerror(-r));
+	}
+}
+
 static int recover(struct ex_node *node)
 {
 	int r = ex_registry_recover(&node->registry);
@@ -217,6 +233,7 @@ static int recover(struct ex_node *node)
 	/* Invalid policies do not keep the agent down: it says so, and lets nobody in. */
 	if (ex_round_first(node) < 0)
 		ex_error("no endpoint can be added until the policies are valid");
+	guard_all(node);
 	return 0;
 }
 

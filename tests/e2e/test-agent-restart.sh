@@ -112,10 +112,14 @@ check "repaired, it goes on" world_wait 30 sh -c "'$EXEAT' status --socket '$AGE
 has "with its proxies" "$(ask)" 'Permission to leave granted'
 
 # ---- an upgrade: what is pinned is of another version ----
-kill -TERM $agent_pid
-wait $agent_pid
-mv "$NODE/bpf/exeat"/v* "$NODE/bpf/exeat/v0"
-goes_on "another version is there, until it starts flows go on" "$WORLD/tmp/ticks4"
+upgrade() {
+	kill -TERM $agent_pid
+	wait $agent_pid
+	mv "$NODE/bpf/exeat"/v* "$NODE/bpf/exeat/v0"
+}
+
+upgrade
+goes_on "another version is there: until it starts, flows go on" "$WORLD/tmp/ticks4"
 # shellcheck disable=SC2119
 node_agent
 has "it says so" "$(cat "$WORLD/log/agent")" 'of another version: flows begin anew'
@@ -125,6 +129,18 @@ has "requests are judged" "$(ask)" 'Permission to leave granted'
 refuse "what is denied stays denied" in_pod pod1 nc -zw20 "$EVIL4" 443
 refuse "for a pod without a policy too" in_pod pod3 nc -zw20 "$ECHO4" 7777
 refuse "of the other version nothing stays" test -e "$NODE/bpf/exeat/v0"
+
+upgrade
+echo 'kind: Nonsense' >"$POLICY_DIR/bad.yaml"
+rm "$NODE/run/policies"
+# shellcheck disable=SC2119
+node_agent
+refuse "without valid policies nothing passes" in_pod pod1 nc -zw3 "$ECHO4" 7777
+check "(one pod is removed)" ex endpoint remove pod4
+refuse "for one that is removed nothing passes either" in_pod pod4 nc -zw3 "$ECHO4" 7777
+rm "$POLICY_DIR/bad.yaml"
+check "repaired, it goes on" world_wait 30 sh -c "'$EXEAT' status --socket '$AGENT_SOCK' | grep -q 'revision 1'"
+same "flows pass" "$(echo hello | in_pod pod1 socat -t20 - "TCP:$ECHO4:7777" 2>&1)" hello
 
 # ---- nothing stays ----
 kill -TERM $agent_pid
