@@ -2,8 +2,8 @@
 /*
  * Records of a worker, out of the ring it writes them into. While some come they are fetched every
  * few milliseconds, so that the worker need not say each time that there are some; less often while
- * each time there are several, but not so many that each time is worth it. When none came it is to
- * say so. What it wrote before it died is fetched after.
+ * they go on to come, but not so many that each time is worth it. When none came it is to say so.
+ * What it wrote before it died is fetched after.
  */
 #include <errno.h>
 
@@ -11,7 +11,7 @@
 #include "agent/keeper/keeper_priv.h"
 
 #define DRAIN_MS     10
-#define DRAIN_MS_MAX 40
+#define DRAIN_MS_MAX 160
 #define MANY         128
 
 /* By number, as the worker counts: before the one that it was sent, or that one. */
@@ -69,13 +69,14 @@ static int drain(struct ex_worker *w)
 	return r;
 }
 
-/* A lonely one is had at once, as it was told of; what follows it soon may wait a little. */
+/* A lonely one is had at once, as it was told of; what follows it soon may wait a little: to be
+ * woken costs more than some dozens of records. */
 static void set_pause(struct ex_worker *w, int n)
 {
-	if (n < 2 || n > MANY)
+	if (n == 0 || n > MANY || !w->drain_ms)
 		w->drain_ms = DRAIN_MS;
 	else if (w->drain_ms < DRAIN_MS_MAX)
-		w->drain_ms += DRAIN_MS;
+		w->drain_ms *= 2;
 }
 
 int ex_worker_drain(struct ex_worker *w)
