@@ -112,14 +112,15 @@ static struct {
 	struct sockaddr_storage from[INBOX];
 	uint8_t buf[INBOX][INBOX_BYTES];
 	unsigned n, at;
-	bool read; /* in this call of ares_process_fd() */
+	unsigned ready; /* the last so many are as the kernel wants them */
+	bool read;      /* in this call of ares_process_fd() */
 } inbox;
 
 static int fill_inbox(int fd)
 {
 	int n;
 
-	for (size_t i = 0; i < INBOX; i++) {
+	for (unsigned i = 0; i < INBOX - inbox.ready; i++) {
 		inbox.iov[i] = (struct iovec){ inbox.buf[i], INBOX_BYTES };
 		inbox.v[i].msg_hdr = (struct msghdr){ .msg_name = &inbox.from[i],
 						      .msg_namelen = sizeof(inbox.from[i]),
@@ -129,6 +130,7 @@ static int fill_inbox(int fd)
 	inbox.read = true;
 	n = recvmmsg(fd, inbox.v, INBOX, MSG_DONTWAIT, NULL);
 	inbox.n = n < 0 ? 0 : (unsigned)n;
+	inbox.ready = INBOX - inbox.n;
 	inbox.at = 0;
 	return n < 0 ? -1 : 0;
 }

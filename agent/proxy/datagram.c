@@ -3,11 +3,6 @@
 
 #include "agent/proxy/datagram.h"
 
-union control {
-	char buf[128];
-	struct cmsghdr align;
-};
-
 bool ex_sockaddr_read(const struct sockaddr_storage *ss, struct ex_ip *ip, uint16_t *port)
 {
 	const struct sockaddr_in *a4 = (const void *)ss;
@@ -81,7 +76,8 @@ static bool find_destination(struct msghdr *mh, struct ex_datagram *d)
 	return false;
 }
 
-static struct msghdr message_for(struct ex_datagram *d, struct iovec *iov, union control *control)
+static struct msghdr message_for(struct ex_datagram *d, struct iovec *iov,
+				 union ex_datagram_control *control)
 {
 	return (struct msghdr){ .msg_name = &d->from,
 				.msg_namelen = sizeof(d->from),
@@ -101,7 +97,7 @@ static bool read_ends(struct msghdr *mh, struct ex_datagram *d)
 ssize_t ex_datagram_receive(int fd, void *buf, size_t cap, struct ex_datagram *ret)
 {
 	struct iovec iov = { .iov_base = buf, .iov_len = cap };
-	union control control;
+	union ex_datagram_control control;
 	struct msghdr mh = message_for(ret, &iov, &control);
 	ssize_t n = recvmsg(fd, &mh, MSG_DONTWAIT);
 
@@ -112,21 +108,21 @@ ssize_t ex_datagram_receive(int fd, void *buf, size_t cap, struct ex_datagram *r
 
 int ex_datagram_receive_many(int fd, struct ex_datagrams *ret)
 {
-	union control control[EX_DATAGRAMS] EX_UNSET;
-	struct mmsghdr mh[EX_DATAGRAMS] EX_UNSET;
-	struct iovec iov[EX_DATAGRAMS] EX_UNSET;
 	int n;
 
-	for (size_t i = 0; i < EX_DATAGRAMS; i++) {
-		iov[i] = (struct iovec){ ret->bytes[i], EX_DATAGRAM_BYTES };
-		mh[i].msg_hdr = message_for(&ret->at[i], &iov[i], &control[i]);
+	for (size_t i = 0; i < EX_DATAGRAMS - ret->ready; i++) {
+		ret->iov[i] = (struct iovec){ ret->bytes[i], EX_DATAGRAM_BYTES };
+		ret->v[i].msg_hdr = message_for(&ret->at[i], &ret->iov[i], &ret->control[i]);
 	}
-	n = recvmmsg(fd, mh, EX_DATAGRAMS, MSG_DONTWAIT, NULL);
+	ret->ready = EX_DATAGRAMS;
+	n = recvmmsg(fd, ret->v, EX_DATAGRAMS, MSG_DONTWAIT, NULL);
 	if (n < 0)
 		return -errno;
+	ret->ready -= (size_t)n;
 	for (int i = 0; i < n; i++)
-		ret->len[i] =
-			read_ends(&mh[i].msg_hdr, &ret->at[i]) ? (ssize_t)mh[i].msg_len : -EBADMSG;
+		ret->len[i] = read_ends(&ret->v[i].msg_hdr, &ret->at[i])
+				      ? (ssize_t)ret->v[i].msg_len
+				      : -EBADMSG;
 	return n;
 }
 
@@ -134,7 +130,7 @@ void ex_datagram_reply(int fd, const struct ex_datagram *d, const void *buf, siz
 {
 	struct sockaddr_storage to = d->from;
 	struct iovec iov = { .iov_len = len };
-	union control control = { 0 };
+	union ex_datagram_control control = { 0 };
 	struct msghdr mh = { .msg_name = &to,
 			     .msg_namelen = d->from_len,
 			     .msg_iov = &iov,

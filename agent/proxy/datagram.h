@@ -22,10 +22,21 @@ ssize_t ex_datagram_receive(int fd, void *buf, size_t cap, struct ex_datagram *r
 #define EX_DATAGRAMS      8
 #define EX_DATAGRAM_BYTES 4096
 
-struct ex_datagrams {
+union ex_datagram_control {
+	char buf[128];
+	struct cmsghdr align;
+};
+
+struct ex_datagrams { /* zeroed before it is used first */
 	struct ex_datagram at[EX_DATAGRAMS];
 	ssize_t len[EX_DATAGRAMS]; /* negative: as ex_datagram_receive() says it of one */
 	char bytes[EX_DATAGRAMS][EX_DATAGRAM_BYTES];
+	/* What the kernel fills in. Mostly there is one: the others stay ready, the last so many.
+	 */
+	size_t ready;
+	struct mmsghdr v[EX_DATAGRAMS];
+	struct iovec iov[EX_DATAGRAMS];
+	union ex_datagram_control control[EX_DATAGRAMS];
 };
 int ex_datagram_receive_many(int fd, struct ex_datagrams *ret);
 
