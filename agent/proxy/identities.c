@@ -35,6 +35,14 @@ int ex_identities_new(struct ex_tls *tls, const struct ex_ruleset *rs, struct ex
 	return 0;
 }
 
+void ex_identities_drop(struct ex_tls *tls, struct ex_identities *ids,
+			const struct ex_identities *in_force)
+{
+	free(ids->v);
+	*ids = (struct ex_identities){ 0 };
+	ex_tls_identities_keep(tls, in_force->v, in_force->n);
+}
+
 void ex_identities_swap(struct ex_tls *tls, struct ex_identities *old, struct ex_identities *with)
 {
 	free(old->v);

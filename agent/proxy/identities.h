@@ -20,6 +20,10 @@ struct ex_identities {
 EX_MUST_CHECK int ex_identities_new(struct ex_tls *tls, const struct ex_ruleset *rs,
 				    struct ex_identities *ret);
 
+/* A policy that does not come into force after all: also after a new() that failed. */
+void ex_identities_drop(struct ex_tls *tls, struct ex_identities *ids,
+			const struct ex_identities *in_force);
+
 /* They are those in force; what *old has besides is nobody any more. *old is emptied. */
 void ex_identities_swap(struct ex_tls *tls, struct ex_identities *old, struct ex_identities *with);
 

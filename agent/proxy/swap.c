@@ -70,10 +70,12 @@ static void swap(struct ex_proxy *px, uint32_t id, int bundle)
 		r = ex_identities_new(px->tls, rs, &ids);
 	if (r == 0)
 		r = ex_proxy_take_tickets(px, bundle);
-	if (r == 0)
+	if (r == 0) {
 		put_in_force(px, rs, &ids);
-	else
+	} else {
+		ex_identities_drop(px->tls, &ids, &px->identities);
 		ex_ruleset_unref(rs);
+	}
 	ex_ask_swapped(px->ask, id, r);
 }
 

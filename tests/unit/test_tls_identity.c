@@ -6,8 +6,11 @@
 #include <openssl/rsa.h>
 #include <openssl/x509v3.h>
 
+#include "agent/proxy/identities.h"
 #include "agent/tls/identity.h"
+#include "policy/lower.h"
 #include "policy/ruleset.h"
+#include "policy/secret.h"
 
 /* ---- a certificate with its key, in PEM ---- */
 
@@ -512,6 +515,72 @@ static void test_check_what_a_secret_holds(void **state)
 	card_done(&small);
 }
 
+/* ---- those of a policy ---- */
+
+static const char *accept_all(const struct ex_origin *o)
+{
+	(void)o;
+	return NULL;
+}
+
+/* A rule for each of the chains. */
+static struct ex_ruleset *policy_of(const char *const *chains, size_t n)
+{
+	const struct ex_secret secrets[] = {
+		{ "shop", "card0", ex_span_str(chains[0]), "tls.crt", false },
+		{ "shop", "card0", EX_SPAN("k"), "tls.key", true },
+		{ "shop", "card1", ex_span_str(chains[1]), "tls.crt", false },
+		{ "shop", "card1", EX_SPAN("k"), "tls.key", true },
+		{ "shop", "card2", ex_span_str(chains[2]), "tls.crt", false },
+		{ "shop", "card2", EX_SPAN("k"), "tls.key", true },
+	};
+	const struct ex_compile_input in = { .secrets = secrets, .n_secrets = 2 * n };
+	struct ex_ruleset *rs = NULL;
+	struct ex_diags diags = { 0 };
+	char text[2048];
+	int len = snprintf(text, sizeof(text),
+			   "apiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy\n"
+			   "metadata: {name: a}\nspec:\n  endpointSelector: {}\n  egress:\n");
+
+	for (size_t i = 0; i < n; i++)
+		len += snprintf(text + len, sizeof(text) - (size_t)len,
+				"  - toFQDNs: [{matchName: a%zu.test}]\n    toPorts:\n"
+				"    - ports: [{port: '443', protocol: TCP}]\n"
+				"      originatingTLS: {secret: {namespace: shop, name: card%zu}}\n"
+				"      rules: {http: [{path: /}]}\n",
+				i, i);
+	ex_origin_use_checker(accept_all);
+	if (ex_compile_text(text, (size_t)len, NULL, 0, &in, &rs, &diags) < 0)
+		ex_diags_print(&diags, stderr);
+	ex_diags_done(&diags);
+	assert_non_null(rs);
+	return rs;
+}
+
+static void test_a_policy_that_fails_leaves_no_identity(void **state)
+{
+	const char *const good[] = { ec.chain, rsa.chain, "" };
+	const char *const bad[] = { old.chain, "no certificate", later.chain };
+	struct ex_ruleset *rs = policy_of(good, 2);
+	struct ex_identities now = { 0 }, next = { 0 };
+	int last;
+
+	(void)state;
+	assert_int_equal(ex_identities_new(tls, rs, &now), 0);
+	assert_int_equal(now.n, 2);
+	ex_ruleset_unref(rs);
+	rs = policy_of(bad, 3);
+	assert_int_equal(ex_identities_new(tls, rs, &next), -EBADMSG);
+	ex_ruleset_unref(rs);
+	last = ex_tls_identity_add(tls, ex_span_str(old.chain), (struct ex_span){ 0 });
+	assert_true(last > 0);
+	ex_identities_drop(tls, &next, &now);
+	for (int i = 1; i <= last; i++)
+		assert_int_equal(ex_tls_identity_holds(tls, (uint32_t)i),
+				 (uint32_t)i == now.v[0] || (uint32_t)i == now.v[1]);
+	free(now.v);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -525,6 +594,8 @@ int main(void)
 		cmocka_unit_test(test_numbers_are_by_content_and_end_with_the_policy),
 		cmocka_unit_test(test_sign_digests_and_nothing_else),
 		cmocka_unit_test(test_hand_keys_to_another_program),
+		cmocka_unit_test_setup_teardown(test_a_policy_that_fails_leaves_no_identity,
+						setup_cards, teardown_cards),
 		cmocka_unit_test(test_check_what_a_secret_holds),
 	};
 
