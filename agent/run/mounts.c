@@ -2,6 +2,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
 #include <limits.h>
 #include <linux/mount.h>
 #include <stdio.h>
@@ -300,11 +301,46 @@ int ex_mounts_find_sockets(char **ret)
 	return r;
 }
 
+static bool is_mount(const char *path)
+{
+	struct statx st;
+
+	return statx(AT_FDCWD, path, 0, 0, &st) == 0 && (st.stx_attributes & STATX_ATTR_MOUNT_ROOT);
+}
+
+/*
+ * What covers a socket moves along with its folder, but not into the next run. So folders on the
+ * way that others than root may move are mounts of themselves: those stay where they are.
+ */
+static int pin_folders(const char *socket)
+{
+	EX_AUTO_FREE char *copy = strdup(socket);
+	EX_AUTO_FREE char *dir = copy ? realpath(dirname(copy), NULL) : NULL;
+	bool movable = false;
+	struct stat st;
+
+	if (!dir)
+		return failed("find", socket);
+	for (char *at = dir, *next; at; at = next) {
+		next = strchr(at + 1, '/');
+		if (next)
+			*next = '\0';
+		if (lstat(dir, &st) < 0 || (movable && !is_mount(dir) &&
+					    mount(dir, dir, NULL, MS_BIND | MS_REC, NULL) < 0))
+			return failed("pin", dir);
+		movable = st.st_uid != 0 || (st.st_mode & (S_IWGRP | S_IWOTH));
+		if (next)
+			*next = '/';
+	}
+	return 0;
+}
+
 /* A connect to a bind-mounted /dev/null is refused: it is no socket. */
 static int mask_sockets(const char *sockets)
 {
 	char path[PATH_MAX];
 	struct stat st;
+	int r;
 
 	for (const char *s = sockets, *end; s && (end = strchr(s, '\n')); s = end + 1) {
 		if ((size_t)(end - s) >= sizeof(path))
@@ -318,6 +354,9 @@ static int mask_sockets(const char *sockets)
 		}
 		if (!S_ISSOCK(st.st_mode))
 			continue;
+		r = pin_folders(path);
+		if (r < 0)
+			return r;
 		if (mount("/dev/null", path, NULL, MS_BIND, NULL) < 0)
 			return failed("mask", path);
 	}

@@ -207,6 +207,18 @@ for user in nobody root; do
 	hasnt "$user: attack 103: no other mount shows the socket that is covered" "$out" 'HOST-SERVICE'
 	has "(outside it answers there, $user)" "$(python3 "$here/dial.py" "$here/of-$user/sub/sock")" 'HOST-SERVICE'
 done
+# Nor is the folder moved for a later run, which would look for the socket where it was bound.
+for user in nobody root; do
+	mkdir -p "$here/folders-$user/up/sub"
+	chown -R nobody "$here/folders-$user"
+	python3 "$here/listen.py" "$here/folders-$user/up/sub/sock" &
+	world_wait 30 test -S "$here/folders-$user/up/sub/sock"
+	out=$(cd "$here/folders-$user" && run sni $user sh -c 'mv up/sub up/moved; mv up moved; mv ../"$0" "../$0-moved"; echo tried' "folders-$user" 2>&1)
+	has "$user: attack 105 was tried" "$out" '^tried'
+	out=$(run sni $user sh -c 'python3 "$0" $(find "$1" -name sock)' "$here/dial.py" "$here" 2>&1)
+	has "$user: (in the next run it was tried)" "$out" "folders-$user/up/sub/sock.*refused"
+	hasnt "$user: attack 105: the next run does not find the socket elsewhere" "$out" 'HOST-SERVICE'
+done
 has "a user namespace is to be had" "$(run sni nobody unshare -Urn echo made 2>&1)" '^made'
 
 # ---- devices that are networks ----
