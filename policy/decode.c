@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "policy/decode.h"
 
+#include <ctype.h>
 #include <strings.h>
 
 static void vreport(struct ex_decoder *d, struct ex_pos pos, bool warning, const char *remedy,
@@ -100,7 +101,8 @@ size_t ex_edit_distance(const char *a, const char *b)
 
 		row[0] = i;
 		for (size_t j = 1; j <= lb; j++) {
-			size_t cost = diag + (a[i - 1] != b[j - 1]);
+			size_t cost = diag + (tolower((unsigned char)a[i - 1]) !=
+					      tolower((unsigned char)b[j - 1]));
 
 			diag = row[j];
 			if (row[j - 1] + 1 < cost)
@@ -113,31 +115,42 @@ size_t ex_edit_distance(const char *a, const char *b)
 	return row[lb];
 }
 
+/* What was meant: a letter in four may be wrong, or one; more would be a guess. */
+static const struct ex_field *nearest(const struct ex_field *fields, size_t n, const char *key)
+{
+	const struct ex_field *best = NULL;
+	size_t len = strlen(key), least = len < 8 ? 2 : len / 4 + 1;
+
+	for (size_t i = 0; i < n; i++) {
+		size_t far = ex_edit_distance(fields[i].name, key);
+
+		if (far >= least)
+			continue;
+		least = far;
+		best = &fields[i];
+	}
+	return best;
+}
+
 static void report_unknown(struct ex_decoder *d, const struct ex_node *n,
 			   const struct ex_field *fields, size_t n_fields)
 {
-	const char *best = NULL;
-	size_t best_distance = 3;
+	const struct ex_field *meant = nearest(fields, n_fields, n->key);
 	char quoted[EX_QUOTE_TEXT], remedy[400] = "known fields:";
 	size_t len = strlen(remedy);
 
-	for (size_t i = 0; i < n_fields; i++) {
-		size_t dist = strcasecmp(fields[i].name, n->key) == 0
-				      ? 0
-				      : ex_edit_distance(fields[i].name, n->key);
-
-		if (dist < best_distance) {
-			best_distance = dist;
-			best = fields[i].name;
-		}
+	for (size_t i = 0; i < n_fields && !meant; i++) {
 		if (fields[i].read && len + strlen(fields[i].name) + 2 < sizeof(remedy)) {
 			(void)snprintf(remedy + len, sizeof(remedy) - len, "%s %s",
 				       len > 13 ? "," : "", fields[i].name);
 			len = strlen(remedy);
 		}
 	}
-	if (best)
-		(void)snprintf(remedy, sizeof(remedy), "write \"%s\"", best);
+	if (meant && meant->read)
+		(void)snprintf(remedy, sizeof(remedy), "write \"%s\"", meant->name);
+	else if (meant)
+		(void)snprintf(remedy, sizeof(remedy), "%s is not supported: %s", meant->name,
+			       meant->remedy ? meant->remedy : meant->why);
 	ex_decode_key_error(d, n, remedy, "unknown field %s",
 			    ex_quote(n->key, strlen(n->key), quoted));
 }

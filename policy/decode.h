@@ -49,7 +49,7 @@ size_t ex_decode_push(struct ex_decoder *d, const char *key);
 size_t ex_decode_push_index(struct ex_decoder *d, size_t index);
 void ex_decode_pop(struct ex_decoder *d, size_t mark);
 
-/* Levenshtein distance, for "did you mean": short texts only, of others SIZE_MAX. */
+/* Levenshtein distance without case, for "did you mean": of short texts, of others SIZE_MAX. */
 size_t ex_edit_distance(const char *a, const char *b);
 
 #endif

@@ -9,6 +9,7 @@
 
 #include "agent/audit/line.h"
 #include "agent/observe/observe_priv.h"
+#include "policy/decode.h"
 
 #define PATTERNS_MAX 64
 
@@ -67,48 +68,106 @@ struct reading {
 	size_t cap;
 };
 
-static bool is_one_of(const char *text, const char *const *words, size_t n)
+/* What a word may be, where there are few; a name, a path or a method may be anything. */
+static const char *const words[KEYS] = {
+	[KEY_VERDICT] = "FORWARDED, DROPPED, REDIRECTED, AUDIT",
+	[KEY_PROTOCOL] = "http, dns, tls, tcp, udp, icmp, sctp, other",
+	[KEY_PORT] = "0 to 65535",
+	[KEY_TYPE] = "L7, L3_L4, verdict, new, end",
+};
+
+static bool is_one_of(const char *text, const char *list)
 {
-	for (size_t i = 0; i < n; i++)
-		if (strcasecmp(text, words[i]) == 0)
+	size_t len = strlen(text);
+
+	for (const char *p = list; p; p = strchr(p, ',')) {
+		p += strspn(p, ", ");
+		if (len && strcspn(p, ",") == len && strncasecmp(p, text, len) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* No leading zeros: what is compared is the text. */
+static bool is_port(const char *text)
+{
+	size_t len = strlen(text);
+
+	if (!len || len > 5 || strspn(text, "0123456789") != len || (text[0] == '0' && len > 1))
+		return false;
+	return strtoul(text, NULL, 10) <= UINT16_MAX;
+}
+
+/* Reason r, or NULL where there is none of that number. */
+static const char *reason_at(unsigned r)
+{
+	const char *word = ex_reason_word(r);
+
+	return r && strcmp(word, ex_reason_word(0)) == 0 ? NULL : word;
+}
+
+static bool is_reason(const char *text)
+{
+	for (unsigned r = 0; r < EX_R_MAX; r++)
+		if (reason_at(r) && strcasecmp(text, reason_at(r)) == 0)
 			return true;
 	return false;
+}
+
+/* There are too many for a message: those that have the text in them, else the most alike. */
+static void suggest_reasons(const char *text, char *to, size_t cap)
+{
+	size_t least = SIZE_MAX, n = 0;
+	const char *best = NULL;
+
+	for (unsigned r = 0; r < EX_R_MAX; r++) {
+		const char *word = reason_at(r);
+		size_t far = word ? ex_edit_distance(word, text) : SIZE_MAX;
+
+		if (far < least) {
+			least = far;
+			best = word;
+		}
+		if (word && strcasestr(word, text) && n + strlen(word) + 3 < cap)
+			n += (size_t)snprintf(to + n, cap - n, n ? ", %s" : "%s", word);
+	}
+	if (!n)
+		snprintf(to, cap, "%s", best ? best : "http-denied and others");
 }
 
 /* A misspelt word would match nothing, ever: it is refused instead. */
 static bool is_known(int key, const char *text)
 {
-	static const char *const verdicts[] = { "FORWARDED", "DROPPED", "REDIRECTED", "AUDIT" };
-	static const char *const protocols[] = { "http", "dns",  "tls",  "tcp",
-						 "udp",  "icmp", "sctp", "other" };
-	static const char *const types[] = { "L3_L4", "L7", "verdict", "new", "end" };
+	if (key == KEY_PORT)
+		return is_port(text);
+	if (key == KEY_REASON)
+		return is_reason(text);
+	return words[key] ? is_one_of(text, words[key]) : text[0] != '\0';
+}
 
-	switch (key) {
-	case KEY_VERDICT:
-		return is_one_of(text, verdicts, EX_ARRAY_SIZE(verdicts));
-	case KEY_PROTOCOL:
-		return is_one_of(text, protocols, EX_ARRAY_SIZE(protocols));
-	case KEY_TYPE:
-		return is_one_of(text, types, EX_ARRAY_SIZE(types));
-	case KEY_REASON:
-		for (unsigned r = 0; r < EX_R_MAX; r++)
-			if ((r == 0 || strcmp(ex_reason_word(r), ex_reason_word(0)) != 0) &&
-			    strcmp(text, ex_reason_word(r)) == 0)
-				return true;
-		return false;
-	case KEY_PORT:
-		return text[0] && strspn(text, "0123456789") == strlen(text) && strlen(text) <= 5;
+static void explain(const struct reading *rd, int key, const char *text)
+{
+	const char *known = words[key];
+	char some[160];
+
+	if (key == KEY_REASON) {
+		suggest_reasons(text, some, sizeof(some));
+		known = some;
 	}
-	return text[0] != '\0';
+	snprintf(rd->err, rd->cap, "%s: %s is not one%s%s", key_words[key],
+		 *text ? text : "nothing", known ? "; there is " : "", known ? known : "");
 }
 
 static int add(struct reading *rd, int key, const char *text)
 {
 	struct list *list = &rd->f->lists[key];
 
-	if (!text || !is_known(key, text)) {
-		snprintf(rd->err, rd->cap, "%s: %s is not one", key_words[key],
-			 text ? text : "what is no string");
+	if (!text) {
+		snprintf(rd->err, rd->cap, "%s: a string is wanted", key_words[key]);
+		return -EINVAL;
+	}
+	if (!is_known(key, text)) {
+		explain(rd, key, text);
 		return -EINVAL;
 	}
 	if (list->n == PATTERNS_MAX) {
@@ -127,7 +186,10 @@ static int take_key(void *arg, const char *word, const struct ex_jv *v)
 	if (key < 0 && is_other_key(word))
 		return 0;
 	if (key < 0) {
-		snprintf(rd->err, rd->cap, "no such filter: %s", word);
+		snprintf(rd->err, rd->cap,
+			 "no such filter: %s; there are endpoint, verdict, "
+			 "reason, name, method, path, protocol, port and type",
+			 word);
 		return -EINVAL;
 	}
 	if (ex_jv_text(v))
@@ -237,7 +299,7 @@ static bool pattern_matches(int key, const char *p, const struct ex_observed *e)
 	case KEY_VERDICT:
 		return strcasecmp(p, ex_observed_verdict(e)) == 0;
 	case KEY_REASON:
-		return strcmp(p, ex_reason_word(rec->reason)) == 0;
+		return strcasecmp(p, ex_reason_word(rec->reason)) == 0;
 	case KEY_NAME:
 		return glob_matches(p, EX_AUDIT_FIELD(rec->name)) ||
 		       glob_matches(p, EX_AUDIT_FIELD(rec->sni)) ||

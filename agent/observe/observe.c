@@ -343,7 +343,7 @@ static void op_observe(void *arg, struct ex_call *call)
 	struct ex_observe *o = arg;
 	struct reader *rd = calloc(1, sizeof(*rd));
 	int64_t last = follow ? 0 : 20;
-	char err[160] = "out of memory";
+	char err[320] = "out of memory";
 
 	if (!rd || ex_observe_filter_new(request, &rd->filter, err, sizeof(err)) < 0) {
 		free(rd);

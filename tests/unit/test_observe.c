@@ -185,6 +185,8 @@ static void test_filters_that_can_match_nothing_are_refused(void **state)
 		"{\"names\":\"a\"}",        "{\"name\":[]}",
 		"{\"name\":[1]}",           "{\"protocol\":\"ftp\"}",
 		"{\"type\":\"L8\"}",        "{\"method\":\"\"}",
+		"{\"port\":\"99999\"}",     "{\"port\":\"0443\"}",
+		"{\"type\":\"L7,\"}",       "{\"verdict\":\", AUDIT\"}",
 	};
 	struct ex_observe_filter *f;
 	char err[EX_JV_ERROR_MAX];
@@ -194,6 +196,33 @@ static void test_filters_that_can_match_nothing_are_refused(void **state)
 	for (size_t i = 0; i < EX_ARRAY_SIZE(bad); i++) {
 		assert_int_equal(ex_jv_read(ex_span_str(bad[i]), &v, err), 0);
 		assert_int_equal(ex_observe_filter_new(v, &f, err, sizeof(err)), -EINVAL);
+		ex_jv_free(v);
+	}
+}
+
+static void test_a_refused_filter_says_what_there_is(void **state)
+{
+	static const struct {
+		const char *filter, *says;
+	} cases[] = {
+		{ "{\"verdict\":\"DENIED\"}", "DENIED is not one; there is FORWARDED, DROPPED, " },
+		{ "{\"protocol\":\"ftp\"}", "; there is http, dns, " },
+		{ "{\"reason\":\"http\"}", "there is http-malformed, http-too-large, http-denied" },
+		{ "{\"reason\":\"policy-denied\"}", "; there is policy-deny" },
+		{ "{\"reason\":\"\"}", "reason: nothing is not one; there is " },
+		{ "{\"nmae\":\"a\"}", "no such filter: nmae; there are endpoint, verdict, " },
+		{ "{\"name\":[1]}", "name: a string is wanted" },
+	};
+	struct ex_observe_filter *f;
+	char err[320];
+	struct ex_jv *v;
+
+	(void)state;
+	for (size_t i = 0; i < EX_ARRAY_SIZE(cases); i++) {
+		assert_int_equal(ex_jv_read(ex_span_str(cases[i].filter), &v, err), 0);
+		assert_int_equal(ex_observe_filter_new(v, &f, err, sizeof(err)), -EINVAL);
+		if (!strstr(err, cases[i].says))
+			fail_msg("%s", err);
 		ex_jv_free(v);
 	}
 }
@@ -443,6 +472,7 @@ int main(void)
 		cmocka_unit_test(test_attack_99_query_values_are_taken_out_here_too),
 		cmocka_unit_test(test_filters_match_and_their_twins_do_not),
 		cmocka_unit_test(test_filters_that_can_match_nothing_are_refused),
+		cmocka_unit_test(test_a_refused_filter_says_what_there_is),
 		cmocka_unit_test(test_the_last_ones_are_kept),
 		cmocka_unit_test(test_what_a_follower_lost_is_told),
 		cmocka_unit_test(test_a_follower_that_reads_loses_nothing),
