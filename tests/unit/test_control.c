@@ -119,9 +119,9 @@ static void on_timer(struct ex_timer *t)
 	ex_call_ok(s->later);
 }
 
-static struct ex_control *listen_at(struct server *s, const char *at, unsigned clients)
+static struct ex_control *listen_at(struct server *s, const char *at, gid_t group, unsigned clients)
 {
-	struct ex_control_config cfg = { .path = at, .group = GROUP, .clients = clients };
+	struct ex_control_config cfg = { .path = at, .group = group, .clients = clients };
 	struct ex_control *c;
 
 	assert_int_equal(ex_control_new(s->loop, &cfg, &c), 0);
@@ -152,8 +152,8 @@ static int start_server(void **state)
 
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		assert_int_equal(ex_loop_new(&s.loop), 0);
-		s.file = listen_at(&s, path, 0);
-		s.name = listen_at(&s, abstract, 2);
+		s.file = listen_at(&s, path, GROUP, 0);
+		s.name = listen_at(&s, abstract, 0, 2);
 		assert_int_equal(write(ready[1], "x", 1), 1);
 		_exit(ex_loop_run(s.loop));
 	}
@@ -412,6 +412,14 @@ static int become_other_member(void)
 		       : 0;
 }
 
+/* Not a group that may ask: that there is none is written as 0. */
+static int become_member_of_root(void)
+{
+	gid_t groups[] = { 0, GROUP };
+
+	return setgroups(2, groups) < 0 || setgid(0) < 0 || setuid(65534) < 0 ? -1 : 0;
+}
+
 static int become_workload(void)
 {
 	return unshare(CLONE_NEWNET);
@@ -431,6 +439,7 @@ static void test_only_root_and_the_group_may_ask(void **state)
 	assert_int_equal(in_child(become_other_member, path), 1);
 	assert_int_equal(in_child(become_nobody, path), 1);
 	assert_int_equal(in_child(become_nobody, abstract), 1);
+	assert_int_equal(in_child(become_member_of_root, abstract), 1);
 	assert_int_equal(chmod(path, 0660), 0);
 }
 

@@ -114,6 +114,8 @@ static void test_upgrade_needs_to_be_asked_for(void **state)
 	assert_non_null(strstr(whole.text, "HEAD 101"));
 	assert_non_null(strstr(whole.text, "UPGRADED\n"));
 	ASSERT_BAD("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: a\r\n\r\n");
+	run("GET", false, ws, sizeof(ws) - 1);
+	assert_true(whole.bad);
 	run("GET", true, other, sizeof(other) - 1);
 	assert_true(whole.bad);
 	run("GET", true, bare, sizeof(bare) - 1);

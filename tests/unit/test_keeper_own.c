@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -50,6 +51,21 @@ static bool becomes_own(const struct ex_ip *ip)
 		usleep(1000);
 	}
 	return false;
+}
+
+/* Without a descriptor left nobody can ask the kernel: the first of all, as nothing is open yet. */
+static void test_deny_what_nobody_can_say(void **state)
+{
+	struct rlimit was, none = { 0, 0 };
+	struct ex_ip a = v4(9, 2);
+
+	(void)state;
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &was), 0);
+	none.rlim_max = was.rlim_max;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	assert_true(ex_host_owns(&a));
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &was), 0);
+	assert_false(ex_host_owns(&a));
 }
 
 static void test_what_has_no_way_is_not_the_hosts(void **state)
@@ -158,6 +174,7 @@ static int setup(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_deny_what_nobody_can_say),
 		cmocka_unit_test(test_what_has_no_way_is_not_the_hosts),
 		cmocka_unit_test(test_an_answer_is_of_one_address),
 		cmocka_unit_test(test_deny_from_the_moment_the_host_gets_the_address),

@@ -253,6 +253,38 @@ static void test_world_entity(void **state)
 	ex_ruleset_unref(rs);
 }
 
+/* Asked without the packet having been judged, too. */
+static void test_form_that_is_denied_is_denied_to_what_it_carries(void **state)
+{
+	struct ex_ruleset *rs = test_compile(HEAD "  egress: [{toCIDR: [8.8.8.0/24]}]\n"
+						  "  egressDeny: [{toCIDR: ['64:ff9b::/96']}]\n");
+	struct ex_flow plain = test_flow("8.8.8.8", IPPROTO_TCP, 443);
+	struct ex_flow shell = test_flow("64:ff9b::808:808", IPPROTO_TCP, 443);
+
+	(void)state;
+	ASK(ex_judge_app(rs, &plain, EX_APP_TLS, evil), EX_V_ALLOW, EX_R_ALLOWED);
+	ASK(ex_judge_app(rs, &shell, EX_APP_TLS, evil), EX_V_DENY, EX_R_POLICY_DENY);
+	ASK(ex_judge_app(rs, &shell, EX_APP_OTHER, evil), EX_V_DENY, EX_R_POLICY_DENY);
+	ex_ruleset_unref(rs);
+}
+
+/* Also where a policy opens what is link-local. */
+static void test_answer_that_hides_what_is_no_answer_is_denied(void **state)
+{
+	static const char text[] = HEAD "  egress: [{toCIDR: [0.0.0.0/0, '::/0']}]\n";
+	const struct ex_compile_input in = { .deny_metadata = false };
+	struct ex_ip good = test_ip("64:ff9b::808:808"), bad = test_ip("64:ff9b::a9fe:a9fe");
+	struct ex_diags diags = { 0 };
+	struct ex_ruleset *rs;
+
+	(void)state;
+	assert_int_equal(ex_compile_text(text, sizeof(text) - 1, NULL, 0, &in, &rs, &diags), 0);
+	ex_diags_done(&diags);
+	ASK(ex_judge_answer(rs, &good), EX_V_ALLOW, EX_R_ALLOWED);
+	ASK(ex_judge_answer(rs, &bad), EX_V_DENY, EX_R_DNS_ANSWER_DENIED);
+	ex_ruleset_unref(rs);
+}
+
 static void test_l4_allow_voids_the_l7_list(void **state)
 {
 	struct ex_ruleset *rs =
@@ -481,6 +513,8 @@ int main(void)
 		cmocka_unit_test(test_wildcard_names_are_bound_to_the_address),
 		cmocka_unit_test(test_cidr_except_and_deny),
 		cmocka_unit_test(test_world_entity),
+		cmocka_unit_test(test_form_that_is_denied_is_denied_to_what_it_carries),
+		cmocka_unit_test(test_answer_that_hides_what_is_no_answer_is_denied),
 		cmocka_unit_test(test_l4_allow_voids_the_l7_list),
 		cmocka_unit_test(test_server_names),
 		cmocka_unit_test(test_server_names_of_named_addresses),

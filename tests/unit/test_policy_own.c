@@ -6,6 +6,7 @@
 #include <errno.h>
 
 #include "policy/preset.h"
+#include "policy/reading.h"
 
 #define OWN                                                                                        \
 	"apiVersion: exeat.dev/v1alpha1\nkind: EgressPolicy\nmetadata: {name: p, namespace: ns}\n" \
@@ -243,6 +244,27 @@ static void test_deny_by_request_to_addresses(void **state)
 		    " rules: {dns: [{matchName: a}]}}]\n");
 }
 
+/* One that is too long to be read in each way may be the one that is denied. */
+static void test_deny_path_that_is_too_long_to_be_read(void **state)
+{
+	struct ex_ruleset *rs =
+		test_compile(OWN "  egress: [{toCIDR: [198.51.100.0/24]}]\n"
+				 "  egressDeny:\n  - toCIDR: [198.51.100.0/25]\n"
+				 "    toPorts: [{ports: [{port: '80', protocol: TCP}],"
+				 " rules: {http: [{path: /secret}]}}]\n");
+	struct ex_flow f = flow_to("198.51.100.7", 80, NULL);
+	static char path[EX_PATH_TEXT + 2];
+
+	(void)state;
+	memset(path, 'a', sizeof(path) - 1);
+	path[0] = '/';
+	DENY(ask(rs, &f, false, "GET", path, "x"), "policy-deny");
+	path[EX_PATH_TEXT] = '\0';
+	ALLOW(ask(rs, &f, false, "GET", path, "x"));
+	DENY(ask(rs, &f, false, "GET", "/secret", "x"), "policy-deny");
+	ex_ruleset_unref(rs);
+}
+
 static void test_audit_policy_records_and_allows(void **state)
 {
 	struct ex_ruleset *rs =
@@ -432,6 +454,7 @@ int main(void)
 		cmocka_unit_test(test_deny_by_request_beats_allow),
 		cmocka_unit_test(test_deny_by_name),
 		cmocka_unit_test(test_deny_by_request_to_addresses),
+		cmocka_unit_test(test_deny_path_that_is_too_long_to_be_read),
 		cmocka_unit_test(test_audit_policy_records_and_allows),
 		cmocka_unit_test(test_node_and_kube_presets),
 		cmocka_unit_test(test_audit_without_effect_is_refused),

@@ -212,6 +212,38 @@ static void test_deny_second_hello_that_hides_or_drops_the_name(void **state)
 	assert_int_equal(again.reason, EX_R_SNI_DENIED);
 }
 
+/* The name in sight would then be the cover of another one. */
+static void test_deny_second_hello_that_is_encrypted_when_the_first_was_not(void **state)
+{
+	static uint8_t b[sizeof(f.again) + 4];
+	uint8_t *hello = b + 6; /* behind the change of cipher */
+	struct ex_hello first, again;
+	size_t list, len;
+
+	(void)state;
+	record(&f, NULL, true);
+	first = first_hello();
+	memcpy(b, f.again, f.again_len);
+	memcpy(b + f.again_len, "\xfe\x0d\0\0", 4); /* one more extension, an empty one */
+	len = (size_t)(hello[3] << 8 | hello[4]) + 4;
+	hello[3] = (uint8_t)(len >> 8);
+	hello[4] = (uint8_t)len;
+	len -= 4;
+	hello[7] = (uint8_t)(len >> 8);
+	hello[8] = (uint8_t)len;
+	list = 9 + 2 + 32; /* version, random; then session, ciphers, compression */
+	list += 1u + hello[list];
+	list += 2u + (size_t)(hello[list] << 8 | hello[list + 1]);
+	list += 1u + hello[list];
+	len = (size_t)(hello[list] << 8 | hello[list + 1]) + 4;
+	hello[list] = (uint8_t)(len >> 8);
+	hello[list + 1] = (uint8_t)len;
+	assert_int_equal(ex_hello_parse_again(b, f.again_len + 4, &first, &again), EX_HELLO_BAD);
+	assert_int_equal(again.reason, EX_R_ECH);
+	first.ech = true; /* then it was refused, or allowed, for that already */
+	assert_int_equal(ex_hello_parse_again(b, f.again_len + 4, &first, &again), EX_HELLO_DONE);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -221,6 +253,7 @@ int main(void)
 		cmocka_unit_test(test_other_answers_are_odd),
 		cmocka_unit_test(test_only_what_belongs_there_stands_between_the_hellos),
 		cmocka_unit_test(test_deny_second_hello_that_hides_or_drops_the_name),
+		cmocka_unit_test(test_deny_second_hello_that_is_encrypted_when_the_first_was_not),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -303,6 +303,38 @@ static void test_deny_upstream_signed_by_a_stranger(void **state)
 	ex_ca_free(stranger);
 }
 
+static int choose_h2(SSL *ssl, const unsigned char **out, unsigned char *len,
+		     const unsigned char *in, unsigned int in_len, void *arg)
+{
+	(void)ssl;
+	(void)in;
+	(void)in_len;
+	(void)arg;
+	*out = (const unsigned char *)"h2";
+	*len = 2;
+	return SSL_TLSEXT_ERR_OK;
+}
+
+static void test_deny_upstream_that_chooses_what_was_not_offered(void **state)
+{
+	SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
+
+	(void)state;
+	SSL_CTX_set_alpn_select_cb(ctx, choose_h2, NULL);
+	for (int h2 = 0; h2 < 2; h2++) {
+		struct foreign f = { .ctx = ctx };
+		struct pair p;
+
+		pair_open(&p);
+		f.ssl = origin_new(ctx, p.fd[0], ca, NAME);
+		assert_int_equal(ex_tls_connect(tls, p.fd[1], NAME, h2, &p.client), 0);
+		assert_int_equal(foreign_handshake(&f, p.client), h2 ? 0 : -EPROTO);
+		SSL_free(f.ssl);
+		pair_close(&p);
+	}
+	SSL_CTX_free(ctx);
+}
+
 static void test_name_is_compared_without_case_and_its_absence_is_denied(void **state)
 {
 	static const char *const snis[] = { "API.OpenAI.com", NULL, "api.openai.com.",
@@ -576,6 +608,7 @@ int main(void)
 		cmocka_unit_test(test_a_part_that_has_left_is_told_before_the_error),
 		cmocka_unit_test(test_deny_client_that_wants_another_name),
 		cmocka_unit_test(test_deny_upstream_signed_by_a_stranger),
+		cmocka_unit_test(test_deny_upstream_that_chooses_what_was_not_offered),
 		cmocka_unit_test(test_name_is_compared_without_case_and_its_absence_is_denied),
 		cmocka_unit_test(test_deny_client_that_changes_its_name_behind_a_retry),
 		cmocka_unit_test(test_deny_client_that_speaks_no_protocol_of_ours),
