@@ -169,11 +169,16 @@ static bool meets_host(const struct ex_term *t, const struct ex_http_match *m,
 		       : ex_regex_match(m->host, p->authority, strlen(p->authority));
 }
 
+static bool meets_allow(const struct ex_http_match *m, struct ex_span path)
+{
+	return ex_path_meets(m, path, ex_path_ways(path));
+}
+
 static bool meets_path(const struct ex_term *t, const struct ex_http_match *m,
 		       const struct ex_probe *p)
 {
 	if (!t->deny)
-		return ex_path_meets(m, ex_span_str(p->path));
+		return meets_allow(m, ex_span_str(p->path));
 	return ex_path_may_mean(m, ex_span_str(p->path)) ||
 	       (p->destination[0] && ex_path_may_mean(m, ex_span_str(p->destination)));
 }
@@ -214,11 +219,11 @@ static enum ex_failed check_denied(const struct ex_probe *p, const struct ex_htt
 	if (p->refused != EX_R_UNSPEC)
 		return EX_FAILED_REFUSED;
 	if (m)
-		return second.len && !ex_path_meets(m, second) ? EX_FAILED_SECOND_PATH
-							       : EX_FAILED_NONE;
-	if (ex_path_hides_slash(ex_span_str(p->path)))
+		return second.len && !meets_allow(m, second) ? EX_FAILED_SECOND_PATH
+							     : EX_FAILED_NONE;
+	if (ex_path_ways(ex_span_str(p->path)) & EX_WAY_SLASH)
 		return EX_FAILED_PATH;
-	if (ex_path_hides_slash(second))
+	if (ex_path_ways(second) & EX_WAY_SLASH)
 		return EX_FAILED_SECOND_PATH;
 	return ex_request_names_object(&req) ? EX_FAILED_OBJECT : EX_FAILED_NONE;
 }

@@ -104,18 +104,23 @@ unsigned ex_field_kinds(struct ex_span name)
 }
 
 /*
- * By the last letter: S3 and all that speak like it, GCS, Azure, Swift. What begins with "-" is
- * the end of a name, of whatever vendor.
+ * By the last letter: S3 and all that speak like it, GCS, Azure, Swift; uploads made of others
+ * (tus); whom a store tells about an upload (OSS, OBS, KSS); which of AWS' gateways is meant. What
+ * begins with "-" is the end of a name, of whatever vendor.
  */
 static const char *const *const objects['z' + 1] = {
+	['d'] = (const char *const[]){ "x-apigw-api-id", NULL },
 	['e'] = (const char *const[]){ "-copy-source", "-move-source", "-rename-source",
 				       "-fetch-source", NULL },
-	['l'] = (const char *const[]){ "x-ms-previous-snapshot-url", "x-kss-sourceurl", NULL },
+	['k'] = (const char *const[]){ "-callback", NULL },
+	['l'] = (const char *const[]){ "x-ms-previous-snapshot-url", "x-kss-sourceurl",
+				       "x-kss-callbackurl", NULL },
 	['m'] = (const char *const[]){ "x-copy-from", NULL },
 	['n'] = (const char *const[]){ "x-versions-location", "x-history-location", NULL },
-	['t'] = (const char *const[]){ "-symlink-target", "x-symlink-target-account",
-				       "x-copy-from-account", "x-object-manifest",
-				       "destination-account", NULL },
+	['o'] = (const char *const[]){ "x-container-sync-to", NULL },
+	['t'] = (const char *const[]){ "upload-concat", "-symlink-target",
+				       "x-symlink-target-account", "x-copy-from-account",
+				       "x-object-manifest", "destination-account", NULL },
 };
 
 /* Compared from behind, where most differ at once. */
@@ -135,7 +140,7 @@ bool ex_field_names_object(struct ex_span name)
 	char first = name.len ? (char)(name.ptr[0] | 0x20) : 0;
 	const char *const *end;
 
-	if (first != 'x' && first != 'd')
+	if (first != 'x' && first != 'd' && first != 'u')
 		return false;
 	end = objects[(size_t)fold(name.ptr[name.len - 1])];
 	for (; end && *end; end++)

@@ -146,7 +146,8 @@ static struct ex_decision judge_request(const struct ex_ruleset *rs, const struc
 	a.edits = ret;
 	if (!req->tls)
 		a.sni = (struct ex_span){ 0 };
-	a.slash = ex_path_hides_slash(req->path);
+	a.ways = ex_path_ways(req->path);
+	a.slash = a.ways & EX_WAY_SLASH;
 	a.objects = a.unnamed = ex_request_names_object(req);
 	d = ask_all(&a);
 	ex_header_edits_sort(ret);

@@ -216,7 +216,7 @@ static bool judge_rule(struct ex_asked *a, const struct ex_term *t, const struct
 {
 	const struct ex_http_request *req = a->req;
 	bool method = ex_regex_meets(m->method, req->method);
-	bool path = ex_path_meets(m, req->path);
+	bool path = ex_path_meets(m, req->path, a->ways);
 
 	if (!ex_regex_meets(m->host, req->authority)) {
 		ask_list_miss(a, 5, EX_R_HOST_DENIED, t, m->rule);

@@ -15,9 +15,10 @@ struct ex_asked {
 	const struct ex_http_request *req; /* NULL: not there yet */
 	struct ex_header_edits *edits;     /* of the rules that were met; NULL: nobody asks */
 	/* see reading.h */
-	bool slash;   /* its path hides one, which no rule has named so far */
-	bool objects; /* its fields name other objects, */
-	bool unnamed; /* ... which no rule has named so far */
+	unsigned ways; /* to read its path */
+	bool slash;    /* it hides one, which no rule has named so far */
+	bool objects;  /* its fields name other objects, */
+	bool unnamed;  /* ... which no rule has named so far */
 
 	struct ex_decision best; /* so far */
 	int nearness;            /* of a miss in best */

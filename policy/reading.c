@@ -4,18 +4,25 @@
 #include "policy/field.h"
 #include "policy/regex.h"
 
-#define SLASHES_MAX 8 /* each costs some matches */
-
-static const char escaped[] = "%2F";
-#define ESCAPED_LEN (sizeof(escaped) - 1)
+#define NAMED_MAX 8 /* each costs some matches */
+#define BITS      64
 
 /* Ways to read a path; any of them may go together. */
 enum {
-	WAY_SLASH = 1,    /* %2F is a slash */
-	WAY_CUT = 2,      /* there are no parameters */
-	WAY_END = 4,      /* %3F and %23 end it */
-	WAY_NO_QUERY = 8, /* there is no query */
-	WAYS = 16,
+	WAY_SLASH = EX_WAY_SLASH, /* %2F is a slash */
+	WAY_CUT = 2,              /* there are no parameters */
+	WAY_END = 4,              /* %3F and %23 end it */
+	WAY_PLAIN = 8,            /* an escape is the byte it stands for */
+	WAY_NO_QUERY = 16,        /* there is no query */
+	WAYS = 32,
+	WAYS_OF_ALLOW = WAY_CUT | WAY_END | WAY_PLAIN,
+};
+
+/* What has more than one reading: a semicolon, or an escape. */
+struct mark {
+	size_t at, len;
+	unsigned ways; /* 0: it has but one */
+	char plain;    /* what it stands for */
 };
 
 static size_t path_len(struct ex_span path)
@@ -25,29 +32,70 @@ static size_t path_len(struct ex_span path)
 	return query ? (size_t)(query - path.ptr) : path.len;
 }
 
-static bool is_at(struct ex_span path, size_t i, const char *escape)
+static int hex_value(char c)
 {
-	return path.len - i >= ESCAPED_LEN && memcmp(path.ptr + i, escape, ESCAPED_LEN) == 0;
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
 }
 
-/* The next %2F of the path at or behind `from`; NULL: none before the query or the end. */
-static const char *find_slash(struct ex_span path, size_t from)
+/* Of the bytes that stand for themselves in a path those that are often escaped nevertheless. */
+static unsigned ways_of_escape(char plain)
 {
-	size_t len = path_len(path);
-	const char *at, *end;
-
-	if (len <= from)
-		return NULL;
-	end = path.ptr + len;
-	for (at = path.ptr + from; at < end && (at = memchr(at, '%', (size_t)(end - at))); at++)
-		if (is_at(path, (size_t)(at - path.ptr), escaped))
-			return at;
-	return NULL;
+	switch (plain) {
+	case '/':
+		return WAY_SLASH;
+	case '?':
+	case '#':
+		return WAY_END;
+	case ';':
+		return WAY_CUT | WAY_PLAIN;
+	}
+	return plain && strchr("!$&'()*+,:=@[]^|", plain) ? WAY_PLAIN : 0;
 }
 
-bool ex_path_hides_slash(struct ex_span path)
+static struct mark mark_at(struct ex_span path, size_t at)
 {
-	return find_slash(path, 0) != NULL;
+	const char *s = path.ptr + at;
+	struct mark k = { .at = at, .len = 1, .plain = s[0] };
+	int hi, lo;
+
+	if (s[0] == ';')
+		k.ways = WAY_CUT;
+	if (s[0] != '%' || path.len - at < 3)
+		return k;
+	hi = hex_value(s[1]);
+	lo = hex_value(s[2]);
+	if (hi < 0 || lo < 0)
+		return k;
+	k.len = 3;
+	k.plain = (char)(hi << 4 | lo);
+	k.ways = ways_of_escape(k.plain);
+	return k;
+}
+
+/* The next one at or behind k->at; false: there is none before the query or the end. */
+static bool find_mark(struct ex_span path, struct mark *k)
+{
+	size_t end = path_len(path);
+
+	for (size_t at = k->at; at < end; at++) {
+		if (path.ptr[at] != ';' && path.ptr[at] != '%')
+			continue;
+		*k = mark_at(path, at);
+		if (k->ways)
+			return true;
+	}
+	return false;
+}
+
+unsigned ex_path_ways(struct ex_span path)
+{
+	unsigned ways = path_len(path) < path.len ? WAY_NO_QUERY : 0;
+
+	for (struct mark k = { 0 }; find_mark(path, &k); k.at += k.len)
+		ways |= k.ways;
+	return ways;
 }
 
 static bool match(const struct ex_http_match *m, struct ex_span path)
@@ -55,85 +103,88 @@ static bool match(const struct ex_http_match *m, struct ex_span path)
 	return !m->path || ex_regex_match(m->path, path.ptr ? path.ptr : "", path.len);
 }
 
-/*
- * Was the %2F at `at` matched as such? Then nothing else in its place is: no other escape, as "."
- * or "%.." would match, and not its own characters in another order, as a class would.
- */
-static bool is_named(const struct ex_http_match *m, struct ex_span path, size_t at)
+/* Something else of the same length: three of them, the first made of what is there. */
+static void put_other(char *at, size_t len, size_t nth)
 {
-	static const char *const others[] = { "%1F", "%F2", "F2%" };
+	static const char *const escapes[] = { "%1F", "%F2" };
+	char first = at[0];
+
+	if (len == 1) {
+		at[0] = "a0,"[nth];
+	} else if (nth > 0) {
+		memcpy(at, escapes[nth - 1], len);
+	} else {
+		memmove(at, at + 1, len - 1);
+		at[len - 1] = first;
+	}
+}
+
+/*
+ * Was it matched as such? Then the rule's text has it, and nothing else in its place is matched: no
+ * other byte or escape, as "." or "%.." would take, and not its own characters in another order, as
+ * a class would.
+ */
+static bool is_named(const struct ex_http_match *m, struct ex_span path, const struct mark *k)
+{
 	char text[EX_PATH_TEXT] EX_UNSET;
 
+	if (!m->written_path ||
+	    !memmem(m->written_path, strlen(m->written_path), path.ptr + k->at, k->len))
+		return false;
 	memcpy(text, path.ptr, path.len);
-	for (size_t i = 0; i < EX_ARRAY_SIZE(others); i++) {
-		memcpy(text + at, others[i], ESCAPED_LEN);
+	for (size_t i = 0; i < 3; i++) {
+		put_other(text + k->at, k->len, i);
 		if (match(m, (struct ex_span){ text, path.len }))
 			return false;
 	}
 	return true;
 }
 
-static bool slashes_are_named(const struct ex_http_match *m, struct ex_span path)
-{
-	const char *at = find_slash(path, 0);
-	size_t n = 0;
-
-	if (at && (!m->written_path || !strstr(m->written_path, escaped)))
-		return false;
-	for (; at; at = find_slash(path, (size_t)(at - path.ptr) + ESCAPED_LEN))
-		if (++n > SLASHES_MAX || !is_named(m, path, (size_t)(at - path.ptr)))
-			return false;
-	return true;
-}
-
 /*
- * The ways in which the path can be read. Those that the text of a rule names are none: it has
- * thought of them. NULL: nothing is named.
+ * Which of the marks the rule has thought of, bit by bit; they have one reading then. *ret_ways:
+ * those of the others.
  */
-static unsigned ways_of(struct ex_span path, const char *named)
+static uint64_t find_named(const struct ex_http_match *m, struct ex_span path, unsigned *ret_ways)
 {
-	static const struct {
-		char text[ESCAPED_LEN + 1];
-		unsigned way;
-	} marks[] = {
-		{ "%2F", WAY_SLASH }, { "%3B", WAY_CUT }, { "%3F", WAY_END }, { "%23", WAY_END }
-	};
-	size_t len = path_len(path);
-	unsigned ways = len < path.len ? WAY_NO_QUERY : 0;
-	const char *at = path.ptr, *end;
+	size_t n = 0, n_named = 0;
+	uint64_t named = 0;
 
-	if (len == 0)
-		return ways;
-	end = path.ptr + len;
-	if (memchr(path.ptr, ';', len) && !(named && strchr(named, ';')))
-		ways |= WAY_CUT;
-	while (at < end && (at = memchr(at, '%', (size_t)(end - at)))) {
-		for (size_t k = 0; k < EX_ARRAY_SIZE(marks); k++)
-			if (is_at(path, (size_t)(at - path.ptr), marks[k].text) &&
-			    !(named && strstr(named, marks[k].text)))
-				ways |= marks[k].way;
-		at++;
+	*ret_ways = 0;
+	for (struct mark k = { 0 }; find_mark(path, &k); k.at += k.len, n++) {
+		if (n < BITS && n_named < NAMED_MAX && is_named(m, path, &k)) {
+			named |= UINT64_C(1) << n;
+			n_named++;
+		} else {
+			*ret_ways |= k.ways;
+		}
 	}
-	return ways;
+	return named;
 }
 
-/* The path read in these ways. out has room for it. Returns its length. */
-static size_t read_as(struct ex_span path, unsigned ways, char *out)
+/* The path read in these ways, but for marks that are named. out has room. Returns its length. */
+static size_t read_as(struct ex_span path, unsigned ways, uint64_t named, char *out)
 {
-	size_t end = path_len(path), len = 0;
+	size_t end = path_len(path), len = 0, n = 0;
 	bool in_parameters = false;
+	struct mark k;
 
-	for (size_t i = 0; i < end; i++) {
-		bool slash = (ways & WAY_SLASH) && is_at(path, i, escaped);
-		char c = slash ? '/' : path.ptr[i];
-
-		if ((ways & WAY_END) && (is_at(path, i, "%3F") || is_at(path, i, "%23")))
+	for (size_t at = 0; at < end; at += k.len) {
+		k = mark_at(path, at);
+		if (k.ways && n < BITS && (named >> n++ & 1))
+			k.ways = 0;
+		k.ways &= ways;
+		if (k.ways & WAY_END)
 			break;
-		i += slash ? ESCAPED_LEN - 1 : 0;
-		in_parameters = (ways & WAY_CUT) && c != '/' &&
-				(in_parameters || c == ';' || is_at(path, i, "%3B"));
-		if (!in_parameters)
-			out[len++] = c;
+		if ((k.len == 1 || k.ways) && k.plain == '/')
+			in_parameters = false;
+		in_parameters |= k.ways & WAY_CUT;
+		if (in_parameters)
+			continue;
+		if (k.ways)
+			out[len] = k.plain;
+		else
+			memcpy(out + len, path.ptr + at, k.len);
+		len += k.ways ? 1 : k.len;
 	}
 	if (ways & WAY_NO_QUERY)
 		return len;
@@ -144,7 +195,8 @@ static size_t read_as(struct ex_span path, unsigned ways, char *out)
 bool ex_path_readings(struct ex_path_readings *r, struct ex_span path)
 {
 	r->path = path;
-	r->ways = ways_of(path, NULL);
+	r->ways = ex_path_ways(path);
+	r->named = 0;
 	r->next = 0;
 	return path.len <= sizeof(r->text);
 }
@@ -157,21 +209,26 @@ bool ex_path_next(struct ex_path_readings *r, struct ex_span *ret)
 	if (ways == WAYS)
 		return false;
 	r->next = ways == r->ways ? WAYS : (ways - r->ways) & r->ways;
-	*ret = ways ? (struct ex_span){ r->text, read_as(r->path, ways, r->text) } : r->path;
+	*ret = ways ? (struct ex_span){ r->text, read_as(r->path, ways, r->named, r->text) }
+		    : r->path;
 	return true;
 }
 
-bool ex_path_meets(const struct ex_http_match *m, struct ex_span path)
+bool ex_path_meets(const struct ex_http_match *m, struct ex_span path, unsigned ways)
 {
 	struct ex_path_readings r EX_UNSET;
 	struct ex_span text;
 
-	if (path.len > EX_PATH_TEXT || !match(m, path) || !slashes_are_named(m, path))
+	if (path.len > EX_PATH_TEXT || !match(m, path))
 		return false;
+	if (!(ways & (WAYS_OF_ALLOW | WAY_SLASH)))
+		return true;
 	r.path = path;
 	r.next = 0;
-	r.ways = ways_of(path, m->written_path) & (WAY_CUT | WAY_END);
-	while (r.ways && ex_path_next(&r, &text))
+	r.named = find_named(m, path, &r.ways);
+	if (r.ways & WAY_SLASH)
+		return false;
+	while (ex_path_next(&r, &text))
 		if (!match(m, text))
 			return false;
 	return true;

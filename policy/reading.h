@@ -5,24 +5,24 @@
  *	%2F		a slash to some, part of a segment to others
  *	; and %3B	before parameters, which servlet containers cut off
  *	%3F and %23	the end of the path, where something has unescaped them (so also %3B)
+ *	%3A, %40, ...	the byte itself to nearly all, of those that need no escape in a path
  *	a field		that names another object, which a request reads or writes as well
  *
- * A rule that allows has to be met by every reading, or name what has more than one; one that
- * denies is met by any of them.
+ * A rule that allows has to be met by every reading, or name what has more than one, where it has
+ * it: no wildcard may have taken it. One that denies is met by any of them.
  */
 #ifndef EXEAT_POLICY_READING_H
 #define EXEAT_POLICY_READING_H
 
 #include "policy/cnp.h"
 
-/* Does the path, in normal form and without its query, hold a %2F? */
-bool ex_path_hides_slash(struct ex_span path);
+/* In which ways the path, in normal form, can be read beyond the plain one: bits. */
+unsigned ex_path_ways(struct ex_span path);
 
-/*
- * Does the path meet a rule that allows? With %2F in it only a rule whose own text says "%2F" can
- * be met, and only where it says so: each %2F has to be one that no wildcard took.
- */
-bool ex_path_meets(const struct ex_http_match *m, struct ex_span path);
+#define EX_WAY_SLASH 1 /* it holds a %2F, which a rule that allows has to name */
+
+/* Does the path meet a rule that allows? ways: of the path. */
+bool ex_path_meets(const struct ex_http_match *m, struct ex_span path, unsigned ways);
 
 /* The same for a rule that denies; it is about every query, when its path names none. */
 bool ex_path_may_mean(const struct ex_http_match *m, struct ex_span path);
@@ -33,6 +33,7 @@ bool ex_path_may_mean(const struct ex_http_match *m, struct ex_span path);
 struct ex_path_readings {
 	struct ex_span path;
 	unsigned ways, next; /* next: beyond ways when there is no more */
+	uint64_t named;      /* what is left as it is; bit by bit, of what has several readings */
 	char text[EX_PATH_TEXT];
 };
 

@@ -19,7 +19,7 @@ head -c 20000000 /dev/zero >"$WORLD/hostile/case/large"
 chmod -R a+rwX "$WORLD/hostile"
 world_nginx hostile <<-END
 	log_format seen '\$request_method \$request_uri destination=\$http_destination host=\$host '
-		'source=\$http_x_amz_copy_source\$http_x_ms_copy_source op=\$http_x_op '
+		'source=\$http_x_amz_copy_source\$http_x_ms_copy_source\$http_x_container_sync_to\$http_upload_concat op=\$http_x_op '
 		'other=\$http_proxy\$http_x_envoy_original_dst_host\$http_x_accel_mapping\$http_x_original_url.';
 	access_log $WORLD/log/hostile.seen seen;
 	keepalive_requests 1000000; root $WORLD/hostile;
@@ -104,11 +104,12 @@ put() { # VERSION PATH FIELD...
 for version in 1.1 2; do
 	out=$(put $version "/case/copied-$version" "X-Amz-Copy-Source: /shut/allowed")
 	has "HTTP/$version: a rule names the field" "$out" '^20[14]$'
-	for field in "X-Amz-Copy-Source: /shut/secret" "x_amz_copy_source: /shut/secret" "X-MS-Copy-Source: https://evil.test/"; do
+	for field in "X-Amz-Copy-Source: /shut/secret" "x_amz_copy_source: /shut/secret" "X-MS-Copy-Source: https://evil.test/" \
+		"X-Container-Sync-To: https://evil.test/" "Upload-Concat: final;/shut/secret"; do
 		out=$(put $version /case/plain "$field")
 		has "HTTP/$version: none does for a path, $field" "$out" "$(reason http-denied)"
 		has "and the answer says what is missing" "$out" 'has to be named by the rule'
-		has "and the rule to write" "$out" "remedy.*\.rules\.http add: - .*path: '/case/plain', headers: .*[Cc]opy.[Ss]ource"
+		has "and the rule to write" "$out" "remedy.*\.rules\.http add: - .*path: '/case/plain', headers: .*[Cc]"
 		audited "and so does the record" '"deny"' '"/case/plain"' 'has to be named by the rule'
 	done
 	out=$(put $version /case/copied "X-Amz-Copy-Source: /a" "X-MS-Copy-Source: https://evil.test/")
@@ -121,12 +122,15 @@ rm -f "$WORLD"/hostile/case/copied-*
 # ---- a deny is met by every reading ----
 
 for version in 1.1 2; do
-	for path in /case/denied "/case/denied;x" "/case/denied?x" "/case/denied%3Bx" "/case/denied%3Fx" "/case;x/denied"; do
+	for path in /case/denied "/case/denied;x" "/case/denied?x" "/case/denied%3Bx" "/case/denied%3Fx" "/case;x/denied" \
+		/case/x:erase /case/x%3Aerase "/case/x%3aerase;y?z"; do
 		out=$(put $version "$path")
 		has "HTTP/$version: $path is denied" "$out" "$(reason policy-deny)"
 	done
 	out=$(put $version /case/op "X-Op: get" "X-Op: delete")
 	has "HTTP/$version: one of two fields is denied" "$out" "$(reason policy-deny)"
+	out=$(put $version /case/op "X-Op: get, delete")
+	has "HTTP/$version: one of two values is denied" "$out" "$(reason policy-deny)"
 	out=$(put $version /case/op "X_Op: delete")
 	has "HTTP/$version: a field that is spelled otherwise is denied" "$out" "$(reason policy-deny)"
 	out=$(put $version /case/op "Host: hostile.test:443" "X-Op: delete")
@@ -134,9 +138,23 @@ for version in 1.1 2; do
 	out=$(put $version /case/op "X-Op: get" "Proxy: evil" "X-Envoy-Original-Dst-Host: evil" "X-Accel-Mapping: evil" "X-Original-URL: evil")
 	has "HTTP/$version: what is not denied passes" "$out" '^20[14]$'
 done
-unseen "nothing of it arrived" '/case.*denied|op=[^ ]*delete|other=.*evil'
+unseen "nothing of it arrived" '/case.*(denied|erase)|op=[^ ]*delete|other=.*evil'
 seen "but for what is allowed" '/case/op .*op=get other=-*\.$'
 rm -f "$WORLD/hostile/case/op"
+
+# ---- an allow is met by every reading ----
+
+for version in 1.1 2; do
+	out=$(put $version "/verb;v1/a.txt")
+	has "HTTP/$version: what the rule says passes" "$out" '^20[14]$'
+	for path in "/verb;v1/a%3Ab.txt" "/verb;v1/a%3ab.txt" "/verb;v1/a;.txt" "/verb;v1/a%3B.txt" "/verb;v1/a%3F.txt" \
+		"/verb;v1/a%23.txt" "/verb;v1/a%2F.txt"; do
+		out=$(put $version "$path")
+		has "HTTP/$version: $path is denied" "$out" "$(reason http-denied)"
+	done
+done
+unseen "nothing of it arrived" '/verb;v1/a[^.]'
+rm -rf "$WORLD/hostile/verb;v1"
 
 # ---- who else the server is to be ----
 

@@ -85,6 +85,47 @@ static void test_attack_07_an_allow_is_met_without_parameters_too(void **state)
 		{ ALLOW("{path: '/wiki/What%3F'}"), "/wiki/What%3F", .allow = true },
 		{ ALLOW("{path: '/wiki/C%23'}"), "/wiki/C%23", .allow = true },
 		{ ALLOW("{path: '/wiki/C%23'}"), "/wiki/C%3F", .allow = false },
+		/* ... where it names it, and nowhere else */
+		{ ALLOW("{path: '/a;v/[^?]*\\.png'}"), "/a;v/b.png", .allow = true },
+		{ ALLOW("{path: '/a;v/[^?]*\\.png'}"), "/a;v/admin;.png", .allow = false },
+		{ ALLOW("{path: '/a;v/[^?]*\\.png'}"), "/a;v/admin%3F.png", .allow = false },
+		{ ALLOW("{path: '/a;v/[^?]*\\.png'}"), "/a;v/c;x/b.png", .allow = true },
+		{ ALLOW("{path: '/a;v|/[^?]*\\.png'}"), "/admin;.png", .allow = false },
+		{ ALLOW("{path: '/[;a-z]*\\.png'}"), "/admin;.png", .allow = false },
+		{ ALLOW("{path: '/[^?]*(;|%3B)v\\.png'}"), "/a;v.png", .allow = true },
+		{ ALLOW("{path: '/[^?]*(;|%3B)v\\.png'}"), "/a%3Bv.png", .allow = true },
+		{ ALLOW("{path: '/[^?]*(;|%3B)v\\.png'}"), "/a;b;v.png", .allow = false },
+		{ ALLOW("{path: '/a(;v)*'}"), "/a;v;v;v;v;v;v;v;v", .allow = true },
+		{ ALLOW("{path: '/a(;v)*x'}"), "/a;v;v;v;v;v;v;v;vx", .allow = true },
+		/* beyond what is looked at it is like any */
+		{ ALLOW("{path: '/a(;v)*x'}"), "/a;v;v;v;v;v;v;v;v;vx", .allow = false },
+	};
+
+	(void)state;
+	assert_rows(rows, EX_ARRAY_SIZE(rows));
+}
+
+/* Escapes of bytes that need none: the byte itself to all but a few. */
+static void test_attack_07_an_allow_is_met_without_needless_escapes_too(void **state)
+{
+	static const struct row rows[] = {
+		{ ALLOW("{path: '/m/[^/:]+'}"), "/m/x", .allow = true },
+		{ ALLOW("{path: '/m/[^/:]+'}"), "/m/x:delete", .allow = false },
+		{ ALLOW("{path: '/m/[^/:]+'}"), "/m/x%3Adelete", .allow = false },
+		{ ALLOW("{path: '/m/[^/:]+'}"), "/m/x%20y%22", .allow = true },
+		{ ALLOW("{path: '/m/[^/]+'}"), "/m/x%3Adelete", .allow = true },
+		{ ALLOW("{path: '/m/[^/:]+(:get)?'}"), "/m/x%3Adelete", .allow = false },
+		{ ALLOW("{path: '/m/x:get'}"), "/m/x%3Aget", .allow = false },
+		{ ALLOW("{path: '/m/x%3Aget'}"), "/m/x%3Aget", .allow = true },
+		{ ALLOW("{path: '/m/x%3Aget'}"), "/m/x:get", .allow = false },
+		{ ALLOW("{path: '/[a-z0-9%]+'}"), "/%40me", .allow = false },
+		{ ALLOW("{path: '/[a-z0-9%@]+'}"), "/%40me", .allow = true },
+		{ ALLOW("{path: '/%40[^/]+'}"), "/%40s%21", .allow = true },
+		{ ALLOW("{path: '/%40[^/!]+'}"), "/%40s%21", .allow = false },
+		{ ALLOW("{path: '/%40[^/]+%2F.*'}"), "/%40s%2Fn%2C", .allow = true },
+		{ ALLOW("{path: '/a;b'}"), "/a%3Bb", .allow = false },
+		/* in the query it is a value's */
+		{ ALLOW("{path: '/m\\?a=[^:]*'}"), "/m?a=b%3Ac", .allow = true },
 	};
 
 	(void)state;
@@ -107,6 +148,13 @@ static void test_attack_07_a_deny_is_met_by_every_reading(void **state)
 		{ DENIED("{path: '/shut'}"), "/open?/shut", .allow = true },
 		{ DENIED("{path: '/shut'}"), "/open%3F/shut", .allow = true },
 		{ DENIED("{path: '/shut'}"), "/shutter;x?y", .allow = true },
+		{ DENIED("{path: '/m/.*:delete'}"), "/m/x:delete", .allow = false },
+		{ DENIED("{path: '/m/.*:delete'}"), "/m/x%3Adelete", .allow = false },
+		{ DENIED("{path: '/m/.*:delete'}"), "/m/x%3Adelete;y?z", .allow = false },
+		{ DENIED("{path: '/m/.*:delete'}"), "/m/x%3Bdelete", .allow = true },
+		{ DENIED("{path: '/@me/a'}"), "/%40me%2Fa", .allow = false },
+		{ DENIED("{path: '/a;b'}"), "/a%3Bb", .allow = false },
+		{ DENIED("{path: '/%40me'}"), "/%40me", .allow = false },
 	};
 
 	(void)state;
@@ -180,6 +228,13 @@ static void test_a_deny_by_header_is_met_by_any_field_of_that_name(void **state)
 		{ named, "/", false, .f = { F("x-op", "get"), F("x-op", "delete") } },
 		{ named, "/", false, .f = { F("x-op", "delete"), F("x-op", "get") } },
 		{ named, "/", true, .f = { F("x-ops", "delete") } },
+		/* one field with both is the same as two */
+		{ named, "/", false, .f = { F("x-op", "get, delete") } },
+		{ named, "/", false, .f = { F("x-op", "delete ,get") } },
+		{ named, "/", false, .f = { F("x-op", "get,\tdelete\t,put") } },
+		{ named, "/", false, .f = { F("x-op", ",delete") } },
+		{ named, "/", true, .f = { F("x-op", "get, deleted, undelete,") } },
+		{ DENIED("{headers: ['X-Op a, b']}"), "/", false, .f = { F("x-op", "a, b") } },
 		{ there, "/", false, .f = { F("x_op", "") } },
 		{ there, "/", true, .f = { F("xop", "") } },
 		{ match, "/", false, .f = { F("x-op", "delete") } },
@@ -218,6 +273,12 @@ static void test_attack_34_another_object_is_allowed_by_a_rule_that_names_the_fi
 		{ plain, "/mine/a", false, .f = { F("x-amz-copy-source", "/theirs/b") } },
 		{ plain, "/mine/a", false, .f = { F("x_amz_copy_source", "/theirs/b") } },
 		{ plain, "/mine/a", false, .f = { F("X-Amz-Copy-Source", "") } },
+		{ plain, "/mine/a", false, .f = { F("X-Container-Sync-To", "https://evil/") } },
+		{ plain, "/mine/a", false, .f = { F("x-oss-callback", "e30=") } },
+		{ plain, "/mine/a", false, .f = { F("x-kss-callbackurl", "http://evil/") } },
+		{ plain, "/mine/a", false, .f = { F("Upload-Concat", "final;/theirs/b") } },
+		{ plain, "/mine/a", false, .f = { F("x-apigw-api-id", "other") } },
+		{ plain, "/mine/a", true, .f = { F("callback", "b"), F("user-agent", "c") } },
 		{ plain, "/mine/a", false, .f = { F("x-ms-copy-source", "http://evil.example/") } },
 		{ plain, "/mine/a", false,
 		  .f = { F("accept", "*/*"), F("x-goog-copy-source", "b/c") } },
@@ -278,6 +339,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_attack_07_an_allow_is_met_without_parameters_too),
+		cmocka_unit_test(test_attack_07_an_allow_is_met_without_needless_escapes_too),
 		cmocka_unit_test(test_attack_07_a_deny_is_met_by_every_reading),
 		cmocka_unit_test(test_a_long_list_of_denies_is_met_by_every_reading),
 		cmocka_unit_test(test_a_deny_by_host_is_met_with_and_without_the_port),

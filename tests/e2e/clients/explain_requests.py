@@ -24,7 +24,8 @@ METHODS = ["GET"] * 8 + ["HEAD", "POST", "PUT", "PUT", "PATCH", "DELETE", "COPY"
 MORE_PATHS = ["/v1/a.b", "/v1/axb", "/v1/a/b", "/V1/chat", "/v1/chat/", "/v1/chat%20", "/v1/;", "/v1/x;y/z", "/v1;x/chat",
               "/v1/a%2Fb?c", "/v1/a%2Fb%2Fc", "/named;x", "/named;x/y;z", "/named;y", "/slash/a%2Fb", "/slash/a/b", "/v1/secret",
               "/v1/secret;x", "/v1%2Fsecret", "/v1/secret?x", "/v1/SECRET", "/v1/secret%3Fx", "/public/", "/edit",
-              "/edit?x", "/must", "/absent", "/fallback", "/unicode/%C3%A4", "/unicode/a", "/unicode/%E2%82%AC"] + ["/v1/x", "/edit"] * 4
+              "/edit?x", "/must", "/absent", "/fallback", "/unicode/%C3%A4", "/unicode/a", "/unicode/%E2%82%AC", "/v1/x:z",
+              "/v1/x%3Az", "/v1/x%3az;y?q", "/v1/%40me", "/v1/@me", "/unicode/a%2Cb", "/named;x%3By", "/named%3Bx"] + ["/v1/x", "/edit"] * 4
 TARGETS = ["/v1/b", "/v1/secret", "/public", "/v1/../b", "//x/v1", "/v1/a%2Fb", "/v1/b;c", "/v1/b?c"]
 HEADERS = [[], [], ["X-Tenant: blue"], ["X-Tenant: red"], ["x-tenant: blue"], ["X-Tenant:blue"], ["X-Tenant: blue "],
            ["X_Tenant: blue"], ["X-Tenant: red", "X-Tenant: blue"], ["X-Tenant: Blue"], ["X-Tenant: "]]
