@@ -79,6 +79,24 @@ hasnt "also when it is mapped into IPv6" "$out" 'IN\s+AAAA\s+::ffff:169'
 out=$(confined names dig +time=10 +tries=1 mixed.rebind.test A 2>&1)
 hasnt "of a mixed answer the bad address is withheld" "$out" 'IN\s+A\s+169'
 has "and the good one is given" "$out" 'IN\s+A\s+203\.0\.113\.10$'
+
+# a private address may be a server's of one's own, so that it is for the policy to say that it is not
+world_name private.rebind.test fd12:3456:789a::1
+world_name nat.rebind.test 64:ff9b::a01:203
+cat >"$WORLD/tmp/private.yaml" <<'END'
+apiVersion: exeat.dev/v1alpha1
+kind: EgressPolicy
+metadata: {name: private, namespace: default}
+spec:
+  egress:
+  - toFQDNs: [{matchPattern: "*.rebind.test"}]
+    toPorts: [{ports: [{port: "443", protocol: TCP}]}]
+  egressDeny:
+  - preset: private
+END
+out=$("$EXEAT" run -q -p "$WORLD/tmp/private.yaml" -- bash -c 'for n in private nat good; do
+	dig +short +time=10 +tries=1 $n.rebind.test A; dig +short +time=10 +tries=1 $n.rebind.test AAAA; done' 2>&1)
+same "attack 62: with the preset none is answered, whatever hides it" "$out" $'203.0.113.70\n2001:db8:113::70'
 out=$(confined names dig +time=10 +tries=1 many.example A 2>&1)
 has "many addresses" "$out" 'IN\s+A\s+203\.0\.113\.2[0-3][0-9]'
 out=$(confined names dig +time=10 +tries=1 one.cname.test A 2>&1)
