@@ -8,6 +8,7 @@
 #include <openssl/evp.h>
 #include <openssl/x509.h>
 
+#include "agent/core/rtnl.h"
 #include "agent/keeper/keeper_priv.h"
 
 static const char policy[] =
@@ -18,7 +19,11 @@ static const char policy[] =
 	     "      rules: {http: [{method: GET}]}\n"
 	     "  - toCIDR: [203.0.113.0/24, '2001:db8::/32']\n"
 	     "    toPorts:\n"
-	     "    - ports: [{port: '53', protocol: UDP}, {port: '80', protocol: TCP}]\n";
+	     "    - ports: [{port: '53', protocol: UDP}, {port: '80', protocol: TCP}]\n"
+	     "  - toEndpoints: [{matchLabels: {app: gw}}]\n"
+	     "    toPorts:\n"
+	     "    - ports: [{port: '53', protocol: UDP}]\n"
+	     "      rules: {dns: [{matchPattern: '*'}]}\n";
 
 static const struct ex_resolver_server servers[] = {
 	{ .ip = { .b = { [10] = 0xff, [11] = 0xff, 127, 0, 0, 1 } }, .port = 5353 },
@@ -173,8 +178,11 @@ static void test_dial_where_the_policy_lets_it_go_only(void **state)
 	assert_int_equal(dial(d), -EACCES);
 }
 
-static void test_dial_what_requests_are_read_of_by_tcp_only(void **state)
+static void test_dial_what_is_read_by_tcp_only(void **state)
 {
+	struct ex_ipc_dial resolver = { .dst = test_ip("10.9.0.1"),
+					.port = 53,
+					.proto = IPPROTO_UDP };
 	struct ex_ipc_dial d = { .dst = test_ip("198.51.100.7"),
 				 .port = 443,
 				 .proto = IPPROTO_TCP };
@@ -187,13 +195,18 @@ static void test_dial_what_requests_are_read_of_by_tcp_only(void **state)
 	assert_int_equal(dial(d), 0);
 	d.proto = IPPROTO_UDP;
 	assert_int_equal(dial(d), -EACCES);
+	assert_int_equal(test_l4(keeper.rs, "10.9.0.1", IPPROTO_UDP, 53).verdict, EX_V_STEER);
+	assert_int_equal(dial(resolver), -EACCES); /* the gate answers in its place */
 }
 
 /* Addresses the host got after the policy was compiled. */
 static void test_deny_dial_to_what_the_host_owns(void **state)
 {
-	struct ex_ipc_dial d = { .dst = test_ip("127.0.0.9"), .port = 443, .proto = IPPROTO_TCP };
+	struct ex_ipc_dial d = { .dst = test_ip("198.51.100.9"),
+				 .port = 443,
+				 .proto = IPPROTO_TCP };
 	struct ex_ipc_dial other = d;
+	int rtnl = ex_rtnl_open();
 
 	(void)state;
 	other.dst = test_ip("198.51.100.8");
@@ -203,7 +216,11 @@ static void test_deny_dial_to_what_the_host_owns(void **state)
 					      60000),
 				 0);
 	assert_int_equal(dial(other), 0);
+	assert_int_equal(dial(d), 0);
+	assert_int_equal(ex_rtnl_addr_add(rtnl, if_nametoindex("lo"), &d.dst), 0);
+	assert_int_equal(dial(other), 0);
 	assert_int_equal(dial(d), -EACCES);
+	close(rtnl);
 }
 
 /* ---- the resolvers ---- */
@@ -317,7 +334,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_dial_where_the_policy_lets_it_go_only),
-		cmocka_unit_test(test_dial_what_requests_are_read_of_by_tcp_only),
+		cmocka_unit_test(test_dial_what_is_read_by_tcp_only),
 		cmocka_unit_test(test_deny_dial_to_what_the_host_owns),
 		cmocka_unit_test(test_dial_the_resolvers_only),
 		cmocka_unit_test(test_certificates_of_names_that_are_read_only),
