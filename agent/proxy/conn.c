@@ -437,8 +437,9 @@ static struct ex_conn *conn_new(struct ex_proxy *px, int fd, const struct sockad
 	return c;
 }
 
-void ex_conn_accept(struct ex_proxy *px, int fd, const struct sockaddr_storage *from)
+void ex_conn_accept(struct ex_proxy *px, int fd, const struct sockaddr_storage *from, bool full)
 {
+	static const struct ex_decision no_room = { EX_V_DENY, EX_R_LIMIT, 0 };
 	struct ex_conn *c = conn_new(px, fd, from);
 	struct ex_decision d;
 
@@ -452,7 +453,7 @@ void ex_conn_accept(struct ex_proxy *px, int fd, const struct sockaddr_storage *
 		ex_conn_close(c);
 		return;
 	}
-	d = ex_judge_l4(px->rs, &c->flow);
+	d = full ? no_room : ex_judge_l4(px->rs, &c->flow);
 	if (d.verdict == EX_V_STEER) {
 		ex_conn_set_timeout(c, SNIFF_PROBE_MS);
 	} else if (d.verdict == EX_V_ALLOW) {

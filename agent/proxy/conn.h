@@ -120,8 +120,8 @@ void ex_conn_intercept(struct ex_conn *c);
 
 struct sockaddr_storage;
 
-/* A connection was accepted; takes fd. */
-void ex_conn_accept(struct ex_proxy *px, int fd, const struct sockaddr_storage *from);
+/* A connection was accepted; takes fd. full: there is no room for it, so it is denied. */
+void ex_conn_accept(struct ex_proxy *px, int fd, const struct sockaddr_storage *from, bool full);
 
 void ex_conn_close(struct ex_conn *c);
 

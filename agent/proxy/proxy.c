@@ -39,19 +39,28 @@
 
 /* ---- accepting ---- */
 
+static int accept_one(const struct ex_watch *listener, struct sockaddr_storage *ret_from)
+{
+	socklen_t len = sizeof(*ret_from);
+
+	return accept4(listener->fd, (struct sockaddr *)ret_from, &len,
+		       SOCK_NONBLOCK | SOCK_CLOEXEC);
+}
+
 /*
  * Out of descriptors: take one connection with the spare one and end it, so that it does not wait
  * for ever, and leave the others in the backlog for a moment.
  */
 static void refuse_one(struct ex_proxy *px, struct ex_watch *listener)
 {
+	struct sockaddr_storage from;
 	int fd;
 
 	if (px->spare_fd >= 0)
 		close(px->spare_fd);
-	fd = accept4(listener->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	fd = accept_one(listener, &from);
 	if (fd >= 0)
-		close(fd);
+		ex_conn_accept(px, fd, &from, true);
 	px->spare_fd = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
 	if (ex_timer_start(px->loop, &px->pause, ACCEPT_PAUSE_MS) == 0)
 		ex_watch_set(px->loop, listener, 0);
@@ -69,18 +78,13 @@ static void on_pause_over(struct ex_timer *t)
 static void on_accept(struct ex_proxy *px, struct ex_watch *listener)
 {
 	struct sockaddr_storage from;
-	socklen_t len = sizeof(from);
-	int fd =
-		accept4(listener->fd, (struct sockaddr *)&from, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	int fd = accept_one(listener, &from);
 
-	if (fd < 0) {
-		if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
-			refuse_one(px, listener);
-	} else if (px->n_conns >= px->max_conns) {
-		close(fd);
-	} else {
+	if (fd >= 0) {
 		ex_proxy_catch_up(px);
-		ex_conn_accept(px, fd, &from);
+		ex_conn_accept(px, fd, &from, px->n_conns >= px->max_conns);
+	} else if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED) {
+		refuse_one(px, listener);
 	}
 }
 

@@ -158,6 +158,8 @@ for workers in 1 3; do
 	n=$(run $workers bash -c 'ulimit -n 4096; exec python3 "$@"' - "$WORLD/tmp/hold.py" "$ECHO4" 2>&1 | tail -n1)
 	check "$workers workers: $n of 1500 connections are let in, not many more than 1024" \
 		test "${n:-0}" -gt 800 -a "${n:-9999}" -le 1290
+	refused=$(grep -c '"verdict":"deny","reason":"limit".*"dport":7777}$' "$WORLD/log/audit")
+	check "$workers workers: the $refused for which there is no room are in the log" test "$refused" -gt 0
 done
 
 tap_done
