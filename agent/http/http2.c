@@ -386,7 +386,7 @@ void ex_h2_free(struct ex_h2 *h)
 	nghttp2_session_del(h->session); /* calls back nothing */
 	block_release(h);
 	while (h->streams)
-		ex_h2_stream_free(h->streams);
+		ex_h2_stream_free(ex_container_of(h->streams, struct ex_h2_stream, link));
 	free(h);
 }
 

@@ -16,6 +16,7 @@
 #include <sys/types.h>
 
 #include "agent/core/buf.h"
+#include "agent/core/list.h"
 #include "agent/http/http1.h"
 
 #define EX_H2_STREAMS_MAX 100
@@ -52,7 +53,7 @@ struct ex_h2;
 struct ex_h2_stream {
 	void *user;      /* the owner's */
 	struct ex_h2 *h; /* all below is private */
-	struct ex_h2_stream *next, **prev;
+	struct ex_link link;
 	int32_t id;
 	struct ex_buf out; /* body still to be sent */
 	struct ex_h2_trailers *trailers;

@@ -17,7 +17,7 @@ struct ex_h2 {
 	void *arg;
 	bool server;
 	bool broken; /* told the owner, or is about to */
-	struct ex_h2_stream *streams;
+	struct ex_link *streams;
 
 	struct ex_h2_block block; /* the header block under way: there is one at a time */
 	nghttp2_rcbuf *kept[2 * EX_H2_NV_MAX];

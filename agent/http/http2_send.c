@@ -18,19 +18,13 @@ struct ex_h2_stream *ex_h2_stream_new(struct ex_h2 *h, void *user)
 		return NULL;
 	st->user = user;
 	st->h = h;
-	st->prev = &h->streams;
-	st->next = h->streams;
-	if (st->next)
-		st->next->prev = &st->next;
-	h->streams = st;
+	ex_link_add(&h->streams, &st->link);
 	return st;
 }
 
 void ex_h2_stream_free(struct ex_h2_stream *st)
 {
-	*st->prev = st->next;
-	if (st->next)
-		st->next->prev = st->prev;
+	ex_link_remove(&st->link);
 	ex_buf_done(&st->out);
 	free(st->trailers);
 	free(st);
