@@ -42,7 +42,7 @@ static const struct command commands[] = {
 	{ "learn", ex_cmd_learn, "write the policy for what a command does" },
 	{ "observe", ex_cmd_observe, "show flows and requests as they are judged" },
 	{ "top", ex_cmd_top, "who speaks with whom, and what is denied, right now" },
-	{ "audit", ex_cmd_audit, "verify an audit log" },
+	{ "audit", ex_cmd_audit, "verify an audit log, make a key to sign it with" },
 	{ "ca", ex_cmd_ca, "make, show and rotate a certificate authority that stays" },
 	{ "prefilter", ex_cmd_prefilter, "drop denied sources on an uplink (XDP)" },
 	{ "doctor", cmd_doctor, "say what this machine can do, and what is missing" },

@@ -79,6 +79,7 @@ struct args {
 	const char *netns, *pid, *interface, *name, *ns, *mac, *socket;
 	struct list labels, ips, serve, dns;
 	bool json, open;
+	bool adds; /* an option that only add has */
 	char **rest;
 	int n_rest;
 };
@@ -113,6 +114,7 @@ static bool take_text(struct args *a, int c)
 
 static bool take_option(struct args *a, int c)
 {
+	a->adds |= c != OPT_SOCKET && c != OPT_OPEN && c != OPT_JSON;
 	switch (c) {
 	case OPT_NETNS:
 	case OPT_PID:
@@ -178,12 +180,19 @@ static bool split_label(const char *text, char key[static NAME_MAX + 1], const c
 	return true;
 }
 
+static bool is_number(const char *text)
+{
+	size_t len = strlen(text);
+
+	return len && len < 10 && strspn(text, "0123456789") == len;
+}
+
 /* An id when it is a number, else [NAMESPACE/]NAME. */
 static void put_which(struct ex_json *j, const char *which)
 {
 	const char *slash = strchr(which, '/');
 
-	if (*which && strspn(which, "0123456789") == strlen(which)) {
+	if (is_number(which)) {
 		ex_json_number(j, "id", strtoull(which, NULL, 10));
 		return;
 	}
@@ -218,15 +227,37 @@ static int finish(const struct args *a, struct ex_json *j)
 
 /* ---- the sub-commands ---- */
 
+/* NULL, or what is wrong with them. */
+static const char *put_labels(struct ex_json *j, const struct list *l)
+{
+	ex_json_open(j, "labels", '{');
+	for (size_t i = 0; i < l->n; i++) {
+		char key[NAME_MAX + 1];
+		const char *value;
+
+		if (!split_label(l->v[i], key, &value))
+			return "write labels as KEY=VALUE";
+		for (size_t k = 0; k < i; k++)
+			if (strncmp(l->v[k], l->v[i], (size_t)(value - l->v[i])) == 0)
+				return "a label has one value";
+		ex_json_text(j, key, value);
+	}
+	ex_json_close(j, '}');
+	return NULL;
+}
+
 static int cmd_add(struct args *a)
 {
 	struct ex_jv *answer = NULL;
+	const char *why;
 	struct ex_json j;
 	int64_t id;
 	int r;
 
 	if (!a->name || a->n_rest)
 		return usage_error("add needs --name, and nothing but options");
+	if (a->pid && !is_number(a->pid))
+		return usage_error("--pid is a process id");
 	begin(&j, "endpoint.add");
 	put_text(&j, "name", a->name);
 	put_text(&j, "namespace", a->ns);
@@ -243,18 +274,11 @@ static int cmd_add(struct args *a)
 	} else {
 		put_list(&j, "serve", &a->serve);
 	}
-	ex_json_open(&j, "labels", '{');
-	for (size_t i = 0; i < a->labels.n; i++) {
-		char key[NAME_MAX + 1];
-		const char *value;
-
-		if (!split_label(a->labels.v[i], key, &value)) {
-			ex_json_wipe(&j);
-			return usage_error("write labels as KEY=VALUE");
-		}
-		ex_json_text(&j, key, value);
+	why = put_labels(&j, &a->labels);
+	if (why) {
+		ex_json_wipe(&j);
+		return usage_error(why);
 	}
-	ex_json_close(&j, '}');
 	r = ask(a, &j, &answer);
 	if (r == EX_COMMAND_OK && !a->json &&
 	    ex_jv_integer(ex_jv_get(answer, "result"), "id", 1, INT32_MAX, &id))
@@ -333,6 +357,14 @@ static int keep_label(void *arg, const char *key, const struct ex_jv *v)
 	return 0;
 }
 
+/* KEY- */
+static bool takes_away(const char *text)
+{
+	size_t len = strlen(text);
+
+	return len > 1 && text[len - 1] == '-';
+}
+
 static int send_labels(struct args *a, const struct ex_jv *old)
 {
 	struct ex_json j;
@@ -348,7 +380,7 @@ static int send_labels(struct args *a, const struct ex_jv *old)
 
 		if (split_label(a->rest[i], key, &value)) {
 			ex_json_text(&j, key, value);
-		} else if (a->rest[i][strlen(a->rest[i]) - 1] != '-') {
+		} else if (!takes_away(a->rest[i])) {
 			ex_json_wipe(&j);
 			return usage_error("write KEY=VALUE to set a label, KEY- to take it away");
 		}
@@ -396,10 +428,14 @@ int ex_cmd_endpoint(int argc, char **argv)
 	what = argv[optind];
 	a.rest = argv + optind + 1;
 	a.n_rest = argc - optind - 1;
+	if (a.open && strcmp(what, "remove") != 0)
+		return usage_error("--open is for remove");
 	if (strcmp(what, "add") == 0)
 		return cmd_add(&a);
+	if (a.adds)
+		return usage_error("these options are for add; all others name an endpoint");
 	if (strcmp(what, "list") == 0)
-		return cmd_list(&a);
+		return a.n_rest ? usage_error("list takes no endpoint: show does") : cmd_list(&a);
 	if (strcmp(what, "label") == 0)
 		return cmd_label(&a);
 	if (strcmp(what, "remove") == 0)

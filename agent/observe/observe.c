@@ -336,6 +336,12 @@ static uint64_t find_last(struct ex_observe *o, const struct ex_observe_filter *
 	return at;
 }
 
+/* What is there and cannot be read is no default. */
+static bool read_last(const struct ex_jv *request, int64_t *last)
+{
+	return !ex_jv_get(request, "last") || ex_jv_integer(request, "last", 0, INT64_MAX, last);
+}
+
 static void op_observe(void *arg, struct ex_call *call)
 {
 	const struct ex_jv *request = ex_call_request(call);
@@ -350,7 +356,12 @@ static void op_observe(void *arg, struct ex_call *call)
 		ex_call_error(call, "invalid", "%s", err);
 		return;
 	}
-	(void)ex_jv_integer(request, "last", 0, INT64_MAX, &last);
+	if (!read_last(request, &last)) {
+		ex_observe_filter_free(rd->filter);
+		free(rd);
+		ex_call_error(call, "invalid", "last: write a number of events");
+		return;
+	}
 	rd->o = o;
 	rd->call = call;
 	rd->at = last ? find_last(o, rd->filter, (uint64_t)last) : o->seq + 1;

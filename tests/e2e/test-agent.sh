@@ -30,7 +30,7 @@ node_agent
 pod_new pod1 11
 pod_new pod2 12
 pod_new web 13
-check "a pod that the agent does not know is its own matter" in_pod pod1 nc -zw20 "$EVIL4" 443
+check "a pod that the agent does not know is its own matter" in_pod pod1 nc -zw60 "$EVIL4" 443
 same "the agent takes a pod" "$(endpoint pod1 app=llm)" 1
 check "another one" endpoint pod2 app=plain
 check "and one that no policy selects" endpoint web app=web
@@ -50,6 +50,14 @@ out=$(ex endpoint add --netns /run/netns/pod1 --name twice 2>&1)
 has "the same interface twice is refused" "$out" 'exists:'
 out=$(ex endpoint add --netns /run/netns/pod1 --name node --ip 10.88.0.1 2>&1)
 has "so is who would be the node" "$out" 'invalid: 10.88.0.1 is an address of this node'
+for wrong in 'list pod1' 'list -l app=llm' 'list --open' 'show pod1 --name pod1' 'add --name x --pid 12x' \
+	'add --name x --pid 1 -l a=b -l a=c' 'label pod1 a' 'label pod1 -'; do
+	# shellcheck disable=SC2086 # words
+	ex endpoint $wrong >/dev/null 2>&1
+	same "endpoint $wrong is wrong usage" $? 2
+done
+ex endpoint label pod1 '' >/dev/null 2>&1
+same "so is a label that is nothing" $? 2
 
 for family in 4 6; do
 	declare -n echo_=ECHO$family evil_=EVIL$family
@@ -68,15 +76,15 @@ for family in 4 6; do
 done
 
 world_forget
-out=$(in_pod pod1 curl -sSm20 "$CHAT" -H 'content-type: application/json' -d "$ASK" 2>&1)
+out=$(in_pod pod1 curl -sSm60 "$CHAT" -H 'content-type: application/json' -d "$ASK" 2>&1)
 has "an allowed request is answered" "$out" 'Permission to leave granted'
-out=$(in_pod pod1 curl -sSm20 https://api.openai.com/v1/models 2>&1)
+out=$(in_pod pod1 curl -sSm60 https://api.openai.com/v1/models 2>&1)
 has "another path of the same host is refused by the proxy" "$out" '"code": ?"http-denied"'
 has "a name that no rule allows is not resolved" \
 	"$(in_pod pod1 dig +tries=1 +time=10 evil.example 2>&1)" REFUSED
 unseen "and nothing of it arrived" '/v1/models|evil'
 refuse "what one pod has learned is not another's" \
-	in_pod pod2 curl -sSm20 --connect-to "::$OPENAI4" "$CHAT" -d "$ASK"
+	in_pod pod2 curl -sSm60 --connect-to "::$OPENAI4" "$CHAT" -d "$ASK"
 same "the other pod has its own rules" \
 	"$(echo hello | in_pod pod2 socat -t20 - "TCP:$ECHO4:7777" 2>&1)" hello
 refuse "and no more than them" in_pod pod2 nc -zw20 "$ECHO6" 7777
@@ -89,19 +97,19 @@ printf 'HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nfrom %s %s\n' "$SOCAT_PEERAD
 END
 chmod 755 "$WORLD/tmp/peer"
 in_pod web socat TCP-LISTEN:8080,fork,reuseaddr "EXEC:$WORLD/tmp/peer" &
-world_wait 30 in_pod web nc -z 127.0.0.1 8080
+world_wait 60 in_pod web nc -z 127.0.0.1 8080
 has "toEndpoints with an HTTP rule; the pod's own address arrives" \
-	"$(in_pod pod1 curl -sSm20 http://10.88.0.13:8080/public/x 2>&1)" 'from 10.88.0.11 GET /public/x'
+	"$(in_pod pod1 curl -sSm60 http://10.88.0.13:8080/public/x 2>&1)" 'from 10.88.0.11 GET /public/x'
 has "another path there is refused" \
-	"$(in_pod pod1 curl -sSm20 http://10.88.0.13:8080/private 2>&1)" '"code": ?"http-denied"'
+	"$(in_pod pod1 curl -sSm60 http://10.88.0.13:8080/private 2>&1)" '"code": ?"http-denied"'
 refuse "a pod without the rule does not get there" in_pod pod2 nc -zw20 10.88.0.13 8080
 has "a service of a pod answers others: the node" \
-	"$(curl -sSm20 http://10.88.0.13:8080/ 2>&1)" 'from 10.88.0.1 GET /'
+	"$(curl -sSm60 http://10.88.0.13:8080/ 2>&1)" 'from 10.88.0.1 GET /'
 
 in_pod pod1 socat TCP-LISTEN:8080,fork,reuseaddr "EXEC:$WORLD/tmp/peer" &
-world_wait 30 in_pod pod1 nc -z 127.0.0.1 8080
+world_wait 60 in_pod pod1 nc -z 127.0.0.1 8080
 has "and so does one of a pod whose policy needs the proxy" \
-	"$(curl -sSm20 http://10.88.0.11:8080/ 2>&1)" 'from 10.88.0.1 GET /'
+	"$(curl -sSm60 http://10.88.0.11:8080/ 2>&1)" 'from 10.88.0.1 GET /'
 
 "$EXEAT" ca rotate --dir "$NODE/ca" >/dev/null && "$EXEAT" ca rotate --switch --dir "$NODE/ca" >/dev/null
 kill -HUP $agent_pid
@@ -109,15 +117,15 @@ cat /etc/ssl/certs/ca-certificates.crt "$NODE/ca/trust.pem" >"$NODE/roots.pem"
 pod_new late 14
 endpoint late app=llm >/dev/null
 has "SIGHUP: after a rotation another authority signs" \
-	"$(in_pod late curl -sSvm20 "$CHAT" -H 'content-type: application/json' -d "$ASK" 2>&1)" \
+	"$(in_pod late curl -sSvm60 "$CHAT" -H 'content-type: application/json' -d "$ASK" 2>&1)" \
 	"issuer: .*CN=$(openssl x509 -in "$NODE/ca/ca.pem" -noout -subject -nameopt multiline | sed -n 's/ *commonName *= //p')"
-has "and what the former one has signed is good" "$(in_pod pod1 curl -sSm20 "$CHAT" -H 'content-type: application/json' -d "$ASK" 2>&1)" \
+has "and what the former one has signed is good" "$(in_pod pod1 curl -sSm60 "$CHAT" -H 'content-type: application/json' -d "$ASK" 2>&1)" \
 	'Permission to leave granted'
 
 check "an endpoint can be removed" ex endpoint remove pod2
 refuse "its gates go with it: it is no endpoint" ex endpoint show pod2
 pod_gone pod1
-check "a pod that is gone is collected" world_wait 30 sh -c "! '$EXEAT' endpoint show pod1 --socket '$AGENT_SOCK'"
+check "a pod that is gone is collected" world_wait 60 sh -c "! '$EXEAT' endpoint show pod1 --socket '$AGENT_SOCK'"
 same "and nothing of it stays in the node's namespace" "$(ip -o link | grep -c exg-)" 2
 
 kill -TERM $agent_pid

@@ -17,15 +17,15 @@ chmod 666 "$WORLD/tmp/go"
 		curl -sS -o /dev/null -d "$ASK" -H "Content-Type: application/json" "$CHAT"
 		curl -sS -o /dev/null "https://api.openai.com/v1/models?key=very-secret"
 		curl -sS -o /dev/null --http1.1 "https://api.openai.com/v1/files"
-		curl -sS -m 20 -o /dev/null https://evil.example/
-		curl -sS -m 20 -o /dev/null http://'"$EVIL4"':81/
-		curl -sS -m 20 -o /dev/null "http://['"$EVIL6"']:81/"
+		curl -sS -m 60 -o /dev/null https://evil.example/
+		curl -sS -m 60 -o /dev/null http://'"$EVIL4"':81/
+		curl -sS -m 60 -o /dev/null "http://['"$EVIL6"']:81/"
 		echo done >'"$WORLD"'/tmp/done
 		cat '"$WORLD"'/tmp/go
 		curl -sS -o /dev/null https://api.openai.com/v1/late
 		cat '"$WORLD"'/tmp/go' >"$WORLD/log/run.out" 2>&1 &
 run=$!
-world_wait 30 test -s "$WORLD/tmp/done" || tap_not_ok "the run came to its pause" "$(cat "$WORLD/log/run.out")"
+world_wait 60 test -s "$WORLD/tmp/done" || tap_not_ok "the run came to its pause" "$(cat "$WORLD/log/run.out")"
 
 observe() { "$EXEAT" observe --run $run "$@" 2>&1; }
 all=
@@ -55,7 +55,7 @@ holds_now() { # EXPRESSION [FILTER…]
 	holds "$1"
 }
 json() {
-	if world_wait 10 holds_now "${@:2}"; then
+	if world_wait 60 holds_now "${@:2}"; then
 		tap_ok "$1"
 	else
 		tap_not_ok "$1" "$2" "$(holds "$2" 2>&1)"
@@ -100,6 +100,10 @@ only "--endpoint" 'True' --endpoint 'run-*'
 same "another endpoint has nothing" "$(observe --last 500 --json --endpoint other)" ""
 same "--last 3 are three" "$(observe --last 3 --json | wc -l)" 3
 has "a misspelt filter is an error" "$(observe --verdict DENIED)" 'invalid: verdict: DENIED is not one'
+last() { # VALUE: of a request that no exeat would send
+	printf '{"op":"observe","last":%s}\n' "$1" | socat -t20 - "ABSTRACT-CONNECT:exeat/run/$run"
+}
+same "so is a number of events that is none" "$( (last -5; last '"x"'; last 1.5) | grep -c 'last: write a number')" 3
 has "and so is a misspelt reason" "$(observe --reason http-deny)" 'invalid: reason'
 
 # ---- for people ----
@@ -124,10 +128,10 @@ follower=$!
 # both are connected; and who asks behind them is answered behind them
 # shellcheck disable=SC2317 # called by name
 watched() { [ "$(grep -c "@exeat/run/$run\$" /proc/net/unix)" -gt 2 ]; }
-check "(two watch)" world_wait 30 watched
+check "(two watch)" world_wait 60 watched
 observe --last 1 >/dev/null
 echo >"$WORLD/tmp/go"
-check "--follow sees it as it happens" world_wait 30 grep -q '"http-denied"' "$WORLD/tmp/live"
+check "--follow sees it as it happens" world_wait 60 grep -q '"http-denied"' "$WORLD/tmp/live"
 same "and nothing else" "$(wc -l <"$WORLD/tmp/live")" 1
 
 wait $top
@@ -155,7 +159,7 @@ same "a workload, root, does not find the name" "$out" "refused 111"
 # ---- the end ----
 echo >"$WORLD/tmp/go"
 wait $run
-check "the stream ends with the run" world_wait 30 sh -c "! kill -0 $follower"
+check "the stream ends with the run" world_wait 60 sh -c "! kill -0 $follower"
 hasnt "and the name is gone" "$(cat /proc/net/unix)" "@exeat/run/$run"
 has "who looks then is told" "$(observe)" 'unreachable: @exeat/run/[0-9]+: Connection refused'
 
