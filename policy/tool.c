@@ -228,6 +228,30 @@ static int take_option(struct ex_tool *t, int opt, char *arg)
 	}
 }
 
+/* An option of another command would be taken and do nothing: a command has what its usage says. */
+static bool is_of(const char *usage, int opt)
+{
+	static const struct {
+		int opt;
+		const char *text;
+	} own[] = {
+		{ 'X', "[-X " },
+		{ 'H', "[-H " },
+		{ OPT_TO, "--to " },
+		{ OPT_SNI, "[--sni " },
+		{ OPT_FROM, "--from " },
+		{ OPT_FORMAT, "[--format " },
+		{ OPT_STRICT, "[--strict]" },
+		{ OPT_INGRESS, "[--ingress" },
+		{ OPT_ADDRESS, "[--address " },
+	};
+
+	for (size_t i = 0; i < EX_ARRAY_SIZE(own); i++)
+		if (own[i].opt == opt)
+			return strstr(usage, own[i].text) != NULL;
+	return true;
+}
+
 int ex_tool_parse(int argc, char **argv, const char *usage, struct ex_tool *ret)
 {
 	static const struct option options[] = {
@@ -252,7 +276,7 @@ int ex_tool_parse(int argc, char **argv, const char *usage, struct ex_tool *ret)
 	*ret = (struct ex_tool){ .format = "text", .in.deny_metadata = true };
 	optind = 1;
 	while ((opt = getopt_long(argc, argv, "l:X:H:", options, NULL)) != -1) {
-		if (take_option(ret, opt, optarg) != EX_TOOL_OK) {
+		if (!is_of(usage, opt) || take_option(ret, opt, optarg) != EX_TOOL_OK) {
 			(void)fprintf(stderr, "usage: exeat policy %s\n", usage);
 			return EX_TOOL_USAGE;
 		}

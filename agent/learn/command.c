@@ -280,10 +280,19 @@ static int learn_from_file(struct session *s)
 {
 	EX_AUTO_CLOSE int fd = open(s->opt.from, O_RDONLY | O_CLOEXEC);
 	int r = fd < 0 ? -errno : 1;
+	bool any = false;
 
-	while (r > 0)
+	while (r > 0) {
 		r = read_some(s, fd);
-	return r < 0 ? fail(s->opt.from, r) : 0;
+		any |= r > 0;
+	}
+	if (r < 0)
+		return fail(s->opt.from, r);
+	if (!any || s->learn.records)
+		return 0;
+	ex_error("%s: no record%s%s in it", s->opt.from, s->opt.run ? " of " : "",
+		 s->opt.run ? s->opt.run : "");
+	return -ENODATA;
 }
 
 /* ---- files ---- */

@@ -144,6 +144,9 @@ static int add_label(struct ex_learn_options *o, char *text)
 	*eq = '\0';
 	if (!is_word(text, "/:") || (eq[1] && !is_word(eq + 1, "")))
 		return mistake("--label", text, "write KEY=VALUE as Kubernetes allows them");
+	for (size_t i = 0; i < o->title.n_labels; i++)
+		if (strcmp(o->labels[i].key, text) == 0)
+			return mistake("--label", text, "a label has one value");
 	o->labels[o->title.n_labels++] = (struct ex_learn_label){ text, eq + 1 };
 	return 0;
 }
@@ -238,6 +241,14 @@ int ex_learn_options_parse(int argc, char **argv, struct ex_learn_options *o)
 			 "NAME, --from AUDIT-LOG");
 		return -EINVAL;
 	}
+	if (o->run && !o->from)
+		return mistake("--run", o->run, "is of a log: give --from as well");
+	if (o->n_passed && optind >= argc)
+		return mistake(o->passed[0], "", "is for a command that is run");
+	if (o->unread[0] && optind >= argc)
+		return mistake("--passthrough", o->unread, "is for a command that is run");
+	if (o->from && o->seconds)
+		return mistake("--from", o->from, "is read to its end: leave --for out");
 	o->command = argv + optind;
 	return 0;
 }

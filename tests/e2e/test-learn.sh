@@ -59,7 +59,7 @@ for format in egress cnp; do
 
 	# What no rule allows: each by a line of its own, all in one run.
 	out=$(under "$name" sh -c '
-		try() { printf "%s: " "$1"; shift; curl -sSm20 "$@" 2>&1 | tr "\n" " "; echo; }
+		try() { printf "%s: " "$1"; shift; curl -sSm60 "$@" 2>&1 | tr "\n" " "; echo; }
 		try path https://api.openai.com/v1/secrets
 		try method -X DELETE https://api.openai.com/v1/models
 		try class https://api.openai.com/v1/files/abc
@@ -103,7 +103,7 @@ if command -v npm >/dev/null && command -v node >/dev/null; then
 	world_cert npm npm.test
 	world_daemon npm node "$TOP/tests/lib/registry_origin.mjs" "$WORLD/log/npm.seen" $ORIGIN \
 		"$WORLD"/tls/npm.{key,pem}
-	world_wait 30 nc -z $ORIGIN 443
+	world_wait 60 nc -z $ORIGIN 443
 	mkdir "$L/npm"
 	cat >"$L/npm.sh" <<-'END'
 		export HOME=$(mktemp -d) npm_config_fetch_retries=0 npm_config_update_notifier=false
@@ -142,6 +142,14 @@ check "a log is as good as a run" "$EXEAT" learn -o "$L/log/log.yaml" --from <("
 	-p "$POLICIES/world.yaml" --log /dev/fd/3 -- curl -sS -o /dev/null http://llm-gateway:8080/v1/x 3>&1 >/dev/null)
 has "--name, --namespace and --label are in the policy" "$("$EXEAT" learn -o "$L/log/l2.yaml" --name n --namespace ns \
 	-l app=x --from /dev/null 2>&1; cat "$L/log/l2.yaml")" "'app': 'x'"
+echo "kind: x" >"$L/log/none"
+for wrong in "--from $L/log/none" '--from /dev/null --for 5s' '--from /dev/null --dns 192.0.2.1' '--run x -- true' \
+	'--from /dev/null --passthrough a.test' '-l a=b -l a=c --from /dev/null'; do
+	# shellcheck disable=SC2086 # words
+	"$EXEAT" learn -o "$L/log/wrong.yaml" $wrong 2>/dev/null
+	same "learn $wrong is refused" $? 125
+done
+refuse "and nothing is written" test -e "$L/log/wrong.yaml"
 same "the exit status is the command's" "$(learn for --force -- sh -c 'exit 7' >/dev/null 2>&1; echo $?)" 7
 
 # ---- what only a rule that names it lets pass ----
