@@ -10,13 +10,17 @@
 /* Ways to read a path; any of them may go together. */
 enum {
 	WAY_SLASH = EX_WAY_SLASH, /* %2F is a slash */
-	WAY_CUT = 2,              /* there are no parameters */
-	WAY_END = 4,              /* %3F and %23 end it */
-	WAY_PLAIN = 8,            /* an escape is the byte it stands for */
-	WAY_NO_QUERY = 16,        /* there is no query */
-	WAYS = 32,
-	WAYS_OF_ALLOW = WAY_CUT | WAY_END | WAY_PLAIN,
+	WAY_CUT = 2,              /* ; begins parameters, which are cut off */
+	WAY_CUT_ESCAPED = 4,      /* so does %3B */
+	WAY_QUERY = 8,            /* %3F ends the path */
+	WAY_FRAGMENT = 16,        /* %23 does */
+	WAY_PLAIN = 32,           /* an escape is the byte it stands for */
+	WAY_NO_QUERY = 64,        /* there is no query */
+	WAYS = 128,
 };
+
+#define WAYS_TO_CUT (WAY_CUT | WAY_CUT_ESCAPED)
+#define WAYS_TO_END (WAY_QUERY | WAY_FRAGMENT)
 
 /* What has more than one reading: a semicolon, or an escape. */
 struct mark {
@@ -46,10 +50,11 @@ static unsigned ways_of_escape(char plain)
 	case '/':
 		return WAY_SLASH;
 	case '?':
+		return WAY_QUERY;
 	case '#':
-		return WAY_END;
+		return WAY_FRAGMENT;
 	case ';':
-		return WAY_CUT | WAY_PLAIN;
+		return WAY_CUT_ESCAPED | WAY_PLAIN;
 	}
 	return plain && strchr("!$&'()*+,:=@[]^|", plain) ? WAY_PLAIN : 0;
 }
@@ -173,11 +178,11 @@ static size_t read_as(struct ex_span path, unsigned ways, uint64_t named, char *
 		if (k.ways && n < BITS && (named >> n++ & 1))
 			k.ways = 0;
 		k.ways &= ways;
-		if (k.ways & WAY_END)
+		if (k.ways & WAYS_TO_END)
 			break;
 		if ((k.len == 1 || k.ways) && k.plain == '/')
 			in_parameters = false;
-		in_parameters |= k.ways & WAY_CUT;
+		in_parameters |= k.ways & WAYS_TO_CUT;
 		if (in_parameters)
 			continue;
 		if (k.ways)
@@ -221,7 +226,7 @@ bool ex_path_meets(const struct ex_http_match *m, struct ex_span path, unsigned 
 
 	if (path.len > EX_PATH_TEXT || !match(m, path))
 		return false;
-	if (!(ways & (WAYS_OF_ALLOW | WAY_SLASH)))
+	if (!(ways & ~(unsigned)WAY_NO_QUERY))
 		return true;
 	r.path = path;
 	r.next = 0;

@@ -69,6 +69,11 @@ static void test_attack_07_an_allow_is_met_without_parameters_too(void **state)
 		{ ALLOW("{path: '/[^?]*\\.png'}"), "/admin%3F.png", .allow = false },
 		{ ALLOW("{path: '/[^?]*\\.png'}"), "/admin%23.png", .allow = false },
 		{ ALLOW("{path: '/[^?]*\\.png'}"), "/a.png;x.png", .allow = true },
+		/* cut off where only one of them counts */
+		{ ALLOW("{path: '/[^?]*\\.png'}"), "/a.png%3Badmin;.png", .allow = false },
+		{ ALLOW("{path: '/[^?]*\\.png'}"), "/a.png;/admin%3B.png", .allow = false },
+		{ ALLOW("{path: '/[^?]*\\.png'}"), "/a.png%23/admin%3F.png", .allow = false },
+		{ ALLOW("{path: '/[^?]*\\.png'}"), "/a.png%3F/admin%23.png", .allow = false },
 		{ ALLOW("{path: '/[^?]*\\.png'}"), "/a;x/b.png", .allow = true },
 		{ ALLOW("{path: '/[^?]*\\.png'}"), "/a%20b.png", .allow = true },
 		{ ALLOW("{path: '/[^;?]*\\.png'}"), "/admin%3B.png", .allow = false },

@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Random paths, as servers of many kinds read them (attack 7): what an allow lets pass has to be
+ * what it says to each of them, what a deny says has to be denied whoever reads it so.
+ */
+#include "policy_helper.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "agent/http/http1.h"
+
+#define ROUNDS   60000
+#define PATH_CAP 256
+
+#define OWN                                                                                        \
+	"apiVersion: exeat.dev/v1alpha1\nkind: EgressPolicy\nmetadata: {name: p, namespace: ns}\n" \
+	"spec:\n  endpointSelector: {}\n"
+#define TO                                                                                         \
+	"  - toCIDR: [10.0.0.0/8]\n    toPorts:\n"                                                 \
+	"    - ports: [{port: \"80\", protocol: TCP}]\n"
+#define ALLOW(list) OWN "  egress:\n" TO "      rules: {http: [" list "]}\n"
+
+/* What a server does, step by step: query off, fragment off, parameters off, unescape. */
+static const char *const servers[] = {
+	"q",                     /* takes it as it is */
+	"qd",                    /* nginx */
+	"qfd",                   /* http.server, urlsplit() */
+	"qcd",                   /* Tomcat, Jetty */
+	"qdc",                   /* what unescapes first: Spring's, RFC 2396's parameters */
+	"dq",                    /* what splits late */
+	"dqf",  "dqfc",  "qdqc", /* proxies that unescape, before servers that split again */
+	"qdqf", "qdfcd", "qcdqf", "qcdf", "qdfq",
+};
+
+static void cut(char *s, const char *at)
+{
+	s[strcspn(s, at)] = '\0';
+}
+
+static void cut_parameters(char *s)
+{
+	char *out = s;
+	bool in = false;
+
+	for (; *s; s++) {
+		in = *s == ';' || (in && *s != '/');
+		if (!in)
+			*out++ = *s;
+	}
+	*out = '\0';
+}
+
+static void unescape(char *s)
+{
+	char *out = s;
+
+	for (; *s; s++) {
+		unsigned value;
+
+		if (*s == '%' && sscanf(s + 1, "%2x", &value) == 1) {
+			*s = (char)value;
+			memmove(s + 1, s + 3, strlen(s + 3) + 1);
+		}
+		*out++ = *s;
+	}
+	*out = '\0';
+}
+
+static const char *read_by(const char *server, const char *path, char out[static PATH_CAP])
+{
+	(void)snprintf(out, PATH_CAP, "%s", path);
+	for (; *server; server++)
+		switch (*server) {
+		case 'q':
+			cut(out, "?");
+			break;
+		case 'f':
+			cut(out, "#");
+			break;
+		case 'c':
+			cut_parameters(out);
+			break;
+		case 'd':
+			unescape(out);
+			break;
+		default:
+			fail();
+		}
+	return out;
+}
+
+static void make_path(char out[static PATH_CAP])
+{
+	static const char *const parts[] = {
+		"/",   "/",   "/",         "/",    "ok",       "ok",      "shut",    "shut",
+		"x",   "a",   "b.png",     ".png", "..",       ".",       "%2e",     "%2F",
+		"%2f", "%5c", ";",         ";",    "%3b",      "%3B",     "%3f",     "%3F",
+		"?",   "#",   "%23",       "%00",  "%20",      "%c0%af",  "%25",     "%252f",
+		":",   "%3a", "%3A",       "@",    "%40",      "+",       "%2b",     "&",
+		"%26", "=",   "*",         "%2A",  ",",        "%2c",     "|",       "%5B",
+		"%80", "%",   "%e2%80%8b", "/ok/", "/ok/shut", "/ok/a:x", "/ok/a/x", "_method=",
+		"\\",
+	};
+	size_t len = (size_t)snprintf(out, PATH_CAP, random() % 3 ? "/ok/" : "/");
+
+	for (long n = random() % 7; n >= 0; n--)
+		len += (size_t)snprintf(out + len, PATH_CAP - len, "%s",
+					parts[(size_t)random() % EX_ARRAY_SIZE(parts)]);
+	if (random() % 3 == 0)
+		(void)snprintf(out + len, PATH_CAP - len, "%s", random() % 2 ? ".png" : "/x");
+}
+
+static bool is_allowed(const struct ex_ruleset *rs, const char *path)
+{
+	struct ex_flow flow = test_flow("10.1.2.3", IPPROTO_TCP, 80);
+	struct ex_http_request req = {
+		.method = EX_SPAN("GET"),
+		.path = ex_span_str(path),
+		.host = EX_SPAN("a.test"),
+		.authority = EX_SPAN("a.test"),
+	};
+
+	return ex_judge_http(rs, &flow, &req).verdict == EX_V_ALLOW;
+}
+
+static bool is_below_ok(const char *p)
+{
+	return strncmp(p, "/ok/", 4) == 0;
+}
+
+static bool is_picture(const char *p)
+{
+	size_t len = strlen(p);
+
+	return len >= 5 && strcmp(p + len - 4, ".png") == 0 && !strpbrk(p + 1, "/:");
+}
+
+static bool is_x(const char *p)
+{
+	const char *slash = is_below_ok(p) ? strchr(p + 4, '/') : NULL;
+
+	return slash && slash > p + 4 && strcmp(slash, "/x") == 0;
+}
+
+static bool is_open(const char *p)
+{
+	size_t len = strlen(p);
+	bool verb =
+		is_below_ok(p) && !strchr(p + 4, '/') && len > 6 && strcmp(p + len - 2, ":x") == 0;
+
+	return strcmp(p, "/ok/shut") != 0 && !verb;
+}
+
+static const struct rule {
+	const char *policy;
+	bool (*holds)(const char *path);
+} rules[] = {
+	{ ALLOW("{path: '/ok/.*'}"), is_below_ok },
+	{ ALLOW("{path: '/[^?:/]*[.]png(\\?.*)?'}"), is_picture },
+	{ ALLOW("{path: '/ok/[^/?]+/x(\\?.*)?'}"), is_x },
+	{ ALLOW("{}, {path: '/.*%2F.*'}") "  egressDeny:\n" TO
+					  "      rules: {http: [{path: '/ok/shut'}, {path: '/ok/[^/]+:x'}]}\n",
+	  is_open },
+};
+
+static void test_attack_07_no_server_reads_another_path_than_the_rules(void **state)
+{
+	struct ex_ruleset *rs[EX_ARRAY_SIZE(rules)];
+	char sent[PATH_CAP], path[PATH_CAP], seen[PATH_CAP];
+	size_t allowed[EX_ARRAY_SIZE(rules)] = { 0 };
+
+	(void)state;
+	srandom(7);
+	for (size_t k = 0; k < EX_ARRAY_SIZE(rules); k++)
+		rs[k] = test_compile(rules[k].policy);
+	for (int i = 0; i < ROUNDS; i++) {
+		ssize_t len;
+
+		make_path(sent);
+		len = ex_h1_normalise(ex_span_str(sent), path, sizeof(path) - 1);
+		if (len < 0)
+			continue;
+		path[len] = '\0';
+		for (size_t k = 0; k < EX_ARRAY_SIZE(rules); k++) {
+			if (!is_allowed(rs[k], path))
+				continue;
+			allowed[k]++;
+			for (size_t s = 0; s < EX_ARRAY_SIZE(servers); s++)
+				if (!rules[k].holds(read_by(servers[s], path, seen)))
+					fail_msg("%s is read as %s (%s) under\n%s", sent, seen,
+						 servers[s], rules[k].policy);
+		}
+	}
+	for (size_t k = 0; k < EX_ARRAY_SIZE(rules); k++) {
+		assert_true(allowed[k] > 50);
+		ex_ruleset_unref(rs[k]);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_attack_07_no_server_reads_another_path_than_the_rules),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
