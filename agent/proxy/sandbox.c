@@ -21,20 +21,27 @@
  * socket can be opened or connected: the parent hands over those that the policy allows.
  */
 static const int allowed[] = {
-	SCMP_SYS(read),           SCMP_SYS(readv),        SCMP_SYS(pread64), /* another policy */
-	SCMP_SYS(write),          SCMP_SYS(writev),       SCMP_SYS(recvfrom),
-	SCMP_SYS(recvmsg),        SCMP_SYS(recvmmsg),     SCMP_SYS(accept4),
-	SCMP_SYS(shutdown),       SCMP_SYS(getsockname),  SCMP_SYS(getpeername),
-	SCMP_SYS(getsockopt),     SCMP_SYS(splice),       SCMP_SYS(pipe2),
-	SCMP_SYS(fcntl),          SCMP_SYS(epoll_wait),   SCMP_SYS(epoll_pwait),
-	SCMP_SYS(epoll_ctl),      SCMP_SYS(poll),         SCMP_SYS(brk),
-	SCMP_SYS(mmap),           SCMP_SYS(munmap),       SCMP_SYS(mremap),
-	SCMP_SYS(madvise),        SCMP_SYS(futex),        SCMP_SYS(getrandom),
-	SCMP_SYS(clock_gettime),  SCMP_SYS(gettimeofday), SCMP_SYS(getpid),
-	SCMP_SYS(gettid),         SCMP_SYS(tgkill),       SCMP_SYS(rt_sigaction),
-	SCMP_SYS(rt_sigprocmask), SCMP_SYS(rt_sigreturn), SCMP_SYS(restart_syscall),
-	SCMP_SYS(exit),           SCMP_SYS(exit_group),   SCMP_SYS(getuid),
-	SCMP_SYS(geteuid),        SCMP_SYS(getgid),       SCMP_SYS(getegid),
+	SCMP_SYS(read),         SCMP_SYS(readv),
+	SCMP_SYS(pread64), /* another policy */
+	SCMP_SYS(write),        SCMP_SYS(writev),
+	SCMP_SYS(recvfrom),     SCMP_SYS(recvmsg),
+	SCMP_SYS(recvmmsg),     SCMP_SYS(accept4),
+	SCMP_SYS(shutdown),     SCMP_SYS(getsockname),
+	SCMP_SYS(getpeername),  SCMP_SYS(getsockopt),
+	SCMP_SYS(splice),       SCMP_SYS(pipe2),
+	SCMP_SYS(fcntl),        SCMP_SYS(epoll_wait),
+	SCMP_SYS(epoll_pwait),  SCMP_SYS(epoll_ctl),
+	SCMP_SYS(poll),         SCMP_SYS(brk),
+	SCMP_SYS(munmap),       SCMP_SYS(mremap),
+	SCMP_SYS(madvise),      SCMP_SYS(futex),
+	SCMP_SYS(getrandom),    SCMP_SYS(clock_gettime),
+	SCMP_SYS(gettimeofday), SCMP_SYS(getpid),
+	SCMP_SYS(gettid),       SCMP_SYS(tgkill),
+	SCMP_SYS(rt_sigaction), SCMP_SYS(rt_sigprocmask),
+	SCMP_SYS(rt_sigreturn), SCMP_SYS(restart_syscall),
+	SCMP_SYS(exit),         SCMP_SYS(exit_group),
+	SCMP_SYS(getuid),       SCMP_SYS(geteuid),
+	SCMP_SYS(getgid),       SCMP_SYS(getegid),
 	SCMP_SYS(sched_yield),
 };
 
@@ -71,10 +78,14 @@ static int allow_options(scmp_filter_ctx ctx)
 }
 
 /* Memory may change its protection, but never become code. */
-static int allow_mprotect(scmp_filter_ctx ctx)
+static int allow_memory(scmp_filter_ctx ctx)
 {
-	return seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(mprotect), 1,
-				SCMP_A2_32(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
+	int r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 1,
+				 SCMP_A2_32(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
+
+	return r < 0 ? r
+		     : seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(mprotect), 1,
+					SCMP_A2_32(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
 }
 
 /*
@@ -92,6 +103,28 @@ static int put_first(scmp_filter_ctx ctx)
 	return r;
 }
 
+/*
+ * Filters compare 64 bits, where the kernel takes a descriptor from 32: with any above, one of the
+ * first would pass for another. A filter of its own, for one compares an argument but once.
+ */
+static int refuse_wide(void)
+{
+	scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_ALLOW);
+	int r;
+
+	if (!ctx)
+		return -ENOMEM;
+	r = seccomp_rule_add(ctx, SCMP_ACT_KILL_PROCESS, SCMP_SYS(close), 1,
+			     SCMP_A0_64(SCMP_CMP_GT, UINT32_MAX));
+	if (r == 0)
+		r = seccomp_rule_add(ctx, SCMP_ACT_KILL_PROCESS, SCMP_SYS(dup3), 1,
+				     SCMP_A1_64(SCMP_CMP_GT, UINT32_MAX));
+	if (r == 0)
+		r = seccomp_load(ctx);
+	seccomp_release(ctx);
+	return r;
+}
+
 static int load_filter(int last_fd)
 {
 	scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_KILL_PROCESS);
@@ -106,7 +139,7 @@ static int load_filter(int last_fd)
 	if (r == 0)
 		r = allow_options(ctx);
 	if (r == 0)
-		r = allow_mprotect(ctx);
+		r = allow_memory(ctx);
 	/* Opening a file is refused, not fatal: libraries try it where they can do without. */
 	if (r == 0)
 		r = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EACCES), SCMP_SYS(openat), 0);
@@ -164,5 +197,6 @@ int ex_sandbox_enter(uid_t uid, int last_fd)
 		ex_debug("built with a sanitizer: no system call filter");
 		return 0;
 	}
-	return load_filter(last_fd);
+	r = refuse_wide();
+	return r < 0 ? r : load_filter(last_fd);
 }

@@ -212,8 +212,9 @@ static int filter_calls(scmp_filter_ctx ctx)
 	int r = 0;
 
 	for (size_t i = 0; i < EX_ARRAY_SIZE(terminal) && r == 0; i++)
+		/* of 64 bits, of which the kernel takes 32 */
 		r = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(ioctl), 1,
-				     SCMP_A1_32(SCMP_CMP_EQ, terminal[i]));
+				     SCMP_A1_64(SCMP_CMP_MASKED_EQ, UINT32_MAX, terminal[i]));
 	for (size_t i = 0; i < EX_ARRAY_SIZE(refused) && r == 0; i++)
 		r = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EPERM), refused[i], 0);
 	return r;

@@ -25,7 +25,7 @@ run_logged() {
 
 # ---- system calls, process 1, knobs: the same for both ----
 cat >"$here/calls.py" <<'END'
-import ctypes, errno, fcntl, os, socket, subprocess
+import ctypes, errno, os, socket, subprocess
 
 libc = ctypes.CDLL(None, use_errno=True)
 
@@ -68,7 +68,6 @@ for call, number in dict(add_key=248, request_key=249, keyctl=250).items():
         print("ok" if e.errno == errno.ENOSYS else "not ok", f"- attack 102: {call}")
 refused("setns", lambda: syscall(308, os.open("/proc/self/ns/net", os.O_RDONLY), 0))
 refused("bpf", lambda: syscall(321, 0, nothing, 72))
-refused("typing into the terminal", lambda: fcntl.ioctl(0, 0x5412, b"x"))
 refused("mount", lambda: syscall(165, b"none", b"/mnt", b"tmpfs", 0, 0))
 refused("taking /run's cover off", lambda: syscall(166, b"/run", 2))
 refused("chroot", lambda: syscall(161, b"/tmp"))
@@ -95,6 +94,23 @@ for user in nobody root; do
 	out=$(run sni $user python3 "$here/calls.py" 2>&1 </dev/null)
 	tap_import "${out//ok - /ok - $user: }" -
 	has "$user: all of that was tried" "$out" 'process 1 lives on'
+done
+
+# ---- on a terminal, which the caller's shell reads from as well ----
+cat >"$here/typing.py" <<'END'
+import ctypes, errno
+libc = ctypes.CDLL(None, use_errno=True)
+for name, call in dict(TIOCSTI=0x5412, TIOCLINUX=0x541c).items():
+    for above in 0, 1, 0xffffffff:
+        r = libc.syscall(ctypes.c_long(16), ctypes.c_long(0), ctypes.c_ulong(above << 32 | call), b"\x02")
+        bad = "" if r < 0 and ctypes.get_errno() == errno.EPERM else "not "
+        print(f"{bad}ok - attack 106: {name}, with {above:#x} above its 32 bits")
+END
+for user in nobody root; do
+	python3 -c 'import pty, sys; pty.spawn(sys.argv[1:])' "$EXEAT" run -q -p "$POLICIES/sni.yaml" --user $user -- \
+		sh -c 'test -t 0 && python3 "$0" >"$1"' "$here/typing.py" "$here/typed-$user" >/dev/null 2>&1 </dev/null
+	out=$(cat "$here/typed-$user" 2>&1)
+	tap_import "${out//ok - /ok - $user: }" 6
 done
 
 # ---- a socket for stdin, as node and sshd give it: its namespace is the outer one ----
