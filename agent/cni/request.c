@@ -7,6 +7,8 @@
 
 #define LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 
+#define VERSION_LEN 40
+
 static const char *const versions[] = { "0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0" };
 
 /* Which variables a command needs, and since which of the versions it is there. */
@@ -187,6 +189,8 @@ int ex_cni_request_read(struct ex_cni_request *rq, const struct ex_cni_env *env,
 		return ex_cni_fail(err, EX_CNI_BAD_JSON, why, "the configuration is not JSON");
 	rq->command = verb->command;
 	rq->version = ex_jv_string(rq->conf, "cniVersion");
+	if (rq->version && strlen(rq->version) > VERSION_LEN)
+		rq->version = NULL; /* it is answered with, and there has to be room */
 	if (verb->command == EX_CNI_VERSION)
 		return 0;
 	r = read_version(rq, &version, err);

@@ -402,6 +402,22 @@ static void test_other_versions_are_refused(void **state)
 	assert_code(EX_CNI_BAD_ENV);
 }
 
+static void test_a_version_of_any_length_is_answered(void **state)
+{
+	static char text[65536];
+	struct ex_cni_env env = add_env();
+	size_t n = (size_t)snprintf(text, sizeof(text), "{\"name\":\"a\",\"cniVersion\":\"");
+
+	(void)state;
+	memset(text + n, 'x', 60000);
+	memcpy(text + n + 60000, "\"}", 3);
+	assert_int_equal(cni_call(&env, text), 1);
+	assert_code(EX_CNI_BAD_VERSION);
+	env.command = "VERSION";
+	assert_int_equal(cni_call(&env, text), 0);
+	assert_has(cni_out, "{\"cniVersion\":\"1.0.0\",");
+}
+
 static void test_an_error_holds_no_byte_of_an_attacker(void **state)
 {
 	struct ex_cni_env env = add_env();
@@ -564,6 +580,7 @@ int main(void)
 		cmocka_unit_test(test_bad_variables_are_refused),
 		cmocka_unit_test(test_what_is_not_json_is_told_so),
 		cmocka_unit_test(test_other_versions_are_refused),
+		cmocka_unit_test(test_a_version_of_any_length_is_answered),
 		cmocka_unit_test(test_an_error_holds_no_byte_of_an_attacker),
 		cmocka_unit_test(test_versions_are_told),
 		cmocka_unit_test(test_del_always_succeeds),
