@@ -9,7 +9,7 @@
 #include <stdio.h>
 
 #include "agent/core/log.h"
-#include "agent/node/config.h"
+#include "agent/node/config_keys.h"
 
 static char file[] = "/tmp/exeat-config-XXXXXX";
 
@@ -228,6 +228,32 @@ static void test_refuse_what_is_not_a_key_or_a_value(void **state)
 	refused("---\nworkers: 1\n---\nworkers: 1\n");
 }
 
+/* examples/systemd/agent.yaml, with its keys as if they were wanted. */
+static void test_the_example_has_every_key(void **state)
+{
+	FILE *in = fopen("examples/systemd/agent.yaml", "re");
+	char line[256], text[8192] = "\n";
+	const struct node_key *keys;
+	struct ex_node_config c;
+	size_t n, len = 1;
+
+	(void)state;
+	assert_non_null(in);
+	while (fgets(line, sizeof(line), in))
+		len += (size_t)snprintf(text + len, sizeof(text) - len, "%s",
+					line + (line[0] == '#' && line[1] != ' '));
+	fclose(in);
+	keys = node_keys(&n);
+	for (size_t i = 0; i < n; i++) {
+		snprintf(line, sizeof(line), "\n%s: ", keys[i].name);
+		if (!strstr(text, line))
+			fail_msg("no %s", keys[i].name);
+	}
+	write_file(text);
+	assert_int_equal(load(&c, NULL), 0);
+	ex_node_config_done(&c);
+}
+
 static void test_refuse_wrong_flags(void **state)
 {
 	const char *const unknown[] = { "--no-such", NULL };
@@ -259,6 +285,7 @@ int main(void)
 		T(test_metrics_and_webhook_are_clear_at_start),
 		T(test_refuse_a_key_that_does_nothing),
 		T(test_refuse_what_is_not_a_key_or_a_value),
+		T(test_the_example_has_every_key),
 		T(test_refuse_wrong_flags),
 		T(test_refuse_a_file_that_is_not_there),
 	};
