@@ -24,7 +24,7 @@ pod_new pod3 13
 endpoint pod1 app=llm >/dev/null
 endpoint pod2 app=llm >/dev/null
 endpoint pod3 app=none >/dev/null
-in_pod pod1 curl -sSm20 -o /dev/null "$CHAT" -H 'content-type: application/json' -d "$ASK"
+in_pod pod1 curl -sSm60 -o /dev/null "$CHAT" -H 'content-type: application/json' -d "$ASK"
 
 # New connections all the time, each with a request; what is not answered is told.
 requests() { # POD FILE
@@ -53,17 +53,17 @@ proxies() {
 }
 
 wait_anew() { # PROGRAM-STARTS: how often it was started by then
-	world_wait 30 sh -c "[ \$(grep -c 'exeat: agent ' '$WORLD/log/agent') -ge $1 ]" && world_wait 30 ex status
+	world_wait 60 sh -c "[ \$(grep -c 'exeat: agent ' '$WORLD/log/agent') -ge $1 ]" && world_wait 60 ex status
 }
 
 requests pod1 "$WORLD/tmp/requests1"
 requests pod2 "$WORLD/tmp/requests2"
-world_wait 30 grep -q 'so far' "$WORLD/tmp/requests2"
+world_wait 60 grep -q 'so far' "$WORLD/tmp/requests2"
 # a stream that is under way all the time
 in_pod pod1 curl -sSNm200 "$CHAT" -H 'content-type: application/json' -d '{"stream":true,"pause":3}' \
 	>"$WORLD/tmp/stream" 2>&1 &
 stream=$!
-world_wait 30 grep -q data: "$WORLD/tmp/stream"
+world_wait 60 grep -q data: "$WORLD/tmp/stream"
 before=$(proxies)
 for turn in 2 3 4; do
 	if [ $turn = 3 ]; then # an upgrade: another file in its place
@@ -79,13 +79,13 @@ done
 seen=$(grep -c 'so far' "$WORLD/tmp/requests1")
 wait $stream
 has "a stream that was under way is whole" "$(cat "$WORLD/tmp/stream")" 'data: .DONE.'
-check "requests go on" world_wait 30 sh -c "[ \$(grep -c 'so far' '$WORLD/tmp/requests1') -gt $seen ]"
+check "requests go on" world_wait 60 sh -c "[ \$(grep -c 'so far' '$WORLD/tmp/requests1') -gt $seen ]"
 hasnt "not one was refused or lost" "$(cat "$WORLD/tmp/requests1" "$WORLD/tmp/requests2")" '^[^s]|^status'
-has "what is denied is denied" "$(in_pod pod1 curl -sSm20 "http://$GATEWAY4:8080/other" 2>&1)" '"code": ?"http-denied"'
+has "what is denied is denied" "$(in_pod pod1 curl -sSm60 "http://$GATEWAY4:8080/other" 2>&1)" '"code": ?"http-denied"'
 refuse "at both gates" in_pod pod1 nc -zw20 "$EVIL4" 443
 refuse "a pod without a policy may nothing" in_pod pod3 nc -zw20 "$ECHO4" 7777
 has "addresses learned before are known" \
-	"$(in_pod pod1 curl -sSm20 --resolve "api.openai.com:443:$OPENAI4" "$CHAT" -H 'content-type: application/json' -d "$ASK" 2>&1)" \
+	"$(in_pod pod1 curl -sSm60 --resolve "api.openai.com:443:$OPENAI4" "$CHAT" -H 'content-type: application/json' -d "$ASK" 2>&1)" \
 	'Permission to leave granted'
 policy_put llm <<END
 apiVersion: cilium.io/v2
@@ -111,7 +111,7 @@ cp "$EXEAT" "$NODE/exeat.good"
 mv "$NODE/exeat.new" "$NODE/exeat"
 EXEAT=$NODE/exeat.good
 kill -USR2 $agent_pid
-check "a broken program: refused" world_wait 30 grep -q 'cannot start anew' "$WORLD/log/agent"
+check "a broken program: refused" world_wait 60 grep -q 'cannot start anew' "$WORLD/log/agent"
 check "the one that runs goes on" ex status
 same "with its proxies" "$(proxies)" "$before"
 
@@ -122,7 +122,7 @@ kill -USR2 $agent_pid
 pod_gone pod2
 check "(anew once more)" wait_anew 5
 check "a pod that went meanwhile is collected, its proxies end" \
-	world_wait 30 sh -c "[ \$(pgrep -P $agent_pid -fc 'exeat[ ]proxy') -eq 2 ]"
+	world_wait 60 sh -c "[ \$(pgrep -P $agent_pid -fc 'exeat[ ]proxy') -eq 2 ]"
 same "nothing of it stays" "$(ip -o link | grep -c exg-)" 2
 hasnt "no zombie either" "$(ps -o stat=,pid=,args= --ppid $agent_pid)" "^Z"
 tap_done

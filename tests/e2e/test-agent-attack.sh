@@ -45,15 +45,15 @@ endpoint good app=good >/dev/null
 endpoint far app=none >/dev/null
 evil_mac=$(ip -n evil -j link show eth0 | sed 's/.*"address":"\([0-9a-f:]*\)".*/\1/')
 good_mac=$(ip -n good -j link show eth0 | sed 's/.*"address":"\([0-9a-f:]*\)".*/\1/')
-check "(the good pod may what it may)" in_pod good nc -zw20 "$ECHO4" 7777
-ping -c1 -W20 10.88.0.12 >/dev/null 2>&1 # the bridge knows where it is
+check "(the good pod may what it may)" in_pod good nc -zw60 "$ECHO4" 7777
+ping -c1 -W60 10.88.0.12 >/dev/null 2>&1 # the bridge knows where it is
 
 # ---- to be somebody else ----
 sniff_start theirs
 sniff_start spoof "host $ECHO4 or host $ECHO6 or icmp or icmp6 or arp"
 ip -n evil addr add 10.88.0.12/16 dev eth0
 ip -n evil addr add fd00:88::12/64 dev eth0 nodad
-check "(its own address does)" in_pod evil nc -s 10.88.0.11 -zw20 "$GATEWAY4" 8080
+check "(its own address does)" in_pod evil nc -s 10.88.0.11 -zw60 "$GATEWAY4" 8080
 refuse "another pod's IPv4 address does not help" in_pod evil nc -s 10.88.0.12 -zw3 "$ECHO4" 7777
 refuse "nor its IPv6 address" in_pod evil nc -s fd00:88::12 -zw3 "$ECHO6" 7777
 sniff_stop theirs
@@ -83,7 +83,7 @@ hasnt "IPv6" "$(ip -6 neigh show fd00:88::12)" "$evil_mac"
 hasnt "nor to the bridge's, in another pod" \
 	"$(ip -n good neigh show 10.88.0.1; ip -n good -6 neigh show fd00:88::1)" "$evil_mac"
 hasnt "the bridge has not learned another's MAC on its port" "$(bridge fdb show dev veth-evil)" "^$good_mac"
-check "the good pod is where it was" in_pod good nc -zw20 "$ECHO4" 7777
+check "the good pod is where it was" in_pod good nc -zw60 "$ECHO4" 7777
 ip -n evil link set eth0 down
 ip -n evil link set eth0 address "$good_mac"
 ip -n evil link set eth0 up
@@ -95,16 +95,16 @@ ip -n evil link set eth0 up
 ip -n evil route replace default via 10.88.0.1
 sniff_stop spoof
 same "nothing of it left the node" "$(sniff_count spoof "src host 10.88.0.12 and udp")$(sniff_count spoof "src host 10.88.0.11")" 00
-check "with its own again it may what it may" in_pod evil curl -sSm20 -o /dev/null "http://$GATEWAY4:8080/v1/models"
+check "with its own again it may what it may" in_pod evil curl -sSm60 -o /dev/null "http://$GATEWAY4:8080/v1/models"
 
 # ---- what one pod has, another has not ----
 in_pod evil dig +short +tries=1 +time=10 good.rebind.test >/dev/null
-check "(a name that one has learned is open for it)" in_pod evil nc -zw20 203.0.113.70 443
+check "(a name that one has learned is open for it)" in_pod evil nc -zw60 203.0.113.70 443
 refuse "a name that one has learned opens nothing for another" in_pod far nc -zw20 203.0.113.70 443
 in_pod good socat TCP4-LISTEN:7776,fork,reuseaddr EXEC:cat 2>/dev/null &
-check "(a pod serves)" world_wait 30 nc -zw20 10.88.0.12 7776
+check "(a pod serves)" world_wait 60 nc -zw60 10.88.0.12 7776
 refuse "pods reach each other by policy only" in_pod evil nc -zw20 10.88.0.12 7776
-check "(the node serves)" nc -zw20 10.88.0.1 9009
+check "(the node serves)" nc -zw60 10.88.0.1 9009
 refuse "the node's own services are closed" in_pod evil nc -zw20 10.88.0.1 9009
 refuse "also at its other addresses" in_pod evil nc -zw20 "$OUTER4" 9009
 
@@ -158,12 +158,12 @@ flood=$!
 sleep 2
 began=$EPOCHREALTIME
 has "while one floods everything, another's request is answered" \
-	"$(in_pod good curl -sSm20 "http://$GATEWAY4:8080/v1/models" 2>&1)" test-model
-at_once "soon" 10 "$began"
+	"$(in_pod good curl -sSm60 "http://$GATEWAY4:8080/v1/models" 2>&1)" test-model
+at_once "soon" 30 "$began"
 same "and its flows go" "$(echo hello | in_pod good socat -t20 - "TCP:$ECHO4:7777" 2>&1)" hello
 began=$EPOCHREALTIME
 check "the agent answers" ex status
-at_once "soon" 10 "$began"
+at_once "soon" 30 "$began"
 ex endpoint remove far >/dev/null
 check "and gates others" endpoint far app=none
 wait $flood
@@ -173,5 +173,5 @@ hasnt "nobody is worse off" "$(ex endpoint list)" 'closed'
 # ---- a way out by going away ----
 in_pod evil ip link del eth0
 check "a pod that deletes its interface is no endpoint any more" \
-	world_wait 30 sh -c "! '$EXEAT' endpoint show evil --socket '$AGENT_SOCK'"
+	world_wait 60 sh -c "! '$EXEAT' endpoint show evil --socket '$AGENT_SOCK'"
 tap_done

@@ -35,7 +35,7 @@ world_nginx bank <<-END
 		location / { return 200 "welcome \$ssl_client_s_dn\n"; }
 	}
 END
-world_wait 30 nc -z $BANK 443
+world_wait 60 nc -z $BANK 443
 policy() { # LABEL [SECRET]
 	{
 		cat <<-END
@@ -61,7 +61,7 @@ pod_new pod2 12
 endpoint pod1 app=teller >/dev/null
 endpoint pod2 app=guest >/dev/null
 ask() { # POD [CURL-OPTION…]
-	in_pod "$1" curl -sS -m 20 "${@:2}" https://bank.rebind.test/ 2>&1
+	in_pod "$1" curl -sS -m 60 "${@:2}" https://bank.rebind.test/ 2>&1
 }
 is_known() { # POD CARD
 	[[ $(ask "$1") == *"CN=$2"* ]]
@@ -76,7 +76,7 @@ audited "the record names the secret" '"name": ?"bank.rebind.test"' 'certificate
 proxies() { pgrep -P "$agent_pid" -f 'exeat[ ]proxy' | sort | tr '\n' ' '; }
 before=$(proxies)
 kill -USR2 "$agent_pid"
-world_wait 30 sh -c "[ \$(grep -c 'exeat: agent ' '$WORLD/log/agent') -ge 2 ]" && world_wait 30 ex status
+world_wait 60 sh -c "[ \$(grep -c 'exeat: agent ' '$WORLD/log/agent') -ge 2 ]" && world_wait 60 ex status
 same "started anew with the same proxies" "$(proxies)" "$before"
 has "the server still knows the pod" "$(ask pod1)" 'welcome CN=one'
 has "and not the other one" "$(ask pod2)" 'No required SSL certificate'
@@ -85,26 +85,26 @@ has "and not the other one" "$(ask pod2)" 'No required SSL certificate'
 give teller two
 policy teller teller
 kill -HUP "$agent_pid"
-check "another one is shown once policies are read again" world_wait 30 is_known pod1 two
+check "another one is shown once policies are read again" world_wait 60 is_known pod1 two
 hasnt "no key is in the log" "$(cat "$WORLD/log/agent" "$WORLD/log/audit")" PRIVATE
 cp "$WORLD/tls/three.key" "$SECRETS/default/teller/tls.key"
 policy teller teller
 kill -HUP "$agent_pid"
 check "a key of another certificate: the agent says so" \
-	world_wait 30 grep -q 'private key that is not the one of its certificate' "$WORLD/log/agent"
+	world_wait 60 grep -q 'private key that is not the one of its certificate' "$WORLD/log/agent"
 hasnt "and nothing goes out without it" "$(ask pod1)" 'welcome|No required'
 has "of this endpoint: others go on" "$(ask pod2)" 'No required SSL certificate'
 kill "$agent_pid"
 wait "$agent_pid" 2>/dev/null
 node_agent --audit-file "$WORLD/log/audit" --secrets-dir "$SECRETS"
 served() { [[ $(ask pod2) == *"No required"* ]]; }
-check "so they do when the agent is started with it" world_wait 30 served
+check "so they do when the agent is started with it" world_wait 60 served
 hasnt "and it stays closed" "$(ask pod1)" 'welcome|No required'
 give teller two
 kill -HUP "$agent_pid"
-check "mended, the server knows the pod again" world_wait 30 is_known pod1 two
+check "mended, the server knows the pod again" world_wait 60 is_known pod1 two
 policy teller
 forgotten() { [[ $(ask pod1) == *"No required"* ]]; }
-check "a policy without it: nothing is shown any more" world_wait 30 forgotten
+check "a policy without it: nothing is shown any more" world_wait 60 forgotten
 
 tap_done

@@ -23,7 +23,7 @@ async def main():
     print("ready", flush=True)
     await asyncio.Event().wait()
 asyncio.run(main())'
-world_wait 30 grep -q ready "$WORLD/log/ports.out"
+world_wait 60 grep -q ready "$WORLD/log/ports.out"
 read -ra options <<<"${CHURN-}"
 tap_import "$(python3 "$TOP/tests/lib/churn.py" run --socket "$AGENT_SOCK" --policy-dir "$POLICY_DIR" \
 	"${options[@]}" 2>&1)"

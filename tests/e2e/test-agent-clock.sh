@@ -27,12 +27,12 @@ wrong() { # COMMAND…
 	LD_PRELOAD=$lib FAKETIME_TIMESTAMP_FILE=$WORLD/clock FAKETIME_NO_CACHE=1 FAKETIME_DONT_FAKE_MONOTONIC=1 "$@"
 }
 ask() { # PATH [CURL-OPTION…]
-	wrong in_pod pod1 curl -sSm20 -o /dev/null -w '%{http_code}' "https://api.openai.com$1" "${@:2}" 2>&1
+	wrong in_pod pod1 curl -sSm60 -o /dev/null -w '%{http_code}' "https://api.openai.com$1" "${@:2}" 2>&1
 }
 in_force() { # the other policy, which lets pod2 speak with the echo server
-	wrong ex policy apply --wait >/dev/null && in_pod pod2 nc -zw20 "$ECHO4" 7777
+	wrong ex policy apply --wait >/dev/null && in_pod pod2 nc -zw60 "$ECHO4" 7777
 }
-not_in_force() { ! in_pod pod2 nc -zw20 "$ECHO4" 7777; }
+not_in_force() { ! in_pod pod2 nc -zw60 "$ECHO4" 7777; }
 
 policy_llm </dev/null
 # The authority is made first: before its time nothing that it signed is good.
@@ -69,12 +69,12 @@ spec:
   - toCIDR: [203.0.113.50/32]
     toPorts: [{ports: [{port: "7777", protocol: TCP}]}]
 END
-check "a policy" world_wait 30 in_force
+check "a policy" world_wait 60 in_force
 
 mkfifo "$WORLD/in"
 said() { # WHAT: on the connection, and answered
 	echo "$1" >&8
-	world_wait 30 grep -qx -- "$1" "$WORLD/out"
+	world_wait 60 grep -qx -- "$1" "$WORLD/out"
 }
 for step in -5h -10h +9h -10h; do
 	in_pod pod2 socat -t1 - "TCP:$ECHO4:7777" <"$WORLD/in" >"$WORLD/out" &
@@ -88,9 +88,9 @@ for step in -5h -10h +9h -10h; do
 	name_known "$step"
 	all "$step"
 	mv "$POLICY_DIR/echo.yaml" "$WORLD/echo.yaml"
-	check "$step: a policy that goes is followed" world_wait 30 not_in_force
+	check "$step: a policy that goes is followed" world_wait 60 not_in_force
 	cp "$WORLD/echo.yaml" "$POLICY_DIR/echo.yaml"
-	check "$step: and one that comes" world_wait 30 in_force
+	check "$step: and one that comes" world_wait 60 in_force
 done
 
 # ---- an agent that is killed, and starts under another clock ----

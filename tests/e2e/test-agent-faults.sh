@@ -60,7 +60,7 @@ status_has() { # PATTERN
 }
 
 starts() { # OPTION…: says what it says when it does not; 125
-	timeout 30 "$EXEAT" agent --policy-dir "$POLICY_DIR" --ca-dir "$NODE/ca" "$@" 2>&1
+	timeout 60 "$EXEAT" agent --policy-dir "$POLICY_DIR" --ca-dir "$NODE/ca" "$@" 2>&1
 }
 
 echo_policy 0 | policy_put echo
@@ -90,10 +90,10 @@ pod_new pod3 13
 endpoint pod1 app=one >/dev/null
 echo_policy 3000 | sed 's/echo/big/; s/one/big/' | policy_put big
 check "(a policy too large for the pod that comes)" ex policy apply --wait
-world_wait 30 rounds_rest # the watch has seen it, too
+world_wait 60 rounds_rest # the watch has seen it, too
 before=$(rounds)
 has "who cannot be gated is turned away" "$(endpoint pod2 app=big 2>&1)" 'cannot put the policy in force'
-check "and is nobody's peer: another round follows" world_wait 30 did_rounds $((before + 2))
+check "and is nobody's peer: another round follows" world_wait 60 did_rounds $((before + 2))
 rm "$POLICY_DIR/big.yaml"
 endpoint pod2 app=two >/dev/null
 has "one endpoint too many is refused" "$(endpoint pod3 app=one 2>&1)" 'as many as it may'
@@ -124,9 +124,9 @@ has "who comes is not let in: that one could not be told of it" "$(endpoint pod2
 refuse "nor listed" ex endpoint show pod2
 check "what was in force stays" reaches pod1
 refuse "nothing else opens" in_pod pod1 nc -zw20 "$EVIL4" 443
-check "but not for ever: nothing passes for it any more" world_wait 30 status_has 'nothing passes: cannot put the policy'
+check "but not for ever: nothing passes for it any more" world_wait 60 status_has 'nothing passes: cannot put the policy'
 refuse "(so it is)" reaches pod1
-has "whoever tries is told at once" "$(in_pod pod1 nc -nvzw20 "$ECHO4" 7777 2>&1)" refused
+has "whoever tries is told at once" "$(in_pod pod1 nc -nvzw60 "$ECHO4" 7777 2>&1)" refused
 read -r -t 60 line <&4
 same "and who was silent, that it is broken off" "$line" ConnectionResetError
 exec 4<&-
@@ -145,7 +145,7 @@ echo_policy 700 | sed 's/ 10\./ 11./g; s/7777/7776/' | policy_put echo
 out=$(ex policy apply --wait 2>&1)
 same "there is no room for it and its successor at once: policy apply fails" $? 1
 check "what was in force stays" reaches pod1
-check "for a while: then it makes room" world_wait 30 status_has '2 enforcing, 0 degraded'
+check "for a while: then it makes room" world_wait 60 status_has '2 enforcing, 0 degraded'
 refuse "and what was revoked is" reaches pod1
 echo_policy 1 | policy_put echo
 check "(and back)" ex policy apply --wait
@@ -171,7 +171,7 @@ wait $agent_pid
 node_agent --unselected allow
 ex endpoint remove pod3 >/dev/null
 check "(one that no policy is about)" endpoint pod3 app=three
-check "(may everything)" in_pod pod3 nc -zw20 "$EVIL4" 443
+check "(may everything)" in_pod pod3 nc -zw60 "$EVIL4" 443
 head -c 1m /dev/zero >"$NODE/run/endpoints/fill" 2>/dev/null
 echo_policy 0 | sed 's/echo/three/; s/one/three/' | policy_put three
 check "no room for state: a policy about it is in force" ex policy apply --wait
@@ -182,7 +182,7 @@ node_agent --unselected allow
 has "a start without room: who is in is gated" "$(ex status)" '1 enforcing, 0 degraded'
 refuse "and confined" in_pod pod3 nc -zw20 "$EVIL4" 443
 rm "$NODE/run/endpoints/fill"
-check "with room, it is written down" world_wait 30 grep -q '"confined": *true' "$NODE"/run/endpoints/*.json
+check "with room, it is written down" world_wait 60 grep -q '"confined": *true' "$NODE"/run/endpoints/*.json
 kill -KILL $agent_pid
 wait $agent_pid 2>/dev/null
 rm "$POLICY_DIR/three.yaml"
@@ -227,10 +227,10 @@ for i in $(seq 12); do
 		wait $agent_pid 2>/dev/null
 		node_start
 	fi
-	world_wait 30 ex status || break
+	world_wait 60 ex status || break
 	reaches pod2 && break
-	in_pod pod1 nc -zw20 "$EVIL4" 443 && break
-	in_pod pod3 nc -zw20 "$EVIL4" 443 && ex endpoint show pod3 >/dev/null 2>&1 && break
+	in_pod pod1 nc -zw60 "$EVIL4" 443 && break
+	in_pod pod3 nc -zw60 "$EVIL4" 443 && ex endpoint show pod3 >/dev/null 2>&1 && break
 	reaches pod1 || break
 done
 same "killed at twelve points: nothing opened, what is allowed goes on" "$i" 12

@@ -77,12 +77,12 @@ endpoint good app=good role=client >/dev/null
 endpoint bad app=bad role=client >/dev/null
 for port in 8079 8080 8081 8082; do
 	in_pod web socat "TCP6-LISTEN:$port,ipv6only=0,fork,reuseaddr" EXEC:cat 2>/dev/null &
-	world_wait 30 in_pod web nc -z 127.0.0.1 $port
+	world_wait 60 in_pod web nc -z 127.0.0.1 $port
 done
 in_pod web socat UDP4-LISTEN:8080,fork,reuseaddr EXEC:cat 2>/dev/null &
 in_pod web socat UDP6-LISTEN:8080,ipv6only=1,fork,reuseaddr EXEC:cat 2>/dev/null &
 served() { [ "$(in_pod web ss -Hlnu "sport = :8080" | wc -l)" -eq 2 ]; }
-world_wait 30 served
+world_wait 60 served
 
 opens "without a policy about ingress a pod serves" bad 8080
 opens "by UDP, too" bad 8080 udp
@@ -126,7 +126,7 @@ opens "what it leaves stays" good 8081
 ingress_policy 8080 "egress: [{toCIDR: [$GATEWAY4/32], toPorts: [{ports: [{port: '8080', protocol: TCP}], rules: {http: [{method: GET, path: /v1/models}]}}]}]" |
 	policy_put web
 check "a policy that needs the proxy as well" ex policy apply --wait
-has "what the pod asks goes by it" "$(in_pod web curl -sSm20 "http://$GATEWAY4:8080/v1/models" 2>&1)" test-model
+has "what the pod asks goes by it" "$(in_pod web curl -sSm60 "http://$GATEWAY4:8080/v1/models" 2>&1)" test-model
 opens "behind a proxy: who may come is answered" good 8080
 opens "by CIDR, too" net 8080
 closed "another endpoint is not" bad 8080

@@ -12,7 +12,7 @@ policy_llm <<'END'
 END
 
 ask() { # POD: the allowed request
-	in_pod "$1" curl -sSm20 "$CHAT" -H 'content-type: application/json' -d "$ASK" 2>&1
+	in_pod "$1" curl -sSm60 "$CHAT" -H 'content-type: application/json' -d "$ASK" 2>&1
 }
 
 killed() {
@@ -40,7 +40,7 @@ has "status says whose set is in force" "$(ex status)" 'kept from before the sta
 has "and what is wrong with the files" "$(ex status)" 'broken.yaml'
 has "the log too" "$(cat "$WORLD/log/agent")" 'the last valid set of the agent before'
 has "the allowed request is answered" "$(ask pod1)" 'Permission to leave granted'
-has "another is refused" "$(in_pod pod1 curl -sSm20 https://api.openai.com/v1/models 2>&1)" '"code": ?"http-denied"'
+has "another is refused" "$(in_pod pod1 curl -sSm60 https://api.openai.com/v1/models 2>&1)" '"code": ?"http-denied"'
 same "what needs no proxy passes" "$(echo hello | in_pod pod1 socat -t20 - "TCP:$ECHO4:7777" 2>&1)" hello
 refuse "and what is denied does not" in_pod pod1 nc -zw20 "$EVIL4" 443
 out=$(ex policy apply --wait 2>&1)
@@ -82,7 +82,7 @@ has "the kept set is in force" "$(ask pod1)" 'Permission to leave granted'
 refuse "nothing is opened" in_pod pod1 nc -zw20 "$EVIL4" 443
 mv "$POLICY_DIR.later" "$POLICY_DIR"
 rm "$POLICY_DIR/broken.yaml"
-check "once it is there it is taken" world_wait 30 sh -c "! \"$EXEAT\" status --socket \"$AGENT_SOCK\" | grep 'kept from'"
+check "once it is there it is taken" world_wait 60 sh -c "! \"$EXEAT\" status --socket \"$AGENT_SOCK\" | grep 'kept from'"
 mv "$POLICY_DIR" "$POLICY_DIR.later"
 out=$(ex policy apply --wait 2>&1)
 same "when it goes, policy apply fails" $? 1
@@ -108,7 +108,7 @@ refuse "what was in force stays" in_pod pod1 nc -zw20 "$ECHO4" 7777
 sleep 2.5
 same "it is told once" "$(grep -c 'cannot be taken yet.*llm.yaml' "$WORLD/log/agent")" 1
 mv "$WORLD/tmp/elsewhere.yaml" "$WORLD/tmp/elsewhere"
-check "it is tried again until it can be" world_wait 30 in_pod pod1 nc -zw1 "$ECHO4" 7777
+check "it is tried again until it can be" world_wait 60 in_pod pod1 nc -zw1 "$ECHO4" 7777
 rm "$POLICY_DIR/llm.yaml"
 
 # ---- what was kept is of other directories ----
@@ -131,7 +131,7 @@ killed
 # shellcheck disable=SC2119
 node_agent
 has "by its own it is in force" "$(ex status)" 'kept from before the start'
-check "as it was" in_pod pod1 nc -zw20 "$ECHO4" 7777
+check "as it was" in_pod pod1 nc -zw60 "$ECHO4" 7777
 
 # ---- all policies deleted ----
 rm -f "$POLICY_DIR"/*.yaml

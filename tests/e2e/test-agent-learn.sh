@@ -34,7 +34,7 @@ mkdir "$L"
 "$EXEAT" learn -o "$L/pod1.yaml" --socket "$AGENT_SOCK" --name pod1 -l app=web --for 60s \
 	--endpoint default/pod1 2>"$L/out" &
 learner=$!
-check "while it is learned it may" world_wait 30 job pod1
+check "while it is learned it may" world_wait 60 job pod1
 refuse "another pod of the same policy may not" job pod2
 refuse "metadata stays denied" in_pod pod1 curl -sSm20 "http://$META4/"
 has "a second learner is refused" "$(ex learn -o "$L/no.yaml" --endpoint pod1 2>&1)" 'exists:'
@@ -45,24 +45,24 @@ same "learning ends in order" $? 0
 has "and says what was learned" "$(cat "$L/out")" 'learned [1-9]'
 # shellcheck disable=SC2317
 ended() { ! job pod1; }
-check "then its own policy is in force again" world_wait 30 ended
+check "then its own policy is in force again" world_wait 60 ended
 refuse "really" job pod1
 check "the policy is valid" "$EXEAT" policy check "$L/pod1.yaml"
 check "its fixtures hold" "$EXEAT" policy test "$L"
 has "it has the request" "$(cat "$L/pod1.yaml")" "path: '/v1/models'"
 cp "$L/pod1.yaml" "$POLICY_DIR/learned.yaml"
 has "and who made it" "$(cat "$L/pod1.yaml")" '# seen: curl '
-check "under it the pod may do the same" world_wait 30 job pod1
+check "under it the pod may do the same" world_wait 60 job pod1
 refuse "and nothing else" in_pod pod1 curl -sSfm20 -o /dev/null https://api.openai.com/v1/files
 rm "$POLICY_DIR/learned.yaml"
 
 # ---- a learner that is killed ----
 "$EXEAT" learn -o "$L/killed.yaml" --socket "$AGENT_SOCK" --endpoint pod1 2>/dev/null &
 learner=$!
-world_wait 30 job pod1
+world_wait 60 job pod1
 kill -KILL $learner
 wait $learner 2>/dev/null
-world_wait 30 ended
+world_wait 60 ended
 refuse "when the learner is killed the policy is in force again" job pod1
 
 # ---- an agent that is killed ----
@@ -72,7 +72,7 @@ pings() { in_pod pod1 ping -qc1 -W"${1-10}" "$ECHO4" >/dev/null; } # [SECONDS]
 refuse "its policy does not allow a ping" pings 2
 "$EXEAT" learn -o "$L/orphan.yaml" --socket "$AGENT_SOCK" --endpoint pod1 2>/dev/null &
 learner=$!
-check "which it may while it is learned" world_wait 30 pings 2
+check "which it may while it is learned" world_wait 60 pings 2
 sleep 11
 check "however long" pings
 kill -KILL $agent_pid
@@ -80,37 +80,40 @@ wait $agent_pid 2>/dev/null
 wait $learner 2>/dev/null
 # shellcheck disable=SC2317
 closed() { ! pings 2; } # without the agent nothing answers
-check "when the agent is killed it may not go on" world_wait 30 closed
+check "when the agent is killed it may not go on" world_wait 60 closed
+sniff_start dead
 refuse "nor anything else" job pod1 3
+sniff_stop dead
+same "nothing of it has left" "$(sniff_print dead "src host 10.88.0.11")" ""
 node_agent "$@"
 refuse "started again, the agent has the policy in force" pings 2
 # shellcheck disable=SC2317
-own() { in_pod pod1 nc -zw20 "$ECHO4" 7777; }
-check "all of it" world_wait 30 own
+own() { in_pod pod1 nc -zw60 "$ECHO4" 7777; }
+check "all of it" world_wait 60 own
 
 # ---- an agent that is stopped ----
 "$EXEAT" learn -o "$L/stopped.yaml" --socket "$AGENT_SOCK" --endpoint pod1 2>/dev/null &
 learner=$!
-check "learned from again" world_wait 30 pings 2
+check "learned from again" world_wait 60 pings 2
 kill -TERM $agent_pid
 wait $agent_pid
 wait $learner 2>/dev/null
-check "when the agent is stopped it may not go on, at once" world_wait 5 closed
+check "when the agent is stopped it may not go on, at once" world_wait 60 closed
 refuse "really" pings 2
 node_agent "$@"
-check "nor does another begin with anything but its policy" world_wait 30 own
+check "nor does another begin with anything but its policy" world_wait 60 own
 refuse "which has no ping" pings 2
 
 # ---- an agent that hangs ----
 "$EXEAT" learn -o "$L/hung.yaml" --socket "$AGENT_SOCK" --endpoint pod1 2>/dev/null &
 learner=$!
-world_wait 30 pings 2
+world_wait 60 pings 2
 kill -STOP $agent_pid
-check "when the agent hangs it may not go on" world_wait 30 closed
+check "when the agent hangs it may not go on" world_wait 60 closed
 kill -CONT $agent_pid
-check "but when it is well again" world_wait 30 pings 2
+check "but when it is well again" world_wait 60 pings 2
 kill -INT $learner
 wait $learner
-check "until it ends" world_wait 30 closed
+check "until it ends" world_wait 60 closed
 
 tap_done

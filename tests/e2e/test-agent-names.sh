@@ -37,7 +37,7 @@ policy() { # APP ZONE
 }
 policy evil flood.test
 policy good good.test
-world_wait 30 dig +short +tries=1 +time=1 -p 5300 "@$RESOLVER4" g1.good.test
+world_wait 60 dig +short +tries=1 +time=1 -p 5300 "@$RESOLVER4" g1.good.test
 # The endpoints together may have 1536 of these, each of them 512.
 node_agent --max-names 2048 --dns "flood.test=$RESOLVER4:5300" --dns "good.test=$RESOLVER4:5300"
 for n in evil1 evil2 good; do
@@ -53,7 +53,7 @@ ask() { # POD NAME…: the addresses
 opens() { # POD ADDRESS…: a connection to each is let out
 	local a
 	for a in "${@:2}"; do
-		in_pod "$1" nc -zw20 "$a" 7778 || { echo "$a is not open" >&2 && return 1; }
+		in_pod "$1" nc -zw60 "$a" 7778 || { echo "$a is not open" >&2 && return 1; }
 	done
 }
 

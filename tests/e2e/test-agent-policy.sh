@@ -36,13 +36,13 @@ http_policy() { # PATH
 }
 
 reaches() { # POD
-	in_pod "$1" nc -zw20 "$ECHO4" 7777
+	in_pod "$1" nc -zw60 "$ECHO4" 7777
 }
 
 follows() { # DESCRIPTION COMMAND…: without being told
 	local what=$1
 	shift
-	if world_wait 30 "$@"; then tap_ok "$what"; else tap_not_ok "$what" "$(ex status)"; fi
+	if world_wait 60 "$@"; then tap_ok "$what"; else tap_not_ok "$what" "$(ex status)"; fi
 }
 
 not() { ! "$@"; }
@@ -92,11 +92,11 @@ echo_policy echo one 7777 | policy_put echo
 http_policy /v1/models | policy_put http
 check "a proxy is started when a policy needs one" ex policy apply --wait
 url=http://$GATEWAY4:8080
-has "a request it allows is answered" "$(in_pod pod2 curl -sSm20 "$url/v1/models" 2>&1)" test-model
+has "a request it allows is answered" "$(in_pod pod2 curl -sSm60 "$url/v1/models" 2>&1)" test-model
 http_policy /other | policy_put http
 check "(another one applied)" ex policy apply --wait
 hasnt "in force when policy apply returns: the former request is refused" \
-	"$(in_pod pod2 curl -sSm20 "$url/v1/models" 2>&1)" test-model
+	"$(in_pod pod2 curl -sSm60 "$url/v1/models" 2>&1)" test-model
 
 # ---- not valid ----
 cp "$POLICY_DIR/echo.yaml" "$WORLD/tmp/good"
@@ -189,10 +189,10 @@ END
 check "(a pod that may go to the world)" ex policy apply --wait
 pod_new pod5 15
 endpoint pod5 app=world >/dev/null
-check "the world it may" in_pod pod5 nc -zw20 "$EVIL4" 443
+check "the world it may" in_pod pod5 nc -zw60 "$EVIL4" 443
 refuse "the node it may not" in_pod pod5 nc -zw20 "$OUTER4" 9009
 ip addr add 198.51.100.77/24 dev up0
-follows "nor an address that the node gets later" not in_pod pod5 nc -zw20 198.51.100.77 9009
+follows "nor an address that the node gets later" not in_pod pod5 nc -zw60 198.51.100.77 9009
 ip addr del 198.51.100.77/24 dev up0
 rm "$POLICY_DIR/world.yaml"
 
@@ -216,10 +216,10 @@ seen_of() { # VERDICT: of pod6
 check "(a policy that audits)" audit_policy audit
 pod_new pod6 16
 endpoint pod6 app=audit >/dev/null
-check "what it denies passes" in_pod pod6 nc -zw20 "$EVIL4" 443
+check "what it denies passes" in_pod pod6 nc -zw60 "$EVIL4" 443
 follows "and is seen as such" seen_of AUDIT
 has "with the reason and the rule" "$(seen_of AUDIT)" '"reason": *"policy-deny".*"rule": *"egressDeny'
-check "what it allows passes" in_pod pod6 nc -zw20 "$ECHO4" 7777
+check "what it allows passes" in_pod pod6 nc -zw60 "$ECHO4" 7777
 hasnt "and is no audit" "$(ex observe --last 1000 --endpoint pod6 --verdict AUDIT --json)" 7777
 audit_policy enforce
 refuse "enforced, it is denied" in_pod pod6 nc -zw20 "$EVIL4" 443
@@ -250,7 +250,7 @@ refuse "unselected: allow opens nobody who was confined before" reaches pod1
 pod_new pod4 14
 check "one that never was" endpoint pod4 app=four
 check "may everything" reaches pod4
-check "everything" in_pod pod4 nc -zw20 "$EVIL4" 443
+check "everything" in_pod pod4 nc -zw60 "$EVIL4" 443
 refuse "but metadata" in_pod pod4 nc -zw20 "$META4" 80
 echo_policy four four 7776 | policy_put four
 follows "until a policy selects it" not reaches pod4

@@ -37,7 +37,7 @@ ticks() { # FILE
 goes_on() { # DESCRIPTION FILE
 	local before
 	before=$(ticks "$2")
-	if world_wait 30 sh -c "[ \$(cat '$2') -gt $((before + 3)) ]"; then
+	if world_wait 60 sh -c "[ \$(cat '$2') -gt $((before + 3)) ]"; then
 		tap_ok "$1"
 	else
 		tap_not_ok "$1" "stuck at $before ticks"
@@ -45,7 +45,7 @@ goes_on() { # DESCRIPTION FILE
 }
 
 ask() { # the allowed request, from pod1
-	in_pod pod1 curl -sSm20 "$CHAT" -H 'content-type: application/json' -d "$ASK" 2>&1
+	in_pod pod1 curl -sSm60 "$CHAT" -H 'content-type: application/json' -d "$ASK" 2>&1
 }
 
 # shellcheck disable=SC2119
@@ -60,7 +60,7 @@ for family in 4 6; do
 	declare -n echo_=ECHO$family
 	url=$([ $family = 4 ] && echo "$echo_" || echo "[$echo_]")
 	ticker pod1 "$WORLD/tmp/ticks$family" "$url:7777"
-	world_wait 30 test -s "$WORLD/tmp/ticks$family"
+	world_wait 60 test -s "$WORLD/tmp/ticks$family"
 done
 has "the allowed request is answered" "$(ask)" 'Permission to leave granted'
 
@@ -76,8 +76,8 @@ refuse "for a pod without a policy too" in_pod pod3 nc -zw20 "$ECHO4" 7777
 began=$EPOCHREALTIME
 refuse "what needs the proxy is refused" in_pod pod1 curl -sSm60 -o /dev/null --connect-to "::$OPENAI4" "$CHAT" -d "$ASK"
 at_once "at once" 30 "$began"
-check "nothing of a proxy is left" world_wait 30 sh -c '! pgrep -f "exeat[ ]proxy"'
-check "nor of the gateways" world_wait 30 sh -c '! ip -o link | grep -q exg-'
+check "nothing of a proxy is left" world_wait 60 sh -c '! pgrep -f "exeat[ ]proxy"'
+check "nor of the gateways" world_wait 60 sh -c '! ip -o link | grep -q exg-'
 pod_gone pod2
 pod_new pod4 14 # its veth may not be taken for the one that went
 
@@ -89,7 +89,7 @@ refuse "the one that vanished meanwhile was collected" ex endpoint show pod2
 goes_on "the IPv4 flow from before goes on" "$WORLD/tmp/ticks4"
 goes_on "the IPv6 flow too" "$WORLD/tmp/ticks6"
 has "requests are judged again" "$(ask)" 'Permission to leave granted'
-has "and refused" "$(in_pod pod1 curl -sSm20 https://api.openai.com/v1/models 2>&1)" '"code": ?"http-denied"'
+has "and refused" "$(in_pod pod1 curl -sSm60 https://api.openai.com/v1/models 2>&1)" '"code": ?"http-denied"'
 same "a new endpoint gets a new id" "$(endpoint pod4 app=llm)" 4
 same "and its rules" "$(echo hello | in_pod pod4 socat -t20 - "TCP:$ECHO4:7777" 2>&1)" hello
 
@@ -103,12 +103,12 @@ refuse "what is denied stays denied then" in_pod pod1 nc -zw20 "$EVIL4" 443
 cp "$POLICY_DIR/llm.yaml" "$WORLD/tmp/good.yaml"
 echo 'kind: Nonsense' >"$POLICY_DIR/bad.yaml"
 node_start
-check "with invalid policies the agent comes up" world_wait 30 ex status
+check "with invalid policies the agent comes up" world_wait 60 ex status
 has "and says so" "$(ex status)" 'not valid: .*bad.yaml:1'
 goes_on "what was in force stays" "$WORLD/tmp/ticks4"
 refuse "nobody new is let in" endpoint pod2 app=llm
 rm "$POLICY_DIR/bad.yaml"
-check "repaired, it goes on" world_wait 30 sh -c "'$EXEAT' status --socket '$AGENT_SOCK' | grep -q 'revision 1'"
+check "repaired, it goes on" world_wait 60 sh -c "'$EXEAT' status --socket '$AGENT_SOCK' | grep -q 'revision 1'"
 has "with its proxies" "$(ask)" 'Permission to leave granted'
 
 # ---- an upgrade: what is pinned is of another version ----
@@ -123,7 +123,7 @@ goes_on "another version is there: until it starts, flows go on" "$WORLD/tmp/tic
 # shellcheck disable=SC2119
 node_agent
 has "it says so" "$(cat "$WORLD/log/agent")" 'of another version: flows begin anew'
-check "they are ended at once" world_wait 30 sh -c "! pgrep -f '$WORLD/tmp/[t]icks' >/dev/null"
+check "they are ended at once" world_wait 60 sh -c "! pgrep -f '$WORLD/tmp/[t]icks' >/dev/null"
 same "new ones pass" "$(echo hello | in_pod pod1 socat -t20 - "TCP:$ECHO4:7777" 2>&1)" hello
 has "requests are judged" "$(ask)" 'Permission to leave granted'
 refuse "what is denied stays denied" in_pod pod1 nc -zw20 "$EVIL4" 443
@@ -139,7 +139,7 @@ refuse "without valid policies nothing passes" in_pod pod1 nc -zw3 "$ECHO4" 7777
 check "(one pod is removed)" ex endpoint remove pod4
 refuse "for one that is removed nothing passes either" in_pod pod4 nc -zw3 "$ECHO4" 7777
 rm "$POLICY_DIR/bad.yaml"
-check "repaired, it goes on" world_wait 30 sh -c "'$EXEAT' status --socket '$AGENT_SOCK' | grep -q 'revision 1'"
+check "repaired, it goes on" world_wait 60 sh -c "'$EXEAT' status --socket '$AGENT_SOCK' | grep -q 'revision 1'"
 same "flows pass" "$(echo hello | in_pod pod1 socat -t20 - "TCP:$ECHO4:7777" 2>&1)" hello
 
 # ---- nothing stays ----
@@ -148,5 +148,5 @@ wait $agent_pid
 check "uninstalled" "$EXEAT" agent --uninstall --state-dir "$NODE/run" --bpffs "$NODE/bpf"
 same "no map is pinned" "$(find "$NODE/bpf" -mindepth 1 -name "*ex*")" ""
 same "no program is attached" "$(tc filter show dev veth-pod1 ingress)$(tc filter show dev veth-pod1 egress)" ""
-check "and the pod is let go" in_pod pod1 nc -zw20 "$EVIL4" 443
+check "and the pod is let go" in_pod pod1 nc -zw60 "$EVIL4" 443
 tap_done

@@ -31,7 +31,7 @@ has "--log-key without --log is a mistake" \
 # ---- real traffic ----
 signed sh -c 'curl -sS -o /dev/null -d "$ASK" "$CHAT"; curl -sS -o /dev/null https://api.openai.com/v1/files' \
 	>/dev/null 2>&1
-signed curl -sS -m 20 -o /dev/null https://evil.example/ >/dev/null 2>&1
+signed curl -sS -m 60 -o /dev/null https://evil.example/ >/dev/null 2>&1
 has "two runs make one whole log" "$(verify "$log")" '^whole: '
 has "with the allowed request" "$(cat "$log")" '"verdict":"allow".*"path":"/v1/chat/completions"'
 has "the denied one" "$(cat "$log")" '"verdict":"deny".*"reason":"http-denied"'
@@ -80,7 +80,7 @@ mkfifo "$dir/go"
 chmod 711 "$dir"; chmod 666 "$dir/go"
 signed sh -c "read x <$dir/go" &
 first=$!
-world_wait 30 grep -q "@exeat/run/" /proc/net/unix
+world_wait 60 grep -q "@exeat/run/" /proc/net/unix
 has "a second writer fails at its start" "$(signed echo ran 2>&1; echo $?)" 'another process writes it'
 echo x >"$dir/go"
 wait $first
@@ -102,8 +102,8 @@ tampered "a cut end is found" '$d' 'head|missing|ends'
 # ---- killed ----
 signed sh -c 'curl -sS -o /dev/null https://api.openai.com/v1/killed; sleep 60' >/dev/null 2>&1 &
 killed=$!
-world_wait 30 grep -q /v1/killed "$log"
-world_wait 30 sh -c "[ \$(sed 's/.*\"n\":\\([0-9]*\\).*/\\1/' '$log.head') -gt \$(grep /v1/killed '$log' | tail -n 1 | sed 's/.*\"n\":\\([0-9]*\\).*/\\1/') ]"
+world_wait 60 grep -q /v1/killed "$log"
+world_wait 60 sh -c "[ \$(sed 's/.*\"n\":\\([0-9]*\\).*/\\1/' '$log.head') -gt \$(grep /v1/killed '$log' | tail -n 1 | sed 's/.*\"n\":\\([0-9]*\\).*/\\1/') ]"
 pkill -KILL -P $killed -x exeat 2>/dev/null
 kill -KILL $killed
 wait $killed 2>/dev/null
@@ -131,8 +131,8 @@ before=0
 before=$(asks)
 signed sh -c "nc -zw 20 203.0.113.50 4711; python3 $dir/asks.py $dir/go $WORLD/tmp/asked; sleep 60" >/dev/null 2>&1 &
 run=$!
-check "a packet is in the log within a second" world_wait 11 grep -q '"gate":"kernel".*"dport":4711,' "$log"
-check "and a request, while the run goes on" world_wait 30 asks_are 1
+check "a packet is in the log within a second" world_wait 60 grep -q '"gate":"kernel".*"dport":4711,' "$log"
+check "and a request, while the run goes on" world_wait 60 asks_are 1
 parent=$(pgrep -P $run -x exeat || echo $run)
 kill -STOP "$parent"
 echo x >"$dir/go"
@@ -140,7 +140,7 @@ check "a hundred are answered while nobody takes their records" world_wait 60 te
 same "which are not in the log yet" "$(asks)" 1
 pkill -KILL -P "$parent" -x exeat-proxy
 kill -CONT "$parent"
-world_wait 30 asks_are 101
+world_wait 60 asks_are 101
 same "but when their writer was killed they are all there" "$(asks)" 101
 kill -TERM "$parent"
 wait $run 2>/dev/null
@@ -159,7 +159,7 @@ mkdir "$small"
 mount -t tmpfs -o size=64k,mode=700 tmpfs "$small"
 log=$small/log.jsonl
 head -c 50000 /dev/zero >"$small/fill"
-signed sh -c 'for i in $(seq 40); do curl -sS -m 20 -o /dev/null "https://api.openai.com/v1/$i"; done
+signed sh -c 'for i in $(seq 40); do curl -sS -m 60 -o /dev/null "https://api.openai.com/v1/$i"; done
 	echo done >'"$WORLD"'/tmp/done; read x <'"$dir"'/go
 	curl -sS -o /dev/null https://api.openai.com/v1/after' >/dev/null 2>&1 &
 run=$!

@@ -45,7 +45,7 @@ raw() { # POLICY NAME-TO-LOOK-UP HOST PORT [half]
 }
 
 code() { # POLICY CURL-ARG…
-	confined "$1" curl -sk -m 20 -o "$WORLD/tmp/body" -w '%{http_code}' "${@:2}"
+	confined "$1" curl -sk -m 60 -o "$WORLD/tmp/body" -w '%{http_code}' "${@:2}"
 }
 
 # ---- a server that is not there: it takes a while, beside the others ----
@@ -181,7 +181,7 @@ api=https://api.openai.com
 cat >"$WORLD/tmp/each.sh" <<'END'
 while read -r want args; do
 	# shellcheck disable=SC2086 # several arguments
-	got=$(curl -sk -m 20 -o /dev/null -w '%{http_code}' $1 $args)
+	got=$(curl -sk -m 60 -o /dev/null -w '%{http_code}' $1 $args)
 	[ "$got" = "$want" ] && echo "ok - $1 $args" || echo "not ok - $1 $args: $got, not $want"
 done
 END
@@ -212,7 +212,7 @@ for version in --http1.1 --http2; do
 done
 world_forget
 out=$(confined parts sh -c 'getent ahosts evil.shared.test ok.shared.test >/dev/null
-	curl -sm20 -X DELETE -H "Host: ok.shared.test" http://evil.shared.test/')
+	curl -sm60 -X DELETE -H "Host: ok.shared.test" http://evil.shared.test/')
 hasnt "plain HTTP: a name of the address, but of another rule and port" "$out" '^ok'
 unseen "and nothing arrived" 'host=ok'
 
@@ -233,7 +233,7 @@ END
 has "a name that may only be asked for" "$(confined learned getent ahostsv4 evil.example)" "$EVIL4"
 same "opens nothing" "$(code learned https://evil.example/)" 000
 out=$(confined learned sh -c 'getent ahosts evil.shared.test ok.shared.test >/dev/null
-	curl -skm20 https://evil.shared.test/')
+	curl -skm60 https://evil.shared.test/')
 hasnt "also not where an allowed name has the same address" "$out" evil
 same "the allowed one passes" "$(code learned https://ok.shared.test/)" 200
 

@@ -19,7 +19,7 @@ with_ca() { # COMMAND…
 trusts() { # FILE
 	cp "$1" "$WORLD/tmp/trusted.pem" # its own folder is hidden from a run
 	set -- "$WORLD/tmp/trusted.pem"
-	with_ca curl -sS -m 20 --cacert "$1" -o /dev/null -w '%{http_code}' https://ok.shared.test/ 2>&1
+	with_ca curl -sS -m 60 --cacert "$1" -o /dev/null -w '%{http_code}' https://ok.shared.test/ 2>&1
 }
 
 refuse "a run without the CA that it names does not begin" with_ca true
@@ -56,7 +56,7 @@ hasnt "who has the former certificate alone does not" "$(trusts "$WORLD/tmp/firs
 has "the former one is old" "$("$EXEAT" ca show --dir "$CA")" '^old '
 check "it is trusted until it ends" grep -qF "$(sed -n 2p "$WORLD/tmp/first.pem")" "$CA/trust.pem"
 same "the commands of a run trust what there is" \
-	"$(with_ca curl -sS -m 20 -o /dev/null -w '%{http_code}' https://ok.shared.test/ 2>&1)" 200
+	"$(with_ca curl -sS -m 60 -o /dev/null -w '%{http_code}' https://ok.shared.test/ 2>&1)" 200
 
 # ---- steps that were broken off ----
 
@@ -110,7 +110,7 @@ one=$!
 has_open() { # PID FILE
 	find "/proc/$1/fd" -lname "$2" | grep -q .
 }
-check "who comes second waits" world_wait 30 has_open $one "$CA/lock"
+check "who comes second waits" world_wait 60 has_open $one "$CA/lock"
 refuse "and does nothing yet" test -e "$CA/ca-next.key"
 flock -u 9
 wait $one

@@ -69,8 +69,8 @@ END
 world_daemon origin-live python3 "$TOP/tests/lib/live_origin.py" 127.0.0.1:9087
 world_daemon only node "$TOP/tests/lib/h2_origin.mjs" "$WORLD/log/only.seen" $ONLY 443 \
 	"$WORLD/tls/only.key" "$WORLD/tls/only.pem" "$WORLD/tls/bank-clients.pem"
-world_wait 30 nc -z $BANK 443
-world_wait 30 nc -z $ONLY 443
+world_wait 60 nc -z $BANK 443
+world_wait 60 nc -z $ONLY 443
 
 rule() { # HOST PATH [SECRET]
 	cat <<-END
@@ -105,14 +105,14 @@ bank() { # COMMAND…
 	"$EXEAT" run "${run_args[@]}" -p "$POLICY" --secrets "$SECRETS" --log "$WORLD/log/audit" -q -- "$@"
 }
 bank_saw() { # DESCRIPTION REGEX
-	world_wait 30 grep -qE -- "$2" "$WORLD/log/bank.seen"
+	world_wait 60 grep -qE -- "$2" "$WORLD/log/bank.seen"
 	has "$1" "$(cat "$WORLD/log/bank.seen")" "$2"
 }
 bank_saw_all() { # HOW-MANY: nginx writes its line behind the answer
-	world_wait 30 eval '[ "$(wc -l <"$WORLD/log/bank.seen")" -ge '"$1"' ]'
+	world_wait 60 eval '[ "$(wc -l <"$WORLD/log/bank.seen")" -ge '"$1"' ]'
 }
 ask() { # CURL-OPTION… URL…: status and answer of each
-	bank curl -sS -m 20 -w '%{http_code}\n' "$@" 2>&1
+	bank curl -sS -m 60 -w '%{http_code}\n' "$@" 2>&1
 }
 
 # ---- what a client sees, in both versions of HTTP ----
@@ -211,7 +211,7 @@ cert=$(sed -n 3p "$WORLD/tls/card-ec.pem" | tr -d '\n' | xxd -p | tr -d '\n')
 : >"$WORLD/tmp/go"
 bank bash -c 'curl -sS -o /dev/null https://bank.rebind.test/admin/{1,2,3}; touch $0/ready; while [ -e $0/go ]; do sleep .05; done' "$WORLD/tmp" &
 job=$!
-world_wait 30 test -e "$WORLD/tmp/ready"
+world_wait 60 test -e "$WORLD/tmp/ready"
 proxy=$(pgrep -x exeat-proxy | head -n1)
 keeper=$(ps -o ppid= -p "$proxy" | tr -d ' ')
 found=$(python3 "$WORLD/tmp/search.py" "$proxy" "$scalar" "$limbs" "$pem" "$cert")
@@ -263,15 +263,15 @@ END
 	curl -sS --http1.1 https://bank.rebind.test/admin/h1
 	curl -sS --http2 https://bank.rebind.test/admin/h2' "$WORLD/tmp" >"$WORLD/tmp/after.out" 2>"$WORLD/tmp/swap.err" &
 job=$!
-world_wait 30 sh -c "[ -s $WORLD/tmp/h1.out ] && [ -s $WORLD/tmp/h2.out ] && [ -e $WORLD/tmp/kept.ready ]"
+world_wait 60 sh -c "[ -s $WORLD/tmp/h1.out ] && [ -s $WORLD/tmp/h2.out ] && [ -e $WORLD/tmp/kept.ready ]"
 has "before: an answer" "$(cat "$WORLD/tmp/kept.out")" 'first 200 welcome'
 tcp() { ip netns exec net ss -Htn state established "src $BANK"; }
 open=$(tcp | wc -l)
 check "and connections to the server ($open)" test "$open" -ge 3
 policy "" >"$POLICY.new" && mv "$POLICY.new" "$POLICY"
-world_wait 30 grep -q 'in force' "$WORLD/tmp/swap.err"
+world_wait 60 grep -q 'in force' "$WORLD/tmp/swap.err"
 touch "$WORLD/tmp/swapped"
-world_wait 30 sh -c "[ -s $WORLD/tmp/h1.end ] && [ -s $WORLD/tmp/h2.end ]"
+world_wait 60 sh -c "[ -s $WORLD/tmp/h1.end ] && [ -s $WORLD/tmp/h2.end ]"
 hasnt "a download over HTTP/1.1 that was allowed with the certificate ends" "$(cat "$WORLD/tmp/h1.end")" '^end 0|^$'
 hasnt "and one over HTTP/2" "$(cat "$WORLD/tmp/h2.end")" '^end 0|^$'
 audited "with a record" "$(reason policy-changed)" '"path": ?"/live/h1"'

@@ -11,7 +11,7 @@ world_up
 for family in 4 6; do
 	declare -n echo_=ECHO$family
 	world_daemon ends$family python3 "$TOP/tests/e2e/clients/ends.py" serve "$echo_" 8090
-	world_wait 30 nc -z "$echo_" 8090
+	world_wait 60 nc -z "$echo_" 8090
 	out=$(confined l4 python3 "$TOP/tests/e2e/clients/ends.py" ask "$echo_" 8090 2>&1)
 	for case in whole slowly small 'server first' 'client after it' 'client first' 'client first, at once' 'broken off' urgent 'urgent in bulk'; do
 		has "IPv$family: $case" "$out" "^$case: as it was$"

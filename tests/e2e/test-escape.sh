@@ -189,7 +189,7 @@ mkdir -p /run/service "$here/dir"
 python3 "$here/listen.py" /run/service/sock &
 python3 "$here/listen.py" "$here/before.sock" &
 unshare -n python3 "$here/listen.py" "$here/elsewhere.sock" &
-world_wait 30 test -S "$here/elsewhere.sock" -a -S "$here/before.sock" -a -S /run/service/sock
+world_wait 60 test -S "$here/elsewhere.sock" -a -S "$here/before.sock" -a -S /run/service/sock
 for path in /run/service/sock "$here/before.sock" "$here/elsewhere.sock"; do
 	has "(outside it answers, $path)" "$(python3 "$here/dial.py" "$path" 2>&1)" 'HOST-SERVICE'
 done
@@ -217,7 +217,7 @@ for user in nobody root; do
 	mkdir -p "$here/of-$user"/{sub,beside,here}
 	chown -R $user "$here/of-$user"
 	python3 "$here/listen.py" "$here/of-$user/sub/sock" &
-	world_wait 30 test -S "$here/of-$user/sub/sock"
+	world_wait 60 test -S "$here/of-$user/sub/sock"
 	out=$(run sni $user python3 "$here/beneath.py" "$here/of-$user" "$here/dial.py" 2>&1)
 	has "$user: attack 103 was tried" "$out" '^tried'
 	hasnt "$user: attack 103: no other mount shows the socket that is covered" "$out" 'HOST-SERVICE'
@@ -228,7 +228,7 @@ for user in nobody root; do
 	mkdir -p "$here/folders-$user/up/sub"
 	chown -R nobody "$here/folders-$user"
 	python3 "$here/listen.py" "$here/folders-$user/up/sub/sock" &
-	world_wait 30 test -S "$here/folders-$user/up/sub/sock"
+	world_wait 60 test -S "$here/folders-$user/up/sub/sock"
 	out=$(cd "$here/folders-$user" && run sni $user sh -c 'mv up/sub up/moved; mv up moved; mv ../"$0" "../$0-moved"; echo tried' "folders-$user" 2>&1)
 	has "$user: attack 105 was tried" "$out" '^tried'
 	out=$(run sni $user sh -c 'python3 "$0" $(find "$1" -name sock)' "$here/dial.py" "$here" 2>&1)
@@ -253,7 +253,7 @@ done
 
 # ---- the host's own addresses, old and new ----
 cat >"$here/http.sh" <<'END'
-for a; do printf '%s ' "$a"; curl -sgm20 --http0.9 "http://$a/" | head -c 200; echo; done
+for a; do printf '%s ' "$a"; curl -sgm60 --http0.9 "http://$a/" | head -c 200; echo; done
 END
 host=("$OUTER4:9009" "[$OUTER6]:9009" 127.0.0.1:9009 127.1:9009 0.0.0.0:9009 "[::1]:9009" 192.0.0.1:9009
 	"[::ffff:$OUTER4]:9009" '[64:ff9b::c633:6402]:9009' '[2002:c633:6402::1]:9009' "$META4" "[$META6]"
@@ -280,7 +280,7 @@ for a in sys.argv[2:]:
 END
 run world root python3 "$here/later.py" "$here/ready" 198.51.100.9 192.0.2.10 100.99.1.1 >"$here/later" 2>&1 &
 job=$!
-world_wait 30 test -e "$here/ready"
+world_wait 60 test -e "$here/ready"
 ip addr add 198.51.100.9/24 dev up0
 ip addr add 192.0.2.10/32 dev up0
 ip route add local 100.99.0.0/16 dev lo
@@ -314,7 +314,7 @@ cases = {
 }
 address = socket.getaddrinfo("good.rebind.test", 80, socket.AF_INET, socket.SOCK_STREAM)[0][4]
 for what, parts in cases.items():
-    s = socket.create_connection(address, 5)
+    s = socket.create_connection(address, 60)
     s.settimeout(5)
     reply = b""
     try:
@@ -393,17 +393,17 @@ hasnt "but none of exeat's" "$(cat "$theirs/fds")" 'socket:|anon_inode|net:|/log
 "$EXEAT" run -q -p "$POLICIES/sni.yaml" --user nobody -- sleep 60 &
 job=$!
 # Its proxies are held before they are ready, until it takes signals itself.
-world_wait 30 pgrep -P $job -x exeat-proxy >/dev/null
+world_wait 60 pgrep -P $job -x exeat-proxy >/dev/null
 mapfile -t proxies < <(pgrep -P $job -x exeat-proxy)
 kill -STOP "${proxies[@]}"
-check "(it has not started the command)" world_wait 30 grep -q '^SigBlk:.*[1-9]' "/proc/$job/status"
+check "(it has not started the command)" world_wait 60 grep -q '^SigBlk:.*[1-9]' "/proc/$job/status"
 kill -TERM $job
 sleep 0.3
 kill -CONT "${proxies[@]}"
 started=$EPOCHREALTIME
 wait $job
 same "SIGTERM before the command is started ends it" $? 143
-at_once "at once" 10 "$started"
+at_once "at once" 30 "$started"
 
 # ---- SIGKILL while it starts ----
 cat >"$here/eager.sh" <<'END'
@@ -420,12 +420,12 @@ same "killed at any moment of its start: nothing leaks" "$(cat "$here/leak")" ""
 : >"$here/outside"
 bash "$here/eager.sh" "$here/outside" &
 job=$!
-world_wait 30 grep -q SECRET "$here/outside"
+world_wait 60 grep -q SECRET "$here/outside"
 kill $job
 wait $job 2>/dev/null
 has "outside of a run it would" "$(cat "$here/outside")" SECRET
 none_left() { ! pgrep -f 'eager[.]sh|exeat-(proxy|init)' && ! pgrep -x 'exeat|exeat-proxy|exeat-init'; }
-world_wait 30 none_left
+world_wait 60 none_left
 same "and no process is left" "$(pgrep -af 'eager[.]sh' | head -n3)" ""
 
 # ---- using things up: the run suffers, nothing else does ----
@@ -454,7 +454,7 @@ ticks() { awk '{print $14 + $15}' "/proc/$1/stat"; }
 	run names nobody python3 "$here/hold.py" "$here/let-go" >"$here/held" 2>&1
 ) &
 job=$!
-world_wait 30 grep -q held "$here/held"
+world_wait 60 grep -q held "$here/held"
 sleep 1
 proxy=$(pgrep -xn exeat-proxy)
 if [ -n "$proxy" ]; then
@@ -470,7 +470,7 @@ if [ -n "$proxy" ]; then
 else
 	tap_not_ok "without descriptors left the proxy lives on" "$(cat "$here/held")"
 fi
-out=$(run l4 nobody bash -c "echo through | nc -N -w20 $ECHO4 7777" 2>&1)
+out=$(run l4 nobody bash -c "echo through | nc -N -w60 $ECHO4 7777" 2>&1)
 same "another run does not feel it" "$out" through
 touch "$here/let-go"
 wait $job
@@ -483,7 +483,7 @@ hasnt "nobody is told of it" "$("$EXEAT" --help)" '^  proxy'
 	run l4 nobody sh -c 'until [ -e "$0" ]; do sleep 0.05; done' "$here/looked"
 ) >/dev/null 2>&1 &
 job=$!
-world_wait 30 pgrep -xn exeat-proxy >/dev/null
+world_wait 60 pgrep -xn exeat-proxy >/dev/null
 proxy=$(pgrep -xn exeat-proxy)
 has "the parent has it in its environment" "$(tr '\0' '\n' <"/proc/$(awk '/PPid/ {print $2}' "/proc/$proxy/status")/environ")" only-in-the-parent
 hasnt "the parent's environment is not in the proxy" "$(tr '\0' '\n' <"/proc/$proxy/environ")" parent

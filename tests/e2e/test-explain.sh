@@ -20,7 +20,7 @@ for i in "${!names[@]}"; do
 	world_name "${names[i]}" 2001:db8:113::$((101 + i))
 done
 world_daemon explain python3 "$TOOL" serve "$WORLD/tls/explain.pem" "$WORLD/tls/explain.key"
-check "the servers are there" world_wait 30 nc -z 2001:db8:113::106 7777
+check "the servers are there" world_wait 60 nc -z 2001:db8:113::106 7777
 
 SECRETS=$WORLD/secrets
 mkdir -p "$SECRETS/default"

@@ -13,7 +13,7 @@ ORIGIN=203.0.113.85
 world_name grpc.test $ORIGIN
 world_cert grpc grpc.test
 world_daemon grpc node "$TOP/tests/lib/grpc_origin.mjs" "$WORLD/log/grpc.seen" $ORIGIN:443 "$WORLD"/tls/grpc.{key,pem}
-world_wait 30 nc -z $ORIGIN 443
+world_wait 60 nc -z $ORIGIN 443
 : >"$WORLD/log/grpc.seen"
 
 # Without the variable that would add our CA to node's own roots.

@@ -12,12 +12,12 @@ world_name plain.test $ORIGIN
 world_cert plain plain.test
 world_daemon h2 node "$TOP/tests/lib/h2_origin.mjs" "$WORLD/log/h2.seen" $ORIGIN 443 \
 	"$WORLD/tls/plain.key" "$WORLD/tls/plain.pem"
-world_wait 30 nc -z $ORIGIN 443
+world_wait 60 nc -z $ORIGIN 443
 
 URL=https://plain.test/case
 VERSION=' %{http_version} %{http_code}\n'
 h1() { # CURL-ARGUMENT…
-	confined h2-h1 curl -sS -m 20 --http1.1 -w "$VERSION" "$@" 2>&1
+	confined h2-h1 curl -sS -m 60 --http1.1 -w "$VERSION" "$@" 2>&1
 }
 
 has "a body of known length arrives" "$(h1 -d hello $URL/echo)" '^POST 5 .* 1.1 200'
@@ -55,6 +55,6 @@ has "a WebSocket is not translated" \
 	"$(h1 -H 'Connection: Upgrade' -H 'Upgrade: websocket' -H 'Sec-WebSocket-Version: 13' \
 		-H 'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==' $URL/echo)" ' 1.1 (403|502)'
 has "a client of HTTP/2 gets HTTP/2" \
-	"$(confined h2-h1 curl -sS -m 20 --http2 -w "$VERSION" -d hello $URL/echo 2>&1)" '^POST 5 .* 2 200'
+	"$(confined h2-h1 curl -sS -m 60 --http2 -w "$VERSION" -d hello $URL/echo 2>&1)" '^POST 5 .* 2 200'
 
 tap_done

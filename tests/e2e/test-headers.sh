@@ -31,7 +31,7 @@ world_nginx headers <<-END
 	server { listen 203.0.113.82:80; listen [2001:db8:113::82]:80; location / { $ECHO } }
 	server { listen 203.0.113.82:443 ssl http2; listen [2001:db8:113::82]:443 ssl http2; location / { $ECHO } }
 END
-check "the server is there" world_wait 30 nc -z 203.0.113.82 443
+check "the server is there" world_wait 60 nc -z 203.0.113.82 443
 
 run() { # COMMAND…
 	: >"$WORLD/log/audit"
@@ -42,7 +42,7 @@ for family in 4 6; do
 	for way in "h2 --http2 https://h2.headers.test" "h1 --http1.1 https://h1.headers.test" "plain --http1.1 http://h1.headers.test"; do
 		read -r what flag url <<<"$way"
 		what="IPv$family $what"
-		get() { run curl -$family -sS -m 20 "$flag" "$@"; }
+		get() { run curl -$family -sS -m 60 "$flag" "$@"; }
 
 		out=$(get -H 'Authorization: Bearer mine' -H 'X-Drop: this' -H 'X-Seen: 2' "$url/edit")
 		same "$what: replaced, added, deleted, left" "$out" "auth=[Bearer $TOKEN] team=[blue] drop=[] seen=[2]"
@@ -64,13 +64,13 @@ for family in 4 6; do
 done
 
 for flag in --http1.1 --http2; do
-	out=$(run curl -sS -m 20 $flag -H 'Host: evil.example' -w ' %{http_code}' https://h2.headers.test/edit)
+	out=$(run curl -sS -m 60 $flag -H 'Host: evil.example' -w ' %{http_code}' https://h2.headers.test/edit)
 	has "attack 18: $flag: another Host gets no secret" "$out" ' 421$'
 	hasnt "attack 18: $flag: nor does the answer show it" "$out" "$TOKEN"
 done
 
 # Several requests of one connection are edited one by one.
-out=$(run curl -4 -sS -m 20 --http1.1 https://h1.headers.test/edit -H 'X-Seen: a' --next -4 -sS -m 20 --http1.1 \
+out=$(run curl -4 -sS -m 60 --http1.1 https://h1.headers.test/edit -H 'X-Seen: a' --next -4 -sS -m 60 --http1.1 \
 	https://h1.headers.test/edit -H 'X-Seen: b')
 same "a kept connection" "$out" "auth=[Bearer $TOKEN] team=[blue] drop=[] seen=[a]
 auth=[Bearer $TOKEN] team=[blue] drop=[] seen=[b]"
@@ -93,14 +93,14 @@ print("found" if found else "nothing")
 END
 "$EXEAT" run -p "$POLICIES/headers.yaml" --secrets "$SECRETS" -q -- sleep 300 &
 job=$!
-world_wait 30 sh -c "pgrep -P \$(pgrep -P $job -x exeat-init) sleep"
+world_wait 60 sh -c "pgrep -P \$(pgrep -P $job -x exeat-init) sleep"
 same "(it is in memory of exeat's)" "$(python3 "$WORLD/tmp/memory.py" $job "$TOKEN")" found
 same "but not of process 1" "$(python3 "$WORLD/tmp/memory.py" "$(pgrep -P $job -x exeat-init)" "$TOKEN")" nothing
 kill $job
 wait $job
 
 # Without the folder nothing matches, and it is said.
-out=$("$EXEAT" run -p "$POLICIES/headers.yaml" -- curl -4 -sS -m 20 https://h2.headers.test/edit 2>&1)
+out=$("$EXEAT" run -p "$POLICIES/headers.yaml" -- curl -4 -sS -m 60 https://h2.headers.test/edit 2>&1)
 has "without --secrets: denied" "$out" '"http-denied"'
 has "without --secrets: a warning says why" "$out" 'there is no secret team/token'
 

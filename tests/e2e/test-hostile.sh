@@ -30,7 +30,7 @@ world_nginx hostile <<-END
 		location = /case/flood { return 200 "flood\n"; }
 	}
 END
-world_wait 30 nc -z $NGINX 443 && world_wait 30 nc -z $NGINX 80
+world_wait 60 nc -z $NGINX 443 && world_wait 60 nc -z $NGINX 80
 
 # ---- floods ----
 
@@ -64,7 +64,7 @@ ldd "$EXEAT" | grep libasan >/dev/null || # which keeps what was freed
 
 W='%{http_code}'
 ask() { # VERSION METHOD PATH DESTINATION [HOST]
-	confined hostile curl -sS -m 20 "--http$1" -X "$2" -H "Destination: $4" -w "\n$W" "https://hostile.test$3" 2>&1
+	confined hostile curl -sS -m 60 "--http$1" -X "$2" -H "Destination: $4" -w "\n$W" "https://hostile.test$3" 2>&1
 }
 for version in 1.1 2; do
 	name=h${version%.1}
@@ -85,7 +85,7 @@ for version in 1.1 2; do
 		out=$(ask $version COPY /case/open "$to")
 		has "HTTP/$version: a destination that has another reading: $to" "$out" "$(reason http-malformed)"
 	done
-	out=$(confined hostile curl -sS -m 20 "--http$version" -X COPY -H "Destination: /case/two" -H "DESTINATION: /shut/two" \
+	out=$(confined hostile curl -sS -m 60 "--http$version" -X COPY -H "Destination: /case/two" -H "DESTINATION: /shut/two" \
 		-w "\n$W" https://hostile.test/case/open 2>&1)
 	has "HTTP/$version: two destinations" "$out" "$(reason http-malformed)"
 done
@@ -99,7 +99,7 @@ put() { # VERSION PATH FIELD...
 	local version=$1 path=$2 fields=()
 	shift 2
 	for field; do fields+=(-H "$field"); done
-	confined hostile curl -sS -m 20 "--http$version" -X PUT -d x "${fields[@]}" -w "\n$W" "https://hostile.test$path" 2>&1
+	confined hostile curl -sS -m 60 "--http$version" -X PUT -d x "${fields[@]}" -w "\n$W" "https://hostile.test$path" 2>&1
 }
 for version in 1.1 2; do
 	out=$(put $version "/case/copied-$version" "X-Amz-Copy-Source: /shut/allowed")
@@ -159,19 +159,19 @@ rm -rf "$WORLD/hostile/verb;v1"
 # ---- who else the server is to be ----
 
 for host in HOSTILE.test hostile.test. hostile.test:443 Hostile.Test.:443; do
-	out=$(confined hostile curl -sS -m 20 --http1.1 -H "Host: $host" -w "$W" https://hostile.test/case/honest 2>&1)
+	out=$(confined hostile curl -sS -m 60 --http1.1 -H "Host: $host" -w "$W" https://hostile.test/case/honest 2>&1)
 	has "Host: $host is the same" "$out" '^200$'
 done
 same "and arrives in one spelling" "$(grep -o 'host=[^ ]*' "$WORLD/log/hostile.seen" | sort -u)" host=hostile.test
 for host in hostile.test:0443 hostile.test:80 hostile.test.. hostile.test:443:443 x@hostile.test hostile.test,evil.test 203.0.113.84; do
-	out=$(confined hostile curl -sS -m 20 --http1.1 -H "Host: $host" -w "$W" https://hostile.test/case/honest 2>&1)
+	out=$(confined hostile curl -sS -m 60 --http1.1 -H "Host: $host" -w "$W" https://hostile.test/case/honest 2>&1)
 	has "Host: $host is not" "$out" '^(400|421)$'
 done
 
 # ---- a server that says it switches, and does not: what follows would pass unread ----
 
 world_daemon scripted python3 "$TOP/tests/lib/scripted_origin.py" "$WORLD/log/scripted.seen" $SCRIPTED:8080
-world_wait 30 nc -z $SCRIPTED 8080
+world_wait 60 nc -z $SCRIPTED 8080
 tap_import "$(confined hostile python3 "$CLIENTS/switching.py" $SCRIPTED 8080 2>&1)"
 audited "a switch that was not made is written down" '"deny"' "$(reason upstream-protocol)" '/case/101-'
 unseen "what followed it did not arrive" '"/smuggled"'

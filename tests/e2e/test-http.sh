@@ -53,7 +53,7 @@ has "what an attacker writes shows on the terminal" "$out" 'denied'
 hasnt "but no escape sequence reaches it" "$out" '\^'
 
 # Streams of a connection that is cut
-out=$(agent timeout 20 curl -sSN -o /dev/null -w '%{http_code}' -X POST \
+out=$(agent timeout 60 curl -sSN -o /dev/null -w '%{http_code}' -X POST \
 	https://api.openai.com/slow 2>&1)
 has "a path beside the allowed one is refused at once" "$out" 403
 

@@ -9,7 +9,7 @@ world_up
 
 ORIGIN=203.0.113.81
 world_daemon scripted python3 "$TOP/tests/lib/scripted_origin.py" "$WORLD/log/scripted.jsonl" $ORIGIN:8080
-world_wait 30 ip netns exec net bash -c "exec 3<>/dev/tcp/$ORIGIN/8080"
+world_wait 60 ip netns exec net bash -c "exec 3<>/dev/tcp/$ORIGIN/8080"
 
 tap_import "$(confined smuggling python3 "$CLIENTS/http1_cases.py" $ORIGIN 8080 2>&1)"
 
@@ -28,7 +28,7 @@ world_nginx bulk <<-END
 	access_log off; client_max_body_size 0; root $WORLD/bulk;
 	server { listen $BULK:8080; location /case/ { dav_methods PUT; } }
 END
-world_wait 30 ip netns exec net bash -c "exec 3<>/dev/tcp/$BULK/8080"
+world_wait 60 ip netns exec net bash -c "exec 3<>/dev/tcp/$BULK/8080"
 sum() { sha256sum <"$1"; }
 down=http://$BULK:8080/case/down
 out=$(confined smuggling bash -c "curl -sS $down | sha256sum; curl -sS --limit-rate 20M $down | sha256sum")

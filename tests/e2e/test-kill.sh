@@ -23,9 +23,9 @@ footprint() {
 # A workload that tries the allowed and the forbidden, over and over, and notes what it got.
 worker='echo $$ >"$0.pid"; : heartbeat
 while :; do
-	curl -sSm20 -o /dev/null -w "allowed %{http_code}\n" "$CHAT" -d "{}" 2>/dev/null
-	curl -sSm20 http://169.254.169.254/ 2>/dev/null
-	curl -sSkm20 --resolve evil.example:443:203.0.113.66 https://evil.example/ 2>/dev/null
+	curl -sSm60 -o /dev/null -w "allowed %{http_code}\n" "$CHAT" -d "{}" 2>/dev/null
+	curl -sSm60 http://169.254.169.254/ 2>/dev/null
+	curl -sSkm60 --resolve evil.example:443:203.0.113.66 https://evil.example/ 2>/dev/null
 	sleep 0.05
 done >>"$0" 2>&1'
 
@@ -34,7 +34,7 @@ start() { # NAME: starts a worker; $top is exeat, waits until it works
 	: >"$log"
 	agent bash -c "$worker" "$log" &
 	job=$!
-	world_wait 30 grep -q 'allowed 200' "$log" || tap_not_ok "$1: the worker works" "$(cat "$log")"
+	world_wait 60 grep -q 'allowed 200' "$log" || tap_not_ok "$1: the worker works" "$(cat "$log")"
 	top=$(pgrep -P $job | head -n1)
 	[ -n "$top" ] || top=$job
 }
@@ -52,7 +52,7 @@ before=$(footprint)
 gone() { [ "$(footprint)" = "$before" ]; }
 # bash says which command was killed, by its words
 nothing_left() { # NAME
-	world_wait 30 gone
+	world_wait 60 gone
 	same "$1: nothing is left" "$(diff <(echo "$before") <(footprint))" ""
 	hasnt "$1: nothing opened" "$(grep -v ' Killed ' "$log")" 'SECRET|evil'
 	unseen "$1: nothing denied arrived" '^203\.0\.113\.66|^169\.254'
@@ -71,7 +71,7 @@ sniff_start exeat
 kill -KILL "$top"
 wait $job 2>/dev/null
 ended() { ! pgrep -x 'exeat|exeat-proxy|exeat-init' && ! pgrep -f '[h]eartbeat'; }
-check "exeat killed: so are all of the run" world_wait 30 ended
+check "exeat killed: so are all of the run" world_wait 60 ended
 lines=$(wc -l <"$log")
 sleep 1
 same "exeat killed: the command does not live on" "$(wc -l <"$log")" "$lines"
@@ -82,14 +82,15 @@ nothing_left "exeat killed"
 
 # Each process of the run in turn: whichever dies, nothing opens.
 n=$(start count; descendants "$top" | wc -l; kill -KILL "$top"; wait $job 2>/dev/null)
-world_wait 30 gone
+world_wait 60 gone
 for i in $(seq 1 "${n:-0}"); do
 	start "process$i"
 	victim=$(descendants "$top" | sed -n "${i}p")
 	what=$(tr '\0' ' ' <"/proc/$victim/cmdline" 2>/dev/null | cut -c1-40)
 	kill -KILL "$victim" 2>/dev/null
 	: >"$log"
-	sleep 1.5
+	# what lives on has tried everything between one line and the next
+	world_wait 60 sh -c "[ \$(grep -c ^allowed '$log') -ge 3 ] || ! pgrep -f '[h]eartbeat'"
 	hasnt "process $i of a run killed ($what): nothing opens" "$(grep -v ' Killed ' "$log")" 'SECRET|evil'
 	kill -KILL "$top" 2>/dev/null
 	wait $job 2>/dev/null
@@ -102,9 +103,9 @@ run_args=(--workers 1)
 log=$WORLD/tmp/stream
 : >"$log"
 agent bash -c 'curl -sSN "$CHAT" -d "{\"stream\":true,\"pause\":20}"; echo "curl $?"
-	curl -sSm20 -o /dev/null -w "again %{http_code}\n" "$CHAT" -d "{}"; echo "curl $?"' >"$log" 2>&1 &
+	curl -sSm60 -o /dev/null -w "again %{http_code}\n" "$CHAT" -d "{}"; echo "curl $?"' >"$log" 2>&1 &
 job=$!
-world_wait 30 grep -q 'data:' "$log"
+world_wait 60 grep -q 'data:' "$log"
 top=$(pgrep -P $job | head -n1)
 top=${top:-$job}
 proxy=$(for p in $(descendants "$top") "$top"; do
@@ -120,7 +121,7 @@ if [ -n "$proxy" ]; then
 else
 	tap_not_ok "a process of the run is the unprivileged proxy" "$(ps -ef)"
 fi
-world_wait 30 sh -c "! kill -0 $job"
+world_wait 60 sh -c "! kill -0 $job"
 hasnt "the stream does not go on" "$(cat "$log")" 'DONE'
 hasnt "and no new request is let through unjudged" "$(cat "$log")" 'again 200'
 wait $job 2>/dev/null

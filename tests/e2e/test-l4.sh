@@ -22,9 +22,9 @@ for family in 4 6; do
 	same "IPv$family: 3 MB there and back, whole" \
 		"$(confined l4 socat -t20 - "TCP:$(url "$echo_"):7777" <"$WORLD/tmp/blob" 2>/dev/null | sha256sum)" "$sum"
 	refuse "IPv$family: another port of it" confined l4 nc -zw20 "$echo_" 7776
-	has "IPv$family: a port in a range" "$(confined l4 curl -sSm20 "http://$(url "$gateway_"):8080/v1/models" 2>&1)" test-model
+	has "IPv$family: a port in a range" "$(confined l4 curl -sSm60 "http://$(url "$gateway_"):8080/v1/models" 2>&1)" test-model
 	refuse "IPv$family: beyond the range" confined l4 nc -zw20 "$gateway_" 8101
-	has "IPv$family: TLS is carried unread" "$(confined l4 curl -sSvm20 --connect-to "::$(url "$openai_"):443" https://api.openai.com/plain 2>&1)" 'issuer: CN=Little'
+	has "IPv$family: TLS is carried unread" "$(confined l4 curl -sSvm60 --connect-to "::$(url "$openai_"):443" https://api.openai.com/plain 2>&1)" 'issuer: CN=Little'
 	refuse "IPv$family: an excepted prefix" confined l4 nc -zw20 "$evil_" 443
 	refuse "IPv$family: a denied address inside an allowed prefix" confined l4 nc -zw20 "$shared_" 443
 	audited "IPv$family: and the reason is the deny" "$(reason policy-deny)"
@@ -32,21 +32,21 @@ for family in 4 6; do
 	refuse "IPv$family: metadata under a rule that does not name it" confined l4 nc -zw20 "$meta_" 80
 
 	has "IPv$family: the world is open to toEntities: world" \
-		"$(confined world curl -sSkm20 "https://$(url "$evil_")/" 2>&1)" '^(evil|stolen)'
+		"$(confined world curl -sSkm60 "https://$(url "$evil_")/" 2>&1)" '^(evil|stolen)'
 	hasnt "IPv$family: but not metadata" "$(confined world curl -sSm20 "http://$(url "$meta_")/" 2>&1)" SECRET
 	hasnt "IPv$family: nor the host" "$(confined world curl -sSm20 "http://$(url "$outer_"):9009/" 2>&1)" HOST-SERVICE
 
 	has "IPv$family: an allowed server name passes unread" \
-		"$(confined sni curl -sSm20 --resolve "ok.shared.test:443:$shared_" https://ok.shared.test/ 2>&1)" '^ok'
+		"$(confined sni curl -sSm60 --resolve "ok.shared.test:443:$shared_" https://ok.shared.test/ 2>&1)" '^ok'
 	has "IPv$family: a server name of a pattern" \
-		"$(confined sni curl -sSm20 --resolve "good.rebind.test:443:${shared_%20}70" https://good.rebind.test/ 2>&1)" '^pass'
+		"$(confined sni curl -sSm60 --resolve "good.rebind.test:443:${shared_%20}70" https://good.rebind.test/ 2>&1)" '^pass'
 	world_forget
-	out=$(confined sni curl -sSm20 --resolve "evil.shared.test:443:$shared_" https://evil.shared.test/ 2>&1)
+	out=$(confined sni curl -sSm60 --resolve "evil.shared.test:443:$shared_" https://evil.shared.test/ 2>&1)
 	hasnt "IPv$family: another server name does not" "$out" '^evil'
 	audited "IPv$family: reason" "$(reason sni-denied)"
-	out=$(confined sni curl -sSkm20 "https://$(url "$shared_")/" 2>&1)
+	out=$(confined sni curl -sSkm60 "https://$(url "$shared_")/" 2>&1)
 	audited "IPv$family: nor none at all" "$(reason sni-missing)"
-	out=$(confined sni curl -sSm20 "http://$(url "$shared_"):443/" 2>&1)
+	out=$(confined sni curl -sSm60 "http://$(url "$shared_"):443/" 2>&1)
 	hasnt "IPv$family: nor plain HTTP on that port" "$out" '^(ok|evil)|400 The plain'
 	unseen "IPv$family: nothing of it arrived" 'evil|sni=-'
 done

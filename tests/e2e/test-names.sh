@@ -75,7 +75,7 @@ lookup_then() { # DESCRIPTION REASON CURL-ARG…
 	world_forget
 	out=$(confined names bash -c 'getent ahosts api.openai.com ok.shared.test >/dev/null
 		getent ahosts ok.shared.test >/dev/null
-		curl -sS -m 20 -w "\n%{http_code}" "$@" 2>&1' - "$@")
+		curl -sS -m 60 -w "\n%{http_code}" "$@" 2>&1' - "$@")
 	hasnt "$what: no server answered" "$out" 'stolen|evil$|^200'
 	audited "$what: reason" '"deny"' "$why"
 	unseen "$what: nothing arrived" .

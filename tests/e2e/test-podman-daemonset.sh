@@ -28,7 +28,7 @@ as_daemonset() { # NAME CONTAINER
 
 ready() { agent_ask '{"op":"status"}'; }
 check "the agent's container starts" as_daemonset agent agent
-check "the agent answers out of it" world_wait 30 ready
+check "the agent answers out of it" world_wait 60 ready
 [ $tap_bad -eq 0 ] || {
 	podman logs agent
 	tap_done
@@ -44,7 +44,7 @@ json.dump(chain, sys.stdout)
 END
 check "the installer's container starts" as_daemonset installer install-cni
 chained() { grep -q '"type":"exeat-cni"' "$NODE/k8s/etc/cni/net.d/10-pods.conflist"; }
-check "it chains the plugin" world_wait 30 chained
+check "it chains the plugin" world_wait 60 chained
 check "and copies it" cmp "$CNI" "$NODE/k8s/opt/cni/bin/exeat-cni"
 
 # ---- a pod, by the chain that it made, with labels as Kubernetes' runtimes bring them ----
@@ -55,7 +55,7 @@ check "a pod that serves" box -d --name back --label app=back localhost/box http
 check "one that may ask it" box -d --name front --label app=front localhost/box
 back4=$(ip_of back 4)
 get() {
-	podman exec front curl -sS -m 20 -w ' %{http_code}' "http://$back4/$1" 2>&1 | tr '\n' ' '
+	podman exec front curl -sS -m 60 -w ' %{http_code}' "http://$back4/$1" 2>&1 | tr '\n' ' '
 }
 has "what the rule says" "$(get ping)" '^pong  ?200'
 has "and no more" "$(get other)" ' 403'
@@ -66,9 +66,9 @@ podman stop -t 5 agent >/dev/null 2>&1
 hasnt "without the agent, nothing that needs it" "$(get ping)" pong
 podman rm -f agent >/dev/null 2>&1
 check "a new one" as_daemonset agent agent
-check "answers" world_wait 30 ready
+check "answers" world_wait 60 ready
 served() { get ping | grep pong >/dev/null; }
-check "and serves the pod that was there" world_wait 30 served
+check "and serves the pod that was there" world_wait 60 served
 has "with its rules" "$(get other)" ' 403'
 
 tap_done

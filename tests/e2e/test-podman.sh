@@ -10,7 +10,7 @@ podman_enter "$@"
 ip netns exec net ip addr add 203.0.113.7/32 dev lo # a client of services
 
 get() { # CONTAINER CURL-ARGUMENT…: status and body on one line
-	podman exec "$1" /usr/bin/curl -sS -m 20 -o /dev/stdout -w ' %{http_code}' "${@:2}" 2>&1 | tr '\n' ' '
+	podman exec "$1" /usr/bin/curl -sS -m 60 -o /dev/stdout -w ' %{http_code}' "${@:2}" 2>&1 | tr '\n' ' '
 }
 
 # ---- the agent is away ----
@@ -108,11 +108,11 @@ has "the agent has it by the pod's name" "$(agent_ask '{"op":"endpoint.show","na
 
 # ---- services ----
 
-has "a published port answers" "$(ip netns exec net curl -sm 20 http://$OUTER4:8080/ping)" pong
+has "a published port answers" "$(ip netns exec net curl -sm 60 http://$OUTER4:8080/ping)" pong
 hand4=$(podman inspect in-hand --format '{{.State.Pid}}' | xargs -I{} nsenter -t {} -n ip -4 -o addr show eth0 | grep -oE "$POD4\.[0-9]+" | head -n 1)
-has "and so does the pod's own address" "$(ip netns exec net curl -sm 20 "http://$hand4/ping")" pong
-has "over IPv6 too" "$(ip netns exec net curl -sm 20 "http://[$back6]/ping")" pong
-has "a pod without any allowed egress serves" "$(ip netns exec net curl -sm 20 "http://$back4/ping")" pong
+has "and so does the pod's own address" "$(ip netns exec net curl -sm 60 "http://$hand4/ping")" pong
+has "over IPv6 too" "$(ip netns exec net curl -sm 60 "http://[$back6]/ping")" pong
+has "a pod without any allowed egress serves" "$(ip netns exec net curl -sm 60 "http://$back4/ping")" pong
 has "the firewall plugin's rules stand beside" "$(iptables-save -t filter)" "$front4"
 
 # ---- behind masquerade ----
@@ -184,7 +184,7 @@ hasnt "what ran stays confined" "$(get molt-one http://llm-gateway:8080/v1/other
 check "the agent comes back" agent_up
 has "and the pod is served again" "$(get molt-one http://llm-gateway:8080/v1/models)" 'test-model.* 200$'
 collected() { ! agent_ask '{"op":"endpoint.list"}' | grep '"name":"front"' >/dev/null; }
-check "what went meanwhile is collected" world_wait 30 collected
+check "what went meanwhile is collected" world_wait 60 collected
 
 # ---- killed at any point of a start ----
 
@@ -219,7 +219,7 @@ same "and sends nothing" "$(sniff_print closed "src host $(ip_of later 4) or src
 check "the agent comes" agent_up
 check "and is given what waits" "$CNI" adopt
 greeted() { podman exec later hello "$ECHO4" 7777 2>&1 | grep hello >/dev/null; }
-check "then its policy holds" world_wait 30 greeted # its kernel asks again for a neighbour that did not answer
+check "then its policy holds" world_wait 60 greeted # its kernel asks again for a neighbour that did not answer
 hasnt "and nothing else" "$(get later http://203.0.113.66/)" evil
 
 tap_done

@@ -38,7 +38,7 @@ mode() { echo "$1" >"$hook/mode"; }
 serve_hook() {
 	python3 "$hook/server.py" "$hook" &
 	hook_pid=$!
-	world_wait 30 nc -z 127.0.0.1 9099
+	world_wait 60 nc -z 127.0.0.1 9099
 }
 mode ok
 serve_hook
@@ -50,14 +50,14 @@ pod_new pod2 12
 endpoint pod1 app=llm >/dev/null
 endpoint pod2 app=other >/dev/null
 ask() { # PATH [CURL-OPTION…]
-	in_pod pod1 curl -sSm20 -o /dev/null -w '%{http_code}' "https://api.openai.com$1" "${@:2}" 2>&1
+	in_pod pod1 curl -sSm60 -o /dev/null -w '%{http_code}' "https://api.openai.com$1" "${@:2}" 2>&1
 }
 same "an allowed request" "$(ask /v1/chat/completions --json "$ASK")" 200
 same "a denied one" "$(ask '/v1/files?key=very-secret')" 403
 refuse "a pod that no policy selects" in_pod pod2 nc -zw20 "$EVIL4" 443
 
 # ---- metrics and health ----
-metrics() { curl -sSm20 http://127.0.0.1:9964/metrics; }
+metrics() { curl -sSm60 http://127.0.0.1:9964/metrics; }
 # A verdict is counted soon after its request was answered.
 # shellcheck disable=SC2317 # called by name
 counted() {
@@ -65,7 +65,7 @@ counted() {
 	grep -q '^exeat_verdicts_total.*"pod1",.*verdict="allow",' <<<"$out" && grep -q '^exeat_verdicts_total.*"pod1",.*verdict="deny",' <<<"$out" &&
 		grep -q '^exeat_verdicts_total.*"pod2",.*verdict="deny",' <<<"$out"
 }
-world_wait 10 counted
+world_wait 60 counted
 has "metrics count the allowed request" "$out" \
 	'^exeat_verdicts_total\{namespace="default",endpoint="pod1",gate="proxy",protocol="http",verdict="allow",reason="allowed"\} 1$'
 has "and the denied one" "$out" \
@@ -107,7 +107,7 @@ for name in sys.argv[2:]:
     used = set(re.findall(r"\b((?:exeat|process)_[a-z_]+)", open(name).read()))
     assert used and all("`" + u + "`" in doc for u in used), used
 ' "$TOP/docs/metrics.md" "$TOP/examples/observability/alerts.yaml" "$TOP/examples/observability/dashboard.json"
-has "health is good" "$(curl -sSm20 http://127.0.0.1:9964/healthz)" '"ok":true'
+has "health is good" "$(curl -sSm60 http://127.0.0.1:9964/healthz)" '"ok":true'
 report=$(pgrep -f 'exeat report' | head -n 1)
 has "who serves them is nobody" "$(cat "/proc/$report/status")" 'Uid:.2113929200'
 has "without a capability" "$(cat "/proc/$report/status")" 'CapPrm:.0000000000000000'
@@ -131,7 +131,7 @@ same "and no other's under that filter" "$(ex observe --last 500 --json --endpoi
 
 # ---- alerts ----
 alerts() { cat "$hook/bodies"; }
-check "a denial reaches the webhook" world_wait 30 grep -q http-denied "$hook/bodies"
+check "a denial reaches the webhook" world_wait 60 grep -q http-denied "$hook/bodies"
 hasnt "without its secrets" "$(alerts)" very-secret
 hasnt "what was allowed does not" "$(alerts)" 'chat/completions'
 check "posts are signed" python3 -c '
@@ -143,29 +143,29 @@ for line in open(sys.argv[1], "rb"):
 ' "$hook/bodies"
 mode fail
 ask /v1/while-it-fails >/dev/null
-world_wait 30 sh -c "[ \$(wc -l <$hook/posts) -ge 3 ]"
+world_wait 60 sh -c "[ \$(wc -l <$hook/posts) -ge 3 ]"
 began=$EPOCHREALTIME
 same "the gates do not notice a webhook that fails" "$(ask /v1/other)" 403
 at_once "nor wait for it" 10 "$began"
 mode ok
-check "when it works again the alert comes" world_wait 30 grep -q while-it-fails "$hook/bodies"
+check "when it works again the alert comes" world_wait 60 grep -q while-it-fails "$hook/bodies"
 kill $hook_pid
 wait $hook_pid
 ask /v1/while-it-is-down >/dev/null
 serve_hook
-check "and so it does after a server that was down" world_wait 30 grep -q while-it-is-down "$hook/bodies"
+check "and so it does after a server that was down" world_wait 60 grep -q while-it-is-down "$hook/bodies"
 has "metrics know of the failures" "$(metrics)" '^exeat_webhook_failures_total [1-9]'
 kill -KILL "$report"
 same "without the reporting process the gates work" "$(ask /v1/chat/completions --json "$ASK")" 200
-check "and it comes back" world_wait 30 sh -c 'curl -sSm20 http://127.0.0.1:9964/healthz | grep -q true'
+check "and it comes back" world_wait 60 sh -c 'curl -sSm60 http://127.0.0.1:9964/healthz | grep -q true'
 
 # ---- an invalid policy is seen everywhere ----
 policy_put bad <<'END'
 this is: [not
 END
-world_wait 30 sh -c 'curl -sSm20 http://127.0.0.1:9964/metrics | grep -q "^exeat_policy_valid 0"'
+world_wait 60 sh -c 'curl -sSm60 http://127.0.0.1:9964/metrics | grep -q "^exeat_policy_valid 0"'
 has "metrics tell of an invalid policy" "$(metrics)" '^exeat_policy_valid 0$'
-has "health as well" "$(curl -sSm20 -w '%{http_code}' http://127.0.0.1:9964/healthz | tr '\n' ' ')" 'not valid.*503'
+has "health as well" "$(curl -sSm60 -w '%{http_code}' http://127.0.0.1:9964/healthz | tr '\n' ' ')" 'not valid.*503'
 rm "$POLICY_DIR/bad.yaml"
 
 # ---- nobody else ----
@@ -182,19 +182,19 @@ signs() {
 	ask /v1/with-the-new-key >/dev/null
 	grep with-the-new-key "$hook/audit" | grep "\"kid\":\"$kid\""
 }
-check "after a reload the new key signs" world_wait 30 signs
+check "after a reload the new key signs" world_wait 60 signs
 kill -TERM $agent_pid
 wait $agent_pid
 has "the log of the node is whole" "$("$EXEAT" audit verify --key "$hook/key" "$hook/audit" 2>&1)" '^whole: '
 has "its records say which pod" "$(cat "$hook/audit")" '"run":"default/pod1"'
-check "the reporting process went with the agent" world_wait 30 sh -c '! curl -sm20 http://127.0.0.1:9964/metrics'
+check "the reporting process went with the agent" world_wait 60 sh -c '! curl -sm60 http://127.0.0.1:9964/metrics'
 
 # ---- a server that is named, and speaks TLS ----
 node_agent --webhook https://api.openai.com/v1/chat/completions --webhook-interval 100
 ask /v1/to-a-named-server >/dev/null
 # shellcheck disable=SC2317 # called by name
 told() { metrics | grep '^exeat_alerts_total{result="sent"} [1-9]' >/dev/null; }
-check "a webhook by name, over TLS" world_wait 30 told
+check "a webhook by name, over TLS" world_wait 60 told
 has "at once" "$(metrics)" '^exeat_webhook_failures_total 0'
 
 tap_done

@@ -15,7 +15,7 @@ world_cert reuse one.reuse.test two.reuse.test
 world_daemon plain python3 "$TOP/tests/lib/leaving_origin.py" "$WORLD/log/plain.seen" $ORIGIN:8080
 world_daemon tls python3 "$TOP/tests/lib/leaving_origin.py" "$WORLD/log/tls.seen" $ORIGIN:443 \
 	"$WORLD/tls/reuse.pem" "$WORLD/tls/reuse.key"
-world_wait 30 nc -z $ORIGIN 443 && world_wait 30 nc -z $ORIGIN 8080
+world_wait 60 nc -z $ORIGIN 443 && world_wait 60 nc -z $ORIGIN 8080
 chmod a+r "$WORLD"/log/*.seen
 
 run_args=(--workers 1) # which share nothing

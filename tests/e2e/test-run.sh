@@ -71,7 +71,7 @@ hasnt "no complaint about job control" "$out" 'job control'
 # ---- signals ----
 agent sh -c 'trap "echo got-term; exit 9" TERM; echo ready; while :; do sleep 0.05; done' >"$WORLD/tmp/sig" 2>&1 &
 pid=$!
-world_wait 30 grep -q ready "$WORLD/tmp/sig"
+world_wait 60 grep -q ready "$WORLD/tmp/sig"
 kill -TERM "$(pgrep -P $pid)"
 wait $pid
 same "SIGTERM to exeat is passed on" "$?" 9
@@ -81,9 +81,9 @@ for signal in TERM HUP USR1 INT; do
 	SUDO_UID=65534 SUDO_GID=65534 agent sh -c "trap 'exit 9' $signal; echo ready; while :; do sleep 0.05; done" \
 		>"$WORLD/tmp/sig" 2>&1 </dev/null &
 	pid=$!
-	world_wait 30 grep -q ready "$WORLD/tmp/sig"
+	world_wait 60 grep -q ready "$WORLD/tmp/sig"
 	kill -$signal "$(pgrep -P $pid)"
-	world_wait 30 sh -c "! kill -0 $pid" || kill -KILL "$(pgrep -P $pid)"
+	world_wait 60 sh -c "! kill -0 $pid" || kill -KILL "$(pgrep -P $pid)"
 	wait $pid
 	same "SIG$signal to a command of another user, too" "$?" 9
 done
@@ -100,7 +100,7 @@ while :; do sleep 0.05; done
 END
 setsid "$EXEAT" run -q -p "$AGENT/policy.yaml" -- bash "$WORLD/tmp/last.sh" >"$WORLD/tmp/last" 2>&1 &
 pid=$!
-world_wait 30 grep -q ready "$WORLD/tmp/last"
+world_wait 60 grep -q ready "$WORLD/tmp/last"
 kill -TERM -- -$pid
 wait $pid
 same "SIGTERM to all of a run is the command's alone" "$?" 9
@@ -131,19 +131,19 @@ has "a user may use the network as root may" "$(SUDO_UID=65534 SUDO_GID=65534 ag
 # ---- two side by side ----
 agent sh -c 'echo a >"$0"; sleep 2; curl -sS "$CHAT" -d "$ASK"' "$WORLD/tmp/a" >"$WORLD/tmp/a.out" 2>&1 &
 first=$!
-world_wait 30 test -s "$WORLD/tmp/a"
+world_wait 60 test -s "$WORLD/tmp/a"
 out=$("$EXEAT" run -q -p "$POLICIES/names.yaml" -- curl -sS https://pass.example/ 2>&1)
 same "a second run has its own policy" "$out" pass
-out=$("$EXEAT" run -q -p "$AGENT/policy.yaml" -- curl -sSm20 https://pass.example/ 2>&1)
+out=$("$EXEAT" run -q -p "$AGENT/policy.yaml" -- curl -sSm60 https://pass.example/ 2>&1)
 hasnt "a third does not get the second's" "$out" '^pass'
 wait $first
 has "the first is not disturbed" "$(cat "$WORLD/tmp/a.out")" 'Permission to leave granted'
 out=$("$EXEAT" run -q -p "$POLICIES/names.yaml" -- bash -c "
-	'$EXEAT' run -q -p '$POLICIES/names.yaml' -- curl -sSm20 https://pass.example/" 2>&1)
+	'$EXEAT' run -q -p '$POLICIES/names.yaml' -- curl -sSm60 https://pass.example/" 2>&1)
 hasnt "a run inside a run opens nothing" "$out" 'evil'
 
 # ---- the summary and the short lines ----
-out=$("$EXEAT" run -p "$AGENT/policy.yaml" -- curl -sSm20 https://evil.example/ 2>&1)
+out=$("$EXEAT" run -p "$AGENT/policy.yaml" -- curl -sSm60 https://evil.example/ 2>&1)
 has "without -q a denial is one line on stderr" "$out" 'evil\.example'
 has "with its reason" "$out" 'dns-name-denied'
 hasnt "with -q there is none" "$(agent curl -sSm20 https://evil.example/ 2>&1)" 'dns-name-denied'
@@ -151,13 +151,13 @@ hasnt "with -q there is none" "$(agent curl -sSm20 https://evil.example/ 2>&1)" 
 # ---- labels ----
 out=$("$EXEAT" run -q -p "$AGENT/policy.yaml" -l app=moltbot-agent -- curl -sS "$CHAT" -d "$ASK" 2>&1)
 has "a policy that selects the labels applies" "$out" 'Permission to leave granted'
-out=$("$EXEAT" run -q -p "$AGENT/policy.yaml" -l app=other -- curl -sSm20 "$CHAT" -d "$ASK" 2>&1)
+out=$("$EXEAT" run -q -p "$AGENT/policy.yaml" -l app=other -- curl -sSm60 "$CHAT" -d "$ASK" 2>&1)
 hasnt "one that does not is left out, and nothing is allowed" "$out" 'Permission to leave granted'
-out=$("$EXEAT" run -q -p "$AGENT/policy.yaml" -- curl -sSm20 "http://$GATEWAY4:8080/v1/chat/completions" -d "$ASK" 2>&1)
+out=$("$EXEAT" run -q -p "$AGENT/policy.yaml" -- curl -sSm60 "http://$GATEWAY4:8080/v1/chat/completions" -d "$ASK" 2>&1)
 hasnt "without endpoints file no address carries the label" "$out" 'Permission to leave granted'
 
 # shellcheck disable=SC2317 # called by name
 gone() { [ "$(footprint)" = "$before" ]; }
-world_wait 30 gone
+world_wait 60 gone
 same "nothing is left behind" "$(diff <(echo "$before") <(footprint))" ""
 tap_done

@@ -14,7 +14,7 @@ world_name api.anthropic.com $ORIGIN
 world_cert messages api.anthropic.com
 world_daemon messages node "$TOP/tests/lib/messages_origin.mjs" "$WORLD/log/messages.seen" $ORIGIN 443 \
 	"$WORLD"/tls/messages.{key,pem}
-world_wait 30 nc -z $ORIGIN 443
+world_wait 60 nc -z $ORIGIN 443
 
 for version in h1 h2; do
 	world_forget

@@ -11,7 +11,7 @@ ORIGIN=203.0.113.87
 world_name npm.test $ORIGIN
 world_cert npm npm.test
 world_daemon npm node "$TOP/tests/lib/registry_origin.mjs" "$WORLD/log/npm.seen" $ORIGIN "$WORLD"/tls/npm.{key,pem}
-world_wait 30 nc -z $ORIGIN 443
+world_wait 60 nc -z $ORIGIN 443
 REGISTRY=https://npm.test
 
 view() { # PACKAGE
@@ -30,7 +30,7 @@ audited "by the rules for requests" '"verdict": ?"deny"' 'evil%2Ftool' "$(reason
 
 for http in --http1.1 --http2; do
 	get() {
-		confined slash curl -sS -m 20 $http --path-as-is -w '\n%{http_code}\n' "$REGISTRY$1"
+		confined slash curl -sS -m 60 $http --path-as-is -w '\n%{http_code}\n' "$REGISTRY$1"
 	}
 	has "$http: /@good%2ftool" "$(get /@good%2ftool)" '^200$'
 	has "$http: a query may hold what it likes" "$(get '/plain?of=%2F..%2F')" '^200$'

@@ -27,7 +27,7 @@ world_daemon smuggle-plain python3 "$TOP/tests/lib/plain_origin.py" "$WORLD/log/
 world_daemon smuggle-node node --insecure-http-parser "$TOP/tests/lib/node_origin.js" \
 	"$WORLD/log/node.jsonl" $NODE 8080
 for address in $PLAIN $NODE $NGINX; do
-	world_wait 30 ip netns exec net bash -c "exec 3<>/dev/tcp/$address/8080"
+	world_wait 60 ip netns exec net bash -c "exec 3<>/dev/tcp/$address/8080"
 done
 touch "$WORLD"/log/{plain,node}.jsonl
 : >"$WORLD/log/nginx-smuggle.jsonl"
@@ -51,7 +51,7 @@ for origin in plain:$PLAIN node:$NODE nginx:$NGINX; do
 	world_name "$name.test" "$address"
 	world_daemon "tls-$name" socat "OPENSSL-LISTEN:443,bind=$address,fork,reuseaddr,backlog=128,cert=$WORLD/tls/smuggle.pem,key=$WORLD/tls/smuggle.key,verify=0" \
 		"TCP:$address:8080"
-	world_wait 30 nc -z "$address" 443
+	world_wait 60 nc -z "$address" 443
 	tap_import "$(confined h2-h1 /usr/bin/python3 "$CLIENTS/smuggle_h2.py" send "$name.test" "$address" 2>&1)"
 	cat "$WORLD/log/audit" >>"$WORLD/log/all"
 done

@@ -21,7 +21,7 @@ world_nginx live <<-END
 	}
 END
 world_daemon origin-live python3 "$TOP/tests/lib/live_origin.py" 127.0.0.1:9086 $LIVE:8080
-world_wait 30 curl -fsm 10 https://live.test/short && world_wait 30 nc -z $LIVE 8080
+world_wait 60 curl -fsm 10 https://live.test/short && world_wait 60 nc -z $LIVE 8080
 
 # The policy has a way for everything twice: "keep" in both, "gone" in the first only.
 http_rules() { # INDENT PATH…
@@ -90,7 +90,7 @@ stop() {
 }
 is() { grep -qE -- "^$1\$" "$out"; }
 ends() { # DESCRIPTION NAME HOW
-	world_wait 30 grep -qE "^$2 ($3)\$" "$out"
+	world_wait 60 grep -qE "^$2 ($3)\$" "$out"
 	has "$1" "$(grep "^$2 [a-zA-Z4]" "$out")" "^$2 ($3)\$"
 }
 # shellcheck disable=SC2317 # called by name
@@ -100,7 +100,7 @@ moved_on() { # NAME
 }
 goes_on() { # DESCRIPTION NAME: it moved well after the swap
 	local last
-	if world_wait 30 moved_on "$2" && ! is "$2 (reset|eof|cut|[A-Z].*)"; then
+	if world_wait 60 moved_on "$2" && ! is "$2 (reset|eof|cut|[A-Z].*)"; then
 		tap_ok "$1"
 	else
 		tap_not_ok "$1" "last seen at ${last:-never}, swapped at $swapped" "$(grep "^$2 " "$out" | tail -n 3)"
@@ -110,7 +110,7 @@ swap() { # the policy from stdin; until it is said to be in force
 	local n
 	n=$(grep -c 'in force' "$err")
 	put
-	world_wait 30 sh -c "[ \"\$(grep -c 'in force' '$err')\" -gt $n ]"
+	world_wait 60 sh -c "[ \"\$(grep -c 'in force' '$err')\" -gt $n ]"
 	swapped=$EPOCHREALTIME
 }
 
@@ -130,9 +130,9 @@ for workers in 1 3; do
 		nghttp -v --no-dep https://live.test/keep https://live.test/gone >"$0" 2>&1 &
 		exec python3 "$@"' "$WORLD/tmp/h2.out" "$CLIENTS/live.py" $all
 	: >"$WORLD/tmp/h2.out"
-	world_wait 30 sh -c "[ \$(grep -c ' up$' '$out') = 13 ]"
+	world_wait 60 sh -c "[ \$(grep -c ' up$' '$out') = 13 ]"
 	same "$workers workers: all flows are open" "$(grep -c ' up$' "$out")" 13
-	world_wait 30 sh -c "grep -q 'DATA frame.*stream_id=1>' '$WORLD/tmp/h2.out' && grep -q 'DATA frame.*stream_id=3>' '$WORLD/tmp/h2.out'"
+	world_wait 60 sh -c "grep -q 'DATA frame.*stream_id=1>' '$WORLD/tmp/h2.out' && grep -q 'DATA frame.*stream_id=3>' '$WORLD/tmp/h2.out'"
 	swap < <(after)
 	w="$workers workers:"
 	ends "$w a download over HTTP/1.1 inside TLS ends" h1-gone 'reset|cut'
@@ -156,7 +156,7 @@ done
 
 # ---- what is asked anew ----
 
-ask='ask() { curl -sk -m 20 -o /dev/null -w "$1 %{http_code}\n" "$2"; }
+ask='ask() { curl -sk -m 60 -o /dev/null -w "$1 %{http_code}\n" "$2"; }
 	await() { while [ ! -e "$1" ]; do sleep .05; done; }'
 before | put
 rm -f "$WORLD/tmp/go"
@@ -166,8 +166,8 @@ start -- bash -c "$ask"'
 	await "$0"
 	ask after-wide https://live.test/short-wide; ask after-short https://live.test/short
 	getent ahostsv4 gone.test >/dev/null || echo "after-name refused"
-	curl -sk -m 20 --resolve gone.test:443:'$LIVE' https://gone.test/short; echo "after-pass $?"' "$WORLD/tmp/go"
-world_wait 30 grep -q before-name "$out"
+	curl -sk -m 60 --resolve gone.test:443:'$LIVE' https://gone.test/short; echo "after-pass $?"' "$WORLD/tmp/go"
+world_wait 60 grep -q before-name "$out"
 swap < <(after)
 touch "$WORLD/tmp/go"
 wait "$job"
@@ -187,13 +187,13 @@ start -- bash -c "$ask"'
 	ask first https://live.test/short
 	await "$0.1"; ask second https://live.test/short; ask denied https://live.test/short-wide
 	await "$0.2"; ask third https://live.test/short' "$WORLD/tmp/go"
-world_wait 30 grep -q first "$out"
+world_wait 60 grep -q first "$out"
 before | sed 's/matchName/matchNames/' | put
-world_wait 30 grep -q 'stays in force' "$err"
+world_wait 60 grep -q 'stays in force' "$err"
 has "a policy that is not valid is told about" "$(cat "$err")" 'not valid: the last valid one stays in force'
 has "with file and line" "$(cat "$err")" 'swap\.yaml:[0-9]+:[0-9]+: error'
 touch "$WORLD/tmp/go.1"
-world_wait 30 grep -q denied "$out"
+world_wait 60 grep -q denied "$out"
 has "what was allowed still is" "$(cat "$out")" 'second 200'
 has "what was denied still is" "$(cat "$out")" 'denied 403'
 rm "$POLICY"
@@ -202,6 +202,7 @@ before | put
 sleep 0.3
 hasnt "the same policy again is no other" "$(cat "$err")" 'another policy is in force'
 swap < <(after)
+same "nor later" "$(grep -c 'another policy is in force' "$err")" 1
 touch "$WORLD/tmp/go.2"
 wait "$job"
 has "a valid one is in force then" "$(cat "$out")" 'third 403'
@@ -210,14 +211,14 @@ has "a valid one is in force then" "$(cat "$out")" 'third 403'
 
 proxies() { pgrep -x exeat-proxy | sort; }
 before | put
-start --workers 2 -- sh -c 'echo up; exec sleep 60'
-world_wait 30 grep -q up "$out" # each is ready when the command starts
+start --workers 2 -- sh -c 'echo up; exec sleep 600'
+world_wait 60 grep -q up "$out" # each is ready when the command starts
 first=$(proxies)
 victim=$(head -n1 <<<"$first")
 kill -STOP "$victim"
 swap < <(after)
 has "a worker that does not follow is told about" "$(cat "$err")" 'did not follow another policy in time'
-world_wait 30 sh -c '[ $(pgrep -cx exeat-proxy) = 2 ]'
+world_wait 60 sh -c '[ $(pgrep -cx exeat-proxy) = 2 ]'
 hasnt "and is no more" "$(proxies)" "^$victim\$"
 has "another one is there instead" "$(proxies | wc -l)" '^2$'
 stop
@@ -228,10 +229,10 @@ start --workers 2 -- bash -c "$ask"'
 	ask first https://live.test/short
 	await "$0"
 	for i in $(seq 40); do ask again https://live.test/short; done' "$WORLD/tmp/go"
-world_wait 30 grep -q first "$out"
+world_wait 60 grep -q first "$out"
 first=$(proxies)
 kill -KILL "$(tail -n1 <<<"$first")"
-world_wait 30 sh -c '[ $(pgrep -cx exeat-proxy) = 2 ]'
+world_wait 60 sh -c '[ $(pgrep -cx exeat-proxy) = 2 ]'
 touch "$WORLD/tmp/go"
 wait "$job"
 same "after a worker died and came back every request is answered" "$(grep -c 'again 200' "$out")" 40

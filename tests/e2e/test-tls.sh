@@ -11,7 +11,7 @@ world_up
 # client NAME OPENSSL-OPTION…: one request by openssl s_client; what it says about the session.
 client() {
 	printf 'GET / HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n' "$1" |
-		confined names timeout 30 openssl s_client -connect "$1:443" -servername "$1" -verify_return_error \
+		confined names timeout 60 openssl s_client -connect "$1:443" -servername "$1" -verify_return_error \
 			-CAfile /etc/ssl/certs/ca-certificates.crt -ign_eof "${@:2}" 2>&1
 }
 
@@ -48,7 +48,7 @@ for version in tls1_2 tls1_3; do
 	out=$(confined names sh -c '
 		ask() {
 			printf "GET / HTTP/1.1\r\nHost: $1\r\nConnection: close\r\n\r\n" |
-				timeout 30 openssl s_client -connect "$1:443" -servername "$1" -ign_eof -'$version' \
+				timeout 60 openssl s_client -connect "$1:443" -servername "$1" -ign_eof -'$version' \
 				-CAfile /etc/ssl/certs/ca-certificates.crt "$2" "$3" 2>&1 | grep -E "^(New|Reused)|^HTTP|    Verify return" | sed "s/^/$1 /"
 		}
 		ask ok.shared.test -sess_out '"$WORLD"'/tmp/s
@@ -73,7 +73,7 @@ run_args=(--workers 3)
 world_name odd.rebind.test 203.0.113.86
 world_daemon odd socat TCP-LISTEN:443,bind=203.0.113.86,fork,reuseaddr \
 	SYSTEM:"head -c 50 >/dev/null; echo NOT-TLS; exec cat >>$WORLD/log/odd.seen"
-world_wait 30 nc -z 203.0.113.86 443
+world_wait 60 nc -z 203.0.113.86 443
 touch "$WORLD/log/odd.seen"
 out=$(confined names python3 - <<-'END' 2>&1
 	import socket, ssl

@@ -13,7 +13,7 @@ ORIGIN=203.0.113.84
 world_name ws.test $ORIGIN
 world_cert ws ws.test
 world_daemon ws node "$TOP/tests/lib/ws_origin.mjs" "$WORLD/log/ws.seen" $ORIGIN "$WORLD"/tls/ws.{key,pem}
-world_wait 30 nc -z $ORIGIN 443 && world_wait 30 nc -z $ORIGIN 8080
+world_wait 60 nc -z $ORIGIN 443 && world_wait 60 nc -z $ORIGIN 8080
 
 for url in ws://$ORIGIN:8080 wss://ws.test; do
 	world_forget

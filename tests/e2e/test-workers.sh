@@ -20,7 +20,7 @@ world_nginx live <<-END
 	}
 END
 world_daemon origin-live python3 "$TOP/tests/lib/live_origin.py" 127.0.0.1:9086
-world_wait 30 curl -fsm 10 https://n1.live.test/short
+world_wait 60 curl -fsm 10 https://n1.live.test/short
 cat >"$WORLD/conf/workers.yaml" <<-'END'
 	apiVersion: cilium.io/v2
 	kind: CiliumNetworkPolicy
@@ -88,14 +88,14 @@ print("left", alive(), flush=True)
 END
 run 3 python3 "$WORLD/tmp/many.py" "$ECHO4" "$WORLD/tmp/killed" >"$WORLD/tmp/many.out" 2>&1 &
 job=$!
-world_wait 30 grep -q open "$WORLD/tmp/many.out"
+world_wait 60 grep -q open "$WORLD/tmp/many.out"
 same "connections are open" "$(head -n1 "$WORLD/tmp/many.out")" "open 40"
 descriptors() { for p in $(pgrep -x exeat-proxy); do echo "$(find "/proc/$p/fd" -type l | wc -l) $p"; done | sort -n; }
 busy=$(descriptors | awk '$1 > 20' | wc -l)
 check "more than one worker has some" test "$busy" -gt 1
 victim=$(descriptors | tail -n1)
 kill -KILL "${victim#* }"
-sleep 0.2
+world_wait 60 sh -c "! kill -0 ${victim#* }"
 touch "$WORLD/tmp/killed"
 wait $job
 left=$(sed -n 's/left //p' "$WORLD/tmp/many.out")
@@ -153,7 +153,7 @@ asyncio.run(main())
 END
 kill "$(cat "$WORLD/pid/echo4")"
 world_daemon echo-many bash -c 'ulimit -n 65536; exec python3 "$0" "$1"' "$WORLD/tmp/echo.py" "$ECHO4"
-world_wait 30 nc -z "$ECHO4" 7777
+world_wait 60 nc -z "$ECHO4" 7777
 for workers in 1 3; do
 	n=$(run $workers bash -c 'ulimit -n 4096; exec python3 "$@"' - "$WORLD/tmp/hold.py" "$ECHO4" 2>&1 | tail -n1)
 	check "$workers workers: $n of 1500 connections are let in, not many more than 1024" \

@@ -70,7 +70,7 @@ audit() { # REGEX…
 audited() {
 	local what=$1
 	shift
-	if world_wait 10 audit "$@"; then
+	if world_wait 60 audit "$@"; then
 		tap_ok "$what"
 	else
 		tap_not_ok "$what" "no record matches: $*" "$(tail -n 12 "$audit_log")"

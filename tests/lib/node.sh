@@ -91,7 +91,7 @@ node_start() { # [OPTION…]: in the background; its pid is $agent_pid
 
 node_agent() { # [OPTION…]: started, and answering
 	node_start "$@"
-	if ! world_wait 30 ex status; then
+	if ! world_wait 60 ex status; then
 		echo "node: the agent does not answer" >&2
 		tail -n 30 "$WORLD/log/agent" >&2
 		exit 1

@@ -158,7 +158,7 @@ agent_up() { # FLAG…
 	setpriv --bounding-set "-all,$caps" --no-new-privs "$EXEAT" agent --policy-dir "$NODE_POLICIES" --ca-dir "$NODE/ca" --audit-file "$WORLD/log/audit" \
 		--upstream-ca "$WORLD/tls/root.pem" "$@" >>"$WORLD/log/agent.out" 2>&1 </dev/null &
 	echo $! >"$WORLD/pid/agent"
-	world_wait 30 agent_ask '{"op":"status"}' || {
+	world_wait 60 agent_ask '{"op":"status"}' || {
 		tail -n 20 "$WORLD/log/agent.out"
 		return 1
 	}
@@ -198,7 +198,7 @@ podman_down() {
 	mapfile -t podman_pods < <(podman pod ps -q --no-trunc)
 	podman pod rm -fa -t 0 >/dev/null 2>&1
 	podman rm -fa -t 0 >/dev/null 2>&1
-	world_wait 30 podman_cgroups_gone
+	world_wait 60 podman_cgroups_gone
 }
 
 podman_cgroups_gone() {

@@ -365,12 +365,12 @@ world_servers() {
 }
 
 world_ready() {
-	world_wait 30 dig +short +time=1 +tries=1 api.openai.com @$RESOLVER4 &&
-		world_wait 30 curl -fsm 10 https://api.openai.com/v1/models &&
-		world_wait 30 curl -fsm 10 http://$GATEWAY4:8080/v1/models &&
-		world_wait 30 nc -z $ECHO4 7777 && world_wait 30 nc -z $ECHO6 7777 &&
-		world_wait 30 world_listens 4 udp 7777 443 &&
-		world_wait 30 eval "curl -sm 10 http://$OUTER4:9009/ | grep HOST-SERVICE >/dev/null"
+	world_wait 60 dig +short +time=1 +tries=1 api.openai.com @$RESOLVER4 &&
+		world_wait 60 curl -fsm 10 https://api.openai.com/v1/models &&
+		world_wait 60 curl -fsm 10 http://$GATEWAY4:8080/v1/models &&
+		world_wait 60 nc -z $ECHO4 7777 && world_wait 60 nc -z $ECHO6 7777 &&
+		world_wait 60 world_listens 4 udp 7777 443 &&
+		world_wait 60 eval "curl -sm 10 http://$OUTER4:9009/ | grep HOST-SERVICE >/dev/null"
 }
 
 # What says nothing to who only looks whether it is there: so many sockets are bound to the ports.
@@ -408,7 +408,7 @@ world_settle() {
 	printf 'GET %s HTTP/1.0\r\n\r\n' "$mark" >&"$conn"
 	read -r -t 30 <&"$conn"
 	exec {conn}>&-
-	world_wait 30 grep -qF "$mark" "$WORLD/log/nginx.seen"
+	world_wait 60 grep -qF "$mark" "$WORLD/log/nginx.seen"
 }
 
 # What arrived so far is forgotten: called before a test looks at what arrives.
@@ -430,7 +430,7 @@ sniff_start() { # NAME [FILTER]
 	ip netns exec net tcpdump -i wan0 -n -U --immediate-mode -Q in -w "$pcap" ${2:+"($2) or $sniff_mark"} \
 		>"$WORLD/log/tcpdump.$1" 2>&1 </dev/null &
 	echo $! >"$WORLD/pid/tcpdump.$1"
-	world_wait 30 grep -q 'listening on' "$WORLD/log/tcpdump.$1"
+	world_wait 60 grep -q 'listening on' "$WORLD/log/tcpdump.$1"
 }
 
 sniff_marked() { # NAME
@@ -440,7 +440,7 @@ sniff_marked() { # NAME
 
 # When it has written the mark, it has written what was on its way before. One that has died never does.
 sniff_stop() { # NAME
-	world_wait 30 sniff_marked "$1" ||
+	world_wait 60 sniff_marked "$1" ||
 		echo "not ok - the sniffer $1 has seen all: $(tail -n 1 "$WORLD/log/tcpdump.$1")"
 	sniff_end "$1"
 }
@@ -496,7 +496,7 @@ world_main() {
 		EXEAT_WORLD=inside setsid unshare --net --mount --propagation private --pid --fork \
 			--kill-child --mount-proc "$0" hold >"$2/out" 2>&1 </dev/null &
 		echo $! >"$2/pid"
-		world_wait 30 grep -q ready "$2/out" || { cat "$2/out" >&2; exit 1; }
+		world_wait 60 grep -q ready "$2/out" || { cat "$2/out" >&2; exit 1; }
 		;;
 	hold)
 		world_up
