@@ -12,6 +12,7 @@
 #include <linux/udp.h>
 
 #include "address.bpf.h"
+#include "offload.bpf.h"
 
 /* <linux/icmp.h> pulls in libc. Numbers of RFC 792 and RFC 4443. */
 #define ICMP_ECHOREPLY        0
@@ -378,7 +379,11 @@ SUBPROG enum ex_reason parse(struct __sk_buff *skb, struct pkt *p, __u32 etherty
 		reason = parse_ip6(skb, p);
 	else
 		return EX_R_ETHERTYPE;
-	return reason == EX_R_ALLOWED ? parse_transport(skb, p) : reason;
+	if (reason == EX_R_ALLOWED)
+		reason = parse_transport(skb, p);
+	if (reason == EX_R_ALLOWED && p->outbound && !offload_harmless(skb, p))
+		return EX_R_MALFORMED;
+	return reason;
 }
 
 #endif

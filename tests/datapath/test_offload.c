@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Who may write to a packet socket may leave the checksum of a packet to the device, and say where
+ * it goes: that is where the host's NIC, or the kernel for it, writes two bytes when the packet has
+ * been judged long since.
+ */
+#include <errno.h>
+#include <linux/ethtool.h>
+#include <linux/if_packet.h>
+#include <linux/sockios.h>
+#include <linux/virtio_net.h>
+#include <net/ethernet.h>
+#include <net/if.h>
+#include <poll.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <cmocka.h>
+
+#include "agent/gate/gate.h"
+#include "tests/datapath/attacker.h"
+#include "tests/datapath/netns.h"
+#include "tests/datapath/pkt.h"
+
+#define OK4 "198.51.100.7"
+#define OK6 "2001:db8::7"
+
+#define PAYLOAD "bytes of its own"
+#define SOON_MS 10000
+
+static struct netns ns;
+static struct ex_gate *gate;
+static int out, world;
+
+/* Whatever the device could do itself the kernel does for it now. */
+static void compute_here(const char *device)
+{
+	struct ethtool_value off = { .cmd = ETHTOOL_STXCSUM };
+	struct ifreq ifr = { .ifr_data = (char *)&off };
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	strncpy(ifr.ifr_name, device, IFNAMSIZ - 1);
+	assert_return_code(ioctl(fd, SIOCETHTOOL, &ifr), errno);
+	close(fd);
+}
+
+static void publish(void)
+{
+	struct ex_rule_entry rules[] = {
+		{ 1, 32, IPPROTO_TCP, 443, { EX_V_ALLOW, EX_KIND_NONE, EX_R_ALLOWED, 1 } },
+		{ 1, 32, IPPROTO_UDP, 123, { EX_V_ALLOW, EX_KIND_NONE, EX_R_ALLOWED, 2 } },
+	};
+	struct ex_dest_entry dests[2] = { { .prefix = 128, .klass = 1 },
+					  { .prefix = 128, .klass = 1 } };
+	const struct ex_tables t = { dests, 2, rules, EX_ARRAY_SIZE(rules), 1 };
+	struct ex_endpoint ep;
+
+	assert_true(ex_ip_parse(OK4, &dests[0].ip) && ex_ip_parse(OK6, &dests[1].ip));
+	netns_endpoint(&ep, EX_EP_SILENT);
+	assert_int_equal(ex_gate_publish(gate, ns.ifindex, &ep, &t), 0);
+	assert_int_equal(ex_gate_attach(gate, ns.ifindex), 0);
+}
+
+static int setup(void **state)
+{
+	struct sockaddr_ll at = { .sll_family = AF_PACKET };
+	int on = 1;
+
+	(void)state;
+	netns_open(&ns);
+	netns_add_world(&ns);
+	compute_here("exo");
+	assert_int_equal(ex_gate_load(NULL, &gate), 0);
+	publish();
+	world = attacker_sniff(ns.world, "exv", ns.workload);
+	out = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
+	assert_true(out >= 0);
+	at.sll_ifindex = (int)if_nametoindex("exw");
+	assert_return_code(bind(out, (struct sockaddr *)&at, sizeof(at)), errno);
+	assert_return_code(setsockopt(out, SOL_PACKET, PACKET_VNET_HDR, &on, sizeof(on)), errno);
+	netns_enter(ns.gw);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	close(out);
+	close(world);
+	ex_gate_free(gate);
+	netns_close(&ns);
+	return 0;
+}
+
+/* The checksum from `start` on is written to `at`. False: the workload's kernel takes no such. */
+static bool send_partial(const struct pkt_frame *f, size_t start, size_t at)
+{
+	struct {
+		struct virtio_net_hdr h;
+		uint8_t b[PKT_MAX];
+	} __attribute__((packed)) m = {
+		.h = { .flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
+		       .csum_start = (uint16_t)start,
+		       .csum_offset = (uint16_t)(at - start) },
+	};
+
+	memcpy(m.b, f->b, f->len);
+	return send(out, &m, sizeof(m.h) + f->len, 0) == (ssize_t)(sizeof(m.h) + f->len);
+}
+
+/* What the kernel says by itself is passed over. 0: nothing came. */
+static size_t arrived(uint8_t b[static PKT_MAX], int wait_ms)
+{
+	struct pollfd wait = { .fd = world, .events = POLLIN };
+	ssize_t n;
+
+	while (poll(&wait, 1, wait_ms) == 1) {
+		n = recv(world, b, PKT_MAX, 0);
+		if (n > 60 && memmem(b, (size_t)n, PAYLOAD, strlen(PAYLOAD)))
+			return (size_t)n;
+	}
+	return 0;
+}
+
+/* It has the header that was judged, whichever of those that were sent it is. */
+static void assert_allowed(const uint8_t *b)
+{
+	bool is6 = pkt_get16(b + 12) == ETHERTYPE_IPV6;
+	const uint8_t *l4 = b + PKT_L3 + (is6 ? 40 : 20), *ip = b + PKT_L3;
+	struct ex_ip src, dst, own, ok;
+
+	assert_true(is6 || pkt_get16(b + 12) == ETHERTYPE_IP);
+	if (is6) {
+		memcpy(src.b, ip + 8, 16);
+		memcpy(dst.b, ip + 24, 16);
+	} else {
+		src = ex_ip_from4(ip + 12);
+		dst = ex_ip_from4(ip + 16);
+	}
+	assert_true(ex_ip_parse(is6 ? NET_OWN6 : NET_OWN4, &own));
+	assert_true(ex_ip_parse(is6 ? OK6 : OK4, &ok));
+	assert_memory_equal(&src, &own, sizeof(own));
+	assert_memory_equal(&dst, &ok, sizeof(ok));
+	assert_int_equal(pkt_get16(l4), 4000);
+	assert_int_equal(pkt_get16(l4 + 2), ip[is6 ? 6 : 9] == IPPROTO_UDP ? 123 : 443);
+}
+
+static void build(struct pkt_frame *f, const char *dst, uint8_t proto)
+{
+	pkt_build(f, &(struct pkt_spec){ .dst = dst,
+					 .proto = proto,
+					 .sport = 4000,
+					 .dport = proto == IPPROTO_UDP ? 123 : 443,
+					 .payload = "...." PAYLOAD,
+					 .payload_len = 4 + strlen(PAYLOAD) });
+}
+
+static const char *const targets[] = { OK4, OK6 };
+static const uint8_t protos[] = { IPPROTO_TCP, IPPROTO_UDP };
+
+/* As the stack of the workload does it. */
+static void test_a_checksum_may_be_left_to_the_device(void **state)
+{
+	struct pkt_frame f;
+	uint8_t b[PKT_MAX];
+
+	(void)state;
+	for (int i = 0; i < 4; i++) {
+		build(&f, targets[i / 2], protos[i % 2]);
+		assert_true(send_partial(&f, f.l4, f.l4 + (protos[i % 2] == IPPROTO_UDP ? 6 : 16)));
+		assert_int_equal(arrived(b, SOON_MS), f.len);
+		assert_allowed(b);
+	}
+}
+
+/* Wherever it is to be written. */
+static void test_a_checksum_is_not_written_over_what_was_judged(void **state)
+{
+	struct pkt_frame f;
+	uint8_t b[PKT_MAX];
+
+	(void)state;
+	for (int i = 0; i < 4; i++) {
+		build(&f, targets[i / 2], protos[i % 2]);
+		for (size_t at = 0; at < f.l4 + 24; at++)
+			if (send_partial(&f, at < f.l4 ? at : f.l4, at) && arrived(b, 5))
+				assert_allowed(b);
+	}
+	while (arrived(b, 200))
+		assert_allowed(b);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_a_checksum_may_be_left_to_the_device),
+		cmocka_unit_test(test_a_checksum_is_not_written_over_what_was_judged),
+	};
+
+	return cmocka_run_group_tests(tests, setup, teardown);
+}
