@@ -47,14 +47,15 @@ static const int allowed[] = {
 
 /*
  * A socket that can be sent to with an address, or with MSG_FASTOPEN, can be made to speak to
- * anyone. The few that need an address are the first descriptors; those can neither be closed nor
- * replaced, so that no other socket takes their place.
+ * anyone; so can one that listens, once it is shut down. The few that need an address are the first
+ * descriptors; those can neither be closed nor replaced, so that no other socket takes their place.
  */
 static int allow_sending(scmp_filter_ctx ctx, int last_fd)
 {
 	unsigned last = (unsigned)last_fd;
-	int r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(sendmsg), 1,
-				 SCMP_A0_32(SCMP_CMP_LE, last));
+	int r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(sendmsg), 2,
+				 SCMP_A0_32(SCMP_CMP_LE, last),
+				 SCMP_A2_32(SCMP_CMP_MASKED_EQ, MSG_FASTOPEN, 0));
 
 	if (r == 0)
 		r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(sendto), 2,

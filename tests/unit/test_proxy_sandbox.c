@@ -89,6 +89,7 @@ static void test_deny_an_address_where_none_is_needed(void **state)
 	passes(SYS_sendto, LAST + 1, 0, 0, 0, 0, 0);
 	kills(SYS_sendto, LAST + 1, 0, 0, 0, (uintptr_t)to, sizeof(to));
 	kills(SYS_sendto, LAST + 1, 0, 0, 0x20000000 /* MSG_FASTOPEN */, 0, 0);
+	kills(SYS_sendmsg, LAST, 0, 0x20000000);
 	kills(SYS_socket, 2, 1, 0);
 	kills(SYS_connect, LAST + 1, (uintptr_t)to, sizeof(to));
 }
