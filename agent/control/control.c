@@ -47,7 +47,7 @@ static int stale_remove(const struct sockaddr_un *sa, socklen_t len)
 	if (lstat(sa->sun_path, &st) < 0)
 		return errno == ENOENT ? 0 : -errno;
 	if (!S_ISSOCK(st.st_mode))
-		return -EADDRINUSE;
+		return -EEXIST;
 	if (connect(fd, (const struct sockaddr *)sa, len) == 0 || errno != ECONNREFUSED)
 		return -EADDRINUSE;
 	return unlink(sa->sun_path) < 0 ? -errno : 0;

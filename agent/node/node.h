@@ -65,6 +65,7 @@ struct ex_node {
 	struct ex_policy_watch *watch;
 	bool kept;                             /* they are of an agent before: see kept.h */
 	bool not_kept;                         /* and could not be written for the next */
+	bool kept_told;                        /* why it cannot be used */
 	uint64_t revision, rejected;           /* how many sets were taken, and not */
 	char policy_error[EX_NODE_ERROR_TEXT]; /* of the files as they are now; "" = none */
 	/* round.c */

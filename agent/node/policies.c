@@ -5,6 +5,7 @@
 #include "agent/core/log.h"
 #include "agent/node/kept.h"
 #include "agent/node/policies.h"
+#include "policy/secret.h"
 
 static void write_errors(char to[static EX_NODE_ERROR_TEXT], const struct ex_diags *diags)
 {
@@ -13,10 +14,14 @@ static void write_errors(char to[static EX_NODE_ERROR_TEXT], const struct ex_dia
 	for (size_t i = 0; diags && i < diags->n && len < EX_NODE_ERROR_TEXT - 1; i++) {
 		const struct ex_diag *d = &diags->items[i];
 
-		if (!d->warning)
-			len += (size_t)snprintf(to + len, EX_NODE_ERROR_TEXT - len,
-						"%s%s:%d:%d: %s", len ? "; " : "", d->file, d->line,
-						d->col, d->message);
+		char place[32] = "";
+
+		if (d->warning)
+			continue;
+		if (d->line > 0)
+			snprintf(place, sizeof(place), ":%d:%d", d->line, d->col);
+		len += (size_t)snprintf(to + len, EX_NODE_ERROR_TEXT - len, "%s%s%s: %s",
+					len ? "; " : "", d->file, place, d->message);
 	}
 }
 
@@ -59,6 +64,19 @@ static void reject(struct ex_node *node, const char *why, const struct ex_diags 
 		 (unsigned long long)node->revision, node->policy_error);
 }
 
+/* Whoever is selected later could not be let in: it is told now, and waited for. */
+static bool have_secrets(struct ex_node *node)
+{
+	struct ex_diags diags = { 0 };
+	bool yes = !node->config.secrets_dir ||
+		   ex_secrets_check(node->config.secrets_dir, &diags) == 0;
+
+	if (!yes)
+		reject(node, "", &diags, true);
+	ex_diags_done(&diags);
+	return yes;
+}
+
 /* Files as they are now, when they are others than those in force; NULL: nothing new to try. */
 static struct ex_policy_files *read_new_files(struct ex_node *node)
 {
@@ -67,6 +85,8 @@ static struct ex_policy_files *read_new_files(struct ex_node *node)
 	int r;
 
 	node->read_files = false;
+	if (!have_secrets(node))
+		return NULL;
 	r = ex_policy_files_read(node->config.policy_dirs, node->config.n_policy_dirs, node->files,
 				 &files, err);
 	if (r < 0) {
@@ -131,10 +151,11 @@ static int take_kept(struct ex_node *node, struct ex_plan *ret)
 	ex_diags_done(&diags);
 	if (r < 0) {
 		node->files = NULL;
-		if (r != -ENOENT)
+		if (r != -ENOENT && !node->kept_told)
 			ex_error("the last valid policies, kept in %s, cannot be used: %s",
 				 node->config.state_dir,
 				 r == -ESTALE ? "they are from other directories" : strerror(-r));
+		node->kept_told = true;
 		ex_policy_files_free(files);
 		return r == -ENOENT || r == -ESTALE || r == -EBADMSG || r == -EINVAL ? -ENODATA : r;
 	}

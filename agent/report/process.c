@@ -49,7 +49,9 @@ static int read_file(const char *path, char **ret)
 		return 0;
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return -errno;
-	if (!S_ISREG(st.st_mode) || st.st_size > FILE_MAX)
+	if (!S_ISREG(st.st_mode))
+		return S_ISDIR(st.st_mode) ? -EISDIR : -EINVAL;
+	if (st.st_size > FILE_MAX)
 		return -EFBIG;
 	text = calloc(1, (size_t)st.st_size + 1);
 	if (!text)

@@ -126,7 +126,8 @@ killed
 broken
 node_agent --policy-dir "$NODE/nowhere"
 has "it is from other directories: that is said" "$(ex status)" 'no valid set was kept'
-has "in the log, too" "$(cat "$WORLD/log/agent")" 'from other directories'
+sleep 2.5 # it is looked for again each second
+same "in the log, too, and once" "$(grep -c 'from other directories' "$WORLD/log/agent")" 1
 killed
 # shellcheck disable=SC2119
 node_agent
@@ -152,4 +153,15 @@ has "in status, too" "$(ex status)" 'no valid set was kept'
 refuse "nothing is opened" in_pod pod1 nc -zw20 "$EVIL4" 443
 pod_new pod3 13
 refuse "and nobody is let in" endpoint pod3 app=llm
+
+# ---- a folder of secrets that comes late ----
+killed
+rm -f "$POLICY_DIR"/*.yaml # broken ones
+policy_llm </dev/null
+node_agent --secrets-dir "$NODE/secrets"
+has "no folder of secrets: that is said" "$(ex status)" "not valid: $NODE/secrets: no folder of secrets"
+refuse "nobody is let in without it" endpoint pod3 app=llm
+mkdir "$NODE/secrets"
+check "when it is there, they are" world_wait 60 endpoint pod3 app=llm
+
 tap_done
