@@ -50,6 +50,7 @@ struct question {
 	const struct ex_probe *p;
 	bool read;   /* the gates read the request: some rule wants that */
 	bool denied; /* ... and deny it */
+	bool unread; /* they let the flow pass without */
 };
 
 static bool selects(const struct question *q, uint32_t id)
@@ -133,7 +134,7 @@ static enum ex_failed check_term(const struct question *q, const struct ex_rpeer
 		return EX_FAILED_PORT;
 	if (ex_term_denies_by_content(t) && t->fqdn && p->proto == IPPROTO_TCP &&
 	    !ex_peer_has_name(peer, ex_span_str(p->tls ? p->sni : p->host)) &&
-	    !ex_peer_has_name(peer, ex_span_str(p->host)))
+	    (q->unread || !ex_peer_has_name(peer, ex_span_str(p->host))))
 		return EX_FAILED_DESTINATION;
 	if (t->deny || p->proto != IPPROTO_TCP || (l7 == EX_L7_NONE && !t->fqdn) ||
 	    (l7 == EX_L7_NONE && q->rs->default_allow))
@@ -148,6 +149,8 @@ static enum ex_failed check_term(const struct question *q, const struct ex_rpeer
 		return EX_FAILED_NOT_TLS_OR_HTTP;
 	if (p->tls && (!p->sni[0] || (t->fqdn && !ex_peer_has_name(peer, ex_span_str(p->sni)))))
 		return EX_FAILED_SERVER_NAME;
+	if (p->tls && t->fqdn && strcmp(p->sni, p->name) != 0)
+		return EX_FAILED_UNRESOLVED;
 	if (t->ports && t->ports->n_names && !has_server_name(t->ports, p))
 		return EX_FAILED_SERVER_NAME;
 	if (t->ports && t->ports->n_names && !is_resolved(q, t, p->sni))
@@ -281,12 +284,15 @@ int ex_probe_rules(const struct ex_ruleset *rs, const struct ex_probe *p,
 	struct ex_rule_status *v = calloc(rs->n_rules + 1, sizeof(*v));
 	enum ex_failed unmet = p->ingress ? EX_FAILED_SOURCE : EX_FAILED_DESTINATION;
 	struct question q = { .rs = p->ingress ? rs->ingress : rs, .p = p };
+	struct ex_decision d;
 	enum ex_step step;
 
 	if (!v)
 		return -ENOMEM;
-	q.denied = ex_probe_judge(rs, p, &step).verdict == EX_V_DENY && step == EX_STEP_HTTP;
+	d = ex_probe_judge(rs, p, &step);
 	q.read = step == EX_STEP_HTTP;
+	q.denied = q.read && d.verdict == EX_V_DENY;
+	q.unread = !q.read && d.verdict != EX_V_DENY;
 	for (uint32_t i = 0; i < rs->n_rules; i++)
 		v[i].failed = unmet;
 	note_rules(v, &q, unmet);
