@@ -10,8 +10,8 @@ world_enter "$@"
 world_up
 
 LIVE=203.0.113.86 POLICY=$WORLD/conf/swap.yaml
-for name in live.test pin.test gone.test lost.test; do world_name $name $LIVE; done
-world_cert live live.test pin.test gone.test lost.test
+for name in live.test pin.test gone.test lost.test read.test; do world_name $name $LIVE; done
+world_cert live live.test pin.test gone.test lost.test read.test
 world_nginx live <<-END
 	access_log off;
 	server {
@@ -67,10 +67,10 @@ policy() { # NAME READ-NAMES PATHS CIDR PASSED-NAMES: to stdout
 name() { printf '{matchName: %s}' "$1"; }
 before() {
 	policy before "$(name live.test), $(name lost.test)" "/keep /gone /short /short-keep" $ECHO4/32 \
-		"$(name pin.test), $(name gone.test)"
+		"$(name pin.test), $(name gone.test), $(name read.test)"
 }
 after() {
-	policy after "$(name live.test)" "/keep /short-keep /short-wide" 203.0.113.51/32 "$(name pin.test)"
+	policy after "$(name live.test), $(name read.test)" "/keep /short-keep /short-wide" 203.0.113.51/32 "$(name pin.test)"
 }
 
 put() { # by rename, as careful writers do
@@ -119,7 +119,7 @@ swap() { # the policy from stdin; until it is said to be in force
 all="h1-keep=https://live.test/keep h1-gone=https://live.test/gone
 	plain-keep=http://$LIVE:8080/keep plain-gone=http://$LIVE:8080/gone
 	ws-keep=ws://$LIVE:8080/keep ws-gone=ws://$LIVE:8080/gone
-	pass-keep=https://pin.test/keep pass-gone=https://gone.test/gone
+	pass-keep=https://pin.test/keep pass-gone=https://gone.test/gone pass-read=https://read.test/keep
 	tcp-gone=tcp://$ECHO4:7777 udp-gone=udp://$ECHO4:7777
 	idle-keep=idle://live.test/short-keep idle-gone=idle://gone.test/short
 	idle-lost=idle://lost.test/short"
@@ -130,8 +130,8 @@ for workers in 1 3; do
 		nghttp -v --no-dep https://live.test/keep https://live.test/gone >"$0" 2>&1 &
 		exec python3 "$@"' "$WORLD/tmp/h2.out" "$CLIENTS/live.py" $all
 	: >"$WORLD/tmp/h2.out"
-	world_wait 60 sh -c "[ \$(grep -c ' up$' '$out') = 13 ]"
-	same "$workers workers: all flows are open" "$(grep -c ' up$' "$out")" 13
+	world_wait 60 sh -c "[ \$(grep -c ' up$' '$out') = 14 ]"
+	same "$workers workers: all flows are open" "$(grep -c ' up$' "$out")" 14
 	world_wait 60 sh -c "grep -q 'DATA frame.*stream_id=1>' '$WORLD/tmp/h2.out' && grep -q 'DATA frame.*stream_id=3>' '$WORLD/tmp/h2.out'"
 	swap < <(after)
 	w="$workers workers:"
@@ -139,6 +139,7 @@ for workers in 1 3; do
 	ends "$w one in the clear ends" plain-gone 'reset|cut'
 	ends "$w a WebSocket ends" ws-gone reset
 	ends "$w TLS that is passed through ends" pass-gone 'reset|cut|SSLEOFError'
+	ends "$w TLS that was passed unread and has to be read now ends" pass-read 'reset|cut|SSLEOFError'
 	ends "$w a TCP stream ends" tcp-gone reset
 	ends "$w datagrams end" udp-gone 'ConnectionRefusedError|PermissionError|TimeoutError|OSError'
 	ends "$w an idle connection that was passed ends" idle-gone 'reset|eof'

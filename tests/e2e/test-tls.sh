@@ -69,6 +69,36 @@ has "clients that stand still in theirs do not hold up others" "$out" '^beside t
 has "nor when they go" "$out" '^and after HTTP/1.1 200'
 run_args=(--workers 3)
 
+# ---- passed through by name: not when another name may be hidden in the hello ----
+cat >"$WORLD/tmp/extended.py" <<'END'
+import socket, ssl, sys
+incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+try:
+    ssl.create_default_context().wrap_bio(incoming, outgoing, server_hostname="pass.example").do_handshake()
+except ssl.SSLWantReadError:
+    pass
+body = outgoing.read()[9:]
+at = 2 + 32  # version and random; then session, ciphers, compression
+at += 1 + body[at]
+at += 2 + int.from_bytes(body[at:at + 2], "big")
+at += 1 + body[at]
+extensions = bytes.fromhex(sys.argv[1]) + b"\0\0" + body[at + 2:]
+body = body[:at] + len(extensions).to_bytes(2, "big") + extensions
+body = b"\1" + len(body).to_bytes(3, "big") + body
+s = socket.create_connection(("pass.example", 443), 60)
+s.sendall(b"\x16\3\1" + len(body).to_bytes(2, "big") + body)
+print("answer", s.recv(1).hex())  # 16: of the server's handshake; 15: an alert
+END
+same "a hello with an extension that nobody knows is passed" \
+	"$(confined names python3 "$WORLD/tmp/extended.py" fe0e 2>&1)" "answer 16"
+world_forget
+for type in fe0d ffce; do
+	same "one with an encrypted name is not ($type)" \
+		"$(confined names python3 "$WORLD/tmp/extended.py" $type 2>&1)" "answer 15"
+	audited "for that reason" '"verdict": ?"deny"' "$(reason encrypted-client-hello)"
+done
+unseen "and does not arrive" pass.example
+
 # ---- passed through by name: a server that does not speak TLS ----
 world_name odd.rebind.test 203.0.113.86
 world_daemon odd socat TCP-LISTEN:443,bind=203.0.113.86,fork,reuseaddr \

@@ -42,18 +42,32 @@ need_npm() { # WHAT is not tested without
 # audit_log=… confined … &
 audit_log=$WORLD/log/audit
 
+# A run that never began shows nothing, which is what many a test looks for: it fails in the end.
+begun() { # STATUS COMMAND…
+	case $1 in
+	125 | 126 | 127) [ -s "$audit_log" ] || echo "$*" >>"$WORLD/log/not-begun" ;;
+	esac
+	return "$1"
+}
+
+tap_last() {
+	[ ! -e "$WORLD/log/not-begun" ] || tap_not_ok "every run has begun" "$(cat "$WORLD/log/not-begun")"
+}
+
 # exeat run with the seed policy; the audit log is truncated first. run_args: more options of run.
 run_args=()
 agent() { # COMMAND…
 	: >"$audit_log"
 	"$EXEAT" run "${run_args[@]}" -p "$AGENT/policy.yaml" -l app=moltbot-agent --endpoints "$AGENT/endpoints.yaml" \
 		--log "$audit_log" -q -- "$@"
+	begun $? "$@"
 }
 
 # the same with a policy of tests/e2e/policies
 confined() { # POLICY-NAME COMMAND…
 	: >"$audit_log"
 	"$EXEAT" run "${run_args[@]}" -p "$POLICIES/$1.yaml" --log "$audit_log" -q -- "${@:2}"
+	begun $? "$@"
 }
 
 # The lines of the audit log that match every pattern given.

@@ -25,8 +25,9 @@ tap_skip() { # DESCRIPTION REASON
 	echo "ok $tap_n - $1 # SKIP $2"
 }
 
-# What a test has to add to its failures: tap_context, where somebody has defined it.
+# What a test has to add, where somebody has defined it: tap_last, in the end; tap_context, to failures.
 tap_done() {
+	! declare -F tap_last >/dev/null || tap_last
 	[ $tap_bad -eq 0 ] || ! declare -F tap_context >/dev/null || tap_context 2>&1 | sed 's/^/#   | /'
 	echo "1..$tap_n"
 	[ $tap_bad -eq 0 ]
