@@ -115,7 +115,20 @@ has "and so does one of a pod whose policy needs the proxy" \
 kill -HUP $agent_pid
 cat /etc/ssl/certs/ca-certificates.crt "$NODE/ca/trust.pem" >"$NODE/roots.pem"
 pod_new late 14
-endpoint late app=llm >/dev/null
+# who says which namespace was meant: any of the three that is another's is another pod
+add_late() { # DEV INO IFINDEX: each more by so much than it is
+	local dev ino ifindex
+	read -r dev ino < <(stat -Lc '%d %i' /run/netns/late)
+	ifindex=$(ip -j link show veth-late | sed 's/.*"ifindex":\([0-9]*\).*/\1/')
+	printf '{"op":"endpoint.add","name":"late","labels":{"app":"llm"},"netns":"/run/netns/late",%s}\n' \
+		"\"netns_id\":{\"dev\":$((dev + $1)),\"ino\":$((ino + $2)),\"host_ifindex\":$((ifindex + $3))}" |
+		socat -t60 - "UNIX-CONNECT:$AGENT_SOCK"
+}
+for other in '1 0 0' '0 1 0' '0 0 1'; do
+	# shellcheck disable=SC2086 # three numbers
+	has "a pod that is another by now is not gated ($other)" "$(add_late $other)" 'another namespace by now'
+done
+has "the one that was meant is" "$(add_late 0 0 0)" '"ok":true'
 has "SIGHUP: after a rotation another authority signs" \
 	"$(in_pod late curl -sSvm60 "$CHAT" -H 'content-type: application/json' -d "$ASK" 2>&1)" \
 	"issuer: .*CN=$(openssl x509 -in "$NODE/ca/ca.pem" -noout -subject -nameopt multiline | sed -n 's/ *commonName *= //p')"
