@@ -94,6 +94,7 @@ spec:
   egressDeny:
   - preset: private
 END
+# shellcheck disable=SC2016 # runs inside
 out=$("$EXEAT" run -q -p "$WORLD/tmp/private.yaml" -- bash -c 'for n in private nat good; do
 	dig +short +time=10 +tries=1 $n.rebind.test A; dig +short +time=10 +tries=1 $n.rebind.test AAAA; done' 2>&1)
 same "attack 62: with the preset none is answered, whatever hides it" "$out" $'203.0.113.70\n2001:db8:113::70'
