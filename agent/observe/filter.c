@@ -95,7 +95,7 @@ static bool is_port(const char *text)
 
 	if (!len || len > 5 || strspn(text, "0123456789") != len || (text[0] == '0' && len > 1))
 		return false;
-	return strtoul(text, NULL, 10) <= UINT16_MAX;
+	return len < 5 || strcmp(text, "65535") <= 0;
 }
 
 /* Reason r, or NULL where there is none of that number. */
@@ -150,6 +150,10 @@ static void explain(const struct reading *rd, int key, const char *text)
 	const char *known = words[key];
 	char some[160];
 
+	if (!text) {
+		snprintf(rd->err, rd->cap, "%s: a string is wanted", key_words[key]);
+		return;
+	}
 	if (key == KEY_REASON) {
 		suggest_reasons(text, some, sizeof(some));
 		known = some;
@@ -162,11 +166,7 @@ static int add(struct reading *rd, int key, const char *text)
 {
 	struct list *list = &rd->f->lists[key];
 
-	if (!text) {
-		snprintf(rd->err, rd->cap, "%s: a string is wanted", key_words[key]);
-		return -EINVAL;
-	}
-	if (!is_known(key, text)) {
+	if (!text || !is_known(key, text)) {
 		explain(rd, key, text);
 		return -EINVAL;
 	}
