@@ -594,8 +594,7 @@ int main(void)
 		cmocka_unit_test(test_numbers_are_by_content_and_end_with_the_policy),
 		cmocka_unit_test(test_sign_digests_and_nothing_else),
 		cmocka_unit_test(test_hand_keys_to_another_program),
-		cmocka_unit_test_setup_teardown(test_a_policy_that_fails_leaves_no_identity,
-						setup_cards, teardown_cards),
+		cmocka_unit_test(test_a_policy_that_fails_leaves_no_identity),
 		cmocka_unit_test(test_check_what_a_secret_holds),
 	};
 
