@@ -146,7 +146,7 @@ static int collect(int dir, const char *name, char **text, size_t *len)
 	return 0;
 }
 
-int ex_ca_store_trust(int dir, char **ret, size_t *ret_len)
+static int collect_all(int dir, char **ret, size_t *ret_len)
 {
 	static const char *const names[] = { CERT, NEXT_CERT, OLD };
 	EX_AUTO_FREE char *text = NULL;
@@ -163,11 +163,18 @@ int ex_ca_store_trust(int dir, char **ret, size_t *ret_len)
 	return len ? 0 : -ENOENT;
 }
 
+int ex_ca_store_trust(int dir, char **ret, size_t *ret_len)
+{
+	EX_AUTO_CLOSE int lock = take_lock(dir, LOCK_SH);
+
+	return collect_all(dir, ret, ret_len);
+}
+
 static int write_trust(int dir)
 {
 	EX_AUTO_FREE char *text = NULL;
 	size_t len;
-	int r = ex_ca_store_trust(dir, &text, &len);
+	int r = collect_all(dir, &text, &len);
 
 	return r < 0 ? r : ex_state_file_publish(dir, TRUST, (struct ex_span){ text, len });
 }
@@ -322,6 +329,7 @@ static int tell(int dir, const char *name, enum ex_ca_role role, ex_ca_store_fn 
 
 int ex_ca_store_each(int dir, ex_ca_store_fn fn, void *arg)
 {
+	EX_AUTO_CLOSE int lock = take_lock(dir, LOCK_SH);
 	int r = is_there(dir, CERT) ? tell(dir, CERT, EX_CA_SIGNS, fn, arg) : -ENOENT;
 
 	if (r == 0)

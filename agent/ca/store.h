@@ -7,7 +7,7 @@
  *	                           rotation
  *	ca-old.pem                 signed before, and is trusted until it ends
  *	trust.pem                  all of these certificates: what workloads are to trust
- *	lock                       held while any of it changes
+ *	lock                       held while any of it changes, and by all who read while they do
  *
  * Keys have mode 0600, certificates 0644. Each file is replaced whole; trust.pem is written before
  * a new certificate signs, and can be made again from the others.

@@ -112,9 +112,15 @@ has_open() { # PID FILE
 }
 check "who comes second waits" world_wait 60 has_open $one "$CA/lock"
 refuse "and does nothing yet" test -e "$CA/ca-next.key"
+"$EXEAT" ca show --dir "$CA" >"$WORLD/tmp/show" &
+two=$!
+check "so does who reads" world_wait 60 has_open $two "$CA/lock"
+refuse "and sees nothing half changed" test -s "$WORLD/tmp/show"
 flock -u 9
 wait $one
 same "then goes on" $? 0
+wait $two
+same "and sees it whole" $? 0
 same "nobody else can hold it up" "$(stat -c %a "$CA/lock")" 600
 
 # ---- a link of somebody's ----
