@@ -35,8 +35,7 @@ struct ex_control_config {
 
 /*
  * -EADDRINUSE when somebody answers at path, -EEXIST when it is no socket; a dead socket file is
- * replaced. The loop is borrowed
- * and outlives it.
+ * replaced. The loop is borrowed and outlives it.
  */
 EX_MUST_CHECK int ex_control_new(struct ex_loop *loop, const struct ex_control_config *config,
 				 struct ex_control **ret);

@@ -13,7 +13,6 @@ static void write_errors(char to[static EX_NODE_ERROR_TEXT], const struct ex_dia
 
 	for (size_t i = 0; diags && i < diags->n && len < EX_NODE_ERROR_TEXT - 1; i++) {
 		const struct ex_diag *d = &diags->items[i];
-
 		char place[32] = "";
 
 		if (d->warning)
