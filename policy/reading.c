@@ -166,6 +166,16 @@ static uint64_t find_named(const struct ex_http_match *m, struct ex_span path, u
 	return named;
 }
 
+/* How much from here on is neither a mark nor ends parameters. */
+static size_t plain_len(struct ex_span path, size_t at, size_t end)
+{
+	size_t from = at;
+
+	while (at < end && path.ptr[at] != ';' && path.ptr[at] != '%' && path.ptr[at] != '/')
+		at++;
+	return at - from;
+}
+
 /* The path read in these ways, but for marks that are named. out has room. Returns its length. */
 static size_t read_as(struct ex_span path, unsigned ways, uint64_t named, char *out)
 {
@@ -174,7 +184,9 @@ static size_t read_as(struct ex_span path, unsigned ways, uint64_t named, char *
 	struct mark k;
 
 	for (size_t at = 0; at < end; at += k.len) {
-		k = mark_at(path, at);
+		k = (struct mark){ .len = plain_len(path, at, end) };
+		if (k.len == 0)
+			k = mark_at(path, at);
 		if (k.ways && n < BITS && (named >> n++ & 1))
 			k.ways = 0;
 		k.ways &= ways;
@@ -233,6 +245,7 @@ bool ex_path_meets(const struct ex_http_match *m, struct ex_span path, unsigned 
 	r.named = find_named(m, path, &r.ways);
 	if (r.ways & WAY_SLASH)
 		return false;
+	(void)ex_path_next(&r, &text); /* the path as it is */
 	while (ex_path_next(&r, &text))
 		if (!match(m, text))
 			return false;
