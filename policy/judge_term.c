@@ -215,8 +215,7 @@ static void judge_app_term(struct ex_asked *a, const struct ex_rpeer *peer, cons
 static bool judge_rule(struct ex_asked *a, const struct ex_term *t, const struct ex_http_match *m)
 {
 	const struct ex_http_request *req = a->req;
-	bool method = ex_regex_meets(m->method, req->method);
-	bool path = ex_path_meets(m, req->path, a->ways);
+	bool method, path;
 
 	if (!ex_regex_meets(m->host, req->authority)) {
 		ask_list_miss(a, 5, EX_R_HOST_DENIED, t, m->rule);
@@ -230,6 +229,8 @@ static bool judge_rule(struct ex_asked *a, const struct ex_term *t, const struct
 		ask_list_miss(a, 5, EX_R_UNKNOWN_PROTOCOL, t, m->rule);
 		return false;
 	}
+	method = ex_regex_meets(m->method, req->method);
+	path = ex_path_meets(m, req->path, a->ways);
 	if (!method || !path || (a->objects && !ex_rule_names_objects(m, req)) ||
 	    !ex_http_match_headers(m, req, a->edits)) {
 		ask_list_miss(a, 6 + 2 * path + method, EX_R_HTTP_DENIED, t, m->rule);
