@@ -108,19 +108,26 @@ static bool match(const struct ex_http_match *m, struct ex_span path)
 	return !m->path || ex_regex_match(m->path, path.ptr ? path.ptr : "", path.len);
 }
 
-/* Something else of the same length: three of them, the first made of what is there. */
-static void put_other(char *at, size_t len, size_t nth)
+#define OTHERS 4
+
+/*
+ * Something else in the mark's place, nth of OTHERS. Of an escape: its characters in another order,
+ * one beside it that no normal form has (a digit's, a letter's, a dot's), a control byte, UTF-8.
+ */
+static void put_other(char *at, struct ex_span mark, size_t nth)
 {
 	static const char *const escapes[] = { "%1F", "%F2" };
-	char first = at[0];
 
-	if (len == 1) {
-		at[0] = "a0,"[nth];
-	} else if (nth > 0) {
-		memcpy(at, escapes[nth - 1], len);
+	memcpy(at, mark.ptr, mark.len);
+	if (mark.len == 1) {
+		at[0] = "aA0,"[nth];
+	} else if (nth >= 2) {
+		memcpy(at, escapes[nth - 2], mark.len);
+	} else if (nth == 1) {
+		at[2] = at[1] == '2' ? 'E' : '5';
 	} else {
-		memmove(at, at + 1, len - 1);
-		at[len - 1] = first;
+		memmove(at, at + 1, mark.len - 1);
+		at[mark.len - 1] = mark.ptr[0];
 	}
 }
 
@@ -131,14 +138,15 @@ static void put_other(char *at, size_t len, size_t nth)
  */
 static bool is_named(const struct ex_http_match *m, struct ex_span path, const struct mark *k)
 {
+	struct ex_span mark = { path.ptr + k->at, k->len };
 	char text[EX_PATH_TEXT] EX_UNSET;
 
 	if (!m->written_path ||
-	    !memmem(m->written_path, strlen(m->written_path), path.ptr + k->at, k->len))
+	    !memmem(m->written_path, strlen(m->written_path), mark.ptr, mark.len))
 		return false;
 	memcpy(text, path.ptr, path.len);
-	for (size_t i = 0; i < 3; i++) {
-		put_other(text + k->at, k->len, i);
+	for (size_t i = 0; i < OTHERS; i++) {
+		put_other(text + k->at, mark, i);
 		if (match(m, (struct ex_span){ text, path.len }))
 			return false;
 	}

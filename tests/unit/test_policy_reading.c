@@ -97,6 +97,7 @@ static void test_attack_07_an_allow_is_met_without_parameters_too(void **state)
 		{ ALLOW("{path: '/a;v/[^?]*\\.png'}"), "/a;v/c;x/b.png", .allow = true },
 		{ ALLOW("{path: '/a;v|/[^?]*\\.png'}"), "/admin;.png", .allow = false },
 		{ ALLOW("{path: '/[;a-z]*\\.png'}"), "/admin;.png", .allow = false },
+		{ ALLOW("{path: '/[;A-Z]*\\.PNG'}"), "/ADMIN;.PNG", .allow = false },
 		{ ALLOW("{path: '/[^?]*(;|%3B)v\\.png'}"), "/a;v.png", .allow = true },
 		{ ALLOW("{path: '/[^?]*(;|%3B)v\\.png'}"), "/a%3Bv.png", .allow = true },
 		{ ALLOW("{path: '/[^?]*(;|%3B)v\\.png'}"), "/a;b;v.png", .allow = false },
@@ -129,6 +130,13 @@ static void test_attack_07_an_allow_is_met_without_needless_escapes_too(void **s
 		{ ALLOW("{path: '/%40[^/!]+'}"), "/%40s%21", .allow = false },
 		{ ALLOW("{path: '/%40[^/]+%2F.*'}"), "/%40s%2Fn%2C", .allow = true },
 		{ ALLOW("{path: '/a;b'}"), "/a%3Bb", .allow = false },
+		/* named elsewhere, and here taken by a class of escapes */
+		{ ALLOW("{path: '/x%3Aget|/m/([a-z]|%[2-7][0-9A-F])+'}"), "/m/x%3Adelete",
+		  .allow = false },
+		{ ALLOW("{path: '/x%2C|/m/([a-z]|%2[0-9A-F])+'}"), "/m/x%2Cdelete",
+		  .allow = false },
+		{ ALLOW("{path: '/x%3Aget|/m/([a-z]|%[2-7][0-9A-F])+'}"), "/x%3Aget",
+		  .allow = true },
 		/* in the query it is a value's */
 		{ ALLOW("{path: '/m\\?a=[^:]*'}"), "/m?a=b%3Ac", .allow = true },
 	};
