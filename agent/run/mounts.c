@@ -320,14 +320,14 @@ static int pin_folders(const char *socket)
 	struct stat st;
 
 	if (!dir)
-		return failed("find", socket);
+		return -errno;
 	for (char *at = dir, *next; at; at = next) {
 		next = strchr(at + 1, '/');
 		if (next)
 			*next = '\0';
 		if (lstat(dir, &st) < 0 || (movable && !is_mount(dir) &&
 					    mount(dir, dir, NULL, MS_BIND | MS_REC, NULL) < 0))
-			return failed("pin", dir);
+			return -errno;
 		movable = st.st_uid != 0 || (st.st_mode & (S_IWGRP | S_IWOTH));
 		if (next)
 			*next = '/';
@@ -336,10 +336,32 @@ static int pin_folders(const char *socket)
 }
 
 /* A connect to a bind-mounted /dev/null is refused: it is no socket. */
+static int cover(const char *path)
+{
+	struct stat st;
+	int r;
+
+	if (lstat(path, &st) < 0)
+		return -errno; /* EACCES: a user's file system, not for root to see */
+	if (!S_ISSOCK(st.st_mode))
+		return 0;
+	r = pin_folders(path);
+	if (r < 0)
+		return r;
+	return mount("/dev/null", path, NULL, MS_BIND, NULL) < 0 ? -errno : 0;
+}
+
+/* Was in /run, or is gone, be it while we looked: not reachable any more. */
+static bool is_gone(const char *path)
+{
+	struct stat st;
+
+	return lstat(path, &st) < 0 && (errno == ENOENT || errno == ENOTDIR);
+}
+
 static int mask_sockets(const char *sockets)
 {
 	char path[PATH_MAX];
-	struct stat st;
 	int r;
 
 	for (const char *s = sockets, *end; s && (end = strchr(s, '\n')); s = end + 1) {
@@ -347,18 +369,11 @@ static int mask_sockets(const char *sockets)
 			continue;
 		memcpy(path, s, (size_t)(end - s));
 		path[end - s] = '\0';
-		if (lstat(path, &st) < 0) {
-			if (errno == ENOENT || errno == ENOTDIR)
-				continue; /* was in /run, or gone: not reachable any more */
-			return failed("mask", path); /* a user's file system: not for root to see */
-		}
-		if (!S_ISSOCK(st.st_mode))
-			continue;
-		r = pin_folders(path);
-		if (r < 0)
-			return r;
-		if (mount("/dev/null", path, NULL, MS_BIND, NULL) < 0)
+		r = cover(path);
+		if (r < 0 && !is_gone(path)) {
+			errno = -r;
 			return failed("mask", path);
+		}
 	}
 	return 0;
 }
