@@ -20,6 +20,7 @@
 #include <sys/vfs.h>
 #include <sys/wait.h>
 
+#include <bpf/btf.h>
 #include <bpf/libbpf.h>
 
 #include "agent/gate/gate.h"
@@ -65,6 +66,15 @@ static int probe_mountns(void)
 	if (unshare(CLONE_NEWNS))
 		return -errno;
 	return mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) ? -errno : 0;
+}
+
+static int probe_types(void)
+{
+	struct btf *btf = btf__load_vmlinux_btf();
+	int r = btf ? 0 : -errno;
+
+	btf__free(btf);
+	return r;
 }
 
 static int gate_load(struct ex_gate **gate)
@@ -171,6 +181,8 @@ static const struct probe probes[] = {
 	  "needs CAP_SYS_ADMIN and CONFIG_NET_NS: in a container, start it --privileged" },
 	{ "mount namespaces", true, probe_mountns, "run (the workload's trust store, resolv.conf)",
 	  "needs CAP_SYS_ADMIN: in a container, start it --privileged" },
+	{ "the kernel's types (BTF)", true, probe_types, "run, agent",
+	  "needs CONFIG_DEBUG_INFO_BTF (/sys/kernel/btf/vmlinux); in a container, its /sys" },
 	{ "the kernel gate's programs load", true, probe_programs, "run, agent",
 	  "needs CAP_BPF and CAP_NET_ADMIN (or CAP_SYS_ADMIN), CONFIG_BPF_SYSCALL and\n"
 	  "CONFIG_BPF_JIT, and no kernel lockdown in confidentiality mode" },
