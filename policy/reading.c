@@ -4,7 +4,7 @@
 #include "policy/field.h"
 #include "policy/regex.h"
 
-#define NAMED_MAX 8 /* each costs some matches */
+#define TRIED_MAX 8 /* each costs some matches */
 #define BITS      64
 
 /* Ways to read a path; any of them may go together. */
@@ -131,9 +131,15 @@ static void put_other(char *at, struct ex_span mark, size_t nth)
 	}
 }
 
+static bool is_written(const struct ex_http_match *m, struct ex_span path, const struct mark *k)
+{
+	return m->written_path &&
+	       memmem(m->written_path, strlen(m->written_path), path.ptr + k->at, k->len);
+}
+
 /*
- * Was it matched as such? Then the rule's text has it, and nothing else in its place is matched: no
- * other byte or escape, as "." or "%.." would take, and not its own characters in another order, as
+ * Was it, which the rule's text has, matched as such? Then nothing else in its place is: no other
+ * byte or escape, as "." or "%.." would take, and not its own characters in another order, as
  * a class would.
  */
 static bool is_named(const struct ex_http_match *m, struct ex_span path, const struct mark *k)
@@ -141,9 +147,6 @@ static bool is_named(const struct ex_http_match *m, struct ex_span path, const s
 	struct ex_span mark = { path.ptr + k->at, k->len };
 	char text[EX_PATH_TEXT] EX_UNSET;
 
-	if (!m->written_path ||
-	    !memmem(m->written_path, strlen(m->written_path), mark.ptr, mark.len))
-		return false;
 	memcpy(text, path.ptr, path.len);
 	for (size_t i = 0; i < OTHERS; i++) {
 		put_other(text + k->at, mark, i);
@@ -159,17 +162,18 @@ static bool is_named(const struct ex_http_match *m, struct ex_span path, const s
  */
 static uint64_t find_named(const struct ex_http_match *m, struct ex_span path, unsigned *ret_ways)
 {
-	size_t n = 0, n_named = 0;
+	size_t n = 0, n_tried = 0;
 	uint64_t named = 0;
 
 	*ret_ways = 0;
 	for (struct mark k = { 0 }; find_mark(path, &k); k.at += k.len, n++) {
-		if (n < BITS && n_named < NAMED_MAX && is_named(m, path, &k)) {
+		bool tried = n < BITS && n_tried < TRIED_MAX && is_written(m, path, &k);
+
+		n_tried += tried;
+		if (tried && is_named(m, path, &k))
 			named |= UINT64_C(1) << n;
-			n_named++;
-		} else {
+		else
 			*ret_ways |= k.ways;
-		}
 	}
 	return named;
 }

@@ -130,6 +130,9 @@ static void test_attack_07_an_allow_is_met_without_needless_escapes_too(void **s
 		{ ALLOW("{path: '/%40[^/!]+'}"), "/%40s%21", .allow = false },
 		{ ALLOW("{path: '/%40[^/]+%2F.*'}"), "/%40s%2Fn%2C", .allow = true },
 		{ ALLOW("{path: '/a;b'}"), "/a%3Bb", .allow = false },
+		/* eight are looked at, named or not */
+		{ ALLOW("{path: '/[^?]*%3Ax'}"), "/%3A%3A%3A%3A%3A%3A%3A%3Ax", .allow = true },
+		{ ALLOW("{path: '/[^?]*%3Ax'}"), "/%3A%3A%3A%3A%3A%3A%3A%3A%3Ax", .allow = false },
 		/* named elsewhere, and here taken by a class of escapes */
 		{ ALLOW("{path: '/x%3Aget|/m/([a-z]|%[2-7][0-9A-F])+'}"), "/m/x%3Adelete",
 		  .allow = false },
