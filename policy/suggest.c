@@ -26,6 +26,15 @@ EX_PRINTF(2, 3) static void put(struct text *t, const char *format, ...)
 	t->len += t->full ? 0 : (size_t)n;
 }
 
+static void put_byte(struct text *t, char c)
+{
+	t->full |= t->cap - t->len < 2;
+	if (t->full)
+		return;
+	t->out[t->len++] = c;
+	t->out[t->len] = '\0';
+}
+
 /*
  * As a regular expression in single quotes that takes this path only, with any query when it has
  * one.
@@ -35,11 +44,15 @@ static void put_path(struct text *t, struct ex_span path)
 	const char *query = path.len ? memchr(path.ptr, '?', path.len) : NULL;
 	size_t len = query ? (size_t)(query - path.ptr) : path.len;
 
-	for (size_t i = 0; i < len; i++) {
+	for (size_t i = 0; i < len && !t->full; i++) {
 		char c = path.ptr[i];
 
 		t->full |= c <= 0x20 || c >= 0x7f;
-		put(t, "%s%c", strchr(".+*?()[]{}|^$\\", c) ? "\\" : c == '\'' ? "'" : "", c);
+		if (strchr(".+*?()[]{}|^$\\", c))
+			put_byte(t, '\\');
+		else if (c == '\'')
+			put_byte(t, '\'');
+		put_byte(t, c);
 	}
 	put(t, "%s", query ? "(\\?.*)?" : "");
 }
@@ -49,7 +62,7 @@ static void put_objects(struct text *t, const struct ex_http_request *req)
 {
 	size_t n = 0;
 
-	for (size_t i = 0; i < req->n_headers; i++) {
+	for (size_t i = 0; i < req->n_headers && !t->full; i++) {
 		struct ex_span name = req->headers[i].name;
 		bool said = !ex_field_names_object(name);
 
