@@ -2,11 +2,11 @@
 #include "agent/audit/remedy.h"
 
 #include <stdio.h>
+#include <sys/types.h>
 
 #include "policy/suggest.h"
 
 #define RULE_MAX 600
-#include <sys/types.h>
 
 static bool is_name(struct ex_span s)
 {
