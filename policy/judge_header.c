@@ -50,28 +50,16 @@ static bool match_header(const struct ex_header_match *m, const struct ex_http_r
 	return n == 1 && is_same_value(found->value, m);
 }
 
-static struct ex_span trim(struct ex_span s)
-{
-	while (s.len && (s.ptr[0] == ' ' || s.ptr[0] == '\t'))
-		s = (struct ex_span){ s.ptr + 1, s.len - 1 };
-	while (s.len && (s.ptr[s.len - 1] == ' ' || s.ptr[s.len - 1] == '\t'))
-		s.len--;
-	return s;
-}
-
 /* Two fields are to many the same as one with both values and a comma between (RFC 9110 5.3). */
 static bool has_value(struct ex_span list, const struct ex_header_match *m)
 {
-	bool found = is_same_value(list, m);
-	const char *comma;
+	struct ex_span one;
+	bool found;
 
-	while (!found && list.len && (comma = memchr(list.ptr, ',', list.len))) {
-		size_t len = (size_t)(comma - list.ptr);
-
-		found = is_same_value(trim((struct ex_span){ list.ptr, len }), m);
-		list = trim((struct ex_span){ comma + 1, list.len - len - 1 });
-		found |= is_same_value(list, m);
-	}
+	do {
+		found = is_same_value(ex_span_trim(list), m) ||
+			(ex_span_next(&list, &one) && is_same_value(one, m));
+	} while (!found && list.ptr);
 	return found;
 }
 

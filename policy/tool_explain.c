@@ -20,9 +20,7 @@ static bool add_header(struct ex_probe *p, const char *text)
 	    strncasecmp(text, "host:", 5) == 0)
 		return false;
 	h->name = (struct ex_span){ text, (size_t)(colon - text) };
-	h->value = ex_span_str(colon + 1 + strspn(colon + 1, " \t"));
-	while (h->value.len && strchr(" \t", h->value.ptr[h->value.len - 1]))
-		h->value.len--;
+	h->value = ex_span_trim(ex_span_str(colon + 1));
 	p->n_headers++;
 	return true;
 }

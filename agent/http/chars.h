@@ -78,35 +78,4 @@ static inline bool ex_span_is(struct ex_span s, const char *lower_case)
 	return true;
 }
 
-/* Without surrounding blanks and tabs (OWS, RFC 9110 5.6.3). */
-static inline struct ex_span ex_span_trim(struct ex_span s)
-{
-	while (s.len && (s.ptr[0] == ' ' || s.ptr[0] == '\t')) {
-		s.ptr++;
-		s.len--;
-	}
-	while (s.len && (s.ptr[s.len - 1] == ' ' || s.ptr[s.len - 1] == '\t'))
-		s.len--;
-	return s;
-}
-
-/* Takes the next element off a comma-separated list (RFC 9110 5.6.1); false at its end. */
-static inline bool ex_span_next(struct ex_span *list, struct ex_span *ret)
-{
-	const char *comma;
-
-	if (!list->ptr)
-		return false;
-	comma = list->len ? memchr(list->ptr, ',', list->len) : NULL;
-	if (comma) {
-		*ret = ex_span_trim((struct ex_span){ list->ptr, (size_t)(comma - list->ptr) });
-		list->len -= (size_t)(comma - list->ptr) + 1;
-		list->ptr = comma + 1;
-	} else {
-		*ret = ex_span_trim(*list);
-		*list = (struct ex_span){ NULL, 0 };
-	}
-	return true;
-}
-
 #endif

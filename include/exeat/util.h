@@ -63,6 +63,37 @@ static inline bool ex_span_eq(struct ex_span a, struct ex_span b)
 	return a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);
 }
 
+/* Without surrounding blanks and tabs (OWS, RFC 9110 5.6.3). */
+static inline struct ex_span ex_span_trim(struct ex_span s)
+{
+	while (s.len && (s.ptr[0] == ' ' || s.ptr[0] == '\t')) {
+		s.ptr++;
+		s.len--;
+	}
+	while (s.len && (s.ptr[s.len - 1] == ' ' || s.ptr[s.len - 1] == '\t'))
+		s.len--;
+	return s;
+}
+
+/* Takes the next element off a comma-separated list (RFC 9110 5.6.1); false at its end. */
+static inline bool ex_span_next(struct ex_span *list, struct ex_span *ret)
+{
+	const char *comma;
+
+	if (!list->ptr)
+		return false;
+	comma = list->len ? memchr(list->ptr, ',', list->len) : NULL;
+	if (comma) {
+		*ret = ex_span_trim((struct ex_span){ list->ptr, (size_t)(comma - list->ptr) });
+		list->len -= (size_t)(comma - list->ptr) + 1;
+		list->ptr = comma + 1;
+	} else {
+		*ret = ex_span_trim(*list);
+		*list = (struct ex_span){ NULL, 0 };
+	}
+	return true;
+}
+
 static inline void ex_freep(void *p)
 {
 	free(*(void **)p);
