@@ -11,6 +11,7 @@
 #include <stdio.h>
 
 #include "policy/emit.h"
+#include "policy/reading.h"
 
 /* Zones in which anybody can get a name of their own. */
 static const char *const anyones_zones[] = {
@@ -141,28 +142,35 @@ static bool is_literal_path(const char *written, size_t len)
 	return len > 0 && strcspn(written, "\\+*?()|[]{}^$") >= len;
 }
 
-/* Paths come in normal form, and a deny is met by the byte as by its escape. */
-static void lint_escape(struct ex_lowering *l, const struct ex_http_match *m, bool deny,
-			const char *where)
+/* True when there is something to say about the escape. */
+static bool lint_escape(struct ex_lowering *l, const struct ex_http_match *m, bool deny,
+			const char *at, const char *where)
 {
-	const char *at = strchr(m->written_path, '%');
-	char c;
+	char c = (char)strtoul((const char[]){ at[1], at[2], '\0' }, NULL, 16);
 
-	while (at && !(isxdigit((unsigned char)at[1]) && isxdigit((unsigned char)at[2])))
-		at = strchr(at + 1, '%');
-	if (!at)
-		return;
-	c = (char)strtoul((const char[]){ at[1], at[2], '\0' }, NULL, 16);
 	if (at[1] > 'F' || at[2] > 'F')
 		warn(l, m->pos, "write it in upper case",
 		     "%s: \"%.3s\" is in no path: escapes come in upper case", where, at);
 	else if (isalnum((unsigned char)c) || (c && strchr("-._~", c)))
 		warn(l, m->pos, "write the character itself",
 		     "%s: \"%.3s\" is in no path: it comes as \"%c\"", where, at, c);
-	else if (deny && c && strchr("!$&'()*+,:;=@[]^|", c))
+	else if (deny && (ex_path_ways((struct ex_span){ at, 3 }) & EX_WAY_PLAIN))
 		warn(l, m->pos, "write the character itself, which its escape meets too",
 		     "%s: \"%.3s\" does not deny \"%c\", which is the same to most servers", where,
 		     at, c);
+	else
+		return false;
+	return true;
+}
+
+/* Paths come in normal form, and a deny is met by the byte as by its escape. Said once a path. */
+static void lint_escapes(struct ex_lowering *l, const struct ex_http_match *m, bool deny,
+			 const char *where)
+{
+	for (const char *at = m->written_path; (at = strchr(at, '%')); at++)
+		if (isxdigit((unsigned char)at[1]) && isxdigit((unsigned char)at[2]) &&
+		    lint_escape(l, m, deny, at, where))
+			return;
 }
 
 /* A path begins with a slash; a star repeats what stands before it. */
@@ -181,7 +189,7 @@ static void lint_path(struct ex_lowering *l, const struct ex_http_match *m, bool
 	if (len >= 2 && strcmp(path + len - 2, "/*") == 0)
 		warn(l, m->pos, "write /.* for whatever follows",
 		     "%s: the path is a regular expression: \"/*\" means slashes only", where);
-	lint_escape(l, m, deny, where);
+	lint_escapes(l, m, deny, where);
 	if (!deny && is_literal_path(path, len)) /* a deny is about every query */
 		warn(l, m->pos, "append (\\?.*)? to the path if queries are meant",
 		     "%s: the path is matched with its query: \"%s?x=1\" is not allowed", where,

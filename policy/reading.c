@@ -14,7 +14,7 @@ enum {
 	WAY_CUT_ESCAPED = 4,      /* so does %3B */
 	WAY_QUERY = 8,            /* %3F ends the path */
 	WAY_FRAGMENT = 16,        /* %23 does */
-	WAY_PLAIN = 32,           /* an escape is the byte it stands for */
+	WAY_PLAIN = EX_WAY_PLAIN, /* an escape is the byte it stands for */
 	WAY_NO_QUERY = 64,        /* there is no query */
 	WAYS = 128,
 };

@@ -19,7 +19,8 @@
 /* In which ways the path, in normal form, can be read beyond the plain one: bits. */
 unsigned ex_path_ways(struct ex_span path);
 
-#define EX_WAY_SLASH 1 /* it holds a %2F, which a rule that allows has to name */
+#define EX_WAY_SLASH 1  /* it holds a %2F, which a rule that allows has to name */
+#define EX_WAY_PLAIN 32 /* it holds an escape of a byte that needs none */
 
 /* Does the path meet a rule that allows? ways: of the path. */
 bool ex_path_meets(const struct ex_http_match *m, struct ex_span path, unsigned ways);
