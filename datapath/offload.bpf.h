@@ -3,7 +3,8 @@
  * A sender may leave the checksum of a packet to the device, and says where in the packet it goes:
  * two bytes that are written when the packet has passed the gate. Through a packet socket
  * (PACKET_VNET_HDR) a workload says so as it likes, and would have its ports and addresses written
- * anew, to what it likes. So nothing may be written over what is judged.
+ * anew, to what it likes; so would a far end on the same host. So nothing may be written over what
+ * is judged.
  */
 #ifndef EXEAT_DATAPATH_OFFLOAD_H
 #define EXEAT_DATAPATH_OFFLOAD_H

@@ -381,7 +381,7 @@ SUBPROG enum ex_reason parse(struct __sk_buff *skb, struct pkt *p, __u32 etherty
 		return EX_R_ETHERTYPE;
 	if (reason == EX_R_ALLOWED)
 		reason = parse_transport(skb, p);
-	if (reason == EX_R_ALLOWED && p->outbound && !offload_harmless(skb, p))
+	if (reason == EX_R_ALLOWED && !offload_harmless(skb, p))
 		return EX_R_MALFORMED;
 	return reason;
 }

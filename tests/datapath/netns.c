@@ -117,7 +117,8 @@ void netns_add_world(struct netns *ns)
 	netns_sysctl("ipv6/conf/all/forwarding", "1");
 	netns_ip("route del local default dev lo table main");
 	netns_ip("-6 route del local default dev lo table main");
-	netns_ip("link add exo type veth peer name exv address 02:65:78:00:00:04");
+	netns_ip("link add exo address " NET_UP_MAC
+		 " type veth peer name exv address 02:65:78:00:00:04");
 	snprintf(command, sizeof(command), "link set exv netns /proc/%d/fd/%d", getpid(),
 		 ns->world);
 	netns_ip(command);

@@ -16,6 +16,7 @@
 #define NET_OWN6    "fd7e:a7c3:1b5d::2"
 #define NET_GW_MAC  "02:65:78:00:00:01"
 #define NET_OWN_MAC "02:65:78:00:00:02"
+#define NET_UP_MAC  "02:65:78:00:00:03" /* of the gateway, towards the world */
 
 struct netns {
 	int gw, workload; /* namespace fds */

@@ -33,6 +33,8 @@
 static struct netns ns;
 static struct ex_gate *gate;
 static int out, world;
+static const char *const targets[] = { OK4, OK6 };
+static const uint8_t protos[] = { IPPROTO_TCP, IPPROTO_UDP };
 
 /* Whatever the device could do itself the kernel does for it now. */
 static void compute_here(const char *device)
@@ -63,23 +65,30 @@ static void publish(void)
 	assert_int_equal(ex_gate_attach(gate, ns.ifindex), 0);
 }
 
+/* In the namespace of the caller. What is sent says where its checksum goes. */
+static int open_partial(const char *device)
+{
+	struct sockaddr_ll at = { .sll_family = AF_PACKET,
+				  .sll_ifindex = (int)if_nametoindex(device) };
+	int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0), on = 1;
+
+	assert_return_code(fd, errno);
+	assert_return_code(bind(fd, (struct sockaddr *)&at, sizeof(at)), errno);
+	assert_return_code(setsockopt(fd, SOL_PACKET, PACKET_VNET_HDR, &on, sizeof(on)), errno);
+	return fd;
+}
+
 static int setup(void **state)
 {
-	struct sockaddr_ll at = { .sll_family = AF_PACKET };
-	int on = 1;
-
 	(void)state;
 	netns_open(&ns);
 	netns_add_world(&ns);
 	compute_here("exo");
+	compute_here("exg");
 	assert_int_equal(ex_gate_load(NULL, &gate), 0);
 	publish();
 	world = attacker_sniff(ns.world, "exv", ns.workload);
-	out = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
-	assert_true(out >= 0);
-	at.sll_ifindex = (int)if_nametoindex("exw");
-	assert_return_code(bind(out, (struct sockaddr *)&at, sizeof(at)), errno);
-	assert_return_code(setsockopt(out, SOL_PACKET, PACKET_VNET_HDR, &on, sizeof(on)), errno);
+	out = open_partial("exw");
 	netns_enter(ns.gw);
 	return 0;
 }
@@ -95,7 +104,7 @@ static int teardown(void **state)
 }
 
 /* The checksum from `start` on is written to `at`. False: the workload's kernel takes no such. */
-static bool send_partial(const struct pkt_frame *f, size_t start, size_t at)
+static bool send_partial(int fd, const struct pkt_frame *f, size_t start, size_t at)
 {
 	struct {
 		struct virtio_net_hdr h;
@@ -107,17 +116,17 @@ static bool send_partial(const struct pkt_frame *f, size_t start, size_t at)
 	};
 
 	memcpy(m.b, f->b, f->len);
-	return send(out, &m, sizeof(m.h) + f->len, 0) == (ssize_t)(sizeof(m.h) + f->len);
+	return send(fd, &m, sizeof(m.h) + f->len, 0) == (ssize_t)(sizeof(m.h) + f->len);
 }
 
 /* What the kernel says by itself is passed over. 0: nothing came. */
-static size_t arrived(uint8_t b[static PKT_MAX], int wait_ms)
+static size_t arrived(int fd, uint8_t b[static PKT_MAX], int wait_ms)
 {
-	struct pollfd wait = { .fd = world, .events = POLLIN };
+	struct pollfd wait = { .fd = fd, .events = POLLIN };
 	ssize_t n;
 
 	while (poll(&wait, 1, wait_ms) == 1) {
-		n = recv(world, b, PKT_MAX, 0);
+		n = recv(fd, b, PKT_MAX, 0);
 		if (n > 60 && memmem(b, (size_t)n, PAYLOAD, strlen(PAYLOAD)))
 			return (size_t)n;
 	}
@@ -125,26 +134,26 @@ static size_t arrived(uint8_t b[static PKT_MAX], int wait_ms)
 }
 
 /* It has the header that was judged, whichever of those that were sent it is. */
-static void assert_allowed(const uint8_t *b)
+static void assert_allowed(const uint8_t *b, bool inbound)
 {
 	bool is6 = pkt_get16(b + 12) == ETHERTYPE_IPV6;
 	const uint8_t *l4 = b + PKT_L3 + (is6 ? 40 : 20), *ip = b + PKT_L3;
-	struct ex_ip src, dst, own, ok;
+	struct ex_ip ends[2], own, ok;
 
 	assert_true(is6 || pkt_get16(b + 12) == ETHERTYPE_IP);
 	if (is6) {
-		memcpy(src.b, ip + 8, 16);
-		memcpy(dst.b, ip + 24, 16);
+		memcpy(ends[0].b, ip + 8, 16);
+		memcpy(ends[1].b, ip + 24, 16);
 	} else {
-		src = ex_ip_from4(ip + 12);
-		dst = ex_ip_from4(ip + 16);
+		ends[0] = ex_ip_from4(ip + 12);
+		ends[1] = ex_ip_from4(ip + 16);
 	}
 	assert_true(ex_ip_parse(is6 ? NET_OWN6 : NET_OWN4, &own));
 	assert_true(ex_ip_parse(is6 ? OK6 : OK4, &ok));
-	assert_memory_equal(&src, &own, sizeof(own));
-	assert_memory_equal(&dst, &ok, sizeof(ok));
-	assert_int_equal(pkt_get16(l4), 4000);
-	assert_int_equal(pkt_get16(l4 + 2), ip[is6 ? 6 : 9] == IPPROTO_UDP ? 123 : 443);
+	assert_memory_equal(&ends[inbound], &own, sizeof(own));
+	assert_memory_equal(&ends[!inbound], &ok, sizeof(ok));
+	assert_int_equal(pkt_get16(l4 + 2 * inbound), 4000);
+	assert_int_equal(pkt_get16(l4 + 2 * !inbound), ip[is6 ? 6 : 9] == IPPROTO_UDP ? 123 : 443);
 }
 
 static void build(struct pkt_frame *f, const char *dst, uint8_t proto)
@@ -157,9 +166,6 @@ static void build(struct pkt_frame *f, const char *dst, uint8_t proto)
 					 .payload_len = 4 + strlen(PAYLOAD) });
 }
 
-static const char *const targets[] = { OK4, OK6 };
-static const uint8_t protos[] = { IPPROTO_TCP, IPPROTO_UDP };
-
 /* As the stack of the workload does it. */
 static void test_a_checksum_may_be_left_to_the_device(void **state)
 {
@@ -169,9 +175,10 @@ static void test_a_checksum_may_be_left_to_the_device(void **state)
 	(void)state;
 	for (int i = 0; i < 4; i++) {
 		build(&f, targets[i / 2], protos[i % 2]);
-		assert_true(send_partial(&f, f.l4, f.l4 + (protos[i % 2] == IPPROTO_UDP ? 6 : 16)));
-		assert_int_equal(arrived(b, SOON_MS), f.len);
-		assert_allowed(b);
+		assert_true(send_partial(out, &f, f.l4,
+					 f.l4 + (protos[i % 2] == IPPROTO_UDP ? 6 : 16)));
+		assert_int_equal(arrived(world, b, SOON_MS), f.len);
+		assert_allowed(b, false);
 	}
 }
 
@@ -185,11 +192,42 @@ static void test_a_checksum_is_not_written_over_what_was_judged(void **state)
 	for (int i = 0; i < 4; i++) {
 		build(&f, targets[i / 2], protos[i % 2]);
 		for (size_t at = 0; at < f.l4 + 24; at++)
-			if (send_partial(&f, at < f.l4 ? at : f.l4, at) && arrived(b, 5))
-				assert_allowed(b);
+			if (send_partial(out, &f, at < f.l4 ? at : f.l4, at) &&
+			    arrived(world, b, 5))
+				assert_allowed(b, false);
 	}
-	while (arrived(b, 200))
-		assert_allowed(b);
+	while (arrived(world, b, 200))
+		assert_allowed(b, false);
+}
+
+/* Nor by a far end on the same host, on a flow that the workload opened. */
+static void test_nor_on_the_way_to_the_workload(void **state)
+{
+	EX_AUTO_CLOSE int heard = attacker_sniff(ns.workload, "exw", ns.world);
+	EX_AUTO_CLOSE int far = open_partial("exv");
+	struct pkt_frame f;
+	uint8_t b[PKT_MAX];
+
+	(void)state;
+	netns_enter(ns.gw);
+	for (int i = 0; i < 2; i++) {
+		pkt_build(&f, &(struct pkt_spec){ .src = targets[i],
+						  .dst = i ? NET_OWN6 : NET_OWN4,
+						  .dst_mac = NET_UP_MAC,
+						  .proto = IPPROTO_UDP,
+						  .sport = 123,
+						  .dport = 4000,
+						  .payload = "...." PAYLOAD,
+						  .payload_len = 4 + strlen(PAYLOAD) });
+		assert_true(send_partial(far, &f, f.l4, f.l4 + 6));
+		assert_int_equal(arrived(heard, b, SOON_MS), f.len);
+		for (size_t at = 0; at < f.l4 + 24; at++)
+			if (send_partial(far, &f, at < f.l4 ? at : f.l4, at) &&
+			    arrived(heard, b, 5))
+				assert_allowed(b, true);
+	}
+	while (arrived(heard, b, 200))
+		assert_allowed(b, true);
 }
 
 int main(void)
@@ -197,6 +235,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_checksum_may_be_left_to_the_device),
 		cmocka_unit_test(test_a_checksum_is_not_written_over_what_was_judged),
+		cmocka_unit_test(test_nor_on_the_way_to_the_workload),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
