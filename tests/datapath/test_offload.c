@@ -119,15 +119,19 @@ static bool send_partial(int fd, const struct pkt_frame *f, size_t start, size_t
 	return send(fd, &m, sizeof(m.h) + f->len, 0) == (ssize_t)(sizeof(m.h) + f->len);
 }
 
-/* What the kernel says by itself is passed over. 0: nothing came. */
+/* What the kernel says by itself, be it about these, is passed over. 0: nothing came. */
 static size_t arrived(int fd, uint8_t b[static PKT_MAX], int wait_ms)
 {
 	struct pollfd wait = { .fd = fd, .events = POLLIN };
+	struct sockaddr_ll from;
+	socklen_t len;
 	ssize_t n;
 
 	while (poll(&wait, 1, wait_ms) == 1) {
-		n = recv(fd, b, PKT_MAX, 0);
-		if (n > 60 && memmem(b, (size_t)n, PAYLOAD, strlen(PAYLOAD)))
+		len = sizeof(from);
+		n = recvfrom(fd, b, PKT_MAX, 0, (struct sockaddr *)&from, &len);
+		if (n > 60 && from.sll_pkttype != PACKET_OUTGOING &&
+		    memmem(b, (size_t)n, PAYLOAD, strlen(PAYLOAD)))
 			return (size_t)n;
 	}
 	return 0;
