@@ -7,7 +7,6 @@
 #include <seccomp.h>
 #include <signal.h>
 #include <sys/mount.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -78,17 +77,6 @@ static int allow_options(scmp_filter_ctx ctx)
 				SCMP_A2_32(SCMP_CMP_EQ, SO_LINGER));
 }
 
-/* Memory may change its protection, but never become code. */
-static int allow_memory(scmp_filter_ctx ctx)
-{
-	int r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 1,
-				 SCMP_A2_32(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
-
-	return r < 0 ? r
-		     : seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(mprotect), 1,
-					SCMP_A2_32(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
-}
-
 /*
  * What the kernel allows whatever the arguments are it remembers (since 5.11); for the others the
  * filter is run, so they come first in it.
@@ -140,7 +128,7 @@ static int load_filter(int last_fd)
 	if (r == 0)
 		r = allow_options(ctx);
 	if (r == 0)
-		r = allow_memory(ctx);
+		r = ex_confine_allow_memory(ctx);
 	/* Opening a file is refused, not fatal: libraries try it where they can do without. */
 	if (r == 0)
 		r = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EACCES), SCMP_SYS(openat), 0);

@@ -7,7 +7,6 @@
 #include <seccomp.h>
 #include <signal.h>
 #include <sys/ioctl.h>
-#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -235,16 +234,6 @@ static const int deadly[] = {
 	SCMP_SYS(setresuid),
 };
 
-static int allow_no_code(scmp_filter_ctx ctx)
-{
-	int r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 1,
-				 SCMP_A2_32(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
-
-	return r < 0 ? r
-		     : seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(mprotect), 1,
-					SCMP_A2_32(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
-}
-
 /* Threads, but no processes. Where flags are in memory (clone3) they cannot be looked at. */
 static int allow_threads(scmp_filter_ctx ctx)
 {
@@ -302,7 +291,7 @@ static int fill_filter(scmp_filter_ctx ctx)
 	for (size_t i = 0; i < EX_ARRAY_SIZE(deadly) && r == 0; i++)
 		r = seccomp_rule_add(ctx, SCMP_ACT_KILL_PROCESS, deadly[i], 0);
 	if (r == 0)
-		r = allow_no_code(ctx);
+		r = ex_confine_allow_memory(ctx);
 	if (r == 0)
 		r = allow_threads(ctx);
 	if (r == 0)

@@ -9,6 +9,7 @@
 #define EXEAT_AGENT_RUN_CONFINE_H
 
 #include <grp.h>
+#include <seccomp.h>
 #include <sys/types.h>
 
 #include "exeat/util.h"
@@ -45,5 +46,8 @@ EX_MUST_CHECK int ex_confine_drop_caps(void);
 
 /* ... or but one: to pass signals on to a command of another user. */
 EX_MUST_CHECK int ex_confine_keep_kill(void);
+
+/* In a filter that refuses what it does not allow: memory may be had and changed, never as code. */
+EX_MUST_CHECK int ex_confine_allow_memory(scmp_filter_ctx ctx);
 
 #endif
