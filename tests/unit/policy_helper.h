@@ -17,6 +17,15 @@
 	"apiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy\n"                                    \
 	"metadata: {name: p, namespace: ns}\nspec:\n  endpointSelector: {}\n"
 
+/* The same in our own kind, and a peer and port for lists of requests: test_get() asks there. */
+#define OWN                                                                                        \
+	"apiVersion: exeat.dev/v1alpha1\nkind: EgressPolicy\nmetadata: {name: p, namespace: ns}\n" \
+	"spec:\n"
+#define OWN_HEAD OWN "  endpointSelector: {}\n"
+#define TO_80                                                                                      \
+	"  - toCIDR: [10.0.0.0/8]\n    toPorts:\n"                                                 \
+	"    - ports: [{port: \"80\", protocol: TCP}]\n"
+
 static const char test_endpoints[] = "endpoints:\n"
 				     "- name: gw\n"
 				     "  namespace: ns\n"
@@ -75,6 +84,20 @@ static inline struct ex_decision test_l4(const struct ex_ruleset *rs, const char
 	struct ex_flow f = test_flow(ip, proto, port);
 
 	return ex_judge_l4(rs, &f);
+}
+
+/* GET path, of a.test. */
+static inline bool test_get(const struct ex_ruleset *rs, const char *path)
+{
+	struct ex_flow flow = test_flow("10.1.2.3", IPPROTO_TCP, 80);
+	struct ex_http_request req = {
+		.method = EX_SPAN("GET"),
+		.path = ex_span_str(path),
+		.host = EX_SPAN("a.test"),
+		.authority = EX_SPAN("a.test"),
+	};
+
+	return ex_judge_http(rs, &flow, &req).verdict == EX_V_ALLOW;
 }
 
 /* What a gate is told that has from in force. */

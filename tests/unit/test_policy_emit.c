@@ -6,10 +6,6 @@
 #include <errno.h>
 #include <stdio.h>
 
-#define OWN_HEAD                                                                                   \
-	"apiVersion: exeat.dev/v1alpha1\nkind: EgressPolicy\nmetadata: {name: p, namespace: ns}\n" \
-	"spec:\n"
-
 static uint64_t seed = 1;
 
 static uint32_t rnd(uint32_t n)
@@ -105,7 +101,7 @@ static char *random_policy(void)
 
 	assert_non_null(f);
 	own = rnd(2);
-	fputs(own ? OWN_HEAD : HEAD, f);
+	fputs(own ? OWN : HEAD, f);
 	if (own && rnd(6) == 0)
 		fputs("  enforcement: audit\n", f);
 	if (!own && rnd(8) == 0)

@@ -8,10 +8,6 @@
 #include "policy/preset.h"
 #include "policy/reading.h"
 
-#define OWN                                                                                        \
-	"apiVersion: exeat.dev/v1alpha1\nkind: EgressPolicy\nmetadata: {name: p, namespace: ns}\n" \
-	"spec:\n"
-
 static const struct ex_span none = { 0 };
 
 static void refused(const char *text)

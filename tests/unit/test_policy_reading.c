@@ -7,16 +7,10 @@
 
 #include <stdio.h>
 
-#define OWN                                                                                        \
-	"apiVersion: exeat.dev/v1alpha1\nkind: EgressPolicy\nmetadata: {name: p, namespace: ns}\n" \
-	"spec:\n  endpointSelector: {}\n"
-#define TO                                                                                         \
-	"  - toCIDR: [10.0.0.0/8]\n    toPorts:\n"                                                 \
-	"    - ports: [{port: \"80\", protocol: TCP}]\n"
-#define ALLOW(list)      OWN "  egress:\n" TO "      rules: {http: [" list "]}\n"
-#define ALLOW_DENY(a, d) ALLOW(a) "  egressDeny:\n" TO "      rules: {http: [" d "]}\n"
+#define ALLOW(list)      OWN_HEAD "  egress:\n" TO_80 "      rules: {http: [" list "]}\n"
+#define ALLOW_DENY(a, d) ALLOW(a) "  egressDeny:\n" TO_80 "      rules: {http: [" d "]}\n"
 #define DENIED(list)     ALLOW_DENY("{}", list)
-#define ALL_BUT(unread)  OWN "  egress:\n  - toCIDR: [10.0.0.0/8]\n" unread
+#define ALL_BUT(unread)  OWN_HEAD "  egress:\n  - toCIDR: [10.0.0.0/8]\n" unread
 #define F(name, value)                                                                             \
 	{                                                                                          \
 		EX_SPAN(name), EX_SPAN(value)                                                      \
@@ -185,7 +179,7 @@ static void test_a_long_list_of_denies_is_met_by_every_reading(void **state)
 					      "/shut/7%3Fx?y", "/under/7/a;b?c" };
 	static const char *const allowed[] = { "/shut/40", "/shut/40;x", "/x;/shut/7",
 					       "/?/shut/7" };
-	char policy[4096] = ALLOW("{}") "  egressDeny:\n" TO "      rules: {http: [";
+	char policy[4096] = ALLOW("{}") "  egressDeny:\n" TO_80 "      rules: {http: [";
 	struct ex_ruleset *rs;
 
 	(void)state;
