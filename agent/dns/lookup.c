@@ -208,8 +208,10 @@ static void on_learn_timeout(struct ex_timer *t)
 	fail(ex_container_of(t, struct ex_dns_lookup, timer), EX_R_INTERNAL);
 }
 
-/* Leaves in the answer only what the workload may have. False: nothing is left, and *by is the rule
- * that wants it so, or 0. */
+/*
+ * Leaves in the answer only what the workload may have. False: nothing is left, and *by is the rule
+ * that wants it so, or 0.
+ */
 static bool filter_addresses(const struct ex_dns_lookup *l, struct ex_dns_answer *a, uint32_t *by)
 {
 	const struct ex_dns_gate *g = l->gate;

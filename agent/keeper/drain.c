@@ -69,8 +69,10 @@ static int drain(struct ex_worker *w)
 	return r;
 }
 
-/* A lonely one is had at once, as it was told of; what follows it soon may wait a little: to be
- * woken costs more than some dozens of records. */
+/*
+ * A lonely one is had at once, as it was told of; what follows it soon may wait a little: to be
+ * woken costs more than some dozens of records.
+ */
 static void set_pause(struct ex_worker *w, int n)
 {
 	if (n == 0 || n > MANY || !w->drain_ms)

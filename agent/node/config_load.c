@@ -230,7 +230,7 @@ static int apply_flags(struct load *l, const struct flags *f)
 }
 
 /* A key that would be taken and do nothing. */
-static bool report_useless(const struct node_key *k, struct ex_pos at)
+static void report_useless(const struct node_key *k, struct ex_pos at)
 {
 	char flag[FLAG_TEXT], needs[FLAG_TEXT], remedy[80];
 	struct ex_diags diags = { 0 };
@@ -241,12 +241,11 @@ static bool report_useless(const struct node_key *k, struct ex_pos at)
 			    k->needs);
 		ex_diags_print(&diags, stderr);
 		ex_diags_done(&diags);
-		return true;
+		return;
 	}
 	flag_name(k, flag);
 	flag_name(node_key_find(k->needs), needs);
 	ex_error("--%s: does nothing without --%s", flag, needs);
-	return true;
 }
 
 static bool has_useless(const struct load *l)
@@ -256,10 +255,13 @@ static bool has_useless(const struct load *l)
 	size_t n;
 
 	keys = node_keys(&n);
-	for (size_t i = 0; i < n; i++)
-		if (l->at[i].file && keys[i].needs &&
-		    !l->at[node_key_find(keys[i].needs) - keys].file)
-			any |= report_useless(&keys[i], l->at[i]);
+	for (size_t i = 0; i < n; i++) {
+		if (!l->at[i].file || !keys[i].needs ||
+		    l->at[node_key_find(keys[i].needs) - keys].file)
+			continue;
+		report_useless(&keys[i], l->at[i]);
+		any = true;
+	}
 	return any;
 }
 

@@ -37,8 +37,7 @@ void ex_gates_abandon(struct ex_unpack *u);
  */
 EX_MUST_CHECK int ex_gates_shut(struct ex_node *node, struct ex_node_endpoint *e);
 
-/* What is not in force in the maps of this process does not pass, whoever attached programs before.
- */
+/* What is not in force in the maps of this process does not pass, whoever was here before. */
 EX_MUST_CHECK int ex_gates_guard(struct ex_node *node, const struct ex_node_endpoint *e);
 
 /* Lets the endpoint go: proxy ended, gateway removed; forget: also everything in the kernel. */

@@ -31,8 +31,7 @@ struct ex_datagrams { /* zeroed before it is used first */
 	struct ex_datagram at[EX_DATAGRAMS];
 	ssize_t len[EX_DATAGRAMS]; /* negative: as ex_datagram_receive() says it of one */
 	char bytes[EX_DATAGRAMS][EX_DATAGRAM_BYTES];
-	/* What the kernel fills in. Mostly there is one: the others stay ready, the last so many.
-	 */
+	/* What the kernel fills in. Mostly it is one: the others stay ready, the last so many. */
 	size_t ready;
 	struct mmsghdr v[EX_DATAGRAMS];
 	struct iovec iov[EX_DATAGRAMS];
