@@ -14,11 +14,11 @@
 
 #include "agent/audit/chain.h"
 #include "agent/audit/file.h"
-#include "agent/audit/json.h"
 #include "agent/audit/line.h"
 #include "agent/audit/sink.h"
 #include "agent/audit/tally.h"
 #include "agent/core/bucket.h"
+#include "agent/core/json.h"
 #include "agent/core/loop.h"
 #include "exeat/abi.h"
 

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <time.h>
 
-#include "agent/audit/json.h"
+#include "agent/core/json.h"
 
 #define NAME_PLAIN_MAX 20 /* a bare query parameter longer than this may be a token */
 #define NAME_MAX_SHOWN 64

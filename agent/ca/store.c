@@ -9,7 +9,7 @@
 #include <time.h>
 
 #include "agent/core/output.h"
-#include "agent/node/state_file.h"
+#include "agent/core/state_file.h"
 
 #define KEY       "ca.key"
 #define CERT      "ca.pem"

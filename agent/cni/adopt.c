@@ -3,11 +3,11 @@
 #include <errno.h>
 #include <strings.h>
 
-#include "agent/audit/json.h"
 #include "agent/cni/link.h"
 #include "agent/cni/pending.h"
 #include "agent/cni/request.h"
 #include "agent/control/client.h"
+#include "agent/core/json.h"
 #include "agent/core/log.h"
 #include "agent/node/endpoint.h"
 

@@ -5,11 +5,11 @@
 #include <limits.h>
 #include <stdio.h>
 
-#include "agent/audit/json.h"
 #include "agent/cni/chain.h"
+#include "agent/core/json.h"
 #include "agent/core/json_read.h"
 #include "agent/core/log.h"
-#include "agent/node/state_file.h"
+#include "agent/core/state_file.h"
 
 #define TYPE "exeat-cni"
 

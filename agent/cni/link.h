@@ -3,7 +3,7 @@
 #ifndef EXEAT_AGENT_CNI_LINK_H
 #define EXEAT_AGENT_CNI_LINK_H
 
-#include "agent/node/netns.h"
+#include "agent/core/netns.h"
 
 struct ex_cni_link {
 	uint32_t host_end;     /* index: never given again */

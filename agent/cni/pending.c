@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 
 #include "agent/cni/pending.h"
-#include "agent/node/state_file.h"
+#include "agent/core/state_file.h"
 
 #define SUFFIX ".json"
 

@@ -3,8 +3,8 @@
 #ifndef EXEAT_AGENT_CNI_RESULT_H
 #define EXEAT_AGENT_CNI_RESULT_H
 
-#include "agent/audit/json.h"
 #include "agent/cni/request.h"
+#include "agent/core/json.h"
 
 /* prevResult is there and says something about the pod's interface: 0 or -EINVAL. */
 EX_MUST_CHECK int ex_cni_prev_check(const struct ex_cni_request *rq, struct ex_cni_error *err);

@@ -3,7 +3,7 @@
 #ifndef EXEAT_AGENT_CONTROL_CLIENT_H
 #define EXEAT_AGENT_CONTROL_CLIENT_H
 
-#include "agent/audit/json.h"
+#include "agent/core/json.h"
 #include "agent/core/json_read.h"
 
 #define EX_CONTROL_PATH "/run/exeat/agent.sock"

@@ -16,7 +16,7 @@
 
 #include <sys/socket.h>
 
-#include "agent/audit/json.h"
+#include "agent/core/json.h"
 #include "agent/core/json_read.h"
 #include "agent/core/loop.h"
 

@@ -7,8 +7,8 @@
 #include <stdio.h>
 #include <sys/types.h>
 
-#include "agent/audit/json.h"
 #include "agent/audit/remedy.h"
+#include "agent/core/json.h"
 #include "agent/http/chars.h"
 #include "agent/http/http1.h"
 

@@ -11,9 +11,9 @@
 #include <signal.h>
 #include <sys/wait.h>
 
-#include "agent/audit/json.h"
 #include "agent/control/client.h"
 #include "agent/core/buf.h"
+#include "agent/core/json.h"
 #include "agent/core/json_read.h"
 #include "agent/core/log.h"
 #include "agent/core/loop.h"

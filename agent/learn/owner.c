@@ -12,9 +12,9 @@
 #include <stdio.h>
 #include <sys/socket.h>
 
-#include "agent/audit/json.h"
+#include "agent/core/json.h"
 #include "agent/core/loop.h"
-#include "agent/node/netns.h"
+#include "agent/core/netns.h"
 
 #define LOOK_MS  20   /* at most, for one flow */
 #define PAUSE_MS 1000 /* when it took longer: the others on this loop have waited */

@@ -3,8 +3,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "agent/audit/json.h"
 #include "agent/metrics/expo.h"
+#include "agent/core/json.h"
 
 #define TEXT_MAX (64u << 20)
 

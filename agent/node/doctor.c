@@ -8,8 +8,8 @@
 #include <sys/stat.h>
 #include <sys/vfs.h>
 
-#include "agent/audit/json.h"
 #include "agent/control/client.h"
+#include "agent/core/json.h"
 #include "agent/core/rtnl.h"
 #include "agent/node/config.h"
 #include "agent/node/doctor.h"

@@ -6,7 +6,7 @@
 #ifndef EXEAT_AGENT_NODE_ENDPOINT_H
 #define EXEAT_AGENT_NODE_ENDPOINT_H
 
-#include "agent/audit/json.h"
+#include "agent/core/json.h"
 #include "agent/core/json_read.h"
 #include "agent/node/serve.h"
 #include "policy/arena.h"

@@ -4,9 +4,9 @@
 #include <sys/epoll.h>
 #include <sys/signalfd.h>
 
+#include "agent/ca/authority.h"
 #include "agent/core/log.h"
 #include "agent/core/rtnl.h"
-#include "agent/node/authority.h"
 #include "agent/node/events.h"
 #include "agent/node/gates.h"
 #include "agent/node/handover.h"

@@ -3,8 +3,8 @@
 #include <fcntl.h>
 
 #include "agent/core/pack.h"
+#include "agent/core/state_file.h"
 #include "agent/node/kept.h"
-#include "agent/node/state_file.h"
 
 #define NAME     "policies"
 #define MAGIC    0x4558504du /* another with every change of the form */

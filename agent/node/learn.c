@@ -3,10 +3,10 @@
 
 #include "agent/audit/line.h"
 #include "agent/core/log.h"
+#include "agent/core/netns.h"
 #include "agent/learn/owner.h"
 #include "agent/node/events.h"
 #include "agent/node/learn.h"
-#include "agent/node/netns.h"
 #include "agent/node/ops.h"
 #include "agent/node/round.h"
 

@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 
-#include "agent/node/netns.h"
+#include "agent/core/netns.h"
 #include "agent/node/ops.h"
 #include "agent/node/round.h"
 #include "agent/node/wiring.h"

@@ -8,8 +8,8 @@
 #include <sys/stat.h>
 
 #include "agent/core/log.h"
+#include "agent/core/state_file.h"
 #include "agent/node/registry_priv.h"
-#include "agent/node/state_file.h"
 
 #define LAST_ID "last-id"
 

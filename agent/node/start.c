@@ -16,19 +16,19 @@
 #include <sys/stat.h>
 #include <sys/vfs.h>
 
+#include "agent/ca/authority.h"
+#include "agent/ca/trust.h"
 #include "agent/core/log.h"
+#include "agent/core/netns.h"
 #include "agent/core/rtnl.h"
-#include "agent/node/authority.h"
 #include "agent/node/events.h"
 #include "agent/node/gates.h"
 #include "agent/node/handover.h"
 #include "agent/node/learn.h"
-#include "agent/node/netns.h"
 #include "agent/node/ops.h"
 #include "agent/node/report.h"
 #include "agent/node/round.h"
 #include "agent/node/start.h"
-#include "agent/run/trust.h"
 
 #define OBSERVED      2048 /* events that somebody who comes later can still see */
 #define LOCK_TRIES    40

@@ -3,8 +3,8 @@
 #include <linux/rtnetlink.h>
 #include <stdio.h>
 
+#include "agent/core/netns.h"
 #include "agent/core/rtnl.h"
-#include "agent/node/netns.h"
 #include "agent/node/wiring.h"
 
 /* ---- addresses ---- */

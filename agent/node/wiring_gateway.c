@@ -13,8 +13,8 @@
 #include <sys/socket.h>
 
 #include "agent/core/log.h"
+#include "agent/core/netns.h"
 #include "agent/core/rtnl.h"
-#include "agent/node/netns.h"
 #include "agent/node/wiring.h"
 
 #define GATE  "gate0"

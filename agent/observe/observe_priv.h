@@ -3,7 +3,7 @@
 #ifndef EXEAT_AGENT_OBSERVE_OBSERVE_PRIV_H
 #define EXEAT_AGENT_OBSERVE_OBSERVE_PRIV_H
 
-#include "agent/audit/json.h"
+#include "agent/core/json.h"
 #include "agent/core/json_read.h"
 #include "agent/observe/observe.h"
 

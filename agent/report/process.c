@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
+#include "agent/ca/trust.h"
 #include "agent/core/json_read.h"
 #include "agent/core/log.h"
 #include "agent/report/listen.h"
@@ -20,7 +21,6 @@
 #include "agent/report/sandbox.h"
 #include "agent/report/serve.h"
 #include "agent/report/webhook.h"
-#include "agent/run/trust.h"
 
 #define FILE_MAX (1u << 20)
 

@@ -12,9 +12,9 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
-#include "agent/audit/json.h"
 #include "agent/core/bucket.h"
 #include "agent/core/ipc.h"
+#include "agent/core/json.h"
 #include "agent/core/log.h"
 #include "agent/metrics/expo.h"
 #include "agent/report/report.h"

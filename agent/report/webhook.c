@@ -11,7 +11,7 @@
 #include <curl/curl.h>
 
 #include "agent/audit/chain.h"
-#include "agent/audit/json.h"
+#include "agent/core/json.h"
 #include "agent/core/log.h"
 #include "agent/core/loop.h"
 #include "agent/http/authority.h"

@@ -8,10 +8,10 @@
 
 #include "agent/core/lazy.h"
 #include "agent/core/log.h"
+#include "agent/core/netns.h"
 #include "agent/core/settle.h"
 #include "agent/gate/gate.h"
 #include "agent/learn/owner.h"
-#include "agent/node/netns.h"
 #include "agent/run/parent.h"
 #include "agent/run/seen.h"
 

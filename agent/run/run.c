@@ -13,11 +13,12 @@
 #include <sys/wait.h>
 
 #include "agent/audit/file.h"
+#include "agent/ca/authority.h"
 #include "agent/ca/store.h"
+#include "agent/ca/trust.h"
 #include "agent/core/log.h"
 #include "agent/core/output.h"
 #include "agent/gate/gate.h"
-#include "agent/node/authority.h"
 #include "agent/run/mounts.h"
 #include "agent/run/netns.h"
 #include "agent/run/options.h"
@@ -25,7 +26,6 @@
 #include "agent/run/policy.h"
 #include "agent/run/reload.h"
 #include "agent/run/run.h"
-#include "agent/run/trust.h"
 #include "agent/tls/ca.h"
 
 #define LARGE          (64 * 1024) /* memory of this size has a mapping of its own */

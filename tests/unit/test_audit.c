@@ -13,8 +13,8 @@
 #include <netinet/in.h>
 #include <cmocka.h>
 
-#include "agent/audit/json.h"
 #include "agent/audit/line.h"
+#include "agent/core/json.h"
 #include "policy/compile.h"
 #include "tests/unit/full_disk.h"
 

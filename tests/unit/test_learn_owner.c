@@ -12,8 +12,8 @@
 #include <cmocka.h>
 
 #include "agent/core/json_read.h"
+#include "agent/core/netns.h"
 #include "agent/learn/owner.h"
-#include "agent/node/netns.h"
 #include "own_network.h"
 
 static struct ex_owners *owners;

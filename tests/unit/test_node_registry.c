@@ -10,8 +10,8 @@
 #include <sys/stat.h>
 
 #include "agent/core/log.h"
+#include "agent/core/state_file.h"
 #include "agent/node/registry.h"
-#include "agent/node/state_file.h"
 #include "policy/label.h"
 #include "tests/unit/scratch.h"
 

@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 
 #include "agent/core/log.h"
-#include "agent/node/netns.h"
+#include "agent/core/netns.h"
 
 static bool starts_with(const char *text, const char *start)
 {

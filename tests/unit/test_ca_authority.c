@@ -10,9 +10,9 @@
 #include <stdio.h>
 #include <sys/stat.h>
 
+#include "agent/ca/authority.h"
 #include "agent/core/log.h"
-#include "agent/node/authority.h"
-#include "agent/node/state_file.h"
+#include "agent/core/state_file.h"
 
 static char dir[] = "/tmp/exeat-authority-XXXXXX";
 

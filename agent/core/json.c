@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "agent/audit/json.h"
+#include "agent/core/json.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <sys/stat.h>
 
-#include "agent/node/state_file.h"
+#include "agent/core/state_file.h"
 
 static int write_all(int fd, struct ex_span bytes)
 {

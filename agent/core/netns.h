@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Into another network namespace and back. The agent has one thread: nothing else runs there. */
-#ifndef EXEAT_AGENT_NODE_NETNS_H
-#define EXEAT_AGENT_NODE_NETNS_H
+/* Into another network namespace and back. Whoever goes has one thread: nothing else runs there. */
+#ifndef EXEAT_AGENT_CORE_NETNS_H
+#define EXEAT_AGENT_CORE_NETNS_H
 
 #include "exeat/util.h"
 

@@ -4,8 +4,8 @@
  * the first start, or put there by whoever has one of his own. Workloads trust ca.pem; it stays the
  * same over restarts.
  */
-#ifndef EXEAT_AGENT_NODE_AUTHORITY_H
-#define EXEAT_AGENT_NODE_AUTHORITY_H
+#ifndef EXEAT_AGENT_CA_AUTHORITY_H
+#define EXEAT_AGENT_CA_AUTHORITY_H
 
 #include "agent/tls/ca.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Which roots the proxy verifies servers against, and which the command trusts. */
-#ifndef EXEAT_AGENT_RUN_TRUST_H
-#define EXEAT_AGENT_RUN_TRUST_H
+#ifndef EXEAT_AGENT_CA_TRUST_H
+#define EXEAT_AGENT_CA_TRUST_H
 
 #include "exeat/util.h"
 

@@ -2,9 +2,9 @@
 #include <errno.h>
 #include <fcntl.h>
 
+#include "agent/ca/trust.h"
 #include "agent/tls/roots.h"
 #include "agent/core/log.h"
-#include "agent/run/trust.h"
 #include "agent/tls/ca.h"
 
 #define EXTRA_MAX (1024 * 1024)

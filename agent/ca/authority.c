@@ -2,9 +2,9 @@
 #include <errno.h>
 #include <fcntl.h>
 
+#include "agent/ca/authority.h"
 #include "agent/ca/store.h"
 #include "agent/core/log.h"
-#include "agent/node/authority.h"
 
 #define DAYS 1825
 #define KEY  "ca.key"

@@ -5,8 +5,8 @@
  * viewer or a line-based parser. An overflow makes the whole text invalid (ex_json_done), never cut
  * off in the middle.
  */
-#ifndef EXEAT_AGENT_AUDIT_JSON_H
-#define EXEAT_AGENT_AUDIT_JSON_H
+#ifndef EXEAT_AGENT_CORE_JSON_H
+#define EXEAT_AGENT_CORE_JSON_H
 
 #include <sys/types.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Small files that are there whole, or as they were before. */
-#ifndef EXEAT_AGENT_NODE_STATE_FILE_H
-#define EXEAT_AGENT_NODE_STATE_FILE_H
+#ifndef EXEAT_AGENT_CORE_STATE_FILE_H
+#define EXEAT_AGENT_CORE_STATE_FILE_H
 
 #include "exeat/util.h"
 

@@ -12,8 +12,8 @@
 
 #include <cmocka.h>
 
+#include "agent/core/netns.h"
 #include "agent/core/rtnl.h"
-#include "agent/node/netns.h"
 #include "agent/node/wiring.h"
 
 static char dir[] = "/tmp/exeat-netns-XXXXXX", pod_path[64];
