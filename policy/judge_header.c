@@ -14,14 +14,14 @@ static bool name_is(struct ex_span name, const char *want)
 }
 
 /* The time says nothing about where they differ: a value may be a secret that is being guessed. */
-static bool is_same_value(struct ex_span a, const struct ex_header_match *m)
+static bool is_same(struct ex_span a, struct ex_span b)
 {
 	unsigned char diff = 0;
 
-	if (a.len != m->value_len)
+	if (a.len != b.len)
 		return false;
 	for (size_t i = 0; i < a.len; i++)
-		diff |= (unsigned char)(a.ptr[i] ^ m->value[i]);
+		diff |= (unsigned char)(a.ptr[i] ^ b.ptr[i]);
 	return diff == 0;
 }
 
@@ -47,31 +47,72 @@ static bool match_header(const struct ex_header_match *m, const struct ex_http_r
 	}
 	if (!m->value)
 		return n > 0;
-	return n == 1 && is_same_value(found->value, m);
+	return n == 1 && is_same(found->value, (struct ex_span){ m->value, m->value_len });
 }
 
-/* Two fields are to many the same as one with both values and a comma between (RFC 9110 5.3). */
-static bool has_value(struct ex_span list, const struct ex_header_match *m)
-{
-	struct ex_span one;
-	bool found;
+/* ---- of denies ---- */
 
-	do {
-		found = is_same_value(ex_span_trim(list), m) ||
-			(ex_span_next(&list, &one) && is_same_value(one, m));
-	} while (!found && list.ptr);
-	return found;
+/*
+ * What the fields of one name hold between commas: to many servers all of them are one list (RFC
+ * 9110 5.3), in which empty ones count for nothing.
+ */
+struct values {
+	const struct ex_http_request *req;
+	struct ex_span name, rest; /* rest: of the field before next */
+	size_t next;
+};
+
+static bool next_item(struct ex_span *list, struct ex_span *ret)
+{
+	while (ex_span_next(list, ret))
+		if (ret->len)
+			return true;
+	return false;
+}
+
+static bool next_value(struct values *v, struct ex_span *ret)
+{
+	while (!next_item(&v->rest, ret)) {
+		const struct ex_header *h;
+
+		if (v->next == v->req->n_headers)
+			return false;
+		h = &v->req->headers[v->next++];
+		if (ex_field_same(h->name, v->name))
+			v->rest = h->value;
+	}
+	return true;
+}
+
+/* Do all values of the list come next? */
+static bool comes_next(struct values v, struct ex_span list)
+{
+	struct ex_span want, got;
+
+	while (next_item(&list, &want))
+		if (!next_value(&v, &got) || !is_same(got, want))
+			return false;
+	return true;
 }
 
 static bool may_mean(const struct ex_header_match *m, const struct ex_http_request *req)
 {
+	struct values v = { .req = req, .name = ex_span_str(m->name) };
+	struct ex_span whole = { m->value, m->value_len }, list = whole, one;
+
 	for (size_t i = 0; i < req->n_headers; i++) {
 		const struct ex_header *h = &req->headers[i];
 
-		if (ex_field_same(h->name, ex_span_str(m->name)) &&
-		    (m->never || !m->value || has_value(h->value, m)))
+		if (ex_field_same(h->name, v.name) &&
+		    (m->never || !m->value || is_same(ex_span_trim(h->value), whole)))
 			return true;
 	}
+	if (m->never || !next_item(&list, &one))
+		return false;
+	do {
+		if (comes_next(v, whole))
+			return true;
+	} while (next_value(&v, &one));
 	return false;
 }
 

@@ -154,7 +154,7 @@ static bool lint_escape(struct ex_lowering *l, const struct ex_http_match *m, bo
 	else if (isalnum((unsigned char)c) || (c && strchr("-._~", c)))
 		warn(l, m->pos, "write the character itself",
 		     "%s: \"%.3s\" is in no path: it comes as \"%c\"", where, at, c);
-	else if (deny && (ex_path_ways((struct ex_span){ at, 3 }) & EX_WAY_PLAIN))
+	else if (deny && c != '?' && (ex_path_ways((struct ex_span){ at, 3 }) & EX_WAY_PLAIN))
 		warn(l, m->pos, "write the character itself, which its escape meets too",
 		     "%s: \"%.3s\" does not deny \"%c\", which is the same to most servers", where,
 		     at, c);

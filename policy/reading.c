@@ -4,8 +4,9 @@
 #include "policy/field.h"
 #include "policy/regex.h"
 
-#define TRIED_MAX 8 /* each costs some matches */
-#define BITS      64
+#define TRIED_MAX     8 /* each costs some matches */
+#define BITS          64
+#define READINGS_TEXT (32 * 1024) /* of all readings of a path; each rule may match that much */
 
 /* Ways to read a path; any of them may go together. */
 enum {
@@ -14,7 +15,7 @@ enum {
 	WAY_CUT_ESCAPED = 4,      /* so does %3B */
 	WAY_QUERY = 8,            /* %3F ends the path */
 	WAY_FRAGMENT = 16,        /* %23 does */
-	WAY_PLAIN = EX_WAY_PLAIN, /* an escape is the byte it stands for */
+	WAY_PLAIN = EX_WAY_PLAIN, /* an escape is the byte it stands for, %3F so before a query */
 	WAY_NO_QUERY = 64,        /* there is no query */
 	WAYS = 128,
 };
@@ -50,7 +51,7 @@ static unsigned ways_of_escape(char plain)
 	case '/':
 		return WAY_SLASH;
 	case '?':
-		return WAY_QUERY;
+		return WAY_QUERY | WAY_PLAIN;
 	case '#':
 		return WAY_FRAGMENT;
 	case ';':
@@ -204,7 +205,7 @@ static size_t read_as(struct ex_span path, unsigned ways, uint64_t named, char *
 		k.ways &= ways;
 		if (k.ways & WAYS_TO_END)
 			break;
-		if ((k.len == 1 || k.ways) && k.plain == '/')
+		if ((k.len == 1 || k.ways) && (k.plain == '/' || k.plain == '?'))
 			in_parameters = false;
 		in_parameters |= k.ways & WAYS_TO_CUT;
 		if (in_parameters)
@@ -221,13 +222,19 @@ static size_t read_as(struct ex_span path, unsigned ways, uint64_t named, char *
 	return len + path.len - end;
 }
 
-bool ex_path_readings(struct ex_path_readings *r, struct ex_span path)
+/* False: reading it in all of these ways would take longer than a request is worth. */
+static bool begin(struct ex_path_readings *r, struct ex_span path, unsigned ways)
 {
 	r->path = path;
-	r->ways = ex_path_ways(path);
+	r->ways = ways;
 	r->named = 0;
 	r->next = 0;
-	return path.len <= sizeof(r->text);
+	return path.len <= sizeof(r->text) && path.len << __builtin_popcount(ways) <= READINGS_TEXT;
+}
+
+bool ex_path_readings(struct ex_path_readings *r, struct ex_span path)
+{
+	return begin(r, path, ex_path_ways(path));
 }
 
 /* The next subset of all ways. */
@@ -247,16 +254,16 @@ bool ex_path_meets(const struct ex_http_match *m, struct ex_span path, unsigned 
 {
 	struct ex_path_readings r EX_UNSET;
 	struct ex_span text;
+	uint64_t named;
 
 	if (path.len > EX_PATH_TEXT || !match(m, path))
 		return false;
 	if (!(ways & ~(unsigned)WAY_NO_QUERY))
 		return true;
-	r.path = path;
-	r.next = 0;
-	r.named = find_named(m, path, &r.ways);
-	if (r.ways & WAY_SLASH)
+	named = find_named(m, path, &ways);
+	if (ways & WAY_SLASH || !begin(&r, path, ways))
 		return false;
+	r.named = named;
 	(void)ex_path_next(&r, &text); /* the path as it is */
 	while (ex_path_next(&r, &text))
 		if (!match(m, text))

@@ -4,7 +4,8 @@
  *
  *	%2F		a slash to some, part of a segment to others
  *	; and %3B	before parameters, which servlet containers cut off
- *	%3F and %23	the end of the path, where something has unescaped them (so also %3B)
+ *	%3F and %23	the end of the path, where something has unescaped them (so also %3B), and
+ *			%3F the beginning of a query
  *	%3A, %40, ...	the byte itself to nearly all, of those that need no escape in a path
  *	a field		that names another object, which a request reads or writes as well
  *
@@ -38,7 +39,7 @@ struct ex_path_readings {
 	char text[EX_PATH_TEXT];
 };
 
-/* False: the path is too long for it, which none is that was read. */
+/* False: it would take too much text, of a long path that can be read in many ways. */
 bool ex_path_readings(struct ex_path_readings *r, struct ex_span path);
 bool ex_path_next(struct ex_path_readings *r, struct ex_span *ret);
 

@@ -236,6 +236,17 @@ static void test_attack_34_query_may_not_override_the_method(void **state)
 		{ "/a?x=_method", "/a?x=_method" },
 		{ "/a?x=1=_method=2", "/a?x=1=_method=2" },
 		{ "/_method=x", "/_method=x" },
+		/* also where a server makes a query of the path, or unescapes it and splits it then
+		 */
+		{ "/a&_method=DELETE", NULL },
+		{ "/a/b%26_method%3DDELETE?c", NULL },
+		{ "/a%3F_method=DELETE", NULL },
+		{ "/a%3F_method", NULL },
+		{ "/a%3Fx=1%26_method=DELETE/b", NULL },
+		{ "/a;_method=DELETE", NULL },
+		{ "/a&%5b_method%5D=DELETE", NULL },
+		{ "/a&b=_method", "/a&b=_method" },
+		{ "/a%26b%3D%C3%A4/_method=c", "/a%26b%3D%C3%A4/_method=c" },
 		{ "/a?method=x&=_method", "/a?method=x&=_method" },
 	};
 	(void)state;

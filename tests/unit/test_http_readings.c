@@ -24,7 +24,8 @@ static const char *const servers[] = {
 	"qdc",                   /* what unescapes first: Spring's, RFC 2396's parameters */
 	"dq",                    /* what splits late */
 	"dqf",  "dqfc",  "qdqc", /* proxies that unescape, before servers that split again */
-	"qdqf", "qdfcd", "qcdqf", "qcdf", "qdfq",
+	"qdqf", "qdfcd", "qcdqf", "qcdf",
+	"qdfq", "d", /* nginx, before it splits again: try_files, proxy_pass with a variable */
 };
 
 static void cut(char *s, const char *at)
@@ -61,7 +62,7 @@ static void unescape(char *s)
 	*out = '\0';
 }
 
-static const char *read_by(const char *server, const char *path, char out[static PATH_CAP])
+static char *read_by(const char *server, const char *path, char out[static PATH_CAP])
 {
 	(void)snprintf(out, PATH_CAP, "%s", path);
 	for (; *server; server++)
@@ -105,41 +106,53 @@ static void make_path(char out[static PATH_CAP])
 		(void)snprintf(out + len, PATH_CAP - len, "%s", random() % 2 ? ".png" : "/x");
 }
 
-static bool is_below_ok(const char *p)
+static bool is_below_ok(char *p)
 {
 	return strncmp(p, "/ok/", 4) == 0;
 }
 
-static bool is_picture(const char *p)
+static bool is_picture(char *p)
 {
-	size_t len = strlen(p);
+	size_t len;
 
+	cut(p, "?");
+	len = strlen(p);
 	return len >= 5 && strcmp(p + len - 4, ".png") == 0 && !strpbrk(p + 1, "/:");
 }
 
-static bool is_x(const char *p)
+static bool has_no_query(char *p)
 {
-	const char *slash = is_below_ok(p) ? strchr(p + 4, '/') : NULL;
+	return is_below_ok(p) && !strchr(p, '?');
+}
 
+static bool is_x(char *p)
+{
+	const char *slash;
+
+	cut(p, "?");
+	slash = is_below_ok(p) ? strchr(p + 4, '/') : NULL;
 	return slash && slash > p + 4 && strcmp(slash, "/x") == 0;
 }
 
-static bool is_open(const char *p)
+static bool is_open(char *p)
 {
-	size_t len = strlen(p);
-	bool verb =
-		is_below_ok(p) && !strchr(p + 4, '/') && len > 6 && strcmp(p + len - 2, ":x") == 0;
+	size_t len;
+	bool verb;
 
+	cut(p, "?");
+	len = strlen(p);
+	verb = is_below_ok(p) && !strchr(p + 4, '/') && len > 6 && strcmp(p + len - 2, ":x") == 0;
 	return strcmp(p, "/ok/shut") != 0 && !verb;
 }
 
 static const struct rule {
 	const char *policy;
-	bool (*holds)(const char *path);
+	bool (*holds)(char *path);
 } rules[] = {
 	{ ALLOW("{path: '/ok/.*'}"), is_below_ok },
 	{ ALLOW("{path: '/[^?:/]*[.]png(\\?.*)?'}"), is_picture },
 	{ ALLOW("{path: '/ok/[^/?]+/x(\\?.*)?'}"), is_x },
+	{ ALLOW("{path: '/ok/[^?]*'}"), has_no_query },
 	{ ALLOW("{}, {path: '/.*%2F.*'}") "  egressDeny:\n" TO_80
 					  "      rules: {http: [{path: '/ok/shut'}, {path: '/ok/[^/]+:x'}]}\n",
 	  is_open },

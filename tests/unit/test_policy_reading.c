@@ -73,6 +73,11 @@ static void test_attack_07_an_allow_is_met_without_parameters_too(void **state)
 		{ ALLOW("{path: '/[^;?]*\\.png'}"), "/admin%3B.png", .allow = false },
 		{ ALLOW("{path: '/m/[^/?]+/invoke'}"), "/m/x%3Fy/invoke", .allow = false },
 		{ ALLOW("{path: '/m/[^/?]+/invoke'}"), "/m/x%3Ay/invoke", .allow = true },
+		/* unescaped before it is split: a query */
+		{ ALLOW("{path: '/[^?]*'}"), "/ok%3Fop=delete", .allow = false },
+		{ ALLOW("{path: '/ok(\\?a=.*)?'}"), "/ok%3Fa=1", .allow = false },
+		{ ALLOW("{path: '/wiki/[^?%]*(%3F)?'}"), "/wiki/What%3F", .allow = true },
+		{ ALLOW("{path: '/wiki/[^?%]*(%3F)?'}"), "/wiki/What%3Fx", .allow = false },
 		{ ALLOW("{path: '/wiki/.*'}"), "/wiki/What%3F", .allow = true },
 		{ ALLOW("{path: '/wiki/.*'}"), "/wiki/C%23;x?y=%3F", .allow = true },
 		{ ALLOW("{path: '/users/[^/]+/avatar'}"), "/users/1;/avatar", .allow = true },
@@ -155,6 +160,10 @@ static void test_attack_07_a_deny_is_met_by_every_reading(void **state)
 		{ DENIED("{path: '/shut\\?x=y'}"), "/shut?x=y", .allow = false },
 		{ DENIED("{path: '/shut\\?x=y'}"), "/shut;a?x=y", .allow = false },
 		{ DENIED("{path: '/shut\\?x=y'}"), "/shut?x=z", .allow = true },
+		{ DENIED("{path: '/shut\\?x=y'}"), "/shut%3Fx=y", .allow = false },
+		{ DENIED("{path: '/shut\\?x=y'}"), "/shut%3Fx%3Dy?z", .allow = false },
+		{ DENIED("{path: '/shut\\?x=y'}"), "/shut;a%3Fx=y", .allow = false },
+		{ DENIED("{path: '/shut\\?x=y'}"), "/shut%3Fx=z", .allow = true },
 		{ DENIED("{path: '/shut'}"), "/open?/shut", .allow = true },
 		{ DENIED("{path: '/shut'}"), "/open%3F/shut", .allow = true },
 		{ DENIED("{path: '/shut'}"), "/shutter;x?y", .allow = true },
@@ -169,6 +178,36 @@ static void test_attack_07_a_deny_is_met_by_every_reading(void **state)
 
 	(void)state;
 	assert_rows(rows, EX_ARRAY_SIZE(rows));
+}
+
+/* Each rule costs a match for each reading: what would take too many is not looked into. */
+static void test_a_long_path_with_many_readings_is_denied(void **state)
+{
+	static const char *const policies[] = { DENIED("{path: '/shut'}"), ALLOW("{path: '/.*'}") };
+	static const struct {
+		const char *path;
+		size_t len;
+		bool beside_deny, alone;
+	} rows[] = {
+		{ "/a?", 8192, true, true },
+		{ "/a;b%3Ac?", 4000, true, true },
+		{ "/a;b%3Ac?", 5000, false, true },
+		{ "/a;b%3Ac%3Bd%3Fe%23f?", 400, true, true },
+		{ "/a;b%3Ac%3Bd%3Fe%23f?", 2000, false, false },
+	};
+	char path[8193];
+
+	(void)state;
+	for (size_t i = 0; i < EX_ARRAY_SIZE(rows); i++) {
+		memset(path, 'x', rows[i].len);
+		path[rows[i].len] = '\0';
+		memcpy(path, rows[i].path, strlen(rows[i].path));
+		for (size_t k = 0; k < EX_ARRAY_SIZE(policies); k++)
+			assert_rows(
+				&(struct row){ policies[k], path,
+					       .allow = k ? rows[i].alone : rows[i].beside_deny },
+				1);
+	}
 }
 
 /* A long list is searched by an index, which has to know the readings as well. */
@@ -244,7 +283,20 @@ static void test_a_deny_by_header_is_met_by_any_field_of_that_name(void **state)
 		{ named, "/", false, .f = { F("x-op", "get,\tdelete\t,put") } },
 		{ named, "/", false, .f = { F("x-op", ",delete") } },
 		{ named, "/", true, .f = { F("x-op", "get, deleted, undelete,") } },
+		/* so it is where the value is a list itself */
 		{ DENIED("{headers: ['X-Op a, b']}"), "/", false, .f = { F("x-op", "a, b") } },
+		{ DENIED("{headers: ['X-Op a, b']}"), "/", false, .f = { F("x-op", "a ,b") } },
+		{ DENIED("{headers: ['X-Op a, b']}"), "/", false,
+		  .f = { F("x-op", "0, a, b, c") } },
+		{ DENIED("{headers: ['X-Op a, b']}"), "/", false, .f = { F("x-op", "a, a, b") } },
+		{ DENIED("{headers: ['X-Op a, b']}"), "/", false,
+		  .f = { F("x-op", "0,a"), F("accept", "a"), F("x_op", "b,c") } },
+		{ DENIED("{headers: ['X-Op a, b']}"), "/", false, .f = { F("x-op", "a,,b") } },
+		{ DENIED("{headers: ['X-Op a, b']}"), "/", true, .f = { F("x-op", "a, c, b") } },
+		{ DENIED("{headers: ['X-Op a, b']}"), "/", true, .f = { F("x-op", "a") } },
+		{ DENIED("{headers: ['X-Op a, b']}"), "/", true, .f = { F("x-op", "b, a") } },
+		{ DENIED("{headers: ['X-Op a']}"), "/", false,
+		  .f = { F("x-op", "0"), F("x-op", "a,") } },
 		{ there, "/", false, .f = { F("x_op", "") } },
 		{ there, "/", true, .f = { F("xop", "") } },
 		{ match, "/", false, .f = { F("x-op", "delete") } },
@@ -351,6 +403,7 @@ int main(void)
 		cmocka_unit_test(test_attack_07_an_allow_is_met_without_parameters_too),
 		cmocka_unit_test(test_attack_07_an_allow_is_met_without_needless_escapes_too),
 		cmocka_unit_test(test_attack_07_a_deny_is_met_by_every_reading),
+		cmocka_unit_test(test_a_long_path_with_many_readings_is_denied),
 		cmocka_unit_test(test_a_long_list_of_denies_is_met_by_every_reading),
 		cmocka_unit_test(test_a_deny_by_host_is_met_with_and_without_the_port),
 		cmocka_unit_test(test_a_deny_by_header_is_met_by_any_field_of_that_name),
