@@ -1,21 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
-#include <sched.h>
 
 #include "agent/cni/link.h"
 #include "agent/core/rtnl.h"
 
-/* A socket that acts in ns. The plugin has one thread; it comes back to its own namespace, or goes
- * no further. */
+/* A socket that acts in ns. */
 static int open_netlink_in(int ns, int own)
 {
-	int nl;
+	int nl = ex_netns_go(ns);
 
-	if (setns(ns, CLONE_NEWNET) < 0)
-		return -errno;
+	if (nl < 0)
+		return nl;
 	nl = ex_rtnl_open();
-	if (setns(own, CLONE_NEWNET) < 0)
-		abort();
+	ex_netns_back(own);
 	return nl;
 }
 

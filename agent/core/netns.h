@@ -27,7 +27,7 @@ static inline bool ex_netns_same(struct ex_netns_id a, struct ex_netns_id b)
 /* A descriptor of the one we are in, or negative errno. */
 EX_MUST_CHECK int ex_netns_own(void);
 EX_MUST_CHECK int ex_netns_go(int netns);
-/* Cannot fail: what would be opened from the wrong namespace would be another endpoint's. */
+/* Or not at all (abort): what is opened from the wrong namespace is another workload's. */
 void ex_netns_back(int own);
 
 #endif

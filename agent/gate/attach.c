@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Programs on interfaces. */
 #include <errno.h>
-#include <fcntl.h>
-#include <sched.h>
-#include <unistd.h>
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
+#include "agent/core/netns.h"
 #include "agent/gate/gate_internal.h"
 
 /* A program that is there already is replaced in one step. */
@@ -65,18 +63,14 @@ int ex_gate_detach(uint32_t ifindex)
 /* The other end: in its own namespace the endpoint's number is its own. */
 static int hand_over_attach(const struct ex_gate *gate, uint32_t ifindex, int netns)
 {
-	int here = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC), r = 0, back = 0;
+	EX_AUTO_CLOSE int here = ex_netns_own();
+	int r = here < 0 ? here : ex_netns_go(netns);
 
-	if (here < 0)
-		return -errno;
-	if (setns(netns, CLONE_NEWNET) < 0)
-		r = -errno;
-	if (!r) {
-		r = hook_attach(ifindex, BPF_TC_INGRESS, gate->progs.hand_over);
-		back = setns(here, CLONE_NEWNET) < 0 ? -errno : 0;
-	}
-	close(here);
-	return r ? r : back;
+	if (r)
+		return r;
+	r = hook_attach(ifindex, BPF_TC_INGRESS, gate->progs.hand_over);
+	ex_netns_back(here);
+	return r;
 }
 
 int ex_gate_attach_gateway(struct ex_gate *gate, uint32_t ifindex, uint32_t gateway, int netns)

@@ -4,6 +4,7 @@
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
+#include "agent/core/netns.h"
 #include "agent/keeper/dial.h"
 #include "agent/proxy/datagram.h"
 
@@ -100,10 +101,10 @@ int ex_dial_as_workload(const struct ex_gateway *gw, const struct ex_ip *dst, ui
 
 	if (!ex_gateway_is_workload(gw, own))
 		return -EADDRNOTAVAIL;
-	r = ex_gateway_enter(gw);
+	r = ex_netns_go(gw->netns);
 	if (r < 0)
 		return r;
 	r = dial_bound(own, dst, port, proto, speaks);
-	ex_gateway_leave(gw);
+	ex_netns_back(gw->outer);
 	return r;
 }

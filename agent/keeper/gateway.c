@@ -3,10 +3,9 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <sched.h>
 #include <sys/socket.h>
 
-#include "agent/core/log.h"
+#include "agent/core/netns.h"
 #include "agent/keeper/gateway.h"
 #include "agent/proxy/datagram.h"
 
@@ -35,19 +34,6 @@ bool ex_gateway_is_workload(const struct ex_gateway *gw, const struct ex_ip *ip)
 	static const struct ex_ip none = { 0 };
 
 	return !ex_ip_eq(ip, &none) && (ex_ip_eq(ip, &gw->ip4) || ex_ip_eq(ip, &gw->ip6));
-}
-
-int ex_gateway_enter(const struct ex_gateway *gw)
-{
-	return setns(gw->netns, CLONE_NEWNET) < 0 ? -errno : 0;
-}
-
-void ex_gateway_leave(const struct ex_gateway *gw)
-{
-	if (setns(gw->outer, CLONE_NEWNET) == 0)
-		return;
-	ex_error("cannot go back to the outer network namespace: %s", strerror(errno));
-	abort();
 }
 
 static int set_on(int fd, int level, int option)
@@ -102,7 +88,7 @@ static void close_all(int fds[static EX_SOCK_MAX])
 
 int ex_gateway_listen(const struct ex_gateway *gw, uint32_t worker, int ret[static EX_SOCK_MAX])
 {
-	int r = ex_gateway_enter(gw);
+	int r = ex_netns_go(gw->netns);
 
 	for (size_t i = 0; i < EX_SOCK_MAX; i++)
 		ret[i] = -1;
@@ -114,7 +100,7 @@ int ex_gateway_listen(const struct ex_gateway *gw, uint32_t worker, int ret[stat
 		ret[i] = listener_open(&listeners[i], worker);
 		r = ret[i] < 0 ? ret[i] : 0;
 	}
-	ex_gateway_leave(gw);
+	ex_netns_back(gw->outer);
 	if (r < 0)
 		close_all(ret);
 	return r;
@@ -147,11 +133,11 @@ static int udp_open(const struct ex_ip *src, uint16_t sport, const struct ex_ip 
 int ex_gateway_udp(const struct ex_gateway *gw, const struct ex_ip *src, uint16_t sport,
 		   const struct ex_ip *dst, uint16_t dport)
 {
-	int r = ex_gateway_enter(gw);
+	int r = ex_netns_go(gw->netns);
 
 	if (r < 0)
 		return r;
 	r = udp_open(src, sport, dst, dport);
-	ex_gateway_leave(gw);
+	ex_netns_back(gw->outer);
 	return r;
 }

@@ -19,13 +19,6 @@ struct ex_gateway {
 bool ex_gateway_is_workload(const struct ex_gateway *gw, const struct ex_ip *ip);
 
 /*
- * Into the gateway namespace, and back. There is no failing to come back: what was then opened for
- * another endpoint would be this one's.
- */
-EX_MUST_CHECK int ex_gateway_enter(const struct ex_gateway *gw);
-void ex_gateway_leave(const struct ex_gateway *gw);
-
-/*
  * The listening sockets of one worker in the gateway namespace, by enum ex_sock; -1 where the
  * family is missing. Transparent: they accept any destination address. DNS is worker 0's alone, so
  * that there is one cache and one budget. On failure nothing is left open.

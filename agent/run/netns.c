@@ -7,8 +7,9 @@
 #include <sys/socket.h>
 
 #include "agent/core/log.h"
-#include "agent/run/netns.h"
+#include "agent/core/netns.h"
 #include "agent/core/rtnl.h"
+#include "agent/run/netns.h"
 
 /*
  * 192.0.0.0/29 is the IPv4 service continuity prefix (RFC 7335): set aside for links such as this
@@ -34,11 +35,6 @@ static void sysctl_write(const char *name, const char *value)
 		ex_debug("cannot set net/%s to %s: %s", name, value, strerror(errno));
 	if (fd >= 0)
 		close(fd);
-}
-
-int ex_netns_enter(int fd)
-{
-	return setns(fd, CLONE_NEWNET) < 0 ? -errno : 0;
 }
 
 static int gateway_setup(struct ex_netns *ns)
@@ -83,7 +79,7 @@ static bool have_v6(void)
 
 int ex_netns_init(struct ex_netns *ns)
 {
-	int r, back;
+	int r;
 
 	*ns = (struct ex_netns){ .outer = -1, .gateway = -1, .v6 = have_v6() };
 	(void)ex_ip_parse(WORKLOAD4, &ns->ip4);
@@ -94,15 +90,15 @@ int ex_netns_init(struct ex_netns *ns)
 	}
 	memcpy(ns->mac, workload_mac, 6);
 	memcpy(ns->gw_mac, gateway_mac, 6);
-	ns->outer = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+	ns->outer = ex_netns_own();
 	if (ns->outer < 0)
-		return -errno;
+		return ns->outer;
 	if (unshare(CLONE_NEWNET) < 0)
 		return -errno;
-	ns->gateway = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
-	r = ns->gateway < 0 ? -errno : gateway_setup(ns);
-	back = ex_netns_enter(ns->outer);
-	return r < 0 ? r : back;
+	ns->gateway = ex_netns_own();
+	r = ns->gateway < 0 ? ns->gateway : gateway_setup(ns);
+	ex_netns_back(ns->outer);
+	return r;
 }
 
 void ex_netns_done(struct ex_netns *ns)
@@ -175,19 +171,16 @@ static int wire_gateway(struct ex_netns *ns, int peer)
 int ex_netns_wire(struct ex_netns *ns, pid_t pid)
 {
 	EX_AUTO_CLOSE int peer = workload_ns(pid);
-	int r, back;
+	int r = peer < 0 ? peer : ex_netns_go(ns->gateway);
 
-	if (peer < 0)
-		return peer;
-	r = ex_netns_enter(ns->gateway);
 	if (r == 0)
 		r = wire_gateway(ns, peer);
 	if (r == 0)
-		r = ex_netns_enter(peer);
+		r = ex_netns_go(peer);
 	if (r == 0)
 		r = wire_workload(ns);
-	back = ex_netns_enter(ns->outer);
-	return r < 0 ? r : back;
+	ex_netns_back(ns->outer);
+	return r;
 }
 
 /* Link up, and the other end as a host route. */
@@ -239,21 +232,18 @@ static int wait_for_gateway(const struct ex_netns *ns)
 int ex_netns_open(struct ex_netns *ns, pid_t pid)
 {
 	EX_AUTO_CLOSE int workload = workload_ns(pid);
-	int r, back;
+	int r = workload < 0 ? workload : ex_netns_go(ns->gateway);
 
-	if (workload < 0)
-		return workload;
-	r = ex_netns_enter(ns->gateway);
 	if (r == 0)
 		r = open_gateway(ns);
 	if (r == 0)
-		r = ex_netns_enter(workload);
+		r = ex_netns_go(workload);
 	if (r == 0)
 		r = open_workload(ns);
 	if (r == 0)
-		r = ex_netns_enter(ns->gateway);
+		r = ex_netns_go(ns->gateway);
 	if (r == 0)
 		r = wait_for_gateway(ns);
-	back = ex_netns_enter(ns->outer);
-	return r < 0 ? r : back;
+	ex_netns_back(ns->outer);
+	return r;
 }

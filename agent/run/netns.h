@@ -29,9 +29,6 @@ struct ex_netns {
 EX_MUST_CHECK int ex_netns_init(struct ex_netns *ns);
 void ex_netns_done(struct ex_netns *ns);
 
-/* Enters a namespace of this run (or any other by fd). */
-EX_MUST_CHECK int ex_netns_enter(int fd);
-
 /* The veth pair to the namespace of pid, addressed on both sides, still down and without routes. */
 EX_MUST_CHECK int ex_netns_wire(struct ex_netns *ns, pid_t pid);
 

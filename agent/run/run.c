@@ -17,6 +17,7 @@
 #include "agent/ca/store.h"
 #include "agent/ca/trust.h"
 #include "agent/core/log.h"
+#include "agent/core/netns.h"
 #include "agent/core/output.h"
 #include "agent/gate/gate.h"
 #include "agent/run/mounts.h"
@@ -175,12 +176,12 @@ static int fill_gate(struct run *run)
 
 static int attach_gate(struct run *run)
 {
-	int r = ex_netns_enter(run->ns.gateway), back;
+	int r = ex_netns_go(run->ns.gateway);
 
 	if (r == 0)
 		r = ex_gate_attach(run->gate, run->ns.ifindex);
-	back = ex_netns_enter(run->ns.outer);
-	return r < 0 ? r : back;
+	ex_netns_back(run->ns.outer);
+	return r;
 }
 
 static int start_gate(struct run *run)
