@@ -61,19 +61,11 @@ typedef void (*batch_fn)(int fd, const struct ex_binding_key *key, const struct 
 static void each_binding(const struct ex_gate *gate, batch_fn fn, void *arg)
 {
 	EX_AUTO_FREE struct batch *b = malloc(sizeof(*b));
-	int fd = gate->maps.ex_bindings.fd, r = b ? 0 : -ENOMEM;
-	uint32_t at, n, i;
-	bool first = true;
+	struct gate_batch read = { .fd = gate->maps.ex_bindings.fd, .cap = BATCH };
 
-	while (!r) {
-		n = BATCH;
-		r = bpf_map_lookup_batch(fd, first ? NULL : &at, &at, b->keys, b->values, &n, NULL);
-		if (r && r != -ENOENT)
-			return;
-		first = false;
-		for (i = 0; i < n; i++)
-			fn(fd, &b->keys[i], &b->values[i], arg);
-	}
+	while (b && gate_batch_next(&read, b->keys, b->values))
+		for (uint32_t i = 0; i < read.n; i++)
+			fn(read.fd, &b->keys[i], &b->values[i], arg);
 }
 
 struct telling {

@@ -46,10 +46,12 @@ static int counter_zero(const struct ex_gate *gate, uint32_t counter)
 	return bpf_map_update_elem(gate->maps.ex_rule_counts.fd, &counter, zero, BPF_ANY);
 }
 
-static int counters_grow(struct gate_set *set, uint32_t rule)
+static int counters_reserve(struct gate_set *set, uint32_t rule)
 {
 	uint32_t *counters;
 
+	if (rule < set->n_counters)
+		return 0;
 	if (rule >= RULES_MAX)
 		return -EINVAL;
 	counters = reallocarray(set->counters, rule + 1, sizeof(*counters));
@@ -63,7 +65,7 @@ static int counters_grow(struct gate_set *set, uint32_t rule)
 
 int gate_counter_keep(struct gate_set *set, uint32_t rule, uint32_t counter)
 {
-	int r = rule >= set->n_counters ? counters_grow(set, rule) : 0;
+	int r = counters_reserve(set, rule);
 
 	if (!r && rule)
 		set->counters[rule] = counter;
@@ -73,13 +75,12 @@ int gate_counter_keep(struct gate_set *set, uint32_t rule, uint32_t counter)
 /* A rule goes uncounted (*ret = 0) when no counter is left: counting decides nothing. */
 int gate_counter_of(struct ex_gate *gate, struct gate_set *set, uint32_t rule, uint32_t *ret)
 {
-	int r = 0;
+	int r;
 
 	*ret = 0;
 	if (!rule)
 		return 0;
-	if (rule >= set->n_counters)
-		r = counters_grow(set, rule);
+	r = counters_reserve(set, rule);
 	if (r)
 		return r;
 	if (!set->counters[rule] && gate->n_spare_counters) {

@@ -14,17 +14,19 @@
  */
 #define SWEEP_PERIOD (5 * EX_SEC)
 
-/* As many as the ring holds: what was in it when the reading began has been read by then. */
-#define DRAIN_MAX (256 * 1024 / sizeof(struct ex_event))
-
-/* Workloads that make events faster than they are read must not keep the reader for ever. */
+/*
+ * Workloads that make events faster than they are read must not keep the reader for ever. After as
+ * many as the ring holds, what was in it when the reading began has been read.
+ */
 static int event_read(void *arg, void *data, size_t size)
 {
 	struct ex_gate *gate = arg;
 
 	if (size >= sizeof(struct ex_event) && gate->event_fn)
 		gate->event_fn(gate->event_arg, data);
-	return ++gate->drained < DRAIN_MAX ? 0 : -ECANCELED;
+	return ++gate->drained * sizeof(struct ex_event) < gate->maps.ex_events.max_entries
+		       ? 0
+		       : -ECANCELED;
 }
 
 int gate_events_open(struct ex_gate *gate)

@@ -43,7 +43,7 @@ static void memlock_raise(void)
 static int skel_fit(struct ex_gate *gate, const struct ex_gate_limits *limits,
 		    struct gate_bpf *skel)
 {
-	int r = gate_state_open(gate, skel->obj, limits ? limits->pin : NULL);
+	int r = gate_state_open(gate, skel->obj, limits->pin);
 
 	if (r)
 		return r;
@@ -51,11 +51,11 @@ static int skel_fit(struct ex_gate *gate, const struct ex_gate_limits *limits,
 	skel->rodata->gateway_mark = gate->state.mark ^ 1;
 	skel->rodata->mark_check = gate->state.check;
 	skel->rodata->inward_max = gate->flow_limit - gate->flow_limit / 4;
-	if (limits && limits->rules)
+	if (limits->rules)
 		r = bpf_map__set_max_entries(skel->maps.ex_rules, limits->rules);
-	if (!r && limits && limits->names)
+	if (!r && limits->names)
 		r = bpf_map__set_max_entries(skel->maps.ex_names, limits->names);
-	if (!r && limits && limits->names)
+	if (!r && limits->names)
 		r = bpf_map__set_max_entries(skel->maps.ex_bindings, limits->names);
 	return r;
 }
@@ -73,7 +73,7 @@ static int object_load(struct ex_gate *gate, const struct ex_gate_limits *limits
 	int r = skel ? skel_fit(gate, limits, skel) : -ENOMEM;
 
 	if (!r)
-		r = skel_load(skel, limits && limits->pin);
+		r = skel_load(skel, limits->pin);
 	if (!r)
 		r = gate_object_keep(gate, skel->obj);
 	gate_bpf__destroy(skel);
@@ -82,16 +82,18 @@ static int object_load(struct ex_gate *gate, const struct ex_gate_limits *limits
 
 int ex_gate_load(const struct ex_gate_limits *limits, struct ex_gate **ret)
 {
+	static const struct ex_gate_limits usual;
 	struct ex_gate *gate = calloc(1, sizeof(*gate));
-	const char *pin = limits ? limits->pin : NULL;
 	int r;
 
 	if (!gate)
 		return -ENOMEM;
+	if (!limits)
+		limits = &usual;
 	gate->lock = gate->cells.fd = -1;
-	gate->prefixes_max = limits && limits->dests ? limits->dests : DESTS_DEFAULT;
+	gate->prefixes_max = limits->dests ? limits->dests : DESTS_DEFAULT;
 	gate_object_init(gate);
-	gate->flow_limit = limits && limits->flows ? limits->flows : FLOWS_DEFAULT;
+	gate->flow_limit = limits->flows ? limits->flows : FLOWS_DEFAULT;
 	memlock_raise();
 	chatter_len = 0;
 	libbpf_set_print(chatter_keep);
@@ -108,8 +110,8 @@ int ex_gate_load(const struct ex_gate_limits *limits, struct ex_gate **ret)
 		r = gate_events_open(gate);
 	if (!r)
 		r = gate_counters_open(gate);
-	if (!r && pin)
-		r = gate_pin_others_remove(pin);
+	if (!r && limits->pin)
+		r = gate_pin_others_remove(limits->pin);
 	if (r) {
 		fprintf(stderr, "exeat: kernel gate: cannot load: %s\n%.*s", strerror(-r),
 			(int)chatter_len, chatter);

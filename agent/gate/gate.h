@@ -46,7 +46,10 @@ struct ex_gate_limits {
 	const char *pin;
 };
 
-/* Opens and loads the programs and maps; nothing is attached. 0 or negative errno, cause logged. */
+/*
+ * Opens and loads the programs and maps; nothing is attached. limits NULL: the defaults. 0 or
+ * negative errno, cause logged.
+ */
 EX_MUST_CHECK int ex_gate_load(const struct ex_gate_limits *limits, struct ex_gate **ret);
 void ex_gate_free(struct ex_gate *gate); /* what is pinned or attached goes on */
 
@@ -65,23 +68,17 @@ EX_MUST_CHECK int ex_gate_set_socket(struct ex_gate *gate, uint32_t ifindex, enu
 				     uint32_t worker, int fd);
 
 /*
- * What the caller fills in of an endpoint: flags, addresses, MACs and `gateway`; the rest is set
- * here.
- */
-
-/*
  * Puts a ruleset in force for the endpoint at ifindex: writes all entries under a fresh policy id,
- * then flips the endpoint to it (ep->policy and ep->generation are set here), then removes the old
- * ruleset's entries. On error the endpoint keeps what it had. Nothing can reach the workload but
- * answers.
+ * then flips the endpoint to it, then removes the old ruleset's entries. On error the endpoint
+ * keeps what it had. Of ep the caller fills in flags, addresses, MACs and `gateway`; the rest is
+ * set here. Nothing can reach the workload but answers.
  */
 EX_MUST_CHECK int ex_gate_publish(struct ex_gate *gate, uint32_t ifindex,
 				  const struct ex_endpoint *ep, const struct ex_tables *tables);
 
 /*
- * The same when addresses are known by name already: without them, the live flows to these
- * addresses would end at the flip. classes (may be NULL) are the entries of every class that names
- * made.
+ * Addresses that are known by name already: without them, the live flows to these addresses would
+ * end at the flip. classes (may be NULL) are the entries of every class that names made.
  */
 struct ex_gate_name {
 	struct ex_ip ip;
@@ -93,10 +90,6 @@ struct ex_gate_names {
 	const struct ex_gate_name *v;
 	size_t n;
 };
-EX_MUST_CHECK int ex_gate_publish_with_names(struct ex_gate *gate, uint32_t ifindex,
-					     const struct ex_endpoint *ep,
-					     const struct ex_tables *tables,
-					     const struct ex_gate_names *names);
 
 /*
  * Both directions, flipped in one step. `ingress` is keyed by the far end's address (dests) and by

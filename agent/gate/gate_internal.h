@@ -157,6 +157,15 @@ int gate_object_keep(struct ex_gate *gate, const struct bpf_object *object);
 void gate_object_done(struct ex_gate *gate);
 /* The memory of a map, to write to. */
 int gate_map_share(int fd, size_t size, void **ret);
+/* Reads a map, up to `cap` entries at a time: false at the end, and when it cannot be read on. */
+struct gate_batch {
+	int fd;
+	uint32_t cap;
+	uint32_t n; /* entries that were read now */
+	uint32_t at;
+	bool begun, over;
+};
+bool gate_batch_next(struct gate_batch *b, void *keys, void *values);
 
 /* endpoints.c */
 int gate_endpoints_open(struct ex_gate *gate);

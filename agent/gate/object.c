@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 
+#include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
 #include "agent/gate/gate_internal.h"
@@ -85,6 +86,20 @@ int gate_map_share(int fd, size_t size, void **ret)
 	}
 	*ret = v;
 	return 0;
+}
+
+bool gate_batch_next(struct gate_batch *b, void *keys, void *values)
+{
+	int r;
+
+	if (b->over)
+		return false;
+	b->n = b->cap;
+	r = bpf_map_lookup_batch(b->fd, b->begun ? &b->at : NULL, &b->at, keys, values, &b->n,
+				 NULL);
+	b->begun = true;
+	b->over = r; /* -ENOENT: with these */
+	return !r || r == -ENOENT;
 }
 
 int gate_map_fd(const struct ex_gate *gate, const char *name)

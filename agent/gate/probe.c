@@ -125,7 +125,7 @@ static int probe_steering(void)
 	if (r)
 		return r;
 	fd = transparent_socket(AF_INET);
-	return fd < 0 ? fd : ex_gate_set_socket(gate, 1, EX_SOCK_TCP4, 0, fd);
+	return fd < 0 ? fd : ex_gate_set_socket(gate, LOOPBACK, EX_SOCK_TCP4, 0, fd);
 }
 
 static int probe_ipv6(void)

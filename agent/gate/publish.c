@@ -155,18 +155,11 @@ int ex_gate_update(struct ex_gate *gate, uint32_t ifindex, const struct ex_delta
 	return r ? r : out ? out : again;
 }
 
-int ex_gate_publish_with_names(struct ex_gate *gate, uint32_t ifindex, const struct ex_endpoint *ep,
-			       const struct ex_tables *tables, const struct ex_gate_names *names)
-{
-	const struct ex_gate_ruleset ruleset = { .egress = tables, .names = names };
-
-	return ex_gate_publish_both(gate, ifindex, ep, &ruleset);
-}
-
 int ex_gate_publish(struct ex_gate *gate, uint32_t ifindex, const struct ex_endpoint *ep,
 		    const struct ex_tables *tables)
 {
-	return ex_gate_publish_with_names(gate, ifindex, ep, tables, NULL);
+	return ex_gate_publish_both(gate, ifindex, ep,
+				    &(struct ex_gate_ruleset){ .egress = tables });
 }
 
 int ex_gate_lease(struct ex_gate *gate, uint32_t ifindex, uint64_t ms)
@@ -213,7 +206,7 @@ int ex_gate_refuse(struct ex_gate *gate, uint32_t ifindex)
 	if (r || !port || port->ep.policy)
 		return r;
 	value = port->ep;
-	value.policy = gate_policy_next(gate); /* nothing is under it */
+	value.policy = gate_policy_next(gate);
 	value.generation = ++gate->state.last_generation;
 	if (gate_state_save(gate) == 0)
 		(void)gate_endpoint_set(gate, port, &value);

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Rulesets that are in force no more, but may still be read by a packet on its way. */
-#include <errno.h>
-
 #include "agent/gate/gate_internal.h"
 
 #define TIDY_MAX 8 /* rulesets taken out in one go, some hundred entries each */

@@ -24,22 +24,6 @@ static struct ex_rule_key rule_key(const struct gate_set *set, const struct ex_r
 	return key;
 }
 
-/* Room for one more than n of cap entries. */
-static int grow(void **v, size_t *cap, size_t n, size_t size)
-{
-	size_t more = *cap ? *cap * 2 : 16;
-	void *p;
-
-	if (n < *cap)
-		return 0;
-	p = reallocarray(*v, more, size);
-	if (!p)
-		return -ENOMEM;
-	*v = p;
-	*cap = more;
-	return 0;
-}
-
 int gate_set_known(uint32_t policy, const struct ex_set *value, struct gate_set **ret)
 {
 	struct gate_set *set = calloc(1, sizeof(*set));
@@ -63,12 +47,15 @@ static bool is_named(const struct gate_set *set, const struct ex_rule_key *key)
 
 static int keep_key(struct gate_set *set, const struct ex_rule_key *key)
 {
-	void *v = set->rules;
-	int r = grow(&v, &set->cap_rules, set->n_rules, sizeof(*set->rules));
+	if (set->n_rules == set->cap_rules) {
+		size_t cap = set->cap_rules ? set->cap_rules * 2 : 16;
+		struct ex_rule_key *v = reallocarray(set->rules, cap, sizeof(*v));
 
-	set->rules = v;
-	if (r)
-		return r;
+		if (!v)
+			return -ENOMEM;
+		set->rules = v;
+		set->cap_rules = cap;
+	}
 	set->rules[set->n_rules++] = *key;
 	set->n_named += is_named(set, key);
 	return 0;
@@ -308,13 +295,11 @@ int gate_set_new(struct ex_gate *gate, const struct ex_tables *t, bool names, st
 		return -ENOMEM;
 	set->classes = t->n_classes + room;
 	r = classes_find(gate, set->classes, &set->base);
-	if (r) {
-		free(set);
-		return r;
+	if (!r) {
+		gate->state.last_class = set->base + set->classes;
+		set->policy = gate_policy_next(gate);
+		r = set_announce(gate, set);
 	}
-	gate->state.last_class = set->base + set->classes;
-	set->policy = gate_policy_next(gate);
-	r = set_announce(gate, set);
 	if (r) {
 		free(set);
 		return r;

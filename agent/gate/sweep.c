@@ -79,21 +79,12 @@ static bool flow_take(int fd, const struct ex_flow_key *key, struct ex_flow_stat
 static void port_sweep(struct ex_gate *gate, const struct gate_port *port, struct batch *b,
 		       uint64_t now)
 {
-	uint32_t at, n, i;
-	bool first = true;
-	int r;
+	struct gate_batch read = { .fd = port->flows, .cap = BATCH };
 
-	do {
-		n = BATCH;
-		r = bpf_map_lookup_batch(port->flows, first ? NULL : &at, &at, b->keys, b->flows,
-					 &n, NULL);
-		if (r && r != -ENOENT)
-			return;
-		first = false;
-		for (i = 0; i < n; i++)
+	while (gate_batch_next(&read, b->keys, b->flows))
+		for (uint32_t i = 0; i < read.n; i++)
 			if (flow_take(port->flows, &b->keys[i], &b->flows[i], now))
 				flow_tell(gate, port, &b->keys[i], &b->flows[i]);
-	} while (!r);
 }
 
 /* ---- who is spoken with ---- */
@@ -123,21 +114,15 @@ int ex_gate_remotes(const struct ex_gate *gate, uint32_t ifindex, struct ex_ip *
 	const struct gate_port *port = gate_port_find(gate, ifindex);
 	EX_AUTO_FREE struct batch *b = malloc(sizeof(*b));
 	EX_AUTO_FREE struct ex_ip *v = calloc(gate->flow_limit, sizeof(*v));
+	struct gate_batch read = { .fd = port ? port->flows : -1, .cap = BATCH };
 	uint64_t now = gate_now();
-	uint32_t at, n;
 	size_t taken = 0;
-	int r = port ? 0 : -ENOENT;
 
 	if (!b || !v)
 		return -ENOMEM;
 	/* what cannot be read is as if it were not there */
-	for (bool first = true; !r; first = false) {
-		n = BATCH;
-		r = bpf_map_lookup_batch(port->flows, first ? NULL : &at, &at, b->keys, b->flows,
-					 &n, NULL);
-		if (!r || r == -ENOENT)
-			taken += take_remotes(b, n, now, v + taken, gate->flow_limit - taken);
-	}
+	while (port && gate_batch_next(&read, b->keys, b->flows))
+		taken += take_remotes(b, read.n, now, v + taken, gate->flow_limit - taken);
 	qsort(v, taken, sizeof(*v), compare_ips);
 	*ret = EX_TAKE_PTR(v);
 	*ret_n = taken;
@@ -152,18 +137,12 @@ struct name_batch {
 static void names_sweep(int fd, uint64_t now)
 {
 	EX_AUTO_FREE struct name_batch *b = malloc(sizeof(*b));
-	int r = b ? 0 : -ENOMEM;
-	uint32_t at, n, i;
+	struct gate_batch read = { .fd = fd, .cap = BATCH };
 
-	for (bool first = true; !r; first = false) {
-		n = BATCH;
-		r = bpf_map_lookup_batch(fd, first ? NULL : &at, &at, b->keys, b->names, &n, NULL);
-		if (r && r != -ENOENT)
-			return;
-		for (i = 0; i < n; i++)
-			if (now > b->names[i].expires)
+	while (b && gate_batch_next(&read, b->keys, b->names))
+		for (uint32_t i = 0; i < read.n; i++)
+			if (now >= b->names[i].expires)
 				bpf_map_delete_elem(fd, &b->keys[i]);
-	}
 }
 
 bool gate_sweep_is_due(uint64_t *last)
@@ -186,5 +165,5 @@ void gate_sweep(struct ex_gate *gate)
 	gate_settle(gate);
 	for (port = gate->ports; b && port; port = port->next)
 		port_sweep(gate, port, b, now);
-	names_sweep(gate_map_fd(gate, "ex_names"), now);
+	names_sweep(gate->maps.ex_names.fd, now);
 }

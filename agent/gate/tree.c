@@ -89,8 +89,8 @@ static int cells_reserve(struct gate_tree *t)
 	return 0;
 }
 
-/* Are there no more than two answers? */
-static bool is_two(const uint32_t refs[static SLOTS])
+/* How many answers there are: 1, 2, or 3 for more. */
+static int count_answers(const uint32_t refs[static SLOTS])
 {
 	uint32_t other = refs[0];
 
@@ -98,9 +98,9 @@ static bool is_two(const uint32_t refs[static SLOTS])
 		if (other == refs[0])
 			other = refs[v];
 		else if (refs[v] != refs[0] && refs[v] != other)
-			return false;
+			return 3;
 	}
-	return true;
+	return other == refs[0] ? 1 : 2;
 }
 
 static int node_add(struct gate_tree *t, const struct ex_tree_node *head,
@@ -115,7 +115,7 @@ static int node_add(struct gate_tree *t, const struct ex_tree_node *head,
 	first = &t->cells[t->n];
 	memset(first, 0, EX_TREE_CELLS * sizeof(*first));
 	first->node = *head;
-	first->node.mask = is_two(refs) ? 1 : SLOTS - 1;
+	first->node.mask = count_answers(refs) > 2 ? SLOTS - 1 : 1;
 	for (uint32_t v = 0; v < SLOTS; v++) {
 		if (v && refs[v] == refs[v - 1])
 			continue;
@@ -125,14 +125,6 @@ static int node_add(struct gate_tree *t, const struct ex_tree_node *head,
 	*ret = EX_TREE_NODE | t->n;
 	t->n += gate_node_cells(gate_node_answers(&first->node));
 	return 0;
-}
-
-static bool is_one_run(const uint32_t refs[static SLOTS])
-{
-	for (uint32_t v = 1; v < SLOTS; v++)
-		if (refs[v] != refs[0])
-			return false;
-	return true;
 }
 
 /* ---- the tree ---- */
@@ -184,7 +176,7 @@ static int subtree(struct gate_tree *t, const struct gate_prefix *v, size_t n, u
 			return r;
 	}
 	*ret = refs[0];
-	if (is_one_run(refs) && (head.at == from || refs[0] == around))
+	if (count_answers(refs) == 1 && (head.at == from || refs[0] == around))
 		return 0;
 	return node_add(t, &head, refs, ret);
 }

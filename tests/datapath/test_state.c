@@ -556,6 +556,7 @@ static void test_known_names_survive_a_change(void **state)
 	struct ex_tables classes = { .rules = named, .n_rules = 1 }, none = { .n_classes = 1 };
 	struct ex_gate_name known = { .klass = 2, .ttl_ms = 60000 };
 	struct ex_gate_names names = { &classes, &known, 1 };
+	const struct ex_gate_ruleset with_names = { .egress = &none, .names = &names };
 	const struct pkt_spec s = {
 		.dst = "203.0.113.5", .proto = IPPROTO_UDP, .sport = 1, .dport = 99
 	};
@@ -564,9 +565,9 @@ static void test_known_names_survive_a_change(void **state)
 	(void)state;
 	netns_endpoint(&ep, 0);
 	assert_true(ex_ip_parse(s.dst, &known.ip));
-	assert_int_equal(ex_gate_publish_with_names(bench_gate, BENCH_IF, &ep, &none, &names), 0);
+	assert_int_equal(ex_gate_publish_both(bench_gate, BENCH_IF, &ep, &with_names), 0);
 	assert_int_equal(bench_out(&s), EX_R_ALLOWED);
-	assert_int_equal(ex_gate_publish_with_names(bench_gate, BENCH_IF, &ep, &none, &names), 0);
+	assert_int_equal(ex_gate_publish_both(bench_gate, BENCH_IF, &ep, &with_names), 0);
 	assert_int_equal(bench_out(&s), EX_R_ALLOWED); /* the same flow */
 	assert_int_equal(ex_gate_publish(bench_gate, BENCH_IF, &ep, &none), 0);
 	assert_int_equal(bench_out(&s), EX_R_POLICY_CHANGED);
