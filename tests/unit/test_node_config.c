@@ -206,7 +206,8 @@ static void test_refuse_what_is_not_a_key_or_a_value(void **state)
 	refused("unselected: maybe\n");
 	refused("unselected: [deny]\n");
 	refused("workers: 0\n");
-	refused("workers: 17\n");
+	refused("workers: 9\n");
+	refused("maxEndpoints: 1025\n");
 	refused("workers: two\n");
 	refused("workers: 2\nworkers: 3\n");
 	refused("policyDirs: /a\n");
