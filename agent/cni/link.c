@@ -17,7 +17,7 @@ static int open_netlink_in(int ns, int own)
 }
 
 /* The namespace that the other end is in, as nl numbers them, is ns. */
-static bool leads_to(const struct ex_link *link, int nl, int ns)
+static bool leads_to(const struct ex_iface *link, int nl, int ns)
 {
 	int32_t nsid;
 
@@ -31,7 +31,7 @@ int ex_cni_link_find(const char *path, const char *ifname, struct ex_cni_link *r
 	EX_AUTO_CLOSE int ns = ex_netns_at(path);
 	EX_AUTO_CLOSE int here = ex_rtnl_open();
 	EX_AUTO_CLOSE int there = -1;
-	struct ex_link inner, outer;
+	struct ex_iface inner, outer;
 	int r;
 
 	if (own < 0 || ns < 0 || here < 0)
@@ -57,7 +57,7 @@ int ex_cni_link_find(const char *path, const char *ifname, struct ex_cni_link *r
 int ex_cni_link_switch(uint32_t ifindex, bool up)
 {
 	EX_AUTO_CLOSE int nl = ex_rtnl_open();
-	struct ex_link now;
+	struct ex_iface now;
 	int r = nl;
 
 	if (nl >= 0)

@@ -55,26 +55,6 @@ void rtnl_put_ip(struct rtnl_request *rq, uint16_t type, const struct ex_ip *ip)
 		rtnl_put(rq, type, ip->b, 16);
 }
 
-int rtnl_transact(int rtnl, struct rtnl_request *rq)
-{
-	struct {
-		struct nlmsghdr hdr;
-		struct nlmsgerr err;
-		char rest[512];
-	} reply;
-	ssize_t n;
-
-	if (send(rtnl, rq, rq->hdr.nlmsg_len, 0) < 0)
-		return -errno;
-	n = recv(rtnl, &reply, sizeof(reply), 0);
-	if (n < 0)
-		return -errno;
-	if ((size_t)n < NLMSG_LENGTH(sizeof(struct nlmsgerr)) ||
-	    reply.hdr.nlmsg_type != NLMSG_ERROR)
-		return -EPROTO;
-	return reply.err.error; /* 0 or negative errno */
-}
-
 int ex_rtnl_veth_add(int rtnl, const struct ex_veth *v)
 {
 	struct rtattr *info, *data, *peer_info;

@@ -49,7 +49,7 @@ EX_MUST_CHECK int ex_rtnl_rule_add(int rtnl, const char *iif, uint8_t table, boo
 
 /* ---- what there is ---- */
 
-struct ex_link {
+struct ex_iface {
 	uint32_t ifindex;
 	char name[16];
 	uint8_t mac[6];
@@ -64,7 +64,7 @@ struct ex_link {
 
 /* By index, or by name when ifindex is 0. -ENODEV when there is none. */
 EX_MUST_CHECK int ex_rtnl_link_get(int rtnl, uint32_t ifindex, const char *name,
-				   struct ex_link *ret);
+				   struct ex_iface *ret);
 
 /*
  * Waits until it is running. The end of a veth that came up first is made to send by the kernel's
@@ -73,7 +73,7 @@ EX_MUST_CHECK int ex_rtnl_link_get(int rtnl, uint32_t ifindex, const char *name,
 EX_MUST_CHECK int ex_rtnl_link_wait(int rtnl, uint32_t ifindex);
 
 /* Calls fn for each there is. -EAGAIN: they change all the time, fn was not called. */
-EX_MUST_CHECK int ex_rtnl_links_each(int rtnl, void (*fn)(void *arg, const struct ex_link *link),
+EX_MUST_CHECK int ex_rtnl_links_each(int rtnl, void (*fn)(void *arg, const struct ex_iface *link),
 				     void *arg);
 
 /* The id that this namespace has for another (given to it when there was none). */

@@ -16,6 +16,8 @@ struct rtnl_request {
 void *rtnl_begin(struct rtnl_request *rq, uint16_t type, uint16_t flags, size_t body);
 struct rtattr *rtnl_put(struct rtnl_request *rq, uint16_t type, const void *data, size_t len);
 void rtnl_put_ip(struct rtnl_request *rq, uint16_t type, const struct ex_ip *ip);
-int rtnl_transact(int rtnl, struct rtnl_request *rq);
+
+/* rtnl_query.c: waits for the acknowledgement; 0 or negative errno. */
+int rtnl_transact(int rtnl, const struct rtnl_request *rq);
 
 #endif

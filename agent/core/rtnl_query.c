@@ -25,7 +25,6 @@ union reply {
 
 typedef void (*message_fn)(void *arg, const struct nlmsghdr *h);
 
-/* fn is called for every message of this type. */
 struct answer {
 	uint16_t type;
 	message_fn fn;
@@ -45,16 +44,17 @@ static int take_messages(const union reply *rp, size_t len, struct answer *to)
 			r = ((const struct nlmsgerr *)NLMSG_DATA(h))->error;
 		else if (h->nlmsg_type == NLMSG_DONE)
 			r = 0;
-		else if (h->nlmsg_type == to->type)
+		else if (to->fn && h->nlmsg_type == to->type)
 			to->fn(to->arg, h);
 	}
 	return r;
 }
 
+/* Calls fn, when there is one, for every message of this type that comes before the last one. */
 static int ask(int rtnl, const struct rtnl_request *rq, uint16_t type, message_fn fn, void *arg)
 {
 	struct answer to = { type, fn, arg, false };
-	union reply rp;
+	union reply rp EX_UNSET;
 	int r = 1;
 
 	if (send(rtnl, rq, rq->hdr.nlmsg_len, 0) < 0)
@@ -69,6 +69,11 @@ static int ask(int rtnl, const struct rtnl_request *rq, uint16_t type, message_f
 		r = take_messages(&rp, (size_t)n, &to);
 	}
 	return r == 0 && to.torn ? -EAGAIN : r;
+}
+
+int rtnl_transact(int rtnl, const struct rtnl_request *rq)
+{
+	return ask(rtnl, rq, NLMSG_NOOP, NULL, NULL);
 }
 
 /* ---- dumps ---- */
@@ -162,16 +167,16 @@ static void take_link(void *arg, const struct nlmsghdr *h)
 {
 	const struct rtattr *a[IFLA_MAX + 1] = { 0 };
 	const struct ifinfomsg *ifi = NLMSG_DATA(h);
-	struct ex_link *l = arg;
+	struct ex_iface *l = arg;
 
 	sort_attrs(h, sizeof(*ifi), a, IFLA_MAX);
-	*l = (struct ex_link){ .ifindex = (uint32_t)ifi->ifi_index,
-			       .ethernet = ifi->ifi_type == ARPHRD_ETHER,
-			       .loopback = ifi->ifi_flags & IFF_LOOPBACK,
-			       .up = ifi->ifi_flags & IFF_UP,
-			       .mtu = attr_u32(a[IFLA_MTU]),
-			       .master = attr_u32(a[IFLA_MASTER]),
-			       .peer_nsid = -1 };
+	*l = (struct ex_iface){ .ifindex = (uint32_t)ifi->ifi_index,
+				.ethernet = ifi->ifi_type == ARPHRD_ETHER,
+				.loopback = ifi->ifi_flags & IFF_LOOPBACK,
+				.up = ifi->ifi_flags & IFF_UP,
+				.mtu = attr_u32(a[IFLA_MTU]),
+				.master = attr_u32(a[IFLA_MASTER]),
+				.peer_nsid = -1 };
 	/* IFF_RUNNING says as much of a link whose state is not known yet. */
 	if (a[IFLA_OPERSTATE] && RTA_PAYLOAD(a[IFLA_OPERSTATE]) == 1)
 		l->running = *(const uint8_t *)RTA_DATA(a[IFLA_OPERSTATE]) == IF_OPER_UP;
@@ -188,20 +193,20 @@ static void take_link(void *arg, const struct nlmsghdr *h)
 }
 
 struct links {
-	void (*fn)(void *arg, const struct ex_link *link);
+	void (*fn)(void *arg, const struct ex_iface *link);
 	void *arg;
 };
 
 static void tell_link(void *arg, const struct nlmsghdr *h)
 {
 	const struct links *to = arg;
-	struct ex_link link;
+	struct ex_iface link;
 
 	take_link(&link, h);
 	to->fn(to->arg, &link);
 }
 
-int ex_rtnl_links_each(int rtnl, void (*fn)(void *arg, const struct ex_link *link), void *arg)
+int ex_rtnl_links_each(int rtnl, void (*fn)(void *arg, const struct ex_iface *link), void *arg)
 {
 	struct links to = { fn, arg };
 	struct rtnl_request rq;
@@ -210,9 +215,9 @@ int ex_rtnl_links_each(int rtnl, void (*fn)(void *arg, const struct ex_link *lin
 	return dump(rtnl, &rq, RTM_NEWLINK, tell_link, &to);
 }
 
-int ex_rtnl_link_get(int rtnl, uint32_t ifindex, const char *name, struct ex_link *ret)
+int ex_rtnl_link_get(int rtnl, uint32_t ifindex, const char *name, struct ex_iface *ret)
 {
-	struct ex_link link = { 0 };
+	struct ex_iface link = { 0 };
 	struct rtnl_request rq;
 	struct ifinfomsg *ifi = rtnl_begin(&rq, RTM_GETLINK, 0, sizeof(*ifi));
 	int r;
@@ -232,7 +237,7 @@ int ex_rtnl_link_get(int rtnl, uint32_t ifindex, const char *name, struct ex_lin
 
 int ex_rtnl_link_wait(int rtnl, uint32_t ifindex)
 {
-	struct ex_link link;
+	struct ex_iface link;
 	int r;
 
 	for (int i = 0; i < LINK_WAIT_MS; i++) {

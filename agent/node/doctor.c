@@ -115,7 +115,7 @@ static int check_agent(const struct ex_node_config *c)
 static int check_mtu_of(int rtnl, const struct ex_jv *link)
 {
 	int64_t ifindex, mtu;
-	struct ex_link now;
+	struct ex_iface now;
 
 	if (!ex_jv_integer(link, "ifindex", 1, INT32_MAX, &ifindex) ||
 	    !ex_jv_integer(link, "mtu", 0, INT32_MAX, &mtu))

@@ -40,7 +40,7 @@ static int unpack_wire(struct ex_unpack *u, struct ex_wire *w)
 static bool gateway_is_there(uint32_t ifindex)
 {
 	EX_AUTO_CLOSE int rtnl = ex_rtnl_open();
-	struct ex_link link;
+	struct ex_iface link;
 
 	return rtnl >= 0 && ex_rtnl_link_get(rtnl, ifindex, NULL, &link) == 0;
 }

@@ -107,7 +107,7 @@ static int find_exit(int rtnl, uint32_t *ret)
 	return r;
 }
 
-static int find_inside(int rtnl, const char *interface, struct ex_link *ret)
+static int find_inside(int rtnl, const char *interface, struct ex_iface *ret)
 {
 	uint32_t ifindex = 0;
 
@@ -138,7 +138,7 @@ struct exits {
  * Can it bring packets elsewhere than to another interface of its namespace? What is not known to
  * end there can: a tunnel's packets leave by another interface, unless its lower end is elsewhere.
  */
-static bool leads_out(const struct ex_link *l)
+static bool leads_out(const struct ex_iface *l)
 {
 	static const char *const inward[] = {
 		"veth",      "bridge",  "bond",   "dummy", "ifb",    "vlan",   "ipip", "sit",
@@ -154,7 +154,7 @@ static bool leads_out(const struct ex_link *l)
 	return !l->loopback;
 }
 
-static void take_exit(void *arg, const struct ex_link *l)
+static void take_exit(void *arg, const struct ex_iface *l)
 {
 	struct exits *to = arg;
 	size_t len = strlen(to->names);
@@ -165,7 +165,7 @@ static void take_exit(void *arg, const struct ex_link *l)
 }
 
 /* The one interface that was not named must be the only one. */
-static int check_alone(int rtnl, const struct ex_link *link, char err[static EX_NODE_ERR])
+static int check_alone(int rtnl, const struct ex_iface *link, char err[static EX_NODE_ERR])
 {
 	struct exits others = { .but = link->ifindex };
 	int r = ex_rtnl_links_each(rtnl, take_exit, &others);
@@ -184,7 +184,7 @@ static int look_inside(const char *interface, struct ex_node_link *l, uint32_t *
 		       uint32_t *ret_own, char err[static EX_NODE_ERR])
 {
 	EX_AUTO_CLOSE int rtnl = ex_rtnl_open();
-	struct ex_link link;
+	struct ex_iface link;
 	int r = rtnl < 0 ? rtnl : find_inside(rtnl, interface, &link);
 
 	if (r < 0)
@@ -207,9 +207,9 @@ static int look_inside(const char *interface, struct ex_node_link *l, uint32_t *
 /* ---- the host's end ---- */
 
 /* The next hop's MAC and addresses: those of the bridge, or of the host end itself. */
-static int look_next_hop(int rtnl, const struct ex_link *host, struct ex_node_link *l)
+static int look_next_hop(int rtnl, const struct ex_iface *host, struct ex_node_link *l)
 {
-	struct ex_link hop = *host;
+	struct ex_iface hop = *host;
 	struct host_ips ips = { 0 };
 	int r = 0;
 
@@ -229,7 +229,7 @@ static int look_next_hop(int rtnl, const struct ex_link *host, struct ex_node_li
 	return 0;
 }
 
-static int look_outside(int rtnl, const struct ex_link *host, struct ex_node_link *l)
+static int look_outside(int rtnl, const struct ex_iface *host, struct ex_node_link *l)
 {
 	l->ifindex = host->ifindex;
 	memcpy(l->host_mac, host->mac, 6);
@@ -242,7 +242,7 @@ static int look_outside(int rtnl, const struct ex_link *host, struct ex_node_lin
  * peer is what the workload's namespace says. That is checked from here: the link of this index
  * must have its other end in that very namespace, as that very interface.
  */
-static int find_host_end(int rtnl, int netns, uint32_t peer, uint32_t own, struct ex_link *ret)
+static int find_host_end(int rtnl, int netns, uint32_t peer, uint32_t own, struct ex_iface *ret)
 {
 	int32_t nsid;
 	int r = ex_rtnl_nsid(rtnl, netns, &nsid);
@@ -259,7 +259,7 @@ static int find_by_netns(int rtnl, const struct ex_where *where, struct ex_node_
 {
 	EX_AUTO_CLOSE int outer = ex_netns_own();
 	uint32_t peer = 0, own = 0;
-	struct ex_link host;
+	struct ex_iface host;
 	int r = outer < 0 ? outer : ex_netns_go(where->netns);
 
 	if (r < 0)
@@ -281,7 +281,7 @@ int ex_wiring_find(const struct ex_where *where, struct ex_node_link *ret,
 {
 	EX_AUTO_CLOSE int rtnl = ex_rtnl_open();
 	struct ex_node_link l = { 0 };
-	struct ex_link host;
+	struct ex_iface host;
 	int r;
 
 	if (rtnl < 0)
@@ -304,7 +304,7 @@ int ex_wiring_find(const struct ex_where *where, struct ex_node_link *ret,
 bool ex_wiring_is_there(const struct ex_node_link *link)
 {
 	EX_AUTO_CLOSE int rtnl = ex_rtnl_open();
-	struct ex_link host;
+	struct ex_iface host;
 
 	return rtnl >= 0 && ex_rtnl_link_get(rtnl, link->ifindex, NULL, &host) == 0 &&
 	       memcmp(host.mac, link->host_mac, 6) == 0;
