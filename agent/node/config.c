@@ -160,16 +160,16 @@ static const char *add_serve(struct ex_node_config *c, const struct node_key *k,
 
 /* ---- the table ---- */
 
-static const struct node_key keys[] = {
-	{ "policyDirs", add_dir, .count = AT(n_policy_dirs), .list = true, .arg = "DIR",
+const struct node_key node_keys[] = {
+	{ "policyDirs", add_dir, .count = AT(n_policy_dirs), .arg = "DIR",
 	  .help = "directory of policies, watched; may be repeated (/etc/exeat/policies)" },
 	{ "unselected", set_word, .at = AT(unselected_allow), .words = "deny|allow",
 	  .help = "endpoints that no policy ever selected: deny (default) or allow everything" },
 	{ "metadata", set_word, .at = AT(allow_metadata), .words = "deny|allow",
 	  .help = "cloud metadata addresses, whatever a policy allows: deny (default)" },
-	{ "dns", add_dns, .count = AT(n_dns), .list = true, .arg = "[SUFFIX=]ADDR[:PORT]",
+	{ "dns", add_dns, .count = AT(n_dns), .arg = "[SUFFIX=]ADDR[:PORT]",
 	  .help = "resolvers to ask (the endpoint's own, else those of /etc/resolv.conf)" },
-	{ "serve", add_serve, .count = AT(n_serve), .list = true, .arg = "PORT[/udp]|any|none",
+	{ "serve", add_serve, .count = AT(n_serve), .arg = "PORT[/udp]|any|none",
 	  .help = "where endpoints answer flows that others open, unless told per endpoint (any)" },
 	{ "refusal", set_word, .at = AT(silent), .words = "answer|silent",
 	  .help = "denied packets: answer (default) with RST or ICMP, or silent" },
@@ -221,23 +221,20 @@ static const struct node_key keys[] = {
 	  .help = "error, warning, info (default) or debug" },
 };
 
-const struct node_key *node_keys(size_t *ret_n)
-{
-	*ret_n = EX_ARRAY_SIZE(keys);
-	return keys;
-}
+const size_t node_n_keys = EX_ARRAY_SIZE(node_keys);
+_Static_assert(EX_ARRAY_SIZE(node_keys) <= NODE_KEYS_MAX, "room for each");
 
 const struct node_key *node_key_find(const char *name)
 {
-	for (size_t i = 0; i < EX_ARRAY_SIZE(keys); i++)
-		if (strcmp(keys[i].name, name) == 0)
-			return &keys[i];
+	for (size_t i = 0; i < node_n_keys; i++)
+		if (strcmp(node_keys[i].name, name) == 0)
+			return &node_keys[i];
 	return NULL;
 }
 
 void node_key_empty(struct ex_node_config *c, const struct node_key *k)
 {
-	if (!k->list)
+	if (!k->count)
 		return;
 	*(size_t *)(void *)((char *)c + k->count) = 0;
 	if (k->set == add_serve)

@@ -9,15 +9,17 @@ struct node_key {
 	const char *name; /* camelCase in the file; --camel-case as a flag */
 	const char *(*set)(struct ex_node_config *c, const struct node_key *k, const char *text);
 	size_t at;         /* of the field */
-	size_t count;      /* of the number of elements, when it is a list */
-	bool list;         /* set() appends */
+	size_t count;      /* of the number of elements: a list, to which set() appends; 0 = none */
 	const char *words; /* "no|yes" */
 	uint32_t min, max;
 	const char *needs; /* the key without which this one does nothing; NULL = none */
 	const char *arg, *help;
 };
 
-const struct node_key *node_keys(size_t *ret_n);
+#define NODE_KEYS_MAX 48
+extern const struct node_key node_keys[];
+extern const size_t node_n_keys;
+
 const struct node_key *node_key_find(const char *name);
 void node_key_empty(struct ex_node_config *c, const struct node_key *k);
 

@@ -8,24 +8,16 @@
 #include "agent/node/config_keys.h"
 #include "policy/decode.h"
 
-#define KEYS_MAX  48
 #define FLAGS_MAX 128
 #define OPT_KEY   256 /* + index of the key */
 #define FLAG_TEXT 32
 
 struct load {
 	struct ex_node_config *c;
-	struct ex_pos at[KEYS_MAX]; /* of the keys: in the file, or FLAG; file NULL = not given */
+	struct ex_pos at[NODE_KEYS_MAX]; /* in the file, or FLAG; file NULL = not given */
 };
 
 #define FLAG ((struct ex_pos){ .file = "" })
-
-static void note(struct load *l, const struct node_key *k, struct ex_pos at)
-{
-	size_t n;
-
-	l->at[k - node_keys(&n)] = at;
-}
 
 /* ---- the file ---- */
 
@@ -48,8 +40,8 @@ static void read_key(struct ex_decoder *d, const struct ex_node *n, void *out)
 	struct load *l = out;
 	size_t index = 0;
 
-	note(l, k, n->key_pos);
-	if (!k->list) {
+	l->at[k - node_keys] = n->key_pos;
+	if (!k->count) {
 		read_value(d, n, k, l->c);
 		return;
 	}
@@ -67,18 +59,15 @@ static void read_key(struct ex_decoder *d, const struct ex_node *n, void *out)
 static int read_docs(struct ex_decoder *d, const struct ex_docs *docs, const char *file,
 		     struct load *l)
 {
-	struct ex_field fields[KEYS_MAX];
-	const struct node_key *keys;
-	size_t n;
+	struct ex_field fields[NODE_KEYS_MAX];
 
-	keys = node_keys(&n);
-	for (size_t i = 0; i < n && i < KEYS_MAX; i++)
-		fields[i] = (struct ex_field){ keys[i].name, read_key, NULL, NULL };
+	for (size_t i = 0; i < node_n_keys; i++)
+		fields[i] = (struct ex_field){ node_keys[i].name, read_key, NULL, NULL };
 	if (docs->n > 1)
 		ex_diag_add(d->diags, (struct ex_pos){ file, 0, 0 }, false, "write one document",
 			    "has more than one document");
 	if (docs->n == 1)
-		(void)ex_decode_map(d, docs->v[0], fields, n, l);
+		(void)ex_decode_map(d, docs->v[0], fields, node_n_keys, l);
 	return docs->n > 1 || d->n_errors ? -EINVAL : 0;
 }
 
@@ -101,7 +90,7 @@ static int read_file(struct load *l, const char *file)
 
 /* ---- the flags ---- */
 
-/* "upstreamCa" -> "upstream-ca"; a list loses its plural: "policyDirs" -> "policy-dir". */
+/* "upstreamCa" -> "upstream-ca"; the one that is a plural names one each time: "policy-dir". */
 static void flag_name(const struct node_key *k, char buf[static FLAG_TEXT])
 {
 	size_t n = 0;
@@ -111,16 +100,14 @@ static void flag_name(const struct node_key *k, char buf[static FLAG_TEXT])
 			buf[n++] = '-';
 		buf[n++] = (char)tolower((unsigned char)*p);
 	}
-	if (k->list && n > 4 && strcmp(k->name, "policyDirs") == 0)
+	if (strcmp(k->name, "policyDirs") == 0)
 		n--;
 	buf[n] = '\0';
 }
 
 void ex_node_config_usage(FILE *out)
 {
-	const struct node_key *keys;
 	char flag[FLAG_TEXT], left[80];
-	size_t n;
 
 	fputs("Usage: exeat agent [OPTION...]\n\n"
 	      "Gates the endpoints of this node: pods (by exeat-cni) and what 'exeat endpoint add'\n"
@@ -128,13 +115,11 @@ void ex_node_config_usage(FILE *out)
 	      "camelCase: --policy-dir is policyDirs.\n\n"
 	      "      --config FILE                configuration (" EX_NODE_CONFIG_FILE ")\n",
 	      out);
-	keys = node_keys(&n);
-	for (size_t i = 0; i < n; i++) {
-		flag_name(&keys[i], flag);
-		snprintf(left, sizeof(left), "--%s %s", flag,
-			 keys[i].words ? keys[i].words : keys[i].arg);
+	for (const struct node_key *k = node_keys; k < node_keys + node_n_keys; k++) {
+		flag_name(k, flag);
+		snprintf(left, sizeof(left), "--%s %s", flag, k->words ? k->words : k->arg);
 		fprintf(out, strlen(left) > 28 ? "      %s\n%35s%s\n" : "      %-28s %s%s\n", left,
-			"", keys[i].help);
+			"", k->help);
 	}
 	fputs("      --uninstall                  let every endpoint go, remove what is pinned, end\n"
 	      "  -h, --help                       this text\n\n"
@@ -156,18 +141,14 @@ struct flags {
 
 static int take_flag(struct flags *f, int c)
 {
-	const struct node_key *keys;
-	size_t n;
-
-	keys = node_keys(&n);
 	if (c == 'c') {
 		f->config = optarg;
 	} else if (c == 'u') {
 		f->uninstall = true;
 	} else if (c == 'h') {
 		f->help = true;
-	} else if (c >= OPT_KEY && (size_t)(c - OPT_KEY) < n && f->n < FLAGS_MAX) {
-		f->v[f->n].key = &keys[c - OPT_KEY];
+	} else if (c >= OPT_KEY && f->n < FLAGS_MAX) {
+		f->v[f->n].key = &node_keys[c - OPT_KEY];
 		f->v[f->n++].text = optarg;
 	} else {
 		fputs("Try 'exeat agent --help'.\n", stderr);
@@ -178,15 +159,13 @@ static int take_flag(struct flags *f, int c)
 
 static int parse_flags(int argc, char **argv, struct flags *f)
 {
-	struct option options[KEYS_MAX + 4] = { 0 };
-	char names[KEYS_MAX][FLAG_TEXT];
-	const struct node_key *keys;
-	size_t n;
+	struct option options[NODE_KEYS_MAX + 4] = { 0 };
+	char names[NODE_KEYS_MAX][FLAG_TEXT];
+	size_t n = node_n_keys;
 	int c, r = 0;
 
-	keys = node_keys(&n);
 	for (size_t i = 0; i < n; i++) {
-		flag_name(&keys[i], names[i]);
+		flag_name(&node_keys[i], names[i]);
 		options[i] = (struct option){ names[i], required_argument, NULL, OPT_KEY + (int)i };
 	}
 	options[n++] = (struct option){ "config", required_argument, NULL, 'c' };
@@ -216,7 +195,7 @@ static int apply_flags(struct load *l, const struct flags *f)
 			first &= f->v[j].key != k;
 		if (first)
 			node_key_empty(c, k);
-		note(l, k, FLAG);
+		l->at[k - node_keys] = FLAG;
 		why = k->set(c, k, f->v[i].text);
 		if (why) {
 			char flag[FLAG_TEXT];
@@ -250,16 +229,14 @@ static void report_useless(const struct node_key *k, struct ex_pos at)
 
 static bool has_useless(const struct load *l)
 {
-	const struct node_key *keys;
 	bool any = false;
-	size_t n;
 
-	keys = node_keys(&n);
-	for (size_t i = 0; i < n; i++) {
-		if (!l->at[i].file || !keys[i].needs ||
-		    l->at[node_key_find(keys[i].needs) - keys].file)
+	for (size_t i = 0; i < node_n_keys; i++) {
+		const char *needs = node_keys[i].needs;
+
+		if (!l->at[i].file || !needs || l->at[node_key_find(needs) - node_keys].file)
 			continue;
-		report_useless(&keys[i], l->at[i]);
+		report_useless(&node_keys[i], l->at[i]);
 		any = true;
 	}
 	return any;
