@@ -174,6 +174,32 @@ static bool query_is_safe(const char *query, size_t len)
 }
 
 /*
+ * The same of what some servers make a query of: what stands behind "&" in "/index.php?url=PATH",
+ * or behind a "?" that was unescaped before the path is split.
+ */
+static bool path_is_no_query(const char *path, size_t len)
+{
+	char query[EX_H1_TARGET_MAX] EX_UNSET;
+	bool begun = false;
+	size_t n = 0;
+
+	if (!memchr(path, '=', len) && !memchr(path, '%', len))
+		return true;
+	if (len > sizeof(query))
+		return false;
+	for (size_t i = 0; i < len; i++) {
+		char c = path[i];
+
+		if (c == '%' && escapes_read((struct ex_span){ path, len }, i, &c, 1))
+			i += 2;
+		if (begun)
+			query[n++] = (char)(c == '?' ? '&' : c);
+		begun |= c == '?' || c == '&' || c == ';';
+	}
+	return query_is_safe(query, n);
+}
+
+/*
  * Segments end also at what only some servers read as a slash: %2F, and where Unicode is folded
  * U+2044, U+2215, U+FF0F, or as a backslash U+FF3C, U+FE68, U+2216 and, by Windows in Japan and
  * Korea, the yen and won signs. Beside one of these there may be nothing, and behind the last slash
@@ -238,7 +264,8 @@ ssize_t ex_h1_normalise(struct ex_span target, char *out, size_t cap)
 		return -EINVAL;
 	if ((size_t)at < target.len && target.ptr[at] == '?')
 		at = put(&w, '?') ? -EINVAL : part_copy(target, (size_t)at + 1, true, &w);
-	if (at < 0 || (size_t)at != target.len || !path_is_safe(out, path_len))
+	if (at < 0 || (size_t)at != target.len || !path_is_safe(out, path_len) ||
+	    !path_is_no_query(out, path_len))
 		return -EINVAL;
 	if (w.len > path_len && !query_is_safe(out + path_len + 1, w.len - path_len - 1))
 		return -EINVAL;
