@@ -107,6 +107,14 @@ static void audit(void *arg, const void *client, const struct ex_dns_verdict *v)
 	ex_ask_audit(px->ask, &rec);
 }
 
+/* What does not get as far as the gate. */
+static void deny(struct ex_proxy *px, const struct ex_dns_client *from, enum ex_reason reason)
+{
+	const struct ex_dns_verdict v = { .decision = { EX_V_DENY, reason, 0 } };
+
+	audit(px, from, &v);
+}
+
 const struct ex_dns_gate_ops ex_dns_io_ops = { .learn = learn, .extend = extend, .audit = audit };
 
 /* ---- UDP: one waiting record a question ---- */
@@ -268,6 +276,7 @@ static bool ask_one(struct stream *s)
 		return false;
 	len = (size_t)p[0] << 8 | p[1];
 	if (len > QUERY_MAX) {
+		deny(s->io->px, &s->client, EX_R_DNS_MALFORMED);
 		stream_close(s);
 		return false;
 	}
@@ -328,22 +337,23 @@ static void on_stream_timeout(struct ex_timer *t)
 
 static int stream_new(struct ex_dns_io *io, int fd)
 {
+	struct ex_dns_client from = { .proto = IPPROTO_TCP };
 	struct stream *s;
 
-	if (io->n_streams >= STREAMS_MAX)
+	if (!ex_socket_ends(fd, &from.dst, &from.dport, &from.src, &from.sport))
+		return -EIO;
+	s = io->n_streams < STREAMS_MAX ? calloc(1, sizeof(*s)) : NULL;
+	if (!s) {
+		deny(io->px, &from, EX_R_LIMIT);
 		return -EBUSY;
-	s = calloc(1, sizeof(*s));
-	if (!s)
-		return -ENOMEM;
+	}
 	s->io = io;
 	s->fd = fd;
 	s->watch.fn = on_stream;
 	s->timer.fn = on_stream_timeout;
 	s->free_later.fn = stream_free;
-	s->client.proto = IPPROTO_TCP;
-	if (!ex_socket_ends(fd, &s->client.dst, &s->client.dport, &s->client.src,
-			    &s->client.sport) ||
-	    ex_watch_start(io->px->loop, &s->watch, fd, EPOLLIN) < 0) {
+	s->client = from;
+	if (ex_watch_start(io->px->loop, &s->watch, fd, EPOLLIN) < 0) {
 		free(s);
 		return -EIO;
 	}

@@ -125,6 +125,21 @@ def whole_question():
     return struct.pack(">H", len(query(GOOD))) + query(GOOD)
 
 
+def crowd(server, n):
+    """How many of n TCP connections, all open at once, are not served."""
+    socks = [socket.create_connection((server, 53), timeout=20) for _ in range(n)]
+    turned_away = 0
+    for s in socks:
+        try:
+            s.sendall(struct.pack(">H", len(ALIVE) + 2) + b"\0\1" + ALIVE)
+            turned_away += not s.recv(2)
+        except ConnectionError:
+            turned_away += 1
+    for s in socks:
+        s.close()
+    return turned_away
+
+
 def main():
     lived = {}
     waits = [threading.Thread(target=lambda w=w, f=f, n=n: lived.update({w: hold(SERVERS[0], f, n)}))
@@ -136,6 +151,8 @@ def main():
         w.join()
     point(9 < lived["drip"] < 20, "a question that comes byte by byte is not waited for (%.1f s)" % lived["drip"])
     point(lived["questions"] >= 14, "who asks now and then may stay (%.1f s)" % lived["questions"])
+    turned_away = crowd(SERVERS[0], 70)
+    point(6 <= turned_away < 70, "one connection of many too many is closed (%d)" % turned_away)
 
 
 def cases():
