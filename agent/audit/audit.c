@@ -11,6 +11,7 @@
 #include <inttypes.h>
 #include <netinet/in.h>
 #include <stdio.h>
+#include <termios.h>
 
 #include "agent/audit/chain.h"
 #include "agent/audit/file.h"
@@ -273,6 +274,15 @@ static void show(struct ex_audit *a, const char *line, int len, size_t cap)
 		a->hidden++;
 }
 
+/* Who reads keys one by one (an editor, an agent) draws the screen as well: a line would spoil it.
+ */
+static bool is_drawn_on(int fd)
+{
+	struct termios mode;
+
+	return tcgetattr(fd, &mode) == 0 && !(mode.c_lflag & ICANON);
+}
+
 /* Programs ask again at once (A and AAAA, retries): one line tells a person enough. */
 static bool is_repeated(struct ex_audit *a, const char *subject, enum ex_reason reason)
 {
@@ -298,7 +308,8 @@ static void show_denial(struct ex_audit *a, const struct ex_audit_record *rec,
 	ex_audit_subject(rec, subject, sizeof(subject));
 	if (is_repeated(a, subject, rec->reason))
 		return;
-	if (!ex_bucket_take(&a->shown_lines, &terminal_rate, ex_clock_ms())) {
+	if (is_drawn_on(a->terminal.fd) ||
+	    !ex_bucket_take(&a->shown_lines, &terminal_rate, ex_clock_ms())) {
 		a->hidden++;
 		return;
 	}
@@ -319,6 +330,16 @@ static void show_denial(struct ex_audit *a, const struct ex_audit_record *rec,
 	show(a, line, n, sizeof(line));
 }
 
+/* "Unreachable" is an answer of the workload's kernel, to a reply that came too late for its
+ * program. */
+static bool is_nobodys(const struct ex_audit_record *rec)
+{
+	unsigned type = rec->dport >> 8;
+
+	return (rec->proto == IPPROTO_ICMP && type == 3) ||
+	       (rec->proto == IPPROTO_ICMPV6 && type == 1);
+}
+
 void ex_audit_write(struct ex_audit *a, const struct ex_audit_record *rec)
 {
 	const struct ex_rule_info *rule = a->rs ? ex_ruleset_rule(a->rs, rec->rule) : NULL;
@@ -332,7 +353,7 @@ void ex_audit_write(struct ex_audit *a, const struct ex_audit_record *rec)
 	log_record(a, rec, rule);
 	if (rec->verdict == EX_V_ALLOW)
 		return;
-	if (!a->tally)
+	if (!a->tally || is_nobodys(rec))
 		return;
 	ex_tally_add(a->tally, rec, rule, count);
 	show_denial(a, rec, rule);

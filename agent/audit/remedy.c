@@ -37,7 +37,14 @@ static void write_http(const struct ex_remedy *d, char *out)
 	char rule[RULE_MAX];
 	int list = list_len(d->where);
 
-	if (ex_suggest_http(&req, rule, sizeof(rule)))
+	if (!ex_suggest_http(&req, rule, sizeof(rule)))
+		return;
+	if (strstr(d->where, ".preset[")) /* whose text is not the user's */
+		snprintf(out, EX_REMEDY_MAX,
+			 "beside the preset add a rule for the same destination, with "
+			 "rules.http: - %s",
+			 rule);
+	else
 		snprintf(out, EX_REMEDY_MAX, "under %.*s add: - %s", list ? list : 10,
 			 list ? d->where : "rules.http", rule);
 }
@@ -85,6 +92,10 @@ void ex_remedy_write(const struct ex_remedy *d, char out[static EX_REMEDY_MAX])
 		write_address(d, out);
 	else if (d->reason == EX_R_POLICY_DENY && d->where[0])
 		snprintf(out, EX_REMEDY_MAX, "narrow or remove %s", d->where);
+	else if (d->reason == EX_R_TLS_HANDSHAKE)
+		snprintf(out, EX_REMEDY_MAX,
+			 "have the program trust exeat's authority (in a run: "
+			 "$NODE_EXTRA_CA_CERTS), or pass its TLS unread: a rule without http");
 	else if (d->reason == EX_R_SNI_MISSING || d->reason == EX_R_ADDRESS_NOT_OF_NAME)
 		snprintf(out, EX_REMEDY_MAX, "connect by name, resolved inside the workload");
 	else if (d->reason == EX_R_HOST_MISMATCH)

@@ -7,9 +7,11 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <pty.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <sys/types.h>
+#include <termios.h>
 #include <netinet/in.h>
 #include <cmocka.h>
 
@@ -521,6 +523,7 @@ static void test_held_records_neither_block_nor_tear_in_a_pipe(void **state)
 static void test_terminal_gets_denials_only_and_not_too_many(void **state)
 {
 	struct ex_audit_record rec = http_record();
+	struct ex_audit_record late = { .proto = IPPROTO_ICMPV6, .dport = 1 << 8 | 4 };
 	int fd = temp_file();
 	struct ex_audit *a = audit_new(-1, fd, true);
 	char *text;
@@ -529,6 +532,8 @@ static void test_terminal_gets_denials_only_and_not_too_many(void **state)
 	rec.verdict = EX_V_ALLOW;
 	ex_audit_write(a, &rec);
 	rec.verdict = EX_V_DENY;
+	late.verdict = EX_V_DENY;
+	ex_audit_write(a, &late);
 	for (int i = 0; i < 500; i++) /* one subject */
 		ex_audit_write(a, &rec);
 	text = slurp(fd);
@@ -546,12 +551,53 @@ static void test_terminal_gets_denials_only_and_not_too_many(void **state)
 	ex_audit_summary(a);
 	ex_audit_free(a);
 	text = slurp(fd);
-	assert_non_null(strstr(text, "exeat: 1 allowed, 1000 denied\n"));
+	assert_non_null(strstr(text, "exeat: 1 allowed, 1001 denied\n"));
+	assert_null(strstr(text, "icmpv6"));
 	assert_non_null(strstr(text,
 			       "750x http-denied POST api.openai.com/v1/files?key=*&purpose=*\n"
 			       "          -> under rules.http add: - {method: \"POST\", "
 			       "path: '/v1/files(\\?.*)?'}\n"));
 	free(text);
+	close(fd);
+}
+
+static size_t waiting(int fd, char *out, size_t cap)
+{
+	ssize_t n = read(fd, out, cap - 1);
+
+	out[n < 0 ? 0 : n] = '\0';
+	return strlen(out);
+}
+
+static void test_no_denial_is_written_over_a_program_that_draws_the_screen(void **state)
+{
+	struct ex_audit_record rec = http_record();
+	int far, fd;
+	struct termios lines, keys;
+	struct ex_audit *a;
+	char text[4096];
+
+	(void)state;
+	assert_int_equal(openpty(&far, &fd, NULL, NULL, NULL), 0);
+	assert_int_equal(fcntl(far, F_SETFL, O_NONBLOCK), 0);
+	assert_int_equal(tcgetattr(fd, &lines), 0);
+	keys = lines;
+	cfmakeraw(&keys);
+	a = audit_new(-1, fd, true);
+	assert_int_equal(tcsetattr(fd, TCSANOW, &keys), 0);
+	ex_audit_write(a, &rec);
+	assert_int_equal(waiting(far, text, sizeof(text)), 0);
+	assert_int_equal(tcsetattr(fd, TCSANOW, &lines), 0);
+	rec.reason = EX_R_HOST_DENIED;
+	ex_audit_write(a, &rec);
+	waiting(far, text, sizeof(text));
+	assert_non_null(strstr(text, "exeat: 1 more denials not shown"));
+	assert_non_null(strstr(text, "host-denied"));
+	ex_audit_summary(a);
+	waiting(far, text, sizeof(text));
+	assert_non_null(strstr(text, "1x http-denied POST"));
+	ex_audit_free(a);
+	close(far);
 	close(fd);
 }
 
@@ -664,6 +710,7 @@ int main(void)
 		cmocka_unit_test(test_held_records_that_a_full_disk_cuts_off_are_counted),
 		cmocka_unit_test(test_held_records_neither_block_nor_tear_in_a_pipe),
 		cmocka_unit_test(test_terminal_gets_denials_only_and_not_too_many),
+		cmocka_unit_test(test_no_denial_is_written_over_a_program_that_draws_the_screen),
 		cmocka_unit_test(test_summary_keeps_the_most_frequent_denials),
 		cmocka_unit_test(test_rule_of_the_ruleset_is_named),
 	};

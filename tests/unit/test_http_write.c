@@ -97,13 +97,13 @@ static void test_upgrade_goes_on_only_when_kept(void **state)
 	ex_buf_done(&out);
 }
 
-static void test_expect_goes_on(void **state)
+static void test_attack_29_expect_ends_here(void **state)
 {
 	(void)state;
 	assert_rewrites(true,
 			"PUT / HTTP/1.1\r\nHost: a.b\r\nexpect: 100-CONTINUE\r\n"
 			"Content-Length: 1\r\n\r\nx",
-			"PUT / HTTP/1.1\r\nHost: a.b\r\nExpect: 100-continue\r\n"
+			"PUT / HTTP/1.1\r\nHost: a.b\r\n"
 			"Content-Length: 1\r\nConnection: keep-alive\r\n\r\nx");
 }
 
@@ -175,7 +175,6 @@ static void test_what_is_counted_is_enough(void **state)
 	struct ex_h1_head head = { .method = EX_SPAN("CHECKOUT"),
 				   .path = EX_SPAN("/"),
 				   .authority = EX_SPAN(host),
-				   .expect_continue = true,
 				   .framing = EX_H1_LENGTH,
 				   .content_length = UINT64_MAX,
 				   .headers = &field,
@@ -266,6 +265,28 @@ static void test_denial_names_reason_rule_and_remedy(void **state)
 	assert_int_equal(ex_h1_head(p)->status, 403);
 	assert_true(ex_h1_head(p)->close);
 	ex_h1_free(p);
+}
+
+static void test_a_preset_is_not_told_to_be_written_into(void **state)
+{
+	static const struct ex_rule_info rule = {
+		.policy = "p",
+		.where = "egress[0].preset[0].toPorts[0].rules.http[0]",
+	};
+	struct ex_h1_denial d = { .status = 403,
+				  .reason = EX_R_HTTP_DENIED,
+				  .rule = &rule,
+				  .method = EX_SPAN("GET"),
+				  .host = EX_SPAN("api.openai.com"),
+				  .path = EX_SPAN("/v1/responses"),
+				  .text = true };
+	char out[4096];
+
+	(void)state;
+	denial(&d, out, sizeof(out));
+	assert_non_null(strstr(out, "\nremedy: beside the preset add a rule for the same "
+				    "destination, with rules.http: - {method: \"GET\", "
+				    "path: '/v1/responses'}\n"));
 }
 
 /* A line for the path would not allow it. */
@@ -388,7 +409,7 @@ int main(void)
 		cmocka_unit_test(test_hop_by_hop_fields_are_removed),
 		cmocka_unit_test(test_attack_34_method_override_fields_are_removed),
 		cmocka_unit_test(test_upgrade_goes_on_only_when_kept),
-		cmocka_unit_test(test_expect_goes_on),
+		cmocka_unit_test(test_attack_29_expect_ends_here),
 		cmocka_unit_test(
 			test_attack_29_a_body_that_servers_may_not_read_ends_the_connection),
 		cmocka_unit_test(test_ip6_host_keeps_its_brackets),
@@ -397,6 +418,7 @@ int main(void)
 		cmocka_unit_test(test_what_is_counted_is_enough),
 		cmocka_unit_test(test_body_is_framed_as_its_head_said),
 		cmocka_unit_test(test_denial_names_reason_rule_and_remedy),
+		cmocka_unit_test(test_a_preset_is_not_told_to_be_written_into),
 		cmocka_unit_test(test_denial_names_the_fields_and_paths_that_a_rule_needs),
 		cmocka_unit_test(test_denial_that_says_what_is_wrong_suggests_no_line),
 		cmocka_unit_test(test_denial_escapes_and_bounds_what_the_client_sent),
