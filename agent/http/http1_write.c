@@ -154,8 +154,6 @@ int ex_h1_put_request(struct ex_buf *out, const struct ex_h1_head *head, bool cl
 		if (!(ex_field_kinds(h->name) & (NOT_COPIED | EX_FIELD_OVERRIDE)))
 			put_header(&w, h->name, h->value);
 	}
-	if (head->expect_continue)
-		put_text(&w, "Expect: 100-continue\r\n");
 	put_framing(&w, head);
 	put_connection(&w, head, close || ex_h1_body_is_unexpected(head), keep_upgrade);
 	put_text(&w, "\r\n");

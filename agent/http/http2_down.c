@@ -36,6 +36,14 @@ bool ex_h2_exchange_forward(struct ex_h2_exchange *x, const struct ex_h2_head *h
 	return x->up != NULL;
 }
 
+/* As in HTTP/1.1: the server is not asked. */
+static int tell_to_continue(struct ex_h2_stream *st, const struct ex_h2_head *head)
+{
+	const struct ex_h2_head go_on = { .h = { .status = 100 } };
+
+	return head->h.expect_continue && !head->end ? ex_h2_respond(st, &go_on) : 0;
+}
+
 /* The server is dialled for it; see ex_h2_relay_wants_origin(). */
 static void request_keep(struct ex_h2_exchange *x, const struct ex_h2_head *head)
 {
@@ -74,6 +82,10 @@ static void down_head(void *arg, struct ex_h2_stream *st, const struct ex_h2_hea
 	d.status = 403;
 	if (!r->config.judge(r->config.arg, &head->h, &d, &edits)) {
 		ex_h2_exchange_deny(x, head, &d);
+		return;
+	}
+	if (tell_to_continue(st, head) < 0) {
+		ex_h2_relay_refuse(r, x, head, EX_R_INTERNAL, "out of memory");
 		return;
 	}
 	if (r->config.identity)

@@ -111,6 +111,20 @@ int ex_conn_send_head(struct ex_conn *c, const struct ex_h1_head *head,
 	return 0;
 }
 
+/*
+ * The client waits to be told to send the body. The server is not asked: what it answers instead
+ * leaves open whether the body is still read as one, and servers were found that take it for the
+ * next request.
+ */
+static int tell_to_continue(struct ex_conn *c, const struct ex_h1_head *head)
+{
+	static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
+
+	if (!head->expect_continue || head->framing == EX_H1_NO_BODY)
+		return 0;
+	return ex_buf_append(&c->client.out, go_on, sizeof(go_on) - 1);
+}
+
 static void begin_exchange(struct ex_conn *c, const struct ex_h1_head *head,
 			   const struct ex_header_edits *edits)
 {
@@ -119,7 +133,7 @@ static void begin_exchange(struct ex_conn *c, const struct ex_h1_head *head,
 
 	ex_conn_look_at_server(c, head, ex_identity_of(&c->px->identities, edits));
 	c->x.upgrade = head->upgrade.len > 0;
-	if (ex_conn_send_head(c, head, edits) < 0) {
+	if (tell_to_continue(c, head) < 0 || ex_conn_send_head(c, head, edits) < 0) {
 		ex_conn_refuse(c, &failed, NULL);
 		return;
 	}

@@ -29,7 +29,7 @@ static bool is_forwarded(const char *name)
 /* Carried on by another way than as one of the fields; odd spellings of them are refused. */
 static bool is_written_anew(const char *name)
 {
-	static const char *const names[] = { "host", "content-length", "expect", "upgrade" };
+	static const char *const names[] = { "host", "content-length", "upgrade" };
 
 	for (size_t i = 0; i < EX_ARRAY_SIZE(names); i++) {
 		if (ex_field_is(ex_span_str(name), names[i]))
