@@ -67,7 +67,7 @@ static const struct {
 	{ "content-length", FRAMING | REWRITTEN },
 	{ "te", REWRITTEN },
 	{ "trailer", REWRITTEN },
-	{ "expect", REWRITTEN },
+	{ "expect", HOP },
 	{ "x-http-method-override", OVERRIDE },
 	{ "x-http-method", OVERRIDE },
 	{ "x-method-override", OVERRIDE },
