@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* headers and headerMatches of a rules.http item. */
+#include "exeat/text.h"
 #include "policy/cnp.h"
 #include "policy/header.h"
 
@@ -117,7 +118,7 @@ static void read_match_name(struct ex_decoder *d, const struct ex_node *n, void 
 	mr->match.name = ex_arena_strndup(d->arena, text, n->len);
 	lower = ex_arena_strndup(d->arena, text, n->len);
 	for (char *p = lower; p && *p; p++)
-		*p = *p >= 'A' && *p <= 'Z' ? (char)(*p - 'A' + 'a') : *p;
+		*p = ex_lower(*p);
 	mr->match.lower = lower;
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* toPorts: ports, ranges and protocols. */
+#include "exeat/text.h"
 #include "policy/cnp.h"
 
 #include <netinet/in.h>
@@ -76,9 +77,9 @@ static bool is_port_name(const char *s, size_t len)
 	for (size_t i = 0; i < len; i++) {
 		char c = s[i];
 
-		if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'))
+		if (ex_is_letter(c))
 			letter = true;
-		else if (!(c >= '0' && c <= '9') && !(c == '-' && i > 0 && i + 1 < len))
+		else if (!ex_is_digit(c) && !(c == '-' && i > 0 && i + 1 < len))
 			return false;
 	}
 	return letter && len <= 15;
@@ -147,10 +148,8 @@ static void take_named_port(struct ex_decoder *d, const struct port_reader *pr, 
 
 	if (!name)
 		return;
-	for (char *c = name; *c; c++) {
-		if (*c >= 'A' && *c <= 'Z')
-			*c = (char)(*c - 'A' + 'a');
-	}
+	for (char *c = name; *c; c++)
+		*c = ex_lower(*c);
 	if (pr->end_node)
 		ex_decode_warning(d, pr->end_node, "remove endPort",
 				  "endPort means nothing beside a port name");

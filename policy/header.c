@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "exeat/text.h"
 #include "policy/field.h"
 
 bool ex_header_is_removed(struct ex_span name)
@@ -29,12 +30,9 @@ static bool is_spelled(struct ex_span name, struct ex_span lower)
 {
 	if (name.len != lower.len)
 		return false;
-	for (size_t i = 0; i < name.len; i++) {
-		char c = name.ptr[i];
-
-		if ((c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c) != lower.ptr[i])
+	for (size_t i = 0; i < name.len; i++)
+		if (ex_lower(name.ptr[i]) != lower.ptr[i])
 			return false;
-	}
 	return true;
 }
 

@@ -6,15 +6,11 @@
  */
 #include "policy/name.h"
 
+#include "exeat/text.h"
+
 static bool is_name_char(char c)
 {
-	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-	       c == '-' || c == '_';
-}
-
-static char lower(char c)
-{
-	return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+	return ex_is_alnum(c) || c == '-' || c == '_';
 }
 
 static const char *check_alphabet(const char *text, size_t len, bool wildcard)
@@ -26,9 +22,8 @@ static const char *check_alphabet(const char *text, size_t len, bool wildcard)
 	for (size_t i = 0; i < len; i++) {
 		if (is_name_char(text[i]) || text[i] == '.')
 			continue;
-		if (text[i] == '*')
-			if (wildcard)
-				continue;
+		if (text[i] == '*' && wildcard)
+			continue;
 		if (text[i] == '*')
 			return "has a star, which only matchPattern may have";
 		return "has a character other than A-Z a-z 0-9 - _ . (write non-ASCII names as "
@@ -60,7 +55,7 @@ static char *canonical_pattern(const char *text, size_t len, bool squeeze, struc
 	for (size_t i = 0; i < len; i++) {
 		if (squeeze && text[i] == '*' && o && out[o - 1] == '*')
 			continue;
-		out[o++] = lower(text[i]);
+		out[o++] = ex_lower(text[i]);
 	}
 	out[o] = '\0';
 	*ret_len = o;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Reading the destination of a question, and asking the gates in their order. */
+#include "exeat/text.h"
 #include "policy/explain.h"
 
 #include <netinet/in.h>
@@ -17,10 +18,9 @@ static const char *read_name(const char *text, size_t len, char *to)
 	for (size_t i = 0; i < len; i++) {
 		char c = text[i];
 
-		if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-		      c == '-' || c == '_' || c == '.'))
+		if (!ex_is_alnum(c) && c != '-' && c != '_' && c != '.')
 			return "has a host that is no name and no address";
-		to[i] = c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+		to[i] = ex_lower(c);
 	}
 	if (to[len - 1] == '.')
 		len--;

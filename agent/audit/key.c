@@ -11,6 +11,7 @@
 #include "agent/core/log.h"
 #include "agent/core/output.h"
 #include "agent/tls/hmac.h"
+#include "exeat/text.h"
 
 #define KEY_LEN_MIN 32
 
@@ -37,8 +38,7 @@ static bool id_is_valid(struct ex_span id)
 	for (size_t i = 0; i < id.len; i++) {
 		char c = id.ptr[i];
 
-		if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-		      c == '-' || c == '_'))
+		if (!ex_is_alnum(c) && c != '-' && c != '_')
 			return false;
 	}
 	return id.len > 0 && id.len <= EX_AUDIT_KEY_ID_MAX;

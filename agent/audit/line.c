@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "agent/core/json.h"
+#include "exeat/text.h"
 
 #define NAME_PLAIN_MAX 20 /* a bare query parameter longer than this may be a token */
 #define NAME_MAX_SHOWN 64
@@ -55,8 +56,8 @@ static bool is_parameter_name(struct ex_span s, bool has_value)
 	for (size_t i = 0; i < s.len; i++) {
 		char c = s.ptr[i];
 
-		if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-		      (c && strchr("-_.[]*", c)) || (has_value && c >= '0' && c <= '9')))
+		if (!ex_is_letter(c) && !(c && strchr("-_.[]*", c)) &&
+		    !(has_value && ex_is_digit(c)))
 			return false;
 	}
 	return true;

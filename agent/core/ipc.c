@@ -3,6 +3,7 @@
 #include <sys/socket.h>
 
 #include "agent/core/ipc.h"
+#include "exeat/text.h"
 
 static size_t size_of_learn(const struct ex_ipc_learn *msg)
 {
@@ -191,7 +192,7 @@ bool ex_ipc_name_set(struct ex_ipc_name *n, struct ex_span name)
 
 static bool name_char(char c)
 {
-	return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
+	return (ex_is_alnum(c) && c == ex_lower(c)) || c == '-' || c == '_';
 }
 
 struct ex_span ex_ipc_name_get(const struct ex_ipc_name *n)

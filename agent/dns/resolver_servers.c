@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Resolver addresses as people and resolv.conf(5) write them. */
-#include <ctype.h>
 #include <net/if.h>
 #include <stdio.h>
 
 #include "agent/dns/resolver.h"
+#include "exeat/text.h"
 
 enum { DNS_PORT = 53 };
 
@@ -13,7 +13,7 @@ static bool parse_port(const char *text, uint16_t *ret)
 	unsigned port = 0;
 
 	for (const char *p = text; *p; p++) {
-		if (!isdigit((unsigned char)*p) || p - text >= 5)
+		if (!ex_is_digit(*p) || p - text >= 5)
 			return false;
 		port = port * 10 + (unsigned)(*p - '0');
 	}
@@ -54,15 +54,15 @@ static bool parse_suffix(const char **text, struct ex_resolver_server *s)
 	if (len == 0 || len > EX_RESOLVER_SUFFIX_MAX)
 		return false;
 	for (size_t i = 0; i < len; i++) {
-		unsigned char c = (unsigned char)(*text)[i];
+		char c = (*text)[i];
 
 		label = c == '.' ? 0 : label + 1;
 		if (label > 63 ||
 		    (label == 0 && (i == 0 || i + 1 == len || s->suffix[i - 1] == '.')))
 			return false;
-		if (c >= 0x80 || (!isalnum(c) && c != '-' && c != '_' && c != '.'))
+		if (!ex_is_alnum(c) && c != '-' && c != '_' && c != '.')
 			return false;
-		s->suffix[i] = (char)tolower(c);
+		s->suffix[i] = ex_lower(c);
 	}
 	*text = equals + 1;
 	return true;

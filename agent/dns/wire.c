@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/dns/wire.h"
 
+#include "exeat/text.h"
+
 uint16_t ex_dns_read16(struct ex_dns_cursor *c)
 {
 	const uint8_t *p = c->msg + c->at;
@@ -37,13 +39,13 @@ static const bool host_char[256] = {
 	['-'] = true,         ['_'] = true,
 };
 
-/* In lower case, whatever the locale. */
+/* In lower case. */
 static bool read_label(const uint8_t *p, size_t n, char *out)
 {
 	for (size_t i = 0; i < n; i++) {
 		if (!host_char[p[i]])
 			return false;
-		out[i] = (char)(p[i] >= 'A' && p[i] <= 'Z' ? p[i] + ('a' - 'A') : p[i]);
+		out[i] = ex_lower((char)p[i]);
 	}
 	return true;
 }

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "agent/http/chars.h"
+#include "agent/tls/name.h"
 
 #define LABEL_MAX 63
 
@@ -15,7 +16,7 @@ static int port_parse(struct ex_span text, uint16_t *ret)
 	if (text.len == 0 || text.len > 5 || text.ptr[0] == '0')
 		return -EINVAL;
 	for (size_t i = 0; i < text.len; i++) {
-		if (!ex_is_digit((unsigned char)text.ptr[i]))
+		if (!ex_is_digit(text.ptr[i]))
 			return -EINVAL;
 		port = port * 10 + (uint32_t)(text.ptr[i] - '0');
 	}
@@ -55,21 +56,6 @@ static bool label_is_valid(const char *label, size_t len)
 	return true;
 }
 
-/* What inet_aton() and browsers take for an address: a last label of digits, or 0x and hex. */
-static bool label_is_number(const char *label, size_t len)
-{
-	size_t i = 0;
-
-	if (len >= 2 && label[0] == '0' && label[1] == 'x') {
-		for (i = 2; i < len && ex_hex_value((unsigned char)label[i]) >= 0; i++)
-			;
-		return i == len;
-	}
-	while (i < len && ex_is_digit((unsigned char)label[i]))
-		i++;
-	return i == len;
-}
-
 static int name_parse(struct ex_span text, struct ex_authority *ret)
 {
 	size_t start = 0;
@@ -88,7 +74,7 @@ static int name_parse(struct ex_span text, struct ex_authority *ret)
 			continue;
 		if (!label_is_valid(ret->host + start, i - start))
 			return -EINVAL;
-		if (i == text.len && label_is_number(ret->host + start, i - start))
+		if (i == text.len && ex_tls_label_is_number(ret->host + start, i - start))
 			return inet_pton(AF_INET, ret->host, four) == 1 ? 0 : -EINVAL;
 		start = i + 1;
 	}

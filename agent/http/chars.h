@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Byte classes of HTTP, by hand: <ctype.h> depends on the locale. */
+/* Byte classes of HTTP. */
 #ifndef EXEAT_AGENT_HTTP_CHARS_H
 #define EXEAT_AGENT_HTTP_CHARS_H
 
+#include "exeat/text.h"
 #include "exeat/util.h"
 
 /* Asked for every byte of every message, so in one table. */
@@ -32,18 +33,8 @@ static inline size_t ex_chars_run(const char *s, size_t n, unsigned classes)
 	return i;
 }
 
-static inline bool ex_is_digit(unsigned char c)
-{
-	return c >= '0' && c <= '9';
-}
-
-static inline char ex_lower(char c)
-{
-	return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
-}
-
 /* -1 when c is not a hex digit. */
-static inline int ex_hex_value(unsigned char c)
+static inline int ex_hex_value(char c)
 {
 	if (ex_is_digit(c))
 		return c - '0';
@@ -52,12 +43,6 @@ static inline int ex_hex_value(unsigned char c)
 	if (c >= 'A' && c <= 'F')
 		return c - 'A' + 10;
 	return -1;
-}
-
-/* RFC 9110 5.6.2 */
-static inline bool ex_is_tchar(unsigned char c)
-{
-	return ex_char_classes[c] & EX_CHAR_TOKEN;
 }
 
 /* RFC 3986 2.3 */

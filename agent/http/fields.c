@@ -129,7 +129,7 @@ int ex_field_length(struct ex_span value, uint64_t *ret)
 	if (value.len == 0 || value.len > 19 || (value.len > 1 && value.ptr[0] == '0'))
 		return -EINVAL;
 	for (size_t i = 0; i < value.len; i++) {
-		if (!ex_is_digit((unsigned char)value.ptr[i]))
+		if (!ex_is_digit(value.ptr[i]))
 			return -EINVAL;
 		n = n * 10 + (uint64_t)(value.ptr[i] - '0'); /* 19 digits fit in 64 bits */
 	}

@@ -131,7 +131,7 @@ const char *ex_h1_line_byte(struct h1_lines *l, char byte, bool first_line, bool
 	} else if (!l->colon) {
 		if (c == ':' && l->line_len > 0)
 			l->colon = true;
-		else if (!ex_is_tchar(c))
+		else if (!ex_char_is(byte, EX_CHAR_TOKEN))
 			return "field name is not a token";
 	}
 	l->line_len++;
@@ -185,7 +185,7 @@ static const char *status_line_error(struct ex_span line)
 	    line.ptr[8] != ' ' || (line.len > 12 && line.ptr[12] != ' '))
 		return "not a status line";
 	for (size_t i = 9; i < 12; i++)
-		if (!ex_is_digit((unsigned char)line.ptr[i]))
+		if (!ex_is_digit(line.ptr[i]))
 			return "status is not three digits";
 	return line.ptr[9] == '0' ? "status below 100" : NULL;
 }

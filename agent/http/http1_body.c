@@ -60,7 +60,7 @@ void ex_h1_body_skip(struct ex_h1 *p, uint64_t n)
 static const char *chunk_size_byte(struct ex_h1 *p, char byte)
 {
 	unsigned char c = (unsigned char)byte;
-	int digit = ex_hex_value(c);
+	int digit = ex_hex_value(byte);
 	char prev = p->lines.prev;
 
 	p->lines.prev = byte;

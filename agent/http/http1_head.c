@@ -214,7 +214,7 @@ static int upgrade_read(struct ex_h1 *p, const struct seen *s)
 		}
 	}
 	for (size_t i = 0; i < s->upgrade.len; i++)
-		if (!ex_is_tchar((unsigned char)s->upgrade.ptr[i]) && s->upgrade.ptr[i] != '/')
+		if (!ex_char_is(s->upgrade.ptr[i], EX_CHAR_TOKEN) && s->upgrade.ptr[i] != '/')
 			return bad(p, "Upgrade is not one protocol");
 	if (!s->option_upgrade)
 		return 0; /* not for this hop: ignored and not forwarded (RFC 9110 7.8) */

@@ -45,9 +45,8 @@ enum ex_reason ex_method_check(struct ex_span method, const char **detail)
 {
 	if (method.len == 0)
 		return refuse(EX_R_HTTP_MALFORMED, "no method", detail);
-	for (size_t i = 0; i < method.len; i++)
-		if (!ex_is_tchar((unsigned char)method.ptr[i]))
-			return refuse(EX_R_HTTP_MALFORMED, "method is not a token", detail);
+	if (ex_chars_run(method.ptr, method.len, EX_CHAR_TOKEN) < method.len)
+		return refuse(EX_R_HTTP_MALFORMED, "method is not a token", detail);
 	if (ex_span_eq(method, EX_SPAN("CONNECT")))
 		return refuse(EX_R_UPGRADE_DENIED, "CONNECT is not forwarded", detail);
 	if (ex_span_eq(method, EX_SPAN("PRI")))

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/proxy/recognise.h"
 
+#include "agent/http/chars.h"
+
 #define LINE_MAX_READ 4096 /* a first line, and the white space before it, end within this */
 
 /* Content types of TLS records (RFC 8446 5.1). */
@@ -13,13 +15,6 @@ static bool is_space(char ch)
 {
 	return (ch >= '\t' && ch <= '\r') || (ch >= 0x1c && ch <= ' ') || ch == '\x85' ||
 	       ch == '\xa0';
-}
-
-/* RFC 9110 5.6.2 */
-static bool is_token(char ch)
-{
-	return (ch >= 'a' && ch <= 'z') || (ch >= 'A' && ch <= 'Z') || (ch >= '0' && ch <= '9') ||
-	       (ch != '\0' && strchr("!#$%&'*+-.^_`|~", ch));
 }
 
 /* Methods that servers know also without a version behind (HTTP/0.9), in any case. */
@@ -49,11 +44,9 @@ static bool has_version(struct ex_span line)
  */
 static enum ex_recognised recognise_text(const char *p, size_t len)
 {
-	struct ex_span line = { p, len }, word = { p, 0 };
+	struct ex_span line = { p, len }, word = { p, ex_chars_run(p, len, EX_CHAR_TOKEN) };
 	const char *end;
 
-	while (word.len < len && is_token(p[word.len]))
-		word.len++;
 	if (word.len == 0)
 		return EX_IS_OTHER; /* no server begins a request with this */
 	if (word.len < len && is_space(p[word.len]) && is_known_method(word))

@@ -19,4 +19,10 @@ ssize_t ex_tls_name_canonical(struct ex_span name, char out[static EX_SNI_MAX + 
 /* Is it a host name and already in canonical form? */
 bool ex_tls_name_is_canonical(struct ex_span name);
 
+/*
+ * A name whose last label (in lower case) is all digits, or 0x and hex, is read as an IPv4 address
+ * by inet_aton() and by browsers.
+ */
+bool ex_tls_label_is_number(const char *label, size_t len);
+
 #endif
