@@ -411,7 +411,7 @@ static int cmd_label(struct args *a)
 int ex_cmd_endpoint(int argc, char **argv)
 {
 	struct args a = { .socket = EX_CONTROL_PATH };
-	const char *what = argc > 1 ? argv[1] : "";
+	const char *what;
 	int c;
 
 	optind = 1;

@@ -5,16 +5,16 @@
 #include "agent/core/rtnl.h"
 #include "agent/node/compile.h"
 #include "agent/proxy/bundle.h"
-#include "agent/proxy/datagram.h"
 #include "policy/emit.h"
 
 #define HOST_IPS_MAX 1024
 
 /* Added where no policy is about the endpoint's egress. The same syntax, so the same code. */
-static const char deny_all[] = "apiVersion: cilium.io/v2\n"
-			       "kind: CiliumClusterwideNetworkPolicy\n"
-			       "metadata: {name: no-policy-selects-this-endpoint}\n"
-			       "spec: {endpointSelector: {}, egress: [{}]}\n";
+static const char nothing[] = "apiVersion: cilium.io/v2\n"
+			      "kind: CiliumClusterwideNetworkPolicy\n"
+			      "metadata: {name: no-policy-selects-this-endpoint}\n"
+			      "spec: {endpointSelector: {}, egress: [{}]}\n";
+static const struct ex_text deny_all = { "built in", { nothing, sizeof(nothing) - 1 } };
 
 /* ---- the base ---- */
 
@@ -113,7 +113,7 @@ static int compile_nothing(struct ex_compile_input *in, struct ex_ruleset **ret)
 	/* the others may be about its ingress */
 	if (in->n_texts)
 		memcpy(texts, in->texts, in->n_texts * sizeof(*texts));
-	texts[in->n_texts] = (struct ex_text){ "built in", { deny_all, sizeof(deny_all) - 1 } };
+	texts[in->n_texts] = deny_all;
 	own.texts = texts;
 	own.n_texts = in->n_texts + 1;
 	own.n_dns_ips = 0;
@@ -246,7 +246,6 @@ int ex_node_compile(const struct ex_compile_base *b, const struct ex_selection *
 
 int ex_node_compile_denial(const struct ex_compile_base *b, struct ex_compiled **ret)
 {
-	static const struct ex_text text = { "built in", { deny_all, sizeof(deny_all) - 1 } };
 	static const struct ex_inward inward; /* nor is anything served */
 	struct ex_compile_input in = make_input(b);
 	struct ex_compiled *c = compiled_new();
@@ -255,7 +254,7 @@ int ex_node_compile_denial(const struct ex_compile_base *b, struct ex_compiled *
 
 	in.secrets_dir = NULL; /* what stands here needs nothing that may be missing */
 	in.inward = &inward;
-	in.texts = &text;
+	in.texts = &deny_all;
 	in.n_texts = 1;
 	if (c)
 		r = ex_compile(&in, &c->rs, &diags);

@@ -71,9 +71,9 @@ static bool text_ok(const char *s, size_t max)
 	return n <= max;
 }
 
-static int keep(struct ex_arena *a, const char *text, const char **ret)
+int ex_node_endpoint_keep(struct ex_node_endpoint *e, const char *text, const char **ret)
 {
-	char *copy = ex_arena_strndup(a, text, strlen(text));
+	char *copy = ex_arena_strndup(&e->identity, text, strlen(text));
 
 	if (!copy)
 		return -ENOMEM;
@@ -91,7 +91,7 @@ static int read_text(struct ex_node_endpoint *e, const struct ex_jv *from, const
 					    : 0;
 	if (!text_ok(text, TEXT_MAX))
 		return ex_node_fail(err, -EINVAL, "%s is too long or has control characters", key);
-	return keep(&e->identity, text, ret);
+	return ex_node_endpoint_keep(e, text, ret);
 }
 
 /* ---- labels ---- */

@@ -73,6 +73,10 @@ EX_PRINTF(3, 4) int ex_node_fail(char err[static EX_NODE_ERR], int r, const char
 struct ex_node_endpoint *ex_node_endpoint_new(void);
 void ex_node_endpoint_free(struct ex_node_endpoint *e); /* not its gates */
 
+/* A copy of text that lives as long as e goes to *ret, a member of it. 0 or -ENOMEM. */
+EX_MUST_CHECK int ex_node_endpoint_keep(struct ex_node_endpoint *e, const char *text,
+					const char **ret);
+
 /*
  * Who it is, out of a request or a state file: name, namespace, labels, container_id, serve, dns.
  * 0, or -EINVAL with the mistake in err. labels are as the caller gave them.

@@ -159,33 +159,24 @@ static bool read_link(const struct ex_jv *from, struct ex_node_link *l)
 	       read_ip(from, "gw6", &l->gw6);
 }
 
-static int recover_text(struct ex_node_endpoint *e, const struct ex_jv *from, const char *key,
-			const char **ret)
-{
-	const char *text = ex_jv_string(from, key);
-	char *copy = ex_arena_strndup(&e->identity, text ? text : "", text ? strlen(text) : 0);
-
-	if (!copy)
-		return -ENOMEM;
-	*ret = copy;
-	return 0;
-}
-
 int ex_node_endpoint_recover(struct ex_node_endpoint *e, const struct ex_jv *from,
 			     char err[static EX_NODE_ERR])
 {
+	const char *netns = ex_jv_string(from, "netns");
+	const char *interface = ex_jv_string(from, "interface");
 	int64_t id;
 	int r = ex_node_endpoint_read(e, from, err);
 
 	if (r < 0)
 		return r;
 	if (!ex_jv_integer(from, "id", 1, INT32_MAX, &id) ||
-	    !read_link(ex_jv_get(from, "link"), &e->link)) {
-		snprintf(err, EX_NODE_ERR, "id or link are missing or not well-formed");
-		return -EINVAL;
-	}
+	    !read_link(ex_jv_get(from, "link"), &e->link))
+		return ex_node_fail(err, -EINVAL, "id or link are missing or not well-formed");
 	e->id = (uint32_t)id;
 	e->confined = ex_jv_bool(from, "confined", true);
-	r = recover_text(e, from, "netns", &e->netns);
-	return r < 0 ? r : recover_text(e, from, "interface", &e->interface);
+	if (netns)
+		r = ex_node_endpoint_keep(e, netns, &e->netns);
+	if (r == 0 && interface)
+		r = ex_node_endpoint_keep(e, interface, &e->interface);
+	return r;
 }

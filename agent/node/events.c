@@ -89,8 +89,7 @@ static void on_links(struct ex_watch *w, uint32_t events)
 		if (r == EX_RTNL_LINK_GONE)
 			take_gone(node, ifindex);
 		else if (r == EX_RTNL_ADDR_CHANGED || node->config.allow_metadata)
-			ex_round_want(node,
-				      false); /* the node's own addresses are nobody's world */
+			ex_round_want(node, false); /* the node's addresses are nobody's world */
 	}
 	if (r == -ENOBUFS) {
 		ex_events_collect(node);

@@ -9,9 +9,8 @@
 #include "agent/node/report.h"
 #include "agent/node/round.h"
 
-/* Above every user and service id, beside those of `exeat run`; see registry.c for the bits. */
+/* Above every user and service id, beside those of `exeat run`. */
 #define PROXY_UID_BASE 0x7d000000u
-#define PROXY_UID_BITS 0xffffu
 
 /* ---- what the keeper says ---- */
 
@@ -142,7 +141,7 @@ void gates_keeper_config(struct node_gates *g, struct ex_keeper_config *ret)
 		.names_pool = node->names,
 		.ifindex = l->ifindex,
 		.workers = node->config.workers,
-		.uid = PROXY_UID_BASE + (g->endpoint->id & PROXY_UID_BITS),
+		.uid = PROXY_UID_BASE + (g->endpoint->id & EX_NODE_UID_BITS),
 		.restart = true,
 		.ops = &keeper_ops,
 		.arg = g,
@@ -222,7 +221,7 @@ static int put_in_force(struct node_gates *g, const struct ex_compiled *c)
 	return 0;
 }
 
-void gates_keep(struct node_gates *g, struct ex_compiled *c)
+static void keep(struct node_gates *g, struct ex_compiled *c)
 {
 	struct ex_compiled *before = g->compiled;
 
@@ -251,7 +250,7 @@ static int gates_new(struct ex_node *node, struct ex_node_endpoint *e, struct ex
 	g->endpoint = e;
 	g->wire.netns = -1;
 	ex_audit_limit_init(&g->limit, node->loop, tell_left_out);
-	gates_keep(g, c); /* also with what is adopted: it may be narrower now */
+	keep(g, c); /* also with what is adopted: it may be narrower now */
 	if (!gates_adopt(g))
 		r = ex_wiring_make(&e->link, e->id, &g->wire, err);
 	if (r < 0) {
@@ -277,7 +276,7 @@ int ex_gates_apply(struct ex_node *node, struct ex_node_endpoint *e, struct ex_c
 	if (r == 0)
 		r = put_in_force(g, c);
 	if (r == 0)
-		gates_keep(g, c);
+		keep(g, c);
 	g->ingress = &g->compiled->ingress;
 	if (r < 0)
 		return ex_node_fail(err, r, "cannot put the policy in force: %s", strerror(-r));
@@ -293,6 +292,28 @@ int ex_gates_apply(struct ex_node *node, struct ex_node_endpoint *e, struct ex_c
 		e->why[0] = '\0';
 	}
 	return 0;
+}
+
+static int move(struct node_gates *g, const struct ex_move *m)
+{
+	if (g->keeper)
+		return ex_keeper_move(g->keeper, m->to->rs, m->to->bundle, &m->egress, &m->ingress);
+	return ex_gate_update(g->node->gate, g->endpoint->link.ifindex, &m->egress, &m->ingress);
+}
+
+int ex_gates_move(struct ex_node_endpoint *e, const struct ex_move *m)
+{
+	struct node_gates *g = e->gates;
+	int r;
+
+	if (!g || !g->attached || g->compiled != m->from)
+		return -ESTALE;
+	g->ingress = &m->to->ingress; /* the keeper may publish all of it instead */
+	r = move(g, m);
+	if (r == 0)
+		keep(g, m->to);
+	g->ingress = &g->compiled->ingress;
+	return r;
 }
 
 int ex_gates_guard(struct ex_node *node, const struct ex_node_endpoint *e)
@@ -315,8 +336,7 @@ void ex_gates_close(struct ex_node *node, struct ex_node_endpoint *e, bool forge
 
 	e->state = EX_NODE_CLOSED;
 	if (g) {
-		ex_keeper_stop(g->keeper);
-		ex_keeper_free(g->keeper);
+		end_proxies(g);
 		ex_audit_limit_flush(&g->limit);
 		ex_audit_limit_stop(&g->limit);
 		ex_audit_free(g->audit);

@@ -25,9 +25,6 @@ struct node_gates {
 	bool lost; /* the proxy is gone, and was not back yet */
 };
 
-/* c is in force. */
-void gates_keep(struct node_gates *g, struct ex_compiled *c);
-
 void gates_fill_endpoint(const struct node_gates *g, struct ex_endpoint *ep);
 void gates_keeper_config(struct node_gates *g, struct ex_keeper_config *ret);
 

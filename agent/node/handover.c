@@ -12,6 +12,7 @@
 #include "agent/node/handover.h"
 #include "agent/node/notify.h"
 #include "agent/node/report.h"
+#include "agent/node/round.h"
 
 #define MAGIC    0x50485846u /* another with every change of the form */
 #define VARIABLE "EXEAT_HANDOVER"
@@ -133,22 +134,12 @@ static int start_anew(struct ex_node *node)
 	return r;
 }
 
-static bool may_go(const struct ex_node *node)
-{
-	if (node->pending || node->settling)
-		return false;
-	for (const struct ex_node_endpoint *e = node->registry.first; e; e = e->next)
-		if (!ex_gates_settled(e))
-			return false;
-	return true;
-}
-
 static void on_timer(struct ex_timer *t)
 {
 	struct ex_node *node = ex_container_of(t, struct ex_node, anew);
 	int r;
 
-	if (!may_go(node) && ++node->anew_tries < TRIES) {
+	if (!ex_round_is_over(node) && ++node->anew_tries < TRIES) {
 		if (ex_timer_start(node->loop, t, AGAIN_MS) < 0)
 			ex_error("no memory to start anew");
 		return;

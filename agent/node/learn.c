@@ -22,15 +22,6 @@ struct ex_node_learner {
 	uint64_t seq, lost;
 };
 
-static struct ex_node_endpoint *endpoint_of(const struct ex_node_learner *l)
-{
-	struct ex_node_endpoint *e = l->node->registry.first;
-
-	while (e && e->id != l->endpoint)
-		e = e->next;
-	return e;
-}
-
 static struct ex_node_learner *learner_of(const struct ex_node *node, uint32_t id)
 {
 	struct ex_node_learner *l = node->learners;
@@ -97,7 +88,7 @@ static void expire(struct ex_node *node, struct ex_node_endpoint *e)
 static void on_gone(void *arg, struct ex_call *call)
 {
 	struct ex_node_learner *l = arg;
-	struct ex_node_endpoint *e = endpoint_of(l);
+	struct ex_node_endpoint *e = ex_registry_by_id(&l->node->registry, l->endpoint);
 
 	if (e) {
 		e->learning = false;

@@ -78,13 +78,13 @@ struct ex_node {
 	bool read_files;                  /* in the next round */
 	bool tidying, retrying;           /* their timers run */
 	bool recompile;                   /* whether it seems needed or not */
-	bool try_failed; /* also for whom it did not compile, if other endpoints are there now */
+	bool try_failed;   /* also for whom it did not compile, if other endpoints are there now */
+	uint64_t round_us; /* the last one took so long */
+	struct ex_node_work work;
 	/* handover.c */
 	struct ex_timer anew;
 	unsigned anew_tries;
 	struct ex_handover *handover; /* NULL = nothing came from a program before */
-	uint64_t round_us;            /* the last one took so long */
-	struct ex_node_work work;
 	bool stopping;
 };
 

@@ -10,16 +10,6 @@
 
 /* ---- where it is ---- */
 
-static int keep_text(struct ex_node_endpoint *e, const char *text, const char **ret)
-{
-	char *copy = ex_arena_strndup(&e->identity, text, strlen(text));
-
-	if (!copy)
-		return -ENOMEM;
-	*ret = copy;
-	return 0;
-}
-
 /* Opens the namespace that "netns" or "pid" names; -1 with 0 when neither does. */
 static int open_netns(struct ex_node_endpoint *e, const struct ex_jv *rq, int *ret,
 		      char err[static EX_NODE_ERR])
@@ -31,27 +21,24 @@ static int open_netns(struct ex_node_endpoint *e, const struct ex_jv *rq, int *r
 
 	*ret = -1;
 	if (ex_jv_get(rq, "pid")) {
-		if (path || !ex_jv_integer(rq, "pid", 1, INT32_MAX, &pid)) {
-			snprintf(err, EX_NODE_ERR, "write either netns or pid, a positive number");
-			return -EINVAL;
-		}
+		if (path || !ex_jv_integer(rq, "pid", 1, INT32_MAX, &pid))
+			return ex_node_fail(err, -EINVAL,
+					    "write either netns or pid, a positive number");
 		snprintf(by_pid, sizeof(by_pid), "/proc/%d/ns/net", (int)pid);
 		path = by_pid;
 	}
 	if (!path)
 		return 0;
 	r = ex_netns_at(path);
-	if (r < 0) {
-		snprintf(
-			err, EX_NODE_ERR, "%.120s: %s", path,
+	if (r < 0)
+		return ex_node_fail(
+			err, r, "%.120s: %s", path,
 			r == -EADDRINUSE ? "that is the agent's own network namespace"
 			: r == -EINVAL
 				? "neither /proc/PID/ns/net nor where a network namespace is mounted"
 				: strerror(-r));
-		return r;
-	}
 	*ret = r;
-	return keep_text(e, path, &e->netns);
+	return ex_node_endpoint_keep(e, path, &e->netns);
 }
 
 /*
@@ -70,15 +57,12 @@ static int check_same(const struct ex_node_endpoint *e, const struct ex_jv *rq, 
 		return r;
 	if (!ex_jv_integer(said, "dev", 0, INT64_MAX, &dev) ||
 	    !ex_jv_integer(said, "ino", 0, INT64_MAX, &ino) ||
-	    !ex_jv_integer(said, "host_ifindex", 1, INT32_MAX, &ifindex)) {
-		snprintf(err, EX_NODE_ERR, "netns_id: write its dev, ino and host_ifindex");
-		return -EINVAL;
-	}
+	    !ex_jv_integer(said, "host_ifindex", 1, INT32_MAX, &ifindex))
+		return ex_node_fail(err, -EINVAL, "netns_id: write its dev, ino and host_ifindex");
 	if (ex_netns_same(id, (struct ex_netns_id){ (uint64_t)dev, (uint64_t)ino }) &&
 	    e->link.ifindex == (uint32_t)ifindex)
 		return 0;
-	snprintf(err, EX_NODE_ERR, "%.120s: another namespace by now", e->netns);
-	return -ESTALE;
+	return ex_node_fail(err, -ESTALE, "%.120s: another namespace by now", e->netns);
 }
 
 /* Addresses that the caller knows replace those that the namespace shows. */
@@ -94,12 +78,11 @@ static int read_ips(const struct ex_jv *rq, struct ex_node_link *l, char err[sta
 	for (size_t i = 0; i < ex_jv_count(list); i++) {
 		const char *text = ex_jv_text(ex_jv_at(list, i));
 
-		if (!text || !ex_ip_parse(text, &ip) || !ex_node_link_add_ip(l, &ip)) {
-			snprintf(err, EX_NODE_ERR,
-				 "ips: write a list of at most %d addresses a workload can have",
-				 EX_EP_MORE + 2);
-			return -EINVAL;
-		}
+		if (!text || !ex_ip_parse(text, &ip) || !ex_node_link_add_ip(l, &ip))
+			return ex_node_fail(
+				err, -EINVAL,
+				"ips: write a list of at most %d addresses a workload can have",
+				EX_EP_MORE + 2);
 	}
 	return 0;
 }
@@ -109,20 +92,15 @@ static int read_mac(const struct ex_jv *rq, struct ex_node_link *l, char err[sta
 	static const uint8_t none[6];
 	const char *mac = ex_jv_string(rq, "mac");
 
-	if (mac && !ex_mac_parse(mac, l->mac)) {
-		snprintf(err, EX_NODE_ERR, "mac: write it as 02:00:00:00:00:01");
-		return -EINVAL;
-	}
-	if (memcmp(l->mac, none, 6) == 0 || (l->mac[0] & 1)) {
-		snprintf(err, EX_NODE_ERR, "mac is needed when only the host's interface is known");
-		return -EINVAL;
-	}
-	if (ex_ip_is_none(&l->ip4) && ex_ip_is_none(&l->ip6)) {
-		snprintf(err, EX_NODE_ERR,
-			 "the workload has no address yet: give it one first, or "
-			 "name it with ips");
-		return -EINVAL;
-	}
+	if (mac && !ex_mac_parse(mac, l->mac))
+		return ex_node_fail(err, -EINVAL, "mac: write it as 02:00:00:00:00:01");
+	if (memcmp(l->mac, none, 6) == 0 || (l->mac[0] & 1))
+		return ex_node_fail(err, -EINVAL,
+				    "mac is needed when only the host's interface is known");
+	if (ex_ip_is_none(&l->ip4) && ex_ip_is_none(&l->ip6))
+		return ex_node_fail(
+			err, -EINVAL,
+			"the workload has no address yet: give it one first, or name it with ips");
 	return 0;
 }
 
@@ -133,12 +111,10 @@ static int find_link(struct ex_node_endpoint *e, const struct ex_jv *rq,
 	struct ex_where where = { .interface = ex_jv_string(rq, "interface") };
 	int r = open_netns(e, rq, &netns, err);
 
-	if (r == 0 && netns < 0 && !where.interface) {
-		snprintf(err, EX_NODE_ERR, "write netns, pid or interface");
-		r = -EINVAL;
-	}
+	if (r == 0 && netns < 0 && !where.interface)
+		r = ex_node_fail(err, -EINVAL, "write netns, pid or interface");
 	if (r == 0 && where.interface)
-		r = keep_text(e, where.interface, &e->interface);
+		r = ex_node_endpoint_keep(e, where.interface, &e->interface);
 	where.netns = netns;
 	if (r == 0)
 		r = ex_wiring_find(&where, &e->link, err);
@@ -192,9 +168,8 @@ static int make(struct ex_node *node, const struct ex_jv *rq, struct ex_node_end
 	if (r < 0)
 		return r;
 	r = ex_registry_number(&node->registry, e);
-	if (r < 0)
-		snprintf(err, EX_NODE_ERR, "cannot write the state directory: %s", strerror(-r));
-	return r;
+	return r < 0 ? ex_node_fail(err, r, "cannot write the state directory: %s", strerror(-r))
+		     : 0;
 }
 
 void ex_op_endpoint_add(void *arg, struct ex_call *call)

@@ -50,17 +50,25 @@ static void write_about(const struct ex_node_endpoint *e, const char *what, stru
 	ex_json_text(j, NULL, line);
 }
 
+const char *ex_op_policy_trouble(const struct ex_node *node)
+{
+	if (!node->policy_error[0])
+		return NULL;
+	if (!node->files)
+		return "the policy files are not valid, and no valid set was kept: nobody is let "
+		       "in";
+	return node->kept ? "the policy files are not valid: the last valid set, kept from before "
+			    "the start, is in force"
+			  : "the policy files are not valid: an older set is in force";
+}
+
 void ex_op_write_warnings(const struct ex_node *node, struct ex_json *j)
 {
+	const char *trouble = ex_op_policy_trouble(node);
+
 	ex_json_open(j, "warnings", '[');
-	if (node->policy_error[0])
-		ex_json_text(j, NULL,
-			     !node->files ? "the policy files are not valid, and no valid set "
-					    "was kept: nobody is let in"
-			     : node->kept ? "the policy files are not valid: the last valid set, "
-					    "kept from before the start, is in force"
-					  : "the policy files are not valid: an older set is in "
-					    "force");
+	if (trouble)
+		ex_json_text(j, NULL, trouble);
 	if (node->not_kept)
 		ex_json_text(j, NULL, "the policies in force cannot be kept for the next start");
 	for (const struct ex_node_endpoint *e = node->registry.first; e; e = e->next) {

@@ -23,6 +23,8 @@ void ex_op_endpoint_add(void *arg, struct ex_call *call); /* op_add.c */
 
 /* op_status.c */
 void ex_op_status(void *arg, struct ex_call *call);
+/* What is amiss with the policy files, and what is in force then; NULL: they are valid. */
+const char *ex_op_policy_trouble(const struct ex_node *node);
 /* The member "warnings": what is not as it should be. */
 void ex_op_write_warnings(const struct ex_node *node, struct ex_json *j);
 

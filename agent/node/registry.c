@@ -1,16 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
-#include <stdio.h>
 
 #include "agent/node/registry_priv.h"
 
 #define PEERS_MAX (32u << 20)
-
-/*
- * An endpoint's proxies have a user id made of this many low bits of its id (see gates.c): no two
- * live endpoints may share them.
- */
-#define ID_BITS 0xffffu
 
 struct ex_node_endpoint *ex_registry_by_id(const struct ex_registry *r, uint32_t id)
 {
@@ -86,22 +79,20 @@ int ex_registry_check(const struct ex_registry *r, const struct ex_node_endpoint
 
 		if (!what)
 			continue;
-		snprintf(err, EX_NODE_ERR, "endpoint %u (%.60s/%.60s) has this %s already",
-			 other->id, other->ns, other->name, what);
-		return -EEXIST;
+		return ex_node_fail(err, -EEXIST, "endpoint %u (%.60s/%.60s) has this %s already",
+				    other->id, other->ns, other->name, what);
 	}
-	if (r->n >= r->max) {
-		snprintf(err, EX_NODE_ERR, "this node has %zu endpoints, as many as it may (%s)",
-			 r->n, "maxEndpoints");
-		return -E2BIG;
-	}
+	if (r->n >= r->max)
+		return ex_node_fail(err, -E2BIG,
+				    "this node has %zu endpoints, as many as it may (maxEndpoints)",
+				    r->n);
 	return 0;
 }
 
 static bool id_taken(const struct ex_registry *r, uint32_t id)
 {
 	for (const struct ex_node_endpoint *e = r->first; e; e = e->next)
-		if ((e->id & ID_BITS) == (id & ID_BITS))
+		if ((e->id & EX_NODE_UID_BITS) == (id & EX_NODE_UID_BITS))
 			return true;
 	return false;
 }
@@ -110,7 +101,7 @@ int ex_registry_number(struct ex_registry *r, struct ex_node_endpoint *e)
 {
 	do
 		r->last_id = r->last_id >= INT32_MAX ? 1 : r->last_id + 1;
-	while (id_taken(r, r->last_id)); /* ends: there are fewer endpoints than ID_BITS */
+	while (id_taken(r, r->last_id)); /* ends: there are fewer endpoints than that */
 	e->id = r->last_id;
 	return ex_registry_save_last_id(r);
 }

@@ -30,6 +30,11 @@ EX_MUST_CHECK int ex_registry_recover(struct ex_registry *r);
 EX_MUST_CHECK int ex_registry_check(const struct ex_registry *r, const struct ex_node_endpoint *e,
 				    char err[static EX_NODE_ERR]);
 
+/*
+ * Its proxies have a user id made of these bits of its id, which no two live endpoints share.
+ */
+#define EX_NODE_UID_BITS 0xffffu
+
 /* Gives it an id, never used since the node was started. */
 EX_MUST_CHECK int ex_registry_number(struct ex_registry *r, struct ex_node_endpoint *e);
 

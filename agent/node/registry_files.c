@@ -105,10 +105,8 @@ static int recover_text(struct ex_registry *r, struct ex_span text, uint32_t id,
 	ret = ex_jv_read(text, &tree, err);
 	if (ret == 0)
 		ret = ex_node_endpoint_recover(e, tree, err);
-	if (ret == 0 && e->id != id) {
-		snprintf(err, EX_NODE_ERR, "it is about endpoint %u", e->id);
-		ret = -EINVAL;
-	}
+	if (ret == 0 && e->id != id)
+		ret = ex_node_fail(err, -EINVAL, "it is about endpoint %u", e->id);
 	if (ret == 0)
 		ret = ex_registry_check(r, e, err);
 	ex_jv_free(tree);

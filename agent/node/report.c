@@ -19,17 +19,14 @@
 
 static void write_endpoints(const struct ex_node *node, struct ex_expo *x)
 {
-	static const char *const words[] = { [EX_NODE_CLOSED] = "closed",
-					     [EX_NODE_ENFORCING] = "enforcing",
-					     [EX_NODE_DEGRADED] = "degraded" };
-	uint64_t n[EX_ARRAY_SIZE(words)] = { 0 };
+	uint64_t n[EX_NODE_DEGRADED + 1] = { 0 };
 
 	for (const struct ex_node_endpoint *e = node->registry.first; e; e = e->next)
 		n[e->state]++;
 	ex_expo_family(x, "exeat_endpoints", "gauge",
 		       "Endpoints by state: enforcing, degraded (proxy gone), closed.");
-	for (size_t i = 0; i < EX_ARRAY_SIZE(words); i++) {
-		ex_expo_label(x, "state", words[i]);
+	for (size_t i = 0; i < EX_ARRAY_SIZE(n); i++) {
+		ex_expo_label(x, "state", ex_node_state_word((enum ex_node_state)i));
 		ex_expo_value(x, n[i]);
 	}
 	ex_expo_single(x, "exeat_endpoints_max", "gauge", "Endpoints there may be.",
@@ -109,9 +106,10 @@ static void write_metrics(void *arg, struct ex_expo *x)
 static bool health(void *arg, char *why, size_t cap)
 {
 	const struct ex_node *node = arg;
+	const char *trouble = ex_op_policy_trouble(node);
 
-	if (node->policy_error[0]) {
-		snprintf(why, cap, "the policy files are not valid: an older set is in force");
+	if (trouble) {
+		snprintf(why, cap, "%s", trouble);
 		return false;
 	}
 	for (const struct ex_node_endpoint *e = node->registry.first; e; e = e->next)

@@ -164,9 +164,9 @@ static bool apply_failed(struct ex_node *node, const struct ex_prepared *p, bool
 /* Who comes is let in when all others know of it; behind: one that could not be told. */
 static int refuse_unknown(const struct ex_node_endpoint *behind, char err[static EX_NODE_ERR])
 {
-	snprintf(err, EX_NODE_ERR, "endpoint %u (%.60s/%.60s) cannot be told of it, see its status",
-		 behind->id, behind->ns, behind->name);
-	return -EAGAIN;
+	return ex_node_fail(err, -EAGAIN,
+			    "endpoint %u (%.60s/%.60s) cannot be told of it, see its status",
+			    behind->id, behind->ns, behind->name);
 }
 
 static void apply_done(struct ex_node *node, const struct ex_prepared *p)
@@ -250,6 +250,11 @@ static bool all_settled(const struct ex_node *node)
 		if (!ex_gates_settled(e))
 			return false;
 	return true;
+}
+
+bool ex_round_is_over(const struct ex_node *node)
+{
+	return !node->pending && !node->settling && all_settled(node);
 }
 
 /* What need not wait, or has failed already, is answered; the rest when the proxies follow. */

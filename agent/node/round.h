@@ -22,6 +22,8 @@ void ex_round_want_for(struct ex_node *node, struct ex_node_pending *p, bool fil
 
 /* A proxy has followed, or will not: answers what waits for that, when it was the last one. */
 void ex_round_settle(struct ex_node *node);
+/* Have all proxies followed, and does nobody wait for a round? */
+bool ex_round_is_over(const struct ex_node *node);
 
 /* At the start: reads the files and puts everything in force. 0 or negative errno. */
 EX_MUST_CHECK int ex_round_first(struct ex_node *node);
