@@ -33,20 +33,17 @@ void ex_read_to_cidr(struct ex_decoder *d, const struct ex_node *n, void *out)
 {
 	struct ex_rule_reader *rr = out;
 	struct ex_peer *peer = &rr->egress->peer;
-	size_t i = 0;
 
 	if (!ex_rule_take_member(d, n, rr, EX_PEER_CIDR))
 		return;
 	peer->cidrs = ex_arena_alloc(d->arena, n->n, sizeof(*peer->cidrs));
 	if (!peer->cidrs)
 		return;
-	for (const struct ex_node *c = n->first; c; c = c->next) {
-		size_t mark = ex_decode_push_index(d, i++);
+	for (struct ex_item it = ex_item_first(d, n); it.c; ex_item_next(d, &it)) {
+		struct ex_cidr_item *item = &peer->cidrs[peer->n_cidrs];
 
-		peer->cidrs[peer->n_cidrs].pos = c->pos;
-		if (read_prefix(d, c, &peer->cidrs[peer->n_cidrs].prefix))
-			peer->n_cidrs++;
-		ex_decode_pop(d, mark);
+		item->pos = it.c->pos;
+		peer->n_cidrs += read_prefix(d, it.c, &item->prefix);
 	}
 }
 
@@ -86,7 +83,6 @@ static void read_group_selector(struct ex_decoder *d, const struct ex_node *n, v
 static void read_except(struct ex_decoder *d, const struct ex_node *n, void *out)
 {
 	struct cidr_reader *cr = out;
-	size_t i = 0;
 
 	if (ex_node_is_null(n) || !ex_decode_list(d, n, EX_LIST_MAX, true))
 		return;
@@ -94,13 +90,8 @@ static void read_except(struct ex_decoder *d, const struct ex_node *n, void *out
 	cr->item.except = ex_arena_alloc(d->arena, n->n, sizeof(*cr->item.except));
 	if (!cr->item.except)
 		return;
-	for (const struct ex_node *c = n->first; c; c = c->next) {
-		size_t mark = ex_decode_push_index(d, i++);
-
-		if (read_prefix(d, c, &cr->item.except[cr->item.n_except]))
-			cr->item.n_except++;
-		ex_decode_pop(d, mark);
-	}
+	for (struct ex_item it = ex_item_first(d, n); it.c; ex_item_next(d, &it))
+		cr->item.n_except += read_prefix(d, it.c, &cr->item.except[cr->item.n_except]);
 }
 
 /* Upstream checks this for a CIDR and leaves it alone for groups, where it cannot be known here. */
@@ -161,39 +152,28 @@ void ex_read_to_cidrset(struct ex_decoder *d, const struct ex_node *n, void *out
 	};
 	struct ex_rule_reader *rr = out;
 	struct ex_peer *peer = &rr->egress->peer;
-	size_t i = 0;
 
 	if (!ex_rule_take_member(d, n, rr, EX_PEER_CIDR))
 		return;
 	peer->cidrs = ex_arena_alloc(d->arena, n->n, sizeof(*peer->cidrs));
 	if (!peer->cidrs)
 		return;
-	for (const struct ex_node *c = n->first; c; c = c->next) {
-		size_t mark = ex_decode_push_index(d, i++);
-
-		if (read_item(d, c, fields, EX_ARRAY_SIZE(fields), &peer->cidrs[peer->n_cidrs]))
-			peer->n_cidrs++;
-		ex_decode_pop(d, mark);
-	}
+	for (struct ex_item it = ex_item_first(d, n); it.c; ex_item_next(d, &it))
+		peer->n_cidrs += read_item(d, it.c, fields, EX_ARRAY_SIZE(fields),
+					   &peer->cidrs[peer->n_cidrs]);
 }
 
 static void read_external_cidrs(struct ex_decoder *d, const struct ex_node *n, void *out)
 {
 	struct ex_cidr_group *g = out;
-	size_t i = 0;
 
 	if (!ex_decode_list(d, n, EX_LIST_MAX, true))
 		return;
 	g->cidrs = ex_arena_alloc(d->arena, n->n, sizeof(*g->cidrs));
 	if (!g->cidrs)
 		return;
-	for (const struct ex_node *c = n->first; c; c = c->next) {
-		size_t mark = ex_decode_push_index(d, i++);
-
-		if (read_prefix(d, c, &g->cidrs[g->n_cidrs]))
-			g->n_cidrs++;
-		ex_decode_pop(d, mark);
-	}
+	for (struct ex_item it = ex_item_first(d, n); it.c; ex_item_next(d, &it))
+		g->n_cidrs += read_prefix(d, it.c, &g->cidrs[g->n_cidrs]);
 }
 
 void ex_read_cidr_group(struct ex_decoder *d, const struct ex_node *n, const char *name,

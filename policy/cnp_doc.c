@@ -105,7 +105,7 @@ static const struct ex_field doc_fields[] = {
 
 static void read_cnp(struct ex_decoder *d, const struct doc_reader *dr, const struct ex_spec *proto)
 {
-	size_t mark, i = 0;
+	size_t mark;
 
 	if (dr->spec) {
 		mark = ex_decode_push(d, "spec");
@@ -116,12 +116,10 @@ static void read_cnp(struct ex_decoder *d, const struct doc_reader *dr, const st
 		return;
 	mark = ex_decode_push(d, "specs");
 	if (ex_decode_list(d, dr->specs, SPECS_MAX, false)) {
-		for (const struct ex_node *c = dr->specs->first; c; c = c->next) {
-			const char *prefix = ex_arena_printf(d->arena, "specs[%zu].", i);
-			size_t item = ex_decode_push_index(d, i++);
+		for (struct ex_item it = ex_item_first(d, dr->specs); it.c; ex_item_next(d, &it)) {
+			const char *prefix = ex_arena_printf(d->arena, "specs[%zu].", it.i);
 
-			ex_read_cnp_spec(d, c, dr->set, proto, prefix ? prefix : "", false);
-			ex_decode_pop(d, item);
+			ex_read_cnp_spec(d, it.c, dr->set, proto, prefix ? prefix : "", false);
 		}
 	}
 	ex_decode_pop(d, mark);
@@ -251,8 +249,7 @@ void ex_policy_read(struct ex_decoder *d, const struct ex_docs *docs, struct ex_
 	for (size_t i = 0; i < docs->n; i++) {
 		size_t before = set->specs.n;
 
-		d->path_len = 0;
-		d->path[0] = '\0';
+		ex_decode_pop(d, 0);
 		read_document(d, docs->v[i], set);
 		for (size_t k = before; k < set->specs.n; k++) {
 			set->specs.v[k].from = docs->v[i]->from;

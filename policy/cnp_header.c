@@ -78,20 +78,14 @@ void ex_read_headers(struct ex_decoder *d, const struct ex_node *n, void *out)
 {
 	struct ex_http_reader *hr = out;
 	struct ex_http_match *m = &hr->match;
-	size_t i = 0;
 
 	if (ex_node_is_null(n) || !ex_decode_list(d, n, HEADERS_MAX, true))
 		return;
 	m->headers = ex_arena_alloc(d->arena, n->n, sizeof(*m->headers));
 	if (!m->headers)
 		return;
-	for (const struct ex_node *c = n->first; c; c = c->next) {
-		size_t mark = ex_decode_push_index(d, i);
-
-		read_header(d, c, &m->headers[i++]);
-		ex_decode_pop(d, mark);
-	}
-	m->n_headers = i;
+	for (struct ex_item it = ex_item_first(d, n); it.c; ex_item_next(d, &it))
+		read_header(d, it.c, &m->headers[m->n_headers++]);
 }
 
 /* ---- headerMatches ---- */
@@ -286,17 +280,12 @@ void ex_read_header_matches(struct ex_decoder *d, const struct ex_node *n, void 
 {
 	struct ex_http_reader *hr = out;
 	struct ex_http_match *m = &hr->match;
-	size_t i = 0;
 
 	if (ex_node_is_null(n) || !ex_decode_list(d, n, HEADERS_MAX, true))
 		return;
 	m->matches = ex_arena_alloc(d->arena, n->n, sizeof(*m->matches));
 	if (!m->matches)
 		return;
-	for (const struct ex_node *c = n->first; c; c = c->next) {
-		size_t mark = ex_decode_push_index(d, i++);
-
-		read_header_match(d, c, hr);
-		ex_decode_pop(d, mark);
-	}
+	for (struct ex_item it = ex_item_first(d, n); it.c; ex_item_next(d, &it))
+		read_header_match(d, it.c, hr);
 }

@@ -137,19 +137,14 @@ static void read_field(struct ex_decoder *d, const struct ex_node *n, struct ex_
 static void read_fields(struct ex_decoder *d, const struct ex_node *n, void *out)
 {
 	struct ex_ports *p = out;
-	size_t i = 0;
 
 	if (!ex_decode_list(d, n, EX_PORTS_MAX, false))
 		return;
 	p->v = ex_arena_alloc(d->arena, n->n, sizeof(*p->v));
 	if (!p->v)
 		return;
-	for (const struct ex_node *c = n->first; c; c = c->next) {
-		size_t mark = ex_decode_push_index(d, i++);
-
-		read_field(d, c, p);
-		ex_decode_pop(d, mark);
-	}
+	for (struct ex_item it = ex_item_first(d, n); it.c; ex_item_next(d, &it))
+		read_field(d, it.c, p);
 }
 
 void ex_read_icmps(struct ex_decoder *d, const struct ex_node *n, void *out)
@@ -160,16 +155,15 @@ void ex_read_icmps(struct ex_decoder *d, const struct ex_node *n, void *out)
 
 	if (!ex_rule_take_ports(d, n, rr))
 		return;
-	for (const struct ex_node *c = n->first; c; c = c->next) {
-		struct ex_ports *p = &e->ports[e->n_ports];
-		size_t mark = ex_decode_push_index(d, e->n_ports), before = d->n_errors;
+	for (struct ex_item it = ex_item_first(d, n); it.c; ex_item_next(d, &it)) {
+		struct ex_ports *p = &e->ports[e->n_ports++];
+		size_t before = d->n_errors;
 
-		p->pos = c->pos;
-		p->where = ex_arena_printf(d->arena, "icmps[%zu]", e->n_ports++);
-		if (ex_decode_map(d, c, fields, EX_ARRAY_SIZE(fields), p) && p->n == 0 &&
+		p->pos = it.c->pos;
+		p->where = ex_arena_printf(d->arena, "icmps[%zu]", it.i);
+		if (ex_decode_map(d, it.c, fields, EX_ARRAY_SIZE(fields), p) && p->n == 0 &&
 		    d->n_errors == before)
-			ex_decode_error(d, c, "write fields: [{type: 8}]",
+			ex_decode_error(d, it.c, "write fields: [{type: 8}]",
 					"needs the field fields");
-		ex_decode_pop(d, mark);
 	}
 }

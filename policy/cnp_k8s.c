@@ -172,7 +172,6 @@ static void read_ports(struct ex_decoder *d, const struct ex_node *n, void *out)
 {
 	struct item_reader *ir = out;
 	struct ex_ports_reader r = { 0 };
-	size_t i = 0;
 
 	if (ex_node_is_null(n) || !ex_decode_list(d, n, EX_LIST_MAX, true) || n->n == 0)
 		return;
@@ -182,15 +181,12 @@ static void read_ports(struct ex_decoder *d, const struct ex_node *n, void *out)
 	ir->ports->where = "ports";
 	ir->ports->pos = n->pos;
 	r.ports = ir->ports;
-	for (const struct ex_node *c = n->first; c; c = c->next) {
-		size_t mark = ex_decode_push_index(d, i++);
-
+	for (struct ex_item it = ex_item_first(d, n); it.c; ex_item_next(d, &it)) {
 		/* unlike in CiliumNetworkPolicy the port may be missing: all of a protocol */
-		if (c->kind == EX_NODE_MAP && !ex_node_get(c, "port"))
-			ex_read_all_ports(d, c, "TCP", &r);
+		if (it.c->kind == EX_NODE_MAP && !ex_node_get(it.c, "port"))
+			ex_read_all_ports(d, it.c, "TCP", &r);
 		else
-			ex_read_port(d, c, "TCP", &r);
-		ex_decode_pop(d, mark);
+			ex_read_port(d, it.c, "TCP", &r);
 	}
 }
 
@@ -219,7 +215,7 @@ static void read_item(struct ex_decoder *d, const struct ex_node *n,
 {
 	struct item_reader ir = { 0 };
 	struct ex_egress *e;
-	size_t i = 0;
+	size_t mark;
 
 	if (!ex_decode_map(d, n, dr->fields, dr->n_fields, &ir))
 		return;
@@ -229,17 +225,15 @@ static void read_item(struct ex_decoder *d, const struct ex_node *n,
 		finish_rule(e, &ir, n->pos, ex_arena_printf(d->arena, "%s[%zu]", dr->list, index));
 		return;
 	}
-	for (const struct ex_node *c = ir.peers->first; c; c = c->next) {
-		size_t mark = ex_decode_push(d, dr->peers), item = ex_decode_push_index(d, i);
-
-		(void)item;
+	mark = ex_decode_push(d, dr->peers);
+	for (struct ex_item it = ex_item_first(d, ir.peers); it.c; ex_item_next(d, &it)) {
 		e = &dr->dir->rules[dr->dir->n++];
-		read_peer(d, c, &e->peer);
-		finish_rule(e, &ir, c->pos,
+		read_peer(d, it.c, &e->peer);
+		finish_rule(e, &ir, it.c->pos,
 			    ex_arena_printf(d->arena, "%s[%zu].%s[%zu]", dr->list, index, dr->peers,
-					    i++));
-		ex_decode_pop(d, mark);
+					    it.i));
 	}
+	ex_decode_pop(d, mark);
 }
 
 static size_t count_rules(const struct ex_node *items, const char *peers)
@@ -257,21 +251,17 @@ static size_t count_rules(const struct ex_node *items, const char *peers)
 static void read_items(struct ex_decoder *d, const struct ex_node *items,
 		       const struct direction_reader *dr)
 {
-	size_t mark, i = 0;
+	size_t mark;
 
 	if (!items || ex_node_is_null(items))
 		return;
 	mark = ex_decode_push(d, dr->list);
-	if (ex_decode_list(d, items, EX_LIST_MAX, true)) {
+	if (ex_decode_list(d, items, EX_LIST_MAX, true))
 		dr->dir->rules = ex_arena_alloc(d->arena, count_rules(items, dr->peers),
 						sizeof(*dr->dir->rules));
-		for (const struct ex_node *c = items->first; dr->dir->rules && c; c = c->next) {
-			size_t item = ex_decode_push_index(d, i);
-
-			read_item(d, c, dr, i++);
-			ex_decode_pop(d, item);
-		}
-	}
+	if (dr->dir->rules)
+		for (struct ex_item it = ex_item_first(d, items); it.c; ex_item_next(d, &it))
+			read_item(d, it.c, dr, it.i);
 	ex_decode_pop(d, mark);
 }
 

@@ -82,13 +82,11 @@ static void read_http(struct ex_decoder *d, const struct ex_node *n, void *out)
 	p->http = ex_arena_alloc(d->arena, n->n, sizeof(*p->http));
 	if (!p->http)
 		return;
-	for (const struct ex_node *c = n->first; c; c = c->next) {
-		struct ex_http_reader hr = { .rule = r->rule, .match.pos = c->pos };
-		size_t mark = ex_decode_push_index(d, p->n_http);
+	for (struct ex_item it = ex_item_first(d, n); it.c; ex_item_next(d, &it)) {
+		struct ex_http_reader hr = { .rule = r->rule, .match.pos = it.c->pos };
 
-		(void)ex_decode_map(d, c, fields, EX_ARRAY_SIZE(fields), &hr);
+		(void)ex_decode_map(d, it.c, fields, EX_ARRAY_SIZE(fields), &hr);
 		p->http[p->n_http++] = hr.match;
-		ex_decode_pop(d, mark);
 	}
 }
 
@@ -149,16 +147,14 @@ void ex_read_server_names(struct ex_decoder *d, const struct ex_node *n, struct 
 	v = ex_arena_alloc(d->arena, n->n, sizeof(*v));
 	if (!v)
 		return;
-	for (const struct ex_node *c = n->first; c; c = c->next) {
-		size_t mark = ex_decode_push_index(d, i);
-		const char *text = ex_decode_text(d, c);
+	for (struct ex_item it = ex_item_first(d, n); it.c; ex_item_next(d, &it)) {
+		const char *text = ex_decode_text(d, it.c);
 		const char *wrong =
-			text ? ex_sni_pattern_parse(text, c->len, d->arena, &v[i++]) : NULL;
+			text ? ex_sni_pattern_parse(text, it.c->len, d->arena, &v[i++]) : NULL;
 
 		if (wrong)
-			ex_decode_error(d, c, "write a name such as api.example.com", "%s %s",
-					ex_quote(text, c->len, quoted), wrong);
-		ex_decode_pop(d, mark);
+			ex_decode_error(d, it.c, "write a name such as api.example.com", "%s %s",
+					ex_quote(text, it.c->len, quoted), wrong);
 	}
 	if (p->l7 == EX_L7_NONE)
 		p->l7 = EX_L7_SNI;

@@ -25,7 +25,6 @@ void ex_read_to_endpoints(struct ex_decoder *d, const struct ex_node *n, void *o
 {
 	struct ex_rule_reader *rr = out;
 	struct ex_peer *peer = &rr->egress->peer;
-	size_t i = 0;
 
 	if (!ex_rule_take_member(d, n, rr, EX_PEER_ENDPOINTS))
 		return;
@@ -35,13 +34,8 @@ void ex_read_to_endpoints(struct ex_decoder *d, const struct ex_node *n, void *o
 	peer->selectors = ex_arena_alloc(d->arena, n->n, sizeof(*peer->selectors));
 	if (!peer->selectors)
 		return;
-	for (const struct ex_node *c = n->first; c; c = c->next) {
-		size_t mark = ex_decode_push_index(d, i);
-
-		ex_read_selector(d, c, &peer->selectors[i++]);
-		ex_decode_pop(d, mark);
-	}
-	peer->n_selectors = i;
+	for (struct ex_item it = ex_item_first(d, n); it.c; ex_item_next(d, &it))
+		ex_read_selector(d, it.c, &peer->selectors[peer->n_selectors++]);
 }
 
 static const struct {
@@ -107,19 +101,14 @@ void ex_read_to_entities(struct ex_decoder *d, const struct ex_node *n, void *ou
 {
 	struct ex_rule_reader *rr = out;
 	struct ex_peer *peer = &rr->egress->peer;
-	size_t i = 0;
 
 	if (!ex_rule_take_member(d, n, rr, EX_PEER_ENTITIES))
 		return;
 	peer->named = ex_arena_alloc(d->arena, n->n, sizeof(*peer->named));
 	if (!peer->named)
 		return;
-	for (const struct ex_node *c = n->first; c; c = c->next) {
-		size_t mark = ex_decode_push_index(d, i++);
-
-		read_entity(d, c, peer);
-		ex_decode_pop(d, mark);
-	}
+	for (struct ex_item it = ex_item_first(d, n); it.c; ex_item_next(d, &it))
+		read_entity(d, it.c, peer);
 }
 
 struct fqdn_reader {
@@ -198,16 +187,10 @@ static void read_type(struct ex_decoder *d, const struct ex_node *n, struct fqdn
 /* Only rules.dns of an EgressPolicy has them. */
 static void read_types(struct ex_decoder *d, const struct ex_node *n, void *out)
 {
-	size_t i = 0;
-
 	if (!ex_decode_list(d, n, EX_LIST_MAX, false))
 		return;
-	for (const struct ex_node *c = n->first; c; c = c->next) {
-		size_t mark = ex_decode_push_index(d, i++);
-
-		read_type(d, c, out);
-		ex_decode_pop(d, mark);
-	}
+	for (struct ex_item it = ex_item_first(d, n); it.c; ex_item_next(d, &it))
+		read_type(d, it.c, out);
 }
 
 static struct ex_name_pattern *read_selectors(struct ex_decoder *d, const struct ex_node *n,
@@ -224,18 +207,16 @@ static struct ex_name_pattern *read_selectors(struct ex_decoder *d, const struct
 
 	if (!v)
 		return NULL;
-	for (const struct ex_node *c = n->first; c; c = c->next) {
-		size_t mark = ex_decode_push_index(d, i);
+	for (struct ex_item it = ex_item_first(d, n); it.c; ex_item_next(d, &it)) {
 		struct fqdn_reader fr = { .name = false };
 
-		if (ex_decode_map(d, c, fields, n_fields, &fr)) {
-			if (fr.name == fr.wild)
-				ex_decode_error(d, c, "write one of them",
-						"needs either matchName or matchPattern");
-			fr.pattern.types = fr.types;
-			v[i++] = fr.pattern;
-		}
-		ex_decode_pop(d, mark);
+		if (!ex_decode_map(d, it.c, fields, n_fields, &fr))
+			continue;
+		if (fr.name == fr.wild)
+			ex_decode_error(d, it.c, "write one of them",
+					"needs either matchName or matchPattern");
+		fr.pattern.types = fr.types;
+		v[i++] = fr.pattern;
 	}
 	*ret_n = i;
 	return v;

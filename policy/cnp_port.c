@@ -227,16 +227,11 @@ bool ex_ports_alloc(struct ex_decoder *d, size_t n_items, struct ex_ports *p)
 static void read_ports(struct ex_decoder *d, const struct ex_node *n, void *out)
 {
 	struct ex_ports_reader *r = out;
-	size_t i = 0;
 
 	if (!ex_decode_list(d, n, EX_PORTS_MAX, false) || !ex_ports_alloc(d, n->n, r->ports))
 		return;
-	for (const struct ex_node *c = n->first; c; c = c->next) {
-		size_t mark = ex_decode_push_index(d, i++);
-
-		ex_read_port(d, c, "ANY", r);
-		ex_decode_pop(d, mark);
-	}
+	for (struct ex_item it = ex_item_first(d, n); it.c; ex_item_next(d, &it))
+		ex_read_port(d, it.c, "ANY", r);
 }
 
 /* L7 rules and server names narrow what the ports said; what cannot be narrowed is refused. */
@@ -419,21 +414,20 @@ void ex_read_to_ports(struct ex_decoder *d, const struct ex_node *n, void *out)
 	}
 	if (!ex_rule_take_ports(d, n, rr))
 		return;
-	for (const struct ex_node *c = n->first; c; c = c->next) {
-		struct ex_ports *p = &e->ports[e->n_ports];
+	for (struct ex_item it = ex_item_first(d, n); it.c; ex_item_next(d, &it)) {
+		struct ex_ports *p = &e->ports[e->n_ports++];
 		struct ex_ports_reader r = { .rule = rr, .ports = p };
-		size_t mark = ex_decode_push_index(d, e->n_ports), before = d->n_errors;
+		size_t before = d->n_errors;
 
-		p->pos = c->pos;
-		p->where = ex_arena_printf(d->arena, "toPorts[%zu]", e->n_ports++);
-		if (ex_decode_map(d, c, fields, n_fields, &r))
-			read_l7(d, c, &r);
-		if (d->n_errors == before) {
-			if (p->n + p->n_named == 0 && p->l7 != EX_L7_SNI)
-				ex_decode_error(d, c, "list the ports", "needs the field ports");
-			check_l7(d, c, &r);
-			narrow_protocols(d, p);
-		}
-		ex_decode_pop(d, mark);
+		p->pos = it.c->pos;
+		p->where = ex_arena_printf(d->arena, "toPorts[%zu]", it.i);
+		if (ex_decode_map(d, it.c, fields, n_fields, &r))
+			read_l7(d, it.c, &r);
+		if (d->n_errors > before)
+			continue;
+		if (p->n + p->n_named == 0 && p->l7 != EX_L7_SNI)
+			ex_decode_error(d, it.c, "list the ports", "needs the field ports");
+		check_l7(d, it.c, &r);
+		narrow_protocols(d, p);
 	}
 }

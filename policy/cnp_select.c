@@ -188,16 +188,10 @@ static void read_expression(struct ex_decoder *d, const struct ex_node *n,
 
 static void read_match_expressions(struct ex_decoder *d, const struct ex_node *n, void *out)
 {
-	size_t i = 0;
-
 	if (ex_node_is_null(n) || !ex_decode_list(d, n, TERMS_MAX, true))
 		return;
-	for (const struct ex_node *c = n->first; c; c = c->next) {
-		size_t mark = ex_decode_push_index(d, i++);
-
-		read_expression(d, c, out);
-		ex_decode_pop(d, mark);
-	}
+	for (struct ex_item it = ex_item_first(d, n); it.c; ex_item_next(d, &it))
+		read_expression(d, it.c, out);
 }
 
 /* Or about something that has none: an entity. */

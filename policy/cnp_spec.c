@@ -172,23 +172,17 @@ static void read_item(struct ex_decoder *d, const struct ex_node *n, struct spec
 static void read_rules(struct ex_decoder *d, const struct ex_node *n, struct spec_reader *sr,
 		       const struct rule_kind *kind)
 {
-	size_t mark, i = 0;
+	size_t mark = ex_decode_push(d, n->key);
 
-	mark = ex_decode_push(d, n->key);
 	if (ex_node_is_null(n) || (n->kind == EX_NODE_LIST && n->n == 0)) {
 		ex_decode_error(d, n,
 				kind->deny ? "write at least one rule, or remove the field"
 					   : "write [{}] to deny everything, or list rules",
 				"is empty: it would allow or deny by accident");
 	} else if (ex_decode_list(d, n, EX_LIST_MAX, false)) {
-		for (const struct ex_node *c = n->first; c; c = c->next) {
-			size_t item = ex_decode_push_index(d, i);
-			const char *where =
-				ex_arena_printf(d->arena, "%s%s[%zu]", sr->prefix, n->key, i++);
-
-			read_item(d, c, sr, kind, where);
-			ex_decode_pop(d, item);
-		}
+		for (struct ex_item it = ex_item_first(d, n); it.c; ex_item_next(d, &it))
+			read_item(d, it.c, sr, kind,
+				  ex_arena_printf(d->arena, "%s%s[%zu]", sr->prefix, n->key, it.i));
 	}
 	ex_decode_pop(d, mark);
 }

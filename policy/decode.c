@@ -68,15 +68,26 @@ size_t ex_decode_push(struct ex_decoder *d, const char *key)
 	return push_text(d, "%s%s", d->path_len ? "." : "", key);
 }
 
-size_t ex_decode_push_index(struct ex_decoder *d, size_t index)
-{
-	return push_text(d, "[%zu]", index);
-}
-
 void ex_decode_pop(struct ex_decoder *d, size_t mark)
 {
 	d->path_len = mark;
 	d->path[mark] = '\0';
+}
+
+static struct ex_item item_at(struct ex_decoder *d, const struct ex_node *c, size_t i)
+{
+	return (struct ex_item){ c, i, c ? push_text(d, "[%zu]", i) : d->path_len };
+}
+
+struct ex_item ex_item_first(struct ex_decoder *d, const struct ex_node *list)
+{
+	return item_at(d, list->first, 0);
+}
+
+void ex_item_next(struct ex_decoder *d, struct ex_item *it)
+{
+	ex_decode_pop(d, it->mark);
+	*it = item_at(d, it->c->next, it->i + 1);
 }
 
 static const struct ex_field *find_field(const struct ex_field *fields, size_t n, const char *name)

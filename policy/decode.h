@@ -46,8 +46,19 @@ bool ex_decode_bool(struct ex_decoder *d, const struct ex_node *n, bool *ret);
 
 /* Path keeping: push returns what pop needs. */
 size_t ex_decode_push(struct ex_decoder *d, const char *key);
-size_t ex_decode_push_index(struct ex_decoder *d, size_t index);
 void ex_decode_pop(struct ex_decoder *d, size_t mark);
+
+/*
+ * The items of a list, each with its index in the path. The loop has to run to its end:
+ *
+ *	for (struct ex_item it = ex_item_first(d, list); it.c; ex_item_next(d, &it))
+ */
+struct ex_item {
+	const struct ex_node *c; /* NULL: there is no other one */
+	size_t i, mark;
+};
+struct ex_item ex_item_first(struct ex_decoder *d, const struct ex_node *list);
+void ex_item_next(struct ex_decoder *d, struct ex_item *it);
 
 /* Levenshtein distance without case, for "did you mean": of short texts, of others SIZE_MAX. */
 size_t ex_edit_distance(const char *a, const char *b);

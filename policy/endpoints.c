@@ -134,7 +134,6 @@ static void read_endpoint_list(struct ex_decoder *d, const struct ex_node *n, vo
 {
 	struct ex_known_endpoints *ret = out;
 	struct ex_known_endpoint *v;
-	size_t i = 0;
 
 	if (!ex_decode_list(d, n, ENDPOINTS_MAX - ret->n, true))
 		return;
@@ -144,12 +143,8 @@ static void read_endpoint_list(struct ex_decoder *d, const struct ex_node *n, vo
 	if (ret->n)
 		memcpy(v, ret->v, ret->n * sizeof(*v));
 	ret->v = v;
-	for (const struct ex_node *c = n->first; c; c = c->next) {
-		size_t mark = ex_decode_push_index(d, i++);
-
-		read_endpoint(d, c, &v[ret->n++]);
-		ex_decode_pop(d, mark);
-	}
+	for (struct ex_item it = ex_item_first(d, n); it.c; ex_item_next(d, &it))
+		read_endpoint(d, it.c, &v[ret->n++]);
 }
 
 void ex_endpoints_read(struct ex_decoder *d, const struct ex_docs *docs,
@@ -160,8 +155,7 @@ void ex_endpoints_read(struct ex_decoder *d, const struct ex_docs *docs,
 	};
 
 	for (size_t i = 0; i < docs->n; i++) {
-		d->path_len = 0;
-		d->path[0] = '\0';
+		ex_decode_pop(d, 0);
 		(void)ex_decode_map(d, docs->v[i], fields, EX_ARRAY_SIZE(fields), ret);
 	}
 }

@@ -121,19 +121,20 @@ static void read_fixtures(struct ex_decoder *d, const struct ex_node *n, void *o
 	if (!ex_decode_list(d, n, 100000, false))
 		return;
 	ff->tests = ex_arena_alloc(d->arena, n->n, sizeof(*ff->tests));
-	for (const struct ex_node *c = n->first; ff->tests && c; c = c->next) {
-		struct fixture *f = &ff->tests[ff->n_tests];
-		size_t mark = ex_decode_push_index(d, ff->n_tests++);
+	if (!ff->tests)
+		return;
+	for (struct ex_item it = ex_item_first(d, n); it.c; ex_item_next(d, &it)) {
+		struct fixture *f = &ff->tests[ff->n_tests++];
 
-		f->node = c;
-		(void)ex_decode_map(d, c, fields, EX_ARRAY_SIZE(fields), f);
+		f->node = it.c;
+		(void)ex_decode_map(d, it.c, fields, EX_ARRAY_SIZE(fields), f);
 		if (!f->to || !f->has_expect)
-			ex_decode_error(d, c, "write to: DEST and expect: allow or deny",
+			ex_decode_error(d, it.c, "write to: DEST and expect: allow or deny",
 					"needs the fields to and expect");
 		if (f->ingress != (f->from != NULL))
-			ex_decode_error(d, c, "write direction: ingress and from: IP, or neither",
+			ex_decode_error(d, it.c,
+					"write direction: ingress and from: IP, or neither",
 					"has only one of direction: ingress and from");
-		ex_decode_pop(d, mark);
 	}
 }
 

@@ -38,7 +38,6 @@ static void read_key(struct ex_decoder *d, const struct ex_node *n, void *out)
 {
 	const struct node_key *k = node_key_find(n->key);
 	struct load *l = out;
-	size_t index = 0;
 
 	l->at[k - node_keys] = n->key_pos;
 	if (!k->count) {
@@ -48,12 +47,8 @@ static void read_key(struct ex_decoder *d, const struct ex_node *n, void *out)
 	node_key_empty(l->c, k);
 	if (!ex_decode_list(d, n, FLAGS_MAX, false))
 		return;
-	for (const struct ex_node *i = n->first; i; i = i->next) {
-		size_t mark = ex_decode_push_index(d, index++);
-
-		read_value(d, i, k, l->c);
-		ex_decode_pop(d, mark);
-	}
+	for (struct ex_item it = ex_item_first(d, n); it.c; ex_item_next(d, &it))
+		read_value(d, it.c, k, l->c);
 }
 
 static int read_docs(struct ex_decoder *d, const struct ex_docs *docs, const char *file,
