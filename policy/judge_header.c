@@ -3,6 +3,7 @@
  * Header conditions. All of a rule are judged on the request as it was sent, so that what one rule
  * writes into it cannot make another one match.
  */
+#include "exeat/text.h"
 #include "policy/field.h"
 #include "policy/judge.h"
 
@@ -52,9 +53,22 @@ static bool match_header(const struct ex_header_match *m, const struct ex_http_r
 
 /* ---- of denies ---- */
 
+/* Letters are alike in upper and lower case; time as above. */
+static bool is_alike(struct ex_span a, struct ex_span b)
+{
+	unsigned char diff = 0;
+
+	if (a.len != b.len)
+		return false;
+	for (size_t i = 0; i < a.len; i++)
+		diff |= (unsigned char)(ex_lower(a.ptr[i]) ^ ex_lower(b.ptr[i]));
+	return diff == 0;
+}
+
 /*
  * What the fields of one name hold between commas: to many servers all of them are one list (RFC
- * 9110 5.3), in which empty ones count for nothing.
+ * 9110 5.3), in which empty ones count for nothing. Semicolons are for Cookie, and for parameters
+ * that a server drops.
  */
 struct values {
 	const struct ex_http_request *req;
@@ -64,9 +78,18 @@ struct values {
 
 static bool next_item(struct ex_span *list, struct ex_span *ret)
 {
-	while (ex_span_next(list, ret))
+	while (list->len) {
+		size_t n = 0;
+
+		while (n < list->len && list->ptr[n] != ',' && list->ptr[n] != ';')
+			n++;
+		*ret = ex_span_trim((struct ex_span){ list->ptr, n });
+		n += n < list->len;
+		list->ptr += n;
+		list->len -= n;
 		if (ret->len)
 			return true;
+	}
 	return false;
 }
 
@@ -90,7 +113,7 @@ static bool comes_next(struct values v, struct ex_span list)
 	struct ex_span want, got;
 
 	while (next_item(&list, &want))
-		if (!next_value(&v, &got) || !is_same(got, want))
+		if (!next_value(&v, &got) || !is_alike(got, want))
 			return false;
 	return true;
 }
@@ -104,7 +127,7 @@ static bool may_mean(const struct ex_header_match *m, const struct ex_http_reque
 		const struct ex_header *h = &req->headers[i];
 
 		if (ex_field_same(h->name, v.name) &&
-		    (m->never || !m->value || is_same(ex_span_trim(h->value), whole)))
+		    (m->never || !m->value || is_alike(ex_span_trim(h->value), whole)))
 			return true;
 	}
 	if (m->never || !next_item(&list, &one))

@@ -216,8 +216,9 @@ static int upgrade_read(struct ex_h1 *p, const struct seen *s)
 	for (size_t i = 0; i < s->upgrade.len; i++)
 		if (!ex_char_is(s->upgrade.ptr[i], EX_CHAR_TOKEN) && s->upgrade.ptr[i] != '/')
 			return bad(p, "Upgrade is not one protocol");
+	/* RFC 9110 7.8 would have it ignored, but a rule may be about the field. */
 	if (!s->option_upgrade)
-		return 0; /* not for this hop: ignored and not forwarded (RFC 9110 7.8) */
+		return bad(p, "Upgrade without Connection: Upgrade");
 	if (p->request && (head->framing == EX_H1_CHUNKED || head->content_length)) {
 		ex_h1_break(p, EX_R_UPGRADE_DENIED, "Upgrade with a body");
 		return -EINVAL;

@@ -74,9 +74,15 @@ static enum ex_reason method_read(struct ex_h2_block *b, const char **detail)
 		if (!ex_span_eq(b->protocol, EX_SPAN("websocket")) || b->head.end)
 			return refuse(EX_R_UPGRADE_DENIED, "CONNECT for anything but websocket",
 				      detail);
+		if (b->n == EX_ARRAY_SIZE(b->fields))
+			return refuse(EX_R_HTTP_TOO_LARGE, "too many or too large fields", detail);
 		b->head.websocket = true;
 		b->head.h.method = EX_SPAN("GET");
 		b->head.h.upgrade = EX_SPAN("websocket");
+		/* for the rules; what is this hop's own is written anew */
+		b->secret[b->n] = false;
+		b->fields[b->n] = (struct ex_header){ EX_SPAN("upgrade"), b->head.h.upgrade };
+		b->head.h.n_headers = ++b->n;
 	} else if (b->protocol.len) {
 		return malformed(":protocol without CONNECT", detail);
 	}

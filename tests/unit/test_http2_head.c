@@ -15,13 +15,14 @@ struct field {
 
 static struct ex_h2_block block;
 
-/* POST https://api.example/ with these fields besides. */
-static enum ex_reason read_request(bool end, const struct field *fields, size_t n)
+/* https://api.example/ with these fields besides. */
+static enum ex_reason read_request(const char *method, bool end, const struct field *fields,
+				   size_t n)
 {
-	static const struct field pseudo[] = { { ":method", "POST" },
-					       { ":scheme", "https" },
-					       { ":authority", "api.example:8443" },
-					       { ":path", "/" } };
+	const struct field pseudo[] = { { ":method", method },
+					{ ":scheme", "https" },
+					{ ":authority", "api.example:8443" },
+					{ ":path", "/" } };
 	const char *detail = NULL;
 	enum ex_reason r;
 
@@ -38,9 +39,10 @@ static enum ex_reason read_request(bool end, const struct field *fields, size_t 
 	return r;
 }
 
-#define READ(end, ...)                                                                             \
-	read_request(end, (const struct field[]){ __VA_ARGS__ },                                   \
+#define READ_AS(method, end, ...)                                                                  \
+	read_request(method, end, (const struct field[]){ __VA_ARGS__ },                           \
 		     sizeof((const struct field[]){ __VA_ARGS__ }) / sizeof(struct field))
+#define READ(end, ...) READ_AS("POST", end, __VA_ARGS__)
 
 static void test_host_says_what_the_authority_says_and_once(void **state)
 {
@@ -75,11 +77,27 @@ static void test_fields_that_a_server_may_take_for_another_are_refused(void **st
 	assert_int_equal(READ(true, { "expect", "200-ok" }), EX_R_HTTP_MALFORMED);
 }
 
+/* A rule about the field Upgrade is about both. */
+static void test_attack_36_connect_for_websocket_has_the_field_it_stands_for(void **state)
+{
+	const struct ex_h1_head *h = &block.head.h;
+
+	(void)state;
+	assert_int_equal(READ_AS("CONNECT", false, { ":protocol", "websocket" }, { "x-a", "1" }),
+			 EX_R_ALLOWED);
+	assert_int_equal(h->n_headers, 2);
+	assert_true(ex_span_eq(h->headers[1].name, EX_SPAN("upgrade")));
+	assert_true(ex_span_eq(h->headers[1].value, EX_SPAN("websocket")));
+	assert_int_equal(READ(true, { "x-a", "1" }), EX_R_ALLOWED);
+	assert_int_equal(h->n_headers, 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_host_says_what_the_authority_says_and_once),
 		cmocka_unit_test(test_length_is_that_of_the_body_and_told_once),
+		cmocka_unit_test(test_attack_36_connect_for_websocket_has_the_field_it_stands_for),
 		cmocka_unit_test(test_fields_that_a_server_may_take_for_another_are_refused),
 	};
 
