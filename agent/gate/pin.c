@@ -19,8 +19,7 @@
 #include "agent/core/log.h"
 #include "agent/gate/gate_internal.h"
 
-#define PIN_PATH_MAX 256
-#define BPFFS_MAGIC  0xcafe4a11
+#define BPFFS_MAGIC 0xcafe4a11
 
 static int folder_make(const char *path)
 {
@@ -49,12 +48,12 @@ static int folder_lock(const char *path, int *ret)
 	return 0;
 }
 
-static int path_of(char out[static PIN_PATH_MAX], const char *pin, const char *rest)
+int gate_pin_path(char out[static GATE_PIN_PATH_MAX], const char *pin, const char *rest)
 {
-	int n = snprintf(out, PIN_PATH_MAX, "%s/v%d%s%s", pin, EX_ABI_VERSION, rest ? "/" : "",
+	int n = snprintf(out, GATE_PIN_PATH_MAX, "%s/v%d%s%s", pin, EX_ABI_VERSION, rest ? "/" : "",
 			 rest ? rest : "");
 
-	return n < 0 || n >= PIN_PATH_MAX ? -ENAMETOOLONG : 0;
+	return n < 0 || n >= GATE_PIN_PATH_MAX ? -ENAMETOOLONG : 0;
 }
 
 static int secret_make(uint32_t *ret)
@@ -68,9 +67,9 @@ static int secret_make(uint32_t *ret)
 /* What the former process left of its state; a zeroed one when there was none. */
 static int state_read(const char *pin, struct ex_state *ret)
 {
-	char path[PIN_PATH_MAX];
+	char path[GATE_PIN_PATH_MAX];
 	uint32_t key = 0;
-	int r = path_of(path, pin, "ex_state"), fd;
+	int r = gate_pin_path(path, pin, "ex_state"), fd;
 
 	if (r)
 		return r;
@@ -84,9 +83,9 @@ static int state_read(const char *pin, struct ex_state *ret)
 
 static int pin_prepare(struct ex_gate *gate, struct bpf_object *object, const char *pin)
 {
-	char path[PIN_PATH_MAX];
+	char path[GATE_PIN_PATH_MAX];
 	struct bpf_map *map;
-	int r = path_of(path, pin, NULL);
+	int r = gate_pin_path(path, pin, NULL);
 
 	if (!r)
 		r = folder_make(pin);
@@ -102,7 +101,7 @@ static int pin_prepare(struct ex_gate *gate, struct bpf_object *object, const ch
 			break;
 		if (bpf_map__is_internal(map))
 			continue;
-		r = path_of(path, pin, bpf_map__name(map));
+		r = gate_pin_path(path, pin, bpf_map__name(map));
 		if (!r)
 			r = bpf_map__set_pin_path(map, path);
 	}

@@ -23,7 +23,7 @@
 #include <bpf/btf.h>
 #include <bpf/libbpf.h>
 
-#include "agent/gate/gate.h"
+#include "agent/gate/gate_internal.h"
 
 #define NOFILE_WANTED 4096
 #define LOOPBACK      1
@@ -117,6 +117,11 @@ static int transparent_socket(int family)
 	return fd;
 }
 
+static int probe_links(void)
+{
+	return gate_links_guard(NULL);
+}
+
 static int probe_steering(void)
 {
 	struct ex_gate *gate = NULL;
@@ -193,6 +198,10 @@ static const struct probe probes[] = {
 	  "needs CONFIG_NET_SOCK_MSG (sockmap), CONFIG_INET and CAP_NET_ADMIN" },
 	{ "seccomp filters", true, probe_seccomp, "run, agent (the proxy confines itself by them)",
 	  "needs CONFIG_SECCOMP_FILTER; an outer container must allow the seccomp system call" },
+	{ "workloads are kept from ifb devices", false, probe_links,
+	  "agent: the kernel gate, towards a workload with CAP_NET_ADMIN where there is ifb",
+	  "needs BPF trampolines (function tracing with direct calls) and CONFIG_SECURITY; or have\n"
+	  "no ifb: echo install ifb /bin/false >/etc/modprobe.d/exeat.conf" },
 	{ "IPv6", false, probe_ipv6, "IPv6 destinations; IPv4 is gated all the same",
 	  "boot without ipv6.disable=1" },
 	{ "room for open files", false, probe_files, "many connections at a time",

@@ -137,13 +137,14 @@ struct exits {
 /*
  * Can it bring packets elsewhere than to another interface of its namespace? What is not known to
  * end there can: a tunnel's packets leave by another interface, unless its lower end is elsewhere.
+ * Those of an ifb do so too, but no gate is asked about them: see datapath/links.bpf.c.
  */
 static bool leads_out(const struct ex_iface *l)
 {
 	static const char *const inward[] = {
-		"veth",      "bridge",  "bond",   "dummy", "ifb",    "vlan",   "ipip", "sit",
-		"gre",       "gretap",  "erspan", "vti",   "ip6tnl", "ip6gre", "vti6", "ip6gretap",
-		"ip6erspan", "macvlan", "ipvlan", "vxlan", "geneve", "vrf"
+		"veth",      "bridge",    "bond",    "dummy",  "vlan",   "ipip",   "sit",
+		"gre",       "gretap",    "erspan",  "vti",    "ip6tnl", "ip6gre", "vti6",
+		"ip6gretap", "ip6erspan", "macvlan", "ipvlan", "vxlan",  "geneve", "vrf"
 	};
 
 	if (l->peer_nsid >= 0)
