@@ -108,15 +108,6 @@ static bool add_name(struct options *o, const char *name)
 	return true;
 }
 
-static bool days_parse(const char *text, int *ret)
-{
-	char *end;
-	long n = strtol(text, &end, 10);
-
-	*ret = n > 0 && n <= 3650 ? (int)n : 0;
-	return *ret > 0 && *end == '\0';
-}
-
 /* 1: go on; 0: help was asked for. */
 static int parse(int argc, char **argv, struct options *o)
 {
@@ -130,6 +121,7 @@ static int parse(int argc, char **argv, struct options *o)
 		{ 0 },
 	};
 	bool ok = true, wishes = false;
+	uint64_t days = DAYS;
 	int c;
 
 	optind = 1;
@@ -138,7 +130,7 @@ static int parse(int argc, char **argv, struct options *o)
 		if (c == 'd')
 			o->dir = optarg;
 		else if (c == 'n')
-			ok = days_parse(optarg, &o->wish.days);
+			ok = ex_number_parse(optarg, 1, 3650, &days);
 		else if (c == 'p')
 			ok = add_name(o, optarg);
 		else if (c == 'r')
@@ -148,6 +140,7 @@ static int parse(int argc, char **argv, struct options *o)
 		else
 			return c == 'h' ? 0 : -EINVAL;
 	}
+	o->wish.days = (int)days;
 	/* What would be taken and not done is a mistake. */
 	if ((o->change && !o->rotate) || (wishes && (o->change || (!o->init && !o->rotate))))
 		return -EINVAL;
@@ -156,7 +149,7 @@ static int parse(int argc, char **argv, struct options *o)
 
 int ex_cmd_ca(int argc, char **argv)
 {
-	struct options o = { .dir = EX_CA_DIR, .wish = { .days = DAYS } };
+	struct options o = { .dir = EX_CA_DIR };
 	const char *verb = argc > 1 ? argv[1] : "";
 	bool known;
 	int r;

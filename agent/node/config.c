@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The keys, each in one line of one table: the file, the flags and the help are read off it. */
-#include <limits.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <sys/un.h>
@@ -50,11 +49,9 @@ static const char *set_path(struct ex_node_config *c, const struct node_key *k, 
 static const char *set_number(struct ex_node_config *c, const struct node_key *k, const char *text)
 {
 	uint32_t *at = (void *)((char *)c + k->at);
-	unsigned long n;
-	char *end;
+	uint64_t n;
 
-	n = *text >= '0' && *text <= '9' && strlen(text) <= 9 ? strtoul(text, &end, 10) : ULONG_MAX;
-	if (n < k->min || n > k->max || *end)
+	if (!ex_number_parse(text, k->min, k->max, &n))
 		return wrong(c, "must be a whole number from %u to %u", k->min, k->max);
 	*at = (uint32_t)n;
 	return NULL;

@@ -12,15 +12,9 @@
 
 /* ---- identity ---- */
 
-static bool parse_id(const char *text, unsigned long *ret)
+static bool parse_id(const char *text, uint64_t *ret)
 {
-	char *end;
-
-	if (!text || *text < '0' || *text > '9')
-		return false;
-	errno = 0;
-	*ret = strtoul(text, &end, 10);
-	return errno == 0 && *end == '\0' && *ret < (uid_t)-1;
+	return text && ex_number_parse(text, 0, (uid_t)-1 - 1, ret);
 }
 
 static int identity_from_passwd(const struct passwd *pw, struct ex_identity *ret)
@@ -46,10 +40,10 @@ static int identity_of_caller(struct ex_identity *ret)
 }
 
 /* A number without an entry in the user database: that number and no other group. */
-static int identity_from_number(unsigned long uid, const char *gid_text, struct ex_identity *ret)
+static int identity_from_number(uint64_t uid, const char *gid_text, struct ex_identity *ret)
 {
 	struct passwd *pw = getpwuid((uid_t)uid);
-	unsigned long gid = uid;
+	uint64_t gid = uid;
 
 	if (pw)
 		return identity_from_passwd(pw, ret);
@@ -60,8 +54,8 @@ static int identity_from_number(unsigned long uid, const char *gid_text, struct 
 
 int ex_identity_find(const char *user, struct ex_identity *ret)
 {
-	unsigned long uid;
 	struct passwd *pw;
+	uint64_t uid;
 
 	if (user) {
 		pw = getpwnam(user);

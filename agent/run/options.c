@@ -136,10 +136,9 @@ static int set_log_format(struct ex_run_options *o, const char *text)
 
 static int set_workers(struct ex_run_options *o, const char *text)
 {
-	char *end;
-	unsigned long n = strtoul(text, &end, 10);
+	uint64_t n;
 
-	if (*text < '0' || *text > '9' || *end || n < 1 || n > EX_WORKERS_MAX) {
+	if (!ex_number_parse(text, 1, EX_WORKERS_MAX, &n)) {
 		ex_error("--workers %s: write a number from 1 to %d", text, EX_WORKERS_MAX);
 		return -EINVAL;
 	}

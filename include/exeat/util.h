@@ -94,6 +94,22 @@ static inline bool ex_span_next(struct ex_span *list, struct ex_span *ret)
 	return true;
 }
 
+/* False when the text is not exactly a whole number from min to max, in digits. */
+static inline bool ex_number_parse(const char *text, uint64_t min, uint64_t max, uint64_t *ret)
+{
+	size_t len = strspn(text, "0123456789");
+	uint64_t n = 0;
+
+	if (!len || text[len] || len > 19) /* so many fit */
+		return false;
+	for (; *text; text++)
+		n = n * 10 + (uint64_t)(*text - '0');
+	if (n < min || n > max)
+		return false;
+	*ret = n;
+	return true;
+}
+
 static inline void ex_freep(void *p)
 {
 	free(*(void **)p);

@@ -209,6 +209,10 @@ static void test_refuse_what_is_not_a_key_or_a_value(void **state)
 	refused("workers: 9\n");
 	refused("maxEndpoints: 1025\n");
 	refused("workers: two\n");
+	refused("workers: '+2'\n");
+	refused("workers: ' 2'\n");
+	refused("workers: 18446744073709551618\n");
+	refused("workers: 00000000000000000002\n");
 	refused("workers: 2\nworkers: 3\n");
 	refused("policyDirs: /a\n");
 	refused("policyDirs: [relative]\n");
