@@ -52,6 +52,13 @@ const char *ex_jv_string(const struct ex_jv *v, const char *key)
 	return ex_jv_text(ex_jv_get(v, key));
 }
 
+const char *ex_jv_word(const struct ex_jv *v, const char *key)
+{
+	const char *s = ex_jv_string(v, key);
+
+	return s ? s : "";
+}
+
 bool ex_jv_integer(const struct ex_jv *v, const char *key, int64_t min, int64_t max, int64_t *ret)
 {
 	const json_t *n = value(ex_jv_get(v, key));

@@ -25,6 +25,8 @@ const struct ex_jv *ex_jv_get(const struct ex_jv *v, const char *key);
 
 /* NULL when there is no such string. */
 const char *ex_jv_string(const struct ex_jv *v, const char *key);
+/* The same, "" when there is none. */
+const char *ex_jv_word(const struct ex_jv *v, const char *key);
 /* False when there is no such integer, or it is outside of min..max. */
 bool ex_jv_integer(const struct ex_jv *v, const char *key, int64_t min, int64_t max, int64_t *ret);
 /* otherwise: when there is no such boolean. */

@@ -16,13 +16,6 @@ struct record {
 
 /* ---- small things ---- */
 
-static const char *text_of(const struct ex_jv *v, const char *key)
-{
-	const char *s = ex_jv_string(v, key);
-
-	return s ? s : "";
-}
-
 #define SET(field, text) snprintf((field), sizeof(field), "%s", (text))
 
 /* By form a DNS name in canonical form: it can stand in a policy. */
@@ -123,9 +116,9 @@ static void take_program(struct ex_learn *l, const struct ex_jv *v)
 	if (!ex_jv_integer(v, "sport", 1, UINT16_MAX, &sport))
 		return;
 	f->sport = (uint16_t)sport;
-	SET(f->src, text_of(v, "src"));
-	SET(f->proto, text_of(v, "proto"));
-	SET(f->program, text_of(v, "program"));
+	SET(f->src, ex_jv_word(v, "src"));
+	SET(f->proto, ex_jv_word(v, "proto"));
+	SET(f->program, ex_jv_word(v, "program"));
 	l->n_flows++;
 }
 
@@ -274,18 +267,18 @@ static void take_denied(struct ex_learn *l, const struct record *r)
 
 static int take_verdict(struct ex_learn *l, const struct ex_jv *v)
 {
-	struct record r = { .time = text_of(v, "time"),
-			    .verdict = text_of(v, "verdict"),
-			    .reason = text_of(v, "reason"),
-			    .app = text_of(v, "app"),
-			    .proto = text_of(v, "proto"),
-			    .src = text_of(v, "src"),
-			    .dst = text_of(v, "dst"),
-			    .name = text_of(v, "name"),
-			    .sni = text_of(v, "sni"),
-			    .host = text_of(v, "host"),
-			    .method = text_of(v, "method"),
-			    .path = text_of(v, "path"),
+	struct record r = { .time = ex_jv_word(v, "time"),
+			    .verdict = ex_jv_word(v, "verdict"),
+			    .reason = ex_jv_word(v, "reason"),
+			    .app = ex_jv_word(v, "app"),
+			    .proto = ex_jv_word(v, "proto"),
+			    .src = ex_jv_word(v, "src"),
+			    .dst = ex_jv_word(v, "dst"),
+			    .name = ex_jv_word(v, "name"),
+			    .sni = ex_jv_word(v, "sni"),
+			    .host = ex_jv_word(v, "host"),
+			    .method = ex_jv_word(v, "method"),
+			    .path = ex_jv_word(v, "path"),
 			    .answers = ex_jv_get(v, "answers"),
 			    .count = 1 };
 
@@ -312,7 +305,7 @@ int ex_learn_line(struct ex_learn *l, struct ex_span line)
 
 	if (r < 0)
 		return r;
-	type = text_of(v, "type");
+	type = ex_jv_word(v, "type");
 	if (strcmp(type, "verdict") == 0)
 		r = take_verdict(l, v);
 	else if (strcmp(type, "program") == 0)

@@ -90,13 +90,6 @@ static int64_t number(const struct ex_jv *v, const char *key)
 	return n;
 }
 
-static const char *text(const struct ex_jv *v, const char *key)
-{
-	const char *s = ex_jv_string(v, key);
-
-	return s ? s : "";
-}
-
 /* ---- status ---- */
 
 static void print_warnings(const struct ex_jv *result)
@@ -111,13 +104,13 @@ static void print_status(const struct ex_jv *s)
 {
 	const struct ex_jv *e = ex_jv_get(s, "endpoints"), *p = ex_jv_get(s, "policies");
 
-	printf("agent      %s, pid %" PRId64 "\n", text(s, "version"), number(s, "pid"));
+	printf("agent      %s, pid %" PRId64 "\n", ex_jv_word(s, "version"), number(s, "pid"));
 	printf("endpoints  %" PRId64 " enforcing, %" PRId64 " degraded, %" PRId64 " closed\n",
 	       number(e, "enforcing"), number(e, "degraded"), number(e, "closed"));
 	printf("policies   revision %" PRId64 ", %" PRId64 " files, %" PRId64 " times refused\n",
 	       number(p, "revision"), number(p, "files"), number(p, "rejected"));
-	if (*text(p, "error"))
-		printf("           not valid: %s\n", text(p, "error"));
+	if (*ex_jv_word(p, "error"))
+		printf("           not valid: %s\n", ex_jv_word(p, "error"));
 	print_warnings(s);
 }
 

@@ -162,8 +162,6 @@ static bool read_link(const struct ex_jv *from, struct ex_node_link *l)
 int ex_node_endpoint_recover(struct ex_node_endpoint *e, const struct ex_jv *from,
 			     char err[static EX_NODE_ERR])
 {
-	const char *netns = ex_jv_string(from, "netns");
-	const char *interface = ex_jv_string(from, "interface");
 	int64_t id;
 	int r = ex_node_endpoint_read(e, from, err);
 
@@ -174,9 +172,6 @@ int ex_node_endpoint_recover(struct ex_node_endpoint *e, const struct ex_jv *fro
 		return ex_node_fail(err, -EINVAL, "id or link are missing or not well-formed");
 	e->id = (uint32_t)id;
 	e->confined = ex_jv_bool(from, "confined", true);
-	if (netns)
-		r = ex_node_endpoint_keep(e, netns, &e->netns);
-	if (r == 0 && interface)
-		r = ex_node_endpoint_keep(e, interface, &e->interface);
-	return r;
+	r = ex_node_endpoint_keep(e, ex_jv_word(from, "netns"), &e->netns);
+	return r < 0 ? r : ex_node_endpoint_keep(e, ex_jv_word(from, "interface"), &e->interface);
 }

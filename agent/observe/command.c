@@ -67,7 +67,8 @@ static const struct option longopts[] = {
 enum output { OUTPUT_COMPACT, OUTPUT_JSON, OUTPUT_JSONPB };
 
 struct options {
-	char path[108];
+	const char *socket;
+	char run[32]; /* that of a run */
 	bool follow;
 	int64_t last; /* -1 = not given */
 	enum output output;
@@ -78,15 +79,6 @@ struct options {
 };
 
 /* ---- options ---- */
-
-static int number(const char *text, int64_t max, int64_t *ret)
-{
-	char *end;
-
-	errno = 0;
-	*ret = strtoll(text, &end, 10);
-	return errno || !text[0] || *end || *ret < 0 || *ret > max ? -EINVAL : 0;
-}
 
 static int set_output(struct options *o, const char *text)
 {
@@ -116,27 +108,30 @@ static int add_filter(struct options *o, const char *key, const char *value)
 
 static int take_option(struct options *o, int c, const char *key)
 {
-	int64_t pid;
+	uint64_t n;
 
 	switch (c) {
 	case OPT_RUN:
-		if (number(optarg, INT32_MAX, &pid) < 0) {
+		if (!ex_number_parse(optarg, 1, INT32_MAX, &n)) {
 			ex_error("--run %s: write a process id", optarg);
 			return -EINVAL;
 		}
-		snprintf(o->path, sizeof(o->path), "@exeat/run/%" PRId64, pid);
+		snprintf(o->run, sizeof(o->run), "@exeat/run/%" PRIu64, n);
+		o->socket = o->run;
 		return 0;
 	case OPT_SOCKET:
-		snprintf(o->path, sizeof(o->path), "%s", optarg);
+		o->socket = optarg;
 		return 0;
 	case 'f':
 		o->follow = true;
 		return 0;
 	case OPT_LAST:
-		if (number(optarg, INT64_MAX, &o->last) == 0)
-			return 0;
-		ex_error("--last %s: write a number", optarg);
-		return -EINVAL;
+		if (!ex_number_parse(optarg, 0, INT64_MAX, &n)) {
+			ex_error("--last %s: write a number", optarg);
+			return -EINVAL;
+		}
+		o->last = (int64_t)n;
+		return 0;
 	case 'o':
 		return set_output(o, optarg);
 	case OPT_JSON:
@@ -269,7 +264,7 @@ static int print_stream(const struct options *o, struct ex_control_stream *s,
 
 int ex_cmd_observe(int argc, char **argv)
 {
-	struct options o = { .path = EX_CONTROL_PATH, .last = -1 };
+	struct options o = { .socket = EX_CONTROL_PATH, .last = -1 };
 	struct ex_control_error err = { 0 };
 	struct ex_control_stream *s = NULL;
 	struct ex_json request;
@@ -279,7 +274,8 @@ int ex_cmd_observe(int argc, char **argv)
 		return r > 0 ? 0 : 2;
 	ex_json_init_growing(&request, 65536);
 	write_request(&o, &request);
-	r = ex_control_stream_open(o.path, (struct ex_span){ request.out, request.len }, &s, &err);
+	r = ex_control_stream_open(o.socket, (struct ex_span){ request.out, request.len }, &s,
+				   &err);
 	if (r == 0)
 		r = print_stream(&o, s, &err);
 	if (r < 0)

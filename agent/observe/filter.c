@@ -178,6 +178,15 @@ static int add(struct reading *rd, int key, const char *text)
 	return list->v[list->n] && ++list->n ? 0 : -ENOMEM;
 }
 
+static int unknown_key(const struct reading *rd, const char *word)
+{
+	int n = snprintf(rd->err, rd->cap, "no such filter: %.100s; there are ", word);
+
+	for (int k = 0; k < KEYS && n > 0 && (size_t)n < rd->cap; k++)
+		n += snprintf(rd->err + n, rd->cap - (size_t)n, k ? ", %s" : "%s", key_words[k]);
+	return -EINVAL;
+}
+
 static int take_key(void *arg, const char *word, const struct ex_jv *v)
 {
 	struct reading *rd = arg;
@@ -185,13 +194,8 @@ static int take_key(void *arg, const char *word, const struct ex_jv *v)
 
 	if (key < 0 && is_other_key(word))
 		return 0;
-	if (key < 0) {
-		snprintf(rd->err, rd->cap,
-			 "no such filter: %s; there are endpoint, verdict, "
-			 "reason, name, method, path, protocol, port and type",
-			 word);
-		return -EINVAL;
-	}
+	if (key < 0)
+		return unknown_key(rd, word);
 	if (ex_jv_text(v))
 		return add(rd, key, ex_jv_text(v));
 	if (!ex_jv_count(v)) {

@@ -146,45 +146,31 @@ static void put_addresses(const struct ex_observed *e, struct ex_json *j)
 	ex_json_close(j, '}');
 }
 
-static void put_ports(const struct ex_audit_record *rec, struct ex_json *j, const char *protocol)
-{
-	ex_json_open(j, "l4", '{');
-	ex_json_open(j, protocol, '{');
-	put_number(j, "source_port", rec->sport);
-	put_number(j, "destination_port", rec->dport);
-	ex_json_close(j, '}');
-	ex_json_close(j, '}');
-}
+static const struct l4 {
+	uint8_t proto;
+	bool icmp;
+	const char *key;
+} l4_protocols[] = {
+	{ IPPROTO_TCP, false, "TCP" },      { IPPROTO_UDP, false, "UDP" },
+	{ IPPROTO_SCTP, false, "SCTP" },    { IPPROTO_ICMP, true, "ICMPv4" },
+	{ IPPROTO_ICMPV6, true, "ICMPv6" },
+};
 
-static void put_icmp(const struct ex_audit_record *rec, struct ex_json *j, const char *protocol)
+static void put_l4(const struct ex_audit_record *rec, struct ex_json *j)
 {
-	ex_json_open(j, "l4", '{');
-	ex_json_open(j, protocol, '{');
-	put_number(j, "type", rec->dport >> 8);
-	put_number(j, "code", rec->dport & 0xffu);
-	ex_json_close(j, '}');
-	ex_json_close(j, '}');
-}
+	const struct l4 *p = l4_protocols, *end = p + EX_ARRAY_SIZE(l4_protocols);
 
-static void put_l4(const struct ex_observed *e, struct ex_json *j)
-{
-	switch (e->rec.proto) {
-	case IPPROTO_TCP:
-		put_ports(&e->rec, j, "TCP");
-		break;
-	case IPPROTO_UDP:
-		put_ports(&e->rec, j, "UDP");
-		break;
-	case IPPROTO_SCTP:
-		put_ports(&e->rec, j, "SCTP");
-		break;
-	case IPPROTO_ICMP:
-		put_icmp(&e->rec, j, "ICMPv4");
-		break;
-	case IPPROTO_ICMPV6:
-		put_icmp(&e->rec, j, "ICMPv6");
-		break;
-	}
+	while (p < end && p->proto != rec->proto)
+		p++;
+	if (p == end)
+		return;
+	ex_json_open(j, "l4", '{');
+	ex_json_open(j, p->key, '{');
+	put_number(j, p->icmp ? "type" : "source_port", p->icmp ? rec->dport >> 8 : rec->sport);
+	put_number(j, p->icmp ? "code" : "destination_port",
+		   p->icmp ? rec->dport & 0xffu : rec->dport);
+	ex_json_close(j, '}');
+	ex_json_close(j, '}');
 }
 
 /* The workload's end. */
@@ -415,7 +401,7 @@ void ex_observed_json(const struct ex_observed *e, const char *node, struct ex_j
 		ex_json_text(j, "drop_reason_desc", drop_reason(e->rec.reason).word);
 	}
 	put_addresses(e, j);
-	put_l4(e, j);
+	put_l4(&e->rec, j);
 	put_workload(e, j);
 	put_destination_names(e, j);
 	ex_json_text(j, "Type", is_l7(e) ? "L7" : "L3_L4");

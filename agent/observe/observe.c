@@ -96,11 +96,10 @@ int ex_observe_who_new(const struct ex_observe_endpoint *ep, struct ex_observe_w
 	return r;
 }
 
-struct ex_observe_who *ex_observe_who_unref(struct ex_observe_who *who)
+void ex_observe_who_unref(struct ex_observe_who *who)
 {
 	if (who && --who->refs == 0)
 		who_free(who);
-	return NULL;
 }
 
 /* ---- the ring ---- */
@@ -347,19 +346,18 @@ static void op_observe(void *arg, struct ex_call *call)
 	const struct ex_jv *request = ex_call_request(call);
 	bool follow = ex_jv_bool(request, "follow", false);
 	struct ex_observe *o = arg;
-	struct reader *rd = calloc(1, sizeof(*rd));
+	struct reader *rd;
 	int64_t last = follow ? 0 : 20;
 	char err[320] = "out of memory";
 
+	if (!read_last(request, &last)) {
+		ex_call_error(call, "invalid", "last: write a number of events");
+		return;
+	}
+	rd = calloc(1, sizeof(*rd));
 	if (!rd || ex_observe_filter_new(request, &rd->filter, err, sizeof(err)) < 0) {
 		free(rd);
 		ex_call_error(call, "invalid", "%s", err);
-		return;
-	}
-	if (!read_last(request, &last)) {
-		ex_observe_filter_free(rd->filter);
-		free(rd);
-		ex_call_error(call, "invalid", "last: write a number of events");
 		return;
 	}
 	rd->o = o;

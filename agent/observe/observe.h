@@ -28,7 +28,7 @@ struct ex_observe_endpoint {
 };
 EX_MUST_CHECK int ex_observe_who_new(const struct ex_observe_endpoint *ep,
 				     struct ex_observe_who **ret);
-struct ex_observe_who *ex_observe_who_unref(struct ex_observe_who *who); /* accepts NULL */
+void ex_observe_who_unref(struct ex_observe_who *who); /* accepts NULL */
 
 /* node: name of this machine. keep: events in the ring (some 300 bytes each, 3 KiB at most). */
 EX_MUST_CHECK int ex_observe_new(struct ex_loop *loop, const char *node, size_t keep,

@@ -13,11 +13,6 @@
 
 #define LINE "%-12s  %-24s  %s%-10s%s  %-5s  %s"
 
-static const char *or_empty(const char *s)
-{
-	return s ? s : "";
-}
-
 static const char *colour_of(const char *verdict)
 {
 	switch (verdict[0]) {
@@ -41,18 +36,17 @@ static void time_of(const char *time, char out[static 13])
 
 bool ex_observe_is_ingress(const struct ex_jv *flow)
 {
-	return strcmp(or_empty(ex_jv_string(flow, "traffic_direction")), "INGRESS") == 0;
+	return strcmp(ex_jv_word(flow, "traffic_direction"), "INGRESS") == 0;
 }
 
 size_t ex_observe_pod(const struct ex_jv *flow, char *out, size_t cap)
 {
 	const char *end = ex_observe_is_ingress(flow) ? "destination" : "source";
 	const struct ex_jv *pod = ex_jv_get(flow, end);
-	const char *ns = or_empty(ex_jv_string(pod, "namespace"));
+	const char *ns = ex_jv_word(pod, "namespace");
 	char name[320];
 
-	snprintf(name, sizeof(name), "%s%s%s", ns, ns[0] ? "/" : "",
-		 or_empty(ex_jv_string(pod, "pod_name")));
+	snprintf(name, sizeof(name), "%s%s%s", ns, ns[0] ? "/" : "", ex_jv_word(pod, "pod_name"));
 	return ex_audit_escape(ex_span_str(name), out, cap);
 }
 
@@ -61,9 +55,9 @@ static void what_of(const struct ex_jv *flow, char *out, size_t cap)
 {
 	const struct ex_jv *own = ex_jv_get(flow, "exeat");
 	int64_t packets = 0, bytes = 0;
-	size_t n = ex_audit_escape(ex_span_str(or_empty(ex_jv_string(flow, "Summary"))), out, cap);
+	size_t n = ex_audit_escape(ex_span_str(ex_jv_word(flow, "Summary")), out, cap);
 
-	if (strcmp(or_empty(ex_jv_string(own, "event")), "end") != 0)
+	if (strcmp(ex_jv_word(own, "event"), "end") != 0)
 		return;
 	(void)ex_jv_integer(own, "packets", 0, INT64_MAX, &packets);
 	(void)ex_jv_integer(own, "bytes", 0, INT64_MAX, &bytes);
@@ -74,10 +68,10 @@ static void what_of(const struct ex_jv *flow, char *out, size_t cap)
 static void why_of(const struct ex_jv *flow, char *out, size_t cap)
 {
 	const struct ex_jv *own = ex_jv_get(flow, "exeat");
-	const char *reason = or_empty(ex_jv_string(own, "reason"));
-	const char *rule = or_empty(ex_jv_string(own, "rule"));
-	const char *policy = or_empty(ex_jv_string(own, "policy"));
-	const char *detail = or_empty(ex_jv_string(own, "detail"));
+	const char *reason = ex_jv_word(own, "reason");
+	const char *rule = ex_jv_word(own, "rule");
+	const char *policy = ex_jv_word(own, "policy");
+	const char *detail = ex_jv_word(own, "detail");
 	int64_t count = 0;
 	char text[1024];
 	int n;
@@ -99,7 +93,7 @@ static void lost_text(const struct ex_jv *lost, bool colour, char *out, size_t c
 {
 	char n[32];
 
-	ex_audit_escape(ex_span_str(or_empty(ex_jv_string(lost, "num_events_lost"))), n, sizeof(n));
+	ex_audit_escape(ex_span_str(ex_jv_word(lost, "num_events_lost")), n, sizeof(n));
 	snprintf(out, cap, "%s-- %s events lost: not read in time --%s\n", colour ? YELLOW : "", n,
 		 colour ? RESET : "");
 }
@@ -115,10 +109,9 @@ void ex_observe_text(const struct ex_jv *flow, bool colour, char *out, size_t ca
 	}
 	time_of(ex_jv_string(flow, "time"), time);
 	(void)ex_observe_pod(flow, endpoint, sizeof(endpoint));
-	ex_audit_escape(ex_span_str(or_empty(ex_jv_string(flow, "verdict"))), verdict,
-			sizeof(verdict));
-	ex_audit_escape(ex_span_str(or_empty(ex_jv_string(ex_jv_get(flow, "exeat"), "protocol"))),
-			protocol, sizeof(protocol));
+	ex_audit_escape(ex_span_str(ex_jv_word(flow, "verdict")), verdict, sizeof(verdict));
+	ex_audit_escape(ex_span_str(ex_jv_word(ex_jv_get(flow, "exeat"), "protocol")), protocol,
+			sizeof(protocol));
 	what_of(flow, what, sizeof(what));
 	why_of(flow, why, sizeof(why));
 	n = snprintf(out, cap, LINE "%s\n", time, endpoint, colour ? colour_of(verdict) : "",

@@ -37,8 +37,9 @@ struct row {
 };
 
 struct options {
-	char path[108];
-	unsigned interval, count; /* count 0: on and on */
+	const char *socket;
+	char run[32];             /* that of a run */
+	uint64_t interval, count; /* count 0: on and on */
 };
 
 struct table {
@@ -46,11 +47,6 @@ struct table {
 	size_t n;
 	uint64_t lost, left_out; /* told by the stream; for want of a row */
 };
-
-static const char *or_empty(const char *s)
-{
-	return s ? s : "";
-}
 
 /* ---- counting ---- */
 
@@ -63,10 +59,10 @@ static void peer_of(const struct ex_jv *flow, char out[static KEY_MAX])
 	char raw[KEY_MAX];
 
 	if (dns)
-		snprintf(raw, sizeof(raw), "DNS %s", or_empty(ex_jv_string(dns, "query")));
+		snprintf(raw, sizeof(raw), "DNS %s", ex_jv_word(dns, "query"));
 	else
 		snprintf(raw, sizeof(raw), "%s",
-			 peer ? peer : or_empty(ex_jv_string(ex_jv_get(flow, "IP"), far)));
+			 peer ? peer : ex_jv_word(ex_jv_get(flow, "IP"), far));
 	ex_audit_escape(ex_span_str(raw), out, KEY_MAX);
 }
 
@@ -90,14 +86,13 @@ static struct row *row_of(struct table *t, const char *endpoint, const char *pee
 static void count_flow(struct table *t, const struct ex_jv *flow)
 {
 	const struct ex_jv *own = ex_jv_get(flow, "exeat");
-	const char *verdict = or_empty(ex_jv_string(flow, "verdict"));
+	const char *verdict = ex_jv_word(flow, "verdict");
 	char endpoint[KEY_MAX], peer[KEY_MAX];
 	int64_t n = 1;
 	struct row *r;
 
 	/* Beginnings and ends of flows the proxy decides about are its own records, too. */
-	if (strcmp(verdict, "REDIRECTED") == 0 ||
-	    strcmp(or_empty(ex_jv_string(own, "event")), "end") == 0)
+	if (strcmp(verdict, "REDIRECTED") == 0 || strcmp(ex_jv_word(own, "event"), "end") == 0)
 		return;
 	(void)ex_observe_pod(flow, endpoint, sizeof(endpoint));
 	peer_of(flow, peer);
@@ -109,7 +104,7 @@ static void count_flow(struct table *t, const struct ex_jv *flow)
 	(void)ex_jv_integer(own, "count", 1, INT64_MAX, &n);
 	if (strcmp(verdict, "DROPPED") == 0) {
 		r->denied += (uint64_t)n;
-		ex_audit_escape(ex_span_str(or_empty(ex_jv_string(own, "reason"))), r->last_reason,
+		ex_audit_escape(ex_span_str(ex_jv_word(own, "reason")), r->last_reason,
 				sizeof(r->last_reason));
 	} else if (strcmp(verdict, "AUDIT") == 0) {
 		r->audit += (uint64_t)n;
@@ -149,10 +144,10 @@ static int by_weight(const void *a, const void *b)
 	return m != n ? m < n ? 1 : -1 : strcmp(x->peer, y->peer);
 }
 
-static void print_table(struct table *t, unsigned seconds)
+static void print_table(struct table *t, uint64_t seconds)
 {
 	bool tty = isatty(STDOUT_FILENO) == 1;
-	double s = seconds;
+	double s = (double)seconds;
 
 	if (tty)
 		fputs("\x1b[H\x1b[2J", stdout);
@@ -178,7 +173,7 @@ static void print_table(struct table *t, unsigned seconds)
 }
 
 /* 1: go on; 0: the stream ended; or negative errno. */
-static int watch_window(struct ex_control_stream *s, struct table *t, unsigned seconds,
+static int watch_window(struct ex_control_stream *s, struct table *t, uint64_t seconds,
 			struct ex_control_error *err)
 {
 	int64_t until = (int64_t)ex_clock_ms() + (int64_t)seconds * 1000, left;
@@ -200,19 +195,18 @@ static int watch_window(struct ex_control_stream *s, struct table *t, unsigned s
 
 /* ---- options ---- */
 
-static int number(const char *option, const char *text, unsigned max, unsigned *ret)
+static int number(const char *option, const char *text, unsigned max, uint64_t *ret)
 {
-	unsigned long n;
-	char *end;
+	if (ex_number_parse(text, 1, max, ret))
+		return 0;
+	ex_error("%s %s: write a number from 1 to %u", option, text, max);
+	return -EINVAL;
+}
 
-	errno = 0;
-	n = strtoul(text, &end, 10);
-	if (errno || !text[0] || *end || text[0] == '-' || n < 1 || n > max) {
-		ex_error("%s %s: write a number from 1 to %u", option, text, max);
-		return -EINVAL;
-	}
-	*ret = (unsigned)n;
-	return 0;
+static int wrong_usage(void)
+{
+	fputs(usage, stderr);
+	return -EINVAL;
 }
 
 static int parse(int argc, char **argv, struct options *o)
@@ -223,40 +217,47 @@ static int parse(int argc, char **argv, struct options *o)
 					       { "count", required_argument, NULL, 'n' },
 					       { "help", no_argument, NULL, 'h' },
 					       { 0 } };
-	unsigned pid = 0;
+	uint64_t pid = 0;
 	int c, r = 0;
 
 	optind = 1;
 	while (r == 0 && (c = getopt_long(argc, argv, "i:n:h", longs, NULL)) != -1) {
-		if (c == 'r')
+		switch (c) {
+		case 'r':
 			r = number("--run", optarg, INT32_MAX, &pid);
-		else if (c == 's')
-			snprintf(o->path, sizeof(o->path), "%s", optarg);
-		else if (c == 'i')
+			snprintf(o->run, sizeof(o->run), "@exeat/run/%" PRIu64, pid);
+			o->socket = o->run;
+			break;
+		case 's':
+			o->socket = optarg;
+			break;
+		case 'i':
 			r = number("--interval", optarg, 3600, &o->interval);
-		else if (c == 'n')
+			break;
+		case 'n':
 			r = number("--count", optarg, 1000000, &o->count);
-		else
-			return fputs(usage, c == 'h' ? stdout : stderr), c == 'h' ? 1 : -EINVAL;
+			break;
+		case 'h':
+			fputs(usage, stdout);
+			return 1;
+		default:
+			r = wrong_usage();
+		}
 	}
-	if (r == 0 && optind < argc)
-		return fputs(usage, stderr), -EINVAL;
-	if (pid)
-		snprintf(o->path, sizeof(o->path), "@exeat/run/%u", pid);
-	return r;
+	return r == 0 && optind < argc ? wrong_usage() : r;
 }
 
 int ex_cmd_top(int argc, char **argv)
 {
 	static struct table table;
-	struct options o = { .path = EX_CONTROL_PATH, .interval = 2 };
+	struct options o = { .socket = EX_CONTROL_PATH, .interval = 2 };
 	struct ex_control_error err = { 0 };
 	struct ex_control_stream *s = NULL;
 	int r = parse(argc, argv, &o);
 
 	if (r != 0)
 		return r > 0 ? 0 : 2;
-	r = ex_control_stream_open(o.path, EX_SPAN("{\"op\":\"observe\",\"follow\":true}"), &s,
+	r = ex_control_stream_open(o.socket, EX_SPAN("{\"op\":\"observe\",\"follow\":true}"), &s,
 				   &err);
 	for (unsigned n = 0; r >= 0 && (!o.count || n < o.count); n++) {
 		r = watch_window(s, &table, o.interval, &err);

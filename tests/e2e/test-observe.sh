@@ -100,6 +100,10 @@ only "--endpoint" 'True' --endpoint 'run-*'
 same "another endpoint has nothing" "$(observe --last 500 --json --endpoint other)" ""
 same "--last 3 are three" "$(observe --last 3 --json | wc -l)" 3
 has "a misspelt filter is an error" "$(observe --verdict DENIED)" 'invalid: verdict: DENIED is not one'
+long=/tmp/$(printf 'x%.0s' {1..120})
+for command in observe top; do
+	has "$command: a path too long is not cut into another" "$("$EXEAT" $command --socket "$long" 2>&1)" "not a socket's path"
+done
 last() { # VALUE: of a request that no exeat would send
 	printf '{"op":"observe","last":%s}\n' "$1" | socat -t20 - "ABSTRACT-CONNECT:exeat/run/$run"
 }
