@@ -14,7 +14,7 @@ static const char usage_text[] =
 	"        [-X METHOD] [-H 'NAME: VALUE'] [--address IP] [--sni NAME] [--format text|json]\n"
 	"  explain FILE... --ingress --from IP --to PORT\n"
 	"                             the same for who opens a flow to the workload, on a node\n"
-	"  test DIR...                run the *.test.yaml fixtures, print TAP and rule coverage\n"
+	"  test DIR|FILE...           run the *.test.yaml fixtures, print TAP and rule coverage\n"
 	"  diff OLD NEW               what is newly allowed or denied, with an example each\n"
 	"        [--format text|json]\n"
 	"  dump FILE...               the compiled ruleset\n"
@@ -59,7 +59,7 @@ static const struct command {
 	  "  --sni NAME               the TLS server name, when it is not the name of DEST\n"
 	  "  --format text|json\n" },
 	{ "test", ex_tool_test,
-	  "usage: exeat policy test DIR...\n\n"
+	  "usage: exeat policy test DIR|FILE.test.yaml...\n\n"
 	  "Runs the *.test.yaml fixtures there, of egress and of ingress; prints TAP, and the rules\n"
 	  "that no fixture meets.\n" },
 	{ "diff", ex_tool_diff,

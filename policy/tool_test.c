@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * `exeat policy test DIR`: fixtures beside a policy, as TAP, and which rules they touch.
+ * `exeat policy test DIR|FILE`: fixtures beside a policy, as TAP, and which rules they touch.
  *
  *   # NAME.test.yaml; paths are relative to it
  *   policy: [policy.yaml]
@@ -404,16 +404,31 @@ static int run_dir(struct runner *r, const char *dir)
 	return 0;
 }
 
+static int run_path(struct runner *r, const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	char *dir;
+
+	if (!is_fixture(path))
+		return run_dir(r, path);
+	dir = slash ? strndup(path, (size_t)(slash - path)) : strdup(".");
+	if (!dir)
+		return -ENOMEM;
+	run_file(r, dir, slash ? slash + 1 : path);
+	free(dir);
+	return 0;
+}
+
 int ex_tool_test(int argc, char **argv)
 {
 	struct runner r = { 0 };
 
 	if (argc < 2 || argv[1][0] == '-') {
-		(void)fprintf(stderr, "usage: exeat policy test DIR...\n");
+		(void)fprintf(stderr, "usage: exeat policy test DIR|FILE.test.yaml...\n");
 		return EX_TOOL_USAGE;
 	}
 	for (int i = 1; i < argc; i++) {
-		if (run_dir(&r, argv[i]) < 0)
+		if (run_path(&r, argv[i]) < 0)
 			return EX_TOOL_USAGE;
 	}
 	(void)printf("1..%u\n# rules covered: %zu of %zu\n", r.done, r.covered, r.rules);

@@ -30,7 +30,6 @@ struct session {
 	struct ex_learn_options opt;
 	struct ex_learn learn;
 	struct ex_buf in;
-	char command[4096];
 	char fixtures[PATH_MAX];
 	pid_t pid;
 	uint64_t until; /* ms; 0 = no limit */
@@ -403,19 +402,10 @@ static void say(const struct session *s)
 			(unsigned long long)l->lost);
 }
 
-static void print_command(struct session *s)
+/* Of a command its name alone: policies are for others to read, and arguments may be secrets. */
+static const char *source_of(const struct ex_learn_options *o)
 {
-	size_t n = 0;
-
-	for (char **arg = s->opt.command; *arg && n < sizeof(s->command); arg++) {
-		int len = snprintf(s->command + n, sizeof(s->command) - n, "%s%s", n ? " " : "",
-				   *arg);
-
-		n += len > 0 ? (size_t)len : 0;
-	}
-	s->opt.title.command = s->opt.from       ? s->opt.from
-			       : s->opt.endpoint ? s->opt.endpoint
-						 : s->command;
+	return o->from ? o->from : o->endpoint ? o->endpoint : o->command[0];
 }
 
 static int learn_from(struct session *s, int *ret_status)
@@ -432,7 +422,7 @@ int ex_cmd_learn(int argc, char **argv)
 
 	if (r != 0)
 		return r > 0 ? 0 : EXIT_FAILED;
-	print_command(&s);
+	s.opt.title.command = source_of(&s.opt);
 	r = name_fixtures(&s);
 	if (r == 0)
 		r = check_files(&s);

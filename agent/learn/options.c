@@ -36,7 +36,7 @@ static const char usage[] =
 	"\n"
 	"Example:\n"
 	"  sudo exeat learn -o agent.yaml -- node agent.js\n"
-	"  exeat policy test .\n"
+	"  exeat policy test agent.test.yaml\n"
 	"  sudo exeat run -p agent.yaml -- node agent.js\n";
 
 enum {

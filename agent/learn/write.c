@@ -321,7 +321,7 @@ static void put_tests(const struct ex_learn *l, const struct ex_learn_use *u, FI
 void ex_learn_write_fixtures(const struct ex_learn *l, const struct ex_learn_title *t,
 			     const char *policy, FILE *out)
 {
-	fputs("# What was learned, as fixtures: exeat policy test DIRECTORY\npolicy: [", out);
+	fputs("# What was learned, as fixtures: exeat policy test THIS-FILE\npolicy: [", out);
 	put_quoted(policy, out);
 	fputs("]\n", out);
 	if (t->n_labels)

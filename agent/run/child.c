@@ -97,6 +97,17 @@ static void reset_signals(void)
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
+static const char *why_not(const char *command, int err)
+{
+	if (err != ENOENT)
+		return strerror(err);
+	if (access(command, F_OK) == 0)
+		return "what its first line names is not there";
+	if (getenv("SUDO_UID") && !strchr(command, '/'))
+		return "no such command in sudo's PATH (yours: env PATH=\"$PATH\" COMMAND)";
+	return "no such command";
+}
+
 static _Noreturn void exec_command(const struct ex_child_spec *spec)
 {
 	int r;
@@ -114,11 +125,7 @@ static _Noreturn void exec_command(const struct ex_child_spec *spec)
 	}
 	execvp(spec->command[0], spec->command);
 	r = errno;
-	ex_error("%s: %s", spec->command[0],
-		 r == ENOENT && access(spec->command[0], F_OK) == 0
-			 ? "what its first line names is not there"
-		 : r == ENOENT ? "no such command"
-			       : strerror(r));
+	ex_error("%s: %s", spec->command[0], why_not(spec->command[0], r));
 	_exit(r == ENOENT || r == ENOTDIR ? 127 : 126);
 }
 

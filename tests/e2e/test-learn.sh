@@ -115,7 +115,8 @@ if command -v npm >/dev/null && command -v node >/dev/null; then
 	END
 	out=$(learn npm -- bash "$L/npm.sh" 2>&1)
 	has "npm runs while it is learned" "$out" '1\.2\.3'
-	check "npm: its fixtures hold" "$EXEAT" policy test "$L/npm"
+	check "npm: its fixtures hold" "$EXEAT" policy test "$L/npm/npm.test.yaml"
+	hasnt "npm: the command's arguments are not in it" "$(cat "$L/npm/npm.yaml")" 'npm\.sh'
 	has "npm: a scope's slash stays what it was" "$(cat "$L/npm/npm.yaml")" "@types%2[fF]node"
 	out=$(under npm bash "$L/npm.sh" 2>&1)
 	has "npm: the same run passes" "$out" '1\.2\.3'
