@@ -44,10 +44,10 @@ struct known {
  * By length, so that most names are compared with few or none. What overrides is what some server,
  * framework or proxy before it is known to take for the method, the path or the host: Symfony,
  * Rails and IIS (x-http-method..., x-original-url), gunicorn (script-name, path-info), Next.js
- * (x-invoke-path, x-matched-path), Envoy (x-envoy-original-dst-host is where it connects to),
- * Traefik, Azure and WebSphere ($wssn), which write such fields for the servers behind them; Rack
- * (x-sendfile-type, x-accel-mapping: the file that is sent); and CGI, which takes proxy for the
- * proxy of what it asks others.
+ * (x-invoke-path, x-matched-path, x-now-route-matches), Envoy (x-envoy-original-dst-host is where
+ * it connects to, as l5d-dst-override is for Linkerd), Traefik, Azure and WebSphere ($wssn), which
+ * write such fields for the servers behind them; Rack (x-sendfile-type, x-accel-mapping: the file
+ * that is sent); and CGI, which takes proxy for the proxy of what it asks others.
  */
 static const struct known *const by_length[] = {
 	[2] = ROW(FIELD("te", REWRITTEN)),
@@ -64,18 +64,19 @@ static const struct known *const by_length[] = {
 	[14] = ROW(FIELD("content-length", FRAMING | REWRITTEN), FIELD("http2-settings", HOP),
 		   FIELD("x-original-url", OVERRIDE), FIELD("x-original-uri", OVERRIDE),
 		   FIELD("x-override-url", OVERRIDE), FIELD("x-matched-path", OVERRIDE),
-		   FIELD("x-backend-host", OVERRIDE), FIELD("disguised-host", OVERRIDE)),
+		   FIELD("x-invoke-query", OVERRIDE), FIELD("x-backend-host", OVERRIDE),
+		   FIELD("disguised-host", OVERRIDE)),
 	[15] = ROW(FIELD("x-sendfile-type", OVERRIDE), FIELD("x-accel-mapping", OVERRIDE),
 		   FIELD("x-original-host", OVERRIDE), FIELD("x-forwarded-uri", OVERRIDE),
 		   FIELD("x-original-path", OVERRIDE), FIELD("x-forwarded-url", OVERRIDE),
-		   FIELD("x-replaced-path", OVERRIDE)),
+		   FIELD("x-replaced-path", OVERRIDE), FIELD("x-invoke-output", OVERRIDE)),
 	[16] = ROW(FIELD("proxy-connection", HOP), FIELD("x-forwarded-path", OVERRIDE),
-		   FIELD("x-forwarded-host", OVERRIDE)),
+		   FIELD("x-forwarded-host", OVERRIDE), FIELD("l5d-dst-override", OVERRIDE)),
 	[17] = ROW(FIELD("transfer-encoding", FRAMING | HOP), FIELD("x-method-override", OVERRIDE),
 		   FIELD("x-original-method", OVERRIDE), FIELD("x-ms-original-url", OVERRIDE)),
 	[18] = ROW(FIELD("proxy-authenticate", HOP), FIELD("x-forwarded-prefix", OVERRIDE),
 		   FIELD("x-forwarded-server", OVERRIDE), FIELD("x-forwarded-method", OVERRIDE)),
-	[19] = ROW(FIELD("proxy-authorization", HOP)),
+	[19] = ROW(FIELD("proxy-authorization", HOP), FIELD("x-now-route-matches", OVERRIDE)),
 	[20] = ROW(FIELD("x-http-host-override", OVERRIDE), FIELD("x-waws-unencoded-url", OVERRIDE),
 		   FIELD("x-http-path-override", OVERRIDE)),
 	[21] = ROW(FIELD("x-envoy-original-path", OVERRIDE),
@@ -105,20 +106,25 @@ unsigned ex_field_kinds(struct ex_span name)
 
 /*
  * By the last letter: S3 and all that speak like it, GCS, Azure, Swift; uploads made of others
- * (tus); whom a store tells about an upload (OSS, OBS, KSS); which of AWS' gateways is meant. What
- * begins with "-" is the end of a name, of whatever vendor.
+ * (tus); whom a store tells about an upload (OSS, OBS, KSS); which of many behind one host is meant
+ * (AWS' gateways, Elastic's clusters, Neon's databases, Dapr's applications, Vault's namespaces);
+ * where a gateway to language models sends it (Helicone, Portkey). What begins with "-" is the end
+ * of a name, of whatever vendor.
  */
 static const char *const *const objects['z' + 1] = {
-	['d'] = (const char *const[]){ "x-apigw-api-id", NULL },
+	['d'] = (const char *const[]){ "x-apigw-api-id", "dapr-app-id", NULL },
 	['e'] = (const char *const[]){ "-copy-source", "-move-source", "-rename-source",
-				       "-fetch-source", NULL },
+				       "-fetch-source", "x-vault-namespace",
+				       "helicone-openai-api-base", NULL },
+	['g'] = (const char *const[]){ "neon-connection-string", NULL },
 	['k'] = (const char *const[]){ "-callback", NULL },
 	['l'] = (const char *const[]){ "x-ms-previous-snapshot-url", "x-kss-sourceurl",
-				       "x-kss-callbackurl", NULL },
+				       "x-kss-callbackurl", "helicone-target-url", NULL },
 	['m'] = (const char *const[]){ "x-copy-from", NULL },
 	['n'] = (const char *const[]){ "x-versions-location", "x-history-location", NULL },
 	['o'] = (const char *const[]){ "x-container-sync-to", NULL },
-	['t'] = (const char *const[]){ "upload-concat", "-symlink-target",
+	['r'] = (const char *const[]){ "x-found-cluster", NULL },
+	['t'] = (const char *const[]){ "upload-concat", "x-portkey-custom-host", "-symlink-target",
 				       "x-symlink-target-account", "x-copy-from-account",
 				       "x-object-manifest", "destination-account", NULL },
 };
@@ -140,7 +146,7 @@ bool ex_field_names_object(struct ex_span name)
 	char first = name.len ? (char)(name.ptr[0] | 0x20) : 0;
 	const char *const *end;
 
-	if (first != 'x' && first != 'd' && first != 'u')
+	if (!first || !strchr("xduhn", first))
 		return false;
 	end = objects[(size_t)fold(name.ptr[name.len - 1])];
 	for (; end && *end; end++)
