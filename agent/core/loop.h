@@ -2,9 +2,9 @@
 /*
  * One event loop: epoll, timers, deferred work. One per thread, no locks.
  *
- * An iteration runs in this order: poll -> now -> I/O -> timers -> deferred -> closing. A watch or
- * timer is embedded in its owner. Stopping one from any callback is safe: its stale events of the
- * same batch are dropped. Memory of an owner may be freed only from a deferred callback.
+ * An iteration runs in this order: poll -> now -> I/O -> timers -> deferred. A watch or timer is
+ * embedded in its owner. Stopping one from any callback is safe: its stale events of the same batch
+ * are dropped. Memory of an owner may be freed only from a deferred callback.
  */
 #ifndef EXEAT_AGENT_CORE_LOOP_H
 #define EXEAT_AGENT_CORE_LOOP_H
@@ -14,7 +14,7 @@
 struct ex_loop;
 
 struct ex_watch {
-	int fd;          /* -1 while stopped; the loop never closes it */
+	int fd;          /* -1 while stopped; the owner's, see ex_watch_close() */
 	uint32_t events; /* EPOLLIN | EPOLLOUT | ... as last set; level-triggered without EPOLLET */
 	void (*fn)(struct ex_watch *w, uint32_t events);
 	uint32_t slot; /* private */
@@ -22,7 +22,7 @@ struct ex_watch {
 
 struct ex_timer {
 	void (*fn)(struct ex_timer *t);
-	uint64_t at;  /* private: ms on the loop's clock; 0 = stopped */
+	uint64_t at;  /* 0 = stopped; else private: ms on the loop's clock */
 	size_t index; /* private: place in the heap */
 };
 

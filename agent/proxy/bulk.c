@@ -40,7 +40,7 @@ bool ex_conn_bulk_pass(struct ex_conn *c, struct ex_side *from, struct ex_side *
 	ex_h1_body_skip(reader, pipe->fill - before);
 	out = ex_pipe_drain(pipe, to);
 	if (in < 0)
-		from->eof = from->hup = from->broken = true;
+		ex_side_broke(from);
 	if (out < 0 && out != -EPIPE && out != -ECONNRESET) {
 		ex_conn_reset(c); /* what follows must not close the gap */
 		return false;

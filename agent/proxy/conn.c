@@ -41,6 +41,11 @@ static void conn_free(struct ex_defer *d)
 	ex_slab_put(&c->px->slab, c, sizeof(*c));
 }
 
+static bool is_dialling(const struct ex_conn *c)
+{
+	return c->server.dialling || c->server.connecting || c->server.handshaking;
+}
+
 /* Legal moves; everything may end. */
 static bool may_follow(enum ex_conn_state from, enum ex_conn_state to)
 {
@@ -77,7 +82,7 @@ void ex_conn_set_state(struct ex_conn *c, enum ex_conn_state state)
 	if (state == EX_CONN_STREAM)
 		c->client.edge = c->server.edge = true;
 	/* While the server is being dialled its own timer runs. */
-	if (timeout[state] && !(state == EX_CONN_STREAM && ex_conn_is_dialling(c)))
+	if (timeout[state] && !(state == EX_CONN_STREAM && is_dialling(c)))
 		ex_conn_set_timeout(c, timeout[state]);
 }
 
@@ -162,7 +167,7 @@ static bool step_handshake(struct ex_conn *c)
 
 	if (r < 0) {
 		ex_conn_audit(c, EX_AUDIT_TLS, &broken, NULL, 0, ex_tls_error(c->client.tls));
-		ex_unread_add(c->px->unread, ex_conn_sni(c));
+		ex_unread_add(c->px->unread, c->sni);
 		ex_conn_close(c);
 		return false;
 	}
@@ -257,7 +262,7 @@ static bool run_round(struct ex_conn *c)
 /* In these phases the timer measures silence, not the whole. */
 static bool is_moving(const struct ex_conn *c)
 {
-	if (ex_conn_is_dialling(c))
+	if (is_dialling(c))
 		return false;
 	return c->state == EX_CONN_STREAM || c->state == EX_CONN_H2 ||
 	       (c->state == EX_CONN_HTTP && c->x.active);
@@ -296,7 +301,7 @@ static int server_connected(struct ex_conn *c)
 {
 	if (!c->tls)
 		return server_ready(c);
-	return ex_side_start_tls(&c->server, c->px->tls, ex_conn_sni(c), c->identity,
+	return ex_side_start_tls(&c->server, c->px->tls, c->sni, c->identity,
 				 c->state == EX_CONN_H2 || c->origin_h2);
 }
 
@@ -329,7 +334,7 @@ static void on_timeout(struct ex_timer *t)
 	static const struct ex_decision late = { EX_V_DENY, EX_R_TIMEOUT, 0 };
 	struct ex_conn *c = ex_container_of(t, struct ex_conn, timer);
 
-	if (ex_conn_is_dialling(c)) {
+	if (is_dialling(c)) {
 		ex_conn_dial_failed(c, -ETIMEDOUT);
 		ex_conn_run(c);
 	} else if (c->state == EX_CONN_SNIFF) {

@@ -96,8 +96,8 @@ struct ex_conn {
 	struct ex_span *names;       /* flow.names, and their text */
 	struct ex_span few_names[5]; /* room for that, mostly enough */
 	struct ex_hello *hello;      /* from the first bytes of TLS until its name is all we need */
-	struct ex_span sni;          /* that name, mostly one of names; ptr NULL: there is none */
-	char *own_sni;               /* its text, when it is none of them */
+	struct ex_span sni; /* of the ClientHello, mostly one of names; ptr NULL: there is none */
+	char *own_sni;      /* its text, when it is none of them */
 	struct ex_exchange x;
 	struct ex_h2_relay *h2;
 	struct ex_link *legs; /* H2: see leg.h */
@@ -106,12 +106,6 @@ struct ex_conn {
 
 #define EX_CONN_HEAD_MS    120000        /* idle time and the whole of a request head */
 #define EX_CONN_REQUEST_MS (3600 * 1000) /* a request under way without a byte */
-
-/* The name in the ClientHello; ptr NULL: there is none. */
-static inline struct ex_span ex_conn_sni(const struct ex_conn *c)
-{
-	return c->sni;
-}
 
 void ex_conn_drop_hello(struct ex_conn *c);
 
@@ -180,14 +174,12 @@ EX_MUST_CHECK int ex_conn_dial(struct ex_conn *c);
 /* Gives up the server side, however far it is. */
 void ex_conn_hang_up(struct ex_conn *c);
 
-static inline bool ex_conn_is_dialling(const struct ex_conn *c)
-{
-	return c->server.dialling || c->server.connecting || c->server.handshaking;
-}
-
 /* The server side could not be had: err is negative errno. */
 void ex_conn_dial_failed(struct ex_conn *c, int err);
-enum ex_reason ex_conn_dial_reason(int err);
+
+/* Why s could not be had, and in more words: a copy, for they may live in what ends now. */
+#define EX_DIAL_WHY 96
+enum ex_reason ex_dial_reason(const struct ex_side *s, int err, char why[static EX_DIAL_WHY]);
 
 /* Which idle server connections would do for this one. */
 struct ex_pool_key ex_conn_pool_key(const struct ex_conn *c);

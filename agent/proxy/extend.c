@@ -48,15 +48,14 @@ static void ask(struct ex_extend *e)
 
 static void collect(struct ex_extend *e)
 {
-	if (!e->waiting)
-		e->waiting = ex_timer_start(e->px->loop, &e->timer, PAUSE_MS) == 0;
+	if (!e->timer.at)
+		(void)!ex_timer_start(e->px->loop, &e->timer, PAUSE_MS);
 }
 
 static void on_timer(struct ex_timer *t)
 {
 	struct ex_extend *e = ex_container_of(t, struct ex_extend, timer);
 
-	e->waiting = false;
 	if (e->asked)
 		collect(e);
 	else

@@ -12,8 +12,7 @@
 struct ex_extend {
 	struct ex_proxy *px;
 	struct ex_timer timer;
-	bool waiting; /* the timer runs */
-	bool asked;   /* for sent, at this time */
+	bool asked; /* for sent, at this time */
 	uint64_t asked_at;
 	struct ex_ipc_extend next, sent;
 };

@@ -68,7 +68,7 @@ int ex_conn_h2_begin(struct ex_conn *c)
 	struct ex_h2_relay_config config = { .arg = c,
 					     .heads = &c->px->h2_heads,
 					     .tls = c->tls,
-					     .sni = ex_conn_sni(c),
+					     .sni = c->sni,
 					     .port = c->flow.port,
 					     .judge = judge,
 					     .identity = identity,

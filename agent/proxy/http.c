@@ -58,7 +58,7 @@ struct ex_decision ex_conn_judge(struct ex_conn *c, const struct ex_h1_head *hea
 {
 	struct ex_http_request req = {
 		.tls = c->tls,
-		.sni = ex_conn_sni(c),
+		.sni = c->sni,
 		.method = head->method,
 		.path = head->path,
 		.destination = head->destination,

@@ -9,11 +9,9 @@
 
 static struct ex_decision judge_app(const struct ex_conn *c)
 {
-	struct ex_span sni = ex_conn_sni(c);
+	struct ex_span none = { 0 };
 
-	if (c->app != EX_APP_TLS)
-		sni = (struct ex_span){ 0 };
-	return ex_judge_app(c->px->rs, &c->flow, c->app, sni);
+	return ex_judge_app(c->px->rs, &c->flow, c->app, c->app == EX_APP_TLS ? c->sni : none);
 }
 
 /* What a rule would do to its fields comes too late, and is no reason to end it. */

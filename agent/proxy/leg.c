@@ -59,17 +59,9 @@ void ex_legs_close(struct ex_conn *c)
 
 static void dial_failed(struct ex_leg *leg, int err)
 {
-	char why[96];
+	char why[EX_DIAL_WHY];
 
-	/* The words are copied: they may live in the session, which ends here. */
-	ex_audit_set(why, sizeof(why),
-		     ex_span_str(leg->side.handshaking && err != -ETIMEDOUT
-					 ? ex_tls_error(leg->side.tls)
-					 : strerror(-err)));
-	ex_h2_leg_failed(leg->http,
-			 leg->side.handshaking && err != -ETIMEDOUT ? EX_R_UPSTREAM_TLS
-								    : ex_conn_dial_reason(err),
-			 why);
+	ex_h2_leg_failed(leg->http, ex_dial_reason(&leg->side, err, why), why);
 	hang_up(leg);
 }
 
@@ -87,7 +79,7 @@ static int connected(struct ex_leg *leg)
 	struct ex_conn *c = leg->c;
 
 	if (c->tls)
-		return ex_side_start_tls(&leg->side, c->px->tls, ex_conn_sni(c),
+		return ex_side_start_tls(&leg->side, c->px->tls, c->sni,
 					 ex_h2_leg_identity(leg->http), may_bridge(leg));
 	ex_timer_stop(c->px->loop, &leg->timer);
 	return 0;
@@ -282,7 +274,7 @@ static bool read_side(struct ex_leg *leg)
 	size_t n;
 
 	if (r < 0)
-		s->eof = s->hup = s->broken = true;
+		ex_side_broke(s);
 	if (!ex_side_ready(s))
 		return false;
 	n = ex_h2_leg_feed(leg->http, ex_buf_ptr(&s->in), ex_buf_len(&s->in));

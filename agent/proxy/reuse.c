@@ -19,7 +19,7 @@ struct ex_pool_key ex_conn_pool_key(const struct ex_conn *c)
 				   .identity = c->identity };
 
 	if (c->tls)
-		key.name = ex_conn_sni(c);
+		key.name = c->sni;
 	return key;
 }
 

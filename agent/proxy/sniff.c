@@ -70,7 +70,7 @@ static void start_stream(struct ex_conn *c, enum ex_audit_app app, const struct 
 /* HTTP/2 is offered to a client that knows it, whatever its server speaks: see http2_relay.h. */
 void ex_conn_intercept(struct ex_conn *c)
 {
-	struct ex_span name = ex_conn_sni(c);
+	struct ex_span name = c->sni;
 	__typeof__(ex_tls_accept) *begin = c->hello->rsa_only ? ex_tls_accept_rsa : ex_tls_accept;
 	int r = begin(c->px->tls, c->client.fd, name, ex_buf_ptr(&c->client.in),
 		      ex_buf_len(&c->client.in), c->hello->offers_h2, &c->client.tls);
@@ -105,7 +105,7 @@ static void intercept_in_turn(struct ex_conn *c)
 static void on_minted(void *arg, const union ex_ipc_message *answer, int fd)
 {
 	struct ex_conn *c = arg;
-	struct ex_span name = ex_conn_sni(c);
+	struct ex_span name = c->sni;
 	int r = answer->head.type == EX_IPC_MINTED ? answer->minted.err : -EPROTO;
 
 	if (fd >= 0)
@@ -137,7 +137,7 @@ static bool ask_for_rsa(struct ex_conn *c, struct ex_ipc_mint *msg)
 
 static void start_intercept(struct ex_conn *c)
 {
-	struct ex_span name = ex_conn_sni(c);
+	struct ex_span name = c->sni;
 	union ex_ipc_message msg = { .mint = { .head.type = EX_IPC_MINT } };
 
 	if (c->hello->rsa_only ? ex_tls_has_rsa_leaf(c->px->tls, name)
@@ -157,7 +157,7 @@ static void start_intercept(struct ex_conn *c)
 
 static void judge_tls(struct ex_conn *c)
 {
-	struct ex_span sni = ex_conn_sni(c);
+	struct ex_span sni = c->sni;
 	struct ex_decision d = ex_judge_app(c->px->rs, &c->flow, EX_APP_TLS, sni);
 
 	if (d.verdict == EX_V_STEER && sni.ptr && ex_unread_has(c->px->unread, sni))
@@ -181,8 +181,8 @@ static void judge_tls(struct ex_conn *c)
 
 static void judge_other(struct ex_conn *c)
 {
-	static const struct ex_span none = { 0 };
-	struct ex_decision d = ex_judge_app(c->px->rs, &c->flow, EX_APP_OTHER, none);
+	struct ex_decision d =
+		ex_judge_app(c->px->rs, &c->flow, EX_APP_OTHER, (struct ex_span){ 0 });
 
 	if (d.verdict == EX_V_ALLOW) {
 		start_stream(c, EX_AUDIT_L4, &d);
@@ -205,8 +205,8 @@ static bool has_preface(const struct ex_conn *c)
 
 static void judge_http(struct ex_conn *c)
 {
-	static const struct ex_span none = { 0 };
-	struct ex_decision d = ex_judge_app(c->px->rs, &c->flow, EX_APP_HTTP, none);
+	struct ex_decision d =
+		ex_judge_app(c->px->rs, &c->flow, EX_APP_HTTP, (struct ex_span){ 0 });
 
 	if (d.verdict == EX_V_ALLOW)
 		start_stream(c, EX_AUDIT_L4, &d);
@@ -354,9 +354,9 @@ bool ex_conn_sniff(struct ex_conn *c)
  */
 void ex_conn_sniff_timeout(struct ex_conn *c)
 {
-	static const struct ex_span none = { 0 };
 	static const struct ex_decision late = { EX_V_DENY, EX_R_TIMEOUT, 0 };
-	struct ex_decision d = ex_judge_app(c->px->rs, &c->flow, EX_APP_OTHER, none);
+	struct ex_decision d =
+		ex_judge_app(c->px->rs, &c->flow, EX_APP_OTHER, (struct ex_span){ 0 });
 	int r;
 
 	if (c->probed) {

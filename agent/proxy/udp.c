@@ -60,15 +60,6 @@ static void flow_free(struct ex_defer *d)
 	free(ex_container_of(d, struct flow, free_later));
 }
 
-static void close_watch(struct ex_loop *loop, struct ex_watch *w)
-{
-	int fd = w->fd;
-
-	ex_watch_stop(loop, w);
-	if (fd >= 0)
-		close(fd);
-}
-
 static void flow_close(struct flow *f)
 {
 	struct ex_datagram key = {
@@ -86,8 +77,8 @@ static void flow_close(struct flow *f)
 	f->udp->n_flows--;
 	ex_ask_cancel(f->udp->px->ask, f);
 	ex_timer_stop(loop, &f->timer);
-	close_watch(loop, &f->up);
-	close_watch(loop, &f->down);
+	ex_watch_close(loop, &f->up);
+	ex_watch_close(loop, &f->down);
 	ex_buf_done(&f->first);
 	ex_defer(loop, &f->free_later);
 }

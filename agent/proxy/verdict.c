@@ -13,7 +13,7 @@
  */
 static struct ex_span judged_name(const struct ex_conn *c, const struct ex_h1_head *head)
 {
-	struct ex_span sni = ex_conn_sni(c);
+	struct ex_span sni = c->sni;
 	struct ex_span said = head ? head->host : sni;
 
 	for (size_t i = 0; i < c->flow.n_names; i++)
@@ -40,7 +40,7 @@ void ex_conn_audit(struct ex_conn *c, enum ex_audit_app app, const struct ex_dec
 	};
 
 	ex_audit_set(rec.name, sizeof(rec.name), judged_name(c, head));
-	ex_audit_set(rec.sni, sizeof(rec.sni), ex_conn_sni(c));
+	ex_audit_set(rec.sni, sizeof(rec.sni), c->sni);
 	ex_audit_set(rec.detail, sizeof(rec.detail), ex_span_str(detail));
 	if (head) {
 		rec.http = c->state == EX_CONN_H2 ? 20 : 10 + (head->minor & 1);
@@ -83,27 +83,25 @@ void ex_conn_refuse(struct ex_conn *c, const struct ex_decision *d, const char *
 	ex_conn_linger(c);
 }
 
-enum ex_reason ex_conn_dial_reason(int err)
+enum ex_reason ex_dial_reason(const struct ex_side *s, int err, char why[static EX_DIAL_WHY])
 {
-	if (err == -EKEYREJECTED)
+	bool tls = s->handshaking && err != -ETIMEDOUT;
+
+	ex_audit_set(why, EX_DIAL_WHY, ex_span_str(tls ? ex_tls_error(s->tls) : strerror(-err)));
+	if (tls || err == -EKEYREJECTED)
 		return EX_R_UPSTREAM_TLS;
-	if (err ==
-	    -EACCES) /* the parent found it to be the host's own, or not allowed (any more) */
+	/* The parent found it to be the host's own, or not allowed (any more). */
+	if (err == -EACCES)
 		return EX_R_RESERVED_DENY;
 	return err == -ETIMEDOUT ? EX_R_TIMEOUT : EX_R_UPSTREAM_UNREACHABLE;
 }
 
 void ex_conn_dial_failed(struct ex_conn *c, int err)
 {
-	struct ex_decision d = { .verdict = EX_V_DENY, .reason = ex_conn_dial_reason(err) };
-	char why[96] = "";
+	char why[EX_DIAL_WHY];
+	struct ex_decision d = { .verdict = EX_V_DENY,
+				 .reason = ex_dial_reason(&c->server, err, why) };
 
-	if (c->server.handshaking && err != -ETIMEDOUT) {
-		d.reason = EX_R_UPSTREAM_TLS;
-		ex_audit_set(why, sizeof(why), ex_span_str(ex_tls_error(c->server.tls)));
-	} else {
-		ex_audit_set(why, sizeof(why), ex_span_str(strerror(-err)));
-	}
 	/* Not allowed (any more): the client resolves the name anew when the connection is gone. */
 	if (err != -EACCES && c->state == EX_CONN_HTTP && c->x.active && !c->x.res_head) {
 		ex_conn_refuse(c, &d, why);
