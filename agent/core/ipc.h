@@ -14,14 +14,12 @@
 #ifndef EXEAT_AGENT_CORE_IPC_H
 #define EXEAT_AGENT_CORE_IPC_H
 
-#include "agent/audit/audit.h"
 #include "agent/tls/ca.h"
 #include "agent/tls/sign.h"
 #include "exeat/util.h"
 
 #define EX_IPC_NAME_MAX  253
 #define EX_IPC_ADDRS_MAX 64
-#define EX_IPC_SPKI_MAX  320
 /* Requests of one kind the proxy may have waiting, so that the answers always fit the socket. */
 #define EX_IPC_WAITING_MAX 32
 
@@ -60,7 +58,7 @@ struct ex_ipc_name {
 struct ex_ipc_ready {
 	struct ex_ipc_head head;
 	uint32_t spki_len;
-	uint8_t spki[EX_IPC_SPKI_MAX]; /* public half of the proxy's leaf key */
+	uint8_t spki[EX_SPKI_MAX]; /* public half of the proxy's leaf key */
 };
 
 struct ex_ipc_dial {
@@ -112,7 +110,7 @@ struct ex_ipc_mint {
 	struct ex_ipc_head head;
 	struct ex_ipc_name name;
 	uint32_t spki_len; /* 0: over the key that READY told */
-	uint8_t spki[EX_IPC_SPKI_MAX];
+	uint8_t spki[EX_SPKI_MAX];
 };
 
 struct ex_ipc_minted {

@@ -10,8 +10,6 @@
 #include "agent/dns/message.h"
 
 enum {
-	EX_DNS_SOA = 6,
-	EX_DNS_DNAME = 39,
 	EX_DNS_OPT = 41,
 	EX_DNS_SVCB = 64,
 };

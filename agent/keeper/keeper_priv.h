@@ -39,7 +39,7 @@ struct ex_worker {
 	unsigned drain_ms; /* to the next time */
 	struct ex_bucket asked[EX_ASK_KINDS];
 	struct ex_timer unheard; /* it has asked for too much */
-	uint8_t spki[EX_IPC_SPKI_MAX];
+	uint8_t spki[EX_SPKI_MAX];
 	size_t spki_len;
 	bool ready;
 	struct ex_ruleset *rs;    /* it judges by: its records bear the rules of this one */

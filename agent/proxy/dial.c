@@ -62,7 +62,7 @@ int ex_side_dialled(struct ex_side *s, struct ex_loop *loop, const union ex_ipc_
 int ex_side_start_tls(struct ex_side *s, struct ex_tls *tls, struct ex_span name, uint32_t identity,
 		      bool alpn_h2)
 {
-	int r = ex_tls_connect_as(tls, s->fd, name, identity, alpn_h2, &s->tls);
+	int r = ex_tls_connect(tls, s->fd, name, identity, alpn_h2, &s->tls);
 
 	s->handshaking = r == 0;
 	return r;

@@ -29,7 +29,7 @@ EX_MUST_CHECK int ex_side_dial(struct ex_side *s, struct ex_ask *ask, const stru
 EX_MUST_CHECK int ex_side_dialled(struct ex_side *s, struct ex_loop *loop,
 				  const union ex_ipc_message *answer, int fd, bool tls);
 
-/* It is connected: TLS begins. See ex_tls_connect_as(). */
+/* It is connected: TLS begins. See ex_tls_connect(). */
 EX_MUST_CHECK int ex_side_start_tls(struct ex_side *s, struct ex_tls *tls, struct ex_span name,
 				    uint32_t identity, bool alpn_h2);
 

@@ -56,6 +56,7 @@ struct ex_span ex_ca_pem(const struct ex_ca *ca);
  * name or key refused).
  */
 #define EX_LEAF_MAX 2048
+#define EX_SPKI_MAX 320 /* RSA: 294 */
 int ex_ca_sign(struct ex_ca *ca, struct ex_span name, const void *spki, size_t spki_len,
 	       uint8_t buf[static EX_LEAF_MAX]);
 

@@ -9,7 +9,6 @@
 #include "agent/tls/ca.h"
 
 #define CA_KEYS_MAX 16
-#define CA_SPKI_MAX 320 /* RSA of 2048 bits: 294 */
 
 #define CA_BACKDATE (60 * 60) /* clocks differ */
 
@@ -25,7 +24,7 @@ struct ca_pattern {
 
 struct ca_key {
 	size_t len; /* of spki; 0: none */
-	unsigned char spki[CA_SPKI_MAX];
+	unsigned char spki[EX_SPKI_MAX];
 	struct ca_pattern pattern;
 };
 

@@ -111,7 +111,7 @@ const struct ca_key *ca_spki_read(struct ex_ca *ca, const void *spki, size_t len
 {
 	X509_PUBKEY *key;
 
-	if (len == 0 || len > CA_SPKI_MAX)
+	if (len == 0 || len > EX_SPKI_MAX)
 		return NULL;
 	for (size_t i = 0; i < CA_KEYS_MAX; i++)
 		if (ca->keys[i].len == len && memcmp(ca->keys[i].spki, spki, len) == 0)

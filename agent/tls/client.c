@@ -50,8 +50,8 @@ static int resume(struct ex_tls_session *s, struct ex_span name)
 	return ok ? 0 : -ENOMEM;
 }
 
-int ex_tls_connect_as(struct ex_tls *tls, int fd, struct ex_span name, uint32_t identity,
-		      bool alpn_h2, struct ex_tls_session **ret)
+int ex_tls_connect(struct ex_tls *tls, int fd, struct ex_span name, uint32_t identity, bool alpn_h2,
+		   struct ex_tls_session **ret)
 {
 	struct ex_tls_session *s;
 	int r;
@@ -77,10 +77,4 @@ int ex_tls_connect_as(struct ex_tls *tls, int fd, struct ex_span name, uint32_t 
 	}
 	*ret = s;
 	return 0;
-}
-
-int ex_tls_connect(struct ex_tls *tls, int fd, struct ex_span name, bool alpn_h2,
-		   struct ex_tls_session **ret)
-{
-	return ex_tls_connect_as(tls, fd, name, 0, alpn_h2, ret);
 }

@@ -71,7 +71,6 @@ enum ex_hello_status ex_hello_parse_again(const void *bytes, size_t len,
 
 /* A fatal alert record (RFC 8446 6) a client shows as an error at once: 7 bytes. */
 enum {
-	EX_ALERT_HANDSHAKE_FAILURE = 40,
 	EX_ALERT_ACCESS_DENIED = 49,
 	EX_ALERT_DECODE_ERROR = 50,
 	EX_ALERT_UNRECOGNIZED_NAME = 112,

@@ -12,7 +12,6 @@
 #include "agent/tls/ca.h"
 
 #define RSA_BITS 2048
-#define SPKI_MAX 320 /* RSA of 2048 bits: 294 */
 
 int ex_tls_bare_init(struct ex_tls_bare *b)
 {
@@ -67,7 +66,7 @@ EVP_PKEY *ex_tls_leaf_key(const struct ex_tls_bare *b, bool rsa)
 static bool is_over(const struct ex_tls_leaves *l, X509 *cert)
 {
 	const X509_PUBKEY *key = X509_get_X509_PUBKEY(cert);
-	unsigned char spki[SPKI_MAX], *p = spki;
+	unsigned char spki[EX_SPKI_MAX], *p = spki;
 	int len = i2d_X509_PUBKEY(key, NULL);
 
 	return len > 0 && (size_t)len == l->spki_len && (size_t)len <= sizeof(spki) &&

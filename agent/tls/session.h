@@ -52,12 +52,12 @@ EX_MUST_CHECK int ex_tls_accept_rsa(struct ex_tls *tls, int fd, struct ex_span n
 #define EX_TICKET_SECRET_LEN 32
 void ex_tls_use_tickets(struct ex_tls *tls, const uint8_t secret[static EX_TICKET_SECRET_LEN]);
 
-/* Client side: SNI and verified host name are `name`. alpn_h2: offer h2 before http/1.1. */
-EX_MUST_CHECK int ex_tls_connect(struct ex_tls *tls, int fd, struct ex_span name, bool alpn_h2,
-				 struct ex_tls_session **ret);
-/* The same as an identity (identity.h), 0 = none; never by an earlier session. */
-EX_MUST_CHECK int ex_tls_connect_as(struct ex_tls *tls, int fd, struct ex_span name,
-				    uint32_t identity, bool alpn_h2, struct ex_tls_session **ret);
+/*
+ * Client side: SNI and verified host name are `name`. As an identity (identity.h; 0 = none), which
+ * never goes on with an earlier session. alpn_h2: offer h2 before http/1.1.
+ */
+EX_MUST_CHECK int ex_tls_connect(struct ex_tls *tls, int fd, struct ex_span name, uint32_t identity,
+				 bool alpn_h2, struct ex_tls_session **ret);
 void ex_tls_session_free(struct ex_tls_session *s); /* does not close fd */
 
 /*

@@ -122,7 +122,7 @@ static int connect_to(struct ex_tls *client, X509 *const *chain, EVP_PKEY *key)
 	SSL_set_mode(f.ssl, SSL_MODE_NO_AUTO_CHAIN);
 	for (size_t i = 1; chain[i]; i++)
 		assert_int_equal(SSL_add1_chain_cert(f.ssl, chain[i]), 1);
-	assert_int_equal(ex_tls_connect(client, p.fd[1], NAME, false, &p.client), 0);
+	assert_int_equal(ex_tls_connect(client, p.fd[1], NAME, 0, false, &p.client), 0);
 	r = foreign_handshake(&f, p.client);
 	foreign_close(&f);
 	pair_close(&p);

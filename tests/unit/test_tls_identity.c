@@ -139,7 +139,7 @@ static struct meeting meet_by(SSL_CTX *ctx, struct ex_ca *by, uint32_t identity,
 
 	pair_open(&p);
 	ssl = origin_new(ctx, p.fd[0], by, NAME);
-	assert_int_equal(ex_tls_connect_as(tls, p.fd[1], NAME, identity, false, &p.client), 0);
+	assert_int_equal(ex_tls_connect(tls, p.fd[1], NAME, identity, false, &p.client), 0);
 	for (int i = 0; i < 100 && m.client_r == -EAGAIN; i++) {
 		m.client_r = ex_tls_handshake(p.client, &want);
 		if (m.client_r == -EAGAIN && ex_tls_wants_signature(p.client)) {
@@ -285,7 +285,7 @@ static void test_give_up_while_waiting_for_a_signature(void **state)
 
 		pair_open(&p);
 		ssl = origin_new(ctx, p.fd[0], ca, NAME);
-		assert_int_equal(ex_tls_connect_as(tls, p.fd[1], NAME, id, true, &p.client), 0);
+		assert_int_equal(ex_tls_connect(tls, p.fd[1], NAME, id, true, &p.client), 0);
 		for (int i = 0; i < 10 && !ex_tls_wants_signature(p.client); i++) {
 			assert_int_equal(ex_tls_handshake(p.client, &want), -EAGAIN);
 			SSL_do_handshake(ssl);
@@ -311,8 +311,7 @@ static void test_two_handshakes_wait_at_once(void **state)
 	for (int k = 0; k < 2; k++) {
 		pair_open(&p[k]);
 		ssl[k] = origin_new(ctx, p[k].fd[0], ca, NAME);
-		assert_int_equal(ex_tls_connect_as(tls, p[k].fd[1], NAME, id, false, &p[k].client),
-				 0);
+		assert_int_equal(ex_tls_connect(tls, p[k].fd[1], NAME, id, false, &p[k].client), 0);
 		for (int i = 0; i < 10 && !ex_tls_wants_signature(p[k].client); i++) {
 			assert_int_equal(ex_tls_handshake(p[k].client, &want), -EAGAIN);
 			SSL_do_handshake(ssl[k]);
@@ -368,7 +367,7 @@ static void test_numbers_are_by_content_and_end_with_the_policy(void **state)
 	assert_true(ex_tls_identity_holds(tls, b));
 	assert_false(ex_tls_identity_holds(tls, c));
 	assert_true(ex_tls_identity_holds(tls, 0));
-	assert_int_equal(ex_tls_connect_as(tls, 0, NAME, a, false, &s), -ENOENT);
+	assert_int_equal(ex_tls_connect(tls, 0, NAME, a, false, &s), -ENOENT);
 	again = identity_of(ec.chain, (struct ex_span){ 0 });
 	assert_true(again > c); /* never a number that was another's, or its own before */
 	ex_tls_identities_keep(tls, NULL, 0);

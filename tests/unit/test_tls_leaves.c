@@ -13,10 +13,10 @@ static void test_deny_unknown_leaf_and_names_that_are_none(void **state)
 
 	(void)state;
 	assert_int_equal(ex_tls_accept(tls, 0, EX_SPAN("other.com"), NULL, 0, false, &s), -ENOENT);
-	assert_int_equal(ex_tls_connect(tls, 0, EX_SPAN("127.0.0.1"), false, &s), -EINVAL);
-	assert_int_equal(ex_tls_connect(tls, 0, EX_SPAN("API.openai.com"), false, &s), -EINVAL);
-	assert_int_equal(ex_tls_connect(tls, 0, EX_SPAN("a\0b"), false, &s), -EINVAL);
-	assert_int_equal(ex_tls_connect(tls, 0, EX_SPAN(""), false, &s), -EINVAL);
+	assert_int_equal(ex_tls_connect(tls, 0, EX_SPAN("127.0.0.1"), 0, false, &s), -EINVAL);
+	assert_int_equal(ex_tls_connect(tls, 0, EX_SPAN("API.openai.com"), 0, false, &s), -EINVAL);
+	assert_int_equal(ex_tls_connect(tls, 0, EX_SPAN("a\0b"), 0, false, &s), -EINVAL);
+	assert_int_equal(ex_tls_connect(tls, 0, EX_SPAN(""), 0, false, &s), -EINVAL);
 }
 
 static void test_deny_leaf_of_other_name_or_key_or_with_a_tail(void **state)

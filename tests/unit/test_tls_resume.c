@@ -17,7 +17,7 @@ static bool origin_resumes(SSL_CTX *ctx, struct ex_ca *by, struct ex_span name, 
 
 	pair_open(&p);
 	ssl = origin_new(ctx, p.fd[0], by, name);
-	assert_int_equal(ex_tls_connect(tls, p.fd[1], name, false, &p.client), 0);
+	assert_int_equal(ex_tls_connect(tls, p.fd[1], name, 0, false, &p.client), 0);
 	for (int i = 0; i < 100 && r == -EAGAIN; i++) {
 		r = ex_tls_handshake(p.client, &want);
 		SSL_do_handshake(ssl);

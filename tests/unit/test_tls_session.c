@@ -60,7 +60,7 @@ static void test_early_bytes_come_before_the_socket(void **state)
 		ssize_t n;
 
 		pair_open(&p);
-		assert_int_equal(ex_tls_connect(tls, p.fd[1], NAME, false, &p.client), 0);
+		assert_int_equal(ex_tls_connect(tls, p.fd[1], NAME, 0, false, &p.client), 0);
 		assert_int_equal(ex_tls_handshake(p.client, &want), -EAGAIN);
 		n = recv(p.fd[0], early, sizeof(early), MSG_PEEK);
 		assert_int_equal(ex_hello_parse(early, (size_t)n, &hello), EX_HELLO_DONE);
@@ -100,7 +100,7 @@ static void test_transport_of_one_byte_at_a_time(void **state)
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, left), 0);
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, right), 0);
 	assert_int_equal(ex_tls_accept(tls, left[0], NAME, NULL, 0, false, &p.server), 0);
-	assert_int_equal(ex_tls_connect(tls, right[0], NAME, false, &p.client), 0);
+	assert_int_equal(ex_tls_connect(tls, right[0], NAME, 0, false, &p.client), 0);
 	p.server_r = p.client_r = -EAGAIN;
 	for (int i = 0; i < 20000 && (p.server_r || p.client_r); i++) {
 		if (p.client_r)
@@ -327,7 +327,7 @@ static void test_deny_upstream_that_chooses_what_was_not_offered(void **state)
 
 		pair_open(&p);
 		f.ssl = origin_new(ctx, p.fd[0], ca, NAME);
-		assert_int_equal(ex_tls_connect(tls, p.fd[1], NAME, h2, &p.client), 0);
+		assert_int_equal(ex_tls_connect(tls, p.fd[1], NAME, 0, h2, &p.client), 0);
 		assert_int_equal(foreign_handshake(&f, p.client), h2 ? 0 : -EPROTO);
 		SSL_free(f.ssl);
 		pair_close(&p);

@@ -16,7 +16,7 @@ static void open_both(struct pair *p, struct foreign *f, bool we_serve)
 	}
 	f->ctx = SSL_CTX_new(TLS_method());
 	f->ssl = origin_new(f->ctx, p->fd[1], ca, NAME);
-	assert_int_equal(ex_tls_connect(tls, p->fd[0], NAME, false, &p->server), 0);
+	assert_int_equal(ex_tls_connect(tls, p->fd[0], NAME, 0, false, &p->server), 0);
 	assert_int_equal(foreign_handshake(f, p->server), 0);
 }
 

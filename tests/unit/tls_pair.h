@@ -108,7 +108,7 @@ static inline void pair_connect(struct pair *p, struct ex_span server_name,
 	pair_open(p);
 	assert_int_equal(ex_tls_accept(tls, p->fd[0], server_name, NULL, 0, server_h2, &p->server),
 			 0);
-	assert_int_equal(ex_tls_connect(tls, p->fd[1], client_name, client_h2, &p->client), 0);
+	assert_int_equal(ex_tls_connect(tls, p->fd[1], client_name, 0, client_h2, &p->client), 0);
 	pair_handshake(p);
 }
 
