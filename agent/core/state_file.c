@@ -61,24 +61,34 @@ int ex_state_file_read(int dir, const char *name, char **ret, size_t *ret_len)
 int ex_state_file_read_large(int dir, const char *name, size_t max, char **ret, size_t *ret_len)
 {
 	EX_AUTO_CLOSE int fd = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+
+	return fd < 0 ? -errno : ex_file_read(fd, max, ret, ret_len);
+}
+
+int ex_file_read(int fd, size_t max, char **ret, size_t *ret_len)
+{
 	EX_AUTO_FREE char *text = NULL;
 	struct stat st;
 	size_t len = 0;
-	ssize_t n = 0;
 
-	if (fd < 0 || fstat(fd, &st) < 0)
+	if (fstat(fd, &st) < 0)
 		return -errno;
 	if (!S_ISREG(st.st_mode))
-		return -EINVAL;
+		return S_ISDIR(st.st_mode) ? -EISDIR : -EINVAL;
 	if ((uint64_t)st.st_size > max)
 		return -EFBIG;
 	text = malloc((size_t)st.st_size + 1);
 	if (!text)
 		return -ENOMEM;
-	while (len < (size_t)st.st_size && (n = read(fd, text + len, (size_t)st.st_size - len)) > 0)
+	while (len < (size_t)st.st_size) {
+		ssize_t n = read(fd, text + len, (size_t)st.st_size - len);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return n < 0 ? -errno : -EAGAIN;
 		len += (size_t)n;
-	if (n < 0)
-		return -errno;
+	}
 	text[len] = '\0';
 	*ret = EX_TAKE_PTR(text);
 	*ret_len = len;

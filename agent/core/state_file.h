@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Small files that are there whole, or as they were before. */
+/* Files that are there whole, or as they were before; and files read whole. */
 #ifndef EXEAT_AGENT_CORE_STATE_FILE_H
 #define EXEAT_AGENT_CORE_STATE_FILE_H
 
@@ -13,7 +13,13 @@ EX_MUST_CHECK int ex_state_file_write(int dir, const char *name, struct ex_span 
 /* The same, mode 0644. */
 EX_MUST_CHECK int ex_state_file_publish(int dir, const char *name, struct ex_span bytes);
 
-/* All of it, NUL-terminated; the caller frees. -EFBIG beyond EX_STATE_FILE_MAX. */
+/*
+ * What a regular file has that is open at its beginning, NUL-terminated; the caller frees. -EFBIG
+ * beyond max; -EAGAIN when it becomes shorter meanwhile; -EISDIR or -EINVAL when it is none.
+ */
+EX_MUST_CHECK int ex_file_read(int fd, size_t max, char **ret, size_t *ret_len);
+
+/* The same by name, which is no link; up to EX_STATE_FILE_MAX. */
 EX_MUST_CHECK int ex_state_file_read(int dir, const char *name, char **ret, size_t *ret_len);
 
 /* The same of a file that may have max bytes. */

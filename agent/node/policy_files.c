@@ -6,10 +6,10 @@
 #include <linux/magic.h>
 #include <signal.h>
 #include <stdio.h>
-#include <sys/stat.h>
 #include <sys/vfs.h>
 
 #include "agent/core/pack.h"
+#include "agent/core/state_file.h"
 #include "agent/node/policy_files.h"
 #include "policy/yaml.h"
 
@@ -51,25 +51,6 @@ static bool is_policy(const char *name)
 	       (n > 4 && strcmp(name + n - 4, ".yml") == 0);
 }
 
-static int read_all(int fd, char *to, size_t cap, size_t *ret_len)
-{
-	size_t len = 0;
-	ssize_t n;
-
-	while (len < cap) {
-		n = read(fd, to + len, cap - len);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		if (n == 0)
-			break;
-		len += (size_t)n;
-	}
-	*ret_len = len;
-	return 0;
-}
-
 /* There a lease may be refused for other causes: its server grants none. */
 static bool is_remote(int fd)
 {
@@ -91,23 +72,13 @@ int ex_policy_file_hold(int fd)
 
 static int read_bytes(int fd, struct ex_policy_file *f)
 {
-	struct stat st;
-	char *bytes;
+	char *bytes = NULL;
 	int r = ex_policy_file_hold(fd);
 
-	if (r < 0)
-		return r;
-	if (fstat(fd, &st) < 0)
-		return -errno;
-	if (!S_ISREG(st.st_mode))
-		return -EINVAL;
-	if (st.st_size > (off_t)EX_YAML_SIZE_MAX)
-		return -EFBIG;
-	bytes = malloc((size_t)st.st_size + 1);
-	if (!bytes)
-		return -ENOMEM;
+	if (r == 0)
+		r = ex_file_read(fd, EX_YAML_SIZE_MAX, &bytes, &f->text.text.len);
 	f->text.text.ptr = bytes;
-	return read_all(fd, bytes, (size_t)st.st_size, &f->text.text.len);
+	return r;
 }
 
 static int file_add(struct ex_policy_files *fs)

@@ -11,11 +11,11 @@
 #include <strings.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 
 #include "agent/ca/trust.h"
 #include "agent/core/json_read.h"
 #include "agent/core/log.h"
+#include "agent/core/state_file.h"
 #include "agent/report/listen.h"
 #include "agent/report/report.h"
 #include "agent/report/sandbox.h"
@@ -41,28 +41,15 @@ static char message[EX_REPORT_MESSAGE_MAX + 1];
 static int read_file(const char *path, char **ret)
 {
 	EX_AUTO_CLOSE int fd = path ? open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY) : -1;
-	EX_AUTO_FREE char *text = NULL;
-	struct stat st;
-	ssize_t n;
+	size_t n;
+	int r;
 
 	if (!path)
 		return 0;
-	if (fd < 0 || fstat(fd, &st) < 0)
-		return -errno;
-	if (!S_ISREG(st.st_mode))
-		return S_ISDIR(st.st_mode) ? -EISDIR : -EINVAL;
-	if (st.st_size > FILE_MAX)
-		return -EFBIG;
-	text = calloc(1, (size_t)st.st_size + 1);
-	if (!text)
-		return -ENOMEM;
-	n = read(fd, text, (size_t)st.st_size);
-	if (n < 0)
-		return -errno;
-	while (n > 0 && (text[n - 1] == '\n' || text[n - 1] == '\r'))
-		text[--n] = '\0';
-	*ret = EX_TAKE_PTR(text);
-	return 0;
+	r = fd < 0 ? -errno : ex_file_read(fd, FILE_MAX, ret, &n);
+	while (r == 0 && n > 0 && ((*ret)[n - 1] == '\n' || (*ret)[n - 1] == '\r'))
+		(*ret)[--n] = '\0';
+	return r;
 }
 
 /* ---- start ---- */
@@ -135,8 +122,7 @@ static int start_webhook(struct process *p)
 	struct ex_webhook_config cfg = { .url = ex_jv_string(p->config, "webhook"),
 					 .node = ex_jv_string(p->config, "node"),
 					 .token = ex_span_str(p->token),
-					 .secret = ex_span_str(p->secret),
-					 .interval_ms = 1000 };
+					 .secret = ex_span_str(p->secret) };
 	int64_t interval = 1000;
 	int r;
 

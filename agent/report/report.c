@@ -6,7 +6,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/epoll.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -16,6 +15,7 @@
 #include "agent/core/ipc.h"
 #include "agent/core/json.h"
 #include "agent/core/log.h"
+#include "agent/core/pack.h"
 #include "agent/metrics/expo.h"
 #include "agent/report/report.h"
 #include "agent/report/wire.h"
@@ -171,20 +171,10 @@ static void on_alerts(struct ex_watch *w, uint32_t events)
 
 static int text_file(struct ex_span text)
 {
-	EX_AUTO_CLOSE int fd = memfd_create("exeat-report", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	struct ex_pack p = { 0 };
 
-	if (fd < 0)
-		return -errno;
-	for (size_t done = 0; done < text.len;) {
-		ssize_t n = write(fd, text.ptr + done, text.len - done);
-
-		if (n < 0)
-			return -errno;
-		done += (size_t)n;
-	}
-	if (fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
-		return -errno;
-	return EX_TAKE_FD(fd);
+	ex_pack_bytes(&p, text.ptr, text.len);
+	return ex_pack_seal(&p, "exeat-report");
 }
 
 static int metrics_text(struct ex_report *r, size_t *ret_len)

@@ -4,7 +4,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <sys/stat.h>
+
+#include "agent/core/state_file.h"
 
 #define BUNDLE_MAX (16 * 1024 * 1024)
 
@@ -19,33 +20,14 @@ static const char *const bundles[] = {
 static int file_read(const char *path, char **ret, size_t *ret_len)
 {
 	EX_AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	EX_AUTO_FREE char *buf = NULL;
-	struct stat st;
-	size_t len = 0;
+	EX_AUTO_FREE char *pem = NULL;
+	int r = fd < 0 ? -errno : ex_file_read(fd, BUNDLE_MAX, &pem, ret_len);
 
-	if (fd < 0 || fstat(fd, &st) < 0)
-		return -errno;
-	if (!S_ISREG(st.st_mode) || st.st_size <= 0)
-		return -EINVAL;
-	if (st.st_size > BUNDLE_MAX)
-		return -EFBIG;
-	buf = malloc((size_t)st.st_size);
-	if (!buf)
-		return -ENOMEM;
-	while (len < (size_t)st.st_size) {
-		ssize_t n = read(fd, buf + len, (size_t)st.st_size - len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		if (n == 0) /* shorter than fstat() said: it is being written */
-			return -EAGAIN;
-		len += (size_t)n;
-	}
-	*ret = EX_TAKE_PTR(buf);
-	*ret_len = len;
-	return 0;
+	if (r == 0 && *ret_len == 0)
+		r = -EINVAL;
+	if (r == 0)
+		*ret = EX_TAKE_PTR(pem);
+	return r;
 }
 
 int ex_trust_read_system(char **ret_pem, size_t *ret_len)

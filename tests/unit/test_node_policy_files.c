@@ -131,6 +131,10 @@ static void test_refuse_what_is_not_a_file(void **state)
 	assert_int_equal(mkfifo(in_dir("pipe.yaml"), 0600), 0);
 	assert_true(ex_policy_files_read(dirs, 1, NULL, &f, err) < 0);
 	assert_non_null(strstr(err, "pipe.yaml"));
+	unlink(in_dir("pipe.yaml"));
+	assert_int_equal(mkdir(in_dir("folder.yaml"), 0700), 0);
+	assert_int_equal(ex_policy_files_read(dirs, 1, NULL, &f, err), -EISDIR); /* it stays one */
+	rmdir(in_dir("folder.yaml"));
 }
 
 static void test_a_config_map_is_read_through_its_links(void **state)
