@@ -17,6 +17,7 @@ for dir in "$TOP"/examples/*/; do
 	[ ! -e "$dir/policy.yaml" ] || check "$name has a policy that starts" example "$name" true
 done
 
+check "llm-agent: the fixtures of its policies hold" "$EXEAT" policy test "$TOP/examples/llm-agent"
 for f in 4 6; do
 	out=$(example block-metadata curl -"$f" -sSkm60 https://evil.example/)
 	has "block-metadata, IPv$f: the world is open" "$out" '^(evil|stolen)'
