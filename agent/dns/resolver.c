@@ -20,7 +20,9 @@
 #include "agent/dns/wire.h"
 
 enum {
-	UDP_CHANNELS = 8,
+	/* So many that one is idle again before the last is worn, as fast as a gate may ask and
+	 * however long each waits for an answer. */
+	UDP_CHANNELS = 16,
 	TCP_CHANNEL = UDP_CHANNELS, /* the last one */
 	CHANNELS,
 	ZONES_MAX = 8,

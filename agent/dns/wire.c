@@ -50,10 +50,12 @@ static bool read_label(const uint8_t *p, size_t n, char *out)
 	return true;
 }
 
+enum { POINTERS_MAX = 127 }; /* as many as labels: no more are of any use */
+
 bool ex_dns_read_name(struct ex_dns_cursor *c, bool compression, bool *odd,
 		      char ret[static EX_DNS_NAME_MAX + 1])
 {
-	size_t pos = c->at, limit = pos, end = 0, wire = 1, out = 0;
+	size_t pos = c->at, limit = pos, end = 0, wire = 1, out = 0, pointers = 0;
 	bool clean = true;
 
 	for (;;) {
@@ -72,8 +74,8 @@ bool ex_dns_read_name(struct ex_dns_cursor *c, bool compression, bool *odd,
 			target = (size_t)(b & 0x3f) << 8 | c->msg[pos + 1];
 			if (end == 0)
 				end = pos + 2;
-			/* strictly backwards each time: at most len steps, no loop */
-			if (target < EX_DNS_HEADER || target >= limit)
+			/* strictly backwards each time: no loop */
+			if (target < EX_DNS_HEADER || target >= limit || ++pointers > POINTERS_MAX)
 				goto bad;
 			limit = pos = target;
 			continue;

@@ -287,6 +287,40 @@ static void test_bad_answers(void **state)
 	}
 }
 
+/* A record whose data are n pointers, each to the one before, and one whose owner is the last. */
+static size_t write_pointers(char *buf, unsigned n)
+{
+	const char head[] = HEAD("\x81\x80", "\1", "\0", "\0", "\2") NAME A_IN;
+	const char rr[] = "\0\0\x10\0\1\0\0\0\x9\0"; /* TXT of the root; a byte of length to come */
+	size_t len = sizeof(head) - 1, to = 12;
+
+	memcpy(buf, head, len);
+	memcpy(buf + len, rr, sizeof(rr) - 1);
+	len += sizeof(rr) - 1;
+	buf[len++] = (char)(2 * n);
+	for (unsigned i = 0; i < n; i++) {
+		buf[len] = (char)(0xc0 | to >> 8);
+		buf[len + 1] = (char)to;
+		to = len;
+		len += 2;
+	}
+	buf[len] = (char)(0xc0 | to >> 8);
+	buf[len + 1] = (char)to;
+	memcpy(buf + len + 2, "\0\x10\0\1\0\0\0\x9\0\0", 10);
+	return len + 12;
+}
+
+/* Each leads backwards, but 512 names that take 8000 pointers each cost tens of milliseconds. */
+static void test_65_pointers_of_a_name_are_bounded(void **state)
+{
+	char m[512];
+	struct ex_dns_answer a;
+
+	(void)state;
+	assert_int_equal(parse_answer(m, write_pointers(m, 126), &a), 0);
+	assert_int_equal(parse_answer(m, write_pointers(m, 127), &a), -EBADMSG);
+}
+
 static void test_answer_has_chain_in_order_and_lowest_ttl(void **state)
 {
 	const char m[] = REPLY("\3") NAME A_IN ADDR(Y_NET, "\4") X_NET
@@ -593,6 +627,7 @@ int main(void)
 		cmocka_unit_test(test_question_is_canonical_and_remembers_its_case),
 		cmocka_unit_test(test_good_answers_and_none_of_their_prefixes),
 		cmocka_unit_test(test_bad_answers),
+		cmocka_unit_test(test_65_pointers_of_a_name_are_bounded),
 		cmocka_unit_test(test_answer_has_chain_in_order_and_lowest_ttl),
 		cmocka_unit_test(test_ttl_with_top_bit_is_zero),
 		cmocka_unit_test(test_chain_length_is_bounded),

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The resolver against a name server on loopback that lies, hides and stutters. */
 #include <errno.h>
+#include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -483,6 +484,32 @@ static void test_66_ports_differ_under_load(void **state)
 	assert_in_range(ports, 600 / 256 + 1, 16); /* or because a second is over */
 }
 
+static unsigned from_port[UINT16_MAX + 1];
+
+static size_t count_ports_and_leave_a_few(struct dns_server *s, bool tcp, uint8_t *buf, size_t len)
+{
+	(void)tcp;
+	(void)buf;
+	from_port[s->last_port]++;
+	return s->n_udp % 100 == 0 ? 0 : len;
+}
+
+/* As fast as a workload may, and some answer is still to come on each port. */
+static void test_66_ports_that_are_held_open_take_no_more(void **state)
+{
+	(void)state;
+	memset(from_port, 0, sizeof(from_port));
+	f->server.hook = count_ports_and_leave_a_few;
+	f->want = UINT_MAX;
+	for (int i = 0; i < 3500; i++) {
+		(void)query();
+		if (i % 50 == 49)
+			dns_run(f->loop, 1);
+	}
+	for (size_t i = 0; i < EX_ARRAY_SIZE(from_port); i++)
+		assert_in_range(from_port[i], 0, 300); /* 256, and what was asked again */
+}
+
 static void test_waiting_queries_are_bounded(void **state)
 {
 	struct ex_resolve *q;
@@ -624,6 +651,7 @@ int main(void)
 		T(test_66_a_port_does_not_serve_for_long),
 		T(test_66_a_port_that_is_not_used_is_given_up),
 		T(test_66_ports_differ_under_load),
+		T(test_66_ports_that_are_held_open_take_no_more),
 		T(test_waiting_queries_are_bounded),
 		T(test_cancelled_query_says_nothing),
 		T(test_freed_while_waiting),
