@@ -228,6 +228,8 @@ $(O)/bench/load $(O)/bench/relay: $(O)/bench/%: $(O)/bench/%.o
 	$(Q)$(CC) $(LDFLAGS) -o $@ $^ -lssl -lcrypto
 install: $(O)/exeat $(O)/exeat-cni
 	install -D -m 755 $(O)/exeat $(DESTDIR)$(PREFIX)/sbin/exeat
+	install -d $(DESTDIR)$(PREFIX)/bin # where users look: policy tools need no root
+	ln -sf ../sbin/exeat $(DESTDIR)$(PREFIX)/bin/exeat
 	install -D -m 755 $(O)/exeat-cni $(DESTDIR)$(CNIDIR)/exeat-cni
 	for f in docs/man/*.[58]; do \
 		install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man$${f##*.} $$f; done

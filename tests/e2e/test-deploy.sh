@@ -20,6 +20,7 @@ for f in usr/sbin/exeat usr/lib/cni/exeat-cni usr/lib/systemd/system/exeat-agent
 	usr/lib/sysusers.d/exeat.conf etc/exeat/agent.yaml usr/share/man/man8/exeat.8 usr/share/man/man8/exeat-cni.8; do
 	has "it installs $f" "$files" "^\./$f\$"
 done
+same "a user finds it as well" "$(readlink -f "$root/a/usr/bin/exeat")" "$root/a/usr/sbin/exeat"
 check "and a place for policies" test -d "$root/a/etc/exeat/policies"
 hasnt "no placeholder is left" "$(grep -r '@[A-Z]*@' "$root/a/usr/lib/systemd" "$root/a/etc")" .
 echo 'unselected: deny' >"$root/a/etc/exeat/agent.yaml"
