@@ -60,4 +60,7 @@ const char *ex_resolver_server_add(const char *text, struct ex_resolver_server *
 /* nameserver lines of a resolv.conf; returns how many, at most cap; 0 when there is none. */
 size_t ex_resolver_servers_read(const char *path, struct ex_resolver_server *out, size_t cap);
 
+/* Those of /etc/resolv.conf too, unless one is for all names already. False: none is even so. */
+bool ex_resolver_servers_complete(struct ex_resolver_server *v, size_t cap, size_t *n);
+
 #endif

@@ -143,3 +143,15 @@ size_t ex_resolver_servers_read(const char *path, struct ex_resolver_server *out
 	fclose(f);
 	return n;
 }
+
+bool ex_resolver_servers_complete(struct ex_resolver_server *v, size_t cap, size_t *n)
+{
+	size_t more;
+
+	for (size_t i = 0; i < *n; i++)
+		if (!v[i].suffix[0])
+			return true;
+	more = ex_resolver_servers_read("/etc/resolv.conf", v + *n, cap - *n);
+	*n += more;
+	return more > 0;
+}

@@ -141,21 +141,12 @@ static int load_gate(struct ex_node *node)
 	return ex_names_pool_new(ex_gate_names_max(node->gate) * 3ul / 4, &node->names);
 }
 
-static int find_resolvers(struct ex_node *node)
+static void find_resolvers(struct ex_node_config *c)
 {
-	struct ex_node_config *c = &node->config;
-	bool all = false;
-
-	for (size_t i = 0; i < c->n_dns; i++)
-		all |= !c->dns[i].suffix[0];
-	if (!all)
-		c->n_dns += ex_resolver_servers_read("/etc/resolv.conf", c->dns + c->n_dns,
-						     EX_NODE_SERVERS_MAX - c->n_dns);
-	if (!c->n_dns) {
-		ex_warning("no resolver: name one with dns, or names cannot be looked up");
-		c->n_dns = ex_resolver_server_parse("127.0.0.1", &c->dns[0]);
-	}
-	return 0;
+	if (ex_resolver_servers_complete(c->dns, EX_NODE_SERVERS_MAX, &c->n_dns) || c->n_dns)
+		return;
+	ex_warning("no resolver: name one with dns, or names cannot be looked up");
+	c->n_dns = ex_resolver_server_parse("127.0.0.1", &c->dns[0]);
 }
 
 static int open_records(struct ex_node *node)
@@ -298,14 +289,12 @@ static int prepare(struct ex_node *node)
 	if (r == 0)
 		r = ex_agent_take_state(node);
 	if (r == 0)
-		r = find_resolvers(node);
-	if (r == 0)
 		r = read_roots(node);
+	if (r == 0)
+		r = ex_authority_open(node->config.ca_dir, &node->ca);
 	if (r < 0)
 		return r;
-	r = ex_authority_open(node->config.ca_dir, &node->ca);
-	if (r < 0)
-		return r;
+	find_resolvers(&node->config);
 	node->own_net = ex_netns_own();
 	/* Before anybody is looked at: no link goes unnoticed in between. */
 	node->links_fd = ex_rtnl_watch();

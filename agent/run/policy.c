@@ -1,16 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <fcntl.h>
-#include <ifaddrs.h>
-#include <netinet/in.h>
 #include <stdio.h>
 
 #include "agent/core/buf.h"
 #include "agent/core/log.h"
+#include "agent/core/rtnl.h"
 #include "agent/learn/policy.h"
 #include "agent/node/policy_files.h"
 #include "agent/proxy/bundle.h"
-#include "agent/proxy/datagram.h"
 #include "agent/run/policy.h"
 #include "policy/diag.h"
 #include "policy/ruleset.h"
@@ -106,36 +104,35 @@ static int read_texts(const struct ex_run_options *o, struct texts *t, struct ex
 
 /* ---- ruleset and bundle ---- */
 
-/* The host's own addresses, which are nobody's "world". */
-static int find_host_ips(struct ex_ip *out, size_t *ret_n)
+struct host_ips {
+	struct ex_ip v[HOST_IPS_MAX];
+	size_t n;
+};
+
+static void take_host_ip(void *arg, const struct ex_ip *ip)
 {
-	struct ifaddrs *list, *ifa;
-	size_t n = 0;
+	struct host_ips *to = arg;
 
-	if (getifaddrs(&list) < 0)
-		return -errno;
-	for (ifa = list; ifa && n < HOST_IPS_MAX; ifa = ifa->ifa_next) {
-		struct sockaddr_storage ss = { 0 };
-		uint16_t port;
+	if (to->n < HOST_IPS_MAX)
+		to->v[to->n] = *ip;
+	to->n++;
+}
 
-		if (!ifa->ifa_addr ||
-		    (ifa->ifa_addr->sa_family != AF_INET && ifa->ifa_addr->sa_family != AF_INET6))
-			continue;
-		memcpy(&ss, ifa->ifa_addr,
-		       ifa->ifa_addr->sa_family == AF_INET ? sizeof(struct sockaddr_in)
-							   : sizeof(struct sockaddr_in6));
-		n += ex_sockaddr_read(&ss, &out[n], &port);
-	}
-	freeifaddrs(list);
-	*ret_n = n;
+/* The host's own addresses, which are nobody's "world". */
+static int find_host_ips(struct host_ips *ret)
+{
+	EX_AUTO_CLOSE int rtnl = ex_rtnl_open();
+	int r = rtnl < 0 ? rtnl : ex_rtnl_addrs_each(rtnl, 0, take_host_ip, ret);
+
 	/* Not knowing all of them could let "world" mean the host. */
-	return ifa ? -E2BIG : 0;
+	return r == 0 && ret->n > HOST_IPS_MAX ? -E2BIG : r;
 }
 
 static int compile(const struct ex_run_options *o, const struct ex_netns *ns, const struct texts *t,
 		   struct ex_run_policy *ret, struct ex_diags *diags)
 {
-	struct ex_ip host[HOST_IPS_MAX], dns[2] = { ns->gw4, ns->gw6 };
+	struct host_ips host = { .n = 0 };
+	struct ex_ip dns[2] = { ns->gw4, ns->gw6 };
 	struct ex_compile_input in = {
 		.texts = t->policies,
 		.n_texts = t->n,
@@ -144,17 +141,18 @@ static int compile(const struct ex_run_options *o, const struct ex_netns *ns, co
 		.secrets_dir = o->secrets,
 		.labels = o->labels,
 		.n_labels = o->n_labels,
-		.host_ips = host,
+		.host_ips = host.v,
 		.dns_ips = dns,
 		.n_dns_ips = ns->v6 ? 2 : 1,
 		.deny_metadata = !o->allow_metadata,
 	};
-	int r = find_host_ips(host, &in.n_host_ips);
+	int r = find_host_ips(&host);
 
 	if (r < 0) {
 		ex_error("cannot list the host's addresses: %s", strerror(-r));
 		return r;
 	}
+	in.n_host_ips = host.n;
 	r = ex_compile(&in, &ret->rs, diags);
 	if (r < 0)
 		return r;

@@ -78,32 +78,19 @@ static int compile(struct run *run)
 	return r;
 }
 
-/* Servers that were given for some names only leave the others to those of the host. */
-static bool has_default_resolver(const struct ex_run_options *o)
-{
-	for (size_t i = 0; i < o->n_dns; i++)
-		if (!o->dns[i].suffix[0])
-			return true;
-	return false;
-}
-
 static int find_resolvers(struct run *run)
 {
 	struct ex_run_options *o = &run->opt;
 
-	if (!has_default_resolver(o))
-		o->n_dns += ex_resolver_servers_read("/etc/resolv.conf", o->dns + o->n_dns,
-						     EX_RUN_SERVERS_MAX - o->n_dns);
-	if (has_default_resolver(o))
+	if (ex_resolver_servers_complete(o->dns, EX_RUN_SERVERS_MAX, &o->n_dns) || o->n_dns)
 		return 0;
-	if (!o->n_dns && ex_ruleset_uses_dns(run->policy.rs)) {
+	if (ex_ruleset_uses_dns(run->policy.rs)) {
 		ex_error(
 			"the policy names hosts, but /etc/resolv.conf has no nameserver that can be "
 			"asked: add --dns ADDR");
 		return -EINVAL;
 	}
-	if (!o->n_dns)
-		(void)ex_resolver_server_parse("127.0.0.1", &o->dns[o->n_dns++]); /* never asked */
+	o->n_dns = ex_resolver_server_parse("127.0.0.1", &o->dns[0]); /* never asked */
 	return 0;
 }
 
