@@ -10,8 +10,9 @@
  * and its parent more than all the rest of an answer. Query ids come from getrandom(), not from
  * c-ares' generator, and so does the case of the name's letters (draft-vixie-dnsext-dns0x20): a
  * reply that does not repeat it may be forged, so the query is made again over TCP, by the one
- * channel that has nothing else. A server that changes the case time and again is one that does so,
- * and is then asked in lower case; so is, at once, one that does not answer over TCP.
+ * channel that has nothing else. A server that changes the case there as well, time and again, is
+ * one that does so, and is then asked in lower case; so is, at once, one that does not answer over
+ * TCP.
  */
 #include <errno.h>
 #include <sys/random.h>
@@ -51,7 +52,7 @@ struct zone { /* the servers for one suffix */
 	const char *suffix;
 	size_t n_servers;
 	struct ex_resolver_server servers[EX_CHANNEL_SERVERS];
-	unsigned case_changes; /* replies that did not repeat the name as it was sent */
+	unsigned case_changes; /* times that TCP did not help: no reply, or not the name as sent */
 	struct lane *current;
 	struct lane lanes[CHANNELS];
 };
@@ -280,8 +281,9 @@ static bool asks_again(struct ex_resolve *q, const unsigned char *msg, int len)
 	struct zone *z = q->lane->zone;
 	struct lane *tcp = &z->lanes[TCP_CHANNEL];
 
-	if (q->lane != tcp && !q->plain && !repeats_name(q, msg, len)) {
-		z->case_changes += z->case_changes < CASE_CHANGES_MAX;
+	if (q->lane == tcp) {
+		z->case_changes += !repeats_name(q, msg, len);
+	} else if (!q->plain && !repeats_name(q, msg, len)) {
 		move_to(q, tcp);
 		return true;
 	}
@@ -299,6 +301,7 @@ static bool falls_back(struct ex_resolve *q)
 	if (q->lane != &z->lanes[TCP_CHANNEL] || q->plain)
 		return false;
 	q->plain = true;
+	z->case_changes++;
 	move_to(q, pick_lane(z));
 	return true;
 }

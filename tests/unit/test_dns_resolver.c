@@ -314,12 +314,17 @@ static void test_server_without_edns(void **state)
 
 static void test_66_forged_reply_without_the_case_is_asked_again_by_tcp(void **state)
 {
+	unsigned forged = 0;
+
 	(void)state;
 	f->server.hook = forge_udp;
-	assert_int_equal(ask(), 0);
-	assert_int_equal(f->server.n_tcp, 1);
-	assert_int_equal(f->answer.n_addrs, 1);
-	assert_int_equal(f->answer.addrs[0].b[15], 34);
+	for (int i = 0; i < 40; i++) { /* nor is the server taken for one that folds names */
+		assert_int_equal(ask(), 0);
+		assert_int_equal(f->answer.n_addrs, 1);
+		forged += f->answer.addrs[0].b[15] != 34;
+	}
+	assert_in_range(forged, 0, 3); /* one question in 4096 is all in lower case */
+	assert_int_equal(f->server.n_tcp, 40 - forged);
 }
 
 static void test_server_that_folds_names_is_asked_in_lower_case_soon(void **state)
