@@ -9,16 +9,14 @@
 #include "agent/proxy/dns_io.h"
 #include "agent/proxy/extend.h"
 
-#define UDP_ROUNDS      8     /* of EX_DATAGRAMS each, per wake-up */
-#define QUERY_MAX       4096  /* bytes of one question; no honest one is near it */
-#define STREAMS_MAX     64    /* TCP connections at once */
-#define ACCEPT_PAUSE_MS 100   /* after descriptors ran out */
-#define STREAM_MS       10000 /* for a whole question, and for its answer to be read */
+#define UDP_ROUNDS  8     /* of EX_DATAGRAMS each, per wake-up */
+#define QUERY_MAX   4096  /* bytes of one question; no honest one is near it */
+#define STREAMS_MAX 64    /* TCP connections at once */
+#define STREAM_MS   10000 /* for a whole question, and for its answer to be read */
 
 struct ex_dns_io {
 	struct ex_proxy *px;
-	struct ex_watch udp[2], tcp[2]; /* IPv4, IPv6 */
-	struct ex_timer pause;          /* accepting goes on after it */
+	struct ex_listen udp, tcp;
 	size_t n_streams;
 	struct ex_extend extend;
 	struct ex_datagrams box;
@@ -152,8 +150,9 @@ static void ask_by_udp(struct ex_dns_io *io, int fd, const struct ex_datagram *f
 	ex_dns_gate_query(io->px->dns, &q->client, msg, len, false, on_udp_reply, q);
 }
 
-static void on_udp(struct ex_dns_io *io, int fd)
+static void on_udp(struct ex_listen *l, int fd)
 {
+	struct ex_dns_io *io = ex_container_of(l, struct ex_dns_io, udp);
 	struct ex_datagrams *box = &io->box;
 	int n = EX_DATAGRAMS;
 
@@ -165,18 +164,6 @@ static void on_udp(struct ex_dns_io *io, int fd)
 	}
 }
 
-static void on_udp4(struct ex_watch *w, uint32_t events)
-{
-	(void)events;
-	on_udp(ex_container_of(w, struct ex_dns_io, udp[0]), w->fd);
-}
-
-static void on_udp6(struct ex_watch *w, uint32_t events)
-{
-	(void)events;
-	on_udp(ex_container_of(w, struct ex_dns_io, udp[1]), w->fd);
-}
-
 /* ---- TCP (RFC 7766): one question at a time on a connection ---- */
 
 struct stream {
@@ -186,7 +173,6 @@ struct stream {
 	struct ex_defer free_later;
 	struct ex_dns_client client;
 	struct ex_buf in, out;
-	int fd;
 	bool asking;  /* a question is with the gate */
 	bool in_next; /* stream_next() is at work */
 };
@@ -200,14 +186,12 @@ static void stream_close(struct stream *s)
 {
 	struct ex_loop *loop = s->io->px->loop;
 
-	if (s->fd < 0)
+	if (s->watch.fd < 0)
 		return;
 	if (s->asking)
 		ex_dns_gate_cancel(s->io->px->dns, s);
-	ex_watch_stop(loop, &s->watch);
+	ex_watch_close(loop, &s->watch);
 	ex_timer_stop(loop, &s->timer);
-	close(s->fd);
-	s->fd = -1;
 	ex_buf_done(&s->in);
 	ex_buf_done(&s->out);
 	s->io->n_streams--;
@@ -235,7 +219,8 @@ static bool stream_wait(struct stream *s)
 static void stream_flush(struct stream *s)
 {
 	while (ex_buf_len(&s->out)) {
-		ssize_t n = send(s->fd, ex_buf_ptr(&s->out), ex_buf_len(&s->out), MSG_NOSIGNAL);
+		ssize_t n =
+			send(s->watch.fd, ex_buf_ptr(&s->out), ex_buf_len(&s->out), MSG_NOSIGNAL);
 
 		if (n < 0 && (errno == EAGAIN || errno == EINTR))
 			break;
@@ -261,7 +246,7 @@ static void on_stream_reply(void *arg, const void *reply, size_t len)
 		stream_close(s);
 	else
 		stream_flush(s);
-	if (s->fd >= 0 && !s->in_next)
+	if (s->watch.fd >= 0 && !s->in_next)
 		stream_next(s);
 }
 
@@ -286,7 +271,7 @@ static bool ask_one(struct stream *s)
 	ex_buf_consume(&s->in, 2 + len);
 	s->asking = true;
 	ex_dns_gate_query(s->io->px->dns, &s->client, msg, len, true, on_stream_reply, s);
-	return s->fd >= 0;
+	return s->watch.fd >= 0;
 }
 
 /* A question may be answered while it is asked: the next one is taken here, not from the answer. */
@@ -296,14 +281,14 @@ static void stream_next(struct stream *s)
 	while (ask_one(s))
 		;
 	s->in_next = false;
-	if (s->fd >= 0)
+	if (s->watch.fd >= 0)
 		stream_update(s);
 }
 
 static void stream_read(struct stream *s)
 {
 	char *to = ex_buf_reserve(&s->in, 2 + QUERY_MAX);
-	ssize_t n = to ? recv(s->fd, to, 2 + QUERY_MAX, 0) : 0;
+	ssize_t n = to ? recv(s->watch.fd, to, 2 + QUERY_MAX, 0) : 0;
 
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
@@ -323,7 +308,7 @@ static void on_stream(struct ex_watch *w, uint32_t events)
 		stream_close(s);
 	} else if (events & EPOLLOUT) {
 		stream_flush(s);
-		if (s->fd >= 0)
+		if (s->watch.fd >= 0)
 			stream_next(s);
 	} else {
 		stream_read(s);
@@ -348,7 +333,6 @@ static int stream_new(struct ex_dns_io *io, int fd)
 		return -EBUSY;
 	}
 	s->io = io;
-	s->fd = fd;
 	s->watch.fn = on_stream;
 	s->timer.fn = on_stream_timeout;
 	s->free_later.fn = stream_free;
@@ -362,62 +346,16 @@ static int stream_new(struct ex_dns_io *io, int fd)
 	return 0;
 }
 
-static void set_accepting(struct ex_dns_io *io, uint32_t events)
+/* Without a descriptor for it the client asks again. */
+static void on_accept(struct ex_listen *l, int listener)
 {
-	for (size_t i = 0; i < EX_ARRAY_SIZE(io->tcp); i++)
-		ex_watch_set(io->px->loop, &io->tcp[i], events);
-}
-
-static void on_pause_over(struct ex_timer *t)
-{
-	set_accepting(ex_container_of(t, struct ex_dns_io, pause), EPOLLIN);
-}
-
-static void on_accept(struct ex_dns_io *io, int listener)
-{
-	int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	struct ex_dns_io *io = ex_container_of(l, struct ex_dns_io, tcp);
+	int fd = ex_listen_accept(listener, NULL);
 
 	if (fd >= 0 && stream_new(io, fd) < 0)
 		close(fd);
-	/* Out of descriptors: the client asks again, and the listener must not wake us until then.
-	 */
-	if (fd < 0 && errno != EAGAIN && errno != EINTR && errno != ECONNABORTED &&
-	    ex_timer_start(io->px->loop, &io->pause, ACCEPT_PAUSE_MS) == 0)
-		set_accepting(io, 0);
-}
-
-static void on_accept4(struct ex_watch *w, uint32_t events)
-{
-	(void)events;
-	on_accept(ex_container_of(w, struct ex_dns_io, tcp[0]), w->fd);
-}
-
-static void on_accept6(struct ex_watch *w, uint32_t events)
-{
-	(void)events;
-	on_accept(ex_container_of(w, struct ex_dns_io, tcp[1]), w->fd);
-}
-
-static int watch_all(struct ex_dns_io *io, const int sockets[static EX_SOCK_MAX])
-{
-	const struct {
-		struct ex_watch *watch;
-		int fd;
-		void (*fn)(struct ex_watch *w, uint32_t events);
-	} all[] = {
-		{ &io->udp[0], sockets[EX_SOCK_DNS_UDP4], on_udp4 },
-		{ &io->udp[1], sockets[EX_SOCK_DNS_UDP6], on_udp6 },
-		{ &io->tcp[0], sockets[EX_SOCK_DNS_TCP4], on_accept4 },
-		{ &io->tcp[1], sockets[EX_SOCK_DNS_TCP6], on_accept6 },
-	};
-	int r = 0;
-
-	for (size_t i = 0; i < EX_ARRAY_SIZE(all) && r == 0; i++) {
-		all[i].watch->fn = all[i].fn;
-		if (all[i].fd >= 0)
-			r = ex_watch_start(io->px->loop, all[i].watch, all[i].fd, EPOLLIN);
-	}
-	return r;
+	if (fd < 0 && fd != -EAGAIN)
+		ex_listen_pause(l);
 }
 
 int ex_dns_io_new(struct ex_proxy *px, const int sockets[static EX_SOCK_MAX],
@@ -429,9 +367,10 @@ int ex_dns_io_new(struct ex_proxy *px, const int sockets[static EX_SOCK_MAX],
 	if (!io)
 		return -ENOMEM;
 	io->px = px;
-	io->pause.fn = on_pause_over;
 	ex_extend_init(&io->extend, px);
-	r = watch_all(io, sockets);
+	r = ex_listen_start(&io->udp, px->loop, sockets + EX_SOCK_DNS_UDP4, on_udp);
+	if (r == 0)
+		r = ex_listen_start(&io->tcp, px->loop, sockets + EX_SOCK_DNS_TCP4, on_accept);
 	if (r < 0) {
 		free(io); /* only at start: the process ends */
 		return r;

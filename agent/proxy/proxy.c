@@ -3,10 +3,8 @@
 #include <fcntl.h>
 #include <malloc.h>
 #include <signal.h>
-#include <sys/epoll.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
 
 #include "agent/core/log.h"
 #include "agent/core/settle.h"
@@ -24,11 +22,10 @@
 #include "agent/proxy/unread.h"
 #include "agent/tls/session.h"
 
-#define NAMES_MAX       16384 /* addresses one workload may have learned */
-#define ACCEPT_PAUSE_MS 100   /* after descriptors ran out */
-#define KEPT_FDS        64    /* for what is no connection */
-#define LARGE           (64 * 1024)
-#define TRIM_THRESHOLD  (16 * 1024 * 1024)
+#define NAMES_MAX      16384 /* addresses one workload may have learned */
+#define KEPT_FDS       64    /* for what is no connection */
+#define LARGE          (64 * 1024)
+#define TRIM_THRESHOLD (16 * 1024 * 1024)
 
 /* The reports of a sanitizer have to reach the terminal. */
 #if EX_ASAN
@@ -39,82 +36,45 @@
 
 /* ---- accepting ---- */
 
-static int accept_one(const struct ex_watch *listener, struct sockaddr_storage *ret_from)
-{
-	socklen_t len = sizeof(*ret_from);
-
-	return accept4(listener->fd, (struct sockaddr *)ret_from, &len,
-		       SOCK_NONBLOCK | SOCK_CLOEXEC);
-}
-
 /*
  * Out of descriptors: take one connection with the spare one and end it, so that it does not wait
  * for ever, and leave the others in the backlog for a moment.
  */
-static void refuse_one(struct ex_proxy *px, struct ex_watch *listener)
+static void refuse_one(struct ex_proxy *px, int listener)
 {
 	struct sockaddr_storage from;
 	int fd;
 
 	if (px->spare_fd >= 0)
 		close(px->spare_fd);
-	fd = accept_one(listener, &from);
+	fd = ex_listen_accept(listener, &from);
 	if (fd >= 0)
 		ex_conn_accept(px, fd, &from, true);
 	px->spare_fd = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
-	if (ex_timer_start(px->loop, &px->pause, ACCEPT_PAUSE_MS) == 0)
-		ex_watch_set(px->loop, listener, 0);
-}
-
-static void on_pause_over(struct ex_timer *t)
-{
-	struct ex_proxy *px = ex_container_of(t, struct ex_proxy, pause);
-
-	for (size_t i = 0; i < EX_ARRAY_SIZE(px->tcp); i++)
-		ex_watch_set(px->loop, &px->tcp[i], EPOLLIN);
+	ex_listen_pause(&px->tcp);
 }
 
 /* One a turn: epoll says when there are more, and those that are open get theirs in between. */
-static void on_accept(struct ex_proxy *px, struct ex_watch *listener)
+static void on_accept(struct ex_listen *l, int listener)
 {
+	struct ex_proxy *px = ex_container_of(l, struct ex_proxy, tcp);
 	struct sockaddr_storage from;
-	int fd = accept_one(listener, &from);
+	int fd = ex_listen_accept(listener, &from);
 
 	if (fd >= 0) {
 		ex_proxy_catch_up(px);
 		ex_conn_accept(px, fd, &from, px->n_conns >= px->max_conns);
-	} else if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED) {
+	} else if (fd != -EAGAIN) {
 		refuse_one(px, listener);
 	}
 }
 
-static void on_accept4(struct ex_watch *w, uint32_t events)
-{
-	(void)events;
-	on_accept(ex_container_of(w, struct ex_proxy, tcp[0]), w);
-}
-
-static void on_accept6(struct ex_watch *w, uint32_t events)
-{
-	(void)events;
-	on_accept(ex_container_of(w, struct ex_proxy, tcp[1]), w);
-}
-
 static int listen_tcp(struct ex_proxy *px)
 {
-	int r = 0;
-
-	px->tcp[0].fn = on_accept4;
-	px->tcp[1].fn = on_accept6;
-	px->pause.fn = on_pause_over;
-	px->spare_fd = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3);
+	px->spare_fd = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
 	if (px->spare_fd < 0)
 		return -errno;
-	if (px->sockets[EX_SOCK_TCP4] >= 0)
-		r = ex_watch_start(px->loop, &px->tcp[0], px->sockets[EX_SOCK_TCP4], EPOLLIN);
-	if (r == 0 && px->sockets[EX_SOCK_TCP6] >= 0)
-		r = ex_watch_start(px->loop, &px->tcp[1], px->sockets[EX_SOCK_TCP6], EPOLLIN);
-	return r;
+	return ex_listen_start(&px->tcp, px->loop, px->sockets + EX_SOCK_TCP4, on_accept);
 }
 
 /* ---- the process ---- */

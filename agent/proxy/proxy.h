@@ -11,6 +11,7 @@
 #include "agent/core/list.h"
 #include "agent/core/loop.h"
 #include "agent/proxy/identities.h"
+#include "agent/proxy/listen.h"
 #include "agent/proxy/resolver_dial.h"
 #include "agent/proxy/slab.h"
 #include "agent/proxy/start.h"
@@ -48,9 +49,8 @@ struct ex_proxy {
 	struct ex_unread *unread; /* NULL: nothing is learned */
 	struct ex_pipes *pipes;
 	struct ex_udp *udp;
-	struct ex_watch tcp[2]; /* accept: IPv4, IPv6 */
-	struct ex_timer pause;  /* accepting goes on after it */
-	struct ex_timer tidy;   /* memory that is not used is given back after it */
+	struct ex_listen tcp;
+	struct ex_timer tidy; /* memory that is not used is given back after it */
 	struct ex_link *conns;
 	struct ex_link *spares;  /* whose server connection another may have, latest first */
 	struct ex_link *waiters; /* who may have one while they dial */

@@ -30,7 +30,7 @@ struct flow {
 
 struct ex_udp {
 	struct ex_proxy *px;
-	struct ex_watch listen[2]; /* IPv4, IPv6 */
+	struct ex_listen listen;
 	struct flow *buckets[BUCKETS];
 	size_t n_flows;
 };
@@ -239,8 +239,9 @@ static void forward(struct flow *f, const char *buf, size_t len)
 		flow_close(f);
 }
 
-static void on_datagrams(struct ex_udp *u, int listener)
+static void on_datagrams(struct ex_listen *l, int listener)
 {
+	struct ex_udp *u = ex_container_of(l, struct ex_udp, listen);
 	char buf[BYTES_MAX];
 
 	for (int i = 0; i < BATCH; i++) {
@@ -292,32 +293,15 @@ void ex_udp_judge_again(struct ex_udp *u)
 	}
 }
 
-static void on_listen4(struct ex_watch *w, uint32_t events)
-{
-	(void)events;
-	on_datagrams(ex_container_of(w, struct ex_udp, listen[0]), w->fd);
-}
-
-static void on_listen6(struct ex_watch *w, uint32_t events)
-{
-	(void)events;
-	on_datagrams(ex_container_of(w, struct ex_udp, listen[1]), w->fd);
-}
-
 int ex_udp_new(struct ex_proxy *px, const int sockets[static EX_SOCK_MAX], struct ex_udp **ret)
 {
 	struct ex_udp *u = calloc(1, sizeof(*u));
-	int r = 0;
+	int r;
 
 	if (!u)
 		return -ENOMEM;
 	u->px = px;
-	u->listen[0].fn = on_listen4;
-	u->listen[1].fn = on_listen6;
-	if (sockets[EX_SOCK_UDP4] >= 0)
-		r = ex_watch_start(px->loop, &u->listen[0], sockets[EX_SOCK_UDP4], EPOLLIN);
-	if (r == 0 && sockets[EX_SOCK_UDP6] >= 0)
-		r = ex_watch_start(px->loop, &u->listen[1], sockets[EX_SOCK_UDP6], EPOLLIN);
+	r = ex_listen_start(&u->listen, px->loop, sockets + EX_SOCK_UDP4, on_datagrams);
 	if (r < 0) {
 		free(u); /* only at start: the process ends */
 		return r;
