@@ -138,10 +138,10 @@ static ssize_t note_line(const struct ex_audit *a, const char *type, char *out, 
 	}
 	ex_json_init(&j, out, cap - 1);
 	ex_json_open(&j, NULL, '{');
-	ex_json_string(&j, "time", ex_span_str(time));
-	ex_json_string(&j, "type", ex_span_str(type));
+	ex_json_text(&j, "time", time);
+	ex_json_text(&j, "type", type);
 	if (a->run[0])
-		ex_json_string(&j, "run", ex_span_str(a->run));
+		ex_json_text(&j, "run", a->run);
 	ex_json_number(&j, "seq", a->seq);
 	ex_json_number(&j, "allowed", a->allowed);
 	ex_json_number(&j, "denied", a->denied);

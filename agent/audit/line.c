@@ -133,7 +133,7 @@ size_t ex_audit_escape(struct ex_span text, char *out, size_t cap)
 	return n;
 }
 
-static const char *app_word(uint8_t app)
+const char *ex_audit_app_word(uint8_t app)
 {
 	switch ((enum ex_audit_app)app) {
 	case EX_AUDIT_L4:
@@ -240,7 +240,7 @@ static void put_dns(struct ex_json *j, const struct ex_audit_record *rec)
 	char number[16];
 
 	if (rec->qtype)
-		ex_json_string(j, "qtype", ex_span_str(ex_audit_qtype_word(rec->qtype, number)));
+		ex_json_text(j, "qtype", ex_audit_qtype_word(rec->qtype, number));
 	if (rec->status)
 		ex_json_number(j, "rcode", rec->status - 1u);
 	if (!rec->n_ips)
@@ -257,7 +257,7 @@ static void put_flow(struct ex_json *j, const struct ex_audit_record *rec)
 	char number[8];
 
 	if (rec->proto)
-		ex_json_string(j, "proto", ex_span_str(proto_word(rec->proto, number)));
+		ex_json_text(j, "proto", proto_word(rec->proto, number));
 	put_ip(j, "src", &rec->src);
 	put_number(j, "sport", rec->sport);
 	put_ip(j, "dst", &rec->dst);
@@ -274,15 +274,15 @@ ssize_t ex_audit_line_json(const struct ex_audit_record *rec, const struct ex_au
 	ex_audit_set_path(path, sizeof(path), EX_AUDIT_FIELD(rec->path));
 	ex_json_init(&j, out, cap - 1);
 	ex_json_open(&j, NULL, '{');
-	ex_json_string(&j, "time", ex_span_str(stamp->time));
+	ex_json_text(&j, "time", stamp->time);
 	ex_json_string(&j, "type", EX_SPAN("verdict"));
 	put_text(&j, "run", ex_span_str(stamp->run));
 	ex_json_number(&j, "seq", stamp->seq);
-	ex_json_string(&j, "verdict", ex_span_str(verdict_word(rec)));
-	ex_json_string(&j, "reason", ex_span_str(ex_reason_word(rec->reason)));
+	ex_json_text(&j, "verdict", verdict_word(rec));
+	ex_json_text(&j, "reason", ex_reason_word(rec->reason));
 	ex_json_string(&j, "gate",
 		       rec->gate == EX_AUDIT_KERNEL ? EX_SPAN("kernel") : EX_SPAN("proxy"));
-	ex_json_string(&j, "app", ex_span_str(app_word(rec->app)));
+	ex_json_text(&j, "app", ex_audit_app_word(rec->app));
 	put_text(&j, "direction", ex_span_str(rec->ingress ? "ingress" : ""));
 	put_flow(&j, rec);
 	put_text(&j, "name", EX_AUDIT_FIELD(rec->name));

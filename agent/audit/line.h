@@ -38,6 +38,9 @@ void ex_audit_subject(const struct ex_audit_record *rec, char *out, size_t cap);
 /* Copies, with whatever is not printable ASCII as \xHH. Always terminates; returns the length. */
 size_t ex_audit_escape(struct ex_span text, char *out, size_t cap);
 
+/* "l4", "dns", "tls", "http". */
+const char *ex_audit_app_word(uint8_t app);
+
 /* "AAAA", or "TYPE64" (RFC 3597 5). */
 const char *ex_audit_qtype_word(uint16_t qtype, char buf[static 16]);
 

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
-#include <net/if.h>
 
 #include "agent/cni/identity.h"
 #include "agent/cni/link.h"

@@ -203,9 +203,8 @@ int ex_cni_request_read(struct ex_cni_request *rq, const struct ex_cni_env *env,
 		r = ex_jv_each(rq->conf, check_key, err);
 	if (r == 0)
 		r = read_settings(rq, err);
-	rq->network = ex_jv_string(rq->conf, "name");
 	rq->prev = ex_jv_get(rq->conf, "prevResult");
-	if (r == 0 && !rq->network)
+	if (r == 0 && !ex_jv_string(rq->conf, "name"))
 		r = ex_cni_fail(err, EX_CNI_BAD_CONFIG, NULL, "the network has no name");
 	return r;
 }

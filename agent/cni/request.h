@@ -25,7 +25,6 @@ struct ex_cni_request {
 	const char *container, *netns, *ifname, *args; /* of the environment, borrowed */
 	struct ex_jv *conf;
 	const char *version; /* cniVersion, one of ours */
-	const char *network; /* name */
 	const char *socket, *state_dir;
 	const struct ex_jv *prev; /* prevResult; NULL = none */
 	int timeout_ms;

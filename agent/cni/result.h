@@ -12,7 +12,7 @@ EX_MUST_CHECK int ex_cni_prev_check(const struct ex_cni_request *rq, struct ex_c
 /* "ips" (without prefix lengths), "mac" and "dns" of the pod's interface, as members of j. */
 void ex_cni_prev_write(const struct ex_cni_request *rq, struct ex_json *j);
 
-/* True when the address (bytes of ex_ip) is one of the pod's interface. */
+/* The addresses of the pod's interface, max at most: how many. */
 size_t ex_cni_prev_addresses(const struct ex_cni_request *rq, struct ex_ip *ret, size_t max);
 
 /* prevResult as it came, in the version that was asked for. 0 or negative errno. */

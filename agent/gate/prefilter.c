@@ -351,6 +351,12 @@ static int cmd_list(void)
 	return 0;
 }
 
+static int has_none(const char *dev)
+{
+	ex_error("%s: has no prefilter", dev);
+	return -ENOENT;
+}
+
 static int cmd_detach(int ifindex, const char *dev)
 {
 	struct attached a;
@@ -362,8 +368,7 @@ static int cmd_detach(int ifindex, const char *dev)
 		if (r)
 			ex_error("%s: cannot detach the prefilter: %s", dev, strerror(-r));
 	} else {
-		r = -ENOENT;
-		ex_error("%s: has no prefilter", dev);
+		r = has_none(dev);
 	}
 	attached_done(&a);
 	return r;
@@ -417,7 +422,7 @@ int ex_cmd_prefilter(int argc, char **argv)
 	else if (strcmp(verb, "list") == 0 && argc == 2)
 		r = cmd_list();
 	else if (strcmp(verb, "list") == 0 && argc == 3)
-		r = device_print(ifindex, dev, true) ? 0 : -ENOENT;
+		r = device_print(ifindex, dev, true) ? 0 : has_none(dev);
 	else if (strcmp(verb, "detach") == 0 && argc == 3)
 		r = cmd_detach(ifindex, dev);
 	else

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
-#include <stdio.h>
 
+#include "agent/audit/line.h"
 #include "agent/gate/gate.h"
 #include "agent/metrics/expo.h"
 #include "agent/metrics/metrics.h"
@@ -13,7 +13,6 @@
 enum outcome { ALLOW, DENY, AUDIT, OUTCOMES };
 
 static const char *const outcome_words[OUTCOMES] = { "allow", "deny", "audit" };
-static const char *const app_words[APPS] = { "l4", "dns", "tls", "http" };
 static const char *const gate_words[GATES] = { "kernel", "proxy" };
 
 struct ex_metrics_endpoint {
@@ -119,7 +118,7 @@ static void write_verdict(const struct ex_metrics_endpoint *ep, unsigned gate, u
 		return;
 	label_endpoint(ep, x);
 	ex_expo_label(x, "gate", gate_words[gate]);
-	ex_expo_label(x, "protocol", app_words[app]);
+	ex_expo_label(x, "protocol", ex_audit_app_word((uint8_t)app));
 	ex_expo_label(x, "verdict", outcome_words[outcome]);
 	ex_expo_label(x, "reason", ex_reason_word(reason));
 	ex_expo_value(x, n);

@@ -7,7 +7,6 @@
 #include <stdio.h>
 
 #include "agent/node/command.h"
-#include "agent/node/endpoint.h"
 
 #define LIST_MAX 128
 

@@ -9,7 +9,6 @@
 #include <sys/vfs.h>
 
 #include "agent/control/client.h"
-#include "agent/core/json.h"
 #include "agent/core/rtnl.h"
 #include "agent/node/config.h"
 #include "agent/node/doctor.h"

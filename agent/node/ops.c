@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
-#include <stdio.h>
 
-#include "agent/core/log.h"
 #include "agent/node/gates.h"
 #include "agent/node/handover.h"
 #include "agent/node/ops.h"

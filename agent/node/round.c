@@ -10,7 +10,6 @@
 #include "agent/node/policies.h"
 #include "agent/node/room.h"
 #include "agent/node/round.h"
-#include "policy/ruleset.h"
 
 #define TIDY_MS   100   /* after a round: the proxies come first */
 #define AGAIN_MS  1000  /* after a round in which something could not be put in force */

@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <time.h>
 
-#include "agent/audit/line.h"
 #include "agent/control/control.h"
 #include "agent/observe/observe_priv.h"
 
