@@ -15,6 +15,13 @@ bool ex_http_may_mean_host(const struct ex_http_match *m, struct ex_span authori
 	       ex_http_may_name(m, bare, port);
 }
 
+static bool meets_but_for_path(const struct ex_http_match *m, const struct ex_http_request *req,
+			       uint16_t port)
+{
+	return ex_regex_meets(m->method, req->method) &&
+	       ex_http_may_mean_host(m, req->authority, port) && ex_http_may_mean_headers(m, req);
+}
+
 /* By a list that denies, when its path is read like this. */
 static bool is_denied_as(const struct ex_ports *p, const struct ex_http_request *req, uint16_t port,
 			 struct ex_span path)
@@ -24,11 +31,18 @@ static bool is_denied_as(const struct ex_ports *p, const struct ex_http_request 
 
 	ex_http_find(p, path, &it);
 	while ((m = ex_http_next(&it))) {
-		if (ex_regex_meets(m->method, req->method) && ex_regex_meets(m->path, path) &&
-		    ex_http_may_mean_host(m, req->authority, port) &&
-		    ex_http_may_mean_headers(m, req))
+		if (meets_but_for_path(m, req, port) && ex_regex_meets(m->path, path))
 			return true;
 	}
+	return false;
+}
+
+static bool is_denied_anyhow(const struct ex_ports *p, const struct ex_http_request *req,
+			     uint16_t port)
+{
+	for (size_t i = 0; i < p->n_http; i++)
+		if (meets_but_for_path(&p->http[i], req, port))
+			return true;
 	return false;
 }
 
@@ -39,7 +53,7 @@ static bool request_matches(const struct ex_ports *p, const struct ex_http_reque
 	struct ex_span path;
 
 	if (!ex_path_readings(&r, req->path))
-		return true;
+		return is_denied_anyhow(p, req, port);
 	while (ex_path_next(&r, &path))
 		if (is_denied_as(p, req, port, path))
 			return true;

@@ -256,6 +256,8 @@ bool ex_path_meets(const struct ex_http_match *m, struct ex_span path, unsigned 
 	struct ex_span text;
 	uint64_t named;
 
+	if (!m->path)
+		return !(ways & WAY_SLASH);
 	if (path.len > EX_PATH_TEXT || !match(m, path))
 		return false;
 	if (!(ways & ~(unsigned)WAY_NO_QUERY))
