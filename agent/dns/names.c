@@ -27,7 +27,7 @@ int ex_names_new(size_t max, struct ex_names **ret)
 	if (!t)
 		return -ENOMEM;
 	t->max = max;
-	ex_ring_init(&t->links);
+	ex_names_ring_init(&t->links);
 	t->n_buckets = 16;
 	while (t->n_buckets < max)
 		t->n_buckets *= 2;
@@ -49,7 +49,7 @@ void ex_names_free(struct ex_names *t)
 	while (t->links.next != &t->links)
 		ex_names_unlink(t, ex_container_of(t->links.next, struct ex_names_link, of_table));
 	if (t->pool)
-		ex_ring_remove(&t->of_pool);
+		ex_names_ring_remove(&t->of_pool);
 	free(t->addrs);
 	free(t->names);
 	free(t);
@@ -139,9 +139,9 @@ static void drop_name(struct ex_names *t, struct ex_names_name *n)
 
 void ex_names_unlink(struct ex_names *t, struct ex_names_link *l)
 {
-	ex_ring_remove(&l->of_table);
-	ex_ring_remove(&l->of_addr);
-	ex_ring_remove(&l->of_name);
+	ex_names_ring_remove(&l->of_table);
+	ex_names_ring_remove(&l->of_addr);
+	ex_names_ring_remove(&l->of_name);
 	t->n_links--;
 	if (t->pool)
 		t->pool->used--;
@@ -162,7 +162,7 @@ static struct ex_names_name *get_name(struct ex_names *t, struct ex_span text, u
 	n = calloc(1, sizeof(*n) + text.len);
 	if (!n)
 		return NULL;
-	ex_ring_init(&n->links);
+	ex_names_ring_init(&n->links);
 	n->hash = hash;
 	n->len = text.len;
 	memcpy(n->text, text.ptr, text.len);
@@ -181,7 +181,7 @@ static struct ex_names_addr *get_addr(struct ex_names *t, const struct ex_ip *ip
 	a = calloc(1, sizeof(*a));
 	if (!a)
 		return NULL;
-	ex_ring_init(&a->links);
+	ex_names_ring_init(&a->links);
 	a->ip = *ip;
 	a->next = *bucket;
 	*bucket = a;
@@ -190,9 +190,9 @@ static struct ex_names_addr *get_addr(struct ex_names *t, const struct ex_ip *ip
 
 static void put_first(struct ex_names *t, struct ex_names_link *l)
 {
-	ex_ring_add(&t->links, &l->of_table);
-	ex_ring_add(&l->addr->links, &l->of_addr);
-	ex_ring_add(&l->name->links, &l->of_name);
+	ex_names_ring_add(&t->links, &l->of_table);
+	ex_names_ring_add(&l->addr->links, &l->of_addr);
+	ex_names_ring_add(&l->name->links, &l->of_name);
 }
 
 static int add_link(struct ex_names *t, const struct ex_ip *ip, struct ex_span text, uint64_t hash,
@@ -223,9 +223,9 @@ static void extend(struct ex_names *t, struct ex_names_link *l, uint64_t now_ms,
 	if (expires > l->expires)
 		l->expires = expires;
 	l->told = now_ms;
-	ex_ring_remove(&l->of_table);
-	ex_ring_remove(&l->of_addr);
-	ex_ring_remove(&l->of_name);
+	ex_names_ring_remove(&l->of_table);
+	ex_names_ring_remove(&l->of_addr);
+	ex_names_ring_remove(&l->of_name);
 	put_first(t, l);
 }
 
@@ -251,7 +251,7 @@ int ex_names_add(struct ex_names *t, const struct ex_ip *ip, struct ex_span name
 
 void ex_names_keep(struct ex_names *t, ex_names_keep_fn keep, void *arg)
 {
-	for (struct ex_ring *r = t->links.next, *next; r != &t->links; r = next) {
+	for (struct ex_names_ring *r = t->links.next, *next; r != &t->links; r = next) {
 		struct ex_names_link *l = ex_container_of(r, struct ex_names_link, of_table);
 
 		next = r->next;

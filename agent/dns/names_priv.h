@@ -7,22 +7,22 @@
 #include "agent/dns/names.h"
 
 /* A circular list; the newest is next of the head, the oldest prev. */
-struct ex_ring {
-	struct ex_ring *prev, *next;
+struct ex_names_ring {
+	struct ex_names_ring *prev, *next;
 };
 
-static inline void ex_ring_init(struct ex_ring *head)
+static inline void ex_names_ring_init(struct ex_names_ring *head)
 {
 	head->prev = head->next = head;
 }
 
-static inline void ex_ring_remove(struct ex_ring *r)
+static inline void ex_names_ring_remove(struct ex_names_ring *r)
 {
 	r->prev->next = r->next;
 	r->next->prev = r->prev;
 }
 
-static inline void ex_ring_add(struct ex_ring *head, struct ex_ring *r)
+static inline void ex_names_ring_add(struct ex_names_ring *head, struct ex_names_ring *r)
 {
 	r->prev = head;
 	r->next = head->next;
@@ -33,7 +33,7 @@ static inline void ex_ring_add(struct ex_ring *head, struct ex_ring *r)
 struct ex_names_name {
 	struct ex_names_name *next; /* in its bucket */
 	uint64_t hash;
-	struct ex_ring links;
+	struct ex_names_ring links;
 	size_t n_links;
 	size_t len;
 	char text[];
@@ -42,13 +42,13 @@ struct ex_names_name {
 struct ex_names_addr {
 	struct ex_names_addr *next; /* in its bucket */
 	struct ex_ip ip;
-	struct ex_ring links;
+	struct ex_names_ring links;
 	size_t n_links;
 };
 
 /* A binding. In each ring that one is first which was told last. */
 struct ex_names_link {
-	struct ex_ring of_table, of_addr, of_name;
+	struct ex_names_ring of_table, of_addr, of_name;
 	struct ex_names_addr *addr;
 	struct ex_names_name *name;
 	uint64_t expires, told;
@@ -60,16 +60,16 @@ struct ex_names {
 	struct ex_dns_key key;
 	struct ex_names_addr **addrs;
 	struct ex_names_name **names;
-	struct ex_ring links;
+	struct ex_names_ring links;
 	ex_names_out_fn out;
 	void *out_arg;
 	struct ex_names_pool *pool; /* NULL: alone */
-	struct ex_ring of_pool;
+	struct ex_names_ring of_pool;
 };
 
 struct ex_names_pool {
 	size_t max, used;
-	struct ex_ring tables;
+	struct ex_names_ring tables;
 };
 
 static inline struct ex_span ex_names_text(const struct ex_names_link *l)

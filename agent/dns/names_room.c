@@ -16,7 +16,7 @@ int ex_names_pool_new(size_t max, struct ex_names_pool **ret)
 	if (!pool)
 		return max ? -ENOMEM : -EINVAL;
 	pool->max = max;
-	ex_ring_init(&pool->tables);
+	ex_names_ring_init(&pool->tables);
 	*ret = pool;
 	return 0;
 }
@@ -39,7 +39,7 @@ size_t ex_names_pool_used(const struct ex_names_pool *pool)
 void ex_names_join(struct ex_names *t, struct ex_names_pool *pool)
 {
 	t->pool = pool;
-	ex_ring_add(&pool->tables, &t->of_pool);
+	ex_names_ring_add(&pool->tables, &t->of_pool);
 }
 
 /* ---- taking out ---- */
@@ -68,7 +68,7 @@ static void sweep(struct ex_names *t, uint64_t now)
 	if (now < t->next_sweep)
 		return;
 	t->next_sweep = now + SWEEP_EVERY_MS;
-	for (struct ex_ring *r = t->links.next, *next; r != &t->links; r = next) {
+	for (struct ex_names_ring *r = t->links.next, *next; r != &t->links; r = next) {
 		struct ex_names_link *l = ex_container_of(r, struct ex_names_link, of_table);
 
 		next = r->next;
@@ -98,7 +98,7 @@ static void make_room_of_name(struct ex_names *t, struct ex_span name, uint64_t 
 static struct ex_names *largest_of(const struct ex_names_pool *pool, struct ex_names *found)
 {
 
-	for (struct ex_ring *r = pool->tables.next; r != &pool->tables; r = r->next) {
+	for (struct ex_names_ring *r = pool->tables.next; r != &pool->tables; r = r->next) {
 		struct ex_names *t = ex_container_of(r, struct ex_names, of_pool);
 
 		if (t->n_links > found->n_links)
