@@ -97,7 +97,8 @@ INLINE enum ex_reason arp_check(struct __sk_buff *skb, const struct pkt *p,
 {
 	struct arp4 arp;
 
-	if (bpf_skb_load_bytes(skb, ETH_HLEN, &arp, sizeof(arp)) || !offload_harmless(skb, p) ||
+	if (!take_headers(skb) || bpf_skb_load_bytes(skb, ETH_HLEN, &arp, sizeof(arp)) ||
+	    !offload_harmless(skb, p) ||
 	    (p->len > ETH_HLEN + sizeof(arp) && p->len > ETH_FRAME_MIN))
 		return EX_R_MALFORMED;
 	if (arp.hrd != bpf_htons(ARP_ETHERNET) || arp.pro != bpf_htons(ETH_P_IP) ||

@@ -227,6 +227,8 @@ INLINE enum ex_reason parse_ip6(struct __sk_buff *skb, struct pkt *p)
 	p->end = p->l4 + bpf_ntohs(ip.payload_len);
 	if (!frame_fits(p))
 		return EX_R_MALFORMED;
+	if (ip.nexthdr != IPPROTO_TCP && ip.nexthdr != IPPROTO_UDP && !take_headers(skb))
+		return EX_R_MALFORMED;
 	return parse_ext(skb, p, ip.nexthdr);
 }
 
@@ -337,6 +339,8 @@ INLINE enum ex_reason parse_icmp(struct __sk_buff *skb, struct pkt *p)
 
 	/* ICMP of the other family means nothing to a receiver, or something to a sloppy one */
 	if (p->is6 != (p->proto == IPPROTO_ICMPV6))
+		return EX_R_MALFORMED;
+	if (!take_headers(skb)) /* also what an error quotes */
 		return EX_R_MALFORMED;
 	if (p->l4 + sizeof(icmp) > p->end || !READ_L4(skb, p, icmp))
 		return EX_R_MALFORMED;

@@ -100,6 +100,19 @@ struct pkt {
 	struct judgement rule;
 };
 
+/* Link, IPv6, extension headers (see parse.bpf.h), ICMP and the headers that an error quotes. */
+#define HEADERS_MAX 448
+
+/*
+ * A packet socket with a ring (PACKET_TX_RING) sends pages that its process has mapped, and may
+ * write to while they are judged and after. So what is judged is made linear first, which copies
+ * it. False: no memory.
+ */
+INLINE bool take_headers(struct __sk_buff *skb)
+{
+	return bpf_skb_pull_data(skb, skb->len < HEADERS_MAX ? skb->len : HEADERS_MAX) == 0;
+}
+
 /*
  * Copies what is at a constant offset of the frame into var; false when the frame is shorter.
  * Directly where the bytes are linear, which they nearly always are; a frame crafted through
@@ -113,7 +126,8 @@ struct pkt {
 		if (ok_)                                                                           \
 			(var) = *(const __typeof__(var) *)data_;                                   \
 		else                                                                               \
-			ok_ = bpf_skb_load_bytes((skb), (offset), &(var), sizeof(var)) == 0;       \
+			ok_ = take_headers(skb) &&                                                 \
+			      bpf_skb_load_bytes((skb), (offset), &(var), sizeof(var)) == 0;       \
 		ok_;                                                                               \
 	})
 
