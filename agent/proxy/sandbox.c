@@ -4,16 +4,15 @@
 #include <grp.h>
 #include <netinet/in.h>
 #include <sched.h>
-#include <seccomp.h>
 #include <signal.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 
+#include "agent/core/caps.h"
 #include "agent/core/log.h"
 #include "agent/proxy/sandbox.h"
-#include "agent/run/confine.h"
 
 /*
  * What an event loop over sockets, OpenSSL and malloc use. Everything else kills the process. No
@@ -128,7 +127,7 @@ static int load_filter(int last_fd)
 	if (r == 0)
 		r = allow_options(ctx);
 	if (r == 0)
-		r = ex_confine_allow_memory(ctx);
+		r = ex_caps_allow_memory(ctx);
 	/* Opening a file is refused, not fatal: libraries try it where they can do without. */
 	if (r == 0)
 		r = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EACCES), SCMP_SYS(openat), 0);
@@ -170,11 +169,11 @@ int ex_sandbox_enter(uid_t uid, int last_fd)
 		return r;
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return -errno;
-	r = ex_confine_drop_bounding();
+	r = ex_caps_bound(NULL, 0);
 	if (r == 0)
 		r = become(uid);
 	if (r == 0)
-		r = ex_confine_drop_caps();
+		r = ex_caps_keep(NULL, 0);
 	if (r < 0)
 		return r;
 	/* Changing the uid cleared this: the proxy dies with its parent. */

@@ -4,7 +4,6 @@
 #include <grp.h>
 #include <linux/prctl.h>
 #include <sched.h>
-#include <seccomp.h>
 #include <signal.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
@@ -13,9 +12,9 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
+#include "agent/core/caps.h"
 #include "agent/core/log.h"
 #include "agent/report/sandbox.h"
-#include "agent/run/confine.h"
 
 #define COPY_MAX    (1u << 20)
 #define THREADS_MAX 64 /* libcurl looks each name up in a thread */
@@ -106,13 +105,13 @@ static int change_identity(uid_t uid)
 	int r = leave_file_system();
 
 	if (r == 0)
-		r = ex_confine_drop_bounding();
+		r = ex_caps_bound(NULL, 0);
 	if (r < 0)
 		return r;
 	if (setgroups(0, NULL) < 0 || setresgid(uid, uid, uid) < 0 || setresuid(uid, uid, uid) < 0)
 		return -errno;
 	r = limit();
-	return r < 0 ? r : ex_confine_drop_caps();
+	return r < 0 ? r : ex_caps_keep(NULL, 0);
 }
 
 int ex_report_become(uid_t uid)
@@ -291,7 +290,7 @@ static int fill_filter(scmp_filter_ctx ctx)
 	for (size_t i = 0; i < EX_ARRAY_SIZE(deadly) && r == 0; i++)
 		r = seccomp_rule_add(ctx, SCMP_ACT_KILL_PROCESS, deadly[i], 0);
 	if (r == 0)
-		r = ex_confine_allow_memory(ctx);
+		r = ex_caps_allow_memory(ctx);
 	if (r == 0)
 		r = allow_threads(ctx);
 	if (r == 0)

@@ -10,6 +10,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
+#include "agent/core/caps.h"
 #include "agent/core/log.h"
 #include "agent/run/child.h"
 #include "agent/run/environ.h"
@@ -253,7 +254,9 @@ static _Noreturn void init_main(const struct ex_child_spec *spec, int control)
 		exec_command(spec);
 	}
 	install_handlers();
-	if (command_pid < 0 || ex_confine_drop_bounding() < 0 || ex_confine_keep_kill() < 0)
+	/* CAP_KILL passes signals on to a command of another user */
+	if (command_pid < 0 || ex_caps_bound(NULL, 0) < 0 ||
+	    ex_caps_keep(&(cap_value_t){ CAP_KILL }, 1) < 0)
 		_exit(125);
 	status = reap_until_done();
 	(void)write_all(control, &status, sizeof(status));

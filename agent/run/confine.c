@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <pwd.h>
-#include <sys/capability.h>
 #include <sys/ioctl.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 
+#include "agent/core/caps.h"
 #include "agent/core/log.h"
 #include "agent/run/confine.h"
 
@@ -96,61 +95,6 @@ static const cap_value_t root_keeps[] = {
 	CAP_SETGID, CAP_SETUID,       CAP_NET_BIND_SERVICE, CAP_NET_RAW, CAP_NET_ADMIN,
 };
 
-static bool root_keeps_cap(cap_value_t cap)
-{
-	for (size_t i = 0; i < EX_ARRAY_SIZE(root_keeps); i++)
-		if (root_keeps[i] == cap)
-			return true;
-	return false;
-}
-
-static int drop_bounding(bool keep_some)
-{
-	for (cap_value_t cap = 0; cap_get_bound(cap) >= 0; cap++) {
-		if (keep_some && root_keeps_cap(cap))
-			continue;
-		if (cap_get_bound(cap) > 0 && cap_drop_bound(cap) < 0)
-			return -errno;
-	}
-	return 0;
-}
-
-static int keep_caps(const cap_value_t *keep, int n)
-{
-	cap_t caps = cap_init();
-	int r = 0;
-
-	if (!caps)
-		return -ENOMEM;
-	if (n && (cap_set_flag(caps, CAP_PERMITTED, n, keep, CAP_SET) < 0 ||
-		  cap_set_flag(caps, CAP_EFFECTIVE, n, keep, CAP_SET) < 0))
-		r = -errno;
-	if (r == 0 && cap_set_proc(caps) < 0)
-		r = -errno;
-	cap_free(caps);
-	if (r == 0 && prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0 &&
-	    errno != EINVAL)
-		r = -errno;
-	return r;
-}
-
-int ex_confine_drop_bounding(void)
-{
-	return drop_bounding(false);
-}
-
-int ex_confine_drop_caps(void)
-{
-	return keep_caps(NULL, 0);
-}
-
-int ex_confine_keep_kill(void)
-{
-	static const cap_value_t kill = CAP_KILL;
-
-	return keep_caps(&kill, 1);
-}
-
 /* ---- system calls ---- */
 
 static bool family_allowed(unsigned family)
@@ -235,29 +179,18 @@ static int load_filter(void)
 	return r;
 }
 
-int ex_confine_allow_memory(scmp_filter_ctx ctx)
-{
-	int r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 1,
-				 SCMP_A2_32(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
-
-	return r < 0 ? r
-		     : seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(mprotect), 1,
-					SCMP_A2_32(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
-}
-
 int ex_confine_self(const struct ex_identity *id)
 {
-	bool root = id->uid == 0;
-	int r;
+	int n = id->uid == 0 ? (int)EX_ARRAY_SIZE(root_keeps) : 0, r;
 
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return -errno;
-	r = drop_bounding(root);
+	r = ex_caps_bound(root_keeps, n);
 	if (r < 0)
 		return r;
 	if (setgroups((size_t)id->n_groups, id->groups) < 0 ||
 	    setresgid(id->gid, id->gid, id->gid) < 0 || setresuid(id->uid, id->uid, id->uid) < 0)
 		return -errno;
-	r = keep_caps(root_keeps, root ? (int)EX_ARRAY_SIZE(root_keeps) : 0);
+	r = ex_caps_keep(root_keeps, n);
 	return r < 0 ? r : load_filter();
 }

@@ -9,7 +9,6 @@
 #define EXEAT_AGENT_RUN_CONFINE_H
 
 #include <grp.h>
-#include <seccomp.h>
 #include <sys/types.h>
 
 #include "exeat/util.h"
@@ -37,17 +36,5 @@ void ex_identity_done(struct ex_identity *id);
  * filter. 0 or negative errno.
  */
 EX_MUST_CHECK int ex_confine_self(const struct ex_identity *id);
-
-/* For exeat's own helpers: no capability can be gained any more (needs CAP_SETPCAP) ... */
-EX_MUST_CHECK int ex_confine_drop_bounding(void);
-
-/* ... and none is held. The identity stays. */
-EX_MUST_CHECK int ex_confine_drop_caps(void);
-
-/* ... or but one: to pass signals on to a command of another user. */
-EX_MUST_CHECK int ex_confine_keep_kill(void);
-
-/* In a filter that refuses what it does not allow: memory may be had and changed, never as code. */
-EX_MUST_CHECK int ex_confine_allow_memory(scmp_filter_ctx ctx);
 
 #endif
