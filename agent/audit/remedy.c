@@ -96,6 +96,9 @@ void ex_remedy_write(const struct ex_remedy *d, char out[static EX_REMEDY_MAX])
 		snprintf(out, EX_REMEDY_MAX,
 			 "have the program trust exeat's authority (in a run: "
 			 "$NODE_EXTRA_CA_CERTS), or pass its TLS unread: a rule without http");
+	else if (d->reason == EX_R_ECH) /* browsers send one, or what looks like it, in any case */
+		snprintf(out, EX_REMEDY_MAX,
+			 "switch it off in the program, or have its TLS read (rules.http)");
 	else if (d->reason == EX_R_SNI_MISSING || d->reason == EX_R_ADDRESS_NOT_OF_NAME)
 		snprintf(out, EX_REMEDY_MAX, "connect by name, resolved inside the workload");
 	else if (d->reason == EX_R_HOST_MISMATCH)

@@ -397,6 +397,11 @@ static void say(const struct session *s)
 				"exeat: %s: the client does not accept exeat's certificates; passed by "
 				"name (--passthrough %s spares it the first failure)\n",
 				l->uses[i].name, l->uses[i].name);
+	if (l->n_denials)
+		fprintf(stderr,
+			"exeat: %zu kinds of things were denied even so: the policy's head names "
+			"them\n",
+			l->n_denials);
 	if (l->lost)
 		fprintf(stderr, "exeat: %llu records were lost: the policy is not complete\n",
 			(unsigned long long)l->lost);
