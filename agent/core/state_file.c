@@ -2,8 +2,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/magic.h>
+#include <signal.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 
 #include "agent/core/state_file.h"
 
@@ -63,6 +66,25 @@ int ex_state_file_read_large(int dir, const char *name, size_t max, char **ret, 
 	EX_AUTO_CLOSE int fd = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 
 	return fd < 0 ? -errno : ex_file_read(fd, max, ret, ret_len);
+}
+
+/* There a lease may be refused for other causes: its server grants none. */
+static bool is_remote(int fd)
+{
+	struct statfs fs;
+
+	if (fstatfs(fd, &fs) < 0)
+		return false;
+	return fs.f_type == NFS_SUPER_MAGIC || fs.f_type == CIFS_SUPER_MAGIC ||
+	       fs.f_type == SMB2_SUPER_MAGIC;
+}
+
+/* A lease is broken by a signal; this one is ignored, unless somebody wants it. */
+int ex_file_hold(int fd)
+{
+	if (fcntl(fd, F_SETSIG, SIGURG) < 0 || fcntl(fd, F_SETLEASE, F_RDLCK) == 0)
+		return 0;
+	return errno == EAGAIN && !is_remote(fd) ? -EBUSY : 0;
 }
 
 int ex_file_read(int fd, size_t max, char **ret, size_t *ret_len)

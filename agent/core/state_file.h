@@ -19,7 +19,13 @@ EX_MUST_CHECK int ex_state_file_publish(int dir, const char *name, struct ex_spa
  */
 EX_MUST_CHECK int ex_file_read(int fd, size_t max, char **ret, size_t *ret_len);
 
-/* The same by name, which is no link; up to EX_STATE_FILE_MAX. */
+/*
+ * -EBUSY when somebody has the file open for writing; else 0, and whoever opens it so waits until
+ * fd is closed. Also 0 where the kernel cannot tell (pipes, some file systems).
+ */
+EX_MUST_CHECK int ex_file_hold(int fd);
+
+/* ex_file_read() by name, which is no link; up to EX_STATE_FILE_MAX. */
 EX_MUST_CHECK int ex_state_file_read(int dir, const char *name, char **ret, size_t *ret_len);
 
 /* The same of a file that may have max bytes. */

@@ -29,7 +29,7 @@ static void stop(struct ex_node *node)
 		ex_round_done(node);
 	if (node->control)
 		ex_control_free(node->control);
-	ex_policy_watch_free(node->watch);
+	ex_dir_watch_free(node->watch);
 	if (node->gate)
 		ex_events_drain(node);
 	for (e = node->registry.first; e; e = e->next)

@@ -8,11 +8,11 @@
 
 #include "agent/audit/file.h"
 #include "agent/control/control.h"
+#include "agent/core/dir_watch.h"
 #include "agent/core/lazy.h"
 #include "agent/dns/names.h"
 #include "agent/gate/gate.h"
 #include "agent/node/compile.h"
-#include "agent/node/policy_watch.h"
 #include "agent/observe/observe.h"
 #include "agent/tls/ca.h"
 
@@ -62,7 +62,7 @@ struct ex_node {
 	struct ex_lazy events;
 	/* policies.c */
 	struct ex_policy_files *files; /* the last valid ones: in force */
-	struct ex_policy_watch *watch;
+	struct ex_dir_watch *watch;
 	bool kept;                             /* they are of an agent before: see kept.h */
 	bool not_kept;                         /* and could not be written for the next */
 	bool kept_told;                        /* why it cannot be used */

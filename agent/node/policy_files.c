@@ -3,10 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <linux/magic.h>
-#include <signal.h>
 #include <stdio.h>
-#include <sys/vfs.h>
 
 #include "agent/core/pack.h"
 #include "agent/core/state_file.h"
@@ -51,29 +48,10 @@ static bool is_policy(const char *name)
 	       (n > 4 && strcmp(name + n - 4, ".yml") == 0);
 }
 
-/* There a lease may be refused for other causes: its server grants none. */
-static bool is_remote(int fd)
-{
-	struct statfs fs;
-
-	if (fstatfs(fd, &fs) < 0)
-		return false;
-	return fs.f_type == NFS_SUPER_MAGIC || fs.f_type == CIFS_SUPER_MAGIC ||
-	       fs.f_type == SMB2_SUPER_MAGIC;
-}
-
-/* A lease is broken by a signal; this one is ignored, unless somebody wants it. */
-int ex_policy_file_hold(int fd)
-{
-	if (fcntl(fd, F_SETSIG, SIGURG) < 0 || fcntl(fd, F_SETLEASE, F_RDLCK) == 0)
-		return 0;
-	return errno == EAGAIN && !is_remote(fd) ? -EBUSY : 0;
-}
-
 static int read_bytes(int fd, struct ex_policy_file *f)
 {
 	char *bytes = NULL;
-	int r = ex_policy_file_hold(fd);
+	int r = ex_file_hold(fd);
 
 	if (r == 0)
 		r = ex_file_read(fd, EX_YAML_SIZE_MAX, &bytes, &f->text.text.len);

@@ -24,12 +24,6 @@ struct ex_policy_files {
 	EX_VEC(struct ex_policy_file *) files;
 };
 
-/*
- * -EBUSY when somebody has the file open for writing; else 0, and whoever opens it so waits until
- * fd is closed. Also 0 where the kernel cannot tell (pipes, some file systems).
- */
-EX_MUST_CHECK int ex_policy_file_hold(int fd);
-
 struct ex_policy_file *ex_policy_file_ref(struct ex_policy_file *f);
 void ex_policy_file_unref(struct ex_policy_file *f);
 

@@ -266,8 +266,8 @@ static int start_watching(struct ex_node *node)
 	int r = ex_events_watch(node);
 
 	if (r == 0)
-		r = ex_policy_watch_new(node->loop, c->policy_dirs, c->n_policy_dirs,
-					c->debounce_ms, on_policy_change, node, &node->watch);
+		r = ex_dir_watch_new(node->loop, c->policy_dirs, c->n_policy_dirs, c->debounce_ms,
+				     on_policy_change, node, &node->watch);
 	return r < 0 ? fail("cannot watch for events", r) : 0;
 }
 

@@ -6,8 +6,8 @@
 #include "agent/core/buf.h"
 #include "agent/core/log.h"
 #include "agent/core/rtnl.h"
+#include "agent/core/state_file.h"
 #include "agent/learn/policy.h"
-#include "agent/node/policy_files.h"
 #include "agent/proxy/bundle.h"
 #include "agent/run/policy.h"
 #include "policy/diag.h"
@@ -60,7 +60,7 @@ static int read_text(const char *file, struct ex_text *ret, struct ex_diags *dia
 {
 	EX_AUTO_CLOSE int fd = open(file, O_RDONLY | O_CLOEXEC | O_NOCTTY);
 	struct ex_buf b = { 0 };
-	int r = fd < 0 ? -errno : ex_policy_file_hold(fd);
+	int r = fd < 0 ? -errno : ex_file_hold(fd);
 
 	if (r == 0)
 		r = read_to_end(fd, &b);

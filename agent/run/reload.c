@@ -5,8 +5,8 @@
 #include <stdio.h>
 #include <sys/stat.h>
 
+#include "agent/core/dir_watch.h"
 #include "agent/core/log.h"
-#include "agent/node/policy_watch.h"
 #include "agent/proxy/bundle.h"
 #include "agent/run/reload.h"
 
@@ -18,7 +18,7 @@ struct ex_reload {
 	const struct ex_run_options *options;
 	const struct ex_netns *ns;
 	struct ex_run_policy *policy;
-	struct ex_policy_watch *watch;
+	struct ex_dir_watch *watch;
 	char *dirs[EX_RUN_POLICIES_MAX + 1]; /* of the policies and of the endpoints file */
 	size_t n_dirs;
 };
@@ -156,8 +156,8 @@ int ex_reload_new(struct ex_parent *parent, const struct ex_run_options *options
 	if (r == 0 && options->endpoints)
 		r = add_file(re, options->endpoints, uid);
 	if (r == 0)
-		r = ex_policy_watch_new(ex_parent_loop(parent), (const char *const *)re->dirs,
-					re->n_dirs, SETTLE_MS, on_change, re, &re->watch);
+		r = ex_dir_watch_new(ex_parent_loop(parent), (const char *const *)re->dirs,
+				     re->n_dirs, SETTLE_MS, on_change, re, &re->watch);
 	if (r < 0) {
 		ex_reload_free(re);
 		return r;
@@ -170,7 +170,7 @@ void ex_reload_free(struct ex_reload *re)
 {
 	if (!re)
 		return;
-	ex_policy_watch_free(re->watch);
+	ex_dir_watch_free(re->watch);
 	for (size_t i = 0; i < re->n_dirs; i++)
 		free(re->dirs[i]);
 	free(re);

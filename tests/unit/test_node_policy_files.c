@@ -11,7 +11,7 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 
-#include "agent/node/policy_watch.h"
+#include "agent/core/dir_watch.h"
 #include "agent/node/selection.h"
 #include "tests/unit/scratch.h"
 
@@ -295,12 +295,12 @@ static void test_changes_are_told_once_a_burst(void **state)
 	static char later[64];
 	static const char *const both[] = { dir, later };
 	struct watching w = { .limit.fn = on_limit };
-	struct ex_policy_watch *watch;
+	struct ex_dir_watch *watch;
 
 	(void)state;
 	snprintf(later, sizeof(later), "%s/later", dir);
 	assert_int_equal(ex_loop_new(&w.loop), 0);
-	assert_int_equal(ex_policy_watch_new(w.loop, both, 2, 5, on_change, &w, &watch), 0);
+	assert_int_equal(ex_dir_watch_new(w.loop, both, 2, 5, on_change, &w, &watch), 0);
 	assert_int_equal(changes_within(&w, 30), 0);
 	put("a.yaml", "1");
 	put("b.yaml", "1");
@@ -313,7 +313,7 @@ static void test_changes_are_told_once_a_burst(void **state)
 	assert_int_equal(changes_within(&w, 1000), 1);
 	put("later/c.yaml", "1");
 	assert_int_equal(changes_within(&w, 3000), 1);
-	ex_policy_watch_free(watch);
+	ex_dir_watch_free(watch);
 	ex_loop_free(w.loop);
 }
 
@@ -321,7 +321,7 @@ static void test_changes_are_told_once_a_burst(void **state)
 static void test_what_is_mounted_on_a_directory_is_seen(void **state)
 {
 	struct watching w = { .limit.fn = on_limit };
-	struct ex_policy_watch *watch;
+	struct ex_dir_watch *watch;
 	struct ex_policy_files *f;
 
 	(void)state;
@@ -331,7 +331,7 @@ static void test_what_is_mounted_on_a_directory_is_seen(void **state)
 	}
 	assert_int_equal(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
 	assert_int_equal(ex_loop_new(&w.loop), 0);
-	assert_int_equal(ex_policy_watch_new(w.loop, dirs, 1, 5, on_change, &w, &watch), 0);
+	assert_int_equal(ex_dir_watch_new(w.loop, dirs, 1, 5, on_change, &w, &watch), 0);
 	assert_int_equal(mount("test", "/mnt", "tmpfs", 0, NULL), 0);
 	assert_int_equal(changes_within(&w, 30), 0); /* of others it is not told */
 	assert_int_equal(mount("test", dir, "tmpfs", 0, NULL), 0);
@@ -347,7 +347,7 @@ static void test_what_is_mounted_on_a_directory_is_seen(void **state)
 	put("c.yaml", "1");
 	assert_int_equal(changes_within(&w, 1000), 1);
 	assert_int_equal(umount("/mnt"), 0);
-	ex_policy_watch_free(watch);
+	ex_dir_watch_free(watch);
 	ex_loop_free(w.loop);
 }
 

@@ -6,7 +6,7 @@
 #include <sys/stat.h>
 
 #include "agent/core/log.h"
-#include "agent/node/policy_watch.h"
+#include "agent/core/dir_watch.h"
 
 #define CHANGES                                                                                    \
 	(IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_CREATE | IN_ATTRIB |        \
@@ -19,7 +19,7 @@ struct watched {
 	ino_t ino;
 };
 
-struct ex_policy_watch {
+struct ex_dir_watch {
 	struct ex_loop *loop;
 	struct ex_watch watch, mounts;
 	struct ex_timer timer, again;
@@ -46,7 +46,7 @@ static void look(const char *path, struct watched *ret)
 }
 
 /* A directory that was replaced has a new watch; one that is not there is looked for again. */
-static bool watch_dirs(struct ex_policy_watch *w)
+static bool watch_dirs(struct ex_dir_watch *w)
 {
 	bool all = true;
 
@@ -62,7 +62,7 @@ static bool watch_dirs(struct ex_policy_watch *w)
 	return all;
 }
 
-static void change(struct ex_policy_watch *w)
+static void change(struct ex_dir_watch *w)
 {
 	if (w->waiting)
 		return;
@@ -73,17 +73,17 @@ static void change(struct ex_policy_watch *w)
 
 static void on_timer(struct ex_timer *t)
 {
-	struct ex_policy_watch *w = ex_container_of(t, struct ex_policy_watch, timer);
+	struct ex_dir_watch *w = ex_container_of(t, struct ex_dir_watch, timer);
 
 	w->waiting = false;
 	if (!watch_dirs(w) && ex_timer_start(w->loop, &w->again, LOOK_AGAIN_MS) < 0)
-		ex_warning("no memory to look for the policy directory again; use SIGHUP");
+		ex_warning("no memory to look for a directory again that is not there");
 	w->fn(w->arg);
 }
 
 static void on_again(struct ex_timer *t)
 {
-	struct ex_policy_watch *w = ex_container_of(t, struct ex_policy_watch, again);
+	struct ex_dir_watch *w = ex_container_of(t, struct ex_dir_watch, again);
 	bool missing = false, found = false;
 
 	for (size_t i = 0; i < w->n; i++) {
@@ -95,12 +95,12 @@ static void on_again(struct ex_timer *t)
 	if (found)
 		change(w);
 	else if (missing && ex_timer_start(w->loop, &w->again, LOOK_AGAIN_MS) < 0)
-		ex_warning("no memory to look for the policy directory again; use SIGHUP");
+		ex_warning("no memory to look for a directory again that is not there");
 }
 
 static void on_event(struct ex_watch *watch, uint32_t events)
 {
-	struct ex_policy_watch *w = ex_container_of(watch, struct ex_policy_watch, watch);
+	struct ex_dir_watch *w = ex_container_of(watch, struct ex_dir_watch, watch);
 	char buf[4096] __attribute__((aligned(8)));
 
 	(void)events;
@@ -112,7 +112,7 @@ static void on_event(struct ex_watch *watch, uint32_t events)
 /* The table of mounts is another; a directory has no event for what is mounted on it. */
 static void on_mounts(struct ex_watch *watch, uint32_t events)
 {
-	struct ex_policy_watch *w = ex_container_of(watch, struct ex_policy_watch, mounts);
+	struct ex_dir_watch *w = ex_container_of(watch, struct ex_dir_watch, mounts);
 
 	(void)events;
 	for (size_t i = 0; i < w->n; i++) {
@@ -124,7 +124,7 @@ static void on_mounts(struct ex_watch *watch, uint32_t events)
 	}
 }
 
-static int start_watches(struct ex_policy_watch *w)
+static int start_watches(struct ex_dir_watch *w)
 {
 	int r;
 
@@ -135,27 +135,26 @@ static int start_watches(struct ex_policy_watch *w)
 	return r < 0 ? r : ex_watch_start(w->loop, &w->mounts, w->mounts_fd, EPOLLPRI);
 }
 
-int ex_policy_watch_new(struct ex_loop *loop, const char *const *dirs, size_t n,
-			uint32_t debounce_ms, void (*fn)(void *arg), void *arg,
-			struct ex_policy_watch **ret)
+int ex_dir_watch_new(struct ex_loop *loop, const char *const *dirs, size_t n, uint32_t debounce_ms,
+		     void (*fn)(void *arg), void *arg, struct ex_dir_watch **ret)
 {
-	struct ex_policy_watch *w = calloc(1, sizeof(*w));
+	struct ex_dir_watch *w = calloc(1, sizeof(*w));
 	int r;
 
 	if (!w)
 		return -ENOMEM;
-	*w = (struct ex_policy_watch){ .loop = loop,
-				       .watch = { .fd = -1, .fn = on_event },
-				       .mounts = { .fd = -1, .fn = on_mounts },
-				       .fd = -1,
-				       .mounts_fd = -1,
-				       .timer = { .fn = on_timer },
-				       .again = { .fn = on_again },
-				       .dirs = dirs,
-				       .n = n,
-				       .debounce_ms = debounce_ms,
-				       .fn = fn,
-				       .arg = arg };
+	*w = (struct ex_dir_watch){ .loop = loop,
+				    .watch = { .fd = -1, .fn = on_event },
+				    .mounts = { .fd = -1, .fn = on_mounts },
+				    .fd = -1,
+				    .mounts_fd = -1,
+				    .timer = { .fn = on_timer },
+				    .again = { .fn = on_again },
+				    .dirs = dirs,
+				    .n = n,
+				    .debounce_ms = debounce_ms,
+				    .fn = fn,
+				    .arg = arg };
 	w->v = calloc(n + 1, sizeof(*w->v));
 	for (size_t i = 0; w->v && i < n; i++)
 		w->v[i].wd = -1;
@@ -163,14 +162,14 @@ int ex_policy_watch_new(struct ex_loop *loop, const char *const *dirs, size_t n,
 	if (r == 0 && !watch_dirs(w))
 		r = ex_timer_start(loop, &w->again, LOOK_AGAIN_MS);
 	if (r < 0) {
-		ex_policy_watch_free(w);
+		ex_dir_watch_free(w);
 		return r;
 	}
 	*ret = w;
 	return 0;
 }
 
-void ex_policy_watch_free(struct ex_policy_watch *w)
+void ex_dir_watch_free(struct ex_dir_watch *w)
 {
 	if (!w)
 		return;
