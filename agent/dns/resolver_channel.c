@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
+#include "agent/core/sockaddr.h"
 #include "agent/dns/message.h"
 #include "agent/dns/resolver_channel.h"
 
@@ -53,16 +54,11 @@ static int sock_close(ares_socket_t fd, void *arg)
 static const struct ex_resolver_server *server_of(const struct ex_channel *ch,
 						  const struct sockaddr *sa)
 {
-	const struct sockaddr_in *in4 = (const void *)sa;
-	const struct sockaddr_in6 *in6 = (const void *)sa;
-	bool v4 = sa->sa_family == AF_INET;
-	uint16_t port = ntohs(v4 ? in4->sin_port : in6->sin6_port);
 	struct ex_ip ip;
+	uint16_t port;
 
-	if (v4)
-		ip = ex_ip_from4(&in4->sin_addr);
-	else
-		memcpy(ip.b, &in6->sin6_addr, sizeof(ip.b));
+	if (!ex_sockaddr_read((const void *)sa, &ip, &port))
+		return NULL;
 	for (size_t i = 0; i < ch->n_servers; i++)
 		if (ex_ip_eq(&ch->servers[i].ip, &ip) && ch->servers[i].port == port)
 			return &ch->servers[i];

@@ -5,8 +5,8 @@
 #include <sys/socket.h>
 
 #include "agent/core/netns.h"
+#include "agent/core/sockaddr.h"
 #include "agent/keeper/dial.h"
-#include "agent/proxy/datagram.h"
 
 static int set(int fd, int level, int option, int value)
 {

@@ -6,8 +6,8 @@
 #include <sys/socket.h>
 
 #include "agent/core/netns.h"
+#include "agent/core/sockaddr.h"
 #include "agent/keeper/gateway.h"
-#include "agent/proxy/datagram.h"
 
 #define PORT_TCP 15001 /* nothing connects to these ports; steering picks the socket itself */
 #define PORT_UDP 15101 /* each worker has its own, counted from here */
@@ -60,11 +60,11 @@ static int set_options(int fd, const struct listener *l)
 
 static int listener_open(const struct listener *l, uint32_t worker)
 {
-	uint16_t port = (uint16_t)(l->port + worker);
-	struct sockaddr_in6 a6 = { .sin6_family = AF_INET6, .sin6_port = htons(port) };
-	struct sockaddr_in a4 = { .sin_family = AF_INET, .sin_port = htons(port) };
+	const struct ex_ip any4 = ex_ip_from4("\0\0\0"), any6 = { 0 };
+	struct sockaddr_storage at;
+	socklen_t len = ex_sockaddr_write(l->v6 ? &any6 : &any4, (uint16_t)(l->port + worker), &at);
 	int type = (l->udp ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC | SOCK_NONBLOCK;
-	EX_AUTO_CLOSE int fd = socket(l->v6 ? AF_INET6 : AF_INET, type, 0);
+	EX_AUTO_CLOSE int fd = socket(at.ss_family, type, 0);
 	int r;
 
 	if (fd < 0)
@@ -72,9 +72,7 @@ static int listener_open(const struct listener *l, uint32_t worker)
 	r = set_options(fd, l);
 	if (r < 0)
 		return r;
-	r = l->v6 ? bind(fd, (struct sockaddr *)&a6, sizeof(a6))
-		  : bind(fd, (struct sockaddr *)&a4, sizeof(a4));
-	if (r < 0 || (!l->udp && listen(fd, 1024) < 0))
+	if (bind(fd, (struct sockaddr *)&at, len) < 0 || (!l->udp && listen(fd, 1024) < 0))
 		return -errno;
 	return EX_TAKE_FD(fd);
 }

@@ -7,10 +7,10 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
+#include "agent/core/sockaddr.h"
 #include "agent/proxy/ask.h"
 #include "agent/proxy/bridge.h"
 #include "agent/proxy/conn.h"
-#include "agent/proxy/datagram.h"
 #include "agent/proxy/dial.h"
 #include "agent/proxy/leg.h"
 #include "agent/proxy/reuse.h"
@@ -23,6 +23,7 @@
 #define HANDSHAKE_MS   10000         /* certificate and TLS handshake with the client */
 #define DIAL_MS        10000         /* connect and TLS handshake with the server */
 #define IDLE_MS        (3600 * 1000) /* a request under way, or a stream, without a byte */
+#define HALF_MS        (120 * 1000)  /* the same, where the client has ended, or was told the end */
 #define LINGER_MS      30000
 
 static void free_names(struct ex_conn *c)
@@ -268,6 +269,12 @@ static bool is_moving(const struct ex_conn *c)
 	       (c->state == EX_CONN_HTTP && c->x.active);
 }
 
+/* So long the kernel gate knows a flow of which one end was seen: nothing passes after that. */
+static uint64_t silence(const struct ex_conn *c)
+{
+	return c->client.eof || c->client.finished ? HALF_MS : IDLE_MS;
+}
+
 void ex_conn_run(struct ex_conn *c)
 {
 	int rounds = 0;
@@ -283,7 +290,7 @@ void ex_conn_run(struct ex_conn *c)
 	if (c->state == EX_CONN_CLOSED)
 		return;
 	if (rounds && is_moving(c))
-		ex_conn_set_timeout(c, IDLE_MS);
+		ex_conn_set_timeout(c, silence(c));
 	ex_side_update(&c->client, c->px->loop);
 	ex_side_update(&c->server, c->px->loop);
 	ex_legs_update(c);

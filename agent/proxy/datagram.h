@@ -3,10 +3,7 @@
 #ifndef EXEAT_AGENT_PROXY_DATAGRAM_H
 #define EXEAT_AGENT_PROXY_DATAGRAM_H
 
-#include <netinet/in.h>
-#include <sys/socket.h>
-
-#include "exeat/util.h"
+#include "agent/core/sockaddr.h"
 
 struct ex_datagram {
 	struct sockaddr_storage from;
@@ -41,18 +38,5 @@ int ex_datagram_receive_many(int fd, struct ex_datagrams *ret);
 
 /* Answers from the address d was sent to (the port is the socket's). Losing it is not an error. */
 void ex_datagram_reply(int fd, const struct ex_datagram *d, const void *buf, size_t len);
-
-/* The address and port of a socket address; false for other families. */
-bool ex_sockaddr_read(const struct sockaddr_storage *ss, struct ex_ip *ip, uint16_t *port);
-
-/* Our end of a socket; of a steered one it is where the workload dialled. */
-bool ex_socket_own(int fd, struct ex_ip *ip, uint16_t *port);
-
-/* Both ends of a connected socket. */
-bool ex_socket_ends(int fd, struct ex_ip *own, uint16_t *own_port, struct ex_ip *peer,
-		    uint16_t *peer_port);
-
-/* Fills ss; returns its length. */
-socklen_t ex_sockaddr_write(const struct ex_ip *ip, uint16_t port, struct sockaddr_storage *ss);
 
 #endif

@@ -6,8 +6,8 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
+#include "agent/core/sockaddr.h"
 #include "agent/http/authority.h"
-#include "agent/proxy/datagram.h"
 
 #define BACKLOG 32
 
