@@ -105,7 +105,7 @@ static bool make_open(struct lane *l)
 
 	if (l->channel.ares)
 		return true;
-	if (ex_channel_open(&l->channel, z->r->loop, z->servers, z->n_servers, flags) == 0)
+	if (ex_channel_open(&l->channel, z->servers, z->n_servers, flags) == 0)
 		return true;
 	ex_channel_close(&l->channel);
 	return false;
@@ -441,15 +441,19 @@ static int add_server(struct ex_resolver *r, const struct ex_resolver_server *s)
 }
 
 /* The one that there has to be; the others are opened when they are used. */
-static int open_lanes(struct zone *z)
+static int open_lanes(struct zone *z, ex_resolver_dial_fn dial, void *arg)
 {
-	for (size_t i = 0; i < CHANNELS; i++)
+	for (size_t i = 0; i < CHANNELS; i++) {
 		z->lanes[i].zone = z;
+		z->lanes[i].channel.loop = z->r->loop;
+		z->lanes[i].channel.dial = dial;
+		z->lanes[i].channel.dial_arg = arg;
+	}
 	return make_open(&z->lanes[0]) ? 0 : -ENOMEM;
 }
 
 int ex_resolver_new(struct ex_loop *loop, const struct ex_resolver_server *servers, size_t n,
-		    struct ex_resolver **ret)
+		    ex_resolver_dial_fn dial, void *arg, struct ex_resolver **ret)
 {
 	struct ex_resolver *r;
 	int err = 0;
@@ -465,7 +469,7 @@ int ex_resolver_new(struct ex_loop *loop, const struct ex_resolver_server *serve
 	for (size_t i = 0; i < n && err == 0; i++)
 		err = add_server(r, &servers[i]);
 	for (size_t i = 0; i < r->n_zones && err == 0; i++)
-		err = open_lanes(r->zones[i]);
+		err = open_lanes(r->zones[i], dial, arg);
 	if (err < 0) {
 		destroy(r);
 		return err;

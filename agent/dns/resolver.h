@@ -23,16 +23,13 @@ struct ex_resolver_server {
 	uint16_t port;
 };
 
-/*
- * How a socket connected (or connecting) to a server is had: fd or negative errno. Default: by
- * socket(2) and connect(2). Set before ex_resolver_new(), for the whole process.
- */
+/* How a socket connected (or connecting) to a server is had: fd or negative errno. */
 typedef int (*ex_resolver_dial_fn)(void *arg, const struct ex_resolver_server *server, bool tcp);
-void ex_resolver_set_dial(ex_resolver_dial_fn fn, void *arg);
 
 /* The first EX_RESOLVER_SERVERS of a suffix count. -E2BIG beyond eight suffixes. */
 EX_MUST_CHECK int ex_resolver_new(struct ex_loop *loop, const struct ex_resolver_server *servers,
-				  size_t n, struct ex_resolver **ret);
+				  size_t n, ex_resolver_dial_fn dial, void *arg,
+				  struct ex_resolver **ret);
 void ex_resolver_free(struct ex_resolver *r); /* pending callbacks are not called */
 
 /*

@@ -24,25 +24,16 @@ enum {
 
 /* ---- sockets ---- */
 
-static ex_resolver_dial_fn dial_fn;
-static void *dial_arg;
-
-void ex_resolver_set_dial(ex_resolver_dial_fn fn, void *arg)
-{
-	dial_fn = fn;
-	dial_arg = arg;
-}
-
 /* Which server is meant is known at connect only: until then the number is held by standard input.
  */
 static ares_socket_t sock_open(int family, int type, int proto, void *arg)
 {
 	struct ex_channel *ch = arg;
 
+	(void)family;
+	(void)proto;
 	ch->opening_tcp = type == SOCK_STREAM;
-	if (dial_fn)
-		return fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
-	return socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, proto);
+	return fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
 }
 
 static int sock_close(ares_socket_t fd, void *arg)
@@ -65,37 +56,19 @@ static const struct ex_resolver_server *server_of(const struct ex_channel *ch,
 	return NULL;
 }
 
-static int dial_server(ares_socket_t fd, const struct ex_resolver_server *server, bool tcp)
-{
-	int dialled = dial_fn(dial_arg, server, tcp), r;
-
-	if (dialled < 0) {
-		errno = -dialled;
-		return -1;
-	}
-	r = dup3(dialled, fd, O_CLOEXEC);
-	close(dialled);
-	return r < 0 ? -1 : 0;
-}
-
 static int sock_connect(ares_socket_t fd, const struct sockaddr *sa, ares_socklen_t len, void *arg)
 {
 	const struct ex_channel *ch = arg;
 	const struct ex_resolver_server *server = server_of(ch, sa);
-	struct sockaddr_in6 in6;
+	EX_AUTO_CLOSE int dialled =
+		server ? ch->dial(ch->dial_arg, server, ch->opening_tcp) : -EACCES;
 
-	if (!server) {
-		errno = EACCES;
+	(void)len;
+	if (dialled < 0) {
+		errno = -dialled;
 		return -1;
 	}
-	if (dial_fn)
-		return dial_server(fd, server, ch->opening_tcp);
-	if (sa->sa_family != AF_INET6)
-		return connect(fd, sa, len);
-	/* c-ares 1.18 has no scope ids; a link-local server gets its interface here. */
-	memcpy(&in6, sa, sizeof(in6));
-	in6.sin6_scope_id = server->scope;
-	return connect(fd, (const struct sockaddr *)&in6, sizeof(in6));
+	return dup3(dialled, fd, O_CLOEXEC) < 0 ? -1 : 0;
 }
 
 /*
@@ -242,8 +215,8 @@ static int set_servers(struct ex_channel *ch)
 	return ares_set_servers_ports(ch->ares, nodes) == ARES_SUCCESS ? 0 : -EINVAL;
 }
 
-int ex_channel_open(struct ex_channel *ch, struct ex_loop *loop,
-		    const struct ex_resolver_server *servers, size_t n, int flags)
+int ex_channel_open(struct ex_channel *ch, const struct ex_resolver_server *servers, size_t n,
+		    int flags)
 {
 	char lookups[] = "b";
 	struct ares_options o = {
@@ -260,7 +233,6 @@ int ex_channel_open(struct ex_channel *ch, struct ex_loop *loop,
 		   ARES_OPT_LOOKUPS | ARES_OPT_EDNSPSZ | ARES_OPT_SOCK_STATE_CB | ARES_OPT_SERVERS |
 		   ARES_OPT_DOMAINS | ARES_OPT_SORTLIST | ARES_OPT_NOROTATE;
 
-	ch->loop = loop;
 	ch->n_servers = n;
 	memcpy(ch->servers, servers, n * sizeof(*servers));
 	for (size_t i = 0; i < EX_CHANNEL_SOCKETS; i++) {

@@ -23,7 +23,9 @@ struct ex_channel_sock {
 };
 
 struct ex_channel {
-	struct ex_loop *loop;
+	struct ex_loop *loop; /* set before it is opened, as the next two */
+	ex_resolver_dial_fn dial;
+	void *dial_arg;
 	ares_channel ares;
 	unsigned depth;   /* inside c-ares: it must not be closed */
 	bool opening_tcp; /* what c-ares opened last, and is about to connect */
@@ -33,8 +35,8 @@ struct ex_channel {
 };
 
 /* flags: ARES_FLAG_* beside what every channel has. n is 1 to EX_CHANNEL_SERVERS. */
-EX_MUST_CHECK int ex_channel_open(struct ex_channel *ch, struct ex_loop *loop,
-				  const struct ex_resolver_server *servers, size_t n, int flags);
+EX_MUST_CHECK int ex_channel_open(struct ex_channel *ch, const struct ex_resolver_server *servers,
+				  size_t n, int flags);
 /* Queries end with ARES_EDESTRUCTION. Accepts one that is not open. */
 void ex_channel_close(struct ex_channel *ch);
 

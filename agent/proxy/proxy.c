@@ -86,11 +86,11 @@ static int build_dns(struct ex_proxy *px, const struct ex_proxy_settings *set)
 
 	ops.arg = px;
 	px->resolver_dial.fd = EX_PROXY_FD_RESOLVERS;
-	ex_resolver_set_dial(ex_resolver_dial, &px->resolver_dial);
 	if (r == 0)
 		r = ex_proxy_settings_learn(set, px->names, ex_loop_now(px->loop));
 	if (r == 0)
-		r = ex_resolver_new(px->loop, set->servers, set->n_servers, &px->resolver);
+		r = ex_resolver_new(px->loop, set->servers, set->n_servers, ex_resolver_dial,
+				    &px->resolver_dial, &px->resolver);
 	if (r == 0)
 		r = ex_dns_gate_new(px->loop, px->rs, px->resolver, px->names, &ops, &px->dns);
 	return r;

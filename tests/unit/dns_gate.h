@@ -178,7 +178,7 @@ static inline int setup(void **state)
 	assert_int_equal(ex_loop_new(&f->loop), 0);
 	assert_true(dns_server_start(&f->server, f->loop, &at));
 	f->server.zone = zone;
-	assert_int_equal(ex_resolver_new(f->loop, &at, 1, &f->resolver), 0);
+	assert_int_equal(ex_resolver_new(f->loop, &at, 1, dns_dial, NULL, &f->resolver), 0);
 	assert_int_equal(ex_names_new(1024, &f->names), 0);
 	new_gate();
 	return 0;

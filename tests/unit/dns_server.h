@@ -13,6 +13,7 @@
 #include "agent/core/loop.h"
 #include "agent/dns/resolver.h"
 #include "agent/dns/wire.h"
+#include "agent/keeper/dial.h"
 
 struct dns_record {
 	const char *name;
@@ -164,6 +165,13 @@ static inline void dns_server_stop(struct dns_server *s)
 	ex_watch_stop(s->loop, &s->tcp);
 	close(udp);
 	close(tcp);
+}
+
+/* How the resolver comes to its servers, where no parent makes the sockets. */
+static inline int dns_dial(void *arg, const struct ex_resolver_server *s, bool tcp)
+{
+	(void)arg;
+	return ex_dial(&s->ip, s->port, tcp ? IPPROTO_TCP : IPPROTO_UDP, s->scope, false);
 }
 
 /* Runs the loop for ms, or until ex_loop_quit(). */

@@ -141,7 +141,7 @@ static int setup(void **state)
 	assert_int_equal(ex_loop_new(&loop), 0);
 	assert_true(dns_server_start(&server, loop, &upstream));
 	server.zone = zone;
-	assert_int_equal(ex_resolver_new(loop, &upstream, 1, &resolver), 0);
+	assert_int_equal(ex_resolver_new(loop, &upstream, 1, dns_dial, NULL, &resolver), 0);
 	assert_int_equal(ex_names_new(1024, &names), 0);
 	assert_int_equal(ex_dns_gate_new(loop, NULL, resolver, names, &ops, &gate), 0);
 	assert_int_equal(bind(fd, (struct sockaddr *)&at, sizeof(at)), 0);

@@ -194,7 +194,7 @@ static void test_names_and_addresses_under_a_policy(void **state)
 	assert_int_equal(ex_loop_new(&run.loop), 0);
 	assert_true(dns_server_start(&server, run.loop, &at));
 	server.zone = zone;
-	assert_int_equal(ex_resolver_new(run.loop, &at, 1, &resolver), 0);
+	assert_int_equal(ex_resolver_new(run.loop, &at, 1, dns_dial, NULL, &resolver), 0);
 	assert_int_equal(ex_names_new(1024, &names), 0);
 	assert_int_equal(ex_dns_gate_new(run.loop, rs, resolver, names, &ops, &gate), 0);
 	ex_ruleset_unref(rs);

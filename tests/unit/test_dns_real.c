@@ -152,7 +152,7 @@ static void open_client(struct client *c, const char *server)
 
 	assert_true(ex_resolver_server_parse(server, &s));
 	assert_int_equal(ex_loop_new(&c->loop), 0);
-	assert_int_equal(ex_resolver_new(c->loop, &s, 1, &c->resolver), 0);
+	assert_int_equal(ex_resolver_new(c->loop, &s, 1, dns_dial, NULL, &c->resolver), 0);
 }
 
 static void close_client(struct client *c)

@@ -52,7 +52,7 @@ static int setup(void **state)
 	assert_true(dns_server_start(&f->server, f->loop, &f->at[0]));
 	assert_true(dns_server_start(&f->second, f->loop, &f->at[1]));
 	f->server.zone = f->second.zone = zone;
-	assert_int_equal(ex_resolver_new(f->loop, f->at, 1, &f->resolver), 0);
+	assert_int_equal(ex_resolver_new(f->loop, f->at, 1, dns_dial, NULL, &f->resolver), 0);
 	return 0;
 }
 
@@ -285,7 +285,7 @@ static void test_second_server_is_asked_when_the_first_fails(void **state)
 {
 	(void)state;
 	ex_resolver_free(f->resolver);
-	assert_int_equal(ex_resolver_new(f->loop, f->at, 2, &f->resolver), 0);
+	assert_int_equal(ex_resolver_new(f->loop, f->at, 2, dns_dial, NULL, &f->resolver), 0);
 	f->server.hook = servfail;
 	assert_int_equal(ask(), 0);
 	assert_int_equal(f->second.n_udp, 1);
@@ -296,7 +296,7 @@ static void test_second_server_is_asked_when_the_first_is_gone(void **state)
 	(void)state;
 	ex_resolver_free(f->resolver);
 	f->at[0].port = 1; /* nobody there: ICMP port unreachable */
-	assert_int_equal(ex_resolver_new(f->loop, f->at, 2, &f->resolver), 0);
+	assert_int_equal(ex_resolver_new(f->loop, f->at, 2, dns_dial, NULL, &f->resolver), 0);
 	assert_int_equal(ask(), 0);
 	assert_int_equal(f->second.n_udp, 1);
 }
@@ -571,7 +571,7 @@ static void test_names_that_are_none_are_refused(void **state)
 	assert_int_equal(ex_resolver_query(f->resolver, "", EX_DNS_A, on_reply, f, &q), -EINVAL);
 	assert_int_equal(ex_resolver_query(f->resolver, "a..b", EX_DNS_A, on_reply, f, &q),
 			 -EINVAL);
-	assert_int_equal(ex_resolver_new(f->loop, f->at, 0, &f->resolver), -EINVAL);
+	assert_int_equal(ex_resolver_new(f->loop, f->at, 0, dns_dial, NULL, &f->resolver), -EINVAL);
 }
 
 static void ask_name(const char *name)
@@ -592,7 +592,7 @@ static void test_split_horizon_asks_the_server_of_the_longest_suffix(void **stat
 	ex_resolver_free(f->resolver);
 	f->resolver = NULL;
 	memcpy(f->at[1].suffix, "corp.example", sizeof("corp.example"));
-	assert_int_equal(ex_resolver_new(f->loop, f->at, 2, &f->resolver), 0);
+	assert_int_equal(ex_resolver_new(f->loop, f->at, 2, dns_dial, NULL, &f->resolver), 0);
 	ask_name("corp.example");
 	ask_name("db.corp.example");
 	assert_int_equal(f->second.n_udp, 2);
@@ -606,7 +606,7 @@ static void test_split_horizon_asks_the_server_of_the_longest_suffix(void **stat
 	/* no server for the rest: nobody is asked */
 	ex_resolver_free(f->resolver);
 	f->resolver = NULL;
-	assert_int_equal(ex_resolver_new(f->loop, &f->at[1], 1, &f->resolver), 0);
+	assert_int_equal(ex_resolver_new(f->loop, &f->at[1], 1, dns_dial, NULL, &f->resolver), 0);
 	assert_int_equal(
 		ex_resolver_query(f->resolver, "api.openai.com", EX_DNS_A, on_reply, f, &q),
 		-ENOENT);
@@ -620,12 +620,12 @@ static void test_servers_are_bounded(void **state)
 	(void)state;
 	for (size_t i = 0; i < EX_ARRAY_SIZE(many); i++)
 		many[i] = f->at[0];
-	assert_int_equal(ex_resolver_new(f->loop, many, 9, &r), 0);
+	assert_int_equal(ex_resolver_new(f->loop, many, 9, dns_dial, NULL, &r), 0);
 	ex_resolver_free(r);
 	for (size_t i = 0; i < EX_ARRAY_SIZE(many); i++)
 		many[i].suffix[0] = (char)('a' + i);
-	assert_int_equal(ex_resolver_new(f->loop, many, 9, &r), -E2BIG);
-	assert_int_equal(ex_resolver_new(f->loop, many, 8, &r), 0);
+	assert_int_equal(ex_resolver_new(f->loop, many, 9, dns_dial, NULL, &r), -E2BIG);
+	assert_int_equal(ex_resolver_new(f->loop, many, 8, dns_dial, NULL, &r), 0);
 	ex_resolver_free(r);
 }
 
