@@ -35,6 +35,33 @@ int ex_gate_guard(struct ex_gate *gate, uint32_t ifindex)
 			       gate->progs.to_workload);
 }
 
+/* Is there a program of a gate, of this one or of another process'? */
+static int hook_find(uint32_t ifindex, bool *ret)
+{
+	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = (int)ifindex, .attach_point = BPF_TC_INGRESS);
+	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = 1, .priority = 1);
+	struct bpf_prog_info info = { 0 };
+	uint32_t len = sizeof(info);
+	int r = bpf_tc_query(&hook, &opts);
+	EX_AUTO_CLOSE int fd = r ? -1 : bpf_prog_get_fd_by_id(opts.prog_id);
+
+	*ret = false;
+	if (r == -ENOENT || r == -EINVAL || r == -ENODEV) /* nor a hook, nor the interface */
+		return 0;
+	if (!r)
+		r = fd < 0 ? fd : bpf_obj_get_info_by_fd(fd, &info, &len);
+	*ret = !r && strcmp(info.name, "from_workload") == 0;
+	return r;
+}
+
+int ex_gate_guard_again(struct ex_gate *gate, uint32_t ifindex)
+{
+	bool there;
+	int r = hook_find(ifindex, &there);
+
+	return r || !there ? r : ex_gate_guard(gate, ifindex);
+}
+
 int ex_gate_attach(struct ex_gate *gate, uint32_t ifindex)
 {
 	const struct gate_port *port = gate_port_find(gate, ifindex);

@@ -173,6 +173,8 @@ EX_MUST_CHECK int ex_gate_attach(struct ex_gate *gate, uint32_t ifindex);
  * may still have programs with the maps of a former process that were not adopted.
  */
 EX_MUST_CHECK int ex_gate_guard(struct ex_gate *gate, uint32_t ifindex);
+/* The same where programs of a gate are attached, whosever; elsewhere nothing. */
+EX_MUST_CHECK int ex_gate_guard_again(struct ex_gate *gate, uint32_t ifindex);
 
 /*
  * Joins an endpoint (EX_EP_GATEWAY, published) with its gateway namespace: a program on the host

@@ -45,6 +45,7 @@ struct ex_node {
 	struct ex_gate *gate;
 	struct ex_names_pool *names; /* room in it, shared by the endpoints */
 	struct ex_control *control;
+	gid_t socket_group; /* of those who may use it, besides root; 0 = nobody */
 	struct ex_registry registry;
 	struct ex_ca *ca;
 	int roots;                   /* for proxies: tls/roots.h */
@@ -79,6 +80,7 @@ struct ex_node {
 	bool tidying, retrying;           /* their timers run */
 	bool recompile;                   /* whether it seems needed or not */
 	bool try_failed;   /* also for whom it did not compile, if other endpoints are there now */
+	bool guarded;      /* guard.h: all that was there before us */
 	uint64_t round_us; /* the last one took so long */
 	struct ex_node_work work;
 	/* handover.c */

@@ -152,6 +152,29 @@ static void wait_for_round(struct ex_node *node, struct ex_call *call, uint32_t 
 	ex_round_want_for(node, p, files);
 }
 
+/* What cannot be written down is not taken in memory either: another round would put it in force.
+ */
+static int relabel(const struct ex_node *node, struct ex_node_endpoint *e,
+		   const struct ex_jv *labels, char err[static EX_NODE_ERR])
+{
+	const struct ex_node_endpoint was = *e;
+	struct ex_arena spare;
+	int r;
+
+	e->label_arena = (struct ex_arena){ 0 };
+	r = ex_node_endpoint_relabel(e, labels, err);
+	if (r == 0 && (r = ex_registry_save(&node->registry, e)) < 0)
+		(void)ex_node_fail(err, r, "cannot write its state: %s", strerror(-r));
+	spare = r < 0 ? e->label_arena : was.label_arena;
+	if (r < 0) {
+		e->labels = was.labels;
+		e->n_labels = was.n_labels;
+		e->label_arena = was.label_arena;
+	}
+	ex_arena_done(&spare);
+	return r;
+}
+
 static void op_endpoint_labels(void *arg, struct ex_call *call)
 {
 	struct ex_node *node = arg;
@@ -164,9 +187,7 @@ static void op_endpoint_labels(void *arg, struct ex_call *call)
 	e = ex_op_endpoint(node, call);
 	if (!e)
 		return;
-	r = ex_node_endpoint_relabel(e, ex_jv_get(ex_call_request(call), "labels"), err);
-	if (r == 0)
-		r = ex_registry_save(&node->registry, e);
+	r = relabel(node, e, ex_jv_get(ex_call_request(call), "labels"), err);
 	if (r < 0) {
 		ex_call_error(call, r == -EINVAL ? "invalid" : "failed", "%s", err);
 		return;

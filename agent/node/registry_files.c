@@ -18,7 +18,7 @@ int ex_registry_open(struct ex_registry *r, const char *state_dir, size_t max)
 	char path[PATH_MAX];
 
 	*r = (struct ex_registry){ .dir = -1, .max = max };
-	if (mkdir(state_dir, 0711) < 0 && errno != EEXIST)
+	if (mkdir(state_dir, 0711) < 0 ? errno != EEXIST : chmod(state_dir, 0711) < 0)
 		return -errno;
 	snprintf(path, sizeof(path), "%s/endpoints", state_dir);
 	if (mkdir(path, 0700) < 0 && errno != EEXIST)

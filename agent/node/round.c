@@ -6,6 +6,7 @@
 #include "agent/core/log.h"
 #include "agent/node/events.h"
 #include "agent/node/gates.h"
+#include "agent/node/guard.h"
 #include "agent/node/learn.h"
 #include "agent/node/policies.h"
 #include "agent/node/room.h"
@@ -384,6 +385,8 @@ static int run_round(struct ex_node *node)
 	} else {
 		give_up(node, r);
 	}
+	node->guarded = node->guarded || ex_guard_all(node);
+	behind |= !node->guarded;
 	node->work.rounds++;
 	node->round_us = now_us() - began;
 	answer_pending(node);

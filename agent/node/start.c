@@ -196,21 +196,6 @@ static void forget_unknown(struct ex_node *node)
 	free(to.v.v);
 }
 
-/*
- * Who has nothing in force yet may still have the programs of an agent whose maps were not adopted:
- * nobody could revoke what they let pass.
- */
-static void guard_all(struct ex_node *node)
-{
-	for (const struct ex_node_endpoint *e = node->registry.first; e; e = e->next) {
-		int r = ex_gates_guard(node, e);
-
-		if (r < 0)
-			ex_error("endpoint %u (%s/%s): cannot attach the kernel gate: %s", e->id,
-				 e->ns, e->name, strerror(-r));
-	}
-}
-
 static int recover(struct ex_node *node)
 {
 	int r = ex_registry_recover(&node->registry);
@@ -224,18 +209,20 @@ static int recover(struct ex_node *node)
 	/* Invalid policies do not keep the agent down: it says so, and lets nobody in. */
 	if (ex_round_first(node) < 0)
 		ex_error("no endpoint can be added until the policies are valid");
-	guard_all(node);
 	return 0;
 }
 
-static gid_t socket_group(const struct ex_node *node)
+static int find_group(const struct ex_node *node, gid_t *ret)
 {
 	const char *name = node->config.socket_group;
-	struct group *gr = getgrnam(name ? name : "exeat");
+	const struct group *gr = getgrnam(name ? name : "exeat");
 
-	if (!gr && name)
-		ex_warning("socketGroup %s: no such group; root only", name);
-	return gr ? gr->gr_gid : 0;
+	if (!gr && name) {
+		ex_error("socketGroup %s: there is no such group", name);
+		return -EINVAL;
+	}
+	*ret = gr ? gr->gr_gid : 0; /* root only */
+	return 0;
 }
 
 static void on_policy_change(void *arg)
@@ -246,7 +233,7 @@ static void on_policy_change(void *arg)
 static int listen_control(struct ex_node *node)
 {
 	const struct ex_control_config c = { .path = node->config.socket,
-					     .group = socket_group(node),
+					     .group = node->socket_group,
 					     .inherited = ex_handover_control(node) };
 	int r = ex_control_new(node->loop, &c, &node->control);
 
@@ -286,6 +273,8 @@ static int prepare(struct ex_node *node)
 {
 	int r = ex_agent_harden();
 
+	if (r == 0)
+		r = find_group(node, &node->socket_group);
 	if (r == 0)
 		r = ex_agent_take_state(node);
 	if (r == 0)

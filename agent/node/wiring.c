@@ -306,7 +306,7 @@ bool ex_wiring_is_there(const struct ex_node_link *link)
 {
 	EX_AUTO_CLOSE int rtnl = ex_rtnl_open();
 	struct ex_iface host;
+	int r = rtnl < 0 ? rtnl : ex_rtnl_link_get(rtnl, link->ifindex, NULL, &host);
 
-	return rtnl >= 0 && ex_rtnl_link_get(rtnl, link->ifindex, NULL, &host) == 0 &&
-	       memcmp(host.mac, link->host_mac, 6) == 0;
+	return r < 0 ? r != -ENODEV : memcmp(host.mac, link->host_mac, 6) == 0;
 }

@@ -27,7 +27,7 @@ struct ex_where {
 EX_MUST_CHECK int ex_wiring_find(const struct ex_where *where, struct ex_node_link *ret,
 				 char err[static EX_NODE_ERR]);
 
-/* Is the host's end still the one that was found? */
+/* Is the host's end still the one that was found? Also when that cannot be told now. */
 bool ex_wiring_is_there(const struct ex_node_link *link);
 
 /* 0, or -EINVAL when one of the workload's addresses is the node's own. */

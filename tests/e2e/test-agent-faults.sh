@@ -78,6 +78,8 @@ umount "$NODE/bpf"
 # shellcheck disable=SC2119
 node_agent
 check "bpffs not mounted: it is" mountpoint -q "$NODE/bpf"
+has "a group that is none: it does not start" \
+	"$(starts --state-dir "$NODE/run" --bpffs "$NODE/bpf" --socket-group nobodys)" 'socketGroup nobodys: there is no such group'
 has "one agent a state directory" "$(starts --state-dir "$NODE/run" --bpffs "$NODE/bpf")" 'another agent'
 kill -TERM $agent_pid
 wait $agent_pid
@@ -176,6 +178,8 @@ head -c 1m /dev/zero >"$NODE/run/endpoints/fill" 2>/dev/null
 echo_policy 0 | sed 's/echo/three/; s/one/three/' | policy_put three
 check "no room for state: a policy about it is in force" ex policy apply --wait
 refuse "(so it is)" in_pod pod3 nc -zw20 "$EVIL4" 443
+has "nor are labels changed that cannot be written" "$(ex endpoint label pod3 app=one 2>&1)" 'cannot write its state'
+hasnt "nor in part, for a later round" "$(ex endpoint show pod3)" '"app": ?"one"'
 kill -KILL $agent_pid
 wait $agent_pid 2>/dev/null
 node_agent --unselected allow
@@ -195,15 +199,16 @@ umount "$NODE/run/endpoints"
 # ---- state that was torn ----
 # shellcheck disable=SC2119
 node_agent
-kill -KILL $agent_pid
-wait $agent_pid 2>/dev/null
-truncate -s 20 "$NODE/run/endpoints/1.json"
-# shellcheck disable=SC2119
-node_agent
-refuse "an endpoint whose state is torn is none" ex endpoint show pod1
-refuse "and shut" reaches pod1 3
-check "until it is added again" endpoint pod1 app=one
-check "then it is gated" reaches pod1
+for limits in "" --max-rules=4096; do # the second: what is in its maps is not known any more
+	kill -KILL $agent_pid
+	wait $agent_pid 2>/dev/null
+	truncate -s 20 "$(grep -l pod1 "$NODE"/run/endpoints/*.json)"
+	node_agent $limits
+	refuse "an endpoint whose state is torn is none$limits" ex endpoint show pod1
+	refuse "attack 120: and shut$limits" reaches pod1 3
+	check "until it is added again" endpoint pod1 app=one
+	check "then it is gated" reaches pod1
+done
 
 # ---- SIGKILL at any point of an ADD, a swap, a start ----
 for i in $(seq 12); do

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What an agent before this one attached goes on with its maps when these were not adopted: nobody
+ * could revoke what it lets pass. Where no ruleset of ours is in force it is replaced by programs
+ * that let nothing pass, on endpoints and on interfaces that no endpoint is known of any more.
+ */
+#ifndef EXEAT_AGENT_NODE_GUARD_H
+#define EXEAT_AGENT_NODE_GUARD_H
+
+#include "agent/node/node.h"
+
+/* False: some may still have what they had; it is told where, and to be tried again. */
+bool ex_guard_all(struct ex_node *node);
+
+#endif
