@@ -40,8 +40,8 @@ struct ex_h1_head {
 	uint16_t host_port;    /* 0 = none given */
 	struct ex_span authority;   /* the Host field as it goes upstream: canonical host[:port] */
 	struct ex_span destination; /* in normal form; len 0: none. See destination.h */
-	bool expect_continue; /* a 100 is ours to send: Expect ends here */
-	struct ex_span upgrade; /* value of Upgrade when Connection names it; else len 0 */
+	bool expect_continue;       /* a 100 is ours to send: Expect ends here */
+	struct ex_span upgrade;     /* value of Upgrade when Connection names it; else len 0 */
 	/* responses; status 1xx (but 101) is interim: the same request's next response follows */
 	uint16_t status;
 	struct ex_span phrase;
