@@ -11,7 +11,7 @@
 #define CHANGES                                                                                    \
 	(IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_CREATE | IN_ATTRIB |        \
 	 IN_DELETE_SELF | IN_MOVE_SELF)
-#define LOOK_AGAIN_MS 1000 /* for a directory that is not there */
+#define LOOK_MS 1000 /* for what nobody tells of */
 
 struct watched {
 	int wd; /* -1 = it is not there */
@@ -45,11 +45,9 @@ static void look(const char *path, struct watched *ret)
 	}
 }
 
-/* A directory that was replaced has a new watch; one that is not there is looked for again. */
-static bool watch_dirs(struct ex_dir_watch *w)
+/* A directory that was replaced has a new watch. */
+static void watch_dirs(struct ex_dir_watch *w)
 {
-	bool all = true;
-
 	for (size_t i = 0; i < w->n; i++) {
 		int before = w->v[i].wd;
 
@@ -57,9 +55,7 @@ static bool watch_dirs(struct ex_dir_watch *w)
 		w->v[i].wd = inotify_add_watch(w->fd, w->dirs[i], CHANGES | IN_ONLYDIR);
 		if (w->v[i].wd != before && w->v[i].wd >= 0 && before >= 0)
 			(void)inotify_rm_watch(w->fd, before);
-		all &= w->v[i].wd >= 0;
 	}
-	return all;
 }
 
 static void change(struct ex_dir_watch *w)
@@ -76,26 +72,30 @@ static void on_timer(struct ex_timer *t)
 	struct ex_dir_watch *w = ex_container_of(t, struct ex_dir_watch, timer);
 
 	w->waiting = false;
-	if (!watch_dirs(w) && ex_timer_start(w->loop, &w->again, LOOK_AGAIN_MS) < 0)
-		ex_warning("no memory to look for a directory again that is not there");
+	watch_dirs(w);
 	w->fn(w->arg);
+}
+
+/* A directory has no event for what is mounted on it, nor for a link or a folder on the way to it.
+ */
+static void look_again(struct ex_dir_watch *w)
+{
+	for (size_t i = 0; i < w->n; i++) {
+		struct watched now;
+
+		look(w->dirs[i], &now);
+		if (now.dev != w->v[i].dev || now.ino != w->v[i].ino || (now.ino && w->v[i].wd < 0))
+			change(w);
+	}
 }
 
 static void on_again(struct ex_timer *t)
 {
 	struct ex_dir_watch *w = ex_container_of(t, struct ex_dir_watch, again);
-	bool missing = false, found = false;
 
-	for (size_t i = 0; i < w->n; i++) {
-		if (w->v[i].wd >= 0)
-			continue;
-		missing = true;
-		found |= access(w->dirs[i], F_OK) == 0;
-	}
-	if (found)
-		change(w);
-	else if (missing && ex_timer_start(w->loop, &w->again, LOOK_AGAIN_MS) < 0)
-		ex_warning("no memory to look for a directory again that is not there");
+	look_again(w);
+	if (ex_timer_start(w->loop, &w->again, LOOK_MS) < 0)
+		ex_warning("no memory to look at directories again");
 }
 
 static void on_event(struct ex_watch *watch, uint32_t events)
@@ -109,19 +109,11 @@ static void on_event(struct ex_watch *watch, uint32_t events)
 	change(w);
 }
 
-/* The table of mounts is another; a directory has no event for what is mounted on it. */
+/* The table of mounts is another. */
 static void on_mounts(struct ex_watch *watch, uint32_t events)
 {
-	struct ex_dir_watch *w = ex_container_of(watch, struct ex_dir_watch, mounts);
-
 	(void)events;
-	for (size_t i = 0; i < w->n; i++) {
-		struct watched now;
-
-		look(w->dirs[i], &now);
-		if (now.dev != w->v[i].dev || now.ino != w->v[i].ino)
-			change(w);
-	}
+	look_again(ex_container_of(watch, struct ex_dir_watch, mounts));
 }
 
 static int start_watches(struct ex_dir_watch *w)
@@ -159,8 +151,10 @@ int ex_dir_watch_new(struct ex_loop *loop, const char *const *dirs, size_t n, ui
 	for (size_t i = 0; w->v && i < n; i++)
 		w->v[i].wd = -1;
 	r = w->v ? start_watches(w) : -ENOMEM;
-	if (r == 0 && !watch_dirs(w))
-		r = ex_timer_start(loop, &w->again, LOOK_AGAIN_MS);
+	if (r == 0)
+		r = ex_timer_start(loop, &w->again, LOOK_MS);
+	if (r == 0)
+		watch_dirs(w);
 	if (r < 0) {
 		ex_dir_watch_free(w);
 		return r;

@@ -4,6 +4,8 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
 
 #include "agent/core/pack.h"
 #include "agent/core/state_file.h"
@@ -48,11 +50,31 @@ static bool is_policy(const char *name)
 	       (n > 4 && strcmp(name + n - 4, ".yml") == 0);
 }
 
+/* Nobody has decided what anybody can write. (A ConfigMap has such a mode, and is read-only.) */
+static int check_mode(int fd)
+{
+	struct statvfs fs;
+	struct stat st;
+
+	if (fstat(fd, &st) < 0 || fstatvfs(fd, &fs) < 0)
+		return -errno;
+	return (st.st_mode & S_IWOTH) && !(fs.f_flag & ST_RDONLY) ? -EPERM : 0;
+}
+
+static const char *why(int r)
+{
+	return r == -EBUSY   ? "it is being written"
+	       : r == -EPERM ? "anybody may write to it: take that away (chmod o-w)"
+			     : strerror(-r);
+}
+
 static int read_bytes(int fd, struct ex_policy_file *f)
 {
 	char *bytes = NULL;
-	int r = ex_file_hold(fd);
+	int r = check_mode(fd);
 
+	if (r == 0)
+		r = ex_file_hold(fd);
 	if (r == 0)
 		r = ex_file_read(fd, EX_YAML_SIZE_MAX, &bytes, &f->text.text.len);
 	f->text.text.ptr = bytes;
@@ -123,8 +145,8 @@ static int read_entries(struct ex_policy_files *f, int fd, const char *path,
 			continue;
 		r = f->files.n < EX_POLICY_FILES_MAX ? read_file(f, fd, path, de->d_name) : -E2BIG;
 		if (r < 0)
-			snprintf(err, EX_POLICY_FILES_ERR, "%.180s/%.40s: %s", path, de->d_name,
-				 r == -EBUSY ? "it is being written" : strerror(-r));
+			snprintf(err, EX_POLICY_FILES_ERR, "%.140s/%.40s: %s", path, de->d_name,
+				 why(r));
 	}
 	if (r == 0)
 		r = -errno; /* of the last readdir(): half a directory is no set */
@@ -149,8 +171,9 @@ static int read_dir(struct ex_policy_files *f, const char *path,
 				 path);
 			return -ENOENT;
 		}
-		if (fd < 0)
-			return -errno;
+		r = fd < 0 ? -errno : check_mode(fd);
+		if (r < 0)
+			return r;
 		forget_from(f, mark);
 		read_data_link(fd, before);
 		r = read_entries(f, fd, path, err);
@@ -203,7 +226,7 @@ int ex_policy_files_read(const char *const *dirs, size_t n, const struct ex_poli
 	for (size_t i = 0; i < n && r == 0; i++) {
 		r = read_dir(f, dirs[i], err);
 		if (r < 0 && !*err)
-			snprintf(err, EX_POLICY_FILES_ERR, "%.200s: %s", dirs[i], strerror(-r));
+			snprintf(err, EX_POLICY_FILES_ERR, "%.160s: %s", dirs[i], why(r));
 	}
 	if (r < 0) {
 		ex_policy_files_free(f);

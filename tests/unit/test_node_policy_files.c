@@ -137,6 +137,25 @@ static void test_refuse_what_is_not_a_file(void **state)
 	rmdir(in_dir("folder.yaml"));
 }
 
+static void test_refuse_what_anybody_may_write(void **state)
+{
+	struct ex_policy_files *f;
+	char err[EX_POLICY_FILES_ERR];
+
+	(void)state;
+	put("a.yaml", "a");
+	assert_int_equal(chmod(in_dir("a.yaml"), 0666), 0);
+	assert_int_equal(ex_policy_files_read(dirs, 1, NULL, &f, err), -EPERM);
+	assert_non_null(strstr(err, "a.yaml: anybody may write"));
+	assert_int_equal(chmod(in_dir("a.yaml"), 0664), 0); /* a group's is a choice */
+	ex_policy_files_free(get(NULL));
+	assert_int_equal(chmod(dir, 01777), 0);
+	assert_int_equal(ex_policy_files_read(dirs, 1, NULL, &f, err), -EPERM);
+	assert_non_null(strstr(err, dir));
+	assert_int_equal(chmod(dir, 0775), 0);
+	ex_policy_files_free(get(NULL));
+}
+
 static void test_a_config_map_is_read_through_its_links(void **state)
 {
 	struct ex_policy_files *first, *second;
@@ -317,6 +336,32 @@ static void test_changes_are_told_once_a_burst(void **state)
 	ex_loop_free(w.loop);
 }
 
+/* As git-sync and others put a new version in place. */
+static void test_a_link_on_the_way_that_leads_elsewhere_is_seen(void **state)
+{
+	static char way[64];
+	static const char *const through[] = { way };
+	struct watching w = { .limit.fn = on_limit };
+	struct ex_dir_watch *watch;
+
+	(void)state;
+	snprintf(way, sizeof(way), "%s/current/policies", dir);
+	assert_int_equal(mkdir(in_dir("one"), 0700), 0);
+	assert_int_equal(mkdir(in_dir("two"), 0700), 0);
+	assert_int_equal(mkdir(in_dir("one/policies"), 0700), 0);
+	assert_int_equal(mkdir(in_dir("two/policies"), 0700), 0);
+	assert_int_equal(symlink("one", in_dir("current")), 0);
+	assert_int_equal(ex_loop_new(&w.loop), 0);
+	assert_int_equal(ex_dir_watch_new(w.loop, through, 1, 5, on_change, &w, &watch), 0);
+	assert_int_equal(symlink("two", in_dir("tmp")), 0);
+	assert_int_equal(rename(in_dir("tmp"), in_dir("current")), 0);
+	assert_int_equal(changes_within(&w, 10000), 1);
+	put("two/policies/a.yaml", "1"); /* and watched from then on */
+	assert_int_equal(changes_within(&w, 3000), 1);
+	ex_dir_watch_free(watch);
+	ex_loop_free(w.loop);
+}
+
 /* A ConfigMap may come late: until then there is an empty directory in its place. */
 static void test_what_is_mounted_on_a_directory_is_seen(void **state)
 {
@@ -334,7 +379,7 @@ static void test_what_is_mounted_on_a_directory_is_seen(void **state)
 	assert_int_equal(ex_dir_watch_new(w.loop, dirs, 1, 5, on_change, &w, &watch), 0);
 	assert_int_equal(mount("test", "/mnt", "tmpfs", 0, NULL), 0);
 	assert_int_equal(changes_within(&w, 30), 0); /* of others it is not told */
-	assert_int_equal(mount("test", dir, "tmpfs", 0, NULL), 0);
+	assert_int_equal(mount("test", dir, "tmpfs", 0, "mode=0755"), 0);
 	put("a.yaml", POLICY("a", "web"));
 	assert_int_equal(changes_within(&w, 1000), 1);
 	f = get(NULL);
@@ -360,12 +405,14 @@ int main(void)
 		T(test_refuse_a_directory_that_is_not_there),
 		T(test_an_empty_directory_is_a_set),
 		T(test_refuse_what_is_not_a_file),
+		T(test_refuse_what_anybody_may_write),
 		T(test_a_config_map_is_read_through_its_links),
 		T(test_a_file_that_did_not_change_keeps_its_identity),
 		T(test_endpoints_of_the_same_policies_are_equal),
 		T(test_groups_are_for_everybody),
 		T(test_refuse_a_file_that_is_no_policy),
 		T(test_changes_are_told_once_a_burst),
+		T(test_a_link_on_the_way_that_leads_elsewhere_is_seen),
 		T(test_what_is_mounted_on_a_directory_is_seen),
 	};
 
