@@ -461,20 +461,20 @@ void ex_conn_accept(struct ex_proxy *px, int fd, const struct sockaddr_storage *
 	}
 	ex_link_add(&px->conns, &c->link);
 	px->n_conns++;
-	if (ex_side_open(&c->client, px->loop, fd, false) < 0) {
+	/* A timer that runs is only put off later, which cannot fail. */
+	if (ex_side_open(&c->client, px->loop, fd, false) < 0 ||
+	    ex_timer_start(px->loop, &c->timer, SNIFF_PROBE_MS) < 0) {
 		ex_conn_close(c);
 		return;
 	}
 	d = full ? no_room : ex_judge_l4(px->rs, &c->flow);
-	if (d.verdict == EX_V_STEER) {
-		ex_conn_set_timeout(c, SNIFF_PROBE_MS);
-	} else if (d.verdict == EX_V_ALLOW) {
+	if (d.verdict != EX_V_STEER)
 		ex_conn_audit(c, EX_AUDIT_L4, &d, NULL, 0, NULL);
+	if (d.verdict == EX_V_ALLOW) {
 		ex_conn_set_state(c, EX_CONN_STREAM);
 		if (ex_conn_dial(c) < 0)
 			ex_conn_dial_failed(c, -ENETUNREACH);
-	} else {
-		ex_conn_audit(c, EX_AUDIT_L4, &d, NULL, 0, NULL);
+	} else if (d.verdict != EX_V_STEER) {
 		ex_conn_reset(c);
 	}
 	if (c->state != EX_CONN_CLOSED)
