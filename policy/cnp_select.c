@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Label selectors: matchLabels and matchExpressions. */
+#include "exeat/text.h"
 #include "policy/cnp.h"
-
-#include <ctype.h>
 
 #define TERMS_MAX  256
 #define VALUES_MAX 1024
@@ -28,7 +27,7 @@ static bool check_key(struct ex_decoder *d, const struct ex_node *n, const char 
 		return false;
 	}
 	for (size_t i = 0; i < len; i++) {
-		if (isalnum((unsigned char)key[i]) || strchr("-_./:", key[i]))
+		if (ex_is_alnum(key[i]) || strchr("-_./:", key[i]))
 			continue;
 		ex_decode_key_error(d, n,
 				    "use letters, digits and - _ . / :", "%s is not a label key",
@@ -44,7 +43,7 @@ static bool check_value(struct ex_decoder *d, const struct ex_node *n, const cha
 	size_t len = strlen(value);
 
 	for (size_t i = 0; i < len; i++) {
-		if (isalnum((unsigned char)value[i]) || strchr("-_./:", value[i]))
+		if (ex_is_alnum(value[i]) || strchr("-_./:", value[i]))
 			continue;
 		ex_decode_error(d, n, "use letters, digits and - _ .", "%s is not a label value",
 				ex_quote(value, len, quoted));

@@ -82,7 +82,7 @@ void ex_read_terminating(struct ex_decoder *d, const struct ex_node *n, void *ou
 {
 	struct ex_ports_reader *r = out;
 	struct context_reader cr = { 0 };
-	struct ex_secret_ref ref;
+	struct ex_secret_ref ref = { 0 };
 
 	r->terminating = n;
 	if (read_context(d, n, r->rule->spec->ns, &cr, &ref))

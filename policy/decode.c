@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "policy/decode.h"
 
-#include <ctype.h>
 #include <strings.h>
+
+#include "exeat/text.h"
 
 static void vreport(struct ex_decoder *d, struct ex_pos pos, bool warning, const char *remedy,
 		    const char *fmt, va_list ap) EX_PRINTF(5, 0);
@@ -112,8 +113,7 @@ size_t ex_edit_distance(const char *a, const char *b)
 
 		row[0] = i;
 		for (size_t j = 1; j <= lb; j++) {
-			size_t cost = diag + (tolower((unsigned char)a[i - 1]) !=
-					      tolower((unsigned char)b[j - 1]));
+			size_t cost = diag + (ex_lower(a[i - 1]) != ex_lower(b[j - 1]));
 
 			diag = row[j];
 			if (row[j - 1] + 1 < cost)
