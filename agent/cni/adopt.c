@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The pods that wait, given to the agent once it is there. */
 #include <errno.h>
-#include <strings.h>
 
 #include "agent/cni/link.h"
 #include "agent/cni/pending.h"
 #include "agent/cni/request.h"
 #include "agent/control/client.h"
+#include "agent/core/ether.h"
 #include "agent/core/json.h"
 #include "agent/core/log.h"
-#include "agent/node/endpoint.h"
 
 static int call(const char *socket, struct ex_span request, struct ex_control_error *err)
 {
@@ -50,11 +49,11 @@ static bool is_same(const struct ex_jv *add, const struct ex_cni_link *link)
 {
 	const struct ex_jv *id = ex_jv_get(add, "netns_id");
 	const char *mac = ex_jv_string(add, "mac");
-	char text[EX_MAC_TEXT];
+	uint8_t said[6];
 
 	return is_said(id, "dev", link->id.dev) && is_said(id, "ino", link->id.ino) &&
 	       is_said(id, "host_ifindex", link->host_end) &&
-	       (!mac || strcasecmp(mac, ex_mac_text(link->mac, text)) == 0);
+	       (!mac || (ex_ether_parse(mac, said) && memcmp(said, link->mac, 6) == 0));
 }
 
 /* The link of a request that was kept; *ret_gone: there is none any more. */

@@ -102,10 +102,6 @@ void ex_node_endpoint_write_peer(const struct ex_node_endpoint *e, struct ex_jso
 
 const char *ex_node_state_word(enum ex_node_state state);
 
-#define EX_MAC_TEXT 18
-bool ex_mac_parse(const char *text, uint8_t ret[static 6]);
-const char *ex_mac_text(const uint8_t mac[static 6], char buf[static EX_MAC_TEXT]);
-
 static inline bool ex_ip_is_none(const struct ex_ip *ip)
 {
 	static const struct ex_ip none;

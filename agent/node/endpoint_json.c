@@ -1,31 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* An endpoint as JSON, there and back: its state file, and answers about it. */
 #include <errno.h>
-#include <stdio.h>
 
+#include "agent/core/ether.h"
 #include "agent/node/endpoint.h"
-
-#define HEX "0123456789abcdefABCDEF"
-
-bool ex_mac_parse(const char *text, uint8_t ret[static 6])
-{
-	if (strlen(text) != EX_MAC_TEXT - 1)
-		return false;
-	for (size_t i = 0; i < 6; i++) {
-		if (!strchr(HEX, text[i * 3]) || !strchr(HEX, text[i * 3 + 1]) ||
-		    text[i * 3 + 2] != (i < 5 ? ':' : '\0'))
-			return false;
-		ret[i] = (uint8_t)strtoul(text + i * 3, NULL, 16);
-	}
-	return true;
-}
-
-const char *ex_mac_text(const uint8_t mac[static 6], char buf[static EX_MAC_TEXT])
-{
-	snprintf(buf, EX_MAC_TEXT, "%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3],
-		 mac[4], mac[5]);
-	return buf;
-}
 
 static void write_ip(struct ex_json *j, const char *key, const struct ex_ip *ip)
 {
@@ -37,9 +15,9 @@ static void write_ip(struct ex_json *j, const char *key, const struct ex_ip *ip)
 
 static void write_mac(struct ex_json *j, const char *key, const uint8_t mac[static 6])
 {
-	char text[EX_MAC_TEXT];
+	char text[EX_ETHER_TEXT];
 
-	ex_json_text(j, key, ex_mac_text(mac, text));
+	ex_json_text(j, key, ex_ether_text(mac, text));
 }
 
 static void write_labels(const struct ex_node_endpoint *e, struct ex_json *j)
@@ -128,7 +106,7 @@ static bool read_mac(const struct ex_jv *from, const char *key, uint8_t ret[stat
 {
 	const char *text = ex_jv_string(from, key);
 
-	return text && ex_mac_parse(text, ret);
+	return text && ex_ether_parse(text, ret);
 }
 
 static bool read_more(const struct ex_jv *list, struct ex_node_link *l)

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "agent/core/ether.h"
 #include "agent/core/netns.h"
 #include "agent/node/ops.h"
 #include "agent/node/round.h"
@@ -92,7 +93,7 @@ static int read_mac(const struct ex_jv *rq, struct ex_node_link *l, char err[sta
 	static const uint8_t none[6];
 	const char *mac = ex_jv_string(rq, "mac");
 
-	if (mac && !ex_mac_parse(mac, l->mac))
+	if (mac && !ex_ether_parse(mac, l->mac))
 		return ex_node_fail(err, -EINVAL, "mac: write it as 02:00:00:00:00:01");
 	if (memcmp(l->mac, none, 6) == 0 || (l->mac[0] & 1))
 		return ex_node_fail(err, -EINVAL,
