@@ -127,7 +127,6 @@ static ssize_t note_line(const struct ex_audit *a, const char *type, char *out, 
 	uint64_t missing = a->lost - a->lost_told;
 	char time[EX_AUDIT_TIME];
 	struct ex_json j;
-	ssize_t n;
 
 	ex_audit_now(time);
 	if (!a->json) {
@@ -147,11 +146,7 @@ static ssize_t note_line(const struct ex_audit *a, const char *type, char *out, 
 	ex_json_number(&j, "denied", a->denied);
 	ex_json_number(&j, "lost", missing);
 	ex_json_close(&j, '}');
-	n = ex_json_done(&j);
-	if (n < 0)
-		return n;
-	out[n] = '\n';
-	return n + 1;
+	return ex_json_line(&j);
 }
 
 static size_t put_lines(struct ex_audit *a, struct ex_span lines)

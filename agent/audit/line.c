@@ -269,7 +269,6 @@ ssize_t ex_audit_line_json(const struct ex_audit_record *rec, const struct ex_au
 {
 	char path[sizeof(rec->path) + 2];
 	struct ex_json j;
-	ssize_t n;
 
 	ex_audit_set_path(path, sizeof(path), EX_AUDIT_FIELD(rec->path));
 	ex_json_init(&j, out, cap - 1);
@@ -298,11 +297,7 @@ ssize_t ex_audit_line_json(const struct ex_audit_record *rec, const struct ex_au
 	put_text(&j, "detail", EX_AUDIT_FIELD(rec->detail));
 	put_number(&j, "count", rec->count > 1 ? rec->count : 0);
 	ex_json_close(&j, '}');
-	n = ex_json_done(&j);
-	if (n < 0)
-		return n;
-	out[n] = '\n';
-	return n + 1;
+	return ex_json_line(&j);
 }
 
 static size_t subject_http(const struct ex_audit_record *rec, char *out, size_t cap)

@@ -129,11 +129,8 @@ size_t ex_control_error_line(char *out, size_t cap, const char *code, const char
 	ex_json_text(&j, "message", message);
 	ex_json_close(&j, '}');
 	ex_json_close(&j, '}');
-	n = ex_json_done(&j);
-	if (n < 0)
-		return 0;
-	out[n] = '\n';
-	return (size_t)n + 1;
+	n = ex_json_line(&j);
+	return n < 0 ? 0 : (size_t)n;
 }
 
 static void refuse(int fd, const char *code, const char *message)

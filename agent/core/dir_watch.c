@@ -29,7 +29,6 @@ struct ex_dir_watch {
 	void (*fn)(void *arg);
 	void *arg;
 	int fd, mounts_fd;
-	bool waiting;
 	struct watched *v; /* each directory */
 };
 
@@ -60,10 +59,7 @@ static void watch_dirs(struct ex_dir_watch *w)
 
 static void change(struct ex_dir_watch *w)
 {
-	if (w->waiting)
-		return;
-	w->waiting = true;
-	if (ex_timer_start(w->loop, &w->timer, w->debounce_ms) < 0)
+	if (!w->timer.at && ex_timer_start(w->loop, &w->timer, w->debounce_ms) < 0)
 		w->timer.fn(&w->timer); /* no memory for a timer: at once, then */
 }
 
@@ -71,7 +67,6 @@ static void on_timer(struct ex_timer *t)
 {
 	struct ex_dir_watch *w = ex_container_of(t, struct ex_dir_watch, timer);
 
-	w->waiting = false;
 	watch_dirs(w);
 	w->fn(w->arg);
 }

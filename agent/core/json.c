@@ -221,3 +221,11 @@ ssize_t ex_json_done(const struct ex_json *j)
 {
 	return j->full ? -ENOSPC : (ssize_t)j->len;
 }
+
+ssize_t ex_json_line(struct ex_json *j)
+{
+	if (j->full)
+		return -ENOSPC;
+	j->out[j->len++] = '\n';
+	return (ssize_t)j->len;
+}

@@ -38,6 +38,8 @@ void ex_json_raw(struct ex_json *j, const char *key, struct ex_span value);
 
 /* Bytes written or -ENOSPC. No terminator. */
 ssize_t ex_json_done(const struct ex_json *j);
+/* The same with a line break, for which a fixed buffer has a byte more than it was said to have. */
+ssize_t ex_json_line(struct ex_json *j);
 
 /*
  * Decodes one UTF-8 sequence: returns its length and the code point, or 0 when the bytes are not

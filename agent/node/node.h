@@ -77,7 +77,6 @@ struct ex_node {
 	struct ex_timer late;             /* they are not waited for any longer */
 	struct ex_compile_base base;      /* what is in force was compiled with this */
 	bool read_files;                  /* in the next round */
-	bool tidying, retrying;           /* their timers run */
 	bool recompile;                   /* whether it seems needed or not */
 	bool try_failed;   /* also for whom it did not compile, if other endpoints are there now */
 	bool guarded;      /* guard.h: all that was there before us */

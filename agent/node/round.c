@@ -337,20 +337,20 @@ static void on_tidy(struct ex_timer *t)
 {
 	struct ex_node *node = ex_container_of(t, struct ex_node, tidy);
 
-	node->tidying = ex_gate_tidy(node->gate) && ex_timer_start(node->loop, t, 1) == 0;
+	if (ex_gate_tidy(node->gate))
+		(void)!ex_timer_start(node->loop, t, 1); /* else after the next round */
 }
 
 static void tidy_later(struct ex_node *node)
 {
-	if (!node->tidying)
-		node->tidying = ex_timer_start(node->loop, &node->tidy, TIDY_MS) == 0;
+	if (!node->tidy.at)
+		(void)!ex_timer_start(node->loop, &node->tidy, TIDY_MS);
 }
 
 static void on_retry(struct ex_timer *t)
 {
 	struct ex_node *node = ex_container_of(t, struct ex_node, retry);
 
-	node->retrying = false;
 	node->try_failed = true;
 	ex_round_want(node, false);
 }
@@ -359,8 +359,8 @@ static void on_retry(struct ex_timer *t)
 static void retry_later(struct ex_node *node, size_t n)
 {
 	node->try_failed = false;
-	if (n && !node->retrying)
-		node->retrying = ex_timer_start(node->loop, &node->retry, RETRY_MS) == 0;
+	if (n && !node->retry.at)
+		(void)!ex_timer_start(node->loop, &node->retry, RETRY_MS);
 }
 
 static int run_round(struct ex_node *node)

@@ -197,7 +197,7 @@ static int metrics_text(struct ex_report *r, size_t *ret_len)
 
 static int health_text(struct ex_report *r, size_t *ret_len, int *ret_status)
 {
-	char text[1024], why[256] = "";
+	char why[256] = "", text[6 * sizeof(why) + 64]; /* every byte escaped */
 	bool well = r->ops->health(r->arg, why, sizeof(why));
 	struct ex_json j;
 
@@ -207,7 +207,7 @@ static int health_text(struct ex_report *r, size_t *ret_len, int *ret_status)
 	if (!well)
 		ex_json_text(&j, "why", why);
 	ex_json_close(&j, '}');
-	text[j.len++] = '\n';
+	(void)ex_json_line(&j);
 	*ret_len = j.len;
 	*ret_status = well ? 200 : 503;
 	return text_file((struct ex_span){ text, j.len });

@@ -78,7 +78,9 @@ static bool health(void *arg, char *why, size_t cap)
 {
 	const struct agent *a = arg;
 
-	snprintf(why, cap, "the policy is not valid");
+	snprintf(why, cap, "the policy is not valid %0*d", (int)cap, 0);
+	for (char *p = strchr(why, '0'); p && *p; p++)
+		*p = '\x01'; /* six bytes each when it is told */
 	return !a->sick;
 }
 
@@ -233,6 +235,7 @@ static void test_an_agent_that_is_not_well_says_so(void **state)
 	wait_for(port);
 	assert_int_equal(get(port, "GET /healthz"), 503);
 	assert_non_null(strstr(page, "the policy is not valid"));
+	assert_non_null(strstr(page, "\\u0001\"}\n"));
 	agent_stop(pid);
 }
 
