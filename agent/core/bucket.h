@@ -16,11 +16,12 @@ struct ex_bucket {     /* zero = full */
 /* False: there is nothing left. */
 EX_MUST_CHECK bool ex_bucket_take(struct ex_bucket *b, const struct ex_rate *rate, uint64_t now_ms);
 
-/* All of n or none: false, there is not so much left. */
+/* All of n, or nothing: false when less is left. */
 EX_MUST_CHECK bool ex_bucket_take_n(struct ex_bucket *b, const struct ex_rate *rate,
 				    uint64_t now_ms, uint32_t n);
 
-/* Takes n, also what is not there: in how many milliseconds it will have been there; 0 = it was. */
+/* Takes n even when less is left: in how many milliseconds that debt is paid; 0 = there was enough.
+ */
 EX_MUST_CHECK uint64_t ex_bucket_spend(struct ex_bucket *b, const struct ex_rate *rate,
 				       uint64_t now_ms, uint32_t n);
 

@@ -18,7 +18,7 @@ static inline size_t ex_buf_len(const struct ex_buf *b)
 
 static inline const char *ex_buf_ptr(const struct ex_buf *b)
 {
-	return b->data ? b->data + b->start : ""; /* never NULL, which nothing may be added to */
+	return b->data ? b->data + b->start : ""; /* never NULL: arithmetic on that is undefined */
 }
 
 /* Room for n more bytes; write there, then ex_buf_commit(). NULL when out of memory. */
@@ -30,7 +30,7 @@ EX_MUST_CHECK int ex_buf_append(struct ex_buf *b, const void *bytes, size_t n);
 void ex_buf_consume(struct ex_buf *b, size_t n);
 void ex_buf_done(struct ex_buf *b);
 
-/* Of what was given back some is kept at hand: no longer. */
+/* Frees the buffers that are kept at hand for the next bytes. */
 void ex_buf_drop_spares(void);
 
 #endif

@@ -103,7 +103,7 @@ struct ex_ipc_extend { /* only n are sent */
 
 struct ex_ipc_extended {
 	struct ex_ipc_head head;
-	uint64_t which; /* bit by bit, those that were: the others are not known any more */
+	uint64_t which; /* bit i: v[i] was extended; else it is not known any more */
 };
 
 struct ex_ipc_mint {

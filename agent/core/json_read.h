@@ -29,7 +29,7 @@ const char *ex_jv_string(const struct ex_jv *v, const char *key);
 const char *ex_jv_word(const struct ex_jv *v, const char *key);
 /* False when there is no such integer, or it is outside of min..max. */
 bool ex_jv_integer(const struct ex_jv *v, const char *key, int64_t min, int64_t max, int64_t *ret);
-/* otherwise: when there is no such boolean. */
+/* What `otherwise` says when there is no such boolean. */
 bool ex_jv_bool(const struct ex_jv *v, const char *key, bool otherwise);
 
 /* The value itself, out of an array or an object: its text, or NULL when it is no string. */

@@ -9,7 +9,7 @@ void ex_lazy_run(struct ex_lazy *l)
 
 	if (!l->loop)
 		return;
-	/* Nobody wakes for what was left behind, unless it is so much that it cannot wait. */
+	/* No edge comes for what was left behind. */
 	if (all)
 		ex_timer_stop(l->loop, &l->due);
 	else

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A watch for what may wait a little: it is taken some milliseconds after it came, with all that
- * came meanwhile, so that who writes a thousand times a second wakes nobody a thousand times. It
- * is edge-triggered: who writes wakes once when there was nothing before, and may wake again when
- * it can wait no longer; then it is taken at once.
+ * came meanwhile, so that a thousand writes a second are not a thousand wake-ups. Edge-triggered: a
+ * writer wakes us when there was nothing before, and may wake us again when it cannot wait any
+ * longer; then all is taken at once.
  */
 #ifndef EXEAT_AGENT_CORE_LAZY_H
 #define EXEAT_AGENT_CORE_LAZY_H

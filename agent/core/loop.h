@@ -44,14 +44,14 @@ uint64_t ex_clock_ms(void);
 uint64_t ex_loop_now(const struct ex_loop *loop);
 
 /*
- * Sets w->fn before the call. events may be 0: only errors and hang-ups are reported. A change of
- * events reports anew what is there, also with EPOLLET.
+ * w->fn is set before the call. events may be 0: only errors and hang-ups are reported. A change of
+ * events reports again what is there, even with EPOLLET.
  */
 EX_MUST_CHECK int ex_watch_start(struct ex_loop *loop, struct ex_watch *w, int fd, uint32_t events);
 void ex_watch_set(struct ex_loop *loop, struct ex_watch *w, uint32_t events);
 void ex_watch_stop(struct ex_loop *loop, struct ex_watch *w);
 
-/* The same and closes its fd, which nobody else may have: epoll forgets it by itself then. */
+/* Stops it and closes its fd. There must be no other copy of that: only then epoll forgets it. */
 void ex_watch_close(struct ex_loop *loop, struct ex_watch *w);
 
 /* fd and events of from, which is stopped, are to's, whose fn is set. The kernel is not asked. */
@@ -62,8 +62,8 @@ EX_MUST_CHECK int ex_timer_start(struct ex_loop *loop, struct ex_timer *t, uint6
 void ex_timer_stop(struct ex_loop *loop, struct ex_timer *t);
 
 /*
- * t, whose fn is set, fires once nothing has come for ms, counted from now and after that from what
- * came last; only then again. t stays where it is.
+ * t fires when no event has come for ms, and again after the next silence that follows an event.
+ * Its fn is set by the caller, who keeps it in place.
  */
 void ex_loop_on_quiet(struct ex_loop *loop, struct ex_timer *t, uint64_t ms);
 

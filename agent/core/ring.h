@@ -3,7 +3,7 @@
  * Entries from one process to another through memory that both have mapped: one writer, one reader,
  * no lock. The reader trusts nothing that lies there. Its own place is its own; an entry is copied
  * out before it is looked at; where the writer says it is, and how long an entry is, are bounded.
- * The writer believes the reader.
+ * The writer trusts the reader.
  *
  * An entry that was written stays when the writer dies; one it was still writing is none.
  *
@@ -36,7 +36,7 @@ void ex_ring_unmap(struct ex_ring *ring);
 /* False: there is no room now. The tag is the caller's. */
 EX_MUST_CHECK bool ex_ring_put(struct ex_ring *ring, uint32_t tag, const void *entry, size_t len);
 
-/* The reader sleeps, or the ring is half full. True once for each. */
+/* Has the reader to be told? It sleeps, or the ring is half full: true once for each. */
 EX_MUST_CHECK bool ex_ring_must_wake(struct ex_ring *ring);
 
 /* Where the writer is now. -EBADMSG: nowhere it could be. */

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What is not used goes back: freed memory, spare buffers, and the pages of files that nobody may
- * write, this program's and its libraries'. Of these most were read once, for relocations, symbols
- * and set-up, or for a connection that is over; those that are used again come back from the
- * kernel's cache when they are. A breakpoint that a debugger has put there by then is lost.
+ * Gives back to the system what is not in use: freed memory, spare buffers, and the read-only pages
+ * of this program and its libraries. Most of these were read once, for relocations, symbols and
+ * set-up, or for a connection that is over; what is used again comes back from the kernel's cache.
+ * A breakpoint that a debugger has put there is lost.
  */
 #ifndef EXEAT_AGENT_CORE_SETTLE_H
 #define EXEAT_AGENT_CORE_SETTLE_H

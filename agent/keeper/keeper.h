@@ -13,7 +13,7 @@
  *                        ex_gate_attach(), and links up once ops->ready was called
  *   ex_keeper_swap()     another ruleset, at any time later
  *   ex_keeper_stop()     the proxy is killed and reaped; the endpoint stays closed in the gate
- *   ex_keeper_free()     the same, and what was not yet recorded is not
+ *   ex_keeper_free()     the same; what was not recorded by then is lost
  *
  * The proxy may be several processes, its workers, among which the kernel gate spreads the flows.
  * Each has its own sockets and says for itself what it wants; names that one has learned are told

@@ -10,8 +10,8 @@
 struct ex_ask;
 
 /*
- * fd: the proxy's end; ring: where records go, may be closed then. It ends with the process, and
- * that when the parent is gone: there is nobody to serve.
+ * fd: the proxy's end; ring: where records go, may be closed after the call. Lives as long as the
+ * process, whose loop ends when the parent is gone.
  */
 EX_MUST_CHECK int ex_ask_new(struct ex_loop *loop, int fd, int ring, struct ex_ask **ret);
 
@@ -28,14 +28,14 @@ void ex_ask_cancel(struct ex_ask *a, const void *arg);
 /* What the parent says unasked; fd as above. Takes the place of the one before. */
 void ex_ask_on_news(struct ex_ask *a, ex_ask_fn fn, void *arg);
 
-/* Takes everything that has come: what the parent said before now is known after it. */
+/* Handles all that has come: what the parent said before this call is known after it. */
 void ex_ask_drain(struct ex_ask *a);
 
 /* No answer is expected to these. */
 void ex_ask_swapped(struct ex_ask *a, uint32_t id, int err);
 EX_MUST_CHECK int ex_ask_ready(struct ex_ask *a, struct ex_span spki);
 
-/* The parent has it, also when this process is killed in the next moment. */
+/* When this returns the parent has it, even if the process is killed next. */
 void ex_ask_audit(struct ex_ask *a, const struct ex_audit_record *rec);
 
 #endif

@@ -47,7 +47,7 @@ struct ex_exchange {
 	bool res_done;
 	bool close;        /* the client's connection ends after this exchange */
 	bool last;         /* the client has said that it will ask no more */
-	bool server_close; /* and so does the server's */
+	bool server_close; /* the server's connection ends after this exchange */
 	bool used;         /* the server side has carried an exchange */
 	bool bound;        /* to the client: it has authenticated the connection, not a request */
 	bool reused;       /* the server side was idle before this exchange */

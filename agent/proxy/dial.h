@@ -12,7 +12,7 @@
 #include "policy/ruleset.h"
 
 /*
- * fn is answered with a socket; see ex_ipc_passed(). speaks: there will be something to send as
+ * fn gets a socket: see ex_ipc_passed(). speaks: there will be something to send as
  * soon as it is connected, so that the server need not be told before that it is.
  */
 EX_MUST_CHECK int ex_dial_ask(struct ex_ask *ask, const struct ex_ip *dst, uint16_t port,
@@ -33,7 +33,7 @@ EX_MUST_CHECK int ex_side_dialled(struct ex_side *s, struct ex_loop *loop,
 EX_MUST_CHECK int ex_side_start_tls(struct ex_side *s, struct ex_tls *tls, struct ex_span name,
 				    uint32_t identity, bool alpn_h2);
 
-/* Goes on with it, signature by the parent and all. 1 = done, 0 = waiting, negative errno. */
+/* Goes on with TLS; the parent is asked for signatures. 1 = done, 0 = waiting, negative errno. */
 int ex_side_shake_hands(struct ex_side *s, struct ex_ask *ask);
 
 /* Closes it, however far it is: nothing that was asked for it comes any more. */

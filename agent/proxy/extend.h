@@ -22,7 +22,7 @@ void ex_extend_init(struct ex_extend *e, struct ex_proxy *px);
 /* What there is no room for is left out. */
 void ex_extend_add(struct ex_extend *e, const struct ex_dns_learn *what);
 
-/* Those of which (bit by bit) are known to the gate for longer now, also here. */
+/* The gate has extended those whose bit of `which` is set: so do we. */
 void ex_extend_known(struct ex_proxy *px, const struct ex_ipc_extend *msg, uint64_t which);
 
 #endif

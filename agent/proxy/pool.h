@@ -21,7 +21,7 @@ struct ex_pool_key {
 	uint32_t identity;
 };
 
-/* Never, of an identity. */
+/* False for those of an identity, which nobody shares. */
 bool ex_pool_key_eq(const struct ex_pool_key *a, const struct ex_pool_key *b);
 
 EX_MUST_CHECK int ex_pool_new(struct ex_loop *loop, struct ex_pool **ret);

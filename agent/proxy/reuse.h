@@ -6,7 +6,7 @@
 #include "agent/proxy/conn.h"
 
 /*
- * Before the head is written: the connection at hand is given up when it had its day, or was opened
+ * Before the head is written: the connection at hand is given up when it has ended, or was opened
  * as another identity.
  */
 void ex_conn_look_at_server(struct ex_conn *c, const struct ex_h1_head *head, uint32_t identity);
@@ -14,15 +14,15 @@ void ex_conn_look_at_server(struct ex_conn *c, const struct ex_h1_head *head, ui
 /* The head is written: an idle connection, or a new one. 0 or negative errno. */
 EX_MUST_CHECK int ex_conn_find_server(struct ex_conn *c, const struct ex_h1_head *head);
 
-/* An answer has come to nothing: true when the same request is under way on a new connection. */
+/* No answer came: true when the same request is under way on a new connection. */
 bool ex_conn_repeat(struct ex_conn *c);
 
 /* The same when writing has failed, with all that is to be written still there. */
 bool ex_conn_write_anew(struct ex_conn *c);
 
 /*
- * The server has said that it does not speak HTTP/1.1. True, once: from now on it is spoken with in
- * HTTP/2, unless it is not what it said before, or a WebSocket is to be opened.
+ * The server has refused HTTP/1.1. True, once, when it is to be spoken with in HTTP/2 from now on:
+ * not when it spoke HTTP/1.1 before, and not for a WebSocket.
  */
 bool ex_conn_turn_to_h2(struct ex_conn *c, bool websocket);
 

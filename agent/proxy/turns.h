@@ -29,7 +29,7 @@ bool ex_turn_take(struct ex_turns *t, struct ex_conn *c);
 void ex_turn_began(struct ex_turns *t);
 void ex_turn_over(struct ex_turns *t);
 
-/* It does not wait any more, if it did. */
+/* It waits no longer, if it did. */
 void ex_turn_leave(struct ex_turns *t, struct ex_conn *c);
 
 #endif

@@ -11,7 +11,7 @@
 
 struct ex_unread;
 
-/* names: with ',' between them, to begin with. */
+/* names: those to begin with, separated by commas. */
 EX_MUST_CHECK int ex_unread_new(struct ex_span names, struct ex_unread **ret);
 
 /* Both accept NULL: nothing is learned. */
