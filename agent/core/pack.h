@@ -23,8 +23,8 @@ void ex_pack_str(struct ex_pack *p, const char *s);
 
 /* The sealed memory file, at its start; p is emptied. fd or negative errno. */
 EX_MUST_CHECK int ex_pack_seal(struct ex_pack *p, const char *name);
-void ex_pack_done(
-	struct ex_pack *p); /* when it is not sealed; wipes what was in it, as sealing does */
+/* When it is not sealed; wipes what was in it, as sealing does. */
+void ex_pack_done(struct ex_pack *p);
 
 struct ex_unpack {
 	const char *at, *end;
