@@ -36,8 +36,14 @@ static struct msghdr message_for(struct ex_datagram *d, struct iovec *iov,
 static bool read_ends(struct msghdr *mh, struct ex_datagram *d)
 {
 	d->from_len = mh->msg_namelen;
-	return !(mh->msg_flags & MSG_TRUNC) && ex_sockaddr_read(&d->from, &d->src, &d->sport) &&
-	       find_destination(mh, d);
+	return ex_sockaddr_read(&d->from, &d->src, &d->sport) && find_destination(mh, d);
+}
+
+static ssize_t length_of(struct msghdr *mh, struct ex_datagram *d, size_t len)
+{
+	if (!read_ends(mh, d))
+		return -EBADMSG;
+	return mh->msg_flags & MSG_TRUNC ? -EMSGSIZE : (ssize_t)len;
 }
 
 ssize_t ex_datagram_receive(int fd, void *buf, size_t cap, struct ex_datagram *ret)
@@ -47,9 +53,7 @@ ssize_t ex_datagram_receive(int fd, void *buf, size_t cap, struct ex_datagram *r
 	struct msghdr mh = message_for(ret, &iov, &control);
 	ssize_t n = recvmsg(fd, &mh, MSG_DONTWAIT);
 
-	if (n < 0)
-		return -errno;
-	return read_ends(&mh, ret) ? n : -EBADMSG;
+	return n < 0 ? -errno : length_of(&mh, ret, (size_t)n);
 }
 
 int ex_datagram_receive_many(int fd, struct ex_datagrams *ret)
@@ -66,9 +70,7 @@ int ex_datagram_receive_many(int fd, struct ex_datagrams *ret)
 		return -errno;
 	ret->ready -= (size_t)n;
 	for (int i = 0; i < n; i++)
-		ret->len[i] = read_ends(&ret->v[i].msg_hdr, &ret->at[i])
-				      ? (ssize_t)ret->v[i].msg_len
-				      : -EBADMSG;
+		ret->len[i] = length_of(&ret->v[i].msg_hdr, &ret->at[i], ret->v[i].msg_len);
 	return n;
 }
 

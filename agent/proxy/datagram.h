@@ -12,7 +12,10 @@ struct ex_datagram {
 	uint16_t sport, dport; /* host order */
 };
 
-/* Bytes received, or negative errno; -EBADMSG when the kernel did not say where it was sent to. */
+/*
+ * Bytes received, or negative errno; -EBADMSG when the kernel did not say where it was sent to,
+ * -EMSGSIZE when there is no room for all of it: whose it was is known then.
+ */
 ssize_t ex_datagram_receive(int fd, void *buf, size_t cap, struct ex_datagram *ret);
 
 /* Several at once, of EX_DATAGRAM_BYTES at most: how many, or negative errno. */

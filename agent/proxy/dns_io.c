@@ -158,9 +158,14 @@ static void on_udp(struct ex_listen *l, int fd)
 
 	for (int round = 0; round < UDP_ROUNDS && n == EX_DATAGRAMS; round++) {
 		n = ex_datagram_receive_many(fd, box);
-		for (int i = 0; i < n; i++)
-			if (box->len[i] >= 0)
-				ask_by_udp(io, fd, &box->at[i], box->bytes[i], (size_t)box->len[i]);
+		for (int i = 0; i < n; i++) {
+			ssize_t len = box->len[i];
+
+			/* of one that is too long nothing is read, but it is on record */
+			if (len >= 0 || len == -EMSGSIZE)
+				ask_by_udp(io, fd, &box->at[i], box->bytes[i],
+					   len < 0 ? 0 : (size_t)len);
+		}
 	}
 }
 

@@ -249,7 +249,7 @@ static void on_datagrams(struct ex_listen *l, int listener)
 		struct flow **place, *f;
 		ssize_t n = ex_datagram_receive(listener, buf, sizeof(buf), &d);
 
-		if (n == -EBADMSG)
+		if (n == -EBADMSG || n == -EMSGSIZE)
 			continue;
 		if (n < 0)
 			return;
