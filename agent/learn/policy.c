@@ -3,7 +3,7 @@
 
 /*
  * %2F passes only where a rule names it, so one does, for package names like /@scope%2Fname; and so
- * do the fields by which stores of objects are told to copy.
+ * do the fields by which stores of objects are told to copy, and gateways whom they are to ask.
  */
 static const char text[] = "apiVersion: exeat.dev/v1alpha1\n"
 			   "kind: EgressPolicy\n"
@@ -25,6 +25,13 @@ static const char text[] = "apiVersion: exeat.dev/v1alpha1\n"
 			   "        - {headers: [x-amz-copy-source]}\n"
 			   "        - {headers: [x-goog-copy-source]}\n"
 			   "        - {headers: [x-ms-copy-source]}\n"
+			   "        - {headers: [x-apigw-api-id]}\n"
+			   "        - {headers: [x-vault-namespace]}\n"
+			   "        - {headers: [x-found-cluster]}\n"
+			   "        - {headers: [neon-connection-string]}\n"
+			   "        - {headers: [dapr-app-id]}\n"
+			   "        - {headers: [x-portkey-custom-host]}\n"
+			   "        - {headers: [helicone-target-url]}\n"
 			   "  egressDeny:\n"
 			   "  - toFQDNs: [{matchPattern: \"*\"}]\n"
 			   "    enforcement: audit\n"

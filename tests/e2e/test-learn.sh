@@ -156,7 +156,8 @@ same "the exit status is the command's" "$(learn for --force -- sh -c 'exit 7' >
 # ---- what only a rule that names it lets pass ----
 
 mkdir "$L/copy"
-check "a copy passes while learning" learn copy -- curl -sSf -o /dev/null -H 'X-Amz-Copy-Source: /a/b' https://api.openai.com/v1/models
+check "a copy passes while learning" learn copy -- curl -sSf -o /dev/null -H "X-Amz-Copy-Source: /a/b" https://api.openai.com/v1/models \
+	--next -sSf -o /dev/null -H "Helicone-Target-URL: https://a.test" https://api.openai.com/v1/models
 under copy curl -sS -o "$L/copied" -H 'X-Amz-Copy-Source: /a/b' https://api.openai.com/v1/models
 has "and is for whoever writes the policy to allow" "$(cat "$L/copied")" "$(reason http-denied)"
 
