@@ -215,7 +215,6 @@ int gate_links_guard(const char *path);
 int gate_adopt(struct ex_gate *gate);
 
 /* bindings.c */
-void gate_bindings_sweep(struct ex_gate *gate);
 void gate_bindings_remove(struct ex_gate *gate, uint32_t ifindex);
 
 /* counters.c */

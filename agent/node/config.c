@@ -2,6 +2,7 @@
 /* The keys, each in one line of one table: the file, the flags and the help are read off it. */
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <sys/un.h>
 
 #include "agent/core/log.h"

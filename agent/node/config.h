@@ -7,8 +7,6 @@
 #ifndef EXEAT_AGENT_NODE_CONFIG_H
 #define EXEAT_AGENT_NODE_CONFIG_H
 
-#include <stdio.h>
-
 #include "agent/dns/resolver.h"
 #include "agent/node/serve.h"
 #include "policy/arena.h"
@@ -59,7 +57,5 @@ void ex_node_config_done(struct ex_node_config *c);
  * missing). 0; 1 = help was printed; -EINVAL = every mistake was printed.
  */
 EX_MUST_CHECK int ex_node_config_load(struct ex_node_config *c, int argc, char **argv);
-
-void ex_node_config_usage(FILE *out);
 
 #endif

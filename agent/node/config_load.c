@@ -100,7 +100,7 @@ static void flag_name(const struct node_key *k, char buf[static FLAG_TEXT])
 	buf[n] = '\0';
 }
 
-void ex_node_config_usage(FILE *out)
+static void print_usage(void)
 {
 	char flag[FLAG_TEXT], left[80];
 
@@ -109,19 +109,19 @@ void ex_node_config_usage(FILE *out)
 	      "names. Needs root. Each option is also a key of the configuration file, in\n"
 	      "camelCase: --policy-dir is policyDirs.\n\n"
 	      "      --config FILE                configuration (" EX_NODE_CONFIG_FILE ")\n",
-	      out);
+	      stdout);
 	for (const struct node_key *k = node_keys; k < node_keys + node_n_keys; k++) {
 		flag_name(k, flag);
 		snprintf(left, sizeof(left), "--%s %s", flag, k->words ? k->words : k->arg);
-		fprintf(out, strlen(left) > 28 ? "      %s\n%35s%s\n" : "      %-28s %s%s\n", left,
-			"", k->help);
+		printf(strlen(left) > 28 ? "      %s\n%35s%s\n" : "      %-28s %s%s\n", left, "",
+		       k->help);
 	}
 	fputs("      --uninstall                  let every endpoint go, remove what is pinned, end\n"
 	      "  -h, --help                       this text\n\n"
 	      "Signals: SIGTERM ends, the kernel gate stays; SIGHUP reads the policies again;\n"
 	      "SIGUSR2 starts the program anew in place, no connection is lost.\n"
 	      "Exit status: 0 when told to end, 125 when it could not start.\n",
-	      out);
+	      stdout);
 }
 
 struct flags {
@@ -257,7 +257,7 @@ int ex_node_config_load(struct ex_node_config *c, int argc, char **argv)
 	if (r < 0)
 		return r;
 	if (f.help) {
-		ex_node_config_usage(stdout);
+		print_usage();
 		return 1;
 	}
 	ex_node_config_init(c);
