@@ -86,6 +86,8 @@ int ex_wiring_check_ips(const struct ex_node_link *link, char err[static EX_NODE
 		r = check_ip(rtnl, &link->ip4, err);
 	if (r == 0)
 		r = check_ip(rtnl, &link->ip6, err);
+	if (r == 0)
+		r = check_ip(rtnl, &link->ll6, err);
 	for (size_t i = 0; i < EX_EP_MORE && r == 0; i++)
 		r = check_ip(rtnl, &link->more[i], err);
 	return r;

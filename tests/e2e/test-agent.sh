@@ -50,6 +50,15 @@ out=$(ex endpoint add --netns /run/netns/pod1 --name twice 2>&1)
 has "the same interface twice is refused" "$out" 'exists:'
 out=$(ex endpoint add --netns /run/netns/pod1 --name node --ip 10.88.0.1 2>&1)
 has "so is who would be the node" "$out" 'invalid: 10.88.0.1 is an address of this node'
+pod_new link 14
+node_ll=$(ip -j -6 addr show cni0 scope link | sed 's/.*"local":"\(fe80[^"]*\)".*/\1/')
+ip -n link addr flush dev eth0 scope link
+ip -n link addr add "$node_ll/64" dev eth0 nodad
+has "attack 123: or would be it on the link" "$(endpoint link app=web 2>&1)" "invalid: $node_ll is an address of this node"
+check "(its addresses named)" endpoint link app=web --ip 10.88.0.14 --ip fd00:88::e
+hasnt "then one that it chose itself is not its own" "$(ex endpoint show link)" "$node_ll"
+check "(that one goes again)" ex endpoint remove link
+pod_gone link
 for wrong in 'list pod1' 'list -l app=llm' 'list --open' 'show pod1 --name pod1' 'add --name x --pid 12x' \
 	'add --name x --pid 1 -l a=b -l a=c' 'label pod1 a' 'label pod1 -'; do
 	# shellcheck disable=SC2086 # words
