@@ -311,7 +311,10 @@ int ex_child_equip(const struct ex_child *c, struct ex_span ca, struct ex_span b
 	return r;
 }
 
-/* Every id we have ourselves, as itself: all of them outside containers, some inside. */
+/*
+ * Every id we have ourselves, as itself: all of them outside containers, some inside. But for those
+ * of our own processes, which root in the command could signal as one of them.
+ */
 static int format_map(const char *which, char *out, size_t cap)
 {
 	char path[64], line[128], *end;
@@ -328,6 +331,10 @@ static int format_map(const char *which, char *out, size_t cap)
 		inside = strtoul(line, &end, 10);
 		(void)strtoul(end, &end, 10);
 		count = strtoul(end, &end, 10);
+		if (inside >= EX_OWN_IDS)
+			continue;
+		if (count > EX_OWN_IDS - inside)
+			count = EX_OWN_IDS - inside;
 		len += (size_t)snprintf(out + len, cap - len, "%lu %lu %lu\n", inside, inside,
 					count);
 	}

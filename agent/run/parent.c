@@ -155,6 +155,8 @@ static int watch_signals(struct ex_parent *p)
 		n -= 2;
 		(void)signal(SIGINT, SIG_IGN);
 		(void)signal(SIGQUIT, SIG_IGN);
+		/* It can make the terminal its own and stop whoever else writes there. */
+		(void)signal(SIGTTOU, SIG_IGN);
 	}
 	sigemptyset(&set);
 	for (size_t i = 0; i < n; i++)

@@ -29,9 +29,9 @@
 #include "agent/run/run.h"
 #include "agent/tls/ca.h"
 
-#define LARGE          (64 * 1024) /* memory of this size has a mapping of its own */
-#define CA_DAYS        3650        /* no run takes longer; its key ends with it */
-#define PROXY_UID_BASE 0x7e000000u /* above every user and service id; one per run, by its pid */
+#define LARGE          (64 * 1024)              /* memory of this size has a mapping of its own */
+#define CA_DAYS        3650                     /* no run takes longer; its key ends with it */
+#define PROXY_UID_BASE (EX_OWN_IDS + 0x1000000) /* one per run, by its pid */
 
 struct run {
 	struct ex_run_options opt;
@@ -118,12 +118,15 @@ static int start_proxy(struct run *run)
 
 static int start_child(struct run *run)
 {
-	/* What RDMA devices send no network namespace holds, and anybody may open them. */
-	const char *hidden[] = { "/dev/infiniband", NULL, NULL, NULL, NULL };
+	/*
+	 * What these send no network namespace holds. RDMA devices anybody may open; as a virtual
+	 * machine speaks with the host by vsock, whoever has any may (the group kvm).
+	 */
+	const char *hidden[] = { "/dev/infiniband", "/dev/vhost-vsock", NULL, NULL, NULL, NULL };
 	struct ex_child_spec spec = { .command = run->opt.command,
 				      .id = &run->id,
 				      .hidden = hidden };
-	size_t n = 1;
+	size_t n = 2;
 	int r = ex_mounts_find_sockets(&run->sockets);
 
 	if (r < 0)
@@ -357,6 +360,8 @@ static int set_up(struct run *run)
 	if (r < 0)
 		return r;
 	r = ex_netns_open(&run->ns, run->child.pid);
+	if (r == 0 && run->id.uid == 0 && !run->child.own_session)
+		r = ex_confine_parent();
 	if (r == 0)
 		r = ex_child_go(&run->child);
 	return r < 0 ? fail("cannot start the command", r) : 0;

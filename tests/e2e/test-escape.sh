@@ -113,6 +113,51 @@ for user in nobody root; do
 	tap_import "${out//ok - /ok - $user: }" 6
 done
 
+# There it is in the process group of exeat, too, which must live to write down what was done.
+cat >"$here/kill.py" <<'END'
+import os
+for uid in 0x7e000001, 0x7f000001:  # as which exeat's own processes run
+    try:
+        os.setresuid(uid, uid, 0)
+        print("got", uid)
+    except OSError:
+        pass
+print("tried", flush=True)
+os.kill(0, 9)
+END
+cat >"$here/stop.py" <<'END'
+import os, signal, socket, termios
+os.setpgid(0, 0)
+signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+os.tcsetpgrp(0, os.getpgrp())
+mode = termios.tcgetattr(0)
+mode[3] |= termios.TOSTOP  # who else writes there is stopped
+termios.tcsetattr(0, termios.TCSANOW, mode)
+print("tried", flush=True)
+try:
+    socket.create_connection(("203.0.113.66", 80), 20)
+except OSError:
+    pass
+END
+at_terminal() { # USER PROGRAM: its output is in the file "said", how it ended in "ended"
+	rm -f "$here"/{said,ended} "$WORLD/log/terminal"
+	: >"$here/said"
+	chmod 666 "$here/said"
+	python3 -c 'import pty, sys; pty.spawn(sys.argv[1:])' bash -mc '"${@:2}"; echo $? >"$1"' - "$here/ended" \
+		"$EXEAT" run -p "$POLICIES/sni.yaml" --user "$1" --log "$WORLD/log/terminal" -- \
+		sh -c 'exec python3 "$0" >"$1"' "$2" "$here/said" >/dev/null 2>&1 </dev/null
+	has "$1: attack 110 was tried: ${2##*/}" "$(cat "$here/said")" '^tried'
+	hasnt "$1: as nobody of exeat" "$(cat "$here/said")" '^got'
+}
+for user in nobody root; do
+	at_terminal $user "$here/kill.py"
+	same "$user: attack 110: it ends itself" "$(cat "$here/ended")" 137
+	has "$user: and not exeat" "$(tail -n 1 "$WORLD/log/terminal")" '"type":"summary"'
+	at_terminal $user "$here/stop.py"
+	same "$user: attack 110: exeat is not stopped when it writes" "$(cat "$here/ended")" 0
+	has "$user: what was denied is written down" "$(cat "$WORLD/log/terminal")" '203.0.113.66'
+done
+
 # ---- a socket for stdin, as node and sshd give it: its namespace is the outer one ----
 cat >"$here/netlink.py" <<'END'
 import fcntl, os, socket, struct
@@ -239,6 +284,7 @@ has "a user namespace is to be had" "$(run sni nobody unshare -Urn echo made 2>&
 
 # ---- devices that are networks ----
 mkdir -p "$here/dev/infiniband"
+echo opened >"$here/dev/vhost-vsock"
 : >"$here/dev/infiniband/uverbs0"
 for dev in null zero full random urandom tty; do
 	: >"$here/dev/$dev"
@@ -246,9 +292,10 @@ for dev in null zero full random urandom tty; do
 done
 for user in nobody root; do
 	out=$(unshare -m sh -c 'mount --rbind "$1" /dev && shift && exec "$@"' - "$here/dev" "$EXEAT" run -q \
-		-p "$POLICIES/sni.yaml" --user $user -- sh -c 'ls /dev; echo; ls -A /dev/infiniband' 2>&1)
+		-p "$POLICIES/sni.yaml" --user $user -- sh -c 'ls /dev; echo; ls -A /dev/infiniband; cat /dev/vhost-vsock' 2>&1)
 	has "$user: there is a folder for RDMA devices" "$out" '^infiniband'
 	hasnt "$user: attack 104: with none in it" "$out" 'uverbs'
+	hasnt "$user: attack 111: no virtual machine's end of vsock" "$out" 'opened'
 done
 
 # ---- the host's own addresses, old and new ----
