@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The kernel gate from user space: load, fill, attach, swap, count. The only user of libbpf.
- * Privileged side only. Order is the caller's duty and is checked: publish a policy before attach.
+ * The kernel gate from user space: load, fill, attach, swap, count. This folder is the only user of
+ * libbpf. Privileged side only. Order is the caller's duty and is checked: publish a policy before
+ * attach.
  *
  * What a gateway namespace needs so that steered packets reach the proxy's sockets (GW is the host
  * end of the veth; tests/datapath/netns.c does exactly this):
@@ -150,7 +151,7 @@ EX_MUST_CHECK int ex_gate_refuse(struct ex_gate *gate, uint32_t ifindex);
  */
 EX_MUST_CHECK int ex_gate_add_class(struct ex_gate *gate, uint32_t ifindex,
 				    const struct ex_tables *entries);
-/* How many such entries it may have, with those others have: also for who publishes classes. */
+/* How many such entries it may have beside those that others have. Who publishes classes asks. */
 size_t ex_gate_class_room(const struct ex_gate *gate, uint32_t ifindex);
 
 /*

@@ -133,12 +133,12 @@ int gate_set_new(struct ex_gate *gate, const struct ex_tables *t, bool names,
 		 struct gate_set **ret);
 int gate_set_add_rules(struct ex_gate *gate, struct gate_set *set, const struct ex_tables *t);
 /*
- * What packets read is what it was until the endpoint has the new set->root; then *ret_old, which
- * may be NULL, is to be retired.
+ * Packets go on reading the old tree until the endpoint has the new set->root. Then *ret_old, which
+ * has the old one and may be NULL, is to be retired.
  */
 int gate_set_update(struct ex_gate *gate, struct gate_set *set, const struct ex_delta *d,
 		    struct gate_set **ret_old);
-/* The same of a class that names make, for which others must leave room. -EDQUOT: they do not. */
+/* gate_set_add_rules() of a class that names make. -EDQUOT: no room is left to it by the others. */
 int gate_set_add_class(struct ex_gate *gate, struct gate_set *set, const struct ex_tables *t);
 int gate_set_learn(struct ex_gate *gate, struct gate_set *set, const struct ex_gate_name *name);
 void gate_set_remove(struct ex_gate *gate, struct gate_set *set);

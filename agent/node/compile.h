@@ -57,7 +57,7 @@ EX_MUST_CHECK int ex_node_check_file(const struct ex_compile_base *b,
 
 /* From what is in force to the same policies with other peers, see ex_repeer(). */
 struct ex_move {
-	struct ex_compiled *from, *to; /* references; to NULL: it has to be compiled */
+	struct ex_compiled *from, *to; /* references; to NULL: there is no such way, compile it */
 	struct ex_delta egress, ingress;
 };
 

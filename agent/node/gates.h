@@ -19,16 +19,16 @@ EX_MUST_CHECK int ex_gates_apply(struct ex_node *node, struct ex_node_endpoint *
 				 struct ex_compiled *c, char err[static EX_NODE_ERR]);
 
 /*
- * The same in a little: what is in force is move->from. On error ex_gates_apply() has to make it
- * whole.
+ * From move->from, which is in force, to move->to, by what differs alone. On error all of it has to
+ * be put in force by ex_gates_apply().
  */
 EX_MUST_CHECK int ex_gates_move(struct ex_node_endpoint *e, const struct ex_move *move);
 
-/* What another program needs to go on with these gates; see handover.h. Nothing: it has none. */
+/* Packs what the next program needs to go on with these gates, if there are any; see handover.h. */
 struct ex_pack;
 struct ex_unpack;
 void ex_gates_hand_over(const struct ex_node_endpoint *e, struct ex_pack *p);
-/* Ends what is in there. */
+/* Ends gates that were handed over and nobody goes on with. */
 void ex_gates_abandon(struct ex_unpack *u);
 
 /*
@@ -37,7 +37,7 @@ void ex_gates_abandon(struct ex_unpack *u);
  */
 EX_MUST_CHECK int ex_gates_shut(struct ex_node *node, struct ex_node_endpoint *e);
 
-/* What is not in force in the maps of this process does not pass, whoever was here before. */
+/* Its programs are those of this process from now on: what is not in force here does not pass. */
 EX_MUST_CHECK int ex_gates_guard(struct ex_node *node, const struct ex_node_endpoint *e);
 
 /* Lets the endpoint go: proxy ended, gateway removed; forget: also everything in the kernel. */

@@ -14,7 +14,7 @@ struct node_gates {
 	struct ex_node_endpoint *endpoint;
 	struct ex_wire wire;
 	struct ex_compiled *compiled; /* in force; a reference */
-	/* of the same, or of what is about to be: the keeper looks here */
+	/* those of compiled, or of what is about to take its place: the keeper publishes them */
 	const struct ex_tables *ingress;
 	struct ex_keeper *keeper;
 	struct ex_audit *audit;      /* NULL = the node keeps no log */

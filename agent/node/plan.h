@@ -19,7 +19,7 @@ struct ex_prepared {
 	struct ex_node_endpoint *e;
 	struct ex_selection selection;
 	struct ex_compiled *compiled;
-	const struct ex_move *move; /* leads there from what is in force; NULL = all of it is new */
+	const struct ex_move *move; /* the way from what is in force; NULL = all of it is written */
 	bool failed;                /* see node_in_force; also when compiled is NULL */
 	char why[EX_NODE_ERR];
 };
