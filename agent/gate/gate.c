@@ -133,8 +133,9 @@ int ex_gate_load(const struct ex_gate_limits *limits, struct ex_gate **ret)
 	if (!r && limits->pin)
 		r = gate_pin_others_remove(limits->pin);
 	if (r) {
-		fprintf(stderr, "exeat: kernel gate: cannot load: %s\n%.*s", strerror(-r),
-			(int)chatter_len, chatter);
+		if (r != -EPROTO || !limits->may_differ)
+			fprintf(stderr, "exeat: kernel gate: cannot load: %s\n%.*s", strerror(-r),
+				(int)chatter_len, chatter);
 		ex_gate_free(gate);
 		return r;
 	}

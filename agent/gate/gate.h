@@ -45,6 +45,7 @@ struct ex_gate_limits {
 	 * with the cause logged when they do not fit (other limits): ex_gate_unpin() makes room.
 	 */
 	const char *pin;
+	bool may_differ; /* what is pinned: -EPROTO is not an error, and not logged as one */
 };
 
 /*

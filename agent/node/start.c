@@ -118,11 +118,12 @@ static int load_gate(struct ex_node *node)
 {
 	const struct ex_node_config *c = &node->config;
 	char pin[PATH_MAX];
-	const struct ex_gate_limits limits = { .dests = c->max_dests,
-					       .rules = c->max_rules,
-					       .names = c->max_names,
-					       .flows = c->max_flows,
-					       .pin = pin };
+	struct ex_gate_limits limits = { .dests = c->max_dests,
+					 .rules = c->max_rules,
+					 .names = c->max_names,
+					 .flows = c->max_flows,
+					 .pin = pin,
+					 .may_differ = true };
 	int r = mount_bpffs(c->bpffs);
 
 	if (r < 0)
@@ -131,6 +132,7 @@ static int load_gate(struct ex_node *node)
 	r = ex_gate_load(&limits, &node->gate);
 	if (r == -EPROTO) {
 		ex_warning("what is pinned has other limits: it is replaced, flows begin anew");
+		limits.may_differ = false;
 		r = ex_gate_unpin(pin);
 		if (r == 0)
 			r = ex_gate_load(&limits, &node->gate);
@@ -170,6 +172,7 @@ static int open_records(struct ex_node *node)
 struct unknown {
 	const struct ex_registry *registry;
 	EX_VEC(uint32_t) v;
+	int err;
 };
 
 static void note_unknown(void *arg, uint32_t ifindex, const struct ex_endpoint *ep)
@@ -183,10 +186,12 @@ static void note_unknown(void *arg, uint32_t ifindex, const struct ex_endpoint *
 	at = EX_VEC_ADD(&to->v);
 	if (at)
 		*at = ifindex;
+	else
+		to->err = -ENOMEM;
 }
 
 /* Endpoints in the kernel that no state file tells of are let go: nothing of theirs passes. */
-static void forget_unknown(struct ex_node *node)
+static int forget_unknown(struct ex_node *node)
 {
 	struct unknown to = { .registry = &node->registry };
 
@@ -194,6 +199,7 @@ static void forget_unknown(struct ex_node *node)
 	for (size_t i = 0; i < to.v.n; i++)
 		ex_gate_forget(node->gate, to.v.v[i]);
 	free(to.v.v);
+	return to.err;
 }
 
 static int recover(struct ex_node *node)
@@ -205,7 +211,9 @@ static int recover(struct ex_node *node)
 	for (struct ex_node_endpoint *e = node->registry.first; e; e = e->next)
 		e->recovered = true;
 	ex_events_collect(node);
-	forget_unknown(node);
+	r = forget_unknown(node);
+	if (r < 0)
+		return fail("cannot let unknown endpoints go", r);
 	/* Invalid policies do not keep the agent down: it says so, and lets nobody in. */
 	if (ex_round_first(node) < 0)
 		ex_error("no endpoint can be added until the policies are valid");

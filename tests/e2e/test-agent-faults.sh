@@ -155,6 +155,7 @@ kill -TERM $agent_pid
 wait $agent_pid
 node_agent --max-dests 2048
 has "other limits: maps are made anew, endpoints stay" "$(ex status)" '2 enforcing'
+hasnt "which is no fault" "$(cat "$WORLD/log/agent")" 'libbpf|cannot load'
 check "and gated" reaches pod1
 refuse "both" reaches pod2
 
