@@ -176,7 +176,7 @@ static int write_trust(int dir)
 	size_t len;
 	int r = collect_all(dir, &text, &len);
 
-	return r < 0 ? r : ex_state_file_publish(dir, TRUST, (struct ex_span){ text, len });
+	return r < 0 ? r : ex_state_file_write(dir, TRUST, 0644, (struct ex_span){ text, len });
 }
 
 /* -EINVAL: they are no pair that can sign. */
@@ -231,10 +231,11 @@ static int make_pair(int dir, const struct ex_ca_wish *wish, const char *key_nam
 	if (r < 0)
 		return r;
 	n = ex_ca_key_pem(ca, key);
-	r = n < 0 ? n : ex_state_file_write(dir, key_name, (struct ex_span){ key, (size_t)n });
+	r = n < 0 ? n
+		  : ex_state_file_write(dir, key_name, 0600, (struct ex_span){ key, (size_t)n });
 	explicit_bzero(key, sizeof(key));
 	if (r == 0)
-		r = ex_state_file_publish(dir, name, ex_ca_pem(ca));
+		r = ex_state_file_write(dir, name, 0644, ex_ca_pem(ca));
 	ex_ca_free(ca);
 	return r;
 }
@@ -283,7 +284,7 @@ static int keep_old(int dir)
 
 	if (r == 0)
 		r = collect(dir, OLD, &text, &len);
-	return r < 0 ? r : ex_state_file_publish(dir, OLD, (struct ex_span){ text, len });
+	return r < 0 ? r : ex_state_file_write(dir, OLD, 0644, (struct ex_span){ text, len });
 }
 
 /*

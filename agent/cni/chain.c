@@ -4,6 +4,7 @@
 #include <libgen.h>
 #include <limits.h>
 #include <stdio.h>
+#include <sys/stat.h>
 
 #include "agent/cni/chain.h"
 #include "agent/core/json.h"
@@ -112,17 +113,20 @@ static int read_file(const char *path, char **ret, size_t *ret_len)
 	return ex_state_file_read(AT_FDCWD, path, ret, ret_len);
 }
 
-/* Beside it and renamed: a runtime reads the old one or the new one. */
+/* Beside it and renamed: a runtime reads the old one or the new one. Its mode stays. */
 static int write_file(const char *path, const char *text)
 {
 	char dir[PATH_MAX], base[PATH_MAX];
 	EX_AUTO_CLOSE int fd = -1;
+	struct stat st;
 
 	if (snprintf(dir, sizeof(dir), "%s", path) >= (int)sizeof(dir))
 		return -ENAMETOOLONG;
 	memcpy(base, dir, sizeof(dir));
 	fd = open(dirname(dir), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	return fd < 0 ? -errno : ex_state_file_write(fd, basename(base), ex_span_str(text));
+	if (fd < 0 || stat(path, &st) < 0)
+		return -errno;
+	return ex_state_file_write(fd, basename(base), st.st_mode & 0777, ex_span_str(text));
 }
 
 int ex_cni_chain_file(const char *conflist, const char *plugin)

@@ -43,7 +43,7 @@ int ex_cni_pending_add(const char *state_dir, const char *container, const char 
 		return dir;
 	if (!file_name(name, container, ifname))
 		return -ENAMETOOLONG;
-	return ex_state_file_write(dir, name, request);
+	return ex_state_file_write(dir, name, 0600, request);
 }
 
 bool ex_cni_pending_remove(const char *state_dir, const char *container, const char *ifname)

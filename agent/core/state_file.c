@@ -25,7 +25,7 @@ static int write_all(int fd, struct ex_span bytes)
 	return fsync(fd) < 0 ? -errno : 0;
 }
 
-static int write_file(int dir, const char *name, struct ex_span bytes, mode_t mode)
+int ex_state_file_write(int dir, const char *name, mode_t mode, struct ex_span bytes)
 {
 	EX_AUTO_CLOSE int fd = -1;
 	char tmp[NAME_MAX];
@@ -44,16 +44,6 @@ static int write_file(int dir, const char *name, struct ex_span bytes, mode_t mo
 	else if (fsync(dir) < 0)
 		r = -errno;
 	return r;
-}
-
-int ex_state_file_write(int dir, const char *name, struct ex_span bytes)
-{
-	return write_file(dir, name, bytes, 0600);
-}
-
-int ex_state_file_publish(int dir, const char *name, struct ex_span bytes)
-{
-	return write_file(dir, name, bytes, 0644);
 }
 
 int ex_state_file_read(int dir, const char *name, char **ret, size_t *ret_len)

@@ -3,15 +3,14 @@
 #ifndef EXEAT_AGENT_CORE_STATE_FILE_H
 #define EXEAT_AGENT_CORE_STATE_FILE_H
 
+#include <sys/types.h>
+
 #include "exeat/util.h"
 
 #define EX_STATE_FILE_MAX (1 << 20)
 
-/* dir/name, mode 0600: written beside it, synced, renamed. 0 or negative errno. */
-EX_MUST_CHECK int ex_state_file_write(int dir, const char *name, struct ex_span bytes);
-
-/* The same, mode 0644. */
-EX_MUST_CHECK int ex_state_file_publish(int dir, const char *name, struct ex_span bytes);
+/* dir/name: written beside it, synced, renamed. 0 or negative errno. */
+EX_MUST_CHECK int ex_state_file_write(int dir, const char *name, mode_t mode, struct ex_span bytes);
 
 /*
  * What a regular file has that is open at its beginning, NUL-terminated; the caller frees. -EFBIG

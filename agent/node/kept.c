@@ -35,7 +35,7 @@ int ex_kept_write(const char *state_dir, struct ex_kept_from from,
 	if (r == 0 && ex_buf_len(&p.buf) > KEPT_MAX)
 		r = -EFBIG;
 	if (r == 0)
-		r = ex_state_file_write(dir, NAME,
+		r = ex_state_file_write(dir, NAME, 0600,
 					(struct ex_span){ ex_buf_ptr(&p.buf), ex_buf_len(&p.buf) });
 	ex_pack_done(&p);
 	if (r < 0 && unlinkat(dir, NAME, 0) < 0 && errno != ENOENT)

@@ -58,7 +58,7 @@ int ex_registry_save(const struct ex_registry *r, const struct ex_node_endpoint 
 	ex_json_close(&j, '}');
 	n = ex_json_done(&j);
 	ret = n < 0 ? (int)n
-		    : ex_state_file_write(r->dir, name, (struct ex_span){ j.out, (size_t)n });
+		    : ex_state_file_write(r->dir, name, 0600, (struct ex_span){ j.out, (size_t)n });
 	ex_json_wipe(&j);
 	return ret;
 }
@@ -77,7 +77,7 @@ int ex_registry_save_last_id(const struct ex_registry *r)
 	char text[16];
 	int n = snprintf(text, sizeof(text), "%u\n", r->last_id);
 
-	return ex_state_file_write(r->dir, LAST_ID, (struct ex_span){ text, (size_t)n });
+	return ex_state_file_write(r->dir, LAST_ID, 0600, (struct ex_span){ text, (size_t)n });
 }
 
 static void read_last_id(struct ex_registry *r)

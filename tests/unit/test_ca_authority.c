@@ -52,7 +52,7 @@ static void put(const char *name, struct ex_span text)
 	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 	assert_true(fd >= 0);
-	assert_int_equal(ex_state_file_write(fd, name, text), 0);
+	assert_int_equal(ex_state_file_write(fd, name, 0600, text), 0);
 	close(fd);
 }
 

@@ -541,6 +541,37 @@ static void test_the_plugin_becomes_the_last_of_the_chain(void **state)
 	free(text);
 }
 
+static void put_file(const char *path, const char *text, mode_t mode)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
+	assert_true(fd >= 0 && fchmod(fd, mode) == 0);
+	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+	close(fd);
+}
+
+static void test_the_chain_stays_as_readable_as_it_was(void **state)
+{
+	static const mode_t modes[] = { 0644, 0600 };
+	char dir[] = "/tmp/exeat-cni-XXXXXX", conf[64], plugin[64];
+	struct stat st;
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	snprintf(conf, sizeof(conf), "%s/10-net.conflist", dir);
+	snprintf(plugin, sizeof(plugin), "%s/plugin", dir);
+	put_file(plugin, "{\"type\":\"exeat-cni\"}", 0600);
+	for (size_t i = 0; i < EX_ARRAY_SIZE(modes); i++) {
+		put_file(conf, "{\"plugins\":[{\"type\":\"ptp\"}]}", modes[i]);
+		assert_int_equal(ex_cni_chain_file(conf, plugin), 0);
+		assert_int_equal(stat(conf, &st), 0);
+		assert_int_equal(st.st_mode & 0777, modes[i]);
+	}
+	unlink(conf);
+	unlink(plugin);
+	rmdir(dir);
+}
+
 static void test_only_a_chain_can_be_chained(void **state)
 {
 	static const char plugin[] = "{\"type\":\"exeat-cni\"}";
@@ -588,6 +619,7 @@ int main(void)
 		cmocka_unit_test(test_gc_removes_what_is_gone_and_nothing_else),
 		cmocka_unit_test(test_status_says_whether_the_agent_is_there),
 		cmocka_unit_test(test_the_plugin_becomes_the_last_of_the_chain),
+		cmocka_unit_test(test_the_chain_stays_as_readable_as_it_was),
 		cmocka_unit_test(test_only_a_chain_can_be_chained),
 	};
 

@@ -234,7 +234,8 @@ static void test_a_torn_or_foreign_state_file_is_set_aside(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < EX_ARRAY_SIZE(bad); i++) {
-		assert_int_equal(ex_state_file_write(reg.dir, "1.json", ex_span_str(bad[i])), 0);
+		assert_int_equal(ex_state_file_write(reg.dir, "1.json", 0600, ex_span_str(bad[i])),
+				 0);
 		assert_int_equal(ex_registry_recover(&reg), 0);
 		assert_int_equal(reg.n, 0);
 		assert_int_equal(faccessat(reg.dir, "1.json", F_OK, 0), -1);
