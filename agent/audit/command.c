@@ -42,13 +42,12 @@ static void logs_done(struct logs *l)
 
 static bool logs_add(struct logs *l, const char *name)
 {
-	if (l->n == EX_ARRAY_SIZE(l->names))
-		return false;
-	l->names[l->n] = strdup(name);
-	if (!l->names[l->n])
-		return false;
-	l->n++;
-	return true;
+	if (l->n < EX_ARRAY_SIZE(l->names) && (l->names[l->n] = strdup(name))) {
+		l->n++;
+		return true;
+	}
+	ex_error("%s: there are too many logs, or there is no memory", name);
+	return false;
 }
 
 /* LOG.n ... LOG.1, as far as they are there without a gap, and LOG. */

@@ -175,5 +175,6 @@ umount "$small"
 out=$("$EXEAT" run -q -p "$AGENT/policy.yaml" --log /dev/full -- curl -sSm5 https://evil.example/ 2>&1)
 has "a loss is said, also with -q" "$out" 'error: records are lost.*No space left on device'
 same "once" "$(grep -c 'records are lost' <<<"$out")" 1
+has "more logs than can be read are a mistake that is told" "$(verify $(seq 1001))" 'too many logs'
 
 tap_done
