@@ -10,6 +10,12 @@ enum {
 	DENSE_COINCIDENCE = 40, /* thousandths */
 };
 
+enum {                /* bits of what is noted of a name */
+       SEEN_FREE = 1, /* it has free letters */
+       SEEN_OLD = 2,  /* that was under another policy */
+       SEEN_BITS = 3,
+};
+
 /* what one workload may cost this process: a tenth of a core */
 static const struct ex_rate questions = { 10000, 20000 };
 /* what it may cost the host's resolver; answers are cached for five seconds at least */
@@ -39,9 +45,11 @@ bool ex_dns_budget_judge(struct ex_dns_budget *b, uint64_t now_ms)
 	return ex_bucket_take(&b->judgements, &judgements, now_ms);
 }
 
-void ex_dns_budget_forget(struct ex_dns_budget *b)
+void ex_dns_budget_recount(struct ex_dns_budget *b)
 {
-	memset(b->seen, 0, sizeof(b->seen));
+	for (size_t i = 0; i < EX_DNS_SEEN_SETS; i++)
+		for (size_t j = 0; j < EX_DNS_SEEN_WAYS; j++)
+			b->seen[i][j] |= SEEN_OLD;
 }
 
 /*
@@ -105,7 +113,7 @@ static uint64_t find_seen(uint64_t set[static EX_DNS_SEEN_WAYS], uint64_t hash)
 	for (size_t i = 0; i < EX_DNS_SEEN_WAYS; i++) {
 		uint64_t found = set[i];
 
-		if (!hash || (found & ~1ull) != hash)
+		if (!hash || (found & ~(uint64_t)SEEN_BITS) != hash)
 			continue;
 		memmove(set + 1, set, i * sizeof(*set));
 		return set[0] = found;
@@ -113,23 +121,31 @@ static uint64_t find_seen(uint64_t set[static EX_DNS_SEEN_WAYS], uint64_t hash)
 	return 0;
 }
 
+/* Counts what is free; false: it may not be said, whatever there is left. */
+static bool weigh(struct ex_dns_budget *b, const struct ex_ruleset *rs, struct ex_span name,
+		  uint64_t now, size_t *ret)
+{
+	return count_free(b, rs, name, now, ret) && *ret <= LETTERS_PER_NAME &&
+	       (*ret < DENSE_LABEL || !has_dense_label(name));
+}
+
 bool ex_dns_budget_name(struct ex_dns_budget *b, const struct ex_ruleset *rs, struct ex_span name,
 			uint64_t now_ms)
 {
-	uint64_t hash = ex_dns_hash(&b->key, name) & ~1ull;
-	uint64_t *set = b->seen[(hash >> 1) % EX_DNS_SEEN_SETS], found = find_seen(set, hash);
-	size_t n;
+	uint64_t hash = ex_dns_hash(&b->key, name) & ~(uint64_t)SEEN_BITS;
+	uint64_t *set = b->seen[hash / (SEEN_BITS + 1) % EX_DNS_SEEN_SETS];
+	uint64_t found = find_seen(set, hash);
+	size_t n = found & SEEN_FREE;
 
 	if (name.len > EX_DNS_NAME_MAX)
 		return false;
-	if (found)
-		return ex_bucket_take_n(&b->letters, &letters, now_ms,
-					found & 1 ? LETTERS_REPEATED : 0);
-	if (!count_free(b, rs, name, now_ms, &n) || n > LETTERS_PER_NAME ||
-	    (n >= DENSE_LABEL && has_dense_label(name)) ||
-	    !ex_bucket_take_n(&b->letters, &letters, now_ms, (uint32_t)n))
+	if ((!found || found & SEEN_OLD) && !weigh(b, rs, name, now_ms, &n))
 		return false;
-	memmove(set + 1, set, (EX_DNS_SEEN_WAYS - 1) * sizeof(*set));
-	set[0] = hash | (n > 0);
+	if (!ex_bucket_take_n(&b->letters, &letters, now_ms,
+			      found && n > 0 ? LETTERS_REPEATED : (uint32_t)n))
+		return false;
+	if (!found)
+		memmove(set + 1, set, (EX_DNS_SEEN_WAYS - 1) * sizeof(*set));
+	set[0] = hash | (n > 0 ? SEEN_FREE : 0);
 	return true;
 }

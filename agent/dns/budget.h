@@ -20,7 +20,7 @@ struct ex_dns_budget {
 	struct ex_bucket letters;    /* free letters that are forwarded */
 	struct ex_bucket judgements; /* of names beside the one that was asked */
 	struct ex_dns_key key;
-	/* keyed hashes of names already paid for, the last one first; bit 0: it has free letters */
+	/* keyed hashes of names already paid for, the last one first; two bits of each are ours */
 	uint64_t seen[EX_DNS_SEEN_SETS][EX_DNS_SEEN_WAYS];
 };
 
@@ -35,8 +35,8 @@ bool ex_dns_budget_forward(struct ex_dns_budget *b, uint64_t now_ms);
 /* Takes one more question to the policy. A small question must not cause a lot of work. */
 bool ex_dns_budget_judge(struct ex_dns_budget *b, uint64_t now_ms);
 
-/* After a change of policy other letters may be free. */
-void ex_dns_budget_forget(struct ex_dns_budget *b);
+/* After a change of policy other names may have free letters. What was paid for stays so. */
+void ex_dns_budget_recount(struct ex_dns_budget *b);
 
 /* Takes what an allowed name (canonical) can carry. False: it may not be forwarded. */
 bool ex_dns_budget_name(struct ex_dns_budget *b, const struct ex_ruleset *rs, struct ex_span name,

@@ -237,7 +237,7 @@ void ex_dns_gate_swap(struct ex_dns_gate *g, struct ex_ruleset *rs)
 	ex_ruleset_unref(old);
 	ex_dns_lookup_judge_again(g);
 	ex_dns_cache_clear(&g->cache); /* its addresses were judged by the old one */
-	ex_dns_budget_forget(&g->budget);
+	ex_dns_budget_recount(&g->budget);
 }
 
 void ex_dns_gate_hold(struct ex_dns_gate *g)
