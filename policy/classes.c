@@ -8,6 +8,8 @@
 
 #include <errno.h>
 
+#include "exeat/hash.h"
+
 #define CLASSES_MAX 1000000
 #define MEMBERS_MAX 16000000 /* of all classes: 64 MB */
 
@@ -111,10 +113,10 @@ static void apply_mark(struct walker *w, const struct ex_mark *m, int sign)
 
 static size_t hash_set(const uint32_t *v, size_t n, unsigned flags)
 {
-	uint64_t h = 0xcbf29ce484222325u ^ flags;
+	uint64_t h = EX_HASH_START ^ flags;
 
 	for (size_t i = 0; i < n; i++)
-		h = (h ^ v[i]) * 0x100000001b3u;
+		h = ex_hash_step(h, v[i]);
 	return (size_t)(h ^ (h >> 29));
 }
 

@@ -9,6 +9,8 @@
 
 #include <errno.h>
 
+#include "exeat/hash.h"
+
 #define SHORT_LIST 16 /* rules; below, trying is as fast */
 
 struct http_entry {
@@ -23,13 +25,6 @@ struct ex_http_index {
 	uint32_t *loose; /* rules, descending */
 	size_t n_loose;
 };
-
-#define HASH_START 0xcbf29ce484222325u
-
-static uint64_t hash_byte(uint64_t h, char c)
-{
-	return (h ^ (unsigned char)c) * 0x100000001b3u;
-}
 
 static size_t bucket_of(const struct ex_http_index *ix, uint64_t h)
 {
@@ -69,7 +64,6 @@ int ex_http_index_build(struct ex_arena *arena, struct ex_ports *ports)
 	if (!ix->buckets || !ix->entries || !ix->loose)
 		return -ENOMEM;
 	for (size_t i = n; i > 0; i--) {
-		uint64_t h = HASH_START;
 		struct ex_span key;
 		uint32_t *bucket;
 
@@ -77,9 +71,7 @@ int ex_http_index_build(struct ex_arena *arena, struct ex_ports *ports)
 			ix->loose[ix->n_loose++] = (uint32_t)(i - 1);
 			continue;
 		}
-		for (size_t k = 0; k < key.len; k++)
-			h = hash_byte(h, key.ptr[k]);
-		bucket = &ix->buckets[bucket_of(ix, h)];
+		bucket = &ix->buckets[bucket_of(ix, ex_hash(key))];
 		ix->entries[i - 1] = (struct http_entry){ (uint32_t)(i - 1), *bucket };
 		*bucket = (uint32_t)i;
 	}
@@ -89,7 +81,7 @@ int ex_http_index_build(struct ex_arena *arena, struct ex_ports *ports)
 
 void ex_http_find(const struct ex_ports *ports, struct ex_span path, struct ex_http_iter *it)
 {
-	*it = (struct ex_http_iter){ .ports = ports, .path = path, .hash = HASH_START };
+	*it = (struct ex_http_iter){ .ports = ports, .path = path, .hash = EX_HASH_START };
 	if (ports->index)
 		it->loose = ports->index->n_loose;
 }
@@ -102,7 +94,7 @@ static bool next_part(struct ex_http_iter *it)
 	while (it->at < it->path.len) {
 		char c = it->path.ptr[it->at++];
 
-		it->hash = hash_byte(it->hash, c);
+		it->hash = ex_hash_step(it->hash, (unsigned char)c);
 		if (c != '/' && it->at < it->path.len)
 			continue;
 		it->entry = ix->buckets[bucket_of(ix, it->hash)];

@@ -10,18 +10,12 @@
 
 #include <errno.h>
 
+#include "exeat/hash.h"
+
 struct ex_name_entry {
 	struct ex_name_slot slot;
 	uint32_t next; /* index + 1 */
 };
-
-/* From the last byte to the first, so that a tail's hash is on the way to that of a longer one. */
-static uint64_t hash_byte(uint64_t h, char c)
-{
-	return (h ^ (unsigned char)c) * 0x100000001b3u;
-}
-
-#define HASH_START 0xcbf29ce484222325u
 
 static size_t bucket_of(const struct ex_name_index *ix, uint64_t h)
 {
@@ -48,12 +42,13 @@ static struct ex_span fixed_tail(const struct ex_name_pattern *p)
 	return tail;
 }
 
+/* From the last byte to the first, so that a tail's hash is on the way to that of a longer one. */
 static uint64_t hash_tail(struct ex_span tail)
 {
-	uint64_t h = HASH_START;
+	uint64_t h = EX_HASH_START;
 
 	for (size_t i = tail.len; i > 0; i--)
-		h = hash_byte(h, tail.ptr[i - 1]);
+		h = ex_hash_step(h, (unsigned char)tail.ptr[i - 1]);
 	return h;
 }
 
@@ -96,7 +91,7 @@ void ex_name_find(const struct ex_name_index *ix, struct ex_span name, struct ex
 	*it = (struct ex_name_iter){ .ix = ix,
 				     .name = name,
 				     .left = ix->buckets ? name.len : 0,
-				     .hash = HASH_START,
+				     .hash = EX_HASH_START,
 				     .loose = ix->n_loose };
 }
 
@@ -106,7 +101,7 @@ static bool next_tail(struct ex_name_iter *it)
 	const struct ex_name_index *ix = it->ix;
 
 	while (it->left) {
-		it->hash = hash_byte(it->hash, it->name.ptr[--it->left]);
+		it->hash = ex_hash_step(it->hash, (unsigned char)it->name.ptr[--it->left]);
 		if (it->left && it->name.ptr[it->left - 1] != '.')
 			continue;
 		it->entry = ix->buckets[bucket_of(ix, it->hash)];

@@ -3,16 +3,16 @@
 
 #include <errno.h>
 
+#include "exeat/hash.h"
+
 /* All of them have to be worth their number, so that no file can fill the memory. */
 #define SIZE_BASE ((size_t)8 * 1024 * 1024)
 #define SIZE_EACH ((size_t)8 * 1024)
 
 static size_t bucket_of(const struct ex_regex_set *set, const char *text, size_t len)
 {
-	uint64_t h = 0xcbf29ce484222325u;
+	uint64_t h = ex_hash((struct ex_span){ text, len });
 
-	for (size_t i = 0; i < len; i++)
-		h = (h ^ (unsigned char)text[i]) * 0x100000001b3u;
 	return (size_t)(h ^ (h >> 32)) & (set->n_buckets - 1);
 }
 

@@ -5,18 +5,9 @@
 #include <bpf/bpf.h>
 
 #include "agent/gate/gate_internal.h"
+#include "exeat/hash.h"
 
 #define BATCH 256
-
-/* FNV-1a. Whoever makes two names collide loses one of its own. */
-static uint64_t hash_of(struct ex_span name)
-{
-	uint64_t h = 0xcbf29ce484222325;
-
-	for (size_t i = 0; i < name.len; i++)
-		h = (h ^ (uint8_t)name.ptr[i]) * 0x100000001b3;
-	return h;
-}
 
 uint32_t ex_gate_names_max(const struct ex_gate *gate)
 {
@@ -53,7 +44,7 @@ static void drop_expired(int fd, const struct ex_binding_key *key, const struct 
 int ex_gate_binding_put(struct ex_gate *gate, uint32_t ifindex, const struct ex_ip *ip,
 			struct ex_span name, uint64_t ttl_ms)
 {
-	const struct ex_binding_key key = { .ifindex = ifindex, .ip = *ip, .hash = hash_of(name) };
+	const struct ex_binding_key key = { .ifindex = ifindex, .ip = *ip, .hash = ex_hash(name) };
 	struct ex_binding value = { .len = (uint8_t)name.len };
 	uint64_t now = gate_now();
 	int fd = gate->maps.ex_bindings.fd, r;
@@ -73,7 +64,7 @@ int ex_gate_binding_put(struct ex_gate *gate, uint32_t ifindex, const struct ex_
 void ex_gate_binding_remove(struct ex_gate *gate, uint32_t ifindex, const struct ex_ip *ip,
 			    struct ex_span name)
 {
-	const struct ex_binding_key key = { .ifindex = ifindex, .ip = *ip, .hash = hash_of(name) };
+	const struct ex_binding_key key = { .ifindex = ifindex, .ip = *ip, .hash = ex_hash(name) };
 
 	bpf_map_delete_elem(gate->maps.ex_bindings.fd, &key);
 }

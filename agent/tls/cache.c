@@ -3,6 +3,8 @@
 
 #include <errno.h>
 
+#include "exeat/hash.h"
+
 struct entry {
 	uint64_t hash;
 	uint64_t used; /* tick of the last use */
@@ -40,20 +42,10 @@ void ex_tls_cache_free(struct ex_tls_cache *c)
 	free(c);
 }
 
-/* FNV-1a. Names that collide on purpose gain nothing: the names are compared too. */
-static uint64_t name_hash(struct ex_span name)
-{
-	uint64_t h = 0xcbf29ce484222325u;
-
-	for (size_t i = 0; i < name.len; i++)
-		h = (h ^ (uint8_t)name.ptr[i]) * 0x100000001b3u;
-	return h;
-}
-
 /* A few hundred entries: one sweep costs less than keeping an index would. */
 static struct entry *entry_find(struct ex_tls_cache *c, struct ex_span name)
 {
-	uint64_t hash = name_hash(name);
+	uint64_t hash = ex_hash(name);
 
 	for (size_t i = 0; i < c->n; i++) {
 		struct entry *e = &c->entries[i];
@@ -107,7 +99,7 @@ void ex_tls_cache_put(struct ex_tls_cache *c, struct ex_span name, void *value)
 	if (e->value)
 		c->drop(e->value);
 	e->value = value;
-	e->hash = name_hash(name);
+	e->hash = ex_hash(name);
 	e->used = ++c->tick;
 	e->name_len = (uint8_t)name.len;
 	memcpy(e->name, name.ptr, name.len);
