@@ -157,7 +157,7 @@ static int build(struct compiler *c)
 		.marks = &c->marks,
 		.set = &c->set,
 	};
-	int r = ex_lower(&l);
+	int r = ex_lower_outward(&l);
 
 	if (r == 0)
 		r = ex_classes_build(c->rs, &c->marks);

@@ -422,7 +422,7 @@ static int finish(struct ex_lowering *l, int r)
 	return r;
 }
 
-int ex_lower(struct ex_lowering *l)
+int ex_lower_outward(struct ex_lowering *l)
 {
 	size_t selected = 0, about = 0;
 	int r = check_chosen(l);

@@ -46,8 +46,8 @@ EX_MUST_CHECK int ex_lower_names(struct ex_ruleset *rs);
  * Fills rs (infos, peers, terms) from the specs that select the workload, and marks. 0, -ENOMEM, or
  * -ENOENT with an error in diags when no policy selects the workload.
  */
-EX_MUST_CHECK int ex_lower(struct ex_lowering *l);
-/* The same of ingress, into a ruleset of its own, after ex_lower() into l->book. */
+EX_MUST_CHECK int ex_lower_outward(struct ex_lowering *l);
+/* The same of ingress, into a ruleset of its own, after ex_lower_outward() into l->book. */
 EX_MUST_CHECK int ex_lower_inward(struct ex_lowering *l);
 
 static inline const struct ex_spec_rules *ex_lower_direction(const struct ex_lowering *l,
