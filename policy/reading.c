@@ -11,7 +11,7 @@
 /* Ways to read a path; any of them may go together. */
 enum {
 	WAY_SLASH = EX_WAY_SLASH, /* %2F is a slash */
-	WAY_CUT = 2,              /* ; begins parameters, which are cut off */
+	WAY_CUT = 2,              /* ; begins parameters, which are cut off; in a query it is & */
 	WAY_CUT_ESCAPED = 4,      /* so does %3B */
 	WAY_QUERY = 8,            /* %3F ends the path */
 	WAY_FRAGMENT = 16,        /* %23 does */
@@ -80,26 +80,31 @@ static struct mark mark_at(struct ex_span path, size_t at)
 	return k;
 }
 
-/* The next one at or behind k->at; false: there is none before the query or the end. */
-static bool find_mark(struct ex_span path, struct mark *k)
+/* The next one at or behind k->at; false: there is none. path_end: see path_len(). */
+static bool find_mark(struct ex_span path, size_t path_end, struct mark *k)
 {
-	size_t end = path_len(path);
+	const char *semicolon;
+	size_t at = k->at;
 
-	for (size_t at = k->at; at < end; at++) {
+	for (; at < path_end; at++) {
 		if (path.ptr[at] != ';' && path.ptr[at] != '%')
 			continue;
 		*k = mark_at(path, at);
 		if (k->ways)
 			return true;
 	}
-	return false;
+	semicolon = at < path.len ? memchr(path.ptr + at, ';', path.len - at) : NULL;
+	if (semicolon)
+		*k = mark_at(path, (size_t)(semicolon - path.ptr));
+	return semicolon;
 }
 
 unsigned ex_path_ways(struct ex_span path)
 {
-	unsigned ways = path_len(path) < path.len ? WAY_NO_QUERY : 0;
+	size_t end = path_len(path);
+	unsigned ways = end < path.len ? WAY_NO_QUERY : 0;
 
-	for (struct mark k = { 0 }; find_mark(path, &k); k.at += k.len)
+	for (struct mark k = { 0 }; find_mark(path, end, &k); k.at += k.len)
 		ways |= k.ways;
 	return ways;
 }
@@ -163,11 +168,11 @@ static bool is_named(const struct ex_http_match *m, struct ex_span path, const s
  */
 static uint64_t find_named(const struct ex_http_match *m, struct ex_span path, unsigned *ret_ways)
 {
-	size_t n = 0, n_tried = 0;
+	size_t end = path_len(path), n = 0, n_tried = 0;
 	uint64_t named = 0;
 
 	*ret_ways = 0;
-	for (struct mark k = { 0 }; find_mark(path, &k); k.at += k.len, n++) {
+	for (struct mark k = { 0 }; find_mark(path, end, &k); k.at += k.len, n++) {
 		bool tried = n < BITS && n_tried < TRIED_MAX && is_written(m, path, &k);
 
 		n_tried += tried;
@@ -189,26 +194,44 @@ static size_t plain_len(struct ex_span path, size_t at, size_t end)
 	return at - from;
 }
 
+static bool has_bit(uint64_t named, size_t n)
+{
+	return n < BITS && named >> n & 1;
+}
+
+/* The query, of which the first mark is the nth. */
+static size_t read_query(struct ex_span query, unsigned ways, uint64_t named, size_t n, char *out)
+{
+	memcpy(out, query.ptr, query.len);
+	for (size_t at = 0; ways & WAY_CUT && at < query.len; at++)
+		if (out[at] == ';' && !has_bit(named, n++))
+			out[at] = '&';
+	return query.len;
+}
+
 /* The path read in these ways, but for marks that are named. out has room. Returns its length. */
 static size_t read_as(struct ex_span path, unsigned ways, uint64_t named, char *out)
 {
+	bool in_parameters = false, in_query = false, ended = false;
 	size_t end = path_len(path), len = 0, n = 0;
-	bool in_parameters = false;
 	struct mark k;
 
 	for (size_t at = 0; at < end; at += k.len) {
 		k = (struct mark){ .len = plain_len(path, at, end) };
 		if (k.len == 0)
 			k = mark_at(path, at);
-		if (k.ways && n < BITS && (named >> n++ & 1))
+		if (k.ways && has_bit(named, n++))
 			k.ways = 0;
 		k.ways &= ways;
-		if (k.ways & WAYS_TO_END)
-			break;
+		ended |= k.ways & WAYS_TO_END;
+		in_query |= k.ways && k.plain == '?';
+		if (k.ways & WAYS_TO_CUT && in_query)
+			k.plain = '&';
+		else if (k.ways & WAYS_TO_CUT)
+			in_parameters = true;
 		if ((k.len == 1 || k.ways) && (k.plain == '/' || k.plain == '?'))
 			in_parameters = false;
-		in_parameters |= k.ways & WAYS_TO_CUT;
-		if (in_parameters)
+		if (in_parameters || ended)
 			continue;
 		if (k.ways)
 			out[len] = k.plain;
@@ -216,10 +239,11 @@ static size_t read_as(struct ex_span path, unsigned ways, uint64_t named, char *
 			memcpy(out + len, path.ptr + at, k.len);
 		len += k.ways ? 1 : k.len;
 	}
-	if (ways & WAY_NO_QUERY)
+	if (ways & WAY_NO_QUERY || end == path.len)
 		return len;
-	memcpy(out + len, path.ptr + end, path.len - end);
-	return len + path.len - end;
+	path.ptr += end;
+	path.len -= end;
+	return len + read_query(path, ways, named, n, out + len);
 }
 
 /* False: reading it in all of these ways would take longer than a request is worth. */

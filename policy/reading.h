@@ -3,7 +3,8 @@
  * What servers read in more than one way, in a path and in what stands beside it:
  *
  *	%2F		a slash to some, part of a segment to others
- *	; and %3B	before parameters, which servlet containers cut off
+ *	; and %3B	before parameters, which servlet containers cut off; in a query, which ? or
+ *			%3F begins, between them like &
  *	%3F and %23	the end of the path, where something has unescaped them (so also %3B), and
  *			%3F the beginning of a query
  *	%3A, %40, ...	the byte itself to nearly all, of those that need no escape in a path

@@ -25,7 +25,9 @@ static const char *const servers[] = {
 	"dq",                    /* what splits late */
 	"dqf",  "dqfc",  "qdqc", /* proxies that unescape, before servers that split again */
 	"qdqf", "qdfcd", "qcdqf", "qcdf",
-	"qdfq", "d", /* nginx, before it splits again: try_files, proxy_pass with a variable */
+	"qdfq", "p", /* nginx, before it splits again: try_files, proxy_pass with a variable */
+	"s",         /* Rack 2, Go before 1.17: parameters stand between semicolons, too */
+	"ps",        /* one behind the other */
 };
 
 static void cut(char *s, const char *at)
@@ -62,6 +64,23 @@ static void unescape(char *s)
 	*out = '\0';
 }
 
+static void unescape_path(char *s)
+{
+	char query[PATH_CAP];
+	size_t len = strcspn(s, "?");
+
+	(void)snprintf(query, sizeof(query), "%s", s + len);
+	s[len] = '\0';
+	unescape(s);
+	memcpy(s + strlen(s), query, strlen(query) + 1);
+}
+
+static void split_at_semicolons(char *s)
+{
+	for (s += strcspn(s, "?"); *s; s++)
+		*s = *s == ';' ? '&' : *s;
+}
+
 static char *read_by(const char *server, const char *path, char out[static PATH_CAP])
 {
 	(void)snprintf(out, PATH_CAP, "%s", path);
@@ -78,6 +97,12 @@ static char *read_by(const char *server, const char *path, char out[static PATH_
 			break;
 		case 'd':
 			unescape(out);
+			break;
+		case 'p':
+			unescape_path(out);
+			break;
+		case 's':
+			split_at_semicolons(out);
 			break;
 		default:
 			fail();
@@ -125,6 +150,11 @@ static bool has_no_query(char *p)
 	return is_below_ok(p) && !strchr(p, '?');
 }
 
+static bool has_one_parameter(char *p)
+{
+	return is_below_ok(p) && !strchr(p + strcspn(p, "?"), '&');
+}
+
 static bool is_x(char *p)
 {
 	const char *slash;
@@ -153,6 +183,7 @@ static const struct rule {
 	{ ALLOW("{path: '/[^?:/]*[.]png(\\?.*)?'}"), is_picture },
 	{ ALLOW("{path: '/ok/[^/?]+/x(\\?.*)?'}"), is_x },
 	{ ALLOW("{path: '/ok/[^?]*'}"), has_no_query },
+	{ ALLOW("{path: '/ok/[^?]*(\\?[^&]*)?'}"), has_one_parameter },
 	{ ALLOW("{}, {path: '/.*%2F.*'}") "  egressDeny:\n" TO_80
 					  "      rules: {http: [{path: '/ok/shut'}, {path: '/ok/[^/]+:x'}]}\n",
 	  is_open },

@@ -139,6 +139,15 @@ static void test_attack_07_an_allow_is_met_without_needless_escapes_too(void **s
 		  .allow = false },
 		{ ALLOW("{path: '/x%3Aget|/m/([a-z]|%[2-7][0-9A-F])+'}"), "/x%3Aget",
 		  .allow = true },
+		/* a semicolon in the query parts parameters, to some */
+		{ ALLOW("{path: '/m\\?a=[^&]*'}"), "/m?a=b;c", .allow = false },
+		{ ALLOW("{path: '/m\\?a=[^&]*(&c)?'}"), "/m?a=b;c", .allow = true },
+		{ ALLOW("{path: '/m\\?a=[^&]*(&c)?'}"), "/m?a=b;c;d", .allow = false },
+		{ ALLOW("{path: '/m\\?a=b;c'}"), "/m?a=b;c", .allow = true },
+		{ ALLOW("{path: '/m\\?a=[^&;]*;c=[^&]*'}"), "/m?a=b;c=d", .allow = true },
+		{ ALLOW("{path: '/m\\?a=[^&;]*;c=[^&]*'}"), "/m?a=b;c=d;e", .allow = false },
+		{ ALLOW("{path: '/m;v\\?a=.*'}"), "/m;v?a=b;c", .allow = true },
+		{ ALLOW("{path: '/.*'}"), "/m;v?a=b;c", .allow = true },
 		/* in the query it is a value's */
 		{ ALLOW("{path: '/m\\?a=[^:]*'}"), "/m?a=b%3Ac", .allow = true },
 	};
@@ -164,6 +173,9 @@ static void test_attack_07_a_deny_is_met_by_every_reading(void **state)
 		{ DENIED("{path: '/shut\\?x=y'}"), "/shut%3Fx%3Dy?z", .allow = false },
 		{ DENIED("{path: '/shut\\?x=y'}"), "/shut;a%3Fx=y", .allow = false },
 		{ DENIED("{path: '/shut\\?x=y'}"), "/shut%3Fx=z", .allow = true },
+		{ DENIED("{path: '/shut\\?(.*&)?x=y'}"), "/shut?a;x=y", .allow = false },
+		{ DENIED("{path: '/shut\\?(.*&)?x=y'}"), "/shut?a;ax=y", .allow = true },
+		{ DENIED("{path: '/shut\\?(.*&)?x=y'}"), "/shut;a%23?a;x=y", .allow = false },
 		{ DENIED("{path: '/shut'}"), "/open?/shut", .allow = true },
 		{ DENIED("{path: '/shut'}"), "/open%3F/shut", .allow = true },
 		{ DENIED("{path: '/shut'}"), "/shutter;x?y", .allow = true },
