@@ -116,7 +116,7 @@ void ex_h2_relay_close(struct ex_h2_relay *r, bool now);
 /* Another policy: every request under way is judged again; see config.judge_again. */
 void ex_h2_relay_judge_again(struct ex_h2_relay *r);
 
-/* Requests under way: none means idle, for the caller's timers. */
+/* Requests under way. For tests. */
 size_t ex_h2_relay_streams(const struct ex_h2_relay *r);
 
 #endif
