@@ -5,13 +5,13 @@
 #include <stdio.h>
 #include <sys/socket.h>
 #include <sys/time.h>
-#include <sys/un.h>
 #include <time.h>
 
 #include "agent/control/client.h"
 #include "agent/control/control.h"
 #include "agent/core/buf.h"
 #include "agent/core/loop.h"
+#include "agent/core/sockaddr.h"
 
 #define LINE_MAX_LEN (EX_CONTROL_ANSWER_MAX + 1024)
 #define SEND_S       5
@@ -58,25 +58,19 @@ static const char *remedy(const char *path, int err)
 static int dial(const char *path, struct ex_control_error *err)
 {
 	EX_AUTO_CLOSE int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	struct sockaddr_un sa = { .sun_family = AF_UNIX };
-	size_t len = strlen(path);
+	struct sockaddr_un sa;
+	socklen_t len = ex_sockaddr_unix(path, &sa);
 	int r;
 
 	if (fd < 0)
 		return fail(err, -errno, "unreachable", "socket: %s", strerror(errno));
-	if (len < 2 || len >= sizeof(sa.sun_path))
+	if (!len)
 		return fail(err, -ENAMETOOLONG, "unreachable", "%s: not a socket's path", path);
-	memcpy(sa.sun_path, path, len);
-	if (path[0] == '@')
-		sa.sun_path[0] = '\0';
-	else
-		len++;
 	/* The queue of an agent that hangs may be full: neither connecting nor asking waits on. */
 	if (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &(struct timeval){ .tv_sec = SEND_S },
 		       sizeof(struct timeval)) < 0)
 		return fail(err, -errno, "unreachable", "%s: %s", path, strerror(errno));
-	if (connect(fd, (struct sockaddr *)&sa,
-		    (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len)) < 0) {
+	if (connect(fd, (struct sockaddr *)&sa, len) < 0) {
 		r = -errno;
 		return fail(err, r, "unreachable", "%s: %s%s", path, strerror(-r),
 			    remedy(path, -r));

@@ -12,6 +12,7 @@
 
 #include "agent/control/control_priv.h"
 #include "agent/core/log.h"
+#include "agent/core/sockaddr.h"
 
 #define CLIENTS_DEFAULT 64
 #define ACCEPT_BATCH    16
@@ -19,22 +20,6 @@
 #define GROUPS_MAX      1024
 
 /* ---- the socket ---- */
-
-static int address_set(const char *path, struct sockaddr_un *sa, socklen_t *ret_len)
-{
-	size_t len = strlen(path);
-
-	if (len < 2 || len >= sizeof(sa->sun_path))
-		return -ENAMETOOLONG;
-	*sa = (struct sockaddr_un){ .sun_family = AF_UNIX };
-	memcpy(sa->sun_path, path, len);
-	if (path[0] == '@')
-		sa->sun_path[0] = '\0'; /* abstract: the length is the name's, no NUL behind it */
-	else
-		len++;
-	*ret_len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len);
-	return 0;
-}
 
 /* A file nobody answers at is what a killed agent left. */
 static int stale_remove(const struct sockaddr_un *sa, socklen_t len)
@@ -56,9 +41,9 @@ static int stale_remove(const struct sockaddr_un *sa, socklen_t len)
 static int socket_bind(struct ex_control *c, const char *path)
 {
 	struct sockaddr_un sa;
-	socklen_t len = 0;
+	socklen_t len = ex_sockaddr_unix(path, &sa);
 	mode_t mask;
-	int r = address_set(path, &sa, &len);
+	int r = len ? 0 : -ENAMETOOLONG;
 
 	if (r == 0 && path[0] != '@')
 		r = stale_remove(&sa, len);

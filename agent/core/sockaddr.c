@@ -57,3 +57,18 @@ socklen_t ex_sockaddr_write(const struct ex_ip *ip, uint16_t port, struct sockad
 	memcpy(&a6->sin6_addr, ip->b, 16);
 	return sizeof(*a6);
 }
+
+socklen_t ex_sockaddr_unix(const char *path, struct sockaddr_un *ret)
+{
+	size_t len = strlen(path);
+
+	if (len < 2 || len >= sizeof(ret->sun_path))
+		return 0;
+	*ret = (struct sockaddr_un){ .sun_family = AF_UNIX };
+	memcpy(ret->sun_path, path, len);
+	if (path[0] == '@')
+		ret->sun_path[0] = '\0'; /* no NUL is behind such a name */
+	else
+		len++;
+	return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len);
+}

@@ -4,6 +4,7 @@
 #define EXEAT_AGENT_CORE_SOCKADDR_H
 
 #include <sys/socket.h>
+#include <sys/un.h>
 
 #include "exeat/util.h"
 
@@ -19,5 +20,8 @@ bool ex_socket_ends(int fd, struct ex_ip *own, uint16_t *own_port, struct ex_ip 
 
 /* Fills ss; returns its length. */
 socklen_t ex_sockaddr_write(const struct ex_ip *ip, uint16_t port, struct sockaddr_storage *ss);
+
+/* The same of a unix socket: a path, or "@name", which is abstract. 0: too long, or too short. */
+socklen_t ex_sockaddr_unix(const char *path, struct sockaddr_un *ret);
 
 #endif

@@ -3,9 +3,9 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
-#include <sys/un.h>
 
 #include "agent/core/log.h"
+#include "agent/core/sockaddr.h"
 #include "agent/node/config_keys.h"
 #include "agent/report/listen.h"
 #include "agent/report/webhook.h"
@@ -85,8 +85,8 @@ static const char *set_listen(struct ex_node_config *c, const struct node_key *k
 /* A path, or "@name": an abstract one. */
 static const char *set_socket(struct ex_node_config *c, const struct node_key *k, const char *text)
 {
-	if ((text[0] != '/' && text[0] != '@') || !text[1] ||
-	    strlen(text) >= sizeof((struct sockaddr_un){ 0 }.sun_path))
+	if ((text[0] != '/' && text[0] != '@') ||
+	    !ex_sockaddr_unix(text, &(struct sockaddr_un){ 0 }))
 		return "must be an absolute path (107 bytes at most), or @NAME";
 	return set_text(c, k, text);
 }

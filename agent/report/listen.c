@@ -2,9 +2,7 @@
 #include "agent/report/listen.h"
 
 #include <errno.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 
 #include "agent/core/sockaddr.h"
 #include "agent/http/authority.h"
@@ -13,19 +11,19 @@
 
 static int listen_unix(const char *path)
 {
-	struct sockaddr_un sa = { .sun_family = AF_UNIX };
+	struct sockaddr_un sa;
+	socklen_t len = ex_sockaddr_unix(path, &sa);
 	EX_AUTO_CLOSE int fd = -1;
 	struct stat st;
 
-	if (strlen(path) >= sizeof(sa.sun_path))
+	if (!len)
 		return -ENAMETOOLONG;
-	memcpy(sa.sun_path, path, strlen(path) + 1);
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return -errno;
 	if (lstat(path, &st) == 0 && S_ISSOCK(st.st_mode))
 		(void)unlink(path);
-	if (bind(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0 || listen(fd, BACKLOG) < 0)
+	if (bind(fd, (struct sockaddr *)&sa, len) < 0 || listen(fd, BACKLOG) < 0)
 		return -errno;
 	return EX_TAKE_FD(fd);
 }
@@ -57,9 +55,8 @@ bool ex_listen_is_place(const char *where)
 {
 	struct sockaddr_storage sa;
 
-	if (where[0] == '/')
-		return strlen(where) < sizeof((struct sockaddr_un){ 0 }.sun_path);
-	return read_address(where, &sa) > 0;
+	return where[0] == '/' ? ex_sockaddr_unix(where, &(struct sockaddr_un){ 0 }) > 0
+			       : read_address(where, &sa) > 0;
 }
 
 int ex_listen_open(const char *where)
