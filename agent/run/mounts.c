@@ -217,7 +217,10 @@ static int bind_resolv(const struct ex_mounts *m)
 
 /* ---- unix sockets elsewhere ---- */
 
-/* Flags has __SO_ACCEPTCON when it listens; datagram sockets (type 2) always receive. */
+/*
+ * Flags has __SO_ACCEPTCON when it listens; datagram sockets (type 2) always receive. -ENOENT: the
+ * process may have ended.
+ */
 static int list_sockets(const char *table, FILE *out)
 {
 	EX_AUTO_FREE char *line = NULL;
@@ -225,8 +228,8 @@ static int list_sockets(const char *table, FILE *out)
 	size_t cap = 0;
 	int r = 0;
 
-	if (!f) /* the process may have ended; what we lack ourselves is another matter */
-		return errno == EMFILE || errno == ENFILE || errno == ENOMEM ? -errno : 0;
+	if (!f) /* what we lack ourselves is another matter */
+		return errno == EMFILE || errno == ENFILE || errno == ENOMEM ? -errno : -ENOENT;
 	while (getline(&line, &cap, f) > 0) {
 		const char *path = strchr(line, '/');
 
@@ -249,13 +252,11 @@ static ino_t netns_of(const char *pid)
 	return stat(path, &st) < 0 ? 0 : st.st_ino;
 }
 
-static bool seen_before(ino_t *seen, size_t *n, size_t cap, ino_t ino)
+static bool is_among(const ino_t *v, size_t n, ino_t ino)
 {
-	for (size_t i = 0; i < *n; i++)
-		if (seen[i] == ino)
+	for (size_t i = 0; i < n; i++)
+		if (v[i] == ino)
 			return true;
-	if (*n < cap)
-		seen[(*n)++] = ino;
 	return false;
 }
 
@@ -274,10 +275,14 @@ static int list_all_sockets(DIR *proc, FILE *out)
 		if (d->d_name[0] < '0' || d->d_name[0] > '9')
 			continue;
 		ino = netns_of(d->d_name);
-		if (ino == 0 || seen_before(seen, &n_seen, EX_ARRAY_SIZE(seen), ino))
+		if (ino == 0 || is_among(seen, n_seen, ino))
 			continue;
 		snprintf(table, sizeof(table), "/proc/%s/net/unix", d->d_name);
 		r = list_sockets(table, out);
+		if (r == 0 && n_seen < EX_ARRAY_SIZE(seen))
+			seen[n_seen++] = ino;
+		if (r == -ENOENT) /* others in its namespace may not have */
+			r = 0;
 	}
 	return r;
 }
