@@ -404,7 +404,7 @@ static void end_exchange(struct ex_conn *c)
 	bool leftover = !ex_side_is_idle(&c->server);
 
 	/* A server that says more than it was asked would answer the next request with it. */
-	if (leftover || !c->x.req_done)
+	if (leftover || !c->x.req_done || c->server.finished)
 		c->x.server_close = true;
 	c->x.used = true;
 	if (c->x.close || c->x.server_close) {
@@ -419,6 +419,27 @@ static void end_exchange(struct ex_conn *c)
 	rest(c);
 	c->client.edge = c->server.edge = true; /* there will be many messages */
 	ex_conn_set_timeout(c, EX_CONN_HEAD_MS);
+}
+
+/*
+ * The client has ended, and all it asked is sent: who answers learns that, as it would from the
+ * client itself, and need not go on for nobody.
+ */
+static bool pass_end(struct ex_conn *c)
+{
+	struct ex_side *s = &c->server;
+
+	if (!c->client.eof || !c->x.req_done || !ex_side_ready(s) || ex_buf_len(&s->out))
+		return false;
+	if (c->client.broken) {
+		ex_conn_reset(c);
+		return true;
+	}
+	/* Of HTTP/2 the connection would end, not the stream, which has told its end already. */
+	if (ex_buf_len(&c->client.in) || s->bridge || s->finished)
+		return false;
+	ex_side_finish(s);
+	return true;
 }
 
 bool ex_conn_http(struct ex_conn *c)
@@ -448,6 +469,8 @@ bool ex_conn_http(struct ex_conn *c)
 	if (c->state == EX_CONN_HTTP && c->x.res_done) {
 		end_exchange(c);
 		moved = true;
+	} else if (c->state == EX_CONN_HTTP) {
+		moved |= pass_end(c);
 	}
 	return moved;
 }

@@ -184,7 +184,8 @@ bool ex_conn_repeat(struct ex_conn *c)
 	struct ex_header_edits edits;
 	struct ex_h1 *fresh;
 
-	if (!c->x.reused || c->x.answered || !ex_h1_may_repeat(head) ||
+	/* A server that was told of the client's end may have ended for that. */
+	if (!c->x.reused || c->x.answered || c->server.finished || !ex_h1_may_repeat(head) ||
 	    ex_conn_judge(c, head, &edits).verdict != EX_V_ALLOW ||
 	    ex_identity_of(&c->px->identities, &edits) != c->identity ||
 	    ex_h1_new(false, &fresh) < 0)

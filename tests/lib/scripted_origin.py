@@ -5,8 +5,10 @@
 usage: scripted_origin.py LOGFILE ADDR:PORT
 
 An answer is a list of steps: bytes to send, a number of seconds to wait, "read" (the request's body),
-or "close". A path that is not there echoes method, body and what the connection had before.
+"await" (the client's end, and answer how it came), "how" (the same of the last one that was awaited), or
+"close". A path that is not there echoes method, body and what the connection had before.
 """
+import queue
 import time
 
 import raw_origin
@@ -50,6 +52,8 @@ ANSWERS = {
                         b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"],
     "/case/big-head": [b"HTTP/1.1 200 OK\r\nX: " + b"y" * 100000 + b"\r\nContent-Length: 2\r\n\r\nok"],
     "/case/not-http": [b"SSH-2.0-OpenSSH_9.2\r\n\r\n", "close"],
+    "/case/left": ["await"],
+    "/case/how": ["how"],
     "/case/hop": [b"HTTP/1.1 200 OK\r\nKeep-Alive: timeout=5\r\nProxy-Authenticate: Basic\r\n"
                   b"Connection: keep-alive\r\nContent-Length: 2\r\n\r\nok"],
 }
@@ -79,6 +83,25 @@ def read_body(stream, fields):
     return stream.read(int(fields.get("content-length", "0")))
 
 
+ends = queue.Queue()
+
+
+def await_end(sock):
+    sock.settimeout(10)
+    try:
+        how = b"more" if sock.recv(1) else b"closed"
+    except TimeoutError:
+        how = b"nothing"
+    except ConnectionError:
+        how = b"reset"
+    ends.put(how)
+    return how
+
+
+def answer(text):
+    return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(text), text)
+
+
 def serve(sock, log):
     stream = sock.makefile("rb")
     served = 0
@@ -92,7 +115,7 @@ def serve(sock, log):
             elif steps is None:
                 body = read_body(stream, fields)
                 text = b"%s %d %d" % (method.encode(), len(body), served)
-                steps = [b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(text) + text]
+                steps = [answer(text)]
             elif "read" not in steps and target != "/case/early":
                 read_body(stream, fields)
             served += 1
@@ -101,11 +124,15 @@ def serve(sock, log):
                     return
                 if step == "read":
                     read_body(stream, fields)
+                elif step == "await":
+                    sock.sendall(answer(await_end(sock)))
+                elif step == "how":
+                    sock.sendall(answer(ends.get(timeout=20)))
                 elif isinstance(step, bytes):
                     sock.sendall(step)
                 else:
                     time.sleep(step)
-    except (OSError, ValueError):
+    except (OSError, ValueError, queue.Empty):
         pass
     finally:
         stream.close()

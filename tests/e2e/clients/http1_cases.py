@@ -7,6 +7,7 @@ usage: http1_cases.py HOST PORT
 """
 import re
 import socket
+import struct
 import sys
 import time
 
@@ -147,6 +148,26 @@ def early_and_half():
     point(b"200 OK" not in got, "half a request is not answered as a whole one", got)
 
 
+def left_alone():
+    """Who answers learns that nobody waits any more, as it would from the client itself."""
+    def how():
+        return Client().send(request("how", ["Connection: close"])).rest()[0].rpartition(b"\r\n\r\n")[2]
+
+    for first in "", "kept":
+        c = Client()
+        if first:
+            c.send(request(first)).until(b"GET 0 ")
+        got, end = ends_with(c, request("left"))
+        point(got.endswith(b"\r\n\r\nclosed") and end == "closed", "a server sees that the client has ended (%s)" % first, got, end)
+        how()
+        c = Client().send(request("left", ["Content-Length: 3"], "POST", body=b"abc"))
+        time.sleep(0.2)
+        c.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        c.sock.close()
+        got = how()
+        point(got == b"reset", "and that it has broken off (%s)" % first, got)
+
+
 def reuse():
     c = Client().send(b"".join(request("n%d" % i) for i in range(50)))
     # the number is that of the request on its connection, which may have served before
@@ -225,7 +246,7 @@ def broken_answers():
           "hop-by-hop fields of an answer stay behind", got)
 
 
-for group in (interim, bodiless, streaming, early_and_half, reuse, kept, broken_answers):
+for group in (interim, bodiless, streaming, early_and_half, left_alone, reuse, kept, broken_answers):
     try:
         group()
     except OSError as error:
