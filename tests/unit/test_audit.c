@@ -3,16 +3,13 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <pty.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <sys/types.h>
-#include <termios.h>
 #include <netinet/in.h>
 #include <cmocka.h>
 
@@ -562,53 +559,6 @@ static void test_terminal_gets_denials_only_and_not_too_many(void **state)
 	close(fd);
 }
 
-/* What is written to a terminal comes out at its other end a moment later. */
-static void read_until(int fd, const char *what, char *text, size_t cap)
-{
-	struct pollfd p = { .fd = fd, .events = POLLIN };
-	size_t len = 0;
-
-	text[0] = '\0';
-	while (!strstr(text, what)) {
-		ssize_t n;
-
-		assert_int_equal(poll(&p, 1, 60000), 1);
-		n = read(fd, text + len, cap - 1 - len);
-		assert_true(n > 0);
-		len += (size_t)n;
-		text[len] = '\0';
-	}
-}
-
-static void test_no_denial_is_written_over_a_program_that_draws_the_screen(void **state)
-{
-	struct ex_audit_record rec = http_record();
-	struct termios lines, keys;
-	struct ex_audit *a;
-	char text[4096];
-	int far, fd;
-
-	(void)state;
-	assert_int_equal(openpty(&far, &fd, NULL, NULL, NULL), 0);
-	assert_int_equal(tcgetattr(fd, &lines), 0);
-	keys = lines;
-	cfmakeraw(&keys);
-	a = audit_new(-1, fd, true);
-	assert_int_equal(tcsetattr(fd, TCSANOW, &keys), 0);
-	ex_audit_write(a, &rec);
-	assert_int_equal(tcsetattr(fd, TCSANOW, &lines), 0);
-	rec.reason = EX_R_HOST_DENIED;
-	ex_audit_write(a, &rec);
-	read_until(far, "host-denied", text, sizeof(text));
-	assert_non_null(strstr(text, "exeat: 1 more denials not shown"));
-	assert_null(strstr(text, "http-denied"));
-	ex_audit_summary(a);
-	read_until(far, "1x http-denied POST", text, sizeof(text));
-	ex_audit_free(a);
-	close(far);
-	close(fd);
-}
-
 static void test_summary_keeps_the_most_frequent_denials(void **state)
 {
 	struct ex_audit_record rec = http_record();
@@ -718,7 +668,6 @@ int main(void)
 		cmocka_unit_test(test_held_records_that_a_full_disk_cuts_off_are_counted),
 		cmocka_unit_test(test_held_records_neither_block_nor_tear_in_a_pipe),
 		cmocka_unit_test(test_terminal_gets_denials_only_and_not_too_many),
-		cmocka_unit_test(test_no_denial_is_written_over_a_program_that_draws_the_screen),
 		cmocka_unit_test(test_summary_keeps_the_most_frequent_denials),
 		cmocka_unit_test(test_rule_of_the_ruleset_is_named),
 	};
