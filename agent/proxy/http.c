@@ -431,14 +431,12 @@ static bool pass_end(struct ex_conn *c)
 
 	if (!c->client.eof || !c->x.req_done || !ex_side_ready(s) || ex_buf_len(&s->out))
 		return false;
-	if (c->client.broken) {
-		ex_conn_reset(c);
-		return true;
-	}
 	/* Of HTTP/2 the connection would end, not the stream, which has told its end already. */
-	if (ex_buf_len(&c->client.in) || s->bridge || s->finished)
+	if (!c->client.broken && (ex_buf_len(&c->client.in) || s->bridge || s->finished))
 		return false;
 	ex_side_finish(s);
+	if (c->client.broken) /* not by a reset, behind which the request might go unread */
+		ex_conn_close(c);
 	return true;
 }
 

@@ -165,7 +165,7 @@ def left_alone():
         c.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         c.sock.close()
         got = how()
-        point(got == b"reset", "and that it has broken off (%s)" % first, got)
+        point(got == b"closed", "and so of one that has broken off (%s)" % first, got)
 
 
 def reuse():
