@@ -5,8 +5,9 @@
 usage: scripted_origin.py LOGFILE ADDR:PORT
 
 An answer is a list of steps: bytes to send, a number of seconds to wait, "read" (the request's body),
-"await" (the client's end, and answer how it came), "how" (the same of the last one that was awaited), or
-"close". A path that is not there echoes method, body and what the connection had before.
+"await" (the client's end, and answer how it came), "how" (what is known of those that are awaited: that
+one is, then how its end came), or "close". A path that is not there echoes method, body and what the
+connection had before.
 """
 import queue
 import time
@@ -87,6 +88,7 @@ ends = queue.Queue()
 
 
 def await_end(sock):
+    ends.put(b"awaited")
     sock.settimeout(10)
     try:
         how = b"more" if sock.recv(1) else b"closed"

@@ -159,13 +159,13 @@ def left_alone():
             c.send(request(first)).until(b"GET 0 ")
         got, end = ends_with(c, request("left"))
         point(got.endswith(b"\r\n\r\nclosed") and end == "closed", "a server sees that the client has ended (%s)" % first, got, end)
-        how()
+        point([how(), how()] == [b"awaited", b"closed"], "(it was there)")
         c = Client().send(request("left", ["Content-Length: 3"], "POST", body=b"abc"))
-        time.sleep(0.2)
+        got = how()
         c.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         c.sock.close()
-        got = how()
-        point(got == b"closed", "and so of one that has broken off (%s)" % first, got)
+        got = got, how()
+        point(got == (b"awaited", b"closed"), "and so of one that has broken off (%s)" % first, got)
 
 
 def reuse():
