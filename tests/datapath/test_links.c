@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <linux/rtnetlink.h>
+#include <poll.h>
 #include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -135,6 +136,14 @@ static int ask_for(const char *text, size_t len)
 	return ask(&r);
 }
 
+/* Another guard (of a test beside this one, of an agent) refuses it as long as it is there. */
+static bool may_have_one(void)
+{
+	for (int i = 0; i < 600 && ask_for("ifb", 4) == -EPERM; i++)
+		poll(NULL, 0, 100);
+	return ask_for("ifb", 4) != -EPERM;
+}
+
 /* ---- the tests ---- */
 
 static void test_no_ifb_for_a_workload(void **state)
@@ -180,7 +189,7 @@ static void test_the_node_may_have_one(void **state)
 {
 	(void)state;
 	netns_enter(own);
-	assert_int_not_equal(ask_for("ifb", 4), -EPERM);
+	assert_true(may_have_one());
 }
 
 static void test_everything_else_goes_on(void **state)
@@ -210,7 +219,7 @@ static void test_it_lasts_as_long_as_the_maps(void **state)
 	if (guarded)
 		assert_int_equal(ask_for("ifb", 4), -EPERM);
 	assert_int_equal(ex_gate_unpin(pin), 0);
-	assert_int_not_equal(ask_for("ifb", 4), -EPERM);
+	assert_true(may_have_one());
 }
 
 int main(void)
