@@ -11,13 +11,14 @@
 /* Ways to read a path; any of them may go together. */
 enum {
 	WAY_SLASH = EX_WAY_SLASH, /* %2F is a slash */
-	WAY_CUT = 2,              /* ; begins parameters, which are cut off; in a query it is & */
+	WAY_CUT = 2,              /* ; begins parameters, which are cut off; behind %3F it is & */
 	WAY_CUT_ESCAPED = 4,      /* so does %3B */
 	WAY_QUERY = 8,            /* %3F ends the path */
 	WAY_FRAGMENT = 16,        /* %23 does */
 	WAY_PLAIN = EX_WAY_PLAIN, /* an escape is the byte it stands for, %3F so before a query */
 	WAY_NO_QUERY = 64,        /* there is no query */
-	WAYS = 128,
+	WAY_PART = 128,           /* in a query ; is & */
+	WAYS = 256,
 };
 
 #define WAYS_TO_CUT (WAY_CUT | WAY_CUT_ESCAPED)
@@ -95,7 +96,7 @@ static bool find_mark(struct ex_span path, size_t path_end, struct mark *k)
 	}
 	semicolon = at < path.len ? memchr(path.ptr + at, ';', path.len - at) : NULL;
 	if (semicolon)
-		*k = mark_at(path, (size_t)(semicolon - path.ptr));
+		*k = (struct mark){ (size_t)(semicolon - path.ptr), 1, WAY_PART, ';' };
 	return semicolon;
 }
 
@@ -203,7 +204,7 @@ static bool has_bit(uint64_t named, size_t n)
 static size_t read_query(struct ex_span query, unsigned ways, uint64_t named, size_t n, char *out)
 {
 	memcpy(out, query.ptr, query.len);
-	for (size_t at = 0; ways & WAY_CUT && at < query.len; at++)
+	for (size_t at = 0; ways & WAY_PART && at < query.len; at++)
 		if (out[at] == ';' && !has_bit(named, n++))
 			out[at] = '&';
 	return query.len;

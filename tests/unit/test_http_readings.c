@@ -28,6 +28,8 @@ static const char *const servers[] = {
 	"qdfq", "p", /* nginx, before it splits again: try_files, proxy_pass with a variable */
 	"s",         /* Rack 2, Go before 1.17: parameters stand between semicolons, too */
 	"ps",        /* one behind the other */
+	"k",         /* Tomcat and Jetty, with the query */
+	"ks",
 };
 
 static void cut(char *s, const char *at)
@@ -64,14 +66,14 @@ static void unescape(char *s)
 	*out = '\0';
 }
 
-static void unescape_path(char *s)
+static void to_path(char *s, void (*fn)(char *s))
 {
 	char query[PATH_CAP];
 	size_t len = strcspn(s, "?");
 
 	(void)snprintf(query, sizeof(query), "%s", s + len);
 	s[len] = '\0';
-	unescape(s);
+	fn(s);
 	memcpy(s + strlen(s), query, strlen(query) + 1);
 }
 
@@ -99,7 +101,10 @@ static char *read_by(const char *server, const char *path, char out[static PATH_
 			unescape(out);
 			break;
 		case 'p':
-			unescape_path(out);
+			to_path(out, unescape);
+			break;
+		case 'k':
+			to_path(out, cut_parameters);
 			break;
 		case 's':
 			split_at_semicolons(out);

@@ -176,6 +176,8 @@ static void test_attack_07_a_deny_is_met_by_every_reading(void **state)
 		{ DENIED("{path: '/shut\\?(.*&)?x=y'}"), "/shut?a;x=y", .allow = false },
 		{ DENIED("{path: '/shut\\?(.*&)?x=y'}"), "/shut?a;ax=y", .allow = true },
 		{ DENIED("{path: '/shut\\?(.*&)?x=y'}"), "/shut;a%23?a;x=y", .allow = false },
+		{ DENIED("{path: '/shut\\?x;y'}"), "/shut;a?x;y", .allow = false },
+		{ DENIED("{path: '/shut\\?x;y'}"), "/shut;a?x&y", .allow = true },
 		{ DENIED("{path: '/shut'}"), "/open?/shut", .allow = true },
 		{ DENIED("{path: '/shut'}"), "/open%3F/shut", .allow = true },
 		{ DENIED("{path: '/shut'}"), "/shutter;x?y", .allow = true },
