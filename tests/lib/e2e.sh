@@ -95,10 +95,10 @@ reason() { # WORD: as a pattern, for the audit log and for the body of a refusal
 	printf '"(reason|code)": ?"%s"' "$1"
 }
 
-# What the servers wrote down.
+# What the servers wrote down, also where it is no text: of that grep shows nothing by itself.
 arrived() {
 	world_settle
-	grep -hvF /settle- "$WORLD"/log/*.seen
+	grep -ahvF /settle- "$WORLD"/log/*.seen | tr -d '\0'
 }
 
 # Nothing reached a server: no log of one has a line that matches.
