@@ -15,24 +15,45 @@ bool ex_http_may_mean_host(const struct ex_http_match *m, struct ex_span authori
 	       ex_http_may_name(m, bare, port);
 }
 
-static bool meets_but_for_path(const struct ex_http_match *m, const struct ex_http_request *req,
-			       uint16_t port)
+static bool meets_host_and_fields(const struct ex_http_match *m, const struct ex_http_request *req,
+				  uint16_t port)
 {
-	return ex_regex_meets(m->method, req->method) &&
-	       ex_http_may_mean_host(m, req->authority, port) && ex_http_may_mean_headers(m, req);
+	return ex_http_may_mean_host(m, req->authority, port) && ex_http_may_mean_headers(m, req);
+}
+
+/* Rules that host or fields do not meet, bit by bit: long fields are looked through only once. */
+struct unmet {
+	uint64_t bits[16]; /* of the first rules; others are asked again */
+};
+
+static bool has_unmet(const struct unmet *u, size_t i)
+{
+	return i / 64 < EX_ARRAY_SIZE(u->bits) && u->bits[i / 64] >> i % 64 & 1;
+}
+
+static void add_unmet(struct unmet *u, size_t i)
+{
+	if (i / 64 < EX_ARRAY_SIZE(u->bits))
+		u->bits[i / 64] |= UINT64_C(1) << i % 64;
 }
 
 /* By a list that denies, when its path is read like this. */
 static bool is_denied_as(const struct ex_ports *p, const struct ex_http_request *req, uint16_t port,
-			 struct ex_span path)
+			 struct ex_span path, struct unmet *unmet)
 {
 	const struct ex_http_match *m;
 	struct ex_http_iter it;
 
 	ex_http_find(p, path, &it);
 	while ((m = ex_http_next(&it))) {
-		if (meets_but_for_path(m, req, port) && ex_regex_meets(m->path, path))
+		size_t i = (size_t)(m - p->http);
+
+		if (has_unmet(unmet, i) || !ex_regex_meets(m->method, req->method) ||
+		    !ex_regex_meets(m->path, path))
+			continue;
+		if (meets_host_and_fields(m, req, port))
 			return true;
+		add_unmet(unmet, i);
 	}
 	return false;
 }
@@ -41,7 +62,8 @@ static bool is_denied_anyhow(const struct ex_ports *p, const struct ex_http_requ
 			     uint16_t port)
 {
 	for (size_t i = 0; i < p->n_http; i++)
-		if (meets_but_for_path(&p->http[i], req, port))
+		if (ex_regex_meets(p->http[i].method, req->method) &&
+		    meets_host_and_fields(&p->http[i], req, port))
 			return true;
 	return false;
 }
@@ -50,12 +72,13 @@ static bool request_matches(const struct ex_ports *p, const struct ex_http_reque
 			    uint16_t port)
 {
 	struct ex_path_readings r EX_UNSET;
+	struct unmet unmet = { 0 };
 	struct ex_span path;
 
 	if (!ex_path_readings(&r, req->path))
 		return is_denied_anyhow(p, req, port);
 	while (ex_path_next(&r, &path))
-		if (is_denied_as(p, req, port, path))
+		if (is_denied_as(p, req, port, path, &unmet))
 			return true;
 	return false;
 }
