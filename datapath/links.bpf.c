@@ -79,8 +79,9 @@ static long look_at_message(__u32 i, void *arg)
 	__u32 step;
 
 	(void)i;
-	if (l->left < sizeof(h) || bpf_probe_read_kernel(&h, sizeof(h), l->at) ||
-	    h.nlmsg_len < sizeof(h) || h.nlmsg_len > l->left) {
+	if (l->left >= sizeof(h) && bpf_probe_read_kernel(&h, sizeof(h), l->at))
+		return 1; /* unread: refused */
+	if (l->left < sizeof(h) || h.nlmsg_len < sizeof(h) || h.nlmsg_len > l->left) {
 		l->left = 0;
 		return 1;
 	}
