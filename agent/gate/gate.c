@@ -82,20 +82,15 @@ static int object_load(struct ex_gate *gate, const struct ex_gate_limits *limits
 }
 
 /* Not every kernel can. Most workloads could not make such a device anyway: the gate goes on. */
-static int links_guard(const char *pin)
+static void links_guard(const char *pin)
 {
-	char path[GATE_PIN_PATH_MAX];
-	int r = gate_pin_path(path, pin, "links");
+	int r = gate_links_guard(pin);
 
-	if (r)
-		return r;
-	r = gate_links_guard(path);
 	if (r)
 		ex_warning(
 			"a workload with CAP_NET_ADMIN can pass the gate by an ifb device, if this "
 			"kernel has them: %s (see 'exeat doctor')",
 			strerror(-r));
-	return 0;
 }
 
 int ex_gate_load(const struct ex_gate_limits *limits, struct ex_gate **ret)
@@ -129,7 +124,7 @@ int ex_gate_load(const struct ex_gate_limits *limits, struct ex_gate **ret)
 	if (!r)
 		r = gate_counters_open(gate);
 	if (!r && limits->pin)
-		r = links_guard(limits->pin);
+		links_guard(limits->pin);
 	if (!r && limits->pin)
 		r = gate_pin_others_remove(limits->pin);
 	if (r) {

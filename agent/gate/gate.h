@@ -42,7 +42,8 @@ struct ex_gate_limits {
 	 * NULL: everything ends with the gate. Else a folder on a bpffs that is mounted, as
 	 * "/sys/fs/bpf/exeat": the maps are pinned in <pin>/v<EX_ABI_VERSION>, and those of a
 	 * former process are adopted with their endpoints, rulesets, flows and counters. -EPROTO
-	 * with the cause logged when they do not fit (other limits): ex_gate_unpin() makes room.
+	 * with the cause logged when they do not fit (other limits): ex_gate_unpin_maps() makes
+	 * room.
 	 */
 	const char *pin;
 	bool may_differ; /* what is pinned: -EPROTO is not an error, and not logged as one */
@@ -59,6 +60,8 @@ void ex_gate_free(struct ex_gate *gate); /* what is pinned or attached goes on *
  * Removes the pins of every ABI version. Attached programs go on with what they have until they are
  * detached or their interface goes.
  */
+EX_MUST_CHECK int ex_gate_unpin_maps(const char *pin);
+/* And what keeps workloads from devices that pass the gate by: nothing is left. */
 EX_MUST_CHECK int ex_gate_unpin(const char *pin);
 
 /*

@@ -204,12 +204,10 @@ size_t gate_cells_used(const struct ex_gate *gate);
 int gate_state_open(struct ex_gate *gate, struct bpf_object *object, const char *pin);
 int gate_state_save(const struct ex_gate *gate);
 int gate_pin_others_remove(const char *pin);
-/* Of what is pinned beside the maps. */
-#define GATE_PIN_PATH_MAX 256
-int gate_pin_path(char out[static GATE_PIN_PATH_MAX], const char *pin, const char *name);
 
-/* links.c: from now on, as long as the pin is there. path NULL: only tries it. */
-int gate_links_guard(const char *path);
+/* links.c: until gate_links_unguard(), whatever becomes of the maps. pin NULL: only tries it. */
+int gate_links_guard(const char *pin);
+int gate_links_unguard(const char *pin);
 
 /* adopt.c */
 int gate_adopt(struct ex_gate *gate);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Keeps workloads from devices whose packets no gate is asked about: see datapath/links.bpf.c. */
 #include <errno.h>
+#include <limits.h>
+#include <stdio.h>
 #include <unistd.h>
 
 #include <bpf/libbpf.h>
@@ -9,15 +11,30 @@
 #include "agent/core/netns.h"
 #include "agent/gate/gate_internal.h"
 
-/* The new one is there before the one of a former process goes. */
-static int pin_anew(struct bpf_link *link, const char *path)
+/* Beside the folders of the maps: these may go, for others of another size, and it stays. */
+static const char *path_of(const char *pin, char buf[static PATH_MAX])
 {
-	if (unlink(path) < 0 && errno != ENOENT)
-		return -errno;
-	return bpf_link__pin(link, path);
+	snprintf(buf, PATH_MAX, "%s/links", pin);
+	return buf;
 }
 
-int gate_links_guard(const char *path)
+int gate_links_unguard(const char *pin)
+{
+	char path[PATH_MAX];
+
+	return unlink(path_of(pin, path)) < 0 && errno != ENOENT ? -errno : 0;
+}
+
+/* The new one is there before the one of a former process goes. */
+static int pin_anew(struct bpf_link *link, const char *pin)
+{
+	char path[PATH_MAX];
+	int r = gate_links_unguard(pin);
+
+	return r ? r : bpf_link__pin(link, path_of(pin, path));
+}
+
+int gate_links_guard(const char *pin)
 {
 	EX_AUTO_CLOSE int own = ex_netns_own();
 	struct bpf_link *link = NULL;
@@ -36,8 +53,8 @@ int gate_links_guard(const char *path)
 		link = bpf_program__attach(skel->progs.ex_links);
 		r = link ? 0 : -errno;
 	}
-	if (!r && path)
-		r = pin_anew(link, path);
+	if (!r && pin)
+		r = pin_anew(link, pin);
 	bpf_link__destroy(link); /* what is pinned stays */
 	links_bpf__destroy(skel);
 	return r;

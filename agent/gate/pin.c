@@ -19,6 +19,7 @@
 #include "agent/core/log.h"
 #include "agent/gate/gate_internal.h"
 
+#define PATH_LEN    256
 #define BPFFS_MAGIC 0xcafe4a11
 
 static int folder_make(const char *path)
@@ -48,12 +49,12 @@ static int folder_lock(const char *path, int *ret)
 	return 0;
 }
 
-int gate_pin_path(char out[static GATE_PIN_PATH_MAX], const char *pin, const char *rest)
+static int path_of(char out[static PATH_LEN], const char *pin, const char *rest)
 {
-	int n = snprintf(out, GATE_PIN_PATH_MAX, "%s/v%d%s%s", pin, EX_ABI_VERSION, rest ? "/" : "",
+	int n = snprintf(out, PATH_LEN, "%s/v%d%s%s", pin, EX_ABI_VERSION, rest ? "/" : "",
 			 rest ? rest : "");
 
-	return n < 0 || n >= GATE_PIN_PATH_MAX ? -ENAMETOOLONG : 0;
+	return n < 0 || n >= PATH_LEN ? -ENAMETOOLONG : 0;
 }
 
 static int secret_make(uint32_t *ret)
@@ -67,9 +68,9 @@ static int secret_make(uint32_t *ret)
 /* What the former process left of its state; a zeroed one when there was none. */
 static int state_read(const char *pin, struct ex_state *ret)
 {
-	char path[GATE_PIN_PATH_MAX];
+	char path[PATH_LEN];
 	uint32_t key = 0;
-	int r = gate_pin_path(path, pin, "ex_state"), fd;
+	int r = path_of(path, pin, "ex_state"), fd;
 
 	if (r)
 		return r;
@@ -83,9 +84,9 @@ static int state_read(const char *pin, struct ex_state *ret)
 
 static int pin_prepare(struct ex_gate *gate, struct bpf_object *object, const char *pin)
 {
-	char path[GATE_PIN_PATH_MAX];
+	char path[PATH_LEN];
 	struct bpf_map *map;
-	int r = gate_pin_path(path, pin, NULL);
+	int r = path_of(path, pin, NULL);
 
 	if (!r)
 		r = folder_make(pin);
@@ -101,7 +102,7 @@ static int pin_prepare(struct ex_gate *gate, struct bpf_object *object, const ch
 			break;
 		if (bpf_map__is_internal(map))
 			continue;
-		r = gate_pin_path(path, pin, bpf_map__name(map));
+		r = path_of(path, pin, bpf_map__name(map));
 		if (!r)
 			r = bpf_map__set_pin_path(map, path);
 	}
@@ -185,11 +186,20 @@ int gate_pin_others_remove(const char *pin)
 	return r < 0 ? r : 0;
 }
 
-int ex_gate_unpin(const char *pin)
+int ex_gate_unpin_maps(const char *pin)
 {
 	int r = versions_remove(pin, NULL);
 
-	if (r < 0)
+	return r < 0 ? r : 0;
+}
+
+int ex_gate_unpin(const char *pin)
+{
+	int r = ex_gate_unpin_maps(pin);
+
+	if (!r)
+		r = gate_links_unguard(pin);
+	if (r)
 		return r;
 	return rmdir(pin) < 0 && errno != ENOENT ? -errno : 0;
 }

@@ -133,7 +133,7 @@ static int load_gate(struct ex_node *node)
 	if (r == -EPROTO) {
 		ex_warning("what is pinned has other limits: it is replaced, flows begin anew");
 		limits.may_differ = false;
-		r = ex_gate_unpin(pin);
+		r = ex_gate_unpin_maps(pin);
 		if (r == 0)
 			r = ex_gate_load(&limits, &node->gate);
 	}

@@ -209,13 +209,16 @@ static void test_everything_else_goes_on(void **state)
 	assert_int_equal(ask(&r), 0);
 }
 
-static void test_it_lasts_as_long_as_the_maps(void **state)
+static void test_it_outlasts_the_process_and_the_maps(void **state)
 {
 	(void)state;
 	ex_gate_free(gate);
 	start(); /* the guard of before is replaced */
 	ex_gate_free(gate);
 	netns_enter(workload);
+	if (guarded)
+		assert_int_equal(ask_for("ifb", 4), -EPERM);
+	assert_int_equal(ex_gate_unpin_maps(pin), 0); /* others of another size come */
 	if (guarded)
 		assert_int_equal(ask_for("ifb", 4), -EPERM);
 	assert_int_equal(ex_gate_unpin(pin), 0);
@@ -229,7 +232,7 @@ int main(void)
 		cmocka_unit_test(test_nor_in_a_namespace_that_it_makes),
 		cmocka_unit_test(test_the_node_may_have_one),
 		cmocka_unit_test(test_everything_else_goes_on),
-		cmocka_unit_test(test_it_lasts_as_long_as_the_maps),
+		cmocka_unit_test(test_it_outlasts_the_process_and_the_maps),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
