@@ -143,10 +143,10 @@ static bool ends_in(struct ex_span name, const char *end)
 
 bool ex_field_names_object(struct ex_span name)
 {
-	char first = name.len ? (char)(name.ptr[0] | 0x20) : 0;
+	char first = name.len ? fold(name.ptr[0]) : 0;
 	const char *const *end;
 
-	if (!first || !strchr("xduhn", first))
+	if (first != 'x' && first != 'd' && first != 'u' && first != 'h' && first != 'n')
 		return false;
 	end = objects[(size_t)fold(name.ptr[name.len - 1])];
 	for (; end && *end; end++)
