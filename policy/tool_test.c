@@ -392,8 +392,11 @@ static int run_dir(struct runner *r, const char *dir)
 	int n = scandir(dir, &list, NULL, alphasort);
 
 	if (n < 0) {
-		(void)fprintf(stderr, "exeat policy test: %s: %s\n", dir, strerrordesc_np(errno));
-		return -errno;
+		const char *why = errno == ENOTDIR ? "neither a directory nor a *.test.yaml"
+						   : strerrordesc_np(errno);
+
+		(void)fprintf(stderr, "exeat policy test: %s: %s\n", dir, why);
+		return -EINVAL;
 	}
 	for (int i = 0; i < n; i++) {
 		if (is_fixture(list[i]->d_name))
