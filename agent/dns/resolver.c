@@ -29,7 +29,7 @@ enum {
 	ZONES_MAX = 8,
 	PER_PORT = 256,
 	PORT_MS = 1000,
-	PENDING_MAX = 4096, /* of all workloads */
+	PENDING_MAX = 4096, /* with those that were cancelled: they end by themselves */
 	CASE_CHANGES_MAX = 16,
 	TICK_MS = 100,
 	RANDOM_BYTES = 512, /* had at once */
