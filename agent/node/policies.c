@@ -89,8 +89,7 @@ static struct ex_policy_files *read_new_files(struct ex_node *node)
 	r = ex_policy_files_read(node->config.policy_dirs, node->config.n_policy_dirs, node->files,
 				 &files, err);
 	if (r < 0) {
-		reject(node, err, NULL,
-		       r != -EINVAL && r != -EISDIR && r != -EPERM && r != -EFBIG && r != -E2BIG);
+		reject(node, err, NULL, r != -EINVAL && r != -EISDIR && r != -EFBIG && r != -E2BIG);
 		return NULL;
 	}
 	if (node->files && ex_policy_files_equal(files, node->files)) {

@@ -107,7 +107,11 @@ has "and says why" "$out" 'llm.yaml: No such file'
 refuse "what was in force stays" in_pod pod1 nc -zw20 "$ECHO4" 7777
 sleep 2.5
 same "it is told once" "$(grep -c 'cannot be taken yet.*llm.yaml' "$WORLD/log/agent")" 1
+chmod o+w "$WORLD/tmp/elsewhere.yaml"
 mv "$WORLD/tmp/elsewhere.yaml" "$WORLD/tmp/elsewhere"
+check "attack 122: nor is one taken that anybody may write" \
+	world_wait 60 grep -q 'cannot be taken yet.*llm.yaml: anybody may write' "$WORLD/log/agent"
+chmod o-w "$WORLD/tmp/elsewhere"
 check "it is tried again until it can be" world_wait 60 in_pod pod1 nc -zw1 "$ECHO4" 7777
 rm "$POLICY_DIR/llm.yaml"
 
