@@ -411,3 +411,27 @@ void ex_gates_write(const struct ex_node_endpoint *e, struct ex_json *j)
 		     : ex_keeper_is_ready(g->keeper) ? "ready"
 						     : "starting");
 }
+
+void ex_gates_write_counts(struct ex_node *node, const struct ex_node_endpoint *e,
+			   struct ex_json *j)
+{
+	const struct ex_ruleset *rs = e->gates ? e->gates->compiled->rs : NULL;
+	uint32_t n = rs ? ex_ruleset_n_rules(rs) : 0;
+	struct ex_counter c;
+
+	ex_json_open(j, "counts", '[');
+	for (uint32_t id = 1; id <= n; id++) {
+		const struct ex_rule_info *rule = ex_ruleset_rule(rs, id);
+
+		if (ex_gate_count_rule(node->gate, e->link.ifindex, id, &c) < 0 || !c.packets)
+			continue;
+		ex_json_open(j, NULL, '{');
+		ex_json_text(j, "policy", rule->policy);
+		ex_json_text(j, "namespace", rule->ns);
+		ex_json_text(j, "rule", rule->where);
+		ex_json_number(j, "packets", c.packets);
+		ex_json_number(j, "bytes", c.bytes);
+		ex_json_close(j, '}');
+	}
+	ex_json_close(j, ']');
+}

@@ -57,4 +57,8 @@ uint64_t ex_gates_names_evicted(const struct ex_node_endpoint *e);
 /* Members of an answer about the endpoint: its proxy, rules. */
 void ex_gates_write(const struct ex_node_endpoint *e, struct ex_json *j);
 
+/* "counts": what the kernel gate judged by each rule since it is in force; no rules without any. */
+void ex_gates_write_counts(struct ex_node *node, const struct ex_node_endpoint *e,
+			   struct ex_json *j);
+
 #endif

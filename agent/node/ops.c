@@ -123,6 +123,7 @@ static void op_endpoint_show(void *arg, struct ex_call *call)
 	j = ex_call_result(call);
 	ex_node_endpoint_write(e, j);
 	ex_gates_write(e, j);
+	ex_gates_write_counts(arg, e, j);
 	ex_call_ok(call);
 }
 

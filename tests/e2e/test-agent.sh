@@ -96,6 +96,8 @@ refuse "what one pod has learned is not another's" \
 	in_pod pod2 curl -sSm60 --connect-to "::$OPENAI4" "$CHAT" -d "$ASK"
 same "the other pod has its own rules" \
 	"$(echo hello | in_pod pod2 socat -t20 - "TCP:$ECHO4:7777" 2>&1)" hello
+has "and what each let go is counted" "$(ex endpoint show pod2)" '"rule": ?"egress\[0\][^"]*", ?"packets": ?[1-9]'
+hasnt "of a pod that may nothing none did" "$(ex endpoint show web)" '"packets"'
 refuse "and no more than them" in_pod pod2 nc -zw20 "$ECHO6" 7777
 
 # Pod to pod, L7, over the bridge: the other pod sees who really asks.
