@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "policy/reading.h"
 
+#include "exeat/text.h"
 #include "policy/field.h"
 #include "policy/regex.h"
 
@@ -40,7 +41,7 @@ static size_t path_len(struct ex_span path)
 
 static int hex_value(char c)
 {
-	if (c >= '0' && c <= '9')
+	if (ex_is_digit(c))
 		return c - '0';
 	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
 }

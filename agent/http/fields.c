@@ -30,7 +30,6 @@ bool ex_field_may_trail(struct ex_span name)
 		"vary",
 		"retry-after",
 		"pragma",
-		"expect",
 		"range",
 	};
 
