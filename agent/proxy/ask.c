@@ -4,7 +4,6 @@
 #include <sys/epoll.h>
 
 #include "agent/audit/pack.h"
-#include "agent/core/log.h"
 #include "agent/core/ring.h"
 #include "agent/proxy/ask.h"
 

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
-#include <sys/epoll.h>
 
 #include "agent/http/http2_leg.h"
 #include "agent/proxy/bridge.h"

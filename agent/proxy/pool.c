@@ -4,7 +4,6 @@
 
 #include "agent/proxy/pool.h"
 #include "agent/tls/name.h"
-#include "agent/tls/session.h"
 
 #define IDLE_MAX 64
 
