@@ -132,8 +132,11 @@ static const char *const *const objects['z' + 1] = {
 /* Compared from behind, where most differ at once. */
 static bool ends_in(struct ex_span name, const char *end)
 {
-	size_t n = strlen(end), i = 1;
+	size_t n, i = 1;
 
+	if (end[0] != '-' && end[0] != fold(name.ptr[0])) /* most, without their length */
+		return false;
+	n = strlen(end);
 	if (end[0] == '-' ? name.len <= n : name.len != n)
 		return false;
 	while (i <= n && fold(name.ptr[name.len - i]) == end[n - i])
