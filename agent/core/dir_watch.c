@@ -44,7 +44,7 @@ static void look(const char *path, struct watched *ret)
 	}
 }
 
-/* A directory that was replaced has a new watch. */
+/* A directory that was replaced has a new watch; one that was moved away has none. */
 static void watch_dirs(struct ex_dir_watch *w)
 {
 	for (size_t i = 0; i < w->n; i++) {
@@ -52,7 +52,7 @@ static void watch_dirs(struct ex_dir_watch *w)
 
 		look(w->dirs[i], &w->v[i]); /* first: what comes after it is told of */
 		w->v[i].wd = inotify_add_watch(w->fd, w->dirs[i], CHANGES | IN_ONLYDIR);
-		if (w->v[i].wd != before && w->v[i].wd >= 0 && before >= 0)
+		if (w->v[i].wd != before && before >= 0)
 			(void)inotify_rm_watch(w->fd, before);
 	}
 }
