@@ -301,6 +301,26 @@ static void test_gateway_is_entered_on_a_flow_only(void **state)
 	assert_int_equal(run("hand_over", in(IPPROTO_TCP, 80, PKT_ACK), 0).reason, EX_R_NO_FLOW);
 }
 
+/* The stack there keeps no TIME_WAIT: it does not say so itself. */
+static void test_far_end_is_told_when_the_proxy_has_closed(void **state)
+{
+	struct pkt_frame f;
+	struct pkt_spec s = in(IPPROTO_TCP, 80, PKT_ACK);
+
+	(void)state;
+	pkt_build(&f, &s);
+	assert_int_equal(bench_program_action("hand_over", &f), TC_ACT_SHOT);
+	assert_int_equal(upstream(out(IPPROTO_TCP, 80, PKT_SYN)), EX_R_ALLOWED);
+	assert_int_equal(bench_program_action("hand_over", &f), TC_ACT_REDIRECT);
+	s.flags = PKT_RST;
+	pkt_build(&f, &s);
+	assert_int_equal(bench_program_action("hand_over", &f), TC_ACT_SHOT);
+	s.flags = PKT_ACK;
+	s.dport = 40001;
+	pkt_build(&f, &s);
+	assert_int_equal(bench_program_action("hand_over", &f), TC_ACT_SHOT);
+}
+
 /* They would be put together behind it, and the socket is found by the first alone. */
 static void test_gateway_is_entered_by_whole_packets_only(void **state)
 {
@@ -349,6 +369,7 @@ int main(void)
 		gateway_test(test_gateway_speaks_for_and_to_its_workload),
 		gateway_test(test_an_endpoint_knows_its_gateway),
 		gateway_test(test_gateway_is_entered_on_a_flow_only),
+		gateway_test(test_far_end_is_told_when_the_proxy_has_closed),
 		gateway_test(test_gateway_is_entered_by_whole_packets_only),
 		gateway_test(test_steered_flow_keeps_its_listener),
 	};
