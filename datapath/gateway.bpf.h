@@ -76,15 +76,17 @@ INLINE int gateway_deny(struct __sk_buff *skb, struct pkt *p, enum ex_reason rea
 	count(&ex_reasons, reason, p->len);
 	if (gateway_chatter(skb))
 		return TC_ACT_SHOT;
-	event_send(p, EX_EV_DENY, reason, 0, 0);
 	/*
 	 * The proxy has closed, and its stack remembers nothing of that (wiring_gateway.c). A far
 	 * end that goes on is told, by the way it came, as the workload is: or it would send again
-	 * for minutes, and answer the next connection from that port for the old one.
+	 * for minutes, and answer the next connection from that port for the old one. Nobody was
+	 * denied anything: no news.
 	 */
 	if (reason == EX_R_NO_FLOW && p->part == EX_PART_UPSTREAM && p->proto == IPPROTO_TCP) {
 		p->part = EX_PART_FLOW;
 		p->may_refuse = p->outbound = true;
+	} else {
+		event_send(p, EX_EV_DENY, reason, 0, 0);
 	}
 	return refuse(skb, p);
 }

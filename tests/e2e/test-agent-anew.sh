@@ -81,6 +81,7 @@ wait $stream
 has "a stream that was under way is whole" "$(cat "$WORLD/tmp/stream")" 'data: .DONE.'
 check "requests go on" world_wait 60 sh -c "[ \$(grep -c 'so far' '$WORLD/tmp/requests1') -gt $seen ]"
 hasnt "not one was refused or lost" "$(cat "$WORLD/tmp/requests1" "$WORLD/tmp/requests2")" '^[^s]|^status'
+hasnt "nor is a server denied, whose client went before it had said all" "$(grep no-flow "$WORLD/log/audit")" "\"src\":\"$GATEWAY4\""
 has "what is denied is denied" "$(in_pod pod1 curl -sSm60 "http://$GATEWAY4:8080/other" 2>&1)" '"code": ?"http-denied"'
 refuse "at both gates" in_pod pod1 nc -zw20 "$EVIL4" 443
 refuse "a pod without a policy may nothing" in_pod pod3 nc -zw20 "$ECHO4" 7777
