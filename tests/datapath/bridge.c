@@ -12,17 +12,6 @@
 
 #define BRIDGE_MAC "02:65:78:00:01:01"
 
-static __attribute__((format(printf, 1, 2))) void ip(const char *format, ...)
-{
-	char command[256];
-	va_list args;
-
-	va_start(args, format);
-	vsnprintf(command, sizeof(command), format, args);
-	va_end(args);
-	netns_ip(command);
-}
-
 static uint32_t ifindex_of(const char *name)
 {
 	uint32_t ifindex = if_nametoindex(name);
@@ -34,10 +23,10 @@ static uint32_t ifindex_of(const char *name)
 static void pod_setup(int number)
 {
 	netns_ip("link set lo up");
-	ip("link set eth0 address 02:65:78:00:02:0%d", number);
-	ip("addr add 10.77.0.%d/24 dev eth0", number);
+	netns_ip("link set eth0 address 02:65:78:00:02:0%d", number);
+	netns_ip("addr add 10.77.0.%d/24 dev eth0", number);
 	netns_ip("link set eth0 up");
-	ip("-6 addr add fd77::%d/64 dev eth0 nodad", number);
+	netns_ip("-6 addr add fd77::%d/64 dev eth0 nodad", number);
 	netns_ip("route add default via " BRIDGE_HOST4);
 	netns_ip("-6 route add default via " BRIDGE_HOST6);
 }
@@ -54,7 +43,7 @@ static void gateway_setup(void)
 /* In the gateway's namespace, once GATE is there. */
 static void gate_setup(int number)
 {
-	ip("link set gate0 address 02:65:78:00:03:0%d addrgenmode none arp off up", number);
+	netns_ip("link set gate0 address 02:65:78:00:03:0%d addrgenmode none arp off up", number);
 	netns_ip("rule add iif gate0 lookup 100");
 	netns_ip("-6 rule add iif gate0 lookup 100");
 	netns_ip("route add local default dev lo table 100");
@@ -72,14 +61,15 @@ static void pod_open(struct bridge *b, int i)
 	pod->gateway = netns_new();
 	gateway_setup();
 	netns_enter(b->host);
-	ip("link add veth%d type veth peer name eth0 netns /proc/%d/fd/%d", i, getpid(), pod->ns);
-	ip("link set veth%d master br0 up", i);
+	netns_ip("link add veth%d type veth peer name eth0 netns /proc/%d/fd/%d", i, getpid(),
+		 pod->ns);
+	netns_ip("link set veth%d master br0 up", i);
 	pod->ifindex = ifindex_of(i ? "veth1" : "veth0");
 	netns_enter(pod->gateway);
-	ip("link add gate0 index %u type veth peer name exg-%d netns /proc/%d/fd/%d", pod->ifindex,
-	   i, getpid(), b->host);
+	netns_ip("link add gate0 index %u type veth peer name exg-%d netns /proc/%d/fd/%d",
+		 pod->ifindex, i, getpid(), b->host);
 	netns_enter(b->host);
-	ip("link set exg-%d addrgenmode none up", i);
+	netns_ip("link set exg-%d addrgenmode none up", i);
 	pod->gate_ifindex = ifindex_of(i ? "exg-1" : "exg-0");
 	netns_enter(pod->ns);
 	pod_setup(number);
@@ -105,7 +95,7 @@ static void world_open(struct bridge *b)
 	netns_sysctl("ipv6/conf/default/accept_dad", "0");
 	netns_ip("link set lo up");
 	netns_enter(b->host);
-	ip("link add up0 type veth peer name eth0 netns /proc/%d/fd/%d", getpid(), b->world);
+	netns_ip("link add up0 type veth peer name eth0 netns /proc/%d/fd/%d", getpid(), b->world);
 	netns_ip("addr add 203.0.113.1/30 dev up0");
 	netns_ip("link set up0 up");
 	netns_ip("-6 addr add 2001:db8:ffff::1/64 dev up0 nodad");

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
 #include <fcntl.h>
 #include <net/if.h>
 #include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <sys/mount.h>
 #include <sys/wait.h>
 #include <cmocka.h>
 
@@ -25,14 +27,18 @@ int netns_new(void)
 	return fd;
 }
 
-void netns_ip(const char *command)
+void netns_ip(const char *format, ...)
 {
 	char *argv[32] = { (char[]){ "ip" } };
-	char *words = strdup(command), *save = NULL, *word;
+	char command[256], words[256], *save = NULL, *word;
 	int n = 1, status = 0;
+	va_list args;
 	pid_t pid;
 
-	assert_non_null(words);
+	va_start(args, format);
+	assert_in_range(vsnprintf(command, sizeof(command), format, args), 1, sizeof(command) - 1);
+	va_end(args);
+	memcpy(words, command, sizeof(words));
 	for (word = strtok_r(words, " ", &save); word && n < 31; word = strtok_r(NULL, " ", &save))
 		argv[n++] = word;
 	pid = fork();
@@ -43,7 +49,13 @@ void netns_ip(const char *command)
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	if (status)
 		fail_msg("ip %s: status %d", command, status);
-	free(words);
+}
+
+void netns_bpffs(const char *path)
+{
+	assert_return_code(unshare(CLONE_NEWNS), errno);
+	assert_return_code(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), errno);
+	assert_return_code(mount("bpf", path, "bpf", 0, "mode=0700"), errno);
 }
 
 void netns_sysctl(const char *path, const char *value)
@@ -91,15 +103,11 @@ static void workload_setup(void)
 
 void netns_open(struct netns *ns)
 {
-	char command[64];
-
 	ns->world = -1;
 	ns->workload = netns_new();
 	ns->gw = netns_new();
 	gateway_setup();
-	snprintf(command, sizeof(command), "link set exw netns /proc/%d/fd/%d", getpid(),
-		 ns->workload);
-	netns_ip(command);
+	netns_ip("link set exw netns /proc/%d/fd/%d", getpid(), ns->workload);
 	netns_enter(ns->workload);
 	workload_setup();
 	netns_enter(ns->gw);
@@ -109,8 +117,6 @@ void netns_open(struct netns *ns)
 
 void netns_add_world(struct netns *ns)
 {
-	char command[64];
-
 	ns->world = netns_new();
 	netns_enter(ns->gw);
 	netns_sysctl("ipv4/ip_forward", "1");
@@ -119,9 +125,7 @@ void netns_add_world(struct netns *ns)
 	netns_ip("-6 route del local default dev lo table main");
 	netns_ip("link add exo address " NET_UP_MAC
 		 " type veth peer name exv address 02:65:78:00:00:04");
-	snprintf(command, sizeof(command), "link set exv netns /proc/%d/fd/%d", getpid(),
-		 ns->world);
-	netns_ip(command);
+	netns_ip("link set exv netns /proc/%d/fd/%d", getpid(), ns->world);
 	netns_ip("addr add 203.0.113.1/30 dev exo");
 	netns_ip("-6 addr add 2001:db8:ffff::1/64 dev exo nodad");
 	netns_ip("link set exo up");

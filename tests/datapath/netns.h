@@ -37,7 +37,10 @@ void netns_add_world(struct netns *ns);
 void netns_close(struct netns *ns);
 
 /* One `ip` command in the current namespace; fails the test when it fails. */
-void netns_ip(const char *command);
+__attribute__((format(printf, 1, 2))) void netns_ip(const char *format, ...);
+
+/* A bpf file system that nobody else sees, there; it ends with the process. */
+void netns_bpffs(const char *path);
 void netns_sysctl(const char *path, const char *value);
 
 void netns_endpoint(struct ex_endpoint *ep, uint32_t flags);

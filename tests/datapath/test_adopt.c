@@ -6,7 +6,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -65,10 +64,8 @@ static void restart(void)
 static int setup(void **state)
 {
 	(void)state;
-	assert_return_code(unshare(CLONE_NEWNS), errno);
-	assert_return_code(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), errno);
 	assert_non_null(mkdtemp(root));
-	assert_return_code(mount("bpf", root, "bpf", 0, "mode=0700"), errno);
+	netns_bpffs(root);
 	snprintf(pin, sizeof(pin), "%s/exeat", root);
 	netns_open(&ns);
 	assert_true(ex_ip_parse(FAR, &dests[0].ip));

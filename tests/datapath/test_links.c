@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <linux/rtnetlink.h>
 #include <poll.h>
-#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -36,10 +35,8 @@ static void start(void)
 static int setup(void **state)
 {
 	(void)state;
-	assert_return_code(unshare(CLONE_NEWNS), errno);
-	assert_return_code(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), errno);
 	assert_non_null(mkdtemp(root));
-	assert_return_code(mount("bpf", root, "bpf", 0, "mode=0700"), errno);
+	netns_bpffs(root);
 	snprintf(pin, sizeof(pin), "%s/exeat", root);
 	workload = netns_new();
 	netns_ip("link set lo up");

@@ -39,34 +39,23 @@ static uint32_t ifindex;
 static struct ex_gate *gate;
 static char payload[] = "race 0"; /* another one each time: some come late */
 
-static __attribute__((format(printf, 1, 2))) void ip(const char *format, ...)
-{
-	char command[256];
-	va_list args;
-
-	va_start(args, format);
-	vsnprintf(command, sizeof(command), format, args);
-	va_end(args);
-	netns_ip(command);
-}
-
 /* The workload has a macvlan of up0, which is gated; the far end is behind that. */
 static void links_open(void)
 {
 	far = netns_new();
 	workload = netns_new();
 	host = netns_new();
-	ip("link add up0 type veth peer name eth0 address " FAR_MAC " netns /proc/%d/fd/%d",
-	   getpid(), far);
-	ip("link set up0 up");
-	ip("link add link up0 name eth0 address " OWN_MAC
-	   " netns /proc/%d/fd/%d type macvlan mode bridge",
-	   getpid(), workload);
+	netns_ip("link add up0 type veth peer name eth0 address " FAR_MAC " netns /proc/%d/fd/%d",
+		 getpid(), far);
+	netns_ip("link set up0 up");
+	netns_ip("link add link up0 name eth0 address " OWN_MAC
+		 " netns /proc/%d/fd/%d type macvlan mode bridge",
+		 getpid(), workload);
 	ifindex = if_nametoindex("up0");
 	netns_enter(workload);
-	ip("link set eth0 up");
+	netns_ip("link set eth0 up");
 	netns_enter(far);
-	ip("link set eth0 up");
+	netns_ip("link set eth0 up");
 	netns_enter(host);
 }
 

@@ -5,12 +5,10 @@
 #include <net/ethernet.h>
 #include <net/if.h>
 #include <poll.h>
-#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
-#include <sys/mount.h>
 #include <sys/socket.h>
 #include <cmocka.h>
 
@@ -37,9 +35,7 @@ static int setup(void **state)
 	(void)state;
 	netns_open(&ns);
 	/* libxdp pins its dispatcher in a bpf file system: one of our own */
-	assert_return_code(unshare(CLONE_NEWNS), 0);
-	assert_return_code(mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
-	assert_return_code(mount("bpf", "/sys/fs/bpf", "bpf", 0, NULL), 0);
+	netns_bpffs("/sys/fs/bpf");
 	sniffer = packet_socket("exg");
 	netns_enter(ns.workload);
 	sender = packet_socket("exw");

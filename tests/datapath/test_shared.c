@@ -41,26 +41,15 @@ static struct ex_rule_entry rules[] = {
 };
 static struct ex_dest_entry everywhere[] = { { .prefix = 0, .klass = 1 } };
 
-static __attribute__((format(printf, 1, 2))) void ip(const char *format, ...)
-{
-	char command[256];
-	va_list args;
-
-	va_start(args, format);
-	vsnprintf(command, sizeof(command), format, args);
-	va_end(args);
-	netns_ip(command);
-}
-
 static void gateway_open(void)
 {
 	gateway = netns_new();
 	netns_sysctl("ipv4/conf/all/rp_filter", "0");
 	netns_sysctl("ipv4/conf/default/rp_filter", "0");
 	netns_ip("link set lo up");
-	ip("link add gate0 index %u address " GATE_MAC
-	   " type veth peer name exg netns /proc/%d/fd/%d",
-	   ifindex, getpid(), host);
+	netns_ip("link add gate0 index %u address " GATE_MAC
+		 " type veth peer name exg netns /proc/%d/fd/%d",
+		 ifindex, getpid(), host);
 	netns_ip("link set gate0 addrgenmode none arp off up");
 	netns_ip("rule add iif gate0 lookup 100");
 	netns_ip("-6 rule add iif gate0 lookup 100");
@@ -85,14 +74,14 @@ static void links_open(void)
 	host = netns_new();
 	netns_sysctl("ipv6/conf/default/accept_dad", "0");
 	netns_ip("link set lo up");
-	ip("link add up0 address " OWN_MAC " type veth peer name eth0 address " WORLD_MAC
-	   " netns /proc/%d/fd/%d",
-	   getpid(), world);
+	netns_ip("link add up0 address " OWN_MAC " type veth peer name eth0 address " WORLD_MAC
+		 " netns /proc/%d/fd/%d",
+		 getpid(), world);
 	netns_ip("addr add " OWN4 "/24 dev up0");
 	netns_ip("link set up0 up");
 	netns_ip("-6 addr add " OWN6 "/64 dev up0 nodad");
-	ip("link add link up0 name eth0 netns /proc/%d/fd/%d type macvlan mode bridge", getpid(),
-	   child);
+	netns_ip("link add link up0 name eth0 netns /proc/%d/fd/%d type macvlan mode bridge",
+		 getpid(), child);
 	ifindex = if_nametoindex("up0");
 	netns_enter(child);
 	netns_ip("link set eth0 address " CHILD_MAC);
