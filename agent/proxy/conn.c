@@ -43,7 +43,7 @@ static void conn_free(struct ex_defer *d)
 
 static bool is_dialling(const struct ex_conn *c)
 {
-	return c->server.dialling || c->server.connecting || c->server.handshaking;
+	return c->server.state != EX_SIDE_CLOSED && !ex_side_ready(&c->server);
 }
 
 /* Legal moves; everything may end. */
@@ -217,7 +217,7 @@ static int advance_dial(struct ex_conn *c)
 {
 	int r;
 
-	if (!c->server.handshaking)
+	if (c->server.state != EX_SIDE_HANDSHAKING)
 		return 0;
 	r = ex_side_shake_hands(&c->server, c->px->ask);
 	if (r == -ENOPROTOOPT && ex_conn_dial_h2(c))
@@ -316,7 +316,7 @@ static void on_server(struct ex_watch *w, uint32_t events)
 	struct ex_conn *c = ex_container_of(w, struct ex_conn, server.watch);
 	int r;
 
-	if (c->server.connecting) {
+	if (c->server.state == EX_SIDE_CONNECTING) {
 		r = ex_side_connected(&c->server);
 		ex_conn_need_server(c);
 		if (r == 0)
@@ -363,7 +363,7 @@ static void on_dialled(void *arg, const union ex_ipc_message *answer, int fd)
 	struct ex_conn *c = ex_container_of(arg, struct ex_conn, server);
 	int r = ex_side_dialled(&c->server, c->px->loop, answer, fd, c->tls);
 
-	if (r == 0 && !c->server.connecting)
+	if (r == 0 && ex_side_ready(&c->server))
 		r = server_connected(c);
 	if (r < 0)
 		ex_conn_dial_failed(c, r);

@@ -24,7 +24,8 @@ int ex_side_dial(struct ex_side *s, struct ex_ask *ask, const struct ex_flow *fl
 {
 	int r = ex_dial_ask(ask, &flow->dst, flow->port, IPPROTO_TCP, speaks, fn, s);
 
-	s->dialling = r == 0;
+	if (r == 0)
+		s->state = EX_SIDE_DIALLING;
 	return r;
 }
 
@@ -47,7 +48,7 @@ int ex_side_dialled(struct ex_side *s, struct ex_loop *loop, const union ex_ipc_
 {
 	int r = 0;
 
-	s->dialling = false;
+	s->state = EX_SIDE_CLOSED;
 	fd = ex_ipc_passed(answer, EX_IPC_DIALLED, fd);
 	if (fd < 0)
 		return fd;
@@ -64,7 +65,8 @@ int ex_side_start_tls(struct ex_side *s, struct ex_tls *tls, struct ex_span name
 {
 	int r = ex_tls_connect(tls, s->fd, name, identity, alpn_h2, &s->tls);
 
-	s->handshaking = r == 0;
+	if (r == 0)
+		s->state = EX_SIDE_HANDSHAKING;
 	return r;
 }
 
@@ -107,7 +109,7 @@ int ex_side_shake_hands(struct ex_side *s, struct ex_ask *ask)
 
 void ex_side_hang_up(struct ex_side *s, struct ex_loop *loop, struct ex_ask *ask)
 {
-	if (s->dialling || s->signing)
+	if (s->state == EX_SIDE_DIALLING || s->signing)
 		ex_ask_cancel(ask, s);
 	ex_side_close(s, loop);
 }

@@ -143,7 +143,7 @@ static void dial(struct ex_conn *c)
 {
 	int r;
 
-	if (!ex_h2_relay_wants_origin(c->h2) || c->server.fd >= 0 || c->server.dialling)
+	if (!ex_h2_relay_wants_origin(c->h2) || c->server.state != EX_SIDE_CLOSED)
 		return;
 	c->identity = ex_h2_relay_identity(c->h2);
 	r = ex_conn_dial(c);

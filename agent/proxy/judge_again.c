@@ -43,7 +43,7 @@ static struct ex_decision judge_stream(struct ex_conn *c, struct ex_decision l4)
 /* A server that was to speak first was dialled before anything is known. */
 static struct ex_decision judge_silent(const struct ex_conn *c, struct ex_decision l4)
 {
-	if (l4.verdict == EX_V_DENY || (c->server.fd < 0 && !c->server.dialling))
+	if (l4.verdict == EX_V_DENY || c->server.state == EX_SIDE_CLOSED)
 		return l4;
 	return ex_judge_app(c->px->rs, &c->flow, EX_APP_OTHER, (struct ex_span){ 0 });
 }

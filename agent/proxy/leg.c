@@ -90,7 +90,7 @@ static void on_dialled(void *arg, const union ex_ipc_message *answer, int fd)
 	struct ex_conn *c = leg->c;
 	int r = ex_side_dialled(&leg->side, c->px->loop, answer, fd, c->tls);
 
-	if (r == 0 && !leg->side.connecting)
+	if (r == 0 && ex_side_ready(&leg->side))
 		r = connected(leg);
 	if (r < 0)
 		dial_failed(leg, r);
@@ -150,7 +150,7 @@ static void on_event(struct ex_watch *w, uint32_t events)
 	struct ex_conn *c = leg->c;
 	int r = 0;
 
-	if (leg->side.connecting) {
+	if (leg->side.state == EX_SIDE_CONNECTING) {
 		r = ex_side_connected(&leg->side);
 		if (r == 0)
 			r = connected(leg);
@@ -305,7 +305,7 @@ static bool run_leg(struct ex_leg *leg)
 	struct ex_side *s = &leg->side;
 	bool moved = false;
 
-	if (s->handshaking)
+	if (s->state == EX_SIDE_HANDSHAKING)
 		shake_hands(leg);
 	if (ex_side_ready(s)) {
 		moved = write_side(leg);

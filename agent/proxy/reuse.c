@@ -165,7 +165,7 @@ int ex_conn_find_server(struct ex_conn *c, const struct ex_h1_head *head)
 	int r;
 
 	c->x.reused = c->x.used && c->server.fd >= 0;
-	if (c->server.fd >= 0 || c->server.dialling)
+	if (c->server.state != EX_SIDE_CLOSED)
 		return 0;
 	/* An upgraded connection is not kept, so it need not be one that was. */
 	c->x.reused = !head->upgrade.len &&
@@ -207,7 +207,7 @@ static bool dial_anew(struct ex_conn *c)
 	c->server.out = unsent;
 	if (ex_conn_dial(c) < 0)
 		ex_buf_done(&c->server.out);
-	return c->server.dialling;
+	return c->server.state == EX_SIDE_DIALLING;
 }
 
 bool ex_conn_write_anew(struct ex_conn *c)

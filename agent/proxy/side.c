@@ -25,9 +25,9 @@ static uint32_t interest(const struct ex_side *s)
 {
 	uint32_t events = 0;
 
-	if (s->connecting)
+	if (s->state == EX_SIDE_CONNECTING)
 		return EPOLLOUT;
-	if (s->handshaking)
+	if (s->state == EX_SIDE_HANDSHAKING)
 		return s->tls_want;
 	if (has_room(s))
 		events |= s->read_wants ? s->read_wants : EPOLLIN;
@@ -51,10 +51,10 @@ int ex_side_open(struct ex_side *s, struct ex_loop *loop, int fd, bool connectin
 {
 	int r;
 
-	s->connecting = connecting;
+	s->state = connecting ? EX_SIDE_CONNECTING : EX_SIDE_READY;
 	r = ex_watch_start(loop, &s->watch, fd, interest(s));
 	if (r < 0) {
-		s->connecting = false;
+		s->state = EX_SIDE_CLOSED;
 		close(fd);
 		return r;
 	}
@@ -69,7 +69,7 @@ int ex_side_connected(struct ex_side *s)
 
 	if (getsockopt(s->fd, SOL_SOCKET, SO_ERROR, &err, &len) < 0)
 		err = errno;
-	s->connecting = false;
+	s->state = EX_SIDE_READY;
 	return -err;
 }
 
@@ -91,6 +91,7 @@ void ex_side_close(struct ex_side *s, struct ex_loop *loop)
 
 void ex_side_move(struct ex_loop *loop, struct ex_side *from, struct ex_side *to)
 {
+	to->state = from->state;
 	to->fd = from->fd;
 	to->tls = from->tls;
 	ex_watch_move(loop, &from->watch, &to->watch);
@@ -192,7 +193,7 @@ int ex_side_handshake(struct ex_side *s)
 		return 0;
 	if (r < 0)
 		return r;
-	s->handshaking = false;
+	s->state = EX_SIDE_READY;
 	s->readable = true;
 	s->tls_want = 0;
 	return 1;

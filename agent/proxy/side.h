@@ -15,9 +15,18 @@ struct ex_bridge;
 struct ex_pipe;
 struct ex_tls_session;
 
+enum ex_side_state {
+	EX_SIDE_CLOSED,
+	EX_SIDE_DIALLING,    /* the parent was asked for the socket; see dial.h */
+	EX_SIDE_CONNECTING,  /* TCP connect under way */
+	EX_SIDE_HANDSHAKING, /* TLS handshake under way */
+	EX_SIDE_READY,
+};
+
 struct ex_side {
 	struct ex_watch watch;
-	int fd; /* -1 = not open */
+	enum ex_side_state state;
+	int fd; /* -1 = there is none yet */
 	struct ex_tls_session *tls;
 	uint32_t tls_want;        /* what the session waits for beyond plain reading and writing */
 	uint32_t read_wants;      /* what TLS waits for to go on reading, when not EPOLLIN */
@@ -26,10 +35,7 @@ struct ex_side {
 	struct ex_pipe *pipe;     /* what is read goes there instead of to in; see pipe.h */
 	struct ex_bridge *bridge; /* in and out are translated; see bridge.h */
 	struct ex_pipe *feed;     /* what is written next, behind out, comes from there */
-	bool dialling;            /* the parent was asked for the socket; see dial.h */
-	bool connecting;          /* TCP connect under way */
-	bool handshaking;         /* TLS handshake under way */
-	bool signing;             /* ... and the parent was asked for a signature */
+	bool signing;             /* handshaking, and the parent was asked for a signature */
 	bool readable; /* there may be something to read: epoll said so, or TLS may hold it */
 	bool edge;     /* epoll need not say again what it has said: see interest() */
 	bool ending;   /* its end is in the socket, or urgent data: reading stops before either */
@@ -93,7 +99,7 @@ static inline void ex_side_broke(struct ex_side *s)
 
 static inline bool ex_side_ready(const struct ex_side *s)
 {
-	return s->fd >= 0 && !s->connecting && !s->handshaking;
+	return s->state == EX_SIDE_READY;
 }
 
 #endif

@@ -59,7 +59,7 @@ static void start_stream(struct ex_conn *c, enum ex_audit_app app, const struct 
 
 	ex_conn_audit(c, app, d, NULL, 0, NULL);
 	ex_conn_set_state(c, EX_CONN_STREAM);
-	if (c->server.fd < 0 && !c->server.dialling)
+	if (c->server.state == EX_SIDE_CLOSED)
 		r = ex_conn_dial(c);
 	if (r < 0)
 		ex_conn_dial_failed(c, r);
@@ -81,7 +81,8 @@ void ex_conn_intercept(struct ex_conn *c)
 	}
 	ex_buf_consume(&c->client.in, ex_buf_len(&c->client.in));
 	ex_conn_drop_hello(c);
-	c->tls = c->client.handshaking = true;
+	c->tls = true;
+	c->client.state = EX_SIDE_HANDSHAKING;
 	ex_conn_set_state(c, EX_CONN_HANDSHAKE);
 }
 
