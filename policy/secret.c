@@ -140,17 +140,6 @@ static int open_secret(const char *dir, const struct ex_secret_ref *ref, const c
 	return item;
 }
 
-/* All of it and one byte more, which shows that it is too long. Length or negative errno. */
-static ssize_t read_text(int fd, char *text, size_t size)
-{
-	size_t len = 0;
-	ssize_t n = 0;
-
-	while (len < size && (n = read(fd, text + len, size - len)) > 0)
-		len += (size_t)n;
-	return n < 0 ? -errno : (ssize_t)len;
-}
-
 static int read_file(int fd, const struct ex_secret_ref *ref, struct ex_span *ret, const char **why)
 {
 	size_t size =
@@ -161,7 +150,7 @@ static int read_file(int fd, const struct ex_secret_ref *ref, struct ex_span *re
 
 	if (!text)
 		return -ENOMEM;
-	len = read_text(fd, text, size);
+	len = ex_read_full(fd, text, size);
 	*why = "cannot be read";
 	r = len < 0 ? -EINVAL : 0;
 	if (len > 0 && !ref->item && text[len - 1] == '\n')

@@ -286,31 +286,18 @@ static int fail_file(struct ex_diags *diags, const char *file, int err)
 	return -EINVAL;
 }
 
-static int read_all(int fd, char **ret, size_t *ret_len)
+int ex_yaml_text(int fd, char **ret, size_t *ret_len)
 {
-	EX_AUTO_FREE char *buf = NULL;
-	size_t len = 0, cap = 0;
+	EX_AUTO_FREE char *text = malloc(EX_YAML_SIZE_MAX + 1);
+	ssize_t n = text ? ex_read_full(fd, text, EX_YAML_SIZE_MAX + 1) : -ENOMEM;
 
-	for (;;) {
-		ssize_t n;
-
-		if (!ex_vec_reserve(&buf, &cap, len + 4096, 1))
-			return -ENOMEM;
-		if (cap <= len + 4096)
-			continue;
-		n = read(fd, buf + len, cap - len);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		if (n == 0)
-			break;
-		len += (size_t)n;
-		if (len > EX_YAML_SIZE_MAX)
-			break; /* the parser says that it is too large */
-	}
-	*ret = EX_TAKE_PTR(buf);
-	*ret_len = len;
+	if (n < 0)
+		return (int)n;
+	*ret = realloc(text, (size_t)n + 1);
+	if (!*ret)
+		return -ENOMEM;
+	text = NULL;
+	*ret_len = (size_t)n;
 	return 0;
 }
 
@@ -328,7 +315,7 @@ int ex_yaml_read(const char *file, struct ex_arena *arena, struct ex_diags *diag
 		return fail_file(diags, file, errno);
 	if (fstat(fd, &st) == 0 && S_ISDIR(st.st_mode))
 		return fail_file(diags, file, EISDIR);
-	r = read_all(fd, &text, &len);
+	r = ex_yaml_text(fd, &text, &len);
 	if (r == -ENOMEM)
 		return r;
 	if (r < 0)

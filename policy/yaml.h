@@ -47,6 +47,9 @@ EX_MUST_CHECK int ex_yaml_parse(const char *text, size_t len, const char *file,
 				struct ex_arena *arena, struct ex_diags *diags,
 				struct ex_docs *docs);
 
+/* What can be read, up to one byte more than ex_yaml_parse() takes. The caller frees. */
+EX_MUST_CHECK int ex_yaml_text(int fd, char **ret, size_t *ret_len);
+
 /* The same from a file; a missing or unreadable file is an error in diags. */
 EX_MUST_CHECK int ex_yaml_read(const char *file, struct ex_arena *arena, struct ex_diags *diags,
 			       struct ex_docs *docs);

@@ -26,42 +26,22 @@ int ex_trust_bundle(struct ex_span roots, struct ex_span ca, char **ret, size_t 
 	return 0;
 }
 
-static ssize_t read_file(int fd, char *to, size_t cap)
-{
-	size_t len = 0;
-	ssize_t n;
-
-	while (len < cap) {
-		n = read(fd, to + len, cap - len);
-		if (n < 0)
-			return -1;
-		if (n == 0)
-			break;
-		len += (size_t)n;
-	}
-	return (ssize_t)len;
-}
-
 static int read_extra(const char *path, char **ret, size_t *ret_len)
 {
 	EX_AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
-	char *pem = malloc(EXTRA_MAX);
-	ssize_t n = fd < 0 || !pem ? -1 : read_file(fd, pem, EXTRA_MAX - 1);
+	EX_AUTO_FREE char *pem = malloc(EXTRA_MAX);
+	ssize_t n = fd < 0 ? -errno : !pem ? -ENOMEM : ex_read_full(fd, pem, EXTRA_MAX - 1);
 
 	if (n < 0) {
-		int r = pem ? -errno : -ENOMEM;
-
-		ex_error("--upstream-ca %s: %s", path, strerror(-r));
-		free(pem);
-		return r;
+		ex_error("--upstream-ca %s: %s", path, strerror((int)-n));
+		return (int)n;
 	}
 	pem[n] = '\0';
 	if (n == EXTRA_MAX - 1 || !strstr(pem, "-----BEGIN CERTIFICATE-----")) {
 		ex_error("--upstream-ca %s: not a PEM file of certificates", path);
-		free(pem);
 		return -EINVAL;
 	}
-	*ret = pem;
+	*ret = EX_TAKE_PTR(pem);
 	*ret_len = (size_t)n;
 	return 0;
 }

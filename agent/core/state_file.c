@@ -81,7 +81,7 @@ int ex_file_read(int fd, size_t max, char **ret, size_t *ret_len)
 {
 	EX_AUTO_FREE char *text = NULL;
 	struct stat st;
-	size_t len = 0;
+	ssize_t n;
 
 	if (fstat(fd, &st) < 0)
 		return -errno;
@@ -92,17 +92,11 @@ int ex_file_read(int fd, size_t max, char **ret, size_t *ret_len)
 	text = malloc((size_t)st.st_size + 1);
 	if (!text)
 		return -ENOMEM;
-	while (len < (size_t)st.st_size) {
-		ssize_t n = read(fd, text + len, (size_t)st.st_size - len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return n < 0 ? -errno : -EAGAIN;
-		len += (size_t)n;
-	}
-	text[len] = '\0';
+	n = ex_read_full(fd, text, (size_t)st.st_size);
+	if (n < st.st_size)
+		return n < 0 ? (int)n : -EAGAIN;
+	text[n] = '\0';
 	*ret = EX_TAKE_PTR(text);
-	*ret_len = len;
+	*ret_len = (size_t)n;
 	return 0;
 }

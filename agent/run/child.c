@@ -37,21 +37,9 @@ static int write_all(int fd, const void *data, size_t len)
 
 static int read_all(int fd, void *data, size_t len)
 {
-	char *p = data;
+	ssize_t n = ex_read_full(fd, data, len);
 
-	while (len) {
-		ssize_t n = read(fd, p, len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		if (n == 0)
-			return -EPIPE;
-		p += n;
-		len -= (size_t)n;
-	}
-	return 0;
+	return n < 0 ? (int)n : (size_t)n < len ? -EPIPE : 0;
 }
 
 static int send_blob(int fd, struct ex_span s)

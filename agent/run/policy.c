@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <stdio.h>
 
-#include "agent/core/buf.h"
 #include "agent/core/log.h"
 #include "agent/core/rtnl.h"
 #include "agent/core/state_file.h"
@@ -37,34 +36,16 @@ static void texts_done(struct texts *t)
 	free_text(&t->endpoints);
 }
 
-/* One byte more than a policy may have is enough to see that it has too many. */
-static int read_to_end(int fd, struct ex_buf *b)
-{
-	ssize_t n = 1;
-
-	while (n > 0 && ex_buf_len(b) <= EX_YAML_SIZE_MAX) {
-		char *to = ex_buf_reserve(b, 65536);
-
-		if (!to)
-			return -ENOMEM;
-		n = read(fd, to, 65536);
-		if (n > 0)
-			ex_buf_commit(b, (size_t)n);
-		else if (n < 0 && errno == EINTR)
-			n = 1;
-	}
-	return n < 0 ? -errno : 0;
-}
-
 static int read_text(const char *file, struct ex_text *ret, struct ex_diags *diags)
 {
 	EX_AUTO_CLOSE int fd = open(file, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-	struct ex_buf b = { 0 };
+	char *text = NULL;
+	size_t len = 0;
 	int r = fd < 0 ? -errno : ex_file_hold(fd);
 
 	if (r == 0)
-		r = read_to_end(fd, &b);
-	*ret = (struct ex_text){ file, { b.data, ex_buf_len(&b) } };
+		r = ex_yaml_text(fd, &text, &len);
+	*ret = (struct ex_text){ file, { text, len } };
 	if (r == -ENOMEM)
 		return r;
 	if (r < 0)

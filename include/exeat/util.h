@@ -4,6 +4,7 @@
 #define EXEAT_UTIL_H
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -119,6 +120,21 @@ static inline void ex_closep(const int *fd)
 {
 	if (*fd >= 0)
 		close(*fd);
+}
+
+/* Until size bytes are there or the file ends: how many there were, or negative errno. */
+static inline ssize_t ex_read_full(int fd, void *to, size_t size)
+{
+	size_t len = 0;
+	ssize_t n = 1;
+
+	while (len < size && n) {
+		n = read(fd, (char *)to + len, size - len);
+		if (n < 0 && errno != EINTR)
+			return -errno;
+		len += n > 0 ? (size_t)n : 0;
+	}
+	return (ssize_t)len;
 }
 
 #define EX_AUTO_FREE  EX_CLEANUP(ex_freep)
