@@ -16,9 +16,10 @@ struct walk {
 	unsigned long line;
 	struct ex_chain last; /* the record before, as it calls itself */
 	bool any;
-	/* a line that is no record: torn, if exeat itself went on behind it */
+	/* a line that is no record: torn, if it can be and exeat itself went on behind it */
 	const char *odd_file;
 	unsigned long odd_line;
+	bool odd_begins;
 	/* of the head, when there is one */
 	bool has_head, head_met;
 	struct ex_chain head;
@@ -36,8 +37,34 @@ static void EX_PRINTF(2, 3) problem(struct walk *w, const char *fmt, ...)
 	fputc('\n', w->v->out);
 }
 
-static void flush_odd(struct walk *w, bool torn)
+/*
+ * The beginning of a record and no more: nothing a reader of the log, however lenient, takes for a
+ * record. All that exeat writes is printable ASCII, and there is no object in an object.
+ */
+static bool begins_record(struct ex_span line)
 {
+	static const char begin[] = "{\"time\":\"";
+	size_t n = line.len < sizeof(begin) - 1 ? line.len : sizeof(begin) - 1;
+	bool quoted = false, escaped = false;
+
+	if (memcmp(line.ptr, begin, n) != 0)
+		return false;
+	for (size_t i = 0; i < line.len; i++) {
+		char c = line.ptr[i];
+
+		if (c < ' ' || c > '~' || (c == '}' && !quoted))
+			return false;
+		if (c == '"' && !escaped)
+			quoted = !quoted;
+		escaped = c == '\\' && !escaped;
+	}
+	return true;
+}
+
+static void flush_odd(struct walk *w, bool accounted)
+{
+	bool torn = accounted && w->odd_begins;
+
 	if (!w->odd_file)
 		return;
 	if (!torn)
@@ -83,12 +110,12 @@ static void check_place(struct walk *w, const struct ex_chain_link *link)
 
 static void check_record(struct walk *w, const struct ex_chain_link *link)
 {
-	bool torn = w->any && ex_mac_eq(link->prev, w->last.mac) &&
-		    (ex_span_eq(link->type, EX_SPAN("lost")) ||
-		     ex_span_eq(link->type, EX_SPAN("start")));
+	bool goes_on = w->any && ex_mac_eq(link->prev, w->last.mac) &&
+		       (ex_span_eq(link->type, EX_SPAN("lost")) ||
+			ex_span_eq(link->type, EX_SPAN("start")));
 	bool authentic = ex_chain_authentic(link, w->v->keys);
 
-	flush_odd(w, torn && authentic);
+	flush_odd(w, goes_on && authentic);
 	w->result->records++;
 	if (ex_span_eq(link->type, EX_SPAN("head")))
 		problem(w, "a head is no record");
@@ -122,6 +149,7 @@ static void check_line(struct walk *w, struct ex_span line)
 	flush_odd(w, false);
 	w->odd_file = w->file;
 	w->odd_line = w->line;
+	w->odd_begins = begins_record(line);
 }
 
 static int check_file(struct walk *w, const char *path)

@@ -236,6 +236,48 @@ static void test_lines_that_were_put_in_are_found(void **state)
 	assert_found("missing before it: records 2 to 2");
 }
 
+/* What verify says of a line where a torn one may be: before the record of a start. */
+static unsigned verify_before_start(const char *line)
+{
+	struct lines l;
+	size_t at = 1;
+
+	assert_int_equal(unlink(log_path), 0);
+	assert_int_equal(unlink(head_path), 0);
+	make_log(key_path, 2);
+	make_log(key_path, 2);
+	lines_read(&l);
+	while (!strstr(l.at[at], "\"start\""))
+		at++;
+	memmove(&l.at[at + 1], &l.at[at], (l.n++ - at) * sizeof(l.at[0]));
+	l.at[at] = line;
+	lines_write(&l);
+	return verify();
+}
+
+static void test_attack_130_what_is_put_in_does_not_pass_for_torn(void **state)
+{
+	static const char *const forged[] = {
+		"{\"time\":\"2026-01-01T00:00:00.000Z\",\"type\":\"verdict\",\"verdict\":\"allow\"}",
+		"{\"time\":\"2026\",\"time\":\"2027\"} ",
+		"{\"time\":\"\r{\"type\":\"verdict\"}",
+		"{\"time\":\"\\\r{\"type\":\"verdict\"}",
+		"{\"time\":\"\\\\\"}",
+		"[{\"time\":\"2026",
+		"allowed: everything",
+	};
+	static const char *const torn[] = { "{\"time\":\"2026-\\\"}", "{\"time\":\"2", "{\"t", "" };
+
+	(void)state;
+	make_log(key_path, 2);
+	for (size_t i = 0; i < EX_ARRAY_SIZE(forged); i++) {
+		assert_int_equal(verify_before_start(forged[i]), 1);
+		assert_non_null(strstr(findings, "not a record: put in, or spoiled"));
+	}
+	for (size_t i = 0; i < EX_ARRAY_SIZE(torn); i++)
+		assert_int_equal(verify_before_start(torn[i]), 0);
+}
+
 static void test_attack_100_records_cut_off_the_end_are_found(void **state)
 {
 	struct lines l;
@@ -565,6 +607,7 @@ int main(void)
 		TEST(test_removed_records_are_found),
 		TEST(test_reordered_and_repeated_records_are_found),
 		TEST(test_lines_that_were_put_in_are_found),
+		TEST(test_attack_130_what_is_put_in_does_not_pass_for_torn),
 		TEST(test_attack_100_records_cut_off_the_end_are_found),
 		TEST(test_attack_100_a_cut_is_still_found_after_a_restart),
 		TEST(test_attack_100_every_flipped_bit_is_found),
