@@ -4,7 +4,6 @@
 #include <assert.h>
 #include <errno.h>
 #include <netinet/in.h>
-#include <sys/socket.h>
 
 #include "agent/core/sockaddr.h"
 #include "agent/proxy/ask.h"
@@ -22,7 +21,7 @@
 #define HANDSHAKE_MS   10000         /* certificate and TLS handshake with the client */
 #define DIAL_MS        10000         /* connect and TLS handshake with the server */
 #define IDLE_MS        (3600 * 1000) /* a request under way, or a stream, without a byte */
-#define HALF_MS        (120 * 1000)  /* the same, where the client has ended, or was told the end */
+#define HALF_MS        (115 * 1000)  /* the same, where the client has ended, or was told the end */
 #define LINGER_MS      30000
 
 static void free_names(struct ex_conn *c)
@@ -118,18 +117,10 @@ void ex_conn_close(struct ex_conn *c)
 }
 
 /* What was broken off must not look like a whole, on either side. */
-static void reset_side(const struct ex_side *s)
-{
-	struct linger off = { .l_onoff = 1, .l_linger = 0 };
-
-	if (s->fd >= 0)
-		(void)setsockopt(s->fd, SOL_SOCKET, SO_LINGER, &off, sizeof(off));
-}
-
 void ex_conn_reset(struct ex_conn *c)
 {
-	reset_side(&c->client);
-	reset_side(&c->server);
+	ex_side_set_abrupt(&c->client, true);
+	ex_side_set_abrupt(&c->server, true);
 	ex_conn_close(c);
 }
 
@@ -148,6 +139,7 @@ static bool step_linger(struct ex_conn *c)
 	ex_buf_consume(&c->client.in, ex_buf_len(&c->client.in));
 	if (ex_buf_len(&c->client.out))
 		return moved;
+	ex_side_set_abrupt(&c->client, false);
 	if (c->client.eof || (c->x.last && c->x.req_done && !moved)) {
 		if (c->client.tls)
 			ex_tls_shutdown(c->client.tls);
@@ -268,7 +260,10 @@ static bool is_moving(const struct ex_conn *c)
 	       (c->state == EX_CONN_HTTP && c->x.active);
 }
 
-/* So long the kernel gate knows a flow of which one end was seen: nothing passes after that. */
+/*
+ * The kernel gate knows a flow of which one end was seen for 120 s, and lets nothing pass after
+ * that: both sides have to hear of the end before.
+ */
 static uint64_t silence(const struct ex_conn *c)
 {
 	return c->client.eof || c->client.finished ? HALF_MS : IDLE_MS;
@@ -346,8 +341,10 @@ static void on_timeout(struct ex_timer *t)
 	} else if (c->state == EX_CONN_SNIFF) {
 		ex_conn_sniff_timeout(c);
 		ex_conn_run(c);
-	} else if (c->state == EX_CONN_LINGER || c->state == EX_CONN_STREAM ||
-		   c->state == EX_CONN_H2 || (c->state == EX_CONN_HTTP && !c->x.active)) {
+	} else if (c->state == EX_CONN_STREAM) {
+		ex_conn_reset(c);
+	} else if (c->state == EX_CONN_LINGER || c->state == EX_CONN_H2 ||
+		   (c->state == EX_CONN_HTTP && !c->x.active)) {
 		ex_conn_close(c);
 	} else {
 		ex_conn_audit(c, c->state == EX_CONN_HTTP ? EX_AUDIT_HTTP : EX_AUDIT_TLS, &late,

@@ -287,6 +287,9 @@ static int on_response_head(struct ex_conn *c)
 			head.framing = EX_H1_UNTIL_CLOSE;
 		c->x.close |= c->x.server_close || head.framing == EX_H1_UNTIL_CLOSE;
 		c->x.res_chunked = head.framing == EX_H1_CHUNKED;
+		/* Its end is told by that of the connection, which we might not live to see. */
+		if (head.framing == EX_H1_UNTIL_CLOSE && !c->client.tls)
+			ex_side_set_abrupt(&c->client, true);
 	}
 	return ex_h1_put_response(&c->client.out, &head, c->x.close && !c->x.interim);
 }
@@ -422,20 +425,30 @@ static void end_exchange(struct ex_conn *c)
 }
 
 /*
+ * Nobody waits for an answer any more. A server of HTTP/2 cannot be told of half an end, and judge
+ * by itself: there the end of TLS is half of one, and that of the connection behind it all.
+ */
+static bool is_gone(const struct ex_conn *c)
+{
+	return c->client.broken || (c->server.bridge && c->client.ending);
+}
+
+/*
  * The client has ended, and all it asked is sent: who answers learns that, as it would from the
  * client itself, and need not go on for nobody.
  */
 static bool pass_end(struct ex_conn *c)
 {
 	struct ex_side *s = &c->server;
+	bool gone = is_gone(c);
 
 	if (!c->client.eof || !c->x.req_done || !ex_side_ready(s) || ex_buf_len(&s->out))
 		return false;
 	/* Of HTTP/2 the connection would end, not the stream, which has told its end already. */
-	if (!c->client.broken && (ex_buf_len(&c->client.in) || s->bridge || s->finished))
+	if (!gone && (ex_buf_len(&c->client.in) || s->bridge || s->finished))
 		return false;
 	ex_side_finish(s);
-	if (c->client.broken) /* not by a reset, behind which the request might go unread */
+	if (gone) /* not by a reset, behind which the request might go unread */
 		ex_conn_close(c);
 	return true;
 }

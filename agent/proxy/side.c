@@ -37,6 +37,8 @@ static uint32_t interest(const struct ex_side *s)
 		events |= EPOLLPRI;
 	if (ex_buf_len(s->bridge ? &s->bridge->out : &s->out) || (s->feed && s->feed->fill))
 		events |= EPOLLOUT;
+	if (s->tls && s->eof && !s->ending) /* that of the connection may be still to come */
+		events |= EPOLLRDHUP;
 	/*
 	 * Level-triggered, epoll looks again at each socket that it has told of, mostly in vain.
 	 * What read_plain() has not emptied is known to be readable, and every change of interest
@@ -207,6 +209,16 @@ void ex_side_finish(struct ex_side *s)
 	if (s->tls)
 		ex_tls_shutdown(s->tls);
 	(void)shutdown(s->fd, SHUT_WR);
+}
+
+void ex_side_set_abrupt(struct ex_side *s, bool abrupt)
+{
+	struct linger l = { .l_onoff = abrupt };
+
+	if (s->fd < 0 || s->abrupt == abrupt)
+		return;
+	s->abrupt = abrupt;
+	(void)setsockopt(s->fd, SOL_SOCKET, SO_LINGER, &l, sizeof(l));
 }
 
 bool ex_side_is_idle(const struct ex_side *s)

@@ -46,6 +46,7 @@ struct ex_side {
 	bool last;     /* behind what is to be written comes the end */
 	bool wrote;    /* of what is to be written something may have left */
 	bool finished; /* we told the peer that we will send no more */
+	bool abrupt;   /* see ex_side_set_abrupt() */
 };
 
 /* A fresh side without a socket. */
@@ -75,6 +76,12 @@ int ex_side_handshake(struct ex_side *s);
 
 /* Tells the peer that no more will come, once. */
 void ex_side_finish(struct ex_side *s);
+
+/*
+ * Abrupt: whatever ends it, be it the death of this process, looks like a break to the peer, also
+ * without TLS.
+ */
+void ex_side_set_abrupt(struct ex_side *s, bool abrupt);
 
 /* Sets epoll interest from the state of the side. */
 void ex_side_update(struct ex_side *s, struct ex_loop *loop);

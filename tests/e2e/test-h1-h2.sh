@@ -44,6 +44,8 @@ out=$(h1 $URL/goaway $URL/echo)
 has "a server that goes away has answered first" "$out" '^last 1.1 200'
 has "and the next request finds another connection" "$out" '^GET 0 .* 1.1 200'
 
+tap_import "$(confined h2-h1 python3 "$CLIENTS/h1_h2.py" plain.test 2>&1)"
+
 # What is not whole does not look whole; what is denied does not arrive.
 out=$(h1 $URL/reset)
 has "a reset stream is a 502" "$out" ' 1.1 502'

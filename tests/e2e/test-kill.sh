@@ -47,6 +47,17 @@ descendants() { # PID
 	done
 }
 
+proxy_of() { # PID: the one of them that is not root's
+	local p
+	for p in $(descendants "$1") "$1"; do
+		[ "$(sed -n 's/^Uid:\s*\([0-9]*\).*/\1/p' "/proc/$p/status" 2>/dev/null)" != 0 ] && echo "$p"
+	done | head -n1
+}
+
+ORIGIN=203.0.113.81
+world_daemon scripted python3 "$TOP/tests/lib/scripted_origin.py" "$WORLD/log/scripted.jsonl" $ORIGIN:8080
+world_wait 60 ip netns exec net bash -c "exec 3<>/dev/tcp/$ORIGIN/8080"
+
 # Since the world's own namespaces and daemons are there before, only what a run adds counts.
 before=$(footprint)
 gone() { [ "$(footprint)" = "$before" ]; }
@@ -108,9 +119,7 @@ job=$!
 world_wait 60 grep -q 'data:' "$log"
 top=$(pgrep -P $job | head -n1)
 top=${top:-$job}
-proxy=$(for p in $(descendants "$top") "$top"; do
-	[ "$(sed -n 's/^Uid:\s*\([0-9]*\).*/\1/p' "/proc/$p/status" 2>/dev/null)" != 0 ] && echo "$p"
-done | head -n1)
+proxy=$(proxy_of "$top")
 if [ -n "$proxy" ]; then
 	same "the proxy has no capability" "$(sed -n 's/^Cap\(Eff\|Prm\|Inh\|Bnd\|Amb\):\s*//p' "/proc/$proxy/status" | sort -u)" 0000000000000000
 	same "and can get none" "$(sed -n 's/^NoNewPrivs:\s*//p' "/proc/$proxy/status")" 1
@@ -126,6 +135,26 @@ hasnt "the stream does not go on" "$(cat "$log")" 'DONE'
 hasnt "and no new request is let through unjudged" "$(cat "$log")" 'again 200'
 wait $job 2>/dev/null
 nothing_left "proxy killed"
+
+# An answer that only the end of its connection ends does not look whole.
+log=$WORLD/tmp/no-end
+confined smuggling python3 -c '
+import socket
+s = socket.create_connection(("'$ORIGIN'", 8080), 60)
+s.sendall(b"GET /case/no-end HTTP/1.1\r\nHost: '$ORIGIN':8080\r\n\r\n")
+try:
+    while got := s.recv(4096):
+        print(got, flush=True)
+    print("ended")
+except ConnectionResetError:
+    print("broken off")' >"$log" 2>&1 &
+job=$!
+world_wait 60 grep -q 'so far' "$log"
+top=$(pgrep -P $job | head -n1)
+kill -KILL "$(proxy_of "${top:-$job}")"
+wait $job
+has "an answer until the end, without the proxy" "$(cat "$log")" '^broken off$'
+nothing_left "proxy killed, again"
 
 # ---- the key of its CA is in no core file ----
 mkdir "$WORLD/tmp/core"

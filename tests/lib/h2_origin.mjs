@@ -11,6 +11,7 @@ import tls from "node:tls";
 const [file, addr, port, key, cert, clients] = process.argv.slice(2);
 const log = (line) => fs.appendFileSync(file, line + "\n");
 
+const gone = [];
 const answers = {
 	"/case/204": (st) => st.respond({ ":status": 204 }, { endStream: true }),
 	"/case/hints": (st) => {
@@ -35,6 +36,24 @@ const answers = {
 	"/case/big": (st) => {
 		st.respond({ ":status": 200, "content-length": String(30 << 20) });
 		st.end(Buffer.alloc(30 << 20, "x"));
+	},
+	"/case/late": (st) => {
+		setTimeout(() => (st.respond(), st.end("late")), 500);
+	},
+	// Two that are not answered, or not to the end, and how many of them the client has left.
+	"/case/left": (st) => st.on("close", () => gone.push("left")),
+	"/case/begun": (st) => {
+		st.on("close", () => gone.push("begun"));
+		st.respond();
+		st.write("begun");
+	},
+	"/case/gone": (st) => {
+		const look = (times) => {
+			if (gone.length < 2 && times) return setTimeout(look, 100, times - 1);
+			st.respond();
+			st.end(gone.join(" "));
+		};
+		look(200);
 	},
 	"/case/goaway": (st) => {
 		st.session.goaway();

@@ -31,6 +31,7 @@ ANSWERS = {
     "/case/trailers": [b"HTTP/1.1 200 OK\r\nTrailer: X-Sum\r\nTransfer-Encoding: chunked\r\n\r\n"
                        b"2;ext=\"1\"\r\nok\r\n0\r\nX-Sum: 1\r\nContent-Length: 7\r\nSet-Cookie: a=b\r\n\r\n"],
     "/case/until-close": [b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\nall", 0.05, b" of it", "close"],
+    "/case/no-end": [b"HTTP/1.1 200 OK\r\n\r\nso far", 60],
     "/case/http10": [b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\nConnection: keep-alive\r\n\r\nok"],
     "/case/cut-length": [b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf", "close"],
     "/case/cut-chunk": [b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\nhalf", "close"],

@@ -1,0 +1,460 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A connection through the proxy, and how long it may be silent. The time is the test's own: when
+ * nobody has anything to do, what is waited for has come.
+ */
+#include "policy_helper.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/epoll.h>
+#include <sys/syscall.h>
+#include <time.h>
+
+#include "agent/core/ring.h"
+#include "agent/dns/names.h"
+#include "agent/proxy/ask.h"
+#include "agent/proxy/conn.h"
+#include "agent/proxy/pipe.h"
+#include "agent/proxy/pool.h"
+#include "exeat/abi.h"
+#include "tests/unit/own_network.h"
+
+#define SERVER  "198.51.100.9"
+#define SECOND  1000ull
+#define HOUR    (3600 * SECOND)
+#define REAL_MS 2 /* so long bytes take from one socket to another at most */
+
+static struct {
+	struct ex_proxy px;
+	struct ex_watch parent; /* the parent's end of what the proxy asks by */
+	struct ex_timer end;
+	bool silent;        /* the parent does not dial */
+	int listener;       /* the server's */
+	int client, server; /* their ends; -1 = there is none */
+} w;
+
+/* ---- time ---- */
+
+static uint64_t now_ms = 1000000;
+
+int clock_gettime(clockid_t id, struct timespec *ts)
+{
+	(void)id;
+	ts->tv_sec = (time_t)(now_ms / 1000);
+	ts->tv_nsec = (long)(now_ms % 1000 * 1000000);
+	return 0;
+}
+
+int epoll_wait(int fd, struct epoll_event *events, int max, int timeout)
+{
+	int real = timeout < 0 || timeout > REAL_MS ? REAL_MS : timeout;
+	int n = (int)syscall(SYS_epoll_pwait, fd, events, max, real, NULL, 0);
+
+	if (n == 0 && timeout > 0)
+		now_ms += (uint64_t)timeout;
+	return n;
+}
+
+static void on_end(struct ex_timer *t)
+{
+	(void)t;
+	ex_loop_quit(w.px.loop);
+}
+
+static void pass(uint64_t ms)
+{
+	assert_int_equal(ex_timer_start(w.px.loop, &w.end, ms), 0);
+	assert_int_equal(ex_loop_run(w.px.loop), 0);
+}
+
+/* ---- the world ---- */
+
+static struct sockaddr_in server_at(uint16_t port)
+{
+	struct sockaddr_in at = { .sin_family = AF_INET, .sin_port = htons(port) };
+
+	assert_int_equal(inet_pton(AF_INET, SERVER, &at.sin_addr), 1);
+	return at;
+}
+
+static void have_server(void)
+{
+	struct sockaddr_in at = server_at(0);
+	struct ifreq ifr = { .ifr_name = "lo" };
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	memcpy(&ifr.ifr_addr, &at, sizeof(at));
+	assert_int_equal(ioctl(fd, SIOCSIFADDR, &ifr), 0);
+	close(fd);
+}
+
+static int listen_at(uint16_t port)
+{
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	struct sockaddr_in at = server_at(port);
+
+	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &(int){ 1 }, sizeof(int)), 0);
+	assert_int_equal(bind(fd, (struct sockaddr *)&at, sizeof(at)), 0);
+	assert_int_equal(listen(fd, 8), 0);
+	return fd;
+}
+
+static int dial(int listener)
+{
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	struct sockaddr_in at;
+	socklen_t len = sizeof(at);
+
+	assert_int_equal(getsockname(listener, (struct sockaddr *)&at, &len), 0);
+	assert_int_equal(connect(fd, (struct sockaddr *)&at, sizeof(at)), 0);
+	return fd;
+}
+
+static void on_question(struct ex_watch *watch, uint32_t events)
+{
+	union ex_ipc_message msg = { 0 };
+	int fd = -1, passed;
+
+	(void)events;
+	if (ex_ipc_receive(watch->fd, &msg, &fd) <= 0 || msg.head.type != EX_IPC_DIAL || w.silent)
+		return;
+	passed = dial(w.listener);
+	assert_int_equal(fcntl(passed, F_SETFL, O_NONBLOCK), 0);
+	w.server = accept(w.listener, NULL, NULL);
+	msg.done = (struct ex_ipc_done){ .head = { EX_IPC_DIALLED, msg.head.id } };
+	assert_int_equal(ex_ipc_send(watch->fd, &msg, sizeof(msg.done), passed, true), 0);
+	close(passed);
+}
+
+static void say(int fd, const char *text)
+{
+	assert_int_equal(send(fd, text, strlen(text), MSG_NOSIGNAL), strlen(text));
+}
+
+/* All that has come begins so; "": the end has come. */
+static void assert_hears(int fd, const char *begin)
+{
+	char got[4096] = "";
+	ssize_t n = recv(fd, got, sizeof(got) - 1, MSG_DONTWAIT);
+
+	assert_true(n >= 0);
+	assert_int_equal(strncmp(got, begin, *begin ? strlen(begin) : sizeof(got)), 0);
+}
+
+static int error_of(int fd)
+{
+	char got;
+
+	return recv(fd, &got, 1, MSG_DONTWAIT) < 0 ? errno : 0;
+}
+
+static void assert_broken_off(int fd)
+{
+	assert_int_equal(error_of(fd), ECONNRESET);
+}
+
+static void assert_hears_nothing(int fd)
+{
+	assert_int_equal(error_of(fd), EAGAIN);
+}
+
+static int open_proxy(void **state)
+{
+	static const char policy[] = HEAD "  egress:\n"
+					  "  - toCIDR: [" SERVER "/32]\n"
+					  "    toPorts:\n"
+					  "    - ports: [{port: \"80\", protocol: TCP}]\n"
+					  "      rules: {http: [{}]}\n"
+					  "    - ports: [{port: \"81\", protocol: TCP}]\n";
+	int pair[2], ring = ex_ring_new();
+
+	(void)state;
+	if (!own_network())
+		return -1;
+	have_server();
+	w.px.rs = test_compile(policy);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0, pair), 0);
+	assert_int_equal(ex_loop_new(&w.px.loop), 0);
+	assert_int_equal(ex_ask_new(w.px.loop, pair[0], ring, &w.px.ask), 0);
+	assert_int_equal(ex_pool_new(w.px.loop, &w.px.pool), 0);
+	assert_int_equal(ex_pipes_new(&w.px.pipes), 0);
+	assert_int_equal(ex_names_new(16, &w.px.names), 0);
+	ex_turns_init(&w.px.turns, w.px.loop);
+	w.parent.fn = on_question;
+	w.end.fn = on_end;
+	assert_int_equal(ex_watch_start(w.px.loop, &w.parent, pair[1], EPOLLIN), 0);
+	return 0;
+}
+
+/* A client has connected, has said this, and the proxy has had a second for it. */
+static void open_conn(uint16_t port, const char *said)
+{
+	struct sockaddr_storage from;
+	int fd;
+
+	w.listener = listen_at(port);
+	w.client = dial(w.listener);
+	w.server = -1;
+	fd = ex_listen_accept(w.listener, &from);
+	assert_true(fd >= 0);
+	ex_conn_accept(&w.px, fd, &from, false);
+	say(w.client, said);
+	pass(SECOND);
+}
+
+static int close_conn(void **state)
+{
+	(void)state;
+	close(w.client);
+	close(w.server);
+	close(w.listener);
+	w.silent = false;
+	pass(60 * SECOND);
+	assert_int_equal(w.px.n_conns, 0);
+	return 0;
+}
+
+/* It is open for so long, and over a little later. */
+static void assert_lasts(uint64_t ms, uint64_t until)
+{
+	pass(ms);
+	assert_int_equal(w.px.n_conns, 1);
+	pass(until - ms);
+	assert_int_equal(w.px.n_conns, 0);
+}
+
+#define ASK    "GET / HTTP/1.1\r\nHost: " SERVER "\r\n\r\n"
+#define ANSWER "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+
+/* So long the kernel gate knows a flow of which one end was seen: both have to hear it by then. */
+#define HALF (ex_flow_timeout(IPPROTO_TCP, EX_FLOW_CLOSING) / (EX_SEC / SECOND))
+
+#define T(test) cmocka_unit_test_teardown(test, close_conn)
+
+/* ---- a half that was closed ---- */
+
+static void test_request_of_a_client_that_has_ended(void **state)
+{
+	(void)state;
+	open_conn(80, ASK);
+	assert_hears(w.server, "GET / ");
+	shutdown(w.client, SHUT_WR);
+	pass(SECOND);
+	assert_hears(w.server, ""); /* the end */
+	assert_lasts(HALF * 3 / 4, HALF - 3 * SECOND);
+	assert_broken_off(w.client);
+}
+
+static void test_stream_of_a_client_that_has_ended(void **state)
+{
+	(void)state;
+	open_conn(81, "hello");
+	assert_hears(w.server, "hello");
+	shutdown(w.client, SHUT_WR);
+	pass(SECOND);
+	assert_hears(w.server, "");
+	assert_lasts(HALF * 3 / 4, HALF - 3 * SECOND);
+	assert_broken_off(w.client);
+}
+
+static void test_stream_of_a_server_that_has_ended(void **state)
+{
+	(void)state;
+	open_conn(81, "hello");
+	assert_hears(w.server, "hello");
+	shutdown(w.server, SHUT_WR);
+	pass(SECOND);
+	assert_hears(w.client, "");
+	assert_lasts(HALF * 3 / 4, HALF - 3 * SECOND);
+	assert_broken_off(w.server);
+}
+
+/* Each byte that moves gives it as much time again. */
+static void test_half_a_stream_goes_on_while_bytes_move(void **state)
+{
+	(void)state;
+	open_conn(81, "hello");
+	assert_hears(w.server, "hello");
+	shutdown(w.client, SHUT_WR);
+	for (int i = 0; i < 4; i++) {
+		pass(HALF * 3 / 4);
+		say(w.server, "more");
+		pass(SECOND);
+		assert_hears(w.client, "more");
+	}
+	assert_lasts(HALF * 3 / 4, HALF - 3 * SECOND);
+}
+
+/* ---- both ways open ---- */
+
+static void test_silent_request(void **state)
+{
+	(void)state;
+	open_conn(80, ASK);
+	assert_lasts(HOUR - 60 * SECOND, HOUR + 60 * SECOND);
+	assert_broken_off(w.client);
+}
+
+static void test_silent_stream(void **state)
+{
+	(void)state;
+	open_conn(81, "hello");
+	assert_hears(w.server, "hello");
+	assert_lasts(HOUR - 60 * SECOND, HOUR + 60 * SECOND);
+	assert_broken_off(w.client);
+	assert_broken_off(w.server);
+}
+
+static void test_client_that_asks_no_more(void **state)
+{
+	(void)state;
+	open_conn(80, ASK);
+	say(w.server, ANSWER);
+	pass(SECOND);
+	assert_hears(w.client, "HTTP/1.1 200 ");
+	assert_lasts(110 * SECOND, 130 * SECOND);
+	assert_hears(w.client, "");
+}
+
+static void test_half_a_head(void **state)
+{
+	(void)state;
+	open_conn(80, "GET / HTTP/1.1\r\nHo");
+	assert_lasts(110 * SECOND, 130 * SECOND);
+	assert_int_equal(w.server, -1);
+}
+
+static void test_client_that_says_nothing(void **state)
+{
+	(void)state;
+	open_conn(80, "");
+	assert_lasts(8 * SECOND, 12 * SECOND);
+	assert_broken_off(w.client);
+	assert_int_equal(w.server, -1);
+}
+
+static void test_refused_client_that_does_not_end(void **state)
+{
+	(void)state;
+	open_conn(80, "GET /  HTTP/1.1\r\n\r\n");
+	assert_lasts(20 * SECOND, 40 * SECOND);
+	assert_hears(w.client, "HTTP/1.1 400 ");
+	assert_hears(w.client, "");
+}
+
+static void test_dial_that_is_not_answered(void **state)
+{
+	(void)state;
+	w.silent = true;
+	open_conn(80, ASK);
+	pass(8 * SECOND);
+	assert_hears_nothing(w.client);
+	pass(4 * SECOND);
+	assert_hears(w.client, "HTTP/1.1 504 ");
+}
+
+/* ---- a body that ends with the connection ---- */
+
+static void break_off(int *fd)
+{
+	struct linger l = { .l_onoff = 1 };
+
+	assert_int_equal(setsockopt(*fd, SOL_SOCKET, SO_LINGER, &l, sizeof(l)), 0);
+	close(EX_TAKE_FD(*fd));
+	pass(SECOND);
+}
+
+static void open_until_end(const char *ask)
+{
+	open_conn(80, ask);
+	assert_hears(w.server, "GET / ");
+	say(w.server, "HTTP/1.1 200 OK\r\n\r\nso far");
+	pass(SECOND);
+	assert_hears(w.client, "HTTP/1.1 200 OK\r\n");
+}
+
+static void test_body_until_the_end(void **state)
+{
+	(void)state;
+	open_until_end(ASK);
+	say(w.server, ", and the rest");
+	close(EX_TAKE_FD(w.server));
+	pass(SECOND);
+	assert_hears(w.client, ", and the rest");
+	assert_hears(w.client, "");
+}
+
+static void test_body_until_a_break(void **state)
+{
+	(void)state;
+	open_until_end(ASK);
+	break_off(&w.server);
+	assert_broken_off(w.client);
+}
+
+/* As the kernel does it for a process that is killed. */
+static void close_unsaid(void)
+{
+	struct ex_conn *c = ex_container_of(w.px.conns, struct ex_conn, link);
+
+	ex_conn_close(c);
+	pass(SECOND);
+}
+
+static void test_body_until_the_end_without_us(void **state)
+{
+	(void)state;
+	open_until_end(ASK);
+	close_unsaid();
+	assert_broken_off(w.client);
+}
+
+/* A client of HTTP/1.0 knows no other end. */
+static void test_chunks_for_an_old_client_without_us(void **state)
+{
+	(void)state;
+	open_conn(80, "GET / HTTP/1.0\r\nHost: " SERVER "\r\n\r\n");
+	say(w.server, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n6\r\nso far\r\n");
+	pass(SECOND);
+	assert_hears(w.client, "HTTP/1.1 200 OK\r\n");
+	close_unsaid();
+	assert_broken_off(w.client);
+}
+
+/* What it means it says: nothing to pay for. */
+static void test_body_with_a_length_without_us(void **state)
+{
+	(void)state;
+	open_conn(80, ASK);
+	say(w.server, "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nso far");
+	pass(SECOND);
+	assert_hears(w.client, "HTTP/1.1 200 OK\r\n");
+	close_unsaid();
+	assert_hears(w.client, "");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(test_request_of_a_client_that_has_ended),
+		T(test_stream_of_a_client_that_has_ended),
+		T(test_stream_of_a_server_that_has_ended),
+		T(test_half_a_stream_goes_on_while_bytes_move),
+		T(test_silent_request),
+		T(test_silent_stream),
+		T(test_client_that_asks_no_more),
+		T(test_half_a_head),
+		T(test_client_that_says_nothing),
+		T(test_refused_client_that_does_not_end),
+		T(test_dial_that_is_not_answered),
+		T(test_body_until_the_end),
+		T(test_body_until_a_break),
+		T(test_body_until_the_end_without_us),
+		T(test_chunks_for_an_old_client_without_us),
+		T(test_body_with_a_length_without_us),
+	};
+
+	return cmocka_run_group_tests(tests, open_proxy, NULL);
+}
