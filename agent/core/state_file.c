@@ -10,21 +10,6 @@
 
 #include "agent/core/state_file.h"
 
-static int write_all(int fd, struct ex_span bytes)
-{
-	while (bytes.len) {
-		ssize_t n = write(fd, bytes.ptr, bytes.len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		bytes.ptr += n;
-		bytes.len -= (size_t)n;
-	}
-	return fsync(fd) < 0 ? -errno : 0;
-}
-
 int ex_state_file_write(int dir, const char *name, mode_t mode, struct ex_span bytes)
 {
 	EX_AUTO_CLOSE int fd = -1;
@@ -36,8 +21,8 @@ int ex_state_file_write(int dir, const char *name, mode_t mode, struct ex_span b
 	fd = openat(dir, tmp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
 		return -errno;
-	r = fchmod(fd, mode) < 0 ? -errno : write_all(fd, bytes);
-	if (r == 0 && renameat(dir, tmp, dir, name) < 0)
+	r = fchmod(fd, mode) < 0 ? -errno : ex_write_full(fd, bytes);
+	if (r == 0 && (fsync(fd) < 0 || renameat(dir, tmp, dir, name) < 0))
 		r = -errno;
 	if (r < 0)
 		unlinkat(dir, tmp, 0);

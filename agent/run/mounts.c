@@ -85,16 +85,8 @@ static int write_file(const char *path, struct ex_span text)
 {
 	EX_AUTO_CLOSE int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0444);
 
-	if (fd < 0)
+	if (fd < 0 || ex_write_full(fd, text) < 0)
 		return failed("write", path);
-	while (text.len) {
-		ssize_t n = write(fd, text.ptr, text.len);
-
-		if (n < 0)
-			return failed("write", path);
-		text.ptr += n;
-		text.len -= (size_t)n;
-	}
 	return fchmod(fd, 0444) < 0 ? failed("chmod", path) : 0;
 }
 

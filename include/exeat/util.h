@@ -137,6 +137,20 @@ static inline ssize_t ex_read_full(int fd, void *to, size_t size)
 	return (ssize_t)len;
 }
 
+/* All of it: 0, or negative errno. */
+static inline int ex_write_full(int fd, struct ex_span bytes)
+{
+	while (bytes.len) {
+		ssize_t n = write(fd, bytes.ptr, bytes.len);
+
+		if (n < 0 && errno != EINTR)
+			return -errno;
+		bytes.ptr += n > 0 ? n : 0;
+		bytes.len -= n > 0 ? (size_t)n : 0;
+	}
+	return 0;
+}
+
 #define EX_AUTO_FREE  EX_CLEANUP(ex_freep)
 #define EX_AUTO_CLOSE EX_CLEANUP(ex_closep)
 

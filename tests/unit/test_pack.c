@@ -34,6 +34,7 @@ static void test_what_is_packed_is_read(void **state)
 		assert_string_equal(ex_unpack_str(&u), KEY);
 	}
 	assert_int_equal(ex_unpack_done(&u), 0);
+	explicit_bzero(bytes, len);
 	free(bytes);
 	close(fd);
 }
