@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 
 #define SEALS (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
 
@@ -95,26 +94,34 @@ void ex_pack_done(struct ex_pack *p)
 
 /* ---- reading ---- */
 
+/* By reading alone: a proxy that is confined has no fstat(2). */
 int ex_pack_read(int fd, char **ret, size_t *ret_len)
 {
+	struct ex_buf b = { 0 };
+	off_t at = 0;
+	ssize_t n;
+	char *to;
 	int seals = fcntl(fd, F_GET_SEALS);
-	struct stat st;
 
 	if (seals < 0 || (seals & SEALS) != SEALS)
 		return -EPERM;
-	if (fstat(fd, &st) < 0)
-		return -errno;
-	if ((size_t)st.st_size > EX_PACK_MAX)
-		return -EFBIG;
-	*ret_len = (size_t)st.st_size;
-	*ret = malloc(*ret_len + 1);
-	if (!*ret)
-		return -ENOMEM;
-	if (pread(fd, *ret, *ret_len, 0) == st.st_size) /* it cannot become shorter */
-		return 0;
-	explicit_bzero(*ret, *ret_len);
-	free(EX_TAKE_PTR(*ret));
-	return -EIO;
+	do {
+		to = at > (off_t)EX_PACK_MAX || make_room(&b, 65536) < 0
+			     ? NULL
+			     : ex_buf_reserve(&b, 65536);
+		n = to ? pread(fd, to, 65536, at) : -1;
+		if (n < 0) {
+			int r = at > (off_t)EX_PACK_MAX ? -EFBIG : to ? -errno : -ENOMEM;
+
+			wipe(&b);
+			return r;
+		}
+		ex_buf_commit(&b, (size_t)n);
+		at += n;
+	} while (n > 0);
+	*ret = b.data; /* nothing was consumed: it begins there */
+	*ret_len = ex_buf_len(&b);
+	return 0;
 }
 
 static const char *take(struct ex_unpack *u, size_t len)
