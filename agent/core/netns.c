@@ -5,6 +5,7 @@
 #include <sched.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 
 #include "agent/core/log.h"
@@ -111,6 +112,23 @@ int ex_netns_own(void)
 int ex_netns_go(int netns)
 {
 	return setns(netns, CLONE_NEWNET) < 0 ? -errno : 0;
+}
+
+int ex_netns_sysctl(const char *name, const char *value)
+{
+	EX_AUTO_CLOSE int fd = -1;
+	char path[128];
+
+	snprintf(path, sizeof(path), "/proc/sys/net/%s", name);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	return fd < 0 || write(fd, value, strlen(value)) < 0 ? -errno : 0;
+}
+
+bool ex_netns_has_v6(void)
+{
+	EX_AUTO_CLOSE int fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	return fd >= 0;
 }
 
 void ex_netns_back(int own)

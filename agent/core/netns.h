@@ -27,6 +27,13 @@ static inline bool ex_netns_same(struct ex_netns_id a, struct ex_netns_id b)
 /* A descriptor of the one we are in, or negative errno. */
 EX_MUST_CHECK int ex_netns_own(void);
 EX_MUST_CHECK int ex_netns_go(int netns);
+
+/* Of the one we are in: name is below /proc/sys/net. */
+EX_MUST_CHECK int ex_netns_sysctl(const char *name, const char *value);
+
+/* Whether this kernel speaks IPv6. */
+bool ex_netns_has_v6(void);
+
 /* Or not at all (abort): what is opened from the wrong namespace is another workload's. */
 void ex_netns_back(int own);
 

@@ -20,22 +20,6 @@
 #define GATE  "gate0"
 #define TABLE 100
 
-/* /proc/sys/net shows the namespace of the caller. */
-static int sysctl_write(const char *name, const char *value)
-{
-	EX_AUTO_CLOSE int fd = -1;
-	char path[128];
-
-	snprintf(path, sizeof(path), "/proc/sys/net/%s", name);
-	fd = open(path, O_WRONLY | O_CLOEXEC);
-	return fd < 0 || write(fd, value, strlen(value)) < 0 ? -errno : 0;
-}
-
-static bool have_v6(void)
-{
-	return access("/proc/sys/net/ipv6", F_OK) == 0;
-}
-
 static int set_sysctls(void)
 {
 	static const char *const values[][2] = {
@@ -57,9 +41,9 @@ static int set_sysctls(void)
 	int r = 0;
 
 	for (size_t i = 0; i < EX_ARRAY_SIZE(values) && r == 0; i++)
-		r = sysctl_write(values[i][0], values[i][1]);
-	for (size_t i = 0; i < EX_ARRAY_SIZE(v6_values) && r == 0 && have_v6(); i++)
-		r = sysctl_write(v6_values[i][0], v6_values[i][1]);
+		r = ex_netns_sysctl(values[i][0], values[i][1]);
+	for (size_t i = 0; i < EX_ARRAY_SIZE(v6_values) && r == 0 && ex_netns_has_v6(); i++)
+		r = ex_netns_sysctl(v6_values[i][0], v6_values[i][1]);
 	return r;
 }
 
@@ -90,7 +74,7 @@ static int set_up_inside(int rtnl, const struct ex_veth *veth)
 		r = ex_rtnl_link_up(rtnl, veth->ifindex);
 	if (r == 0)
 		r = set_routes(rtnl, lo, veth->ifindex, false);
-	if (r == 0 && have_v6())
+	if (r == 0 && ex_netns_has_v6())
 		r = set_routes(rtnl, lo, veth->ifindex, true);
 	return r;
 }
@@ -106,7 +90,7 @@ static int set_up_outside(const char *name, uint32_t *ret_ifindex)
 	if (rtnl < 0 || !ifindex)
 		return rtnl < 0 ? rtnl : -ENODEV;
 	snprintf(path, sizeof(path), "ipv6/conf/%s/disable_ipv6", name);
-	r = have_v6() ? sysctl_write(path, "1") : 0;
+	r = ex_netns_has_v6() ? ex_netns_sysctl(path, "1") : 0;
 	if (r == 0)
 		r = ex_rtnl_link_quiet(rtnl, ifindex);
 	if (r == 0)

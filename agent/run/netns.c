@@ -23,18 +23,13 @@
 static const uint8_t workload_mac[6] = { 0x02, 0x65, 0x78, 0x00, 0x00, 0x02 };
 static const uint8_t gateway_mac[6] = { 0x02, 0x65, 0x78, 0x00, 0x00, 0x01 };
 
-/* /proc/sys/net shows the namespace of the caller. Best effort: defaults are safe, only noisier. */
-static void sysctl_write(const char *name, const char *value)
+/* Best effort: defaults are safe, only noisier. */
+static void try_sysctl(const char *name, const char *value)
 {
-	char path[128];
-	int fd;
+	int r = ex_netns_sysctl(name, value);
 
-	snprintf(path, sizeof(path), "/proc/sys/net/%s", name);
-	fd = open(path, O_WRONLY | O_CLOEXEC);
-	if (fd < 0 || write(fd, value, strlen(value)) < 0)
-		ex_debug("cannot set net/%s to %s: %s", name, value, strerror(errno));
-	if (fd >= 0)
-		close(fd);
+	if (r < 0)
+		ex_debug("cannot set net/%s to %s: %s", name, value, strerror(-r));
 }
 
 static int gateway_setup(struct ex_netns *ns)
@@ -48,15 +43,15 @@ static int gateway_setup(struct ex_netns *ns)
 	/*
 	 * A cookie's ACK would have to find the listener by port; a TIME_WAIT would eat a new SYN.
 	 */
-	sysctl_write("ipv4/tcp_syncookies", "0");
-	sysctl_write("ipv4/tcp_max_tw_buckets", "0");
+	try_sysctl("ipv4/tcp_syncookies", "0");
+	try_sysctl("ipv4/tcp_max_tw_buckets", "0");
 	/* What the kernel keeps for a connection of the workload, beside our own buffers. */
-	sysctl_write("ipv4/tcp_rmem", "4096 131072 1048576");
-	sysctl_write("ipv4/tcp_wmem", "4096 65536 1048576");
-	sysctl_write("ipv4/conf/all/rp_filter", "0");
-	sysctl_write("ipv4/conf/default/rp_filter", "0");
-	sysctl_write("ipv6/conf/default/accept_ra", "0");
-	sysctl_write("ipv6/conf/default/addr_gen_mode", "1");
+	try_sysctl("ipv4/tcp_rmem", "4096 131072 1048576");
+	try_sysctl("ipv4/tcp_wmem", "4096 65536 1048576");
+	try_sysctl("ipv4/conf/all/rp_filter", "0");
+	try_sysctl("ipv4/conf/default/rp_filter", "0");
+	try_sysctl("ipv6/conf/default/accept_ra", "0");
+	try_sysctl("ipv6/conf/default/addr_gen_mode", "1");
 	r = ex_rtnl_link_up(rtnl, lo);
 	if (r < 0)
 		return r;
@@ -68,20 +63,11 @@ static int gateway_setup(struct ex_netns *ns)
 	return r;
 }
 
-static bool have_v6(void)
-{
-	int fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-
-	if (fd >= 0)
-		close(fd);
-	return fd >= 0;
-}
-
 int ex_netns_init(struct ex_netns *ns)
 {
 	int r;
 
-	*ns = (struct ex_netns){ .outer = -1, .gateway = -1, .v6 = have_v6() };
+	*ns = (struct ex_netns){ .outer = -1, .gateway = -1, .v6 = ex_netns_has_v6() };
 	(void)ex_ip_parse(WORKLOAD4, &ns->ip4);
 	(void)ex_ip_parse(GATEWAY4, &ns->gw4);
 	if (ns->v6) {
@@ -137,9 +123,9 @@ static int wire_workload(const struct ex_netns *ns)
 
 	if (rtnl < 0)
 		return rtnl;
-	sysctl_write("ipv4/ping_group_range", "0 2147483647");
-	sysctl_write("ipv6/conf/eth0/accept_ra", "0");
-	sysctl_write("ipv6/conf/eth0/addr_gen_mode", "1");
+	try_sysctl("ipv4/ping_group_range", "0 2147483647");
+	try_sysctl("ipv6/conf/eth0/accept_ra", "0");
+	try_sysctl("ipv6/conf/eth0/addr_gen_mode", "1");
 	r = ex_rtnl_link_up(rtnl, lo);
 	if (r == 0)
 		r = end_setup(rtnl, eth, &ns->ip4, &ns->gw4, ns->gw_mac);
