@@ -258,12 +258,9 @@ void ex_read_to_fqdns(struct ex_decoder *d, const struct ex_node *n, void *out);
 /* True when this is the rule's first L3 member and a list; reports otherwise. */
 bool ex_rule_take_member(struct ex_decoder *d, const struct ex_node *n, struct ex_rule_reader *rr,
 			 enum ex_peer_kind kind);
-/* A list of {matchName} or {matchPattern}. */
-/* The same of rules.dns; own: with the types that EgressPolicy knows. */
-struct ex_name_pattern *ex_read_dns_selectors(struct ex_decoder *d, const struct ex_node *n,
-					      bool own, size_t *ret_n);
+/* A list of {matchName} or {matchPattern}; types: each may have those of rules.dns as well. */
 struct ex_name_pattern *ex_read_name_selectors(struct ex_decoder *d, const struct ex_node *n,
-					       size_t *ret_n);
+					       bool types, size_t *ret_n);
 
 /* cnp_cidr.c */
 void ex_read_to_cidr(struct ex_decoder *d, const struct ex_node *n, void *out);

@@ -102,7 +102,7 @@ static void read_dns(struct ex_decoder *d, const struct ex_node *n, void *out)
 	if (!ex_decode_list(d, n, EX_LIST_MAX, true) || n->n == 0)
 		return;
 	r->ports->l7 = EX_L7_DNS;
-	r->ports->names = ex_read_dns_selectors(d, n, r->rule->own, &r->ports->n_names);
+	r->ports->names = ex_read_name_selectors(d, n, r->rule->own, &r->ports->n_names);
 }
 
 void ex_read_l7_rules(struct ex_decoder *d, const struct ex_node *n, struct ex_ports_reader *r)

@@ -193,8 +193,8 @@ static void read_types(struct ex_decoder *d, const struct ex_node *n, void *out)
 		read_type(d, it.c, out);
 }
 
-static struct ex_name_pattern *read_selectors(struct ex_decoder *d, const struct ex_node *n,
-					      bool types, size_t *ret_n)
+struct ex_name_pattern *ex_read_name_selectors(struct ex_decoder *d, const struct ex_node *n,
+					       bool types, size_t *ret_n)
 {
 	static const struct ex_field fields[] = {
 		{ "matchName", read_match_name, NULL, NULL },
@@ -222,18 +222,6 @@ static struct ex_name_pattern *read_selectors(struct ex_decoder *d, const struct
 	return v;
 }
 
-struct ex_name_pattern *ex_read_name_selectors(struct ex_decoder *d, const struct ex_node *n,
-					       size_t *ret_n)
-{
-	return read_selectors(d, n, false, ret_n);
-}
-
-struct ex_name_pattern *ex_read_dns_selectors(struct ex_decoder *d, const struct ex_node *n,
-					      bool own, size_t *ret_n)
-{
-	return read_selectors(d, n, own, ret_n);
-}
-
 void ex_read_to_fqdns(struct ex_decoder *d, const struct ex_node *n, void *out)
 {
 	struct ex_rule_reader *rr = out;
@@ -246,5 +234,5 @@ void ex_read_to_fqdns(struct ex_decoder *d, const struct ex_node *n, void *out)
 		return;
 	}
 	if (ex_rule_take_member(d, n, rr, EX_PEER_FQDN))
-		peer->names = ex_read_name_selectors(d, n, &peer->n_names);
+		peer->names = ex_read_name_selectors(d, n, false, &peer->n_names);
 }

@@ -29,7 +29,8 @@ bool ex_explanation_is_by_rule(const struct ex_explanation *e)
 	return d->verdict != EX_V_DENY || (d->rule && e->rules[d->rule - 1].deny);
 }
 
-bool ex_explanation_is_served(const struct ex_explanation *e)
+/* No rule allows it, but there is no default deny, and the port is one that is served. */
+static bool is_served(const struct ex_explanation *e)
 {
 	return e->probe.ingress && e->decision.verdict != EX_V_DENY && !e->decision.rule;
 }
@@ -67,7 +68,7 @@ static void print_verdict(const struct ex_explanation *e, FILE *out)
 		      ex_reason_word(d->reason), ex_reason_text(d->reason));
 	(void)fprintf(out, "gate:     %s\n", ex_step_word(e->step));
 	(void)fputs(ex_explanation_is_by_rule(e) ? "rule:     " : "nearest:  ", out);
-	if (ex_explanation_is_served(e))
+	if (is_served(e))
 		(void)fputs("none: the workload serves the port, and no policy turns default deny "
 			    "on for ingress",
 			    out);
@@ -233,7 +234,7 @@ static void print_denies(const struct ex_explanation *e, FILE *out)
 	}
 }
 
-void ex_explanation_edit(const struct ex_explanation *e, FILE *out)
+static void print_edit(const struct ex_explanation *e, FILE *out)
 {
 	const struct ex_rule_info *info;
 	const char *never;
@@ -262,20 +263,28 @@ void ex_explanation_edit(const struct ex_explanation *e, FILE *out)
 	print_denies(e, out);
 }
 
-/* Lines after the first are set in below it. */
-static void print_edit(const struct ex_explanation *e, FILE *out)
+char *ex_explanation_edit(const struct ex_explanation *e)
 {
-	EX_AUTO_FREE char *text = NULL;
-	const char *prefix = "edit:     ";
+	char *text = NULL;
 	size_t len = 0;
 	FILE *f = open_memstream(&text, &len);
 
 	if (!f)
-		return;
-	ex_explanation_edit(e, f);
-	if (fclose(f) != 0)
-		return;
-	for (char *line = text; *line; prefix = "          ") {
+		return NULL;
+	print_edit(e, f);
+	if (fclose(f) == 0)
+		return text;
+	free(text);
+	return NULL;
+}
+
+/* Lines after the first are set in below it. */
+static void indent_edit(const struct ex_explanation *e, FILE *out)
+{
+	EX_AUTO_FREE char *text = ex_explanation_edit(e);
+	const char *prefix = "edit:     ";
+
+	for (char *line = text; line && *line; prefix = "          ") {
 		size_t n = strcspn(line, "\n");
 
 		(void)fprintf(out, "%s%.*s\n", prefix, (int)n, line);
@@ -290,5 +299,5 @@ void ex_explanation_text(const struct ex_explanation *e, FILE *out)
 	print_edits(e, out);
 	print_origin(e, out);
 	print_rules(e, out);
-	print_edit(e, out);
+	indent_edit(e, out);
 }

@@ -19,14 +19,11 @@ struct ex_explanation {
 void ex_explanation_text(const struct ex_explanation *e, FILE *out);
 void ex_explanation_json(const struct ex_explanation *e, FILE *out);
 
-/* Shared by both: the smallest edit of a policy that would change the verdict, in lines. */
-void ex_explanation_edit(const struct ex_explanation *e, FILE *out);
+/* Shared by both: the smallest edit that would change the verdict, in lines; malloc'd. */
+char *ex_explanation_edit(const struct ex_explanation *e);
 
 /* Whether the decision's rule said so, rather than being the nearest of those that did not. */
 bool ex_explanation_is_by_rule(const struct ex_explanation *e);
-
-/* No rule allows it, but there is no default deny, and the port is one that is served. */
-bool ex_explanation_is_served(const struct ex_explanation *e);
 
 const char *ex_step_word(enum ex_step step);
 const char *ex_header_op_word(enum ex_header_op op);

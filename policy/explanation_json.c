@@ -108,14 +108,9 @@ static void put_rules(FILE *out, const struct ex_explanation *e)
 
 static void put_edit(FILE *out, const struct ex_explanation *e)
 {
-	EX_AUTO_FREE char *text = NULL;
-	size_t len = 0;
-	FILE *f = open_memstream(&text, &len);
+	EX_AUTO_FREE char *text = ex_explanation_edit(e);
 
-	if (!f)
-		return;
-	ex_explanation_edit(e, f);
-	if (fclose(f) == 0)
+	if (text)
 		put_text(out, "edit", text);
 }
 
