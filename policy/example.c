@@ -328,17 +328,13 @@ void ex_examples(const struct ex_ruleset *rs, void (*fn)(void *arg, const struct
 		make_all(&in);
 }
 
-static const char *proto_word(const struct ex_probe *p)
-{
-	return p->proto == IPPROTO_TCP ? "tcp" : p->proto == IPPROTO_UDP ? "udp" : "sctp";
-}
-
 static void write_ingress(const struct ex_probe *p, const char *from, char *buf, size_t size)
 {
 	if (p->proto == IPPROTO_ICMP || p->proto == IPPROTO_ICMPV6)
 		(void)snprintf(buf, size, "ingress from %s to icmp/%d", from, p->port >> 8);
 	else
-		(void)snprintf(buf, size, "ingress from %s to %u/%s", from, p->port, proto_word(p));
+		(void)snprintf(buf, size, "ingress from %s to %u/%s", from, p->port,
+			       ex_proto_word(p->proto));
 }
 
 const char *ex_example_text(const struct ex_probe *p, char *buf, size_t size)
@@ -357,6 +353,7 @@ const char *ex_example_text(const struct ex_probe *p, char *buf, size_t size)
 			       p->tls ? "https" : "http", open, host, close, p->port, p->path);
 	else
 		(void)snprintf(buf, size, "%s%s%s:%u/%s%s%s", open, host, close, p->port,
-			       proto_word(p), p->tls ? " TLS " : "", p->tls ? p->sni : "");
+			       ex_proto_word(p->proto), p->tls ? " TLS " : "",
+			       p->tls ? p->sni : "");
 	return buf;
 }

@@ -373,21 +373,3 @@ const char *ex_verdict_word(enum ex_verdict verdict)
 	}
 	return "DENY";
 }
-
-const char *ex_proto_word(uint8_t proto)
-{
-	switch (proto) {
-	case IPPROTO_TCP:
-		return "tcp";
-	case IPPROTO_UDP:
-		return "udp";
-	case IPPROTO_SCTP:
-		return "sctp";
-	case IPPROTO_ICMP:
-		return "icmp";
-	case IPPROTO_ICMPV6:
-		return "icmpv6";
-	default:
-		return "?";
-	}
-}

@@ -71,6 +71,5 @@ void ex_tool_json_string(FILE *out, const char *text);
 void ex_tool_print_rule(FILE *out, const struct ex_ruleset *rs, uint32_t rule);
 
 const char *ex_verdict_word(enum ex_verdict verdict);
-const char *ex_proto_word(uint8_t proto);
 
 #endif

@@ -42,7 +42,7 @@ static void print_origin(const struct ex_origin *o)
 
 static void print_portset(const struct ex_portset *s)
 {
-	const char *proto = ex_proto_word(s->proto);
+	const char *proto = s->any_proto ? "any" : ex_proto_word(s->proto);
 
 	if (s->proto == IPPROTO_ICMP || s->proto == IPPROTO_ICMPV6)
 		(void)printf(" %s/%d", proto, s->lo >> 8);

@@ -148,20 +148,12 @@ const char *ex_audit_app_word(uint8_t app)
 	return "l4";
 }
 
-static const char *proto_word(uint8_t proto, char buf[static 8])
+static const char *proto_text(uint8_t proto, char buf[static 8])
 {
-	switch (proto) {
-	case IPPROTO_TCP:
-		return "tcp";
-	case IPPROTO_UDP:
-		return "udp";
-	case IPPROTO_ICMP:
-		return "icmp";
-	case IPPROTO_ICMPV6:
-		return "icmpv6";
-	case IPPROTO_SCTP:
-		return "sctp";
-	}
+	const char *word = ex_proto_word(proto);
+
+	if (word)
+		return word;
 	snprintf(buf, 8, "%u", (unsigned)proto);
 	return buf;
 }
@@ -257,7 +249,7 @@ static void put_flow(struct ex_json *j, const struct ex_audit_record *rec)
 	char number[8];
 
 	if (rec->proto)
-		ex_json_text(j, "proto", proto_word(rec->proto, number));
+		ex_json_text(j, "proto", proto_text(rec->proto, number));
 	put_ip(j, "src", &rec->src);
 	put_number(j, "sport", rec->sport);
 	put_ip(j, "dst", &rec->dst);
@@ -316,7 +308,7 @@ static size_t subject_http(const struct ex_audit_record *rec, char *out, size_t 
 static void subject_flow(const struct ex_audit_record *rec, char *out, size_t cap)
 {
 	char ip[EX_IP_TEXT], number[8];
-	const char *proto = proto_word(rec->proto, number), *dst = ex_ip_text(&rec->dst, ip);
+	const char *proto = proto_text(rec->proto, number), *dst = ex_ip_text(&rec->dst, ip);
 
 	if (rec->proto == IPPROTO_ICMP || rec->proto == IPPROTO_ICMPV6)
 		snprintf(out, cap, "%s %s type %u code %u", proto, dst, (unsigned)rec->dport >> 8,

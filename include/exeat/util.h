@@ -5,6 +5,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <netinet/in.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -153,6 +154,24 @@ static inline int ex_write_full(int fd, struct ex_span bytes)
 
 #define EX_AUTO_FREE  EX_CLEANUP(ex_freep)
 #define EX_AUTO_CLOSE EX_CLEANUP(ex_closep)
+
+/* NULL: it is known by its number only. */
+static inline const char *ex_proto_word(uint8_t proto)
+{
+	switch (proto) {
+	case IPPROTO_TCP:
+		return "tcp";
+	case IPPROTO_UDP:
+		return "udp";
+	case IPPROTO_SCTP:
+		return "sctp";
+	case IPPROTO_ICMP:
+		return "icmp";
+	case IPPROTO_ICMPV6:
+		return "icmpv6";
+	}
+	return NULL;
+}
 
 /* ---- addresses: 16 bytes, network order, IPv4 as ::ffff:a.b.c.d (see abi.h) ---- */
 
