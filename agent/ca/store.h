@@ -2,7 +2,7 @@
 /*
  * A certificate authority in a directory of root's:
  *
- *	ca.key, ca.pem             signs (agent/node/authority.h opens it)
+ *	ca.key, ca.pem             signs (authority.h opens it)
  *	ca-next.key, ca-next.pem   is trusted already and signs next: between the two steps of a
  *	                           rotation
  *	ca-old.pem                 signed before, and is trusted until it ends

@@ -5,8 +5,7 @@
  * before its first packet.
  *
  *	runtime -> bridge, ptp, ...   the interface
- *	        -> exeat-cni          "endpoint.add" to the agent; an error unless the agent said
- *yes
+ *	        -> exeat-cni          "endpoint.add" to the agent; an error unless it said yes
  *	        -> the pod's process
  *
  * The Container Network Interface specification 1.1 is the protocol: CNI_* variables and JSON on

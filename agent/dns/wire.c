@@ -15,7 +15,7 @@ uint16_t ex_dns_read16(struct ex_dns_cursor *c)
 	return (uint16_t)(p[0] << 8 | p[1]);
 }
 
-uint32_t ex_dns_read32(struct ex_dns_cursor *c)
+static uint32_t read32(struct ex_dns_cursor *c)
 {
 	uint32_t high = ex_dns_read16(c);
 
@@ -108,7 +108,7 @@ bool ex_dns_read_rr(struct ex_dns_cursor *c, struct ex_dns_rr *ret)
 		return false;
 	ret->type = ex_dns_read16(c);
 	ret->klass = ex_dns_read16(c);
-	ret->ttl = ex_dns_read32(c);
+	ret->ttl = read32(c);
 	ret->rdlen = ex_dns_read16(c);
 	if (!c->ok || c->len - c->at < ret->rdlen) {
 		c->ok = false;

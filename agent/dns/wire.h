@@ -56,7 +56,6 @@ struct ex_dns_rr {
 };
 
 uint16_t ex_dns_read16(struct ex_dns_cursor *c);
-uint32_t ex_dns_read32(struct ex_dns_cursor *c);
 bool ex_dns_read_header(struct ex_dns_cursor *c, struct ex_dns_header *ret);
 
 /*

@@ -6,7 +6,6 @@
 #include "agent/learn/write.h"
 
 #define EX_LEARN_LABELS_MAX 64
-#define EX_LEARN_UNREAD_MAX 64
 #define EX_LEARN_PASSED_MAX 32
 
 struct ex_learn_options {

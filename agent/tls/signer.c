@@ -8,7 +8,6 @@
 #include <openssl/kdf.h>
 #include <openssl/rsa.h>
 
-#include "agent/tls/hmac.h"
 #include "agent/tls/pem.h"
 
 #define KEYS_MAX 1024
