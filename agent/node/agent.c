@@ -94,6 +94,7 @@ int ex_cmd_agent(int argc, char **argv)
 	struct ex_node node;
 	int r;
 
+	ex_events_hold_signals();
 	/* Rulesets come and go: their blocks go back to the kernel, and leave no holes. */
 	(void)mallopt(M_MMAP_THRESHOLD, LARGE);
 	node_init(&node, argv);

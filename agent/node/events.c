@@ -135,14 +135,32 @@ static void on_signal(struct ex_watch *w, uint32_t events)
 	}
 }
 
-static int watch_signals(struct ex_node *node)
+/* Those that ask for something, and those that end us. */
+static sigset_t signals_taken(bool ends)
 {
-	static const int taken[] = { SIGTERM, SIGINT, SIGHUP, SIGUSR2 };
 	sigset_t set;
 
 	sigemptyset(&set);
-	for (size_t i = 0; i < EX_ARRAY_SIZE(taken); i++)
-		sigaddset(&set, taken[i]);
+	sigaddset(&set, SIGHUP);
+	sigaddset(&set, SIGUSR2);
+	if (ends) {
+		sigaddset(&set, SIGTERM);
+		sigaddset(&set, SIGINT);
+	}
+	return set;
+}
+
+void ex_events_hold_signals(void)
+{
+	sigset_t set = signals_taken(false);
+
+	(void)sigprocmask(SIG_BLOCK, &set, NULL);
+}
+
+static int watch_signals(struct ex_node *node)
+{
+	sigset_t set = signals_taken(true);
+
 	(void)signal(SIGPIPE, SIG_IGN);
 	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
 		return -errno;

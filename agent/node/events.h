@@ -5,6 +5,9 @@
 
 #include "agent/node/node.h"
 
+/* First of all: signals that ask for something wait until they are taken, and do not end us. */
+void ex_events_hold_signals(void);
+
 void ex_events_init(struct ex_node *node);
 /* Blocks the signals it takes from now on. 0 or negative errno. */
 EX_MUST_CHECK int ex_events_watch(struct ex_node *node);

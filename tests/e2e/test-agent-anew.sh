@@ -126,4 +126,18 @@ check "a pod that went meanwhile is collected, its proxies end" \
 	world_wait 60 sh -c "[ \$(pgrep -P $agent_pid -fc 'exeat[ ]proxy') -eq 2 ]"
 same "nothing of it stays" "$(ip -o link | grep -c exg-)" 2
 hasnt "no zombie either" "$(ps -o stat=,pid=,args= --ppid $agent_pid)" "^Z"
+
+# ---- signals that come while it starts: it reads its configuration, until we have written all of it ----
+kill -TERM $agent_pid
+wait $agent_pid
+mkfifo "$WORLD/tmp/config"
+: >"$WORLD/log/agent"
+node_start --config "$WORLD/tmp/config"
+exec 8>"$WORLD/tmp/config"
+kill -HUP $agent_pid
+kill -USR2 $agent_pid
+echo '{}' >&8
+exec 8>&-
+check "SIGHUP and SIGUSR2 do not end a start" timeout 60 sh -c "echo '{}' >'$WORLD/tmp/config'"
+check "it starts anew when it has started" wait_anew 2
 tap_done
