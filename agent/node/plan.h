@@ -44,6 +44,12 @@ EX_MUST_CHECK int ex_plan_make(struct ex_node *node, struct ex_policy_files *fil
 			       struct ex_diags *diags, struct ex_plan *ret);
 void ex_plan_done(struct ex_plan *plan);
 
+/*
+ * Puts it in force (apply.c). False: for some endpoint it could not be, or not be written down, and
+ * is to be tried again soon.
+ */
+EX_MUST_CHECK bool ex_plan_apply(struct ex_node *node, struct ex_plan *plan);
+
 /* p is in force: its endpoint says so from now on. 0 or -ENOMEM. */
 EX_MUST_CHECK int ex_plan_remember(struct ex_prepared *p);
 /* Nothing is, as far as the next plan is concerned. */
