@@ -53,6 +53,21 @@ static uint32_t add_info(struct ex_lowering *l, const struct ex_spec *spec, bool
 	return l->book->n_rules;
 }
 
+/* A peer with n terms; NULL: there is no memory. */
+static struct ex_rpeer *add_peer(struct ex_lowering *l, size_t n)
+{
+	struct ex_rpeer *peer = &l->rs->peers[l->rs->n_peers++];
+
+	peer->terms = ex_arena_alloc(&l->rs->arena, n, sizeof(*peer->terms));
+	peer->n_terms = n;
+	return peer->terms ? peer : NULL;
+}
+
+static uint32_t peer_id(const struct ex_lowering *l, const struct ex_rpeer *peer)
+{
+	return (uint32_t)(peer - l->rs->peers);
+}
+
 static int lower_ports(struct ex_lowering *l, const struct ex_spec *spec, const struct ex_egress *e,
 		       struct ex_ports *p, struct ex_term *t)
 {
@@ -90,7 +105,6 @@ static int lower_named_port(struct ex_lowering *l, const struct ex_term *from,
 	struct ex_arena *a = &l->rs->arena;
 	struct ex_ports *p = ex_arena_alloc(a, 1, sizeof(*p));
 	struct ex_rpeer *peer;
-	uint32_t id;
 
 	if (!p)
 		return -ENOMEM;
@@ -118,17 +132,14 @@ static int lower_named_port(struct ex_lowering *l, const struct ex_term *from,
 	*found = true;
 	if (l->rs->n_peers >= l->n_peers_max)
 		return -E2BIG;
-	id = (uint32_t)l->rs->n_peers++;
-	peer = &l->rs->peers[id];
-	peer->terms = ex_arena_alloc(a, 1, sizeof(*peer->terms));
-	if (!peer->terms)
+	peer = add_peer(l, 1);
+	if (!peer)
 		return -ENOMEM;
 	peer->terms[0] = *from;
 	peer->terms[0].ports = p;
-	peer->n_terms = 1;
 	l->rs->repeer.able = false; /* this peer is of this endpoint */
 	for (size_t i = 0; i < ep->n_ips; i++) {
-		int r = ex_mark_known(l, &ep->ips[i], id);
+		int r = ex_mark_known(l, &ep->ips[i], peer_id(l, peer));
 
 		if (r < 0)
 			return r;
@@ -176,12 +187,10 @@ bool ex_egress_is_open(const struct ex_egress *e)
 
 static int lower_rule(struct ex_lowering *l, const struct ex_spec *spec, struct ex_egress *e)
 {
-	uint32_t id = (uint32_t)l->rs->n_peers++;
-	struct ex_rpeer *peer = &l->rs->peers[id];
 	size_t n = e->limits_ports ? e->n_ports : 1;
+	struct ex_rpeer *peer = add_peer(l, n);
 
-	peer->terms = ex_arena_alloc(&l->rs->arena, n, sizeof(*peer->terms));
-	if (!peer->terms)
+	if (!peer)
 		return -ENOMEM;
 	for (size_t i = 0; i < n; i++) {
 		struct ex_term *t = &peer->terms[i];
@@ -195,7 +204,6 @@ static int lower_rule(struct ex_lowering *l, const struct ex_spec *spec, struct 
 		if (!e->limits_ports)
 			t->rule = add_info(l, spec, e->audit, e->where, e->pos);
 	}
-	peer->n_terms = n;
 	if (e->peer.kind == EX_PEER_FQDN) {
 		peer->names = e->peer.names;
 		peer->n_names = e->peer.n_names;
@@ -207,7 +215,7 @@ static int lower_rule(struct ex_lowering *l, const struct ex_spec *spec, struct 
 		if (r < 0)
 			return r;
 	}
-	return ex_lower_peer(l, spec, e, id);
+	return ex_lower_peer(l, spec, e, peer_id(l, peer));
 }
 
 /* ---- what the policy does not say ---- */
@@ -220,15 +228,13 @@ static int lower_dns_gate(struct ex_lowering *l)
 		{ .proto = IPPROTO_TCP, .lo = 53, .hi = 53 },
 	};
 	static const struct ex_ports dns = { .v = ports, .n = 2, .l7 = EX_L7_DNS };
-	uint32_t id = (uint32_t)l->rs->n_peers++;
-	struct ex_rpeer *peer = &l->rs->peers[id];
-	int r = ex_mark_both(l, id, EX_ADDR_DNS);
+	struct ex_rpeer *peer = add_peer(l, 1);
+	int r;
 
-	peer->terms = ex_arena_alloc(&l->rs->arena, 1, sizeof(*peer->terms));
-	if (!peer->terms)
+	if (!peer)
 		return -ENOMEM;
 	peer->terms[0].ports = &dns;
-	peer->n_terms = 1;
+	r = ex_mark_both(l, peer_id(l, peer), EX_ADDR_DNS);
 	for (size_t i = 0; r == 0 && i < l->in->n_dns_ips; i++)
 		r = ex_mark_ip(l, &l->in->dns_ips[i], EX_NO_PEER, EX_ADDR_DNS);
 	return r;
@@ -236,14 +242,11 @@ static int lower_dns_gate(struct ex_lowering *l)
 
 static int lower_reserved(struct ex_lowering *l)
 {
-	uint32_t id = (uint32_t)l->rs->n_peers++;
-	struct ex_rpeer *peer = &l->rs->peers[id];
+	struct ex_rpeer *peer = add_peer(l, 1);
 
-	peer->terms = ex_arena_alloc(&l->rs->arena, 1, sizeof(*peer->terms));
-	if (!peer->terms)
+	if (!peer)
 		return -ENOMEM;
 	peer->terms[0].deny = peer->terms[0].reserved = true;
-	peer->n_terms = 1;
 	for (size_t i = 0; i < ex_n_reserved_prefixes; i++) {
 		const struct ex_reserved *res = &ex_reserved_prefixes[i];
 		struct ex_prefix p;
@@ -254,8 +257,8 @@ static int lower_reserved(struct ex_lowering *l)
 			continue;
 		if (ex_prefix_parse(res->cidr, strlen(res->cidr), &p, &host_bits))
 			return -EINVAL;
-		r = ex_marks_add(l->marks, &p, id, EX_ADDR_WORLD | EX_ADDR_ENDPOINT | EX_ADDR_HOST,
-				 1);
+		r = ex_marks_add(l->marks, &p, peer_id(l, peer),
+				 EX_ADDR_WORLD | EX_ADDR_ENDPOINT | EX_ADDR_HOST, 1);
 		if (r < 0)
 			return r;
 	}
@@ -276,12 +279,10 @@ static int lower_served(struct ex_lowering *l)
 {
 	const struct ex_inward *in = l->in->inward;
 	struct ex_arena *a = &l->rs->arena;
-	uint32_t id = (uint32_t)l->rs->n_peers++;
-	struct ex_rpeer *peer = &l->rs->peers[id];
 	struct ex_ports *p = ex_arena_alloc(a, 1, sizeof(*p));
+	struct ex_rpeer *peer = add_peer(l, 1);
 
-	peer->terms = ex_arena_alloc(a, 1, sizeof(*peer->terms));
-	if (!p || !peer->terms)
+	if (!p || !peer)
 		return -ENOMEM;
 	p->v = ex_arena_alloc(a, in->n, sizeof(*p->v));
 	if (!p->v)
@@ -294,8 +295,7 @@ static int lower_served(struct ex_lowering *l)
 		};
 	}
 	peer->terms[0].ports = p;
-	peer->n_terms = 1;
-	return ex_mark_both(l, id, EX_ADDR_WORLD | EX_ADDR_ENDPOINT | EX_ADDR_HOST);
+	return ex_mark_both(l, peer_id(l, peer), EX_ADDR_WORLD | EX_ADDR_ENDPOINT | EX_ADDR_HOST);
 }
 
 /* ---- all of it ---- */

@@ -21,18 +21,7 @@ static const char usage_text[] =
 	"  presets [NAME]             list the presets, or print one\n"
 	"  apply [--wait]             have the agent read its policy directories now\n"
 	"\n"
-	"  With check, explain, diff and dump:\n"
-	"    -l, --label KEY=VALUE    a label of the workload (default: every policy applies)\n"
-	"    --endpoints FILE         which addresses carry which labels\n"
-	"    --secrets DIR            what rules mean by a secret: DIR/NAMESPACE/NAME\n"
-	"    --no-metadata            do not deny the cloud metadata addresses\n"
-	"    --serve PORT[/udp]|any|none  where anybody may open flows to the workload, as long as no\n"
-	"                             policy turns default deny on for ingress (default: any)\n"
-	"\n"
-	"  DEST: https://HOST/PATH, http://HOST:PORT/PATH, HOST:PORT, IP:PORT/udp, [V6]:PORT,\n"
-	"        icmp:IP[/TYPE]; with --ingress PORT, PORT/udp, PORT/sctp, icmp[/TYPE]\n"
-	"\n"
-	"'exeat policy COMMAND --help' says more; so does docs/policy.md.\n";
+	"With check, explain, diff and dump:";
 
 static const struct command {
 	const char *name;
@@ -90,6 +79,12 @@ static const char dest_help[] =
 	"  DEST: https://HOST/PATH, http://HOST:PORT/PATH, HOST:PORT, IP:PORT/udp, [V6]:PORT,\n"
 	"        icmp:IP[/TYPE]; with --ingress PORT, PORT/udp, PORT/sctp, icmp[/TYPE]\n";
 
+static void print_usage(FILE *out)
+{
+	(void)fprintf(out, "%s%s%s%s", usage_text, common_help, dest_help,
+		      "\n'exeat policy COMMAND --help' says more; so does docs/policy.md.\n");
+}
+
 static bool is_help(const char *arg)
 {
 	return strcmp(arg, "--help") == 0 || strcmp(arg, "-h") == 0;
@@ -117,18 +112,19 @@ static int run_command(const struct command *c, int argc, char **argv)
 int ex_cmd_policy(int argc, char **argv)
 {
 	if (argc < 2) {
-		(void)fputs(usage_text, stderr);
+		print_usage(stderr);
 		return EX_TOOL_USAGE;
 	}
 	if (is_help(argv[1]) || strcmp(argv[1], "help") == 0) {
-		(void)fputs(usage_text, stdout);
+		print_usage(stdout);
 		return EX_TOOL_OK;
 	}
 	for (size_t i = 0; i < EX_ARRAY_SIZE(commands); i++) {
 		if (strcmp(argv[1], commands[i].name) == 0)
 			return run_command(&commands[i], argc - 1, argv + 1);
 	}
-	(void)fprintf(stderr, "exeat policy: no command \"%s\"\n%s", argv[1], usage_text);
+	(void)fprintf(stderr, "exeat policy: no command \"%s\"\n", argv[1]);
+	print_usage(stderr);
 	return EX_TOOL_USAGE;
 }
 
