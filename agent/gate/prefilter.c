@@ -15,6 +15,7 @@
 
 #include "prefilter.skel.h"
 #include "agent/core/log.h"
+#include "policy/arena.h"
 #include "policy/prefix.h"
 
 #define PROGRAM      "ex_prefilter"
@@ -34,18 +35,14 @@ static void prefixes_done(struct prefixes *p)
 
 static int prefixes_add(struct prefixes *p, const struct ex_prefix *prefix)
 {
-	struct ex_source_key *v = p->v;
+	struct ex_source_key *key;
 
 	if (p->n == PREFIXES_MAX)
 		return -E2BIG;
-	if (p->n == p->cap) {
-		p->cap = p->cap ? p->cap * 2 : 64;
-		v = reallocarray(p->v, p->cap, sizeof(*v));
-		if (!v)
-			return -ENOMEM;
-		p->v = v;
-	}
-	v[p->n++] = (struct ex_source_key){ prefix->len, prefix->ip };
+	key = EX_VEC_ADD(p);
+	if (!key)
+		return -ENOMEM;
+	*key = (struct ex_source_key){ prefix->len, prefix->ip };
 	return 0;
 }
 
