@@ -173,6 +173,15 @@ static void lint_escapes(struct ex_lowering *l, const struct ex_http_match *m, b
 			return;
 }
 
+/* A deny is met by the byte as well. */
+static bool is_in_no_path(const char *path)
+{
+	for (; *path; path++)
+		if (*path == ' ' || (unsigned char)*path > '~')
+			return true;
+	return false;
+}
+
 /* A path begins with a slash; a star repeats what stands before it. */
 static void lint_path(struct ex_lowering *l, const struct ex_http_match *m, bool deny,
 		      const char *where)
@@ -190,7 +199,11 @@ static void lint_path(struct ex_lowering *l, const struct ex_http_match *m, bool
 		warn(l, m->pos, "write /.* for whatever follows",
 		     "%s: the path is a regular expression: \"/*\" means slashes only", where);
 	lint_escapes(l, m, deny, where);
-	if (!deny && is_literal_path(path, len)) /* a deny is about every query */
+	if (!deny && is_literal_path(path, len) && is_in_no_path(path))
+		warn(l, m->pos, "write escapes, as %20 or %C3%A9",
+		     "%s: no path looks like \"%s\": blanks and letters beyond ASCII come escaped",
+		     where, path);
+	else if (!deny && is_literal_path(path, len)) /* a deny is about every query */
 		warn(l, m->pos, "append (\\?.*)? to the path if queries are meant",
 		     "%s: the path is matched with its query: \"%s?x=1\" is not allowed", where,
 		     path);

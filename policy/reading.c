@@ -19,7 +19,8 @@ enum {
 	WAY_PLAIN = EX_WAY_PLAIN, /* an escape is the byte it stands for, %3F so before a query */
 	WAY_NO_QUERY = 64,        /* there is no query */
 	WAY_PART = 128,           /* in a query ; is & */
-	WAYS = 256,
+	WAY_TEXT = 256, /* every other escape is its byte, in a query too, and + there a blank */
+	WAYS = 512,
 };
 
 #define WAYS_TO_CUT (WAY_CUT | WAY_CUT_ESCAPED)
@@ -109,6 +110,23 @@ unsigned ex_path_ways(struct ex_span path)
 	for (struct mark k = { 0 }; find_mark(path, end, &k); k.at += k.len)
 		ways |= k.ways;
 	return ways;
+}
+
+/* What a rule that denies may name by the byte: a blank, "é", all that a query can hold. */
+static bool has_text(struct ex_span path)
+{
+	size_t end = path_len(path);
+	struct mark k;
+
+	for (size_t at = 0; at < end; at += k.len) {
+		k = mark_at(path, at);
+		if (k.len == 3 && !k.ways)
+			return true;
+	}
+	for (size_t at = end; at < path.len; at++)
+		if (path.ptr[at] == '+' || mark_at(path, at).len == 3)
+			return true;
+	return false;
 }
 
 static bool match(const struct ex_http_match *m, struct ex_span path)
@@ -204,11 +222,24 @@ static bool has_bit(uint64_t named, size_t n)
 /* The query, of which the first mark is the nth. */
 static size_t read_query(struct ex_span query, unsigned ways, uint64_t named, size_t n, char *out)
 {
-	memcpy(out, query.ptr, query.len);
-	for (size_t at = 0; ways & WAY_PART && at < query.len; at++)
-		if (out[at] == ';' && !has_bit(named, n++))
-			out[at] = '&';
-	return query.len;
+	size_t len = 0;
+	struct mark k;
+
+	if (!(ways & (WAY_PART | WAY_TEXT))) {
+		memcpy(out, query.ptr, query.len);
+		return query.len;
+	}
+	for (size_t at = 0; at < query.len; at += k.len) {
+		k = mark_at(query, at);
+		if (query.ptr[at] == ';' && ways & WAY_PART && !has_bit(named, n++))
+			k.plain = '&';
+		else if (query.ptr[at] == '+' && ways & WAY_TEXT)
+			k.plain = ' ';
+		else if (!(ways & WAY_TEXT))
+			k = (struct mark){ .len = 1, .plain = query.ptr[at] };
+		out[len++] = k.plain;
+	}
+	return len;
 }
 
 /* The path read in these ways, but for marks that are named. out has room. Returns its length. */
@@ -222,7 +253,9 @@ static size_t read_as(struct ex_span path, unsigned ways, uint64_t named, char *
 		k = (struct mark){ .len = plain_len(path, at, end) };
 		if (k.len == 0)
 			k = mark_at(path, at);
-		if (k.ways && has_bit(named, n++))
+		if (k.len == 3 && k.plain && !k.ways)
+			k.ways = WAY_TEXT;
+		else if (k.ways && has_bit(named, n++))
 			k.ways = 0;
 		k.ways &= ways;
 		ended |= k.ways & WAYS_TO_END;
@@ -260,7 +293,7 @@ static bool begin(struct ex_path_readings *r, struct ex_span path, unsigned ways
 
 bool ex_path_readings(struct ex_path_readings *r, struct ex_span path)
 {
-	return begin(r, path, ex_path_ways(path));
+	return begin(r, path, ex_path_ways(path) | (has_text(path) ? WAY_TEXT : 0));
 }
 
 /* The next subset of all ways. */

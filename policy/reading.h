@@ -8,6 +8,8 @@
  *	%3F and %23	the end of the path, where something has unescaped them (so also %3B), and
  *			%3F the beginning of a query
  *	%3A, %40, ...	the byte itself to nearly all, of those that need no escape in a path
+ *	%20, %C3%A9	the byte, which can only come so; and any escape in a query, where + is a
+ *			blank: for rules that deny, which may have it either way
  *	a field		that names another object, which a request reads or writes as well
  *
  * A rule that allows has to be met by every reading, or name what has more than one, where it has

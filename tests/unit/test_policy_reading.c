@@ -192,6 +192,29 @@ static void test_attack_07_a_deny_is_met_by_every_reading(void **state)
 		{ DENIED("{path: '/@me/a'}"), "/%40me%2Fa", .allow = false },
 		{ DENIED("{path: '/a;b'}"), "/a%3Bb", .allow = false },
 		{ DENIED("{path: '/%40me'}"), "/%40me", .allow = false },
+		/* attack 131: what can only come as an escape, and what is one in a query */
+		{ DENIED("{path: '/x y'}"), "/x%20y", .allow = false },
+		{ DENIED("{path: '/x y'}"), "/x%22y", .allow = true },
+		{ DENIED("{path: '/x%20y'}"), "/x%20y", .allow = false },
+		{ DENIED("{path: '/x%20y:z'}"), "/x%20y%3Az", .allow = false },
+		{ DENIED("{path: '/\xc3\xa9'}"), "/%C3%A9", .allow = false },
+		{ DENIED("{path: '/\xc3\xa9'}"), "/%C3%A8", .allow = true },
+		{ DENIED("{path: '/s/\xc3\xa9'}"), "/s%2F%C3%A9;x?y", .allow = false },
+		{ DENIED("{path: '/s\\?a=b:c'}"), "/s?a=b%3Ac", .allow = false },
+		{ DENIED("{path: '/s\\?a=b:c'}"), "/s?a=b%3Bc", .allow = true },
+		{ DENIED("{path: '/s\\?a=b%3Ac'}"), "/s?a=b%3Ac", .allow = false },
+		{ DENIED("{path: '/s\\?a=b/c(&.*)?'}"), "/s?a=b%2Fc;d", .allow = false },
+		{ DENIED("{path: '/s\\?a=b c'}"), "/s?a=b+c", .allow = false },
+		{ DENIED("{path: '/s\\?a=b c'}"), "/s?a=b%20c", .allow = false },
+		{ DENIED("{path: '/s\\?a=b\\+c'}"), "/s?a=b%2Bc", .allow = false },
+		{ DENIED("{path: '/s\\?a=b\\+c'}"), "/s?a=b+c", .allow = false },
+		{ DENIED("{path: '/s\\?a=b\\+c'}"), "/s?a=b%20c", .allow = true },
+		{ DENIED("{path: '/s\\?a=%b'}"), "/s?a=%25b", .allow = false },
+		{ DENIED("{path: '/s b'}"), "/s+b", .allow = true },
+		/* an allow is as it was */
+		{ ALLOW("{path: '/x y'}"), "/x%20y", .allow = false },
+		{ ALLOW("{path: '/x%20y'}"), "/x%20y", .allow = true },
+		{ ALLOW("{path: '/s\\?a=b:c'}"), "/s?a=b%3Ac", .allow = false },
 	};
 
 	(void)state;
