@@ -12,11 +12,7 @@
 
 static int call(const char *socket, struct ex_span request, struct ex_control_error *err)
 {
-	struct ex_jv *answer = NULL;
-	int r = ex_control_call(socket, request, EX_CNI_TIMEOUT_MS, &answer, err);
-
-	ex_jv_free(answer);
-	return r;
+	return ex_control_call(socket, request, EX_CNI_TIMEOUT_MS, NULL, err);
 }
 
 /* The agent may have taken it in when it was too late for the plugin: what it has is made anew. */

@@ -110,7 +110,11 @@ int ex_cni_chain(struct ex_span conflist, struct ex_span plugin, char **ret,
 
 static int read_file(const char *path, char **ret, size_t *ret_len)
 {
-	return ex_state_file_read(AT_FDCWD, path, ret, ret_len);
+	int r = ex_state_file_read(AT_FDCWD, path, ret, ret_len);
+
+	if (r < 0)
+		ex_error("%s: %s", path, strerror(-r));
+	return r;
 }
 
 /* Beside it and renamed: a runtime reads the old one or the new one. Its mode stays. */
@@ -136,17 +140,10 @@ int ex_cni_chain_file(const char *conflist, const char *plugin)
 	EX_AUTO_FREE char *text = NULL;
 	char err[EX_CNI_CHAIN_ERR];
 	size_t conf_len, ours_len;
-	int r = read_file(conflist, &conf, &conf_len);
+	int r;
 
-	if (r < 0) {
-		ex_error("%s: %s", conflist, strerror(-r));
+	if (read_file(conflist, &conf, &conf_len) < 0 || read_file(plugin, &ours, &ours_len) < 0)
 		return 1;
-	}
-	r = read_file(plugin, &ours, &ours_len);
-	if (r < 0) {
-		ex_error("%s: %s", plugin, strerror(-r));
-		return 1;
-	}
 	r = ex_cni_chain((struct ex_span){ conf, conf_len }, (struct ex_span){ ours, ours_len },
 			 &text, err);
 	if (r < 0) {

@@ -135,7 +135,6 @@ static int find_link(const char *netns, const char *ifname, struct ex_cni_link *
 static int add_closed(const struct ex_cni_request *rq, struct ex_span request, uint32_t host_end,
 		      struct ex_cni_error *err)
 {
-	struct ex_jv *answer = NULL;
 	int r = ex_cni_link_switch(host_end, false);
 
 	if (r < 0)
@@ -147,8 +146,7 @@ static int add_closed(const struct ex_cni_request *rq, struct ex_span request, u
 				   "the agent is away, and the pod cannot be kept for it");
 	ex_warning("the agent is away: interface %s of container %.12s stays closed", rq->ifname,
 		   rq->container);
-	if (ask(rq->socket, request, rq->timeout_ms, &answer, err) == 0) {
-		ex_jv_free(answer);
+	if (ask(rq->socket, request, rq->timeout_ms, NULL, err) == 0) {
 		r = ex_cni_link_switch(host_end, true);
 		ex_cni_pending_remove(rq->state_dir, rq->container, rq->ifname);
 	}
@@ -157,7 +155,6 @@ static int add_closed(const struct ex_cni_request *rq, struct ex_span request, u
 
 static int call_add(const struct ex_cni_request *rq, FILE *out, struct ex_cni_error *err)
 {
-	struct ex_jv *answer = NULL;
 	struct ex_json j = { 0 };
 	struct ex_cni_link link;
 	int r = ex_cni_prev_check(rq, err);
@@ -169,11 +166,10 @@ static int call_add(const struct ex_cni_request *rq, FILE *out, struct ex_cni_er
 	if (r == 0) {
 		struct ex_span request = { j.out, j.len };
 
-		r = ask(rq->socket, request, rq->timeout_ms, &answer, err);
+		r = ask(rq->socket, request, rq->timeout_ms, NULL, err);
 		if (r < 0 && is_away(r) && rq->closed)
 			r = add_closed(rq, request, link.host_end, err);
 	}
-	ex_jv_free(answer);
 	ex_json_wipe(&j);
 	if (r == 0 && ex_cni_print_result(rq, out) < 0)
 		r = ex_cni_fail(err, EX_CNI_IO, NULL, "the result cannot be written");
@@ -185,13 +181,10 @@ static int call_add(const struct ex_cni_request *rq, FILE *out, struct ex_cni_er
 /* Always done: what the agent does not hear of now it sees by itself when the link is gone. */
 static int call_del(const struct ex_cni_request *rq, struct ex_cni_error *err)
 {
-	struct ex_jv *answer = NULL;
-
 	ex_cni_pending_remove(rq->state_dir, rq->container, rq->ifname);
-	if (ask_about(rq, "endpoint.remove", GONE_MS, &answer, err) < 0 &&
+	if (ask_about(rq, "endpoint.remove", GONE_MS, NULL, err) < 0 &&
 	    !strstr(err->msg, "not-found"))
 		ex_info("%s: %s", err->msg, err->details);
-	ex_jv_free(answer);
 	return 0;
 }
 
@@ -256,7 +249,6 @@ static int collect(const struct ex_cni_request *rq, const struct ex_jv *list,
 		const struct ex_jv *e = ex_jv_at(list, i);
 		const char *netns = ex_jv_string(e, "netns");
 		struct ex_cni_request one = *rq;
-		struct ex_jv *answer = NULL;
 		struct ex_cni_link link;
 		int r;
 
@@ -267,8 +259,7 @@ static int collect(const struct ex_cni_request *rq, const struct ex_jv *list,
 		    ex_cni_link_find(netns, one.ifname, &link) == 0)
 			continue;
 		ex_cni_pending_remove(one.state_dir, one.container, one.ifname);
-		r = ask_about(&one, "endpoint.remove", rq->timeout_ms, &answer, err);
-		ex_jv_free(answer);
+		r = ask_about(&one, "endpoint.remove", rq->timeout_ms, NULL, err);
 		if (r < 0)
 			return r;
 	}
@@ -293,10 +284,8 @@ static int call_gc(const struct ex_cni_request *rq, struct ex_cni_error *err)
 
 static int call_status(const struct ex_cni_request *rq, struct ex_cni_error *err)
 {
-	struct ex_jv *answer = NULL;
-	int r = ask(rq->socket, EX_SPAN("{\"op\":\"status\"}"), rq->timeout_ms, &answer, err);
+	int r = ask(rq->socket, EX_SPAN("{\"op\":\"status\"}"), rq->timeout_ms, NULL, err);
 
-	ex_jv_free(answer);
 	if (r < 0)
 		err->code = EX_CNI_LIMITED; /* and what runs has no L7 while it lasts */
 	return r;

@@ -134,11 +134,8 @@ int ex_cni_install(const struct ex_cni_install *in)
 static bool agent_answers(const char *socket)
 {
 	struct ex_control_error err;
-	struct ex_jv *answer = NULL;
-	int r = ex_control_call(socket, EX_SPAN("{\"op\":\"status\"}"), STATUS_MS, &answer, &err);
 
-	ex_jv_free(answer);
-	return r == 0;
+	return ex_control_call(socket, EX_SPAN("{\"op\":\"status\"}"), STATUS_MS, NULL, &err) == 0;
 }
 
 void ex_cni_install_watch(const struct ex_cni_install *in)

@@ -113,6 +113,13 @@ int ex_cni_print_result(const struct ex_cni_request *rq, FILE *out)
 	return fflush(out) == 0 ? 0 : -EIO;
 }
 
+static void print_json(struct ex_json *j, FILE *out)
+{
+	if (ex_json_done(j) > 0)
+		fprintf(out, "%.*s\n", (int)j->len, j->out);
+	fflush(out);
+}
+
 void ex_cni_print_versions(const char *version, FILE *out)
 {
 	char text[OUTPUT_MAX];
@@ -126,9 +133,7 @@ void ex_cni_print_versions(const char *version, FILE *out)
 		ex_json_text(&j, NULL, ex_cni_version(i));
 	ex_json_close(&j, ']');
 	ex_json_close(&j, '}');
-	if (ex_json_done(&j) > 0)
-		fprintf(out, "%.*s\n", (int)j.len, text);
-	fflush(out);
+	print_json(&j, out);
 }
 
 void ex_cni_print_error(const char *version, const struct ex_cni_error *err, FILE *out)
@@ -144,7 +149,5 @@ void ex_cni_print_error(const char *version, const struct ex_cni_error *err, FIL
 	if (*err->details)
 		ex_json_text(&j, "details", err->details);
 	ex_json_close(&j, '}');
-	if (ex_json_done(&j) > 0)
-		fprintf(out, "%.*s\n", (int)j.len, text);
-	fflush(out);
+	print_json(&j, out);
 }

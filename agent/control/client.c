@@ -210,6 +210,7 @@ int ex_control_stream_next(struct ex_control_stream *s, int timeout_ms, struct e
 int ex_control_call(const char *path, struct ex_span request, int timeout_ms, struct ex_jv **ret,
 		    struct ex_control_error *err)
 {
+	struct ex_jv *answer = NULL;
 	struct ex_control_stream *s;
 	char text[EX_JV_ERROR_MAX];
 	struct ex_span line;
@@ -221,9 +222,12 @@ int ex_control_call(const char *path, struct ex_span request, int timeout_ms, st
 	if (r == 0)
 		r = fail(err, -EPIPE, "protocol", "the connection ended before the answer");
 	else if (r > 0)
-		r = ex_jv_read(line, ret, text) < 0
+		r = ex_jv_read(line, &answer, text) < 0
 			    ? fail(err, -EBADMSG, "protocol", "the answer is not JSON: %s", text)
 			    : 0;
 	ex_control_stream_close(s);
+	if (ret && r == 0)
+		*ret = EX_TAKE_PTR(answer);
+	ex_jv_free(answer);
 	return r;
 }

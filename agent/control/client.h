@@ -15,9 +15,9 @@ struct ex_control_error {
 
 /*
  * Asks once: request is the whole line {"op":...}, without a newline. 0 and the answer (its
- * "result" is ex_jv_get(*ret, "result"); the caller frees with ex_jv_free()), or negative errno:
- * -EREMOTEIO when the answer is an error, -ECONNREFUSED or -ENOENT when nobody listens, -ETIMEDOUT.
- * *err says it in words for every failure.
+ * "result" is ex_jv_get(*ret, "result"); the caller frees with ex_jv_free(); NULL: nobody wants
+ * it), or negative errno: -EREMOTEIO when the answer is an error, -ECONNREFUSED or -ENOENT when
+ * nobody listens, -ETIMEDOUT. *err says it in words for every failure.
  */
 EX_MUST_CHECK int ex_control_call(const char *path, struct ex_span request, int timeout_ms,
 				  struct ex_jv **ret, struct ex_control_error *err);

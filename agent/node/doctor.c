@@ -101,13 +101,9 @@ static int check_plugin(const struct ex_node_config *c)
 
 static int check_agent(const struct ex_node_config *c)
 {
-	struct ex_control_error err = { 0 };
-	struct ex_jv *answer = NULL;
-	int r = ex_control_call(c->socket, EX_SPAN("{\"op\":\"status\"}"), STATUS_MS, &answer,
-				&err);
+	struct ex_control_error err;
 
-	ex_jv_free(answer);
-	return r;
+	return ex_control_call(c->socket, EX_SPAN("{\"op\":\"status\"}"), STATUS_MS, NULL, &err);
 }
 
 /* Of one endpoint, as its gateway was made for it, and as it is now. */
