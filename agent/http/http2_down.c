@@ -88,8 +88,7 @@ static void down_head(void *arg, struct ex_h2_stream *st, const struct ex_h2_hea
 		ex_h2_relay_refuse(r, x, head, EX_R_INTERNAL, "out of memory");
 		return;
 	}
-	if (r->config.identity)
-		x->identity = r->config.identity(r->config.arg, &edits);
+	x->identity = r->config.identity(r->config.arg, &edits);
 	ex_h2_exchange_note(x, head);
 	head = ex_h2_head_edit(head, &edits, &room);
 	if (r->origin == EX_H2_ORIGIN_UNKNOWN && !head->websocket)

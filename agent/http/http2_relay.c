@@ -39,8 +39,6 @@ bool ex_h2_exchange_takes(struct ex_h2_exchange *x, const struct ex_h2_head *hea
 {
 	size_t *all = x->relay->config.heads, size = ex_h2_head_size(head);
 
-	if (!all)
-		return true;
 	if (*all + size > EX_H2_HEADS_MAX)
 		return false;
 	*all += size;
@@ -50,8 +48,7 @@ bool ex_h2_exchange_takes(struct ex_h2_exchange *x, const struct ex_h2_head *hea
 
 static void exchange_drop(struct ex_h2_exchange *x)
 {
-	if (x->head_size)
-		*x->relay->config.heads -= x->head_size;
+	*x->relay->config.heads -= x->head_size;
 	ex_h2_kept_free(x->kept);
 	ex_h2_kept_free(x->asked);
 	free(x);
@@ -170,8 +167,6 @@ int ex_h2_relay_new(const struct ex_h2_relay_config *config, struct ex_h2_relay 
 	r->config.sni.ptr = r->sni;
 	r->last_fresh = &r->fresh;
 	e = ex_h2_new(true, &ex_h2_down_events, r, &r->end[EX_H2_WORKLOAD]);
-	if (e == 0 && config->origin != EX_H2_ORIGIN_UNKNOWN)
-		e = ex_h2_relay_origin(r, config->origin);
 	if (e < 0) {
 		ex_h2_relay_free(r);
 		return e;
@@ -366,9 +361,4 @@ void ex_h2_relay_judge_again(struct ex_h2_relay *r)
 		if (x->up || x->leg || x->kept)
 			exchange_judge_again(x);
 	}
-}
-
-size_t ex_h2_relay_streams(const struct ex_h2_relay *r)
-{
-	return r->n_exchanges;
 }

@@ -43,11 +43,10 @@ enum ex_h2_origin {
 
 struct ex_h2_relay_config {
 	void *arg;
-	enum ex_h2_origin origin; /* as far as it is known */
 	/*
 	 * Bytes of heads under way in all the relays that share it, which is as much as may be: by
 	 * the table of HTTP/2 a head of 64 KiB is a hundred bytes long, and it is kept in several
-	 * forms. NULL: without that bound.
+	 * forms.
 	 */
 	size_t *heads;
 	bool tls;           /* else h2c: the scheme has to be http */
@@ -62,7 +61,7 @@ struct ex_h2_relay_config {
 		      struct ex_header_edits *edits);
 	/*
 	 * As whom the server of a request that passes is spoken with (agent/tls/identity.h): those
-	 * that share a connection are one. NULL: nobody, for all of them.
+	 * that share a connection are one.
 	 */
 	uint32_t (*identity)(void *arg, const struct ex_header_edits *edits);
 	/*
@@ -115,8 +114,5 @@ void ex_h2_relay_close(struct ex_h2_relay *r, bool now);
 
 /* Another policy: every request under way is judged again; see config.judge_again. */
 void ex_h2_relay_judge_again(struct ex_h2_relay *r);
-
-/* Requests under way. For tests. */
-size_t ex_h2_relay_streams(const struct ex_h2_relay *r);
 
 #endif

@@ -5,11 +5,12 @@
  * given. Nothing may crash, leak, or grow beyond its bounds, and what was not allowed must not
  * reach the origin.
  */
-#include "agent/http/http2_relay.h"
+#include "agent/http/http2_relay_priv.h"
 #include "tests/fuzz/fuzz.h"
 
 static const char preface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0";
 static unsigned allowed;
+static size_t heads;
 
 static bool judge(void *arg, const struct ex_h1_head *head, struct ex_h1_denial *d,
 		  struct ex_header_edits *edits)
@@ -31,6 +32,13 @@ static bool judge(void *arg, const struct ex_h1_head *head, struct ex_h1_denial 
 		return false;
 	allowed++;
 	return true;
+}
+
+static uint32_t identity(void *arg, const struct ex_header_edits *edits)
+{
+	(void)arg;
+	(void)edits;
+	return 0;
 }
 
 static void refused(void *arg, const struct ex_h1_denial *d)
@@ -82,18 +90,19 @@ static void event(struct ex_h2_relay *r, enum ex_h2_side side, uint8_t which)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	const struct ex_h2_relay_config config = {
-		.origin = EX_H2_ORIGIN_H2,
+		.heads = &heads,
 		.tls = true,
 		.sni = EX_SPAN("api.test"),
 		.port = 443,
 		.judge = judge,
+		.identity = identity,
 		.refused = refused,
 	};
 	struct ex_h2_relay *r;
 	uint64_t now = 0;
 
 	allowed = 0;
-	if (ex_h2_relay_new(&config, &r) < 0)
+	if (ex_h2_relay_new(&config, &r) < 0 || ex_h2_relay_origin(r, EX_H2_ORIGIN_H2) < 0)
 		return 0;
 	ex_h2_relay_feed(r, EX_H2_WORKLOAD, preface, sizeof(preface) - 1, 0);
 	ex_h2_relay_feed(r, EX_H2_ORIGIN, preface + 24, 9, 0);
@@ -109,7 +118,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		}
 		len = len < size ? len : size;
 		ex_h2_relay_feed(r, side, data, len, now += 3);
-		CHECK(ex_h2_relay_streams(r) <= 2 * EX_H2_STREAMS_MAX);
+		CHECK(r->n_exchanges <= 2 * EX_H2_STREAMS_MAX);
 		if (side == EX_H2_WORKLOAD)
 			pull(r);
 		data += len;
@@ -117,6 +126,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	pull(r);
 	ex_h2_relay_free(r);
+	CHECK(heads == 0);
 	pull(NULL);
 	return 0;
 }

@@ -23,6 +23,7 @@ struct carried {
 static struct carried legs[LEGS_MAX];
 static size_t n_legs;
 static unsigned allowed, asked;
+static size_t heads;
 
 static bool judge(void *arg, const struct ex_h1_head *head, struct ex_h1_denial *d,
 		  struct ex_header_edits *edits)
@@ -34,6 +35,13 @@ static bool judge(void *arg, const struct ex_h1_head *head, struct ex_h1_denial 
 		return false;
 	allowed++;
 	return true;
+}
+
+static uint32_t identity(void *arg, const struct ex_header_edits *edits)
+{
+	(void)arg;
+	(void)edits;
+	return 0;
 }
 
 static void refused(void *arg, const struct ex_h1_denial *d)
@@ -143,21 +151,23 @@ static void event(struct ex_h2_relay *r, bool origin, uint8_t which)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct ex_h2_relay_config config = {
+	const struct ex_h2_relay_config config = {
+		.heads = &heads,
 		.tls = true,
 		.sni = EX_SPAN("api.test"),
 		.port = 443,
 		.judge = judge,
+		.identity = identity,
 		.refused = refused,
 	};
 	struct ex_h2_relay *r;
 	uint64_t now = 0;
 
 	allowed = asked = 0;
-	if (size && *data & 1)
-		config.origin = EX_H2_ORIGIN_H1;
 	if (ex_h2_relay_new(&config, &r) < 0)
 		return 0;
+	if (size && *data & 1)
+		CHECK(ex_h2_relay_origin(r, EX_H2_ORIGIN_H1) == 0);
 	ex_h2_relay_feed(r, EX_H2_WORKLOAD, preface, sizeof(preface) - 1, 0);
 	while (size > 1) {
 		bool origin = *data >> 7;
@@ -183,5 +193,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	while (n_legs)
 		drop(&legs[0]);
 	ex_h2_relay_free(r);
+	CHECK(heads == 0);
 	return 0;
 }

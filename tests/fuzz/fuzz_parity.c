@@ -29,6 +29,7 @@ struct ask {
 };
 
 static struct said in_1, in_2;
+static size_t heads;
 
 static struct ex_span keep(struct said *s, struct ex_span text)
 {
@@ -152,6 +153,13 @@ static bool judge(void *arg, const struct ex_h1_head *head, struct ex_h1_denial 
 	return true;
 }
 
+static uint32_t identity(void *arg, const struct ex_header_edits *edits)
+{
+	(void)arg;
+	(void)edits;
+	return 0;
+}
+
 static void refused(void *arg, const struct ex_h1_denial *d)
 {
 	(void)arg;
@@ -191,11 +199,12 @@ static void say_in_2(const struct ask *q)
 {
 	static const char preface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0";
 	const struct ex_h2_relay_config config = {
-		.origin = EX_H2_ORIGIN_H2,
+		.heads = &heads,
 		.tls = true,
 		.sni = q->host,
 		.port = 443,
 		.judge = judge,
+		.identity = identity,
 		.refused = refused,
 	};
 	uint8_t b[9 + 4 * TEXT_MAX], *block = b + 9;
@@ -213,9 +222,11 @@ static void say_in_2(const struct ask *q)
 		CHECK(q->host.len > 253); /* no server name is longer */
 		return;
 	}
+	CHECK(ex_h2_relay_origin(r, EX_H2_ORIGIN_H2) == 0);
 	ex_h2_relay_feed(r, EX_H2_WORKLOAD, preface, sizeof(preface) - 1, 0);
 	ex_h2_relay_feed(r, EX_H2_WORKLOAD, b, 9 + n, 0);
 	ex_h2_relay_free(r);
+	CHECK(heads == 0);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

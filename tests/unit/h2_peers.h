@@ -13,7 +13,7 @@
 #include <cmocka.h>
 #include <nghttp2/nghttp2.h>
 
-#include "agent/http/http2_relay.h"
+#include "agent/http/http2_relay_priv.h"
 
 #define IDS 1024
 
@@ -97,6 +97,13 @@ static bool judge_again(void *arg, const struct ex_h1_head *head, uint32_t ident
 	d->status = 403;
 	d->reason = EX_R_POLICY_CHANGED;
 	return false;
+}
+
+static uint32_t identity(void *arg, const struct ex_header_edits *edits)
+{
+	(void)arg;
+	(void)edits;
+	return 0; /* nobody, all of them */
 }
 
 static void refused(void *arg, const struct ex_h1_denial *d)
@@ -311,11 +318,11 @@ static inline int world_open(void **state)
 {
 	const struct ex_h2_relay_config config = {
 		.heads = &w.heads,
-		.origin = EX_H2_ORIGIN_H2,
 		.tls = true,
 		.sni = EX_SPAN("api.test"),
 		.port = 443,
 		.judge = judge,
+		.identity = identity,
 		.judge_again = judge_again,
 		.refused = refused,
 	};
@@ -323,6 +330,7 @@ static inline int world_open(void **state)
 	(void)state;
 	memset(&w, 0, sizeof(w));
 	assert_int_equal(ex_h2_relay_new(&config, &w.relay), 0);
+	assert_int_equal(ex_h2_relay_origin(w.relay, EX_H2_ORIGIN_H2), 0);
 	peer_open(&w.workload, false);
 	peer_open(&w.origin, true);
 	return 0;

@@ -4,17 +4,19 @@
 #include "agent/tls/websocket.h"
 #include "tests/unit/h2_peers.h"
 
-static int open_with(enum ex_h2_origin origin)
+static int open_unknown(void **state)
 {
 	const struct ex_h2_relay_config config = {
-		.origin = origin,
+		.heads = &w.heads,
 		.tls = true,
 		.sni = EX_SPAN("api.test"),
 		.port = 443,
 		.judge = judge,
+		.identity = identity,
 		.refused = refused,
 	};
 
+	(void)state;
 	memset(&w, 0, sizeof(w));
 	assert_int_equal(ex_h2_relay_new(&config, &w.relay), 0);
 	peer_open(&w.workload, false);
@@ -23,14 +25,8 @@ static int open_with(enum ex_h2_origin origin)
 
 static int open_h1(void **state)
 {
-	(void)state;
-	return open_with(EX_H2_ORIGIN_H1);
-}
-
-static int open_unknown(void **state)
-{
-	(void)state;
-	return open_with(EX_H2_ORIGIN_UNKNOWN);
+	(void)open_unknown(state);
+	return ex_h2_relay_origin(w.relay, EX_H2_ORIGIN_H1);
 }
 
 static int32_t ask(const char *method, const char *path, const char *name, const char *value,
@@ -136,7 +132,7 @@ static void test_cancelled_stream_gives_up_its_connection(void **state)
 	nghttp2_submit_rst_stream(w.workload.s, 0, id, NGHTTP2_CANCEL);
 	pump();
 	assert_int_equal(ex_h2_leg_state(leg), EX_LEG_CLOSE);
-	assert_int_equal(ex_h2_relay_streams(w.relay), 0);
+	assert_int_equal(w.relay->n_exchanges, 0);
 	ex_h2_leg_free(leg);
 }
 
