@@ -105,69 +105,58 @@ static const struct ex_field doc_fields[] = {
 
 static void read_cnp(struct ex_decoder *d, const struct doc_reader *dr, const struct ex_spec *proto)
 {
-	size_t mark;
+	ex_read_cnp_spec(d, dr->spec, dr->set, proto, "", false);
+}
 
-	if (dr->spec) {
-		mark = ex_decode_push(d, "spec");
-		ex_read_cnp_spec(d, dr->spec, dr->set, proto, "", false);
-		ex_decode_pop(d, mark);
-	}
-	if (!dr->specs)
+static void read_cnp_specs(struct ex_decoder *d, const struct doc_reader *dr,
+			   const struct ex_spec *proto)
+{
+	if (!ex_decode_list(d, dr->specs, SPECS_MAX, false))
 		return;
-	mark = ex_decode_push(d, "specs");
-	if (ex_decode_list(d, dr->specs, SPECS_MAX, false)) {
-		for (struct ex_item it = ex_item_first(d, dr->specs); it.c; ex_item_next(d, &it)) {
-			const char *prefix = ex_arena_printf(d->arena, "specs[%zu].", it.i);
+	for (struct ex_item it = ex_item_first(d, dr->specs); it.c; ex_item_next(d, &it)) {
+		const char *prefix = ex_arena_printf(d->arena, "specs[%zu].", it.i);
 
-			ex_read_cnp_spec(d, it.c, dr->set, proto, prefix ? prefix : "", false);
-		}
+		ex_read_cnp_spec(d, it.c, dr->set, proto, prefix ? prefix : "", false);
 	}
-	ex_decode_pop(d, mark);
 }
 
 static void read_own(struct ex_decoder *d, const struct doc_reader *dr, const struct ex_spec *proto)
 {
-	size_t mark = ex_decode_push(d, "spec");
-
 	ex_read_cnp_spec(d, dr->spec, dr->set, proto, "", true);
-	ex_decode_pop(d, mark);
 }
 
 static void read_k8s(struct ex_decoder *d, const struct doc_reader *dr, const struct ex_spec *proto)
 {
-	size_t mark = ex_decode_push(d, "spec");
-
 	ex_read_k8s_spec(d, dr->spec, dr->set, proto);
-	ex_decode_pop(d, mark);
 }
 
 static void read_cidr_group(struct ex_decoder *d, const struct doc_reader *dr,
 			    const struct ex_spec *proto)
 {
 	struct ex_cidr_group *group = EX_VEC_ADD(&dr->set->groups);
-	size_t mark = ex_decode_push(d, "spec");
 
 	if (group)
 		ex_read_cidr_group(d, dr->spec, proto->policy, dr->labels, group);
 	else
 		d->arena->oom = true;
-	ex_decode_pop(d, mark);
 }
+
+typedef void read_fn(struct ex_decoder *d, const struct doc_reader *dr,
+		     const struct ex_spec *proto);
 
 struct doc_kind {
 	const char *api, *kind;
-	bool clusterwide, has_specs;
-	void (*read)(struct ex_decoder *d, const struct doc_reader *dr,
-		     const struct ex_spec *proto);
+	bool clusterwide;
+	read_fn *read, *read_specs; /* of spec and of specs; NULL: it has no specs */
 };
 
 static const struct doc_kind doc_kinds[] = {
-	{ "cilium.io/v2", "CiliumNetworkPolicy", false, true, read_cnp },
-	{ "cilium.io/v2", "CiliumClusterwideNetworkPolicy", true, true, read_cnp },
-	{ "cilium.io/v2", "CiliumCIDRGroup", true, false, read_cidr_group },
-	{ "cilium.io/v2alpha1", "CiliumCIDRGroup", true, false, read_cidr_group },
-	{ "networking.k8s.io/v1", "NetworkPolicy", false, false, read_k8s },
-	{ "exeat.dev/v1alpha1", "EgressPolicy", false, false, read_own },
+	{ "cilium.io/v2", "CiliumNetworkPolicy", false, read_cnp, read_cnp_specs },
+	{ "cilium.io/v2", "CiliumClusterwideNetworkPolicy", true, read_cnp, read_cnp_specs },
+	{ "cilium.io/v2", "CiliumCIDRGroup", true, read_cidr_group, NULL },
+	{ "cilium.io/v2alpha1", "CiliumCIDRGroup", true, read_cidr_group, NULL },
+	{ "networking.k8s.io/v1", "NetworkPolicy", false, read_k8s, NULL },
+	{ "exeat.dev/v1alpha1", "EgressPolicy", false, read_own, NULL },
 };
 
 static const struct doc_kind *find_kind(struct ex_decoder *d, const struct ex_node *n)
@@ -219,7 +208,7 @@ static bool check_document(struct ex_decoder *d, const struct ex_node *n,
 	if (kind->clusterwide && dr->ns)
 		ex_decode_error(d, meta, "remove metadata.namespace",
 				"%s is cluster-wide: it has no namespace", kind->kind);
-	if (dr->specs && !kind->has_specs) {
+	if (dr->specs && !kind->read_specs) {
 		ex_decode_key_error(d, dr->specs, "write spec", "%s has no specs", kind->kind);
 		return false;
 	}
@@ -227,6 +216,15 @@ static bool check_document(struct ex_decoder *d, const struct ex_node *n,
 		return true;
 	ex_decode_error(d, n, "write spec", "the object has no spec");
 	return false;
+}
+
+static void read_at(struct ex_decoder *d, const char *key, const struct doc_reader *dr,
+		    const struct ex_spec *proto, read_fn *read)
+{
+	size_t mark = ex_decode_push(d, key);
+
+	read(d, dr, proto);
+	ex_decode_pop(d, mark);
 }
 
 static void read_document(struct ex_decoder *d, const struct ex_node *n, struct ex_policy_set *set)
@@ -241,7 +239,10 @@ static void read_document(struct ex_decoder *d, const struct ex_node *n, struct 
 	proto.policy = dr.name ? dr.name : "";
 	proto.ns = dr.ns ? dr.ns : "default";
 	proto.clusterwide = kind->clusterwide;
-	kind->read(d, &dr, &proto);
+	if (dr.spec)
+		read_at(d, "spec", &dr, &proto, kind->read);
+	if (dr.specs)
+		read_at(d, "specs", &dr, &proto, kind->read_specs);
 }
 
 void ex_policy_read(struct ex_decoder *d, const struct ex_docs *docs, struct ex_policy_set *set)
