@@ -51,7 +51,7 @@ static void watch_dirs(struct ex_dir_watch *w)
 		int before = w->v[i].wd;
 
 		look(w->dirs[i], &w->v[i]); /* first: what comes after it is told of */
-		w->v[i].wd = inotify_add_watch(w->fd, w->dirs[i], CHANGES | IN_ONLYDIR);
+		w->v[i].wd = inotify_add_watch(w->fd, w->dirs[i], CHANGES);
 		if (w->v[i].wd != before && before >= 0)
 			(void)inotify_rm_watch(w->fd, before);
 	}

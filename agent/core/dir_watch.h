@@ -2,7 +2,7 @@
 /*
  * Tells when something in a directory may have changed: files written, renamed, removed, links
  * swapped, the directory itself made, replaced or mounted on, or another one by its path. What
- * changed is for the reader to find out.
+ * changed is for the reader to find out. A file may be watched just so.
  */
 #ifndef EXEAT_AGENT_CORE_DIR_WATCH_H
 #define EXEAT_AGENT_CORE_DIR_WATCH_H

@@ -41,6 +41,8 @@ size_t ex_ipc_size(const struct ex_ipc_head *head)
 		return head->id <= EX_IPC_FORGOTTEN_MAX
 			       ? offsetof(struct ex_ipc_forgotten, v[head->id])
 			       : 0;
+	case EX_IPC_SERVERS:
+		return sizeof(struct ex_ipc_servers);
 	case EX_IPC_MINT:
 		return sizeof(struct ex_ipc_mint);
 	case EX_IPC_MINTED:

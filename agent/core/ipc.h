@@ -9,11 +9,12 @@
  * From the proxy: READY, DIAL, LEARN, EXTEND, MINT, SIGN, UDP, RECORDS; SWAPPED answers RULESET.
  *
  * From the parent: DIALLED and UDP_READY (they carry a descriptor), LEARNED, EXTENDED, MINTED,
- * SIGNED; unasked RULESET (carries one too), KNOWN, EXTEND and FORGOTTEN.
+ * SIGNED; unasked RULESET (carries one too), KNOWN, EXTEND, FORGOTTEN and SERVERS.
  */
 #ifndef EXEAT_AGENT_CORE_IPC_H
 #define EXEAT_AGENT_CORE_IPC_H
 
+#include "agent/dns/resolver.h"
 #include "agent/tls/ca.h"
 #include "agent/tls/sign.h"
 #include "exeat/util.h"
@@ -43,6 +44,7 @@ enum ex_ipc_type {
 	EX_IPC_SIGNED,
 	EX_IPC_EXTEND, /* names that are known already, for longer; unasked: by another worker */
 	EX_IPC_EXTENDED,
+	EX_IPC_SERVERS, /* other resolvers for the names that no suffix is for */
 };
 
 struct ex_ipc_head {
@@ -106,6 +108,16 @@ struct ex_ipc_extended {
 	uint64_t which; /* bit i: v[i] was extended; else it is not known any more */
 };
 
+struct ex_ipc_servers {
+	struct ex_ipc_head head;
+	uint32_t n;
+	struct {
+		struct ex_ip ip;
+		uint32_t scope;
+		uint16_t port; /* host order */
+	} v[EX_RESOLVER_SERVERS];
+};
+
 struct ex_ipc_mint {
 	struct ex_ipc_head head;
 	struct ex_ipc_name name;
@@ -151,6 +163,7 @@ union ex_ipc_message {
 	struct ex_ipc_forgotten forgotten;
 	struct ex_ipc_extend extend;
 	struct ex_ipc_extended extended;
+	struct ex_ipc_servers servers;
 	struct ex_ipc_mint mint;
 	struct ex_ipc_minted minted;
 	struct ex_ipc_sign sign;

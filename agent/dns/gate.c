@@ -240,6 +240,11 @@ void ex_dns_gate_swap(struct ex_dns_gate *g, struct ex_ruleset *rs)
 	ex_dns_budget_recount(&g->budget);
 }
 
+void ex_dns_gate_clear(struct ex_dns_gate *g)
+{
+	ex_dns_cache_clear(&g->cache);
+}
+
 void ex_dns_gate_hold(struct ex_dns_gate *g)
 {
 	g->depth++;

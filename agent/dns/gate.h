@@ -57,6 +57,9 @@ void ex_dns_gate_free(struct ex_dns_gate *g);
  */
 void ex_dns_gate_swap(struct ex_dns_gate *g, struct ex_ruleset *rs);
 
+/* What was answered is asked for anew: by another resolver it may be another answer. */
+void ex_dns_gate_clear(struct ex_dns_gate *g);
+
 /*
  * One question. fn is called exactly once, now or later, with the reply (len 0: say nothing) unless
  * the gate is freed first. A UDP reply is at most as long as the client's EDNS size allows, and

@@ -9,10 +9,13 @@
  * as who looks for it may ask as slowly as they like. A socket for each query would cost the proxy
  * and its parent more than all the rest of an answer. Query ids come from getrandom(), not from
  * c-ares' generator, and so does the case of the name's letters (draft-vixie-dnsext-dns0x20): a
- * reply that does not repeat it may be forged, so the query is made again over TCP, by the one
- * channel that has nothing else. A server that changes the case there as well, time and again, is
- * one that does so, and is then asked in lower case; so is, at once, one that does not answer over
- * TCP.
+ * reply that does not repeat it may be forged, so the query is made again over TCP, as it is when
+ * the reply was cut. A server that changes the case there as well, time and again, is one that does
+ * so, and is then asked in lower case; so is, at once, one that does not answer over TCP.
+ *
+ * TCP has channels of its own. c-ares puts all queries of a channel on one connection, and has no
+ * patience with a server that closes it after the first answer, as many do: so few queries share
+ * one, and those that were left over are made again.
  */
 #include <errno.h>
 #include <sys/random.h>
@@ -24,13 +27,14 @@ enum {
 	/* So many that one is idle again before the last is worn, as fast as a gate may ask and
 	 * however long each waits for an answer. */
 	UDP_CHANNELS = 16,
-	TCP_CHANNEL = UDP_CHANNELS, /* the last one */
-	CHANNELS,
+	TCP_CHANNELS = 8, /* the last ones */
+	CHANNELS = UDP_CHANNELS + TCP_CHANNELS,
 	ZONES_MAX = 8,
 	PER_PORT = 256,
 	PORT_MS = 1000,
 	PENDING_MAX = 4096, /* with those that were cancelled: they end by themselves */
 	CASE_CHANGES_MAX = 16,
+	TCP_AGAIN_MS = 4500, /* a server that closes is asked for so long */
 	TICK_MS = 100,
 	RANDOM_BYTES = 512, /* had at once */
 	OPT_BYTES = 11,
@@ -45,11 +49,12 @@ struct lane { /* a channel and what is under way on it */
 	unsigned pending; /* queries not answered yet */
 	unsigned used;    /* queries from its port; 0: it has none */
 	uint64_t since;   /* ms: the first of them */
+	unsigned replies; /* so far */
 };
 
 struct zone { /* the servers for one suffix */
 	struct ex_resolver *r;
-	const char *suffix;
+	char suffix[EX_RESOLVER_SUFFIX_MAX + 1];
 	size_t n_servers;
 	struct ex_resolver_server servers[EX_CHANNEL_SERVERS];
 	unsigned case_changes; /* times that TCP did not help: no reply, or not the name as sent */
@@ -59,10 +64,15 @@ struct zone { /* the servers for one suffix */
 
 struct ex_resolver {
 	struct ex_loop *loop;
+	ex_resolver_dial_fn dial;
+	void *dial_arg;
 	struct ex_timer tick; /* runs while anything is pending */
 	struct ex_defer free_later;
 	unsigned pending;
 	bool dead, ticking;
+	unsigned depth; /* answering what could not be moved */
+	bool moving;    /* queries are about to be made to other servers: those that have ended */
+	struct ex_resolve *moved;
 	size_t n_random; /* not used yet */
 	uint8_t random[RANDOM_BYTES];
 	size_t n_zones;
@@ -71,16 +81,25 @@ struct ex_resolver {
 
 struct ex_resolve {
 	struct lane *lane;
+	struct ex_resolve *next;                                     /* while it is moved */
 	void (*fn)(void *arg, int err, const void *msg, size_t len); /* NULL: cancelled */
 	void *arg;
 	bool edns, starting;
 	bool plain;             /* in lower case: the last try */
+	bool cut;               /* the reply did not fit into a datagram */
+	unsigned replies;       /* on its lane, before it */
+	uint64_t began;         /* ms */
 	int err;                /* of a query that failed while starting */
 	size_t name_len, len;   /* of the name as it is sent, and of all but the OPT record */
 	uint8_t msg[QUERY_MAX]; /* as sent, with room for one */
 };
 
 static void on_reply(void *arg, int status, int timeouts, unsigned char *msg, int len);
+
+static bool is_tcp(const struct lane *l)
+{
+	return l >= &l->zone->lanes[UDP_CHANNELS];
+}
 
 static bool is_worn(const struct lane *l)
 {
@@ -97,11 +116,18 @@ static bool renew(struct lane *l)
 	return true;
 }
 
+/* For good, or until it is opened again. */
+static void shut(struct lane *l)
+{
+	ex_channel_close(&l->channel);
+	l->used = 0;
+}
+
 /* A channel takes 74 KiB: most are opened when there is that much to ask, if ever. */
 static bool make_open(struct lane *l)
 {
 	struct zone *z = l->zone;
-	int flags = l == &z->lanes[TCP_CHANNEL] ? ARES_FLAG_USEVC : ARES_FLAG_STAYOPEN;
+	int flags = is_tcp(l) ? ARES_FLAG_USEVC : ARES_FLAG_STAYOPEN | ARES_FLAG_IGNTC;
 
 	if (l->channel.ares)
 		return true;
@@ -131,6 +157,16 @@ static struct lane *pick_lane(struct zone *z)
 			best = l;
 	}
 	z->current = best;
+	return best;
+}
+
+static struct lane *pick_tcp(struct zone *z)
+{
+	struct lane *best = &z->lanes[UDP_CHANNELS];
+
+	for (size_t i = UDP_CHANNELS + 1; i < CHANNELS; i++)
+		if (z->lanes[i].pending < best->pending)
+			best = &z->lanes[i];
 	return best;
 }
 
@@ -265,6 +301,7 @@ static void enter(struct ex_resolve *q, struct lane *l)
 		l->since = ex_loop_now(l->zone->r->loop);
 	l->pending++;
 	q->lane = l;
+	q->replies = l->replies;
 }
 
 /* To a lane that may not have found out yet whether the server knows EDNS. */
@@ -275,16 +312,23 @@ static void move_to(struct ex_resolve *q, struct lane *l)
 	enter(q, l);
 }
 
+/* c-ares cuts what is longer than we said we take. */
+static bool is_cut(const unsigned char *msg, int len)
+{
+	return len >= EX_DNS_UDP_MAX || (len >= EX_DNS_HEADER && msg[2] & EX_DNS_TC >> 8);
+}
+
 /* Is this reply a reason to ask again in another way? Each comes but once on a lane. */
 static bool asks_again(struct ex_resolve *q, const unsigned char *msg, int len)
 {
 	struct zone *z = q->lane->zone;
-	struct lane *tcp = &z->lanes[TCP_CHANNEL];
 
-	if (q->lane == tcp) {
+	q->lane->replies++;
+	if (is_tcp(q->lane)) {
 		z->case_changes += !repeats_name(q, msg, len);
-	} else if (!q->plain && !repeats_name(q, msg, len)) {
-		move_to(q, tcp);
+	} else if (is_cut(msg, len) || (!q->plain && !repeats_name(q, msg, len))) {
+		q->cut = is_cut(msg, len);
+		move_to(q, pick_tcp(z));
 		return true;
 	}
 	if (!refuses_edns(q, msg, len))
@@ -293,12 +337,24 @@ static bool asks_again(struct ex_resolve *q, const unsigned char *msg, int len)
 	return true;
 }
 
+/* The server has closed the connection, but not without an answer to another query on it. */
+static bool connects_again(struct ex_resolve *q, int err)
+{
+	struct zone *z = q->lane->zone;
+
+	if (!is_tcp(q->lane) || err == -ETIMEDOUT || q->lane->replies == q->replies ||
+	    ex_loop_now(z->r->loop) - q->began >= TCP_AGAIN_MS)
+		return false;
+	move_to(q, pick_tcp(z));
+	return true;
+}
+
 /* Nobody there over TCP: what every resolver does has to do. */
 static bool falls_back(struct ex_resolve *q)
 {
 	struct zone *z = q->lane->zone;
 
-	if (q->lane != &z->lanes[TCP_CHANNEL] || q->plain)
+	if (!is_tcp(q->lane) || q->plain || q->cut)
 		return false;
 	q->plain = true;
 	z->case_changes++;
@@ -323,6 +379,7 @@ static int error_of(int status)
 static void on_reply(void *arg, int status, int timeouts, unsigned char *msg, int len)
 {
 	struct ex_resolve *q = arg;
+	struct ex_resolver *r = q->lane->zone->r;
 	int err = error_of(status);
 
 	(void)timeouts;
@@ -330,7 +387,12 @@ static void on_reply(void *arg, int status, int timeouts, unsigned char *msg, in
 		q->err = err ? err : -EIO;
 		return;
 	}
-	if (!q->lane->zone->r->dead && (err ? falls_back(q) : asks_again(q, msg, len))) {
+	if (r->moving) {
+		q->next = r->moved;
+		r->moved = q;
+		return;
+	}
+	if (!r->dead && (err ? connects_again(q, err) || falls_back(q) : asks_again(q, msg, len))) {
 		err = send_query(q);
 		if (err == 0)
 			return;
@@ -362,7 +424,11 @@ int ex_resolver_query(struct ex_resolver *r, const char *name, uint16_t type,
 	q = malloc(sizeof(*q));
 	if (!q)
 		return -ENOMEM;
-	*q = (struct ex_resolve){ .lane = pick_lane(z), .fn = fn, .arg = arg, .edns = true };
+	*q = (struct ex_resolve){ .lane = pick_lane(z),
+				  .fn = fn,
+				  .arg = arg,
+				  .edns = true,
+				  .began = ex_loop_now(r->loop) };
 	err = write_query(q, name, type) ? send_query(q) : -EINVAL;
 	if (err < 0) {
 		free(q);
@@ -392,6 +458,8 @@ static void on_tick(struct ex_timer *t)
 
 		if (l->pending > 0)
 			ex_channel_check_timeouts(&l->channel);
+		else if (is_tcp(l))
+			shut(l);
 		else if (is_worn(l))
 			(void)renew(l);
 		open |= l->used > 0;
@@ -405,7 +473,7 @@ static void destroy(struct ex_resolver *r)
 	r->dead = true;
 	for (size_t i = 0; i < r->n_zones; i++) {
 		for (size_t j = 0; j < CHANNELS; j++)
-			ex_channel_close(&r->zones[i]->lanes[j].channel);
+			shut(&r->zones[i]->lanes[j]);
 		free(r->zones[i]);
 	}
 	ex_timer_stop(r->loop, &r->tick);
@@ -417,39 +485,44 @@ static void free_deferred(struct ex_defer *d)
 	destroy(ex_container_of(d, struct ex_resolver, free_later));
 }
 
-static int add_server(struct ex_resolver *r, const struct ex_resolver_server *s)
+static struct zone *find_zone(const struct ex_resolver *r, const char *suffix)
 {
-	struct zone *z = NULL;
-
 	for (size_t i = 0; i < r->n_zones; i++)
-		if (strcmp(r->zones[i]->servers[0].suffix, s->suffix) == 0)
-			z = r->zones[i];
-	if (!z) {
-		if (r->n_zones == ZONES_MAX)
-			return -E2BIG;
-		z = calloc(1, sizeof(*z));
-		if (!z)
-			return -ENOMEM;
-		r->zones[r->n_zones++] = z;
-		z->r = r;
-		z->suffix = z->servers[0].suffix;
-		z->current = &z->lanes[0];
+		if (strcmp(r->zones[i]->suffix, suffix) == 0)
+			return r->zones[i];
+	return NULL;
+}
+
+static int add_zone(struct ex_resolver *r, const char *suffix, struct zone **ret)
+{
+	struct zone *z;
+
+	if (r->n_zones == ZONES_MAX)
+		return -E2BIG;
+	z = calloc(1, sizeof(*z));
+	if (!z)
+		return -ENOMEM;
+	z->r = r;
+	memcpy(z->suffix, suffix, strlen(suffix) + 1);
+	z->current = &z->lanes[0];
+	for (size_t i = 0; i < CHANNELS; i++) {
+		z->lanes[i].zone = z;
+		z->lanes[i].channel.loop = r->loop;
+		z->lanes[i].channel.dial = r->dial;
+		z->lanes[i].channel.dial_arg = r->dial_arg;
 	}
-	if (z->n_servers < EX_CHANNEL_SERVERS)
-		z->servers[z->n_servers++] = *s;
+	r->zones[r->n_zones++] = *ret = z;
 	return 0;
 }
 
-/* The one that there has to be; the others are opened when they are used. */
-static int open_lanes(struct zone *z, ex_resolver_dial_fn dial, void *arg)
+static int add_server(struct ex_resolver *r, const struct ex_resolver_server *s)
 {
-	for (size_t i = 0; i < CHANNELS; i++) {
-		z->lanes[i].zone = z;
-		z->lanes[i].channel.loop = z->r->loop;
-		z->lanes[i].channel.dial = dial;
-		z->lanes[i].channel.dial_arg = arg;
-	}
-	return make_open(&z->lanes[0]) ? 0 : -ENOMEM;
+	struct zone *z = find_zone(r, s->suffix);
+	int err = z ? 0 : add_zone(r, s->suffix, &z);
+
+	if (err == 0 && z->n_servers < EX_CHANNEL_SERVERS)
+		z->servers[z->n_servers++] = *s;
+	return err;
 }
 
 int ex_resolver_new(struct ex_loop *loop, const struct ex_resolver_server *servers, size_t n,
@@ -458,18 +531,19 @@ int ex_resolver_new(struct ex_loop *loop, const struct ex_resolver_server *serve
 	struct ex_resolver *r;
 	int err = 0;
 
-	if (n == 0)
-		return -EINVAL;
 	r = calloc(1, sizeof(*r));
 	if (!r)
 		return -ENOMEM;
 	r->loop = loop;
+	r->dial = dial;
+	r->dial_arg = arg;
 	r->tick.fn = on_tick;
 	r->free_later.fn = free_deferred;
 	for (size_t i = 0; i < n && err == 0; i++)
 		err = add_server(r, &servers[i]);
+	/* the one that there has to be; the others are opened when they are used */
 	for (size_t i = 0; i < r->n_zones && err == 0; i++)
-		err = open_lanes(r->zones[i], dial, arg);
+		err = make_open(&r->zones[i]->lanes[0]) ? 0 : -ENOMEM;
 	if (err < 0) {
 		destroy(r);
 		return err;
@@ -478,8 +552,62 @@ int ex_resolver_new(struct ex_loop *loop, const struct ex_resolver_server *serve
 	return 0;
 }
 
+static bool are_same(const struct zone *z, const struct ex_resolver_server *servers, size_t n)
+{
+	size_t i = 0;
+
+	while (i < n && i < z->n_servers && ex_resolver_server_eq(&servers[i], &z->servers[i]))
+		i++;
+	return i == n && n == z->n_servers;
+}
+
+/* What its queries were waiting for does not come any more. */
+static void move_all(struct zone *z)
+{
+	struct ex_resolver *r = z->r;
+	struct ex_resolve *q;
+	int err;
+
+	r->moving = true;
+	for (size_t i = 0; i < CHANNELS; i++)
+		shut(&z->lanes[i]);
+	r->moving = false;
+	r->depth++;
+	while ((q = r->moved) != NULL) {
+		r->moved = q->next;
+		q->plain = q->cut = false;
+		q->began = ex_loop_now(r->loop);
+		move_to(q, pick_lane(z));
+		err = r->dead ? -ECANCELED : send_query(q);
+		if (err < 0)
+			finish(q, err, NULL, 0);
+	}
+	r->depth--;
+}
+
+int ex_resolver_use(struct ex_resolver *r, const struct ex_resolver_server *servers, size_t n)
+{
+	struct zone *z = find_zone(r, "");
+	int err;
+
+	if (n > EX_CHANNEL_SERVERS)
+		return -E2BIG;
+	if (n == 0 || (z && are_same(z, servers, n)))
+		return 0;
+	err = z ? 0 : add_zone(r, "", &z);
+	if (err < 0)
+		return err;
+	memcpy(z->servers, servers, n * sizeof(*servers));
+	z->n_servers = n;
+	z->case_changes = 0;
+	move_all(z);
+	return 1;
+}
+
 static bool is_in_reply(const struct ex_resolver *r)
 {
+	if (r->depth > 0)
+		return true;
 	for (size_t i = 0; i < r->n_zones * CHANNELS; i++)
 		if (r->zones[i / CHANNELS]->lanes[i % CHANNELS].channel.depth > 0)
 			return true;

@@ -26,10 +26,21 @@ struct ex_resolver_server {
 /* How a socket connected (or connecting) to a server is had: fd or negative errno. */
 typedef int (*ex_resolver_dial_fn)(void *arg, const struct ex_resolver_server *server, bool tcp);
 
-/* The first EX_RESOLVER_SERVERS of a suffix count. -E2BIG beyond eight suffixes. */
+/*
+ * The first EX_RESOLVER_SERVERS of a suffix count. -E2BIG beyond eight suffixes. With none at all
+ * there is no name that could be asked for.
+ */
 EX_MUST_CHECK int ex_resolver_new(struct ex_loop *loop, const struct ex_resolver_server *servers,
 				  size_t n, ex_resolver_dial_fn dial, void *arg,
 				  struct ex_resolver **ret);
+
+/*
+ * Others are asked from now on for the names that no suffix is for; what is under way is asked of
+ * them, too. n is 1 to EX_RESOLVER_SERVERS. Not from within a reply. 1; 0 when they are the same;
+ * on error nothing changed.
+ */
+EX_MUST_CHECK int ex_resolver_use(struct ex_resolver *r, const struct ex_resolver_server *servers,
+				  size_t n);
 void ex_resolver_free(struct ex_resolver *r); /* pending callbacks are not called */
 
 /*
@@ -54,10 +65,15 @@ bool ex_resolver_server_parse(const char *text, struct ex_resolver_server *ret);
 const char *ex_resolver_server_add(const char *text, struct ex_resolver_server *v, size_t cap,
 				   size_t *n);
 
-/* nameserver lines of a resolv.conf; returns how many, at most cap; 0 when there is none. */
-size_t ex_resolver_servers_read(const char *path, struct ex_resolver_server *out, size_t cap);
+/* What the nameserver lines of a resolv.conf(5) say, which is cut up: how many, at most cap. */
+size_t ex_resolver_servers_read(char *text, struct ex_resolver_server *out, size_t cap);
 
-/* Those of /etc/resolv.conf too, unless one is for all names already. False: none is even so. */
-bool ex_resolver_servers_complete(struct ex_resolver_server *v, size_t cap, size_t *n);
+/* As it is written, see ex_resolver_server_parse(). */
+#define EX_RESOLVER_TEXT (EX_RESOLVER_SUFFIX_MAX + EX_IP_TEXT + 32)
+const char *ex_resolver_server_text(const struct ex_resolver_server *s,
+				    char buf[static EX_RESOLVER_TEXT]);
+
+/* The same server, be it for other names. */
+bool ex_resolver_server_eq(const struct ex_resolver_server *a, const struct ex_resolver_server *b);
 
 #endif

@@ -162,7 +162,8 @@ static void on_socket(struct ex_watch *w, uint32_t events)
 	struct ex_channel_sock *s = ex_container_of(w, struct ex_channel_sock, watch);
 	bool in = events & (EPOLLIN | EPOLLERR | EPOLLHUP);
 
-	process(s->channel, in ? w->fd : NO_FD, events & EPOLLOUT ? w->fd : NO_FD);
+	/* c-ares would write first, and then not read what a server said before it closed */
+	process(s->channel, in ? w->fd : NO_FD, in ? NO_FD : w->fd);
 }
 
 static struct ex_channel_sock *find_sock(struct ex_channel *ch, int fd)

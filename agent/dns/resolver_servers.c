@@ -102,6 +102,11 @@ bool ex_resolver_server_parse(const char *text, struct ex_resolver_server *ret)
 	return true;
 }
 
+bool ex_resolver_server_eq(const struct ex_resolver_server *a, const struct ex_resolver_server *b)
+{
+	return ex_ip_eq(&a->ip, &b->ip) && a->port == b->port && a->scope == b->scope;
+}
+
 const char *ex_resolver_server_add(const char *text, struct ex_resolver_server *v, size_t cap,
 				   size_t *n)
 {
@@ -114,7 +119,7 @@ const char *ex_resolver_server_add(const char *text, struct ex_resolver_server *
 	for (size_t i = 0; i < *n; i++) {
 		if (strcmp(v[i].suffix, s.suffix) != 0)
 			continue;
-		if (ex_ip_eq(&v[i].ip, &s.ip) && v[i].port == s.port && v[i].scope == s.scope)
+		if (ex_resolver_server_eq(&v[i], &s))
 			return "is there twice";
 		same++;
 	}
@@ -126,32 +131,45 @@ const char *ex_resolver_server_add(const char *text, struct ex_resolver_server *
 	return NULL;
 }
 
-size_t ex_resolver_servers_read(const char *path, struct ex_resolver_server *out, size_t cap)
+/* The first word behind "nameserver" at the beginning of the line, cut off; or NULL. */
+static char *nameserver(char *line)
 {
-	FILE *f = fopen(path, "re");
-	char line[256], addr[128];
+	char *p = line + sizeof("nameserver") - 1;
+
+	if (strncmp(line, "nameserver", sizeof("nameserver") - 1) != 0 || (*p != ' ' && *p != '\t'))
+		return NULL;
+	p += strspn(p, " \t");
+	p[strcspn(p, " \t\r")] = '\0';
+	return p;
+}
+
+size_t ex_resolver_servers_read(char *text, struct ex_resolver_server *out, size_t cap)
+{
+	char *line, *addr;
 	size_t n = 0;
 
-	if (!f)
-		return 0;
-	while (n < cap && fgets(line, sizeof(line), f)) {
+	while (n < cap && (line = strsep(&text, "\n"))) {
 		struct ex_resolver_server s = { .port = DNS_PORT };
 
-		if (sscanf(line, "nameserver %127s", addr) == 1 && parse_address(addr, &s))
+		addr = nameserver(line);
+		if (addr && parse_address(addr, &s))
 			out[n++] = s;
 	}
-	fclose(f);
 	return n;
 }
 
-bool ex_resolver_servers_complete(struct ex_resolver_server *v, size_t cap, size_t *n)
+const char *ex_resolver_server_text(const struct ex_resolver_server *s,
+				    char buf[static EX_RESOLVER_TEXT])
 {
-	size_t more;
+	char ip[EX_IP_TEXT], link[1 + IF_NAMESIZE] = "", port[8] = "";
+	bool brackets;
 
-	for (size_t i = 0; i < *n; i++)
-		if (!v[i].suffix[0])
-			return true;
-	more = ex_resolver_servers_read("/etc/resolv.conf", v + *n, cap - *n);
-	*n += more;
-	return more > 0;
+	if (s->scope && if_indextoname(s->scope, link + 1))
+		link[0] = '%';
+	if (s->port != DNS_PORT)
+		snprintf(port, sizeof(port), ":%u", s->port);
+	brackets = port[0] && !ex_ip_is4(&s->ip);
+	snprintf(buf, EX_RESOLVER_TEXT, "%s%s%s%s%s%s%s", s->suffix, s->suffix[0] ? "=" : "",
+		 brackets ? "[" : "", ex_ip_text(&s->ip, ip), link, brackets ? "]" : "", port);
+	return buf;
 }

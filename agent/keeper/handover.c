@@ -159,7 +159,11 @@ static int take_up(struct ex_worker *w)
 	w->ready = true;
 	r = ex_ring_map(&w->ring, w->ring_fd);
 	w->ring.at = at;
-	return r < 0 ? r : ex_worker_watch(w);
+	if (r == 0)
+		r = ex_worker_watch(w);
+	if (r == 0)
+		ex_worker_tell_resolvers(w); /* they may be others since */
+	return r;
 }
 
 static int adopt(struct ex_keeper *k, struct ex_unpack *u)

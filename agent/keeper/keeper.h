@@ -25,7 +25,7 @@
 
 #include "agent/audit/audit.h"
 #include "agent/core/loop.h"
-#include "agent/dns/resolver.h"
+#include "agent/dns/resolvers.h"
 #include "agent/keeper/dial.h"
 
 struct ex_ca;
@@ -62,8 +62,7 @@ struct ex_keeper_config { /* copied; what it points to is borrowed until ex_keep
 	struct ex_gateway gw;
 	struct ex_ca *ca; /* signs leaves; NULL = not yet, see ex_keeper_set_ca() */
 	ex_dial_fn dial;  /* to the workload's servers */
-	const struct ex_resolver_server *servers; /* asked from the outer namespace */
-	size_t n_servers;
+	const struct ex_resolvers *resolvers; /* asked from the outer namespace */
 	int roots; /* what upstream certificates are verified against: tls/roots.h */
 	/* What others may open; NULL = nothing. Looked up whenever something is published. */
 	const struct ex_tables *const *ingress;
@@ -133,6 +132,9 @@ EX_MUST_CHECK int ex_keeper_adopt(const struct ex_keeper_config *config, struct 
 				  struct ex_keeper **ret);
 /* Nobody needs it any more: its workers are ended. */
 void ex_keeper_abandon(struct ex_unpack *u);
+
+/* Its workers ask other resolvers from now on: those that the configuration's are by now. */
+void ex_keeper_tell_resolvers(struct ex_keeper *k);
 
 /* An event of the kernel gate about this endpoint: becomes a record when it is worth one. */
 void ex_keeper_take_event(struct ex_keeper *k, const struct ex_event *ev);

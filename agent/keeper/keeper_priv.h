@@ -143,6 +143,9 @@ EX_MUST_CHECK int ex_keeper_publish_policy(struct ex_keeper *k, struct ex_rulese
 /* Sends the ruleset in force, unless it has it or is busy with another. */
 void ex_worker_follow(struct ex_worker *w);
 
+/* Tells it the resolvers that there are. */
+void ex_worker_tell_resolvers(struct ex_worker *w);
+
 /* Its answer; negative: the proxy broke the protocol. */
 EX_MUST_CHECK int ex_worker_followed(struct ex_worker *w, const struct ex_ipc_done *msg);
 

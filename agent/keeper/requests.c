@@ -116,18 +116,16 @@ int ex_worker_take_resolver(struct ex_worker *w, const union ex_ipc_message *msg
 {
 	const struct ex_keeper_config *cfg = &w->keeper->cfg;
 	const struct ex_ipc_dial *dial = &msg->dial;
+	const struct ex_resolver_server *s;
 	int fd = -EACCES;
 
 	if (msg->head.type != EX_IPC_DIAL)
 		return -EBADMSG;
-	for (size_t i = 0; i < cfg->n_servers && fd == -EACCES; i++) {
-		const struct ex_resolver_server *s = &cfg->servers[i];
-
-		if (ex_ip_eq(&s->ip, &dial->dst) && s->port == dial->port)
-			fd = ex_dial(&s->ip, s->port,
-				     dial->proto == IPPROTO_TCP ? IPPROTO_TCP : IPPROTO_UDP,
-				     s->scope, false);
-	}
+	s = ex_resolvers_find(cfg->resolvers, &dial->dst, dial->port, ex_loop_now(cfg->loop));
+	if (s)
+		fd = ex_dial(&s->ip, s->port,
+			     dial->proto == IPPROTO_TCP ? IPPROTO_TCP : IPPROTO_UDP, s->scope,
+			     false);
 	return answer_fd(w->resolvers, EX_IPC_DIALLED, msg->head.id, fd);
 }
 
@@ -183,6 +181,7 @@ int ex_worker_take(struct ex_worker *w, const union ex_ipc_message *msg)
 	case EX_IPC_RULESET:
 	case EX_IPC_KNOWN:
 	case EX_IPC_FORGOTTEN:
+	case EX_IPC_SERVERS:
 	case EX_IPC_INVALID:
 		break;
 	}

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Another ruleset while flows are open. The kernel gate flips first, with every name that is known:
- * a live flow to an address without its names would be one to nowhere. Then each worker is sent the
- * bundle, and either follows or is replaced.
+ * Another ruleset, or other resolvers, while flows are open. The kernel gate flips first, with
+ * every name that is known: a live flow to an address without its names would be one to nowhere.
+ * Then each worker is sent the bundle, and either follows or is replaced.
  */
 #include <errno.h>
 
@@ -148,6 +148,31 @@ void ex_worker_follow(struct ex_worker *w)
 	w->next_id++;
 	w->next = ex_ruleset_ref(k->rs);
 	w->next_turn = k->turn;
+}
+
+void ex_worker_tell_resolvers(struct ex_worker *w)
+{
+	struct ex_ipc_servers msg = { .head.type = EX_IPC_SERVERS };
+	const struct ex_resolver_server *s;
+	size_t n = ex_resolvers_general(w->keeper->cfg.resolvers, &s);
+
+	if (!ex_worker_is_alive(w) || n == 0)
+		return;
+	for (; msg.n < n && msg.n < EX_RESOLVER_SERVERS; msg.n++) {
+		msg.v[msg.n].ip = s[msg.n].ip;
+		msg.v[msg.n].scope = s[msg.n].scope;
+		msg.v[msg.n].port = s[msg.n].port;
+	}
+	if (ex_ipc_send(w->ipc, &msg, sizeof(msg), -1, false) == 0)
+		return;
+	w->start_again = true;
+	ex_worker_lose(w, "cannot be told of other resolvers and was ended");
+}
+
+void ex_keeper_tell_resolvers(struct ex_keeper *k)
+{
+	for (unsigned i = 0; i < k->n_workers; i++)
+		ex_worker_tell_resolvers(&k->workers[i]);
 }
 
 int ex_worker_followed(struct ex_worker *w, const struct ex_ipc_done *msg)

@@ -100,6 +100,20 @@ static void print_warnings(const struct ex_jv *result)
 		printf("warning    %s\n", ex_jv_text(ex_jv_at(w, i)));
 }
 
+static void print_resolvers(const struct ex_jv *r)
+{
+	const struct ex_jv *servers = ex_jv_get(r, "servers");
+	const char *file = ex_jv_word(r, "file"), *error = ex_jv_word(r, "error");
+
+	fputs("resolvers ", stdout);
+	for (size_t i = 0; i < ex_jv_count(servers); i++)
+		printf(" %s", ex_jv_text(ex_jv_at(servers, i)));
+	printf("%s%s%s%s\n", ex_jv_count(servers) ? "" : " none", *file ? ", as in " : "", file,
+	       *error ? " when it was last valid" : "");
+	if (*error)
+		printf("           %s: %s\n", file, error);
+}
+
 static void print_status(const struct ex_jv *s)
 {
 	const struct ex_jv *e = ex_jv_get(s, "endpoints"), *p = ex_jv_get(s, "policies");
@@ -111,6 +125,7 @@ static void print_status(const struct ex_jv *s)
 	       number(p, "revision"), number(p, "files"), number(p, "rejected"));
 	if (*ex_jv_word(p, "error"))
 		printf("           not valid: %s\n", ex_jv_word(p, "error"));
+	print_resolvers(ex_jv_get(s, "resolvers"));
 	print_warnings(s);
 }
 

@@ -131,7 +131,7 @@ static const char *add_dir(struct ex_node_config *c, const struct node_key *k, c
 static const char *add_dns(struct ex_node_config *c, const struct node_key *k, const char *text)
 {
 	(void)k;
-	return ex_resolver_server_add(text, c->dns, EX_NODE_SERVERS_MAX, &c->n_dns);
+	return ex_resolver_server_add(text, c->dns.v, EX_RESOLVERS_MAX, &c->dns.n);
 }
 
 static const char *add_serve(struct ex_node_config *c, const struct node_key *k, const char *text)
@@ -165,8 +165,8 @@ const struct node_key node_keys[] = {
 	  .help = "endpoints that no policy ever selected: deny (default) or allow everything" },
 	{ "metadata", set_word, .at = AT(allow_metadata), .words = "deny|allow",
 	  .help = "cloud metadata addresses, whatever a policy allows: deny (default)" },
-	{ "dns", add_dns, .count = AT(n_dns), .arg = "[SUFFIX=]ADDR[:PORT]",
-	  .help = "resolvers to ask (the endpoint's own, else those of /etc/resolv.conf)" },
+	{ "dns", add_dns, .count = AT(dns.n), .arg = "[SUFFIX=]ADDR[:PORT]",
+	  .help = "resolvers to ask (those of /etc/resolv.conf, which is followed)" },
 	{ "serve", add_serve, .count = AT(n_serve), .arg = "PORT[/udp]|any|none",
 	  .help = "where endpoints answer flows that others open, unless told per endpoint (any)" },
 	{ "refusal", set_word, .at = AT(silent), .words = "answer|silent",

@@ -7,15 +7,14 @@
 #ifndef EXEAT_AGENT_NODE_CONFIG_H
 #define EXEAT_AGENT_NODE_CONFIG_H
 
-#include "agent/dns/resolver.h"
+#include "agent/dns/resolvers.h"
 #include "agent/node/serve.h"
 #include "policy/arena.h"
 
 #define EX_NODE_CONFIG_FILE "/etc/exeat/agent.yaml"
 
-#define EX_NODE_DIRS_MAX    16
-#define EX_NODE_SERVERS_MAX 8
-#define EX_NODE_SERVE_MAX   32
+#define EX_NODE_DIRS_MAX  16
+#define EX_NODE_SERVE_MAX 32
 
 struct ex_node_config {
 	const char *policy_dirs[EX_NODE_DIRS_MAX];
@@ -32,8 +31,7 @@ struct ex_node_config {
 	const char *metrics; /* ADDR:PORT, a path, or "off" */
 	const char *webhook, *webhook_ca, *webhook_token, *webhook_secret; /* NULL = none */
 	uint32_t webhook_interval_ms;
-	struct ex_resolver_server dns[EX_NODE_SERVERS_MAX];
-	size_t n_dns;
+	struct ex_resolvers dns;
 	struct ex_serve serve[EX_NODE_SERVE_MAX];
 	size_t n_serve;
 	bool serve_none;       /* n_serve is 0, and was meant to be */

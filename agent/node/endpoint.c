@@ -204,6 +204,7 @@ static int read_dns(struct ex_node_endpoint *e, const struct ex_jv *list,
 			return ex_node_fail(err, -EINVAL, "dns: write a list of addresses");
 		e->n_dns++;
 	}
+	e->own_dns = e->n_dns > 0;
 	return 0;
 }
 

@@ -15,7 +15,7 @@
 #define EX_NODE_ERR        208 /* room for a mistake in words; EX_JV_ERROR_MAX */
 #define EX_NODE_LABELS_MAX 128
 #define EX_NODE_SERVES_MAX 32
-#define EX_NODE_DNS_MAX    4
+#define EX_NODE_DNS_MAX    8
 
 enum ex_node_state {
 	EX_NODE_CLOSED = 0, /* nothing passes: the gate has no ruleset for it */
@@ -49,8 +49,11 @@ struct ex_node_endpoint {
 	struct ex_node_link link;
 	struct ex_serve serve[EX_NODE_SERVES_MAX];
 	size_t n_serve;
-	struct ex_ip dns[EX_NODE_DNS_MAX]; /* its nameservers; none = the node's */
+	/* Nameservers in whose place the DNS gate answers it. Where they are the node's, they are
+	 * all that the node has had: it may have read its resolv.conf long ago. */
+	struct ex_ip dns[EX_NODE_DNS_MAX];
 	size_t n_dns;
+	bool own_dns;  /* they were told with it, and stay */
 	bool confined; /* a policy selected it once: it is never open again */
 	/* not written down */
 	enum ex_node_state state;

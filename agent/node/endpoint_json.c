@@ -80,6 +80,7 @@ void ex_node_endpoint_write(const struct ex_node_endpoint *e, struct ex_json *j)
 	for (size_t i = 0; i < e->n_dns; i++)
 		write_ip(j, NULL, &e->dns[i]);
 	ex_json_close(j, ']');
+	ex_json_bool(j, "own_dns", e->own_dns);
 	ex_json_bool(j, "confined", e->confined);
 }
 
@@ -149,6 +150,7 @@ int ex_node_endpoint_recover(struct ex_node_endpoint *e, const struct ex_jv *fro
 	    !read_link(ex_jv_get(from, "link"), &e->link))
 		return ex_node_fail(err, -EINVAL, "id or link are missing or not well-formed");
 	e->id = (uint32_t)id;
+	e->own_dns = ex_jv_bool(from, "own_dns", e->own_dns);
 	e->confined = ex_jv_bool(from, "confined", true);
 	r = ex_node_endpoint_keep(e, ex_jv_word(from, "netns"), &e->netns);
 	return r < 0 ? r : ex_node_endpoint_keep(e, ex_jv_word(from, "interface"), &e->interface);

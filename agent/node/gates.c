@@ -133,8 +133,7 @@ void gates_keeper_config(struct node_gates *g, struct ex_keeper_config *ret)
 			.ip6 = l->ip6 },
 		.ca = node->ca,
 		.dial = ex_dial_as_workload,
-		.servers = node->config.dns,
-		.n_servers = node->config.n_dns,
+		.resolvers = &node->config.dns,
 		.roots = node->roots,
 		.ingress = &g->ingress,
 		.names_kept = node->gate,
@@ -359,6 +358,12 @@ static void record_verdict(struct node_gates *g, const struct ex_event *ev)
 	ex_audit_limit_missed(&g->limit, ev->suppressed);
 	if (ex_audit_limit_pass(&g->limit, &rec))
 		on_record(g, g->compiled->rs, &rec);
+}
+
+void ex_gates_tell_resolvers(struct ex_node_endpoint *e)
+{
+	if (e->gates && e->gates->keeper)
+		ex_keeper_tell_resolvers(e->gates->keeper);
 }
 
 void ex_gates_take_event(struct ex_node_endpoint *e, const struct ex_event *ev)

@@ -49,6 +49,9 @@ bool ex_gates_settled(const struct ex_node_endpoint *e);
 /* Another authority signs from now on; the former may be freed. */
 void ex_gates_set_ca(struct ex_node_endpoint *e, struct ex_ca *ca);
 
+/* node->config.dns are others. */
+void ex_gates_tell_resolvers(struct ex_node_endpoint *e);
+
 void ex_gates_take_event(struct ex_node_endpoint *e, const struct ex_event *ev);
 
 /* Live names of it that had to make room so far. */

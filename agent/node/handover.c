@@ -14,7 +14,7 @@
 #include "agent/node/report.h"
 #include "agent/node/round.h"
 
-#define MAGIC    0x50485846u /* another with every change of the form */
+#define MAGIC    0x50485847u /* another with every change of the form */
 #define VARIABLE "EXEAT_HANDOVER"
 #define AGAIN_MS 50
 #define TRIES    100

@@ -64,11 +64,12 @@ struct ex_node {
 	/* policies.c */
 	struct ex_policy_files *files; /* the last valid ones: in force */
 	struct ex_dir_watch *watch;
-	bool kept;                             /* they are of an agent before: see kept.h */
-	bool not_kept;                         /* and could not be written for the next */
-	bool kept_told;                        /* why it cannot be used */
-	uint64_t revision, rejected;           /* how many sets were taken, and not */
-	char policy_error[EX_NODE_ERROR_TEXT]; /* of the files as they are now; "" = none */
+	const char *watched[EX_NODE_DIRS_MAX + 1]; /* with the file that tells resolvers */
+	bool kept;                                 /* they are of an agent before: see kept.h */
+	bool not_kept;                             /* and could not be written for the next */
+	bool kept_told;                            /* why it cannot be used */
+	uint64_t revision, rejected;               /* how many sets were taken, and not */
+	char policy_error[EX_NODE_ERROR_TEXT];     /* of the files as they are now; "" = none */
 	/* round.c */
 	struct ex_defer round, settle;
 	struct ex_timer again, tidy, retry;

@@ -6,6 +6,7 @@
 #include "agent/core/ether.h"
 #include "agent/core/netns.h"
 #include "agent/node/ops.h"
+#include "agent/node/resolvers.h"
 #include "agent/node/round.h"
 #include "agent/node/wiring.h"
 
@@ -153,6 +154,7 @@ static void answer(struct ex_node *node, struct ex_node_pending *p)
 static void set_defaults(const struct ex_node *node, const struct ex_jv *rq,
 			 struct ex_node_endpoint *e)
 {
+	(void)ex_node_resolvers_give(node, e);
 	if (ex_jv_get(rq, "serve"))
 		return;
 	memcpy(e->serve, node->config.serve, sizeof(node->config.serve));

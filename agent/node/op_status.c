@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "agent/node/ops.h"
+#include "agent/node/resolvers.h"
 
 static void write_counts(const struct ex_node *node, struct ex_json *j)
 {
@@ -71,6 +72,9 @@ void ex_op_write_warnings(const struct ex_node *node, struct ex_json *j)
 		ex_json_text(j, NULL, trouble);
 	if (node->not_kept)
 		ex_json_text(j, NULL, "the policies in force cannot be kept for the next start");
+	trouble = ex_node_resolvers_trouble(node);
+	if (trouble)
+		ex_json_text(j, NULL, trouble);
 	for (const struct ex_node_endpoint *e = node->registry.first; e; e = e->next) {
 		write_about(e, e->why, j);
 		write_about(e, e->warning, j);
@@ -91,6 +95,7 @@ void ex_op_status(void *arg, struct ex_call *call)
 	ex_json_number(j, "abi", EX_ABI_VERSION);
 	write_counts(node, j);
 	write_policies(node, j);
+	ex_node_resolvers_write(node, j);
 	write_work(&node->work, j);
 	ex_op_write_warnings(node, j);
 	ex_call_ok(call);

@@ -28,18 +28,6 @@ static int add_file(struct ex_selection *s, struct ex_policy_file *file,
 	return r;
 }
 
-static void add_dns(struct ex_selection *s, const struct ex_node_config *config,
-		    const struct ex_node_endpoint *e)
-{
-	if (e->n_dns) {
-		memcpy(s->dns, e->dns, e->n_dns * sizeof(*e->dns));
-		s->n_dns = e->n_dns;
-		return;
-	}
-	for (s->n_dns = 0; s->n_dns < config->n_dns; s->n_dns++)
-		s->dns[s->n_dns] = config->dns[s->n_dns].ip;
-}
-
 static void add_served(struct ex_selection *s, const struct ex_node_endpoint *e)
 {
 	for (size_t i = 0; i < e->n_serve; i++)
@@ -56,7 +44,8 @@ int ex_selection_make(const struct ex_policy_files *files, const struct ex_node_
 				  .learning = e->learning };
 	int r = 0;
 
-	add_dns(&s, config, e);
+	memcpy(s.dns, e->dns, e->n_dns * sizeof(*e->dns));
+	s.n_dns = e->n_dns;
 	add_served(&s, e);
 	for (size_t i = 0; i < files->files.n && r == 0 && !s.learning; i++)
 		r = add_file(&s, files->files.v[i], &labels);

@@ -17,7 +17,7 @@ struct ex_selected {
 
 struct ex_selection {
 	EX_VEC(struct ex_selected) v; /* in the order of files and specs */
-	struct ex_ip dns[EX_NODE_SERVERS_MAX];
+	struct ex_ip dns[EX_NODE_DNS_MAX];
 	size_t n_dns;
 	struct ex_served served[EX_NODE_SERVES_MAX]; /* where no policy is about ingress */
 	size_t n_served;

@@ -27,6 +27,7 @@
 #include "agent/node/learn.h"
 #include "agent/node/ops.h"
 #include "agent/node/report.h"
+#include "agent/node/resolvers.h"
 #include "agent/node/round.h"
 #include "agent/node/start.h"
 
@@ -143,12 +144,14 @@ static int load_gate(struct ex_node *node)
 	return ex_names_pool_new(ex_gate_names_max(node->gate) * 3ul / 4, &node->names);
 }
 
-static void find_resolvers(struct ex_node_config *c)
+static void find_resolvers(struct ex_node *node)
 {
-	if (ex_resolver_servers_complete(c->dns, EX_NODE_SERVERS_MAX, &c->n_dns) || c->n_dns)
-		return;
-	ex_warning("no resolver: name one with dns, or names cannot be looked up");
-	c->n_dns = ex_resolver_server_parse("127.0.0.1", &c->dns[0]);
+	const struct ex_resolvers *dns = &node->config.dns;
+
+	ex_node_resolvers_look(node);
+	if (dns->n == 0)
+		ex_warning("no resolver: %s: %s: name one there, or with dns", dns->file,
+			   dns->trouble);
 }
 
 static int open_records(struct ex_node *node)
@@ -208,8 +211,10 @@ static int recover(struct ex_node *node)
 
 	if (r < 0)
 		return fail("cannot read the state of endpoints", r);
-	for (struct ex_node_endpoint *e = node->registry.first; e; e = e->next)
+	for (struct ex_node_endpoint *e = node->registry.first; e; e = e->next) {
 		e->recovered = true;
+		e->unsaved = ex_node_resolvers_give(node, e);
+	}
 	ex_events_collect(node);
 	r = forget_unknown(node);
 	if (r < 0)
@@ -233,8 +238,10 @@ static int find_group(const struct ex_node *node, gid_t *ret)
 	return 0;
 }
 
-static void on_policy_change(void *arg)
+/* Of one or the other. */
+static void on_change(void *arg)
 {
+	ex_node_resolvers_look(arg);
 	ex_round_want(arg, true);
 }
 
@@ -257,12 +264,17 @@ static int listen_control(struct ex_node *node)
 
 static int start_watching(struct ex_node *node)
 {
-	const struct ex_node_config *c = &node->config;
+	struct ex_node_config *c = &node->config;
+	size_t n = c->n_policy_dirs;
 	int r = ex_events_watch(node);
 
+	ex_resolvers_follow(&c->dns, EX_RESOLV_CONF);
+	memcpy(node->watched, c->policy_dirs, n * sizeof(*node->watched));
+	if (c->dns.file)
+		node->watched[n++] = c->dns.file;
 	if (r == 0)
-		r = ex_dir_watch_new(node->loop, c->policy_dirs, c->n_policy_dirs, c->debounce_ms,
-				     on_policy_change, node, &node->watch);
+		r = ex_dir_watch_new(node->loop, node->watched, n, c->debounce_ms, on_change, node,
+				     &node->watch);
 	return r < 0 ? fail("cannot watch for events", r) : 0;
 }
 
@@ -291,7 +303,6 @@ static int prepare(struct ex_node *node)
 		r = ex_authority_open(node->config.ca_dir, &node->ca);
 	if (r < 0)
 		return r;
-	find_resolvers(&node->config);
 	node->own_net = ex_netns_own();
 	/* Before anybody is looked at: no link goes unnoticed in between. */
 	node->links_fd = ex_rtnl_watch();
@@ -311,8 +322,10 @@ int ex_agent_start(struct ex_node *node)
 		r = load_gate(node);
 	if (r == 0)
 		r = start_watching(node);
-	if (r == 0)
+	if (r == 0) {
+		find_resolvers(node);
 		r = recover(node);
+	}
 	if (r == 0)
 		r = listen_control(node);
 	ex_handover_done(node);

@@ -107,7 +107,8 @@ static bool take_message(struct ex_ask *a)
 	if (msg.head.type == EX_IPC_RULESET)
 		a->policy = msg.head.id;
 	if (msg.head.type == EX_IPC_RULESET || msg.head.type == EX_IPC_KNOWN ||
-	    msg.head.type == EX_IPC_EXTEND || msg.head.type == EX_IPC_FORGOTTEN) {
+	    msg.head.type == EX_IPC_EXTEND || msg.head.type == EX_IPC_FORGOTTEN ||
+	    msg.head.type == EX_IPC_SERVERS) {
 		a->news(a->news_arg, &msg, fd);
 		return true;
 	}

@@ -5,6 +5,7 @@
  * it, which has the new policy already.
  */
 #include "agent/dns/gate.h"
+#include "agent/dns/resolver.h"
 #include "agent/proxy/ask.h"
 #include "agent/proxy/extend.h"
 #include "agent/proxy/bundle.h"
@@ -96,6 +97,24 @@ static void forget(struct ex_proxy *px, const struct ex_ipc_forgotten *msg)
 		ex_names_forget(px->names, &msg->v[i].ip, msg->v[i].hash);
 }
 
+static void use_servers(struct ex_proxy *px, const struct ex_ipc_servers *msg)
+{
+	struct ex_resolver_server v[EX_RESOLVER_SERVERS] = { 0 };
+	size_t n = 0;
+	int r;
+
+	for (; n < msg->n && n < EX_RESOLVER_SERVERS; n++) {
+		v[n].ip = msg->v[n].ip;
+		v[n].scope = msg->v[n].scope;
+		v[n].port = msg->v[n].port;
+	}
+	r = ex_resolver_use(px->resolver, v, n);
+	if (r > 0)
+		ex_dns_gate_clear(px->dns);
+	else if (r < 0)
+		ex_loop_quit(px->loop); /* no memory: the next one begins with them */
+}
+
 void ex_proxy_take_news(void *arg, const union ex_ipc_message *msg, int fd)
 {
 	if (msg->head.type == EX_IPC_RULESET)
@@ -104,6 +123,8 @@ void ex_proxy_take_news(void *arg, const union ex_ipc_message *msg, int fd)
 		learn(arg, &msg->learn);
 	else if (msg->head.type == EX_IPC_EXTEND)
 		ex_extend_known(arg, &msg->extend, UINT64_MAX);
+	else if (msg->head.type == EX_IPC_SERVERS)
+		use_servers(arg, &msg->servers);
 	else
 		forget(arg, &msg->forgotten);
 	if (fd >= 0)

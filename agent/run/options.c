@@ -20,7 +20,7 @@ static const char usage[] =
 	"                           left out. Without any -l every policy given applies\n"
 	"      --endpoints FILE     which addresses carry which labels, for toEndpoints\n"
 	"      --secrets DIR        what rules mean by a secret: files DIR/NAMESPACE/NAME\n"
-	"      --dns ADDR[:PORT]    resolver to ask (default: the ones in /etc/resolv.conf)\n"
+	"      --dns ADDR[:PORT]    resolver to ask (default: those of /etc/resolv.conf, followed)\n"
 	"      --dns SUFFIX=ADDR[:PORT]  resolver for the names that end with SUFFIX\n"
 	"      --ca DIR             sign with a CA that stays ('exeat ca init' makes one); default:\n"
 	"                           one of this run's own\n"
@@ -117,7 +117,7 @@ static int add_label(struct ex_run_options *o, char *text)
 
 static int add_dns(struct ex_run_options *o, const char *text)
 {
-	const char *why = ex_resolver_server_add(text, o->dns, EX_RUN_SERVERS_MAX, &o->n_dns);
+	const char *why = ex_resolver_server_add(text, o->dns.v, EX_RESOLVERS_MAX, &o->dns.n);
 
 	if (why)
 		ex_error("--dns %s: %s", text, why);

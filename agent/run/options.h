@@ -3,20 +3,18 @@
 #ifndef EXEAT_AGENT_RUN_OPTIONS_H
 #define EXEAT_AGENT_RUN_OPTIONS_H
 
-#include "agent/dns/resolver.h"
+#include "agent/dns/resolvers.h"
 #include "policy/compile.h"
 
 #define EX_RUN_POLICIES_MAX 64
 #define EX_RUN_LABELS_MAX   64
-#define EX_RUN_SERVERS_MAX  8
 
 struct ex_run_options {
 	const char *policies[EX_RUN_POLICIES_MAX];
 	size_t n_policies;
 	struct ex_label labels[EX_RUN_LABELS_MAX]; /* point into argv, which is cut at '=' */
 	size_t n_labels;
-	struct ex_resolver_server dns[EX_RUN_SERVERS_MAX];
-	size_t n_dns;
+	struct ex_resolvers dns;
 	const char *endpoints;
 	const char *secrets; /* folder, or NULL */
 	const char *ca;

@@ -1,17 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <libgen.h>
-#include <limits.h>
-#include <stdio.h>
-#include <sys/stat.h>
 
 #include "agent/core/dir_watch.h"
 #include "agent/core/log.h"
 #include "agent/proxy/bundle.h"
+#include "agent/run/guard.h"
 #include "agent/run/reload.h"
 
 #define SETTLE_MS 50 /* editors and copies write in several steps */
-#define LINKS_MAX 40 /* the kernel's own bound */
 
 struct ex_reload {
 	struct ex_parent *parent;
@@ -23,76 +20,11 @@ struct ex_reload {
 	size_t n_dirs;
 };
 
-/* ---- whose the files are ---- */
-
-/* Of a folder with the sticky bit nobody takes what is another's. The owner can change the mode. */
-static bool can_change(const struct stat *st, uid_t uid)
-{
-	if (st->st_uid == uid)
-		return true;
-	if (S_ISLNK(st->st_mode) || (S_ISDIR(st->st_mode) && (st->st_mode & S_ISVTX)))
-		return false;
-	return st->st_mode & (S_IWGRP | S_IWOTH);
-}
-
-/* What a link says takes the place of the first len bytes of path. */
-static int follow(const char *path, size_t len, const char *link, char ret[static PATH_MAX])
-{
-	char to[PATH_MAX];
-	ssize_t n = readlink(link, to, sizeof(to));
-	size_t dir = len;
-
-	if (n < 0)
-		return -errno;
-	while (dir && path[dir - 1] != '/')
-		dir--;
-	if (to[0] == '/')
-		dir = 0;
-	return snprintf(ret, PATH_MAX, "%.*s%.*s%s", (int)dir, path, (int)n, to, path + len) <
-			       PATH_MAX
-		       ? 0
-		       : -ENAMETOOLONG;
-}
-
-/* Looks at each name on the way, and at those on the ways that links lead. -EACCES: uid can change
- * it. */
-static int guard_path(const char *path, uid_t uid, unsigned links)
-{
-	char part[PATH_MAX], further[PATH_MAX];
-	size_t len = 0;
-	struct stat st;
-	int r;
-
-	do {
-		len += strspn(path + len, "/");
-		len += strcspn(path + len, "/");
-		if (snprintf(part, sizeof(part), "%.*s", (int)len, path) >= (int)sizeof(part))
-			return -ENAMETOOLONG;
-		if (lstat(part, &st) < 0)
-			return -errno;
-		if (can_change(&st, uid))
-			return -EACCES;
-		if (S_ISLNK(st.st_mode)) {
-			r = links < LINKS_MAX ? follow(path, len, part, further) : -ELOOP;
-			return r < 0 ? r : guard_path(further, uid, links + 1);
-		}
-	} while (path[len]);
-	return 0;
-}
-
 /* Who could change the policy that it is under could let itself out. Root's files are root's. */
 static int guard(const char *file, uid_t uid)
 {
-	EX_AUTO_FREE char *cwd = getcwd(NULL, 0);
-	char path[PATH_MAX];
-	int r;
+	int r = uid ? ex_guard_file(file, uid) : 0;
 
-	if (uid == 0)
-		return 0;
-	if (!cwd || snprintf(path, sizeof(path), "%s/%s", file[0] == '/' ? "" : cwd, file) >=
-			    (int)sizeof(path))
-		return -ENAMETOOLONG;
-	r = guard_path(path, uid, 0);
 	if (r == -EACCES)
 		ex_error("--watch: %s, or a folder that it is in, can be changed by the command "
 			 "(user %u): keep it where only root writes",

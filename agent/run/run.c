@@ -26,6 +26,7 @@
 #include "agent/run/parent.h"
 #include "agent/run/policy.h"
 #include "agent/run/reload.h"
+#include "agent/run/resolv.h"
 #include "agent/run/run.h"
 #include "agent/tls/ca.h"
 
@@ -48,6 +49,7 @@ struct run {
 	struct ex_audit *audit;
 	struct ex_parent *parent;
 	struct ex_reload *reload;
+	struct ex_resolv *resolv;
 	int log_fd;
 	struct ex_audit_file *log_file; /* instead, when it is signed */
 };
@@ -80,18 +82,16 @@ static int compile(struct run *run)
 
 static int find_resolvers(struct run *run)
 {
-	struct ex_run_options *o = &run->opt;
+	int r = ex_resolv_new(run->parent, &run->opt.dns, run->id.uid, &run->resolv);
 
-	if (ex_resolver_servers_complete(o->dns, EX_RUN_SERVERS_MAX, &o->n_dns) || o->n_dns)
+	if (r < 0)
+		return fail("cannot watch " EX_RESOLV_CONF, r);
+	if (run->opt.dns.n || !ex_ruleset_uses_dns(run->policy.rs))
 		return 0;
-	if (ex_ruleset_uses_dns(run->policy.rs)) {
-		ex_error(
-			"the policy names hosts, but /etc/resolv.conf has no nameserver that can be "
-			"asked: add --dns ADDR");
-		return -EINVAL;
-	}
-	o->n_dns = ex_resolver_server_parse("127.0.0.1", &o->dns[0]); /* never asked */
-	return 0;
+	ex_error("the policy names hosts, but %s cannot say whom to ask for them: %s; add --dns "
+		 "ADDR",
+		 run->opt.dns.file, run->opt.dns.trouble);
+	return -EINVAL;
 }
 
 /* ---- the processes beside this one ---- */
@@ -104,8 +104,7 @@ static int start_proxy(struct run *run)
 						.ip4 = run->ns.ip4,
 						.ip6 = run->ns.ip6 },
 					.dial = ex_dial_from_outer,
-					.servers = run->opt.dns,
-					.n_servers = run->opt.n_dns,
+					.resolvers = &run->opt.dns,
 					.roots = run->shared_roots,
 					.workers = run->opt.learn ? 1 : run->opt.workers,
 					.unread = ex_span_str(run->opt.learn),
@@ -374,6 +373,7 @@ static void tear_down(struct run *run)
 		kill(run->child.pid, SIGKILL);
 	ex_audit_file_close(run->log_file); /* while its loop is there */
 	ex_reload_free(run->reload);
+	ex_resolv_free(run->resolv);
 	ex_parent_free(run->parent);
 	while (wait(NULL) > 0)
 		;

@@ -257,6 +257,8 @@ static int compile(struct ex_ruleset **ret)
 	return bundle;
 }
 
+static const struct ex_resolvers nobody_asked;
+
 static void begin(size_t i, const char *how)
 {
 	uint32_t ifindex = (uint32_t)i + 1;
@@ -264,6 +266,7 @@ static void begin(size_t i, const char *how)
 	struct ex_keeper_config cfg = { .loop = loop,
 					.gw = { .outer = home, .netns = new_netns() },
 					.dial = ex_dial_from_outer,
+					.resolvers = &nobody_asked,
 					.roots = home, /* it does not look */
 					.unread = ex_span_str(how),
 					.names_kept = gate,

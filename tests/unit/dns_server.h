@@ -90,7 +90,7 @@ static inline void dns_server_on_udp(struct ex_watch *w, uint32_t events)
 		sendto(w->fd, buf, len, 0, (struct sockaddr *)&from, from_len);
 }
 
-/* One query per connection, which comes in one piece; then it is closed. */
+/* One query per connection, which comes in one piece; then it is closed, whatever else came. */
 static inline void dns_server_on_stream(struct ex_watch *w, uint32_t events)
 {
 	struct dns_stream *c = ex_container_of(w, struct dns_stream, watch);
@@ -101,10 +101,11 @@ static inline void dns_server_on_stream(struct ex_watch *w, uint32_t events)
 
 	(void)events;
 	if (n > 2) {
-		size_t len;
+		size_t len = (size_t)msg[0] << 8 | msg[1];
 
 		s->n_tcp++;
-		len = dns_server_answer(s, true, msg + 2, (size_t)n - 2, buf + 2);
+		len = dns_server_answer(s, true, msg + 2, len < (size_t)n - 2 ? len : (size_t)n - 2,
+					buf + 2);
 		buf[0] = (uint8_t)(len >> 8);
 		buf[1] = (uint8_t)len;
 		if (len > 0)
@@ -164,6 +165,16 @@ static inline void dns_server_stop(struct dns_server *s)
 	ex_watch_stop(s->loop, &s->udp);
 	ex_watch_stop(s->loop, &s->tcp);
 	close(udp);
+	if (tcp >= 0)
+		close(tcp);
+}
+
+/* From now on nobody is there. */
+static inline void dns_server_refuse_tcp(struct dns_server *s)
+{
+	int tcp = s->tcp.fd;
+
+	ex_watch_stop(s->loop, &s->tcp);
 	close(tcp);
 }
 

@@ -4,7 +4,6 @@
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdlib.h>
-#include <unistd.h>
 #include <cmocka.h>
 
 #include "agent/dns/resolver.h"
@@ -62,24 +61,37 @@ static void test_server_texts(void **state)
 
 static void test_servers_of_a_resolv_conf(void **state)
 {
-	char path[] = "/tmp/exeat-resolv-XXXXXX";
-	static const char text[] = "# nameserver 192.0.2.9\nsearch lan\nnameserver 192.0.2.1\n"
-				   "nameserver\t2001:db8::1 # comment\nnameserver nonsense\n"
-				   "nameserver 192.0.2.2\nnameserver 192.0.2.3";
+	char text[] = "# nameserver 192.0.2.9\nsearch lan\nnameserver 192.0.2.1\n"
+		      "nameserver\t2001:db8::1 # comment\nnameserver nonsense\n"
+		      " nameserver 192.0.2.8\nnameserver192.0.2.7\nnameserver 192.0.2.2\r\n"
+		      "nameserver 192.0.2.3";
+	char none[] = "search lan\nnameserver\nnameserver ";
 	struct ex_resolver_server s[3];
-	int fd = mkstemp(path);
 
 	(void)state;
-	assert_true(fd >= 0);
-	assert_int_equal(write(fd, text, sizeof(text) - 1), sizeof(text) - 1);
-	close(fd);
-	assert_int_equal(ex_resolver_servers_read(path, s, 3), 3);
+	assert_int_equal(ex_resolver_servers_read(text, s, 3), 3);
 	assert_int_equal(s[0].ip.b[15], 1);
 	assert_int_equal(s[1].ip.b[0], 0x20);
 	assert_int_equal(s[2].ip.b[15], 2);
 	assert_int_equal(s[2].port, 53);
-	unlink(path);
-	assert_int_equal(ex_resolver_servers_read(path, s, 3), 0);
+	assert_int_equal(ex_resolver_servers_read(none, s, 3), 0);
+}
+
+static void test_servers_are_written_as_they_are_read(void **state)
+{
+	static const char *const texts[] = { "192.0.2.1",      "192.0.2.1:5353",
+					     "2001:db8::1",    "[2001:db8::1]:54",
+					     "fe80::1%lo",     "[fe80::1%lo]:54",
+					     "corp=192.0.2.1", "a.b=[2001:db8::1]:54" };
+
+	(void)state;
+	for (size_t i = 0; i < EX_ARRAY_SIZE(texts); i++) {
+		struct ex_resolver_server s;
+		char buf[EX_RESOLVER_TEXT];
+
+		assert_true(ex_resolver_server_parse(texts[i], &s));
+		assert_string_equal(ex_resolver_server_text(&s, buf), texts[i]);
+	}
 }
 
 int main(void)
@@ -87,6 +99,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_server_texts),
 		cmocka_unit_test(test_servers_of_a_resolv_conf),
+		cmocka_unit_test(test_servers_are_written_as_they_are_read),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

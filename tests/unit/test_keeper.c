@@ -146,6 +146,8 @@ static int compile(const char *text, struct ex_ruleset **ret)
 	return fd;
 }
 
+static const struct ex_resolvers nobody_asked;
+
 static struct ex_keeper_config configure(const char *how, unsigned workers, bool restart)
 {
 	int ns = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
@@ -155,6 +157,7 @@ static struct ex_keeper_config configure(const char *how, unsigned workers, bool
 		.gw = { .outer = ns, .netns = ns, .ip4 = test_ip("192.0.0.2") },
 		.ca = ca,
 		.dial = ex_dial_from_outer,
+		.resolvers = &nobody_asked,
 		.roots = ns, /* it does not look */
 		.unread = ex_span_str(how),
 		.uid = 65534,

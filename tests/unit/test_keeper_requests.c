@@ -25,8 +25,9 @@ static const char policy[] =
 	     "    - ports: [{port: '53', protocol: UDP}]\n"
 	     "      rules: {dns: [{matchPattern: '*'}]}\n";
 
-static const struct ex_resolver_server servers[] = {
-	{ .ip = { .b = { [10] = 0xff, [11] = 0xff, 127, 0, 0, 1 } }, .port = 5353 },
+static struct ex_resolvers servers = {
+	.v = { { .ip = { .b = { [10] = 0xff, [11] = 0xff, 127, 0, 0, 1 } }, .port = 5353 } },
+	.n = 1,
 };
 
 static struct ex_keeper keeper;
@@ -85,8 +86,7 @@ static int setup(void **state)
 					     .ip4 = test_ip("192.0.0.2"),
 					     .ip6 = test_ip("fd00::2") };
 	keeper.cfg.dial = on_dial;
-	keeper.cfg.servers = servers;
-	keeper.cfg.n_servers = EX_ARRAY_SIZE(servers);
+	keeper.cfg.resolvers = &servers;
 	keeper.gate = (struct ex_gate *)(void *)&published;
 	keeper.rs = test_compile(policy);
 	assert_int_equal(ex_loop_new(&keeper.cfg.loop), 0);
@@ -238,7 +238,7 @@ static int dial_resolver(struct ex_ipc_dial d)
 static void test_dial_the_resolvers_only(void **state)
 {
 	union ex_ipc_message other = { .head.type = EX_IPC_MINT };
-	struct ex_ipc_dial d = { .dst = servers[0].ip, .port = 5353, .proto = IPPROTO_UDP };
+	struct ex_ipc_dial d = { .dst = servers.v[0].ip, .port = 5353, .proto = IPPROTO_UDP };
 
 	(void)state;
 	assert_int_equal(dial_resolver(d), 0);
@@ -248,6 +248,39 @@ static void test_dial_the_resolvers_only(void **state)
 	d.dst.b[15]++;
 	assert_int_equal(dial_resolver(d), -EACCES);
 	assert_int_equal(ex_worker_take_resolver(worker, &other), -EBADMSG);
+}
+
+/* The file says another: what is asked before the proxy has heard of it is not lost. */
+static void test_dial_other_resolvers_when_there_are_others(void **state)
+{
+	struct ex_ipc_dial d = { .dst = servers.v[0].ip, .port = 5353, .proto = IPPROTO_UDP };
+	const struct ex_resolvers was = servers;
+	union ex_ipc_message msg;
+
+	(void)state;
+	keeper.n_workers = 1;
+	servers.file = "/etc/resolv.conf";
+	servers.before[0] = servers.v[0];
+	servers.n_before = 1;
+	servers.before_until = ex_loop_now(keeper.cfg.loop) + 5000;
+	servers.v[0].ip.b[15]++;
+	ex_keeper_tell_resolvers(&keeper);
+	assert_true(ex_ipc_receive(requests, &msg, NULL) > 0);
+	assert_int_equal(msg.head.type, EX_IPC_SERVERS);
+	assert_int_equal(msg.servers.n, 1);
+	assert_true(ex_ip_eq(&msg.servers.v[0].ip, &servers.v[0].ip));
+	assert_int_equal(msg.servers.v[0].port, 5353);
+	assert_int_equal(dial_resolver(d), 0);
+	d.dst.b[15]++;
+	assert_int_equal(dial_resolver(d), 0);
+	servers.before_until = ex_loop_now(keeper.cfg.loop); /* it has by now */
+	assert_int_equal(dial_resolver(d), 0);
+	d.dst.b[15]--;
+	assert_int_equal(dial_resolver(d), -EACCES);
+	servers = was;
+	ex_keeper_tell_resolvers(&keeper); /* those that were named are not told again */
+	assert_int_equal(ex_ipc_receive(requests, &msg, NULL), -EAGAIN);
+	keeper.n_workers = 0;
 }
 
 /* ---- MINT ---- */
@@ -337,6 +370,7 @@ int main(void)
 		cmocka_unit_test(test_dial_what_is_read_by_tcp_only),
 		cmocka_unit_test(test_deny_dial_to_what_the_host_owns),
 		cmocka_unit_test(test_dial_the_resolvers_only),
+		cmocka_unit_test(test_dial_other_resolvers_when_there_are_others),
 		cmocka_unit_test(test_certificates_of_names_that_are_read_only),
 		cmocka_unit_test(test_speak_to_the_workload_as_whom_it_may_speak_with_only),
 		cmocka_unit_test(test_nothing_is_asked_before_it_is_ready_and_published),

@@ -78,6 +78,8 @@ static int compile(struct ex_ruleset **ret)
 	return fd;
 }
 
+static const struct ex_resolvers nobody_asked;
+
 static void begin(void)
 {
 	struct ex_endpoint ep = { .flags = EX_EP_CARRY, .ip4 = test_ip("192.0.0.2") };
@@ -86,6 +88,7 @@ static void begin(void)
 		.loop = loop,
 		.gw = { .outer = ns, .netns = ns, .ip4 = ep.ip4 },
 		.dial = ex_dial_from_outer,
+		.resolvers = &nobody_asked,
 		.roots = ns,
 		.uid = 65534,
 		.ops = &ops,

@@ -94,9 +94,9 @@ static void test_every_kind_of_value(void **state)
 	assert_int_equal(c.n_policy_dirs, 2);
 	assert_string_equal(c.policy_dirs[1], "/b");
 	assert_true(c.unselected_allow && c.allow_metadata && c.silent);
-	assert_int_equal(c.n_dns, 2);
-	assert_string_equal(c.dns[1].suffix, "example.com");
-	assert_int_equal(c.dns[1].port, 5353);
+	assert_int_equal(c.dns.n, 2);
+	assert_string_equal(c.dns.v[1].suffix, "example.com");
+	assert_int_equal(c.dns.v[1].port, 5353);
 	assert_int_equal(c.n_serve, 2);
 	assert_int_equal(c.serve[1].proto, 17);
 	assert_int_equal(c.workers, 4);
@@ -191,7 +191,7 @@ static void test_refuse_a_key_that_does_nothing(void **state)
 	write_file("dns: [192.0.2.1, 192.0.2.2, 192.0.2.3, x.example=192.0.2.4]\n");
 	assert_int_equal(load(&c, useless), -EINVAL);
 	assert_int_equal(load(&c, NULL), 0);
-	assert_int_equal(c.n_dns, 4);
+	assert_int_equal(c.dns.n, 4);
 	ex_node_config_done(&c);
 	write_file("webhookToken: /t\nserve: [none]\n");
 	assert_int_equal(load(&c, flags), 0); /* the flag gives it a meaning */

@@ -216,6 +216,7 @@ static void test_all_of_it_is_read_back(void **state)
 	assert_int_equal(back->n_serve, 3);
 	assert_int_equal(back->serve[1].proto, 17);
 	assert_int_equal(back->n_dns, 1);
+	assert_true(back->own_dns);
 	assert_true(back->link.bridged);
 	assert_int_equal(back->link.mtu, 1400);
 	assert_int_equal(back->link.ip6.b[15], 1);
