@@ -169,7 +169,8 @@ static int framing_read(struct ex_h1 *p, const struct seen *s)
 	head->length_given = s->has_length;
 	if (!p->request && response_has_no_body(p)) {
 		head->framing = EX_H1_NO_BODY;
-		if (!p->to_head && head->status != 304) {
+		/* Where none can ever be, no length is told, to HEAD neither (RFC 9110 8.6). */
+		if (head->status / 100 == 1 || head->status == 204) {
 			head->length_given = false;
 			head->content_length = 0;
 		}

@@ -66,6 +66,10 @@ static void test_head_204_and_304_have_no_body(void **state)
 	assert_string_equal(whole.text, "HEAD 304  :0 1.1 none 5\n Content-Length=5\nEND\n");
 	RUN("GET", "HTTP/1.1 204 No Content\r\n\r\n");
 	assert_string_equal(whole.text, "HEAD 204  :0 1.1 none 0\nEND\n");
+	RUN("HEAD", "HTTP/1.1 103 Early Hints\r\nContent-Length: 5\r\n\r\n"
+		    "HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\n");
+	assert_string_equal(whole.text, "HEAD 103  :0 1.1 none 0\n Content-Length=5\nEND\n"
+					"HEAD 204  :0 1.1 none 0\n Content-Length=5\nEND\n");
 }
 
 static void test_head_of_one_response_does_not_reach_the_next(void **state)
