@@ -93,6 +93,21 @@ point(many.every((m, i) => m.status === 200 && m.body.startsWith(`POST ${i * 100
 r = await ask("echo-cookies", { headers: { cookie: ["a=1", "b=2", "c=3"] } });
 point(r.status === 200, "a cookie in crumbs", r);
 
+for (const [what, leave] of [
+	["a request has been given up", (_, stream) => stream.close(http2.constants.NGHTTP2_CANCEL)],
+	["its client has gone", (client) => client.destroy()],
+]) {
+	const client = http2.connect(origin);
+	const stream = client.request({ ":path": "/case/left" });
+	client.on("error", () => {});
+	stream.on("error", () => {});
+	const awaited = await ask("how");
+	leave(client, stream);
+	r = await ask("how");
+	point(awaited.body === "awaited" && r.body === "closed", `a server sees that ${what}`, awaited, r);
+	client.destroy();
+}
+
 r = await ask("../other");
 point(r.status === 400, "a path with two readings is refused", r);
 session.close();
