@@ -102,13 +102,17 @@ static bool have_standard_fds(void)
 
 int main(int argc, char **argv)
 {
-	char called[32];
+	char called[32], help[] = "--help";
 
 	if (!have_standard_fds() || !ex_tls_forgo_config())
 		return 125;
 	if (argc < 2) {
 		print_usage(stderr);
 		return 125;
+	}
+	if (argc > 2 && strcmp(argv[1], "help") == 0) {
+		argv[1] = argv[2];
+		argv[2] = help;
 	}
 	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
 	    strcmp(argv[1], "help") == 0) {

@@ -389,7 +389,7 @@ static void finish_spec(struct ex_decoder *d, const struct ex_node *n, struct sp
 
 	for (size_t i = 0; i < EX_ARRAY_SIZE(rule_kinds); i++)
 		any |= sr->lists[i] != NULL;
-	if (!sr->spec.endpoints)
+	if (!sr->spec.endpoints && !ex_node_get(n, "nodeSelector"))
 		ex_decode_error(d, n, "write \"endpointSelector: {}\" for every workload",
 				"needs the field endpointSelector");
 	if (!any)

@@ -199,6 +199,10 @@ static const char *parse_icmp(const char *rest, struct ex_probe *p)
 	const char *slash = strchr(rest, '/');
 	size_t len = slash ? (size_t)(slash - rest) : strlen(rest);
 
+	if (len >= 2 && rest[0] == '[' && rest[len - 1] == ']') {
+		rest++;
+		len -= 2;
+	}
 	if (len >= sizeof(addr))
 		return "has no address";
 	memcpy(addr, rest, len);

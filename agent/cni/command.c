@@ -118,12 +118,15 @@ static int find_link(const char *netns, const char *ifname, struct ex_cni_link *
 
 	if (r == 0)
 		return 0;
-	ex_cni_fail(err, EX_CNI_NO_HOST_END,
-		    r == -ENOTUNIQ ? "the pod uses the host's network namespace"
-		    : r == -ENOLINK
-			    ? "it is not a veth whose other end is in the host's network namespace"
-			    : strerror(-r),
-		    "interface %s of the pod has no end on the host", ifname);
+	ex_cni_fail(
+		err, EX_CNI_NO_HOST_END,
+		r == -ENOTUNIQ ? "the pod uses the host's network namespace"
+		: r == -ENOLINK
+			? "it is not a veth whose other end is in the host's network namespace"
+		: r == -EINVAL
+			? "CNI_NETNS is neither /proc/PID/ns/net nor where a network namespace is mounted"
+			: strerror(-r),
+		"interface %s of the pod has no end on the host", ifname);
 	return r;
 }
 

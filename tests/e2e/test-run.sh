@@ -53,6 +53,7 @@ status "an unknown option is 125" 125 "$EXEAT" run --no-such-option -p "$AGENT/p
 status "options of the command are its own" 0 "$EXEAT" run -q -p "$AGENT/policy.yaml" -- sh -c '[ "$1" = -p ]' - -p
 status "--help is 0" 0 "$EXEAT" run --help
 has "and says what it does" "$("$EXEAT" run --help 2>&1)" 'Usage: exeat run'
+same "and help run as well" "$("$EXEAT" help run 2>&1)" "$("$EXEAT" run --help 2>&1)"
 status "exeat --help is 0" 0 "$EXEAT" --help
 status "exeat --version is 0" 0 "$EXEAT" --version
 status "an unknown sub-command fails" 125 "$EXEAT" nosuchcommand

@@ -216,6 +216,7 @@ static void test_add_needs_a_host_end(void **state)
 	env.netns = "/dev/null";
 	assert_int_equal(cni_call(&env, conf(PREV)), 1);
 	assert_code(EX_CNI_NO_HOST_END);
+	assert_has(cni_out, "CNI_NETNS is neither");
 	env = add_env();
 	env.ifname = "lo";
 	assert_int_equal(

@@ -65,6 +65,8 @@ static const struct {
 	  { "explain", GOLDEN "policy.yaml", "--to", "http://169.254.169.254/" } },
 	{ "explain-port", 1, { "explain", GOLDEN "policy.yaml", "--to", "203.0.113.1:22" } },
 	{ "explain-v6", 1, { "explain", GOLDEN "policy.yaml", "--to", "[2001:db8::1]:53/udp" } },
+	{ "explain-icmp6", 1, { "explain", GOLDEN "policy.yaml", "--to", "icmp:[2001:db8::1]/129" } },
+	{ "check-node", 1, { "check", GOLDEN "node-selector.yaml" } },
 	{ "explain-unresolved",
 	  1,
 	  { "explain", GOLDEN "unbound-host.yaml", "--to", "https://198.51.100.1/", "--sni",
