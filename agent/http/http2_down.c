@@ -185,9 +185,9 @@ static void down_drained(void *arg, struct ex_h2_stream *st, size_t n)
 
 static void down_closed(void *arg, struct ex_h2_stream *st, enum ex_h2_error error)
 {
-	struct ex_h2_relay *r = arg;
 	struct ex_h2_exchange *x = st->user;
 
+	(void)arg;
 	if (!x)
 		return;
 	x->down = NULL;
@@ -196,9 +196,7 @@ static void down_closed(void *arg, struct ex_h2_stream *st, enum ex_h2_error err
 		ex_h2_reset(x->up, error == EX_H2_NO_ERROR ? EX_H2_CANCEL : error);
 	if (x->leg)
 		ex_h2_leg_orphan(x->leg);
-	if (x->kept)
-		r->n_kept--;
-	ex_h2_kept_free(EX_TAKE_PTR(x->kept));
+	ex_h2_exchange_drop_kept(x);
 	ex_h2_exchange_settle(x);
 }
 

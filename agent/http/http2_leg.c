@@ -176,8 +176,7 @@ bool ex_h2_leg_pull(struct ex_h2_leg *leg, struct ex_buf *out)
 		return false;
 	*out = leg->out;
 	leg->out = empty;
-	if (leg->x && leg->x->down)
-		ex_h2_consume(leg->x->relay->end[EX_H2_WORKLOAD], leg->x->down, leg->owed);
+	ex_h2_consume(leg->x->relay->end[EX_H2_WORKLOAD], leg->x->down, leg->owed);
 	leg->owed = 0;
 	return true;
 }
@@ -193,8 +192,7 @@ static void part(struct ex_h2_leg *leg, enum ex_h2_leg_state state)
 	leg->x = NULL;
 	if (!x)
 		return;
-	if (x->down && leg->owed)
-		ex_h2_consume(x->relay->end[EX_H2_WORKLOAD], x->down, leg->owed);
+	ex_h2_consume(x->relay->end[EX_H2_WORKLOAD], x->down, leg->owed);
 	leg->owed = 0;
 	x->leg = NULL;
 }

@@ -224,11 +224,11 @@ void ex_h2_relay_eof(struct ex_h2_relay *r, enum ex_h2_side side)
 	r->gone[side] = true;
 	for (struct ex_h2_exchange *x = r->exchanges; x; x = next) {
 		next = x->next;
-		if (side == EX_H2_WORKLOAD)
-			exchange_abandon(x);
-		else if (x->up)
+		if (side == EX_H2_ORIGIN && x->up)
 			ex_h2_exchange_fail(x, EX_R_UPSTREAM_UNREACHABLE,
 					    "the server closed the connection");
+		if (side == EX_H2_WORKLOAD || x->up)
+			exchange_abandon(x);
 	}
 	if (r->end[!side])
 		ex_h2_goaway(r->end[!side], EX_H2_NO_ERROR);
@@ -310,12 +310,11 @@ int ex_h2_relay_origin(struct ex_h2_relay *r, enum ex_h2_origin origin)
 	return 0;
 }
 
-static void drop_kept(struct ex_h2_exchange *x)
+void ex_h2_exchange_drop_kept(struct ex_h2_exchange *x)
 {
 	if (!x->kept)
 		return;
-	if (x->down)
-		ex_h2_consume(x->relay->end[EX_H2_WORKLOAD], x->down, ex_buf_len(&x->kept->body));
+	ex_h2_consume(x->relay->end[EX_H2_WORKLOAD], x->down, ex_buf_len(&x->kept->body));
 	ex_h2_kept_free(take_kept(x));
 }
 
@@ -328,7 +327,7 @@ void ex_h2_relay_origin_failed(struct ex_h2_relay *r, enum ex_reason reason, con
 		if (!x->kept)
 			continue;
 		ex_h2_exchange_fail(x, reason, detail);
-		drop_kept(x);
+		ex_h2_exchange_drop_kept(x);
 		ex_h2_exchange_settle(x);
 	}
 }
@@ -345,7 +344,7 @@ static void exchange_judge_again(struct ex_h2_exchange *x)
 	ex_h2_denial_start(head, &d);
 	if (c->judge_again(c->arg, &head->h, x->identity, &d))
 		return;
-	drop_kept(x);
+	ex_h2_exchange_drop_kept(x);
 	if (x->down && !x->res_head)
 		ex_h2_exchange_deny(x, head, &d);
 	else if (x->down && !x->res_done)

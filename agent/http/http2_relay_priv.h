@@ -61,6 +61,9 @@ void ex_h2_exchange_settle(struct ex_h2_exchange *x);
  */
 void ex_h2_exchange_note(struct ex_h2_exchange *x, const struct ex_h2_head *head);
 
+/* An allowed request whose server is being dialled is not sent on, if this is one. */
+void ex_h2_exchange_drop_kept(struct ex_h2_exchange *x);
+
 /* Answers on x->down; nothing of the origin's was passed on yet. */
 void ex_h2_exchange_deny(struct ex_h2_exchange *x, const struct ex_h2_head *head,
 			 const struct ex_h1_denial *d);

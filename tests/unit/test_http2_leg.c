@@ -136,6 +136,23 @@ static void test_cancelled_stream_gives_up_its_connection(void **state)
 	ex_h2_leg_free(leg);
 }
 
+/* What they had sent, and was still here, gives its share of the connection's window back. */
+static void test_cancelled_uploads_do_not_eat_the_window(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 20; i++) { /* more than the window in all */
+		int32_t id = ask("POST", "/ok", NULL, NULL, 60000);
+		struct ex_h2_leg *leg = ex_h2_relay_next_leg(w.relay);
+
+		nghttp2_submit_rst_stream(w.workload.s, 0, id, NGHTTP2_CANCEL);
+		pump();
+		if (leg)
+			ex_h2_leg_free(leg);
+	}
+	assert_true(nghttp2_session_get_remote_window_size(w.workload.s) > 60000);
+	assert_int_equal(w.relay->n_exchanges, 0);
+}
+
 static void test_reused_connection_that_had_ended_is_not_an_answer(void **state)
 {
 	static const char request[] = "GET /ok HTTP/1.1\r\nHost: api.test\r\nx: y\r\n"
@@ -300,7 +317,8 @@ static int close_world(void **state)
 	return 0;
 }
 
-#define H1(t) cmocka_unit_test_setup_teardown(t, open_h1, close_world)
+#define H1(t)      cmocka_unit_test_setup_teardown(t, open_h1, close_world)
+#define UNKNOWN(t) cmocka_unit_test_setup_teardown(t, open_unknown, close_world)
 
 int main(void)
 {
@@ -309,12 +327,13 @@ int main(void)
 		H1(test_body_has_the_framing_of_the_stream),
 		H1(test_deny_makes_no_leg),
 		H1(test_cancelled_stream_gives_up_its_connection),
+		H1(test_cancelled_uploads_do_not_eat_the_window),
 		H1(test_reused_connection_that_had_ended_is_not_an_answer),
 		H1(test_request_that_may_have_been_read_is_not_sent_again),
 		H1(test_bytes_behind_an_answer_end_the_connection),
 		H1(test_websocket_opens_with_the_right_answer_only),
-		cmocka_unit_test_setup_teardown(test_server_is_wanted_after_a_verdict, open_unknown,
-						close_world),
+		UNKNOWN(test_server_is_wanted_after_a_verdict),
+		UNKNOWN(test_cancelled_uploads_do_not_eat_the_window),
 	};
 
 	(void)world_open;

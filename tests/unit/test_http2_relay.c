@@ -495,6 +495,21 @@ static void test_lost_origin_is_told_as_502_or_reset(void **state)
 	assert_true(w.workload.goaway);
 }
 
+static void test_upload_to_a_lost_origin_is_answered_to_its_end(void **state)
+{
+	int32_t id;
+
+	(void)state;
+	w.origin.silent = w.origin.hold_windows = true;
+	id = ask(&(struct request){ .body = 1 << 20 });
+	pump();
+	ex_h2_relay_eof(w.relay, EX_H2_ORIGIN);
+	pump();
+	assert_string_equal(w.workload.seen[id].status, "502");
+	assert_true(w.workload.seen[id].end && w.workload.seen[id].closed);
+	assert_int_equal(w.workload.seen[id].error, 0);
+}
+
 static void test_lost_workload_cancels_at_the_origin(void **state)
 {
 	(void)state;
@@ -607,6 +622,7 @@ int main(void)
 		T(test_body_before_a_reset_still_arrives),
 		T(test_goaway_of_the_origin_is_passed_on_and_open_streams_end),
 		T(test_lost_origin_is_told_as_502_or_reset),
+		T(test_upload_to_a_lost_origin_is_answered_to_its_end),
 		T(test_lost_workload_cancels_at_the_origin),
 		T(test_malformed_answer_is_told_as_502),
 		T(test_flood_of_interim_responses_is_cut_off),
