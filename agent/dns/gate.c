@@ -145,8 +145,11 @@ static void answer_allowed(struct ex_dns_gate *g, const struct ex_dns_waiter *w,
 	else if (!ex_dns_budget_name(&g->budget, g->rs, ex_dns_name_of(q), now))
 		reply_rcode(g, w, ex_dns_deny(EX_R_LIMIT, d.rule), EX_DNS_REFUSED);
 	else if ((r = ex_dns_lookup_join(g, w, d)) < 0)
-		reply_rcode(g, w, ex_dns_deny(r == -EBUSY ? EX_R_LIMIT : EX_R_DNS_UPSTREAM, d.rule),
-			    EX_DNS_SERVFAIL);
+		reply_rcode(
+			g, w,
+			ex_dns_deny(r == -EBUSY || r == -ENOMEM ? EX_R_LIMIT : EX_R_DNS_UPSTREAM,
+				    d.rule),
+			EX_DNS_SERVFAIL);
 }
 
 static bool is_service_binding(uint16_t type)

@@ -445,6 +445,20 @@ static struct ex_conn *conn_new(struct ex_proxy *px, int fd, const struct sockad
 	return c;
 }
 
+/* Without the memory for a connection there is what a record takes. */
+static void drop(struct ex_proxy *px, int fd, const struct sockaddr_storage *from)
+{
+	struct ex_audit_record rec = { .app = EX_AUDIT_L4,
+				       .gate = EX_AUDIT_PROXY,
+				       .verdict = EX_V_DENY,
+				       .reason = EX_R_LIMIT,
+				       .proto = IPPROTO_TCP };
+
+	if (ex_socket_own(fd, &rec.dst, &rec.dport) && ex_sockaddr_read(from, &rec.src, &rec.sport))
+		ex_ask_audit(px->ask, &rec);
+	close(fd);
+}
+
 void ex_conn_accept(struct ex_proxy *px, int fd, const struct sockaddr_storage *from, bool full)
 {
 	static const struct ex_decision no_room = { EX_V_DENY, EX_R_LIMIT, 0 };
@@ -452,7 +466,7 @@ void ex_conn_accept(struct ex_proxy *px, int fd, const struct sockaddr_storage *
 	struct ex_decision d;
 
 	if (!c) {
-		close(fd);
+		drop(px, fd, from);
 		return;
 	}
 	ex_link_add(&px->conns, &c->link);
@@ -460,6 +474,7 @@ void ex_conn_accept(struct ex_proxy *px, int fd, const struct sockaddr_storage *
 	/* A timer that runs is only put off later, which cannot fail. */
 	if (ex_side_open(&c->client, px->loop, fd, false) < 0 ||
 	    ex_timer_start(px->loop, &c->timer, SNIFF_PROBE_MS) < 0) {
+		ex_conn_audit(c, EX_AUDIT_L4, &no_room, NULL, 0, NULL);
 		ex_conn_close(c);
 		return;
 	}

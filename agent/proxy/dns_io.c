@@ -141,12 +141,14 @@ static void ask_by_udp(struct ex_dns_io *io, int fd, const struct ex_datagram *f
 		       const char *msg, size_t len)
 {
 	struct query *q = malloc(sizeof(*q));
+	struct ex_dns_client client;
 
-	if (!q)
+	set_client(&client, from);
+	if (!q) {
+		deny(io->px, &client, EX_R_LIMIT);
 		return;
-	q->fd = fd;
-	q->from = *from;
-	set_client(&q->client, from);
+	}
+	*q = (struct query){ client, *from, fd };
 	ex_dns_gate_query(io->px->dns, &q->client, msg, len, false, on_udp_reply, q);
 }
 
@@ -203,6 +205,12 @@ static void stream_close(struct stream *s)
 	ex_defer(loop, &s->free_later);
 }
 
+static void stream_drop(struct stream *s)
+{
+	deny(s->io->px, &s->client, EX_R_LIMIT);
+	stream_close(s);
+}
+
 static void stream_update(struct stream *s)
 {
 	uint32_t events = ex_buf_len(&s->out) ? EPOLLOUT : 0;
@@ -217,7 +225,7 @@ static bool stream_wait(struct stream *s)
 {
 	if (ex_timer_start(s->io->px->loop, &s->timer, STREAM_MS) == 0)
 		return true;
-	stream_close(s);
+	stream_drop(s);
 	return false;
 }
 
@@ -293,8 +301,13 @@ static void stream_next(struct stream *s)
 static void stream_read(struct stream *s)
 {
 	char *to = ex_buf_reserve(&s->in, 2 + QUERY_MAX);
-	ssize_t n = to ? recv(s->watch.fd, to, 2 + QUERY_MAX, 0) : 0;
+	ssize_t n;
 
+	if (!to) {
+		stream_drop(s);
+		return;
+	}
+	n = recv(s->watch.fd, to, 2 + QUERY_MAX, 0);
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
 	if (n <= 0) {
@@ -343,6 +356,7 @@ static int stream_new(struct ex_dns_io *io, int fd)
 	s->free_later.fn = stream_free;
 	s->client = from;
 	if (ex_watch_start(io->px->loop, &s->watch, fd, EPOLLIN) < 0) {
+		deny(io->px, &from, EX_R_LIMIT);
 		free(s);
 		return -EIO;
 	}

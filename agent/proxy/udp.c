@@ -88,10 +88,39 @@ static void on_idle(struct ex_timer *t)
 	flow_close(ex_container_of(t, struct flow, timer));
 }
 
+static void audit(struct ex_proxy *px, const struct ex_datagram *d,
+		  const struct ex_decision *decision)
+{
+	struct ex_audit_record rec = { .app = EX_AUDIT_L4,
+				       .gate = EX_AUDIT_PROXY,
+				       .verdict = (uint8_t)decision->verdict,
+				       .reason = (uint16_t)decision->reason,
+				       .rule = decision->rule,
+				       .proto = IPPROTO_UDP,
+				       .src = d->src,
+				       .dst = d->dst,
+				       .sport = d->sport,
+				       .dport = d->dport };
+
+	ex_ask_audit(px->ask, &rec);
+}
+
+/* There is no room for what it takes. */
+static void flow_drop(struct flow *f)
+{
+	const struct ex_datagram d = {
+		.src = f->src, .dst = f->dst, .sport = f->sport, .dport = f->dport
+	};
+	const struct ex_decision no_room = { EX_V_DENY, EX_R_LIMIT, 0 };
+
+	audit(f->udp->px, &d, &no_room);
+	flow_close(f);
+}
+
 static void touch(struct flow *f)
 {
 	if (ex_timer_start(f->udp->px->loop, &f->timer, IDLE_MS) < 0)
-		flow_close(f);
+		flow_drop(f);
 }
 
 /* From one connected socket to the other, some datagrams at a time. */
@@ -166,7 +195,7 @@ static void on_dialled(void *arg, const union ex_ipc_message *answer, int fd)
 	(void)send(fd, ex_buf_ptr(&f->first), ex_buf_len(&f->first), MSG_DONTWAIT | MSG_NOSIGNAL);
 	ex_buf_done(&f->first);
 	if (ex_ask_send(f->udp->px->ask, &msg, on_socket, f) < 0)
-		flow_close(f);
+		flow_drop(f);
 }
 
 /* now: names that expired before it do not count. */
@@ -180,23 +209,6 @@ static struct ex_decision judge(struct ex_proxy *px, const struct ex_ip *dst, ui
 	return ex_judge_l4(px->rs, &flow);
 }
 
-static void audit(struct ex_proxy *px, const struct ex_datagram *d,
-		  const struct ex_decision *decision)
-{
-	struct ex_audit_record rec = { .app = EX_AUDIT_L4,
-				       .gate = EX_AUDIT_PROXY,
-				       .verdict = (uint8_t)decision->verdict,
-				       .reason = (uint16_t)decision->reason,
-				       .rule = decision->rule,
-				       .proto = IPPROTO_UDP,
-				       .src = d->src,
-				       .dst = d->dst,
-				       .sport = d->sport,
-				       .dport = d->dport };
-
-	ex_ask_audit(px->ask, &rec);
-}
-
 static struct flow *flow_new(struct ex_udp *u, const struct ex_datagram *d, struct flow **place)
 {
 	struct ex_decision decision = judge(u->px, &d->dst, d->dport, ex_loop_now(u->px->loop));
@@ -204,12 +216,11 @@ static struct flow *flow_new(struct ex_udp *u, const struct ex_datagram *d, stru
 
 	if (decision.verdict == EX_V_STEER)
 		decision = (struct ex_decision){ EX_V_DENY, EX_R_UNSUPPORTED, decision.rule };
-	if (decision.verdict == EX_V_ALLOW && u->n_flows >= ex_proxy_share(u->px, FLOWS_MAX))
+	if (decision.verdict == EX_V_ALLOW && u->n_flows < ex_proxy_share(u->px, FLOWS_MAX))
+		f = calloc(1, sizeof(*f));
+	if (decision.verdict == EX_V_ALLOW && !f)
 		decision = (struct ex_decision){ EX_V_DENY, EX_R_LIMIT, decision.rule };
 	audit(u->px, d, &decision);
-	if (decision.verdict != EX_V_ALLOW)
-		return NULL;
-	f = calloc(1, sizeof(*f));
 	if (!f)
 		return NULL;
 	*f = (struct flow){ .udp = u,
@@ -224,7 +235,7 @@ static struct flow *flow_new(struct ex_udp *u, const struct ex_datagram *d, stru
 	*place = f;
 	u->n_flows++;
 	if (ex_dial_ask(u->px->ask, &f->dst, f->dport, IPPROTO_UDP, false, on_dialled, f) < 0) {
-		flow_close(f);
+		flow_drop(f);
 		return NULL;
 	}
 	return f;
@@ -236,7 +247,7 @@ static void forward(struct flow *f, const char *buf, size_t len)
 	if (f->up.fd >= 0)
 		(void)send(f->up.fd, buf, len, MSG_DONTWAIT | MSG_NOSIGNAL);
 	else if (!ex_buf_len(&f->first) && ex_buf_append(&f->first, buf, len) < 0)
-		flow_close(f);
+		flow_drop(f);
 }
 
 static void on_datagrams(struct ex_listen *l, int listener)
