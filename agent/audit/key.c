@@ -68,18 +68,25 @@ static int line_parse(char *line, struct ex_audit_keys *keys)
 	return 0;
 }
 
+static int check_private(int fd, const char *path)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	if (S_ISREG(st.st_mode) && !(st.st_mode & 077))
+		return 0;
+	ex_error("%s: not a file that only its owner may read (chmod 600)", path);
+	return -EPERM;
+}
+
 static int file_read(FILE *f, const char *path, struct ex_audit_keys *keys)
 {
 	char line[EX_AUDIT_KEY_ID_MAX + 2 * EX_AUDIT_KEY_MAX + 64];
-	struct stat st;
-	int r = 0;
+	int r = check_private(fileno(f), path);
 
-	if (fstat(fileno(f), &st) < 0)
-		return -errno;
-	if (!S_ISREG(st.st_mode) || (st.st_mode & 077)) {
-		ex_error("%s: not a file that only its owner may read (chmod 600)", path);
-		return -EPERM;
-	}
+	if (r < 0)
+		return r;
 	for (int n = 1; r >= 0 && fgets(line, sizeof(line), f); n++) {
 		r = line_parse(line, keys);
 		if (r < 0)
@@ -123,7 +130,9 @@ int ex_audit_keys_append(const char *path)
 		ex_error("%s: %s", path, ex_output_error(fd));
 		return fd;
 	}
-	r = ex_random(bytes, sizeof(bytes));
+	r = check_private(fd, path);
+	if (r == 0)
+		r = ex_random(bytes, sizeof(bytes));
 	if (r < 0)
 		return r;
 	ex_hex_encode(bytes, KEY_LEN_MIN, hex);

@@ -593,6 +593,7 @@ static void test_key_files_are_checked(void **state)
 	assert_int_equal(ex_audit_keys_append(key_path), 0);
 	assert_int_equal(chmod(key_path, 0640), 0);
 	assert_int_equal(ex_audit_keys_load(key_path, &keys), -EPERM);
+	assert_int_equal(ex_audit_keys_append(key_path), -EPERM); /* a key that all may read */
 	assert_int_equal(unlink(key_path), 0);
 	assert_int_equal(ex_audit_keys_load(key_path, &keys), -ENOENT);
 }
