@@ -13,7 +13,6 @@
 # relays get their flows by tproxy, nginx and mitmproxy (which have no IP_TRANSPARENT) by redirect, exeat
 # by itself.
 
-# shellcheck source=tests/lib/e2e.sh
 . "$(dirname "$0")/../tests/lib/e2e.sh"
 
 if [ "${EXEAT_WORLD-}" != inside ]; then

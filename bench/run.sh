@@ -5,9 +5,7 @@
 # Two cores serve client, exeat and server alike here: compare ratios, not numbers.
 #
 #   ROUNDS=3 SECONDS_EACH=2 bench/run.sh [--short]
-# shellcheck disable=SC2317 # the measurements are called by name
 
-# shellcheck source=tests/lib/e2e.sh
 . "$(dirname "$0")/../tests/lib/e2e.sh"
 world_enter "$@"
 world_up

@@ -3,7 +3,6 @@
 # Real clients do the one thing the seed policy allows, over the address family in $FAMILY.
 # Sourced by test-clients-ipv4.sh and test-clients-ipv6.sh.
 
-# shellcheck source=tests/lib/e2e.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../lib/e2e.sh"
 npm_packages
 world_enter "$@"

@@ -5,7 +5,6 @@
 # evil.example, its echo pod the gateway on 8080. A drop is a refusal here, not a timeout.
 # Sourced by test-conformance-*.sh, each of which has the rows of one kind.
 
-# shellcheck source=tests/lib/e2e.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../lib/e2e.sh"
 world_enter "$@"
 world_up

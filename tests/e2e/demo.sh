@@ -5,7 +5,6 @@
 # Fails when anything is not as it should be.
 # shellcheck disable=SC2016 # what stands in single quotes runs inside
 
-# shellcheck source=tests/lib/e2e.sh
 . "$(dirname "$0")/../lib/e2e.sh"
 if [ "${EXEAT_WORLD-}" != inside ]; then
 	if [ "$(id -u)" -ne 0 ]; then

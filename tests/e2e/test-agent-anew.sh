@@ -2,8 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # The agent starts anew in place, as for an upgrade: proxies stay, no connection is refused or lost.
 
-# shellcheck disable=SC2317 # functions are called by name
-# shellcheck source=tests/lib/node.sh
 . "$(dirname "$0")/../lib/node.sh"
 node_enter "$@"
 

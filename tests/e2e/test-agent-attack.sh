@@ -3,8 +3,6 @@
 # A pod with a hostile root beside others: it is nobody else, reaches nothing of the agent, starves
 # nobody. What leaves is sniffed on the far side.
 
-# shellcheck disable=SC2317 # functions are called by name
-# shellcheck source=tests/lib/node.sh
 . "$(dirname "$0")/../lib/node.sh"
 node_enter "$@"
 
@@ -35,7 +33,6 @@ spec:
     - ports: [{port: "8080", protocol: TCP}]
       rules: {http: [{method: GET, path: /v1/models}]}
 END
-# shellcheck disable=SC2119
 node_agent
 pod_new evil 11
 pod_new good 12

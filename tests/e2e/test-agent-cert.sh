@@ -2,8 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Client certificates of pods: whose policy names one, before and after the agent starts anew in place.
 
-# shellcheck disable=SC2317 # functions are called by name
-# shellcheck source=tests/lib/node.sh
 . "$(dirname "$0")/../lib/node.sh"
 node_enter "$@"
 

@@ -4,10 +4,8 @@
 # wrong, nothing leaks. By hand, the long form:
 #   CHURN="--endpoints 200 --seconds 300" tests/e2e/test-agent-churn.sh
 
-# shellcheck source=tests/lib/node.sh
 . "$(dirname "$0")/../lib/node.sh"
 node_enter "$@"
-# shellcheck disable=SC2119
 node_agent
 
 world_daemon ports python3 -c '

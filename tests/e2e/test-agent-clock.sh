@@ -3,9 +3,7 @@
 # The wall clock is set by hours, forward and back, while the agent runs: nothing opens, nothing that is known
 # ends early, timers go on and the audit log stays whole. The clock is that of the agent, of its commands and
 # of the pod's programs (libfaketime); the kernel gate and the proxies have another all the time.
-# shellcheck disable=SC2317 # some functions are called by name
 
-# shellcheck source=tests/lib/node.sh
 . "$(dirname "$0")/../lib/node.sh"
 lib=$(find /usr/lib -name libfaketime.so.1 2>/dev/null | head -n 1)
 if [ -z "$lib" ]; then

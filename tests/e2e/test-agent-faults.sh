@@ -2,8 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # What can fail on a node: each ends closed, explained and recoverable.
 
-# shellcheck disable=SC2317 # functions are called by name
-# shellcheck source=tests/lib/node.sh
 . "$(dirname "$0")/../lib/node.sh"
 node_enter "$@"
 
@@ -75,7 +73,6 @@ out=$(starts --state-dir "$WORLD/open" --bpffs "$NODE/bpf")
 same "a state directory others may write to: it does not start" $? 125
 has "and says so" "$out" 'must belong to root'
 umount "$NODE/bpf"
-# shellcheck disable=SC2119
 node_agent
 check "bpffs not mounted: it is" mountpoint -q "$NODE/bpf"
 has "a group that is none: it does not start" \
@@ -163,7 +160,6 @@ refuse "both" reaches pod2
 mount -t tmpfs -o size=64k tmpfs "$NODE/run/endpoints" # hides what is there
 kill -TERM $agent_pid
 wait $agent_pid
-# shellcheck disable=SC2119
 node_agent
 head -c 1m /dev/zero >"$NODE/run/endpoints/fill" 2>/dev/null
 has "no room for state: nobody is let in" "$(endpoint pod3 app=one 2>&1)" 'failed:'
@@ -198,7 +194,6 @@ wait $agent_pid
 umount "$NODE/run/endpoints"
 
 # ---- state that was torn ----
-# shellcheck disable=SC2119
 node_agent
 for limits in "" --max-rules=4096; do # the second: what is in its maps is not known any more
 	kill -KILL $agent_pid

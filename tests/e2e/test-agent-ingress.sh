@@ -2,8 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Ingress of policies on a node: who may open flows to a pod, at which port; all others may not.
 
-# shellcheck disable=SC2317 # functions are called by name
-# shellcheck source=tests/lib/node.sh
 . "$(dirname "$0")/../lib/node.sh"
 node_enter "$@"
 
@@ -161,7 +159,6 @@ kill -KILL $agent_pid
 wait $agent_pid
 closed "with the agent dead the kernel gate goes on" bad 8080
 opens "(both ways)" good 8080
-# shellcheck disable=SC2119
 node_agent
 closed "the agent started again: the same" bad 8080
 opens "(both ways again)" good 8080

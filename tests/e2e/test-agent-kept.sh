@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # The agent starts while the policy files are not valid: the last valid set is in force, as it was kept.
 
-# shellcheck source=tests/lib/node.sh
 . "$(dirname "$0")/../lib/node.sh"
 node_enter "$@"
 
@@ -24,7 +23,6 @@ broken() {
 	printf 'kind: CiliumNetworkPolicy\nspec: {}\n' | policy_put broken
 }
 
-# shellcheck disable=SC2119
 node_agent
 pod_new pod1 11
 endpoint pod1 app=llm >/dev/null
@@ -34,7 +32,6 @@ same "what is kept is nobody else's to read" "$(stat -c %a:%u "$NODE/run/policie
 # ---- killed, and the files broken ----
 killed
 broken
-# shellcheck disable=SC2119
 node_agent
 has "status says whose set is in force" "$(ex status)" 'kept from before the start'
 has "and what is wrong with the files" "$(ex status)" 'broken.yaml'
@@ -53,7 +50,6 @@ has "by the same set" "$(ask pod2)" 'Permission to leave granted'
 # ---- as after a boot: nothing is pinned, nothing runs ----
 killed
 rm -rf "$NODE/bpf/exeat"
-# shellcheck disable=SC2119
 node_agent
 has "nothing pinned: the request is answered" "$(ask pod1)" 'Permission to leave granted'
 refuse "what is denied is not" in_pod pod1 nc -zw20 "$EVIL4" 443
@@ -68,7 +64,6 @@ policy_llm </dev/null
 check "(a rule taken back)" ex policy apply --wait
 killed
 broken
-# shellcheck disable=SC2119
 node_agent
 refuse "what was taken back stays so" in_pod pod1 nc -zw20 "$ECHO4" 7777
 has "the rest is in force" "$(ask pod1)" 'Permission to leave granted'
@@ -134,7 +129,6 @@ check "by health, too" world_wait 60 sh -c 'curl -sSm60 http://127.0.0.1:9964/he
 sleep 2.5 # it is looked for again each second
 same "in the log, too, and once" "$(grep -c 'from other directories' "$WORLD/log/agent")" 1
 killed
-# shellcheck disable=SC2119
 node_agent
 has "by its own it is in force" "$(ex status)" 'kept from before the start'
 check "as it was" in_pod pod1 nc -zw60 "$ECHO4" 7777
@@ -151,7 +145,6 @@ refuse "nor what was allowed before" in_pod pod1 nc -zw20 "$ECHO4" 7777
 # ---- what was kept cannot be read ----
 killed
 truncate -s 40 "$NODE/run/policies"
-# shellcheck disable=SC2119
 node_agent
 has "what was kept is broken: that is said" "$(cat "$WORLD/log/agent")" 'cannot be used'
 has "in status, too" "$(ex status)" 'no valid set was kept'

@@ -3,7 +3,6 @@
 # exeat learn --endpoint: what a pod does is learned while its policy is not in force, and only that long;
 # under what was learned it may do the same again.
 
-# shellcheck source=tests/lib/node.sh
 . "$(dirname "$0")/../lib/node.sh"
 node_enter "$@"
 policy_put other <<'END'
@@ -22,7 +21,6 @@ pod_new pod2 12
 endpoint pod1 app=web >/dev/null
 endpoint pod2 app=web >/dev/null
 
-# shellcheck disable=SC2317 # called by name
 job() { # POD [SECONDS]
 	in_pod "$1" curl -sSfm"${2-20}" -o /dev/null https://api.openai.com/v1/models &&
 		in_pod "$1" curl -sSfm"${2-20}" -o /dev/null http://llm-gateway:8080/v1/chat/completions --json "$ASK"
@@ -43,7 +41,6 @@ kill -INT $learner
 wait $learner
 same "learning ends in order" $? 0
 has "and says what was learned" "$(cat "$L/out")" 'learned [1-9]'
-# shellcheck disable=SC2317
 ended() { ! job pod1; }
 check "then its own policy is in force again" world_wait 60 ended
 refuse "really" job pod1
@@ -67,7 +64,6 @@ refuse "when the learner is killed the policy is in force again" job pod1
 
 # ---- an agent that is killed ----
 # What the kernel gate passes by itself shows whose policy is in force there.
-# shellcheck disable=SC2317
 pings() { in_pod pod1 ping -qc1 -W"${1-10}" "$ECHO4" >/dev/null; } # [SECONDS]
 refuse "its policy does not allow a ping" pings 2
 "$EXEAT" learn -o "$L/orphan.yaml" --socket "$AGENT_SOCK" --endpoint pod1 2>/dev/null &
@@ -78,7 +74,6 @@ check "however long" pings
 kill -KILL $agent_pid
 wait $agent_pid 2>/dev/null
 wait $learner 2>/dev/null
-# shellcheck disable=SC2317
 closed() { ! pings 2; } # without the agent nothing answers
 check "when the agent is killed it may not go on" world_wait 60 closed
 sniff_start dead
@@ -87,7 +82,6 @@ sniff_stop dead
 same "nothing of it has left" "$(sniff_print dead "src host 10.88.0.11")" ""
 node_agent "$@"
 refuse "started again, the agent has the policy in force" pings 2
-# shellcheck disable=SC2317
 own() { in_pod pod1 nc -zw60 "$ECHO4" 7777; }
 check "all of it" world_wait 60 own
 

@@ -3,7 +3,6 @@
 # Pods that have more addresses told to them than the node has room for: theirs make room, and no
 # other pod's names; what is looked up meanwhile is open at once.
 
-# shellcheck source=tests/lib/node.sh
 . "$(dirname "$0")/../lib/node.sh"
 node_enter "$@"
 

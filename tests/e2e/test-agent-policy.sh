@@ -2,8 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Policies at run time: files, ConfigMaps, labels; what is not valid, and what is not there.
 
-# shellcheck disable=SC2317 # functions are called by name
-# shellcheck source=tests/lib/node.sh
 . "$(dirname "$0")/../lib/node.sh"
 node_enter "$@"
 
@@ -48,7 +46,6 @@ follows() { # DESCRIPTION COMMAND…: without being told
 not() { ! "$@"; }
 
 echo_policy echo one 7777 | policy_put echo
-# shellcheck disable=SC2119
 node_agent
 pod_new pod1 11
 endpoint pod1 app=one >/dev/null

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # The agent is killed, restarted, starts anew in place: what was judged goes on, nothing opens.
 
-# shellcheck source=tests/lib/node.sh
 . "$(dirname "$0")/../lib/node.sh"
 node_enter "$@"
 
@@ -48,7 +47,6 @@ ask() { # the allowed request, from pod1
 	in_pod pod1 curl -sSm60 "$CHAT" -H 'content-type: application/json' -d "$ASK" 2>&1
 }
 
-# shellcheck disable=SC2119
 node_agent
 pod_new pod1 11
 pod_new pod2 12
@@ -82,7 +80,6 @@ pod_gone pod2
 pod_new pod4 14 # its veth may not be taken for the one that went
 
 # ---- started again ----
-# shellcheck disable=SC2119
 node_agent
 has "started again, it knows its endpoints" "$(ex endpoint list)" 'enforcing .*default/pod1 '
 refuse "the one that vanished meanwhile was collected" ex endpoint show pod2
@@ -120,7 +117,6 @@ upgrade() {
 
 upgrade
 goes_on "another version is there: until it starts, flows go on" "$WORLD/tmp/ticks4"
-# shellcheck disable=SC2119
 node_agent
 has "it says so" "$(cat "$WORLD/log/agent")" 'of another version: flows begin anew'
 check "they are ended at once" world_wait 60 sh -c "! pgrep -f '$WORLD/tmp/[t]icks' >/dev/null"
@@ -133,7 +129,6 @@ refuse "of the other version nothing stays" test -e "$NODE/bpf/exeat/v0"
 upgrade
 echo 'kind: Nonsense' >"$POLICY_DIR/bad.yaml"
 rm "$NODE/run/policies"
-# shellcheck disable=SC2119
 node_agent
 refuse "without valid policies nothing passes" in_pod pod1 nc -zw3 "$ECHO4" 7777
 check "(one pod is removed)" ex endpoint remove pod4

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # The node agent gates pods on a bridge: allowed flows go natively, L7 is judged, the rest refused.
 
-# shellcheck source=tests/lib/node.sh
 . "$(dirname "$0")/../lib/node.sh"
 node_enter "$@"
 
@@ -24,7 +23,6 @@ spec:
   - toCIDR: [203.0.113.50/32]
     toPorts: [{ports: [{port: "7777", protocol: TCP}]}]
 END
-# shellcheck disable=SC2119
 node_agent
 
 pod_new pod1 11

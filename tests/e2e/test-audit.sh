@@ -4,7 +4,6 @@
 # found; a full disk loses records and says how many, and the run goes on.
 # shellcheck disable=SC2016 # what stands in single quotes runs inside
 
-# shellcheck source=tests/lib/e2e.sh
 . "$(dirname "$0")/../lib/e2e.sh"
 world_enter "$@"
 world_up
@@ -124,7 +123,6 @@ if all(ask() for _ in range(100)):
     open(sys.argv[2], "w").write("all")
 END
 asks() { echo $(($(grep -c '"verdict":"allow".*"path":"/v1/chat/completions"' "$log") - before)); }
-# shellcheck disable=SC2317 # called by world_wait
 asks_are() { [ "$(asks)" = "$1" ]; }
 before=0
 before=$(asks)

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # A policy that can not be enforced never starts: exit 125, the place, what is wrong, what to write.
 
-# shellcheck source=tests/lib/e2e.sh
 . "$(dirname "$0")/../lib/e2e.sh"
 world_enter "$@"
 world_up

@@ -4,7 +4,6 @@
 # nothing passes as "neither TLS nor HTTP" that a server takes for one of them.
 # shellcheck disable=SC2016 # what stands in single quotes runs inside
 
-# shellcheck source=tests/lib/e2e.sh
 . "$(dirname "$0")/../lib/e2e.sh"
 world_enter "$@"
 world_up

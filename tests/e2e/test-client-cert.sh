@@ -4,7 +4,6 @@
 # a rule's own; and where the private key is not.
 # shellcheck disable=SC2016 # what stands in single quotes runs inside
 
-# shellcheck source=tests/lib/e2e.sh
 . "$(dirname "$0")/../lib/e2e.sh"
 world_enter "$@"
 world_up

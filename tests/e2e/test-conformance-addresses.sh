@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Addresses, entities, ports and names: what the kernel gate and the DNS gate decide.
 
-# shellcheck source=tests/e2e/conformance.sh
 . "$(dirname "$0")/conformance.sh"
 
 for f in -4 -6; do

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # HTTP rules: methods, paths, ports, and the header that a policy injects.
 
-# shellcheck source=tests/e2e/conformance.sh
 . "$(dirname "$0")/conformance.sh"
 
 for f in -4 -6; do

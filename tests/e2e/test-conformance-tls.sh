@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Server names, and TLS that is ended here.
 
-# shellcheck source=tests/e2e/conformance.sh
 . "$(dirname "$0")/conformance.sh"
 
 # names of several labels, for the stars of server names

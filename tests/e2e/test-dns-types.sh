@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # TXT, SRV, MX and PTR: only where a rule lists them, and nothing in them is an address one may use.
 
-# shellcheck source=tests/lib/e2e.sh
 . "$(dirname "$0")/../lib/e2e.sh"
 world_enter "$@"
 world_up

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # The DNS gate, with dig: what it answers, what it refuses, and what the world's resolver hears of it.
 
-# shellcheck source=tests/lib/e2e.sh
 . "$(dirname "$0")/../lib/e2e.sh"
 world_enter "$@"
 world_up

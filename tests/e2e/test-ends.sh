@@ -3,7 +3,6 @@
 # The ends of connections that are carried unread: what was said arrives whole, an end says nothing about
 # the other way, and what was broken off does not look like a whole.
 
-# shellcheck source=tests/lib/e2e.sh
 . "$(dirname "$0")/../lib/e2e.sh"
 world_enter "$@"
 world_up

@@ -3,9 +3,8 @@
 # Ways out of a run that do not go through the wire: descriptors, namespaces, sockets of the host,
 # process 1, the kernel's knobs; the host's own addresses; bytes that only some servers take for
 # HTTP; and using things up. As a user and as root.
-# shellcheck disable=SC2016,SC2317 # what stands in single quotes runs inside; none_left is polled
+# shellcheck disable=SC2016 # what stands in single quotes runs inside
 
-# shellcheck source=tests/lib/e2e.sh
 . "$(dirname "$0")/../lib/e2e.sh"
 world_enter "$@"
 world_up

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Each example does what its README says: what is allowed passes, what is beside it does not.
 
-# shellcheck source=tests/lib/e2e.sh
 . "$(dirname "$0")/../lib/e2e.sh"
 world_enter "$@"
 world_up

@@ -3,7 +3,6 @@
 # `exeat policy explain` and the live gates agree, verdict and reason, on random requests.
 # SEED=… for others, COUNT=… for more.
 
-# shellcheck source=tests/lib/e2e.sh
 . "$(dirname "$0")/../lib/e2e.sh"
 world_enter "$@"
 world_up

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # gRPC by npm @grpc/grpc-js: HTTP/2 from end to end, each call judged by its path.
 
-# shellcheck source=tests/lib/e2e.sh
 . "$(dirname "$0")/../lib/e2e.sh"
 npm_packages
 world_enter "$@"

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # HTTP/1.1 of the client, a server that speaks HTTP/2 only: each request becomes a stream.
 
-# shellcheck source=tests/lib/e2e.sh
 . "$(dirname "$0")/../lib/e2e.sh"
 world_enter "$@"
 world_up

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # HTTP/2 of the client, HTTP/1.1 of the server: each stream becomes a request of its own.
 
-# shellcheck source=tests/lib/e2e.sh
 . "$(dirname "$0")/../lib/e2e.sh"
 world_enter "$@"
 world_up

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # HTTP/2 through the gates: real clients, each stream judged, over IPv4 and IPv6.
 
-# shellcheck source=tests/lib/e2e.sh
 . "$(dirname "$0")/../lib/e2e.sh"
 world_enter "$@"
 world_up

@@ -3,7 +3,6 @@
 # headerMatches with mismatch and secrets: what arrives at the server, over both versions of HTTP, with
 # and without TLS; what the workload and the log never see.
 
-# shellcheck source=tests/lib/e2e.sh
 . "$(dirname "$0")/../lib/e2e.sh"
 world_enter "$@"
 world_up

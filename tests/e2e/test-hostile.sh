@@ -3,7 +3,6 @@
 # Hostile clients of an allowed server: floods of HTTP/2, and requests that act on more than they
 # name (attacks 34, 36, 38).
 
-# shellcheck source=tests/lib/e2e.sh
 . "$(dirname "$0")/../lib/e2e.sh"
 world_enter "$@"
 world_up

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # What the HTTP gate refuses, inside TLS and in plain text, and that none of it reaches the origin.
 
-# shellcheck source=tests/lib/e2e.sh
 . "$(dirname "$0")/../lib/e2e.sh"
 world_enter "$@"
 world_up

@@ -1,9 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # SIGKILL to the command, to exeat and to its proxy: nothing opens, nothing is left.
-# shellcheck disable=SC2016,SC2009,SC2012,SC2317 # single quotes run inside; ps and ls are for people
+# shellcheck disable=SC2016,SC2009,SC2012 # single quotes run inside; ps and ls are for people
 
-# shellcheck source=tests/lib/e2e.sh
 . "$(dirname "$0")/../lib/e2e.sh"
 world_enter "$@"
 world_up

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # Rules on addresses, ports, protocols, entities and server names: each allow beside its deny.
 
-# shellcheck source=tests/lib/e2e.sh
 . "$(dirname "$0")/../lib/e2e.sh"
 world_enter "$@"
 world_up

@@ -4,7 +4,6 @@
 # passes under it, and another request does not. As EgressPolicy and as CiliumNetworkPolicy.
 # shellcheck disable=SC2016 # what stands in single quotes runs inside
 
-# shellcheck source=tests/lib/e2e.sh
 . "$(dirname "$0")/../lib/e2e.sh"
 world_enter "$@"
 world_up

@@ -3,7 +3,6 @@
 # The address belongs to the name, and the name to the rule: literals, spoofed server names, shared
 # addresses, rebinding, CNAME chains.
 
-# shellcheck source=tests/lib/e2e.sh
 . "$(dirname "$0")/../lib/e2e.sh"
 world_enter "$@"
 world_up

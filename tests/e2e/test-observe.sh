@@ -4,7 +4,6 @@
 # of the namespace exeat was started in and for nobody else; and nothing of it stays.
 # shellcheck disable=SC2016 # what stands in single quotes runs inside
 
-# shellcheck source=tests/lib/e2e.sh
 . "$(dirname "$0")/../lib/e2e.sh"
 world_enter "$@"
 world_up
@@ -29,7 +28,6 @@ world_wait 60 test -s "$WORLD/tmp/done" || tap_not_ok "the run came to its pause
 
 observe() { "$EXEAT" observe --run $run "$@" 2>&1; }
 all=
-# shellcheck disable=SC2317 # called by name
 all_of() { # [FILTER…]
 	all=$(observe --last 500 --json "$@")
 }
@@ -49,7 +47,6 @@ if not eval(sys.argv[2]):
     sys.exit(1)
 ' "$all" "$1"
 }
-# shellcheck disable=SC2317 # called by name
 holds_now() { # EXPRESSION [FILTER…]
 	all_of "${@:2}"
 	holds "$1"
@@ -130,7 +127,6 @@ top=$!
 observe --follow --json --path /v1/late >"$WORLD/tmp/live" &
 follower=$!
 # both are connected; and who asks behind them is answered behind them
-# shellcheck disable=SC2317 # called by name
 watched() { [ "$(grep -c "@exeat/run/$run\$" /proc/net/unix)" -gt 2 ]; }
 check "(two watch)" world_wait 60 watched
 observe --last 1 >/dev/null

@@ -5,7 +5,6 @@
 # notices nothing, and nothing of the node is reached. Numbers are those of docs/attacks.md.
 # shellcheck disable=SC2016 # what stands in single quotes runs inside
 
-# shellcheck source=tests/lib/podman.sh
 . "$(dirname "$0")/../lib/podman.sh"
 podman_enter "$@"
 cp "$POLICIES/podman/attack.yaml" "$NODE_POLICIES/"
@@ -69,7 +68,6 @@ echo $! >"$WORLD/pid/tcpdump.victim"
 world_wait 60 grep -q 'listening on' "$WORLD/log/tcpdump.victim"
 out=$(mole /usr/bin/python3 /clients/neighbour.py eth0 "$victim4" "$victim6" "$victim_mac" \
 	$POD4.1 ${POD6}:1 "$gate_mac" $EVIL4 $EVIL6)
-# shellcheck disable=SC2317 # called by name
 heard() { # a packet of the node's own, behind all others
 	curl -sm 60 -o /dev/null "http://$victim4/heard"
 	tcpdump -nA -r "$WORLD/pcap/victim.pcap" 2>/dev/null >"$WORLD/tmp/heard"

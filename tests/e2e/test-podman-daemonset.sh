@@ -3,9 +3,7 @@
 # The containers of the Kubernetes DaemonSet, run by podman with what their manifest gives them:
 # capabilities, mounts, namespaces, command. The agent gates pods out of its container, the installer
 # chains the plugin, and a new container of the agent takes over.
-# shellcheck disable=SC2317 # functions are called by name
 
-# shellcheck source=tests/lib/podman.sh
 . "$(dirname "$0")/../lib/podman.sh"
 podman_enter "$@"
 podman_tools

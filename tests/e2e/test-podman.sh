@@ -2,9 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # Containers and pods of real podman behind exeat-cni and the agent: policies by label, side by side,
 # IPv4 and IPv6, pod to pod, services, other plugins beside it, and the agent away.
-# shellcheck disable=SC2016,SC2317 # what stands in single quotes runs inside; polled functions
+# shellcheck disable=SC2016 # what stands in single quotes runs inside
 
-# shellcheck source=tests/lib/podman.sh
 . "$(dirname "$0")/../lib/podman.sh"
 podman_enter "$@"
 ip netns exec net ip addr add 203.0.113.7/32 dev lo # a client of services

@@ -4,7 +4,6 @@
 # signed audit log with a key that changes; and that none of it is asked for by a pod.
 # shellcheck disable=SC2016 # what stands in single quotes runs inside
 
-# shellcheck source=tests/lib/node.sh
 . "$(dirname "$0")/../lib/node.sh"
 node_enter "$@"
 
@@ -59,7 +58,6 @@ refuse "a pod that no policy selects" in_pod pod2 nc -zw20 "$EVIL4" 443
 # ---- metrics and health ----
 metrics() { curl -sSm60 http://127.0.0.1:9964/metrics; }
 # A verdict is counted soon after its request was answered.
-# shellcheck disable=SC2317 # called by name
 counted() {
 	out=$(metrics)
 	grep -q '^exeat_verdicts_total.*"pod1",.*verdict="allow",' <<<"$out" && grep -q '^exeat_verdicts_total.*"pod1",.*verdict="deny",' <<<"$out" &&
@@ -177,7 +175,6 @@ has "a pod, root, with the socket in sight, may not look" "$out" forbidden
 "$EXEAT" audit key "$hook/key"
 kill -HUP $agent_pid
 kid=$(tail -n 1 "$hook/key" | cut -d' ' -f1)
-# shellcheck disable=SC2317 # called by name
 signs() {
 	ask /v1/with-the-new-key >/dev/null
 	grep with-the-new-key "$hook/audit" | grep "\"kid\":\"$kid\""
@@ -192,7 +189,6 @@ check "the reporting process went with the agent" world_wait 60 sh -c '! curl -s
 # ---- a server that is named, and speaks TLS ----
 node_agent --webhook https://api.openai.com/v1/chat/completions --webhook-interval 100
 ask /v1/to-a-named-server >/dev/null
-# shellcheck disable=SC2317 # called by name
 told() { metrics | grep '^exeat_alerts_total{result="sent"} [1-9]' >/dev/null; }
 check "a webhook by name, over TLS" world_wait 60 told
 has "at once" "$(metrics)" '^exeat_webhook_failures_total 0'

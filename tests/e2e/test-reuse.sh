@@ -3,7 +3,6 @@
 # Server connections that carry requests of many clients: nothing is sent twice that may not be, and
 # nothing is mixed.
 
-# shellcheck source=tests/lib/e2e.sh
 . "$(dirname "$0")/../lib/e2e.sh"
 world_enter "$@"
 world_up

@@ -4,7 +4,6 @@
 # directory and environment, two side by side, and nothing left behind.
 # shellcheck disable=SC2016 # what stands in single quotes runs inside
 
-# shellcheck source=tests/lib/e2e.sh
 . "$(dirname "$0")/../lib/e2e.sh"
 world_enter "$@"
 world_up
@@ -157,7 +156,6 @@ hasnt "one that does not is left out, and nothing is allowed" "$out" 'Permission
 out=$("$EXEAT" run -q -p "$AGENT/policy.yaml" -- curl -sSm60 "http://$GATEWAY4:8080/v1/chat/completions" -d "$ASK" 2>&1)
 hasnt "without endpoints file no address carries the label" "$out" 'Permission to leave granted'
 
-# shellcheck disable=SC2317 # called by name
 gone() { [ "$(footprint)" = "$before" ]; }
 world_wait 60 gone
 same "nothing is left behind" "$(diff <(echo "$before") <(footprint))" ""

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # The npm SDKs of OpenAI and Anthropic, plain and streamed, over HTTP/1.1 and HTTP/2.
 
-# shellcheck source=tests/lib/e2e.sh
 . "$(dirname "$0")/../lib/e2e.sh"
 npm_packages
 world_enter "$@"

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # %2F in a path: npm asks for scoped packages with it. It passes where a rule names it, and nowhere else.
 
-# shellcheck source=tests/lib/e2e.sh
 . "$(dirname "$0")/../lib/e2e.sh"
 world_enter "$@"
 world_up

@@ -3,7 +3,6 @@
 # Differential: ambiguous requests through exeat to three origins that read HTTP differently. Each
 # must have seen exactly the requests that exeat judged (attacks 6, 7, 9, 19, 20, 29, 30, 34, 38).
 
-# shellcheck source=tests/lib/e2e.sh
 . "$(dirname "$0")/../lib/e2e.sh"
 world_enter "$@"
 world_up

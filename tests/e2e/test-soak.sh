@@ -7,7 +7,6 @@
 #
 #   SOAK_SECONDS=1800 tests/e2e/test-soak.sh      the long form (make soak)
 
-# shellcheck source=tests/lib/e2e.sh
 . "$(dirname "$0")/../lib/e2e.sh"
 world_enter "$@"
 world_up
@@ -78,7 +77,6 @@ while kill -0 $run 2>/dev/null && [ $SECONDS -lt $end ]; do
 done
 # what the load took is given back by now: pooled connections wait for less than two seconds
 world_wait 60 grep -q '^requests=' "$WORLD/log/client.out"
-# shellcheck disable=SC2317 # called by name
 nobody_left() { [ -z "$(ss -Htn state established dst 203.0.113.0/24)" ]; }
 world_wait 30 nobody_left
 sleep 4

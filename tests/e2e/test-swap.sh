@@ -4,7 +4,6 @@
 # policy that is not valid changes nothing.
 # shellcheck disable=SC2016 # what stands in single quotes runs inside
 
-# shellcheck source=tests/lib/e2e.sh
 . "$(dirname "$0")/../lib/e2e.sh"
 world_enter "$@"
 world_up
@@ -93,7 +92,6 @@ ends() { # DESCRIPTION NAME HOW
 	world_wait 60 grep -qE "^$2 ($3)\$" "$out"
 	has "$1" "$(grep "^$2 [a-zA-Z4]" "$out")" "^$2 ($3)\$"
 }
-# shellcheck disable=SC2317 # called by name
 moved_on() { # NAME
 	last=$(grep -E "^$1 [0-9.]+\$" "$out" | tail -n1 | cut -d' ' -f2)
 	awk -v a="${last:-0}" -v b="$swapped" 'BEGIN {exit !(a > b + 0.8)}'

@@ -3,7 +3,6 @@
 # TLS towards the workload as clients of every age see it.
 # shellcheck disable=SC2016 # what stands in single quotes runs inside
 
-# shellcheck source=tests/lib/e2e.sh
 . "$(dirname "$0")/../lib/e2e.sh"
 world_enter "$@"
 world_up

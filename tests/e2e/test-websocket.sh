@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # WebSocket by npm ws, in the clear and inside TLS, and server-sent events over HTTP/2.
 
-# shellcheck source=tests/lib/e2e.sh
 . "$(dirname "$0")/../lib/e2e.sh"
 npm_packages
 world_enter "$@"

@@ -3,7 +3,6 @@
 # Several proxy processes for one endpoint: one policy, one set of names, one limit; and no common end.
 # shellcheck disable=SC2016 # what stands in single quotes runs inside
 
-# shellcheck source=tests/lib/e2e.sh
 . "$(dirname "$0")/../lib/e2e.sh"
 world_enter "$@"
 world_up

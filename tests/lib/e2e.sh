@@ -5,9 +5,7 @@
 #   . "$(dirname "$0")/../lib/e2e.sh"
 #   world_enter "$@"; world_up
 
-# shellcheck source=tests/lib/world.sh
 . "$(dirname "${BASH_SOURCE[0]}")/world.sh"
-# shellcheck source=tests/lib/tap.sh
 . "$(dirname "${BASH_SOURCE[0]}")/tap.sh"
 
 AGENT=$TOP/examples/llm-agent

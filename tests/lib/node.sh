@@ -8,7 +8,6 @@
 # There is no NAT: servers see who really spoke. A test sources this file, which has all of e2e.sh, then
 #   node_enter "$@"; node_agent
 
-# shellcheck source=tests/lib/e2e.sh
 . "$(dirname "${BASH_SOURCE[0]}")/e2e.sh"
 
 NODE=$WORLD/node

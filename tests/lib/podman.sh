@@ -16,7 +16,6 @@
 #   box ARG… IMAGE CMD…    podman run on the network "pods"
 #   tools ARG… IMAGE CMD…  the same with CAP_NET_ADMIN, CAP_NET_RAW and all programs of the host
 
-# shellcheck source=tests/lib/e2e.sh
 . "$(dirname "${BASH_SOURCE[0]}")/e2e.sh"
 
 # shellcheck disable=SC2034 # some names are for the scripts that source this
