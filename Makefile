@@ -74,10 +74,11 @@ BPF_SKEL   := $(patsubst datapath/%.bpf.c,$(O)/datapath/%.skel.h,$(sort $(wildca
 UNIT_BIN     := $(patsubst tests/%.c,$(O)/tests/%,$(sort $(wildcard tests/unit/test_*.c)))
 DATAPATH_BIN := $(patsubst tests/%.c,$(O)/tests/%,$(sort $(wildcard tests/datapath/test_*.c)))
 DATAPATH_AUX := $(patsubst %.c,$(O)/%.o,$(filter-out $(wildcard tests/datapath/test_*.c),$(sort $(wildcard tests/datapath/*.c))))
+BENCH_BIN    := $(addprefix $(O)/bench/,bench_policy bench_gate bench_forward load relay)
 FUZZ_BIN     := $(patsubst tests/%.c,$(O)/tests/%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 
 .PHONY: all help deps demo check check-unit check-datapath check-e2e check-fuzz check-kernels check-san lint format \
-	fuzz soak bench install deb clean unit-bins datapath-bins fuzz-bins
+	fuzz soak bench install deb clean unit-bins datapath-bins fuzz-bins bench-bins
 all: $(O)/exeat $(O)/exeat-cni
 
 help:
@@ -154,6 +155,7 @@ $(O)/tests/datapath/test_%: $(O)/tests/datapath/test_%.o $(DATAPATH_AUX) $(O)/li
 unit-bins: $(UNIT_BIN)
 datapath-bins: $(DATAPATH_BIN)
 fuzz-bins: $(FUZZ_BIN)
+bench-bins: $(BENCH_BIN)
 export O
 
 check-unit: unit-bins
@@ -208,7 +210,7 @@ demo:
 	@.ci/setup
 	@$(MAKE) --no-print-directory $(O)/exeat
 	@tests/e2e/demo.sh
-bench: $(O)/exeat $(O)/bench/bench_policy $(O)/bench/bench_gate $(O)/bench/bench_forward $(O)/bench/load $(O)/bench/relay
+bench: $(O)/exeat $(BENCH_BIN)
 	@$(O)/bench/bench_policy
 	@bench/run.sh $(BENCH)
 	@bench/peers.sh $(BENCH)
