@@ -219,24 +219,15 @@ struct ex_decision ex_judge_dns_type(const struct ex_ruleset *rs, struct ex_span
 	return (struct ex_decision){ EX_V_ALLOW, d.reason, first->rule };
 }
 
-static bool is_never_an_answer(const struct ex_ip *ip)
+/* No place for a name even where metadata is open; the others are ex_reserved_prefixes. */
+static bool is_link_local(const struct ex_ip *ip)
 {
-	static const struct ex_prefix never[] = {
-		{ { { [10] = 0xff, [11] = 0xff } }, 104 },                         /* 0.0.0.0/8 */
-		{ { { [10] = 0xff, [11] = 0xff, [12] = 127 } }, 104 },             /* 127.0.0.0/8 */
-		{ { { [10] = 0xff, [11] = 0xff, [12] = 169, [13] = 254 } }, 112 }, /* link-local */
-		{ { { [10] = 0xff, [11] = 0xff, [12] = 224 } }, 99 },              /* 224.0.0.0/3 */
-		{ { { 0 } }, 128 },                                                /* :: */
-		{ { { [15] = 1 } }, 128 },                                         /* ::1 */
-		{ { { 0xfe, 0x80 } }, 10 },                                        /* link-local */
-		{ { { 0xff } }, 8 },                                               /* multicast */
+	static const struct ex_prefix v4 = {
+		{ { [10] = 0xff, [11] = 0xff, [12] = 169, [13] = 254 } }, 112
 	};
+	static const struct ex_prefix v6 = { { { 0xfe, 0x80 } }, 10 };
 
-	for (size_t i = 0; i < EX_ARRAY_SIZE(never); i++) {
-		if (ex_prefix_has(&never[i], ip))
-			return true;
-	}
-	return false;
+	return ex_prefix_has(&v4, ip) || ex_prefix_has(&v6, ip);
 }
 
 /* The term that denies the class on every port. */
@@ -260,9 +251,7 @@ struct ex_decision ex_judge_answer(const struct ex_ruleset *rs, const struct ex_
 	const struct ex_term *t;
 	struct ex_ip hidden;
 
-	if (is_never_an_answer(ip) || (ex_ip_embedded(ip, &hidden) && is_never_an_answer(&hidden)))
-		return deny;
-	if (c->host)
+	if (c->host || is_link_local(ip) || (ex_ip_embedded(ip, &hidden) && is_link_local(&hidden)))
 		return deny;
 	t = find_full_deny(rs, c);
 	if (!t && shell)

@@ -489,6 +489,65 @@ static void test_answers(void **state)
 	ex_ruleset_unref(rs);
 }
 
+/* With metadata open, too: then names lead to it where it is not link-local. */
+static void test_answers_that_no_policy_opens(void **state)
+{
+	static const char *const never[] = { "0.0.0.0",
+					     "0.255.255.255",
+					     "127.0.0.1",
+					     "127.255.255.255",
+					     "169.254.0.0",
+					     "169.254.255.255",
+					     "224.0.0.0",
+					     "239.255.255.255",
+					     "240.0.0.0",
+					     "255.255.255.255",
+					     "::",
+					     "::1",
+					     "fe80::",
+					     "febf::ffff",
+					     "ff00::",
+					     "ff02::1",
+					     "64:ff9b:1::1",
+					     "2001::1",
+					     "64:ff9b::7f00:1",
+					     "64:ff9b::a9fe:1",
+					     "2002:7f00:1::",
+					     "2002:a9fe:1::",
+					     "64:ff9b::e000:1",
+					     "64:ff9b::",
+					     "::127.0.0.1",
+					     "::169.254.0.1",
+					     "::ffff:169.254.0.1",
+					     "2002:e000:1::" };
+	static const char *const fine[] = {
+		"1.0.0.0",     "126.255.255.255",  "128.0.0.0",       "169.253.255.255",
+		"169.255.0.0", "223.255.255.255",  "fec0::1",         "fe7f::1",
+		"2001:1::1",   "64:ff9b::808:808", "100.100.100.200", "fd00:ec2::254"
+	};
+	static const char text[] = HEAD "  egress:\n  - toEntities: [all]\n";
+	const struct ex_compile_input in = { .deny_metadata = false };
+	struct ex_diags diags = { 0 };
+	struct ex_ruleset *rs = NULL;
+
+	(void)state;
+	assert_int_equal(ex_compile_text(text, strlen(text), NULL, 0, &in, &rs, &diags), 0);
+	for (size_t i = 0; i < EX_ARRAY_SIZE(never); i++) {
+		struct ex_ip ip = test_ip(never[i]);
+
+		if (ex_judge_answer(rs, &ip).verdict != EX_V_DENY)
+			fail_msg("%s", never[i]);
+	}
+	for (size_t i = 0; i < EX_ARRAY_SIZE(fine); i++) {
+		struct ex_ip ip = test_ip(fine[i]);
+
+		if (ex_judge_answer(rs, &ip).verdict != EX_V_ALLOW)
+			fail_msg("%s", fine[i]);
+	}
+	ex_diags_done(&diags);
+	ex_ruleset_unref(rs);
+}
+
 static void test_empty_rule_denies_all(void **state)
 {
 	struct ex_ruleset *rs = test_compile(HEAD "  egress: [{}]\n");
@@ -522,6 +581,7 @@ int main(void)
 		cmocka_unit_test(test_hosts_without_an_address),
 		cmocka_unit_test(test_rules_dns),
 		cmocka_unit_test(test_answers),
+		cmocka_unit_test(test_answers_that_no_policy_opens),
 		cmocka_unit_test(test_empty_rule_denies_all),
 	};
 
