@@ -5,6 +5,9 @@
  * (PACKET_VNET_HDR) a workload says so as it likes, and would have its ports and addresses written
  * anew, to what it likes; so would a far end on the same host. So nothing may be written over what
  * is judged.
+ *
+ * Nor may a packet be several: a device that gathers what it receives into a list (rx-gro-list)
+ * leaves each packet its own headers, and the first one's, which are judged, can be changed then.
  */
 #ifndef EXEAT_DATAPATH_OFFLOAD_H
 #define EXEAT_DATAPATH_OFFLOAD_H
@@ -14,6 +17,7 @@
 #include "pkt.bpf.h"
 
 #define CHECKSUM_PARTIAL 3
+#define GSO_FRAGLIST     (1 << 18)
 
 /* Of the kernel's types what is used here, as it is in the kernel that loads this. */
 struct sk_buff {
@@ -21,6 +25,12 @@ struct sk_buff {
 	__u16 csum_start;
 	__u16 csum_offset;
 	__u16 mac_header;
+	unsigned char *head;
+	__u32 end;
+} __attribute__((preserve_access_index));
+
+struct skb_shared_info {
+	__u32 gso_type;
 } __attribute__((preserve_access_index));
 
 enum special_kfunc_type {
@@ -28,6 +38,7 @@ enum special_kfunc_type {
 };
 
 extern void *bpf_cast_to_kern_ctx(void *skb) __ksym __weak;
+extern void *bpf_rdonly_cast(const void *obj, __u32 btf_id) __ksym __weak;
 
 /* Offset in the frame of what has not been looked at, from where on all is the sender's own. */
 INLINE __u32 offload_free(const struct pkt *p)
@@ -72,6 +83,25 @@ INLINE bool offload_harmless(struct __sk_buff *skb, const struct pkt *p)
 
 	/* before the frame, as it were, is behind it */
 	return !offload_place(skb, &at) || (at >= offload_free(p) && at <= p->len);
+}
+
+/* Is it a list of packets, of which only the first is to be seen here? */
+INLINE bool offload_list(struct __sk_buff *skb)
+{
+	const struct skb_shared_info *info;
+	const struct sk_buff *real;
+
+	if (!skb->gso_size)
+		return false;
+	if (bpf_core_enum_value_exists(enum special_kfunc_type, KF_bpf_cast_to_kern_ctx)) {
+		real = bpf_cast_to_kern_ctx(skb);
+		info = bpf_rdonly_cast(real->head + real->end,
+				       bpf_core_type_id_kernel(struct skb_shared_info));
+		return info->gso_type & GSO_FRAGLIST;
+	}
+	real = (const void *)skb;
+	info = (const void *)(BPF_CORE_READ(real, head) + BPF_CORE_READ(real, end));
+	return BPF_CORE_READ(info, gso_type) & GSO_FRAGLIST;
 }
 
 #endif

@@ -377,6 +377,8 @@ SUBPROG enum ex_reason parse(struct __sk_buff *skb, struct pkt *p, __u32 etherty
 
 	if (!p)
 		return EX_R_INTERNAL;
+	if (offload_list(skb))
+		return EX_R_MALFORMED;
 	if (ethertype == ETH_P_IP)
 		reason = parse_ip4(skb, p);
 	else if (ethertype == ETH_P_IPV6)
