@@ -40,13 +40,6 @@ static size_t path_len(struct ex_span path)
 	return query ? (size_t)(query - path.ptr) : path.len;
 }
 
-static int hex_value(char c)
-{
-	if (ex_is_digit(c))
-		return c - '0';
-	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
 /* Of the bytes that stand for themselves in a path those that are often escaped nevertheless. */
 static unsigned ways_of_escape(char plain)
 {
@@ -73,8 +66,8 @@ static struct mark mark_at(struct ex_span path, size_t at)
 		k.ways = WAY_CUT;
 	if (s[0] != '%' || path.len - at < 3)
 		return k;
-	hi = hex_value(s[1]);
-	lo = hex_value(s[2]);
+	hi = ex_hex_value(s[1]);
+	lo = ex_hex_value(s[2]);
 	if (hi < 0 || lo < 0)
 		return k;
 	k.len = 3;

@@ -33,18 +33,6 @@ static inline size_t ex_chars_run(const char *s, size_t n, unsigned classes)
 	return i;
 }
 
-/* -1 when c is not a hex digit. */
-static inline int ex_hex_value(char c)
-{
-	if (ex_is_digit(c))
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
-
 /* RFC 3986 2.3 */
 static inline bool ex_is_unreserved(unsigned char c)
 {
