@@ -265,6 +265,10 @@ static int on_head(struct ex_h2_leg *leg)
 	bool switched = h->status == 101;
 	int r = 0;
 
+	if (!ex_h2_exchange_takes(leg->x, &(struct ex_h2_head){ .h = *h })) {
+		fail(leg, EX_R_LIMIT, "too much of answers under way");
+		return 0;
+	}
 	leg->interim = h->status < 200 && !switched;
 	/* 200 opens the tunnel of a CONNECT, so only the 101 of a WebSocket may become one. */
 	if (leg->websocket && (switched || h->status / 100 == 2) &&

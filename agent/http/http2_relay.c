@@ -42,7 +42,7 @@ bool ex_h2_exchange_takes(struct ex_h2_exchange *x, const struct ex_h2_head *hea
 	if (*all + size > EX_H2_HEADS_MAX)
 		return false;
 	*all += size;
-	x->head_size = size;
+	x->head_size += size;
 	return true;
 }
 

@@ -49,7 +49,7 @@ extern const struct ex_h2_events ex_h2_down_events, ex_h2_up_events;
 /* NULL: too many, or out of memory. */
 struct ex_h2_exchange *ex_h2_exchange_new(struct ex_h2_relay *r, struct ex_h2_stream *down);
 
-/* Its head goes to the server: false when too much of that is under way already. */
+/* A head of it goes on, or trailers: false when too much of that is under way already. */
 bool ex_h2_exchange_takes(struct ex_h2_exchange *x, const struct ex_h2_head *head);
 
 /* Frees it when nothing of it is left. */

@@ -7,11 +7,18 @@ static void up_head(void *arg, struct ex_h2_stream *st, const struct ex_h2_head 
 	struct ex_h2_exchange *x = st->user;
 
 	(void)arg;
+	if (!x->down || x->own_body)
+		return;
+	if (!ex_h2_exchange_takes(x, head)) {
+		ex_h2_exchange_fail(x, EX_R_LIMIT, "too much of answers under way");
+		ex_h2_reset(st, EX_H2_CANCEL);
+		return;
+	}
 	if (head->h.status >= 200) {
 		x->res_head = true;
 		x->res_done = head->end;
 	}
-	if (x->down && ex_h2_respond(x->down, head) < 0)
+	if (ex_h2_respond(x->down, head) < 0)
 		ex_h2_reset(x->down, EX_H2_INTERNAL_ERROR);
 }
 
@@ -43,7 +50,9 @@ static void up_end(void *arg, struct ex_h2_stream *st, const struct ex_h2_head *
 
 	(void)arg;
 	x->res_done = true;
-	if (x->down && !x->own_body && ex_h2_finish(x->down, trailers) < 0)
+	if (!x->down || x->own_body)
+		return;
+	if ((trailers && !ex_h2_exchange_takes(x, trailers)) || ex_h2_finish(x->down, trailers) < 0)
 		ex_h2_reset(x->down, EX_H2_INTERNAL_ERROR);
 }
 

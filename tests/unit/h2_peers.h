@@ -188,6 +188,7 @@ static int peer_frame(nghttp2_session *s, const nghttp2_frame *f, void *arg)
 {
 	struct peer *p = arg;
 	struct seen *e = &p->seen[f->hd.stream_id % IDS];
+	size_t len;
 
 	(void)s;
 	if (f->hd.type == NGHTTP2_GOAWAY) {
@@ -199,7 +200,8 @@ static int peer_frame(nghttp2_session *s, const nghttp2_frame *f, void *arg)
 	if (f->hd.type == NGHTTP2_HEADERS) {
 		e->heads++;
 		p->n_heads += p->server;
-		snprintf(e->fields + strlen(e->fields), 4, "--\n");
+		len = strlen(e->fields);
+		snprintf(e->fields + len, sizeof(e->fields) - len, "--\n");
 	}
 	if (f->hd.flags & NGHTTP2_FLAG_END_STREAM) {
 		e->end = true;

@@ -153,6 +153,25 @@ static void test_cancelled_uploads_do_not_eat_the_window(void **state)
 	assert_int_equal(w.relay->n_exchanges, 0);
 }
 
+static void test_large_heads_of_answers_are_bounded(void **state)
+{
+	static char hints[60000];
+	int32_t id = ask("GET", "/ok", NULL, NULL, 0);
+	struct ex_h2_leg *leg = next_leg();
+
+	(void)state;
+	snprintf(hints, sizeof(hints), "HTTP/1.1 103 Early Hints\r\nLink: %0*d\r\n\r\n", 59900, 0);
+	w.heads = EX_H2_HEADS_MAX - 150 * 1024;
+	answer(leg, hints);
+	answer(leg, hints);
+	assert_int_equal(ex_h2_leg_state(leg), EX_LEG_RUNS);
+	answer(leg, hints);
+	assert_int_equal(ex_h2_leg_state(leg), EX_LEG_CLOSE);
+	assert_string_equal(w.workload.seen[id].status, "503");
+	assert_non_null(strstr(w.workload.seen[id].body, "\"limit\""));
+	ex_h2_leg_free(leg);
+}
+
 static void test_reused_connection_that_had_ended_is_not_an_answer(void **state)
 {
 	static const char request[] = "GET /ok HTTP/1.1\r\nHost: api.test\r\nx: y\r\n"
@@ -328,6 +347,7 @@ int main(void)
 		H1(test_deny_makes_no_leg),
 		H1(test_cancelled_stream_gives_up_its_connection),
 		H1(test_cancelled_uploads_do_not_eat_the_window),
+		H1(test_large_heads_of_answers_are_bounded),
 		H1(test_reused_connection_that_had_ended_is_not_an_answer),
 		H1(test_request_that_may_have_been_read_is_not_sent_again),
 		H1(test_bytes_behind_an_answer_end_the_connection),

@@ -495,6 +495,32 @@ static void test_lost_origin_is_told_as_502_or_reset(void **state)
 	assert_true(w.workload.goaway);
 }
 
+/* The server has as much room as its clients have: a workload that reads nothing may know it. */
+static void test_large_heads_of_answers_are_bounded(void **state)
+{
+	static char large[3900];
+	nghttp2_nv hints[16] = { nv(":status", "103") };
+	const struct seen *a = &w.workload.seen[1];
+
+	(void)state;
+	memset(large, 'x', sizeof(large) - 1);
+	for (size_t i = 1; i < EX_ARRAY_SIZE(hints); i++)
+		hints[i] = nv("link", large);
+	w.heads = w.others = EX_H2_HEADS_MAX - 150 * 1024;
+	w.origin.silent = true;
+	ask(&(struct request){ 0 });
+	pump();
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(a->heads, i);
+		nghttp2_submit_headers(w.origin.s, 0, 1, NULL, hints, EX_ARRAY_SIZE(hints), NULL);
+		pump();
+	}
+	assert_string_equal(a->status, "503");
+	assert_has(a->body, "\"limit\"");
+	assert_true(w.origin.seen[1].closed);
+	assert_int_equal(w.relay->n_exchanges, 0);
+}
+
 static void test_upload_to_a_lost_origin_is_answered_to_its_end(void **state)
 {
 	int32_t id;
@@ -622,6 +648,7 @@ int main(void)
 		T(test_body_before_a_reset_still_arrives),
 		T(test_goaway_of_the_origin_is_passed_on_and_open_streams_end),
 		T(test_lost_origin_is_told_as_502_or_reset),
+		T(test_large_heads_of_answers_are_bounded),
 		T(test_upload_to_a_lost_origin_is_answered_to_its_end),
 		T(test_lost_workload_cancels_at_the_origin),
 		T(test_malformed_answer_is_told_as_502),
