@@ -24,7 +24,7 @@
 #define SERVER  "198.51.100.9"
 #define SECOND  1000ull
 #define HOUR    (3600 * SECOND)
-#define REAL_MS 2 /* so long bytes take from one socket to another at most */
+#define REAL_MS 10 /* so long bytes take from one socket to another at most */
 
 static struct {
 	struct ex_proxy px;
