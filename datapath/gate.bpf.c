@@ -111,23 +111,38 @@ INLINE enum ex_reason judge(struct __sk_buff *skb, struct pkt *p)
 	return p->outbound ? judge_outbound(skb, flows, p) : judge_inbound(skb, flows, p);
 }
 
+/*
+ * What the workload sends up the host's stack bears this, where what does not is dropped behind the
+ * hook (agent/gate/stamp.c); 0: nobody looks. A veth takes a stamp off, so a workload has none.
+ */
+const volatile __u32 stamp = 0;
+
+INLINE int go_on(struct __sk_buff *skb, bool outbound)
+{
+	if (stamp && outbound)
+		skb->priority = stamp;
+	return TC_ACT_OK;
+}
+
 INLINE int gate(struct __sk_buff *skb, bool outbound)
 {
 	bool gateway = false;
 	struct pkt p;
+	int act;
 
 	if (skb->mark) {
 		__u32 mark = mark_take(skb, outbound);
 
 		if (mark && mark == refuse_mark)
-			return TC_ACT_OK;
+			return go_on(skb, outbound);
 		gateway = mark;
 	}
 	gateway_pkt(skb, &p, skb->ifindex);
 	p.outbound = outbound;
 	p.answer = gateway && !outbound;
 	p.part = gateway && outbound ? EX_PART_UPSTREAM : EX_PART_FLOW;
-	return verdict_exit(skb, &p, judge(skb, &p));
+	act = verdict_exit(skb, &p, judge(skb, &p));
+	return act == TC_ACT_OK ? go_on(skb, outbound) : act;
 }
 
 SEC("tc")

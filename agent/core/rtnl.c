@@ -122,6 +122,16 @@ int ex_rtnl_link_quiet(int rtnl, uint32_t ifindex)
 	return rtnl_transact(rtnl, &rq);
 }
 
+int ex_rtnl_link_group(int rtnl, uint32_t ifindex, uint32_t group)
+{
+	struct rtnl_request rq;
+	struct ifinfomsg *ifi = rtnl_begin(&rq, RTM_SETLINK, 0, sizeof(*ifi));
+
+	ifi->ifi_index = (int)ifindex;
+	rtnl_put(&rq, IFLA_GROUP, &group, sizeof(group));
+	return rtnl_transact(rtnl, &rq);
+}
+
 int ex_rtnl_link_del(int rtnl, uint32_t ifindex)
 {
 	struct rtnl_request rq;

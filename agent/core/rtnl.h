@@ -24,6 +24,7 @@ EX_MUST_CHECK int ex_rtnl_link_up(int rtnl, uint32_t ifindex);
 EX_MUST_CHECK int ex_rtnl_link_down(int rtnl, uint32_t ifindex);
 /* No ARP, no neighbour discovery, no address of its own making. */
 EX_MUST_CHECK int ex_rtnl_link_quiet(int rtnl, uint32_t ifindex);
+EX_MUST_CHECK int ex_rtnl_link_group(int rtnl, uint32_t ifindex, uint32_t group);
 EX_MUST_CHECK int ex_rtnl_link_del(int rtnl, uint32_t ifindex);
 EX_MUST_CHECK int ex_rtnl_addr_add(int rtnl, uint32_t ifindex, const struct ex_ip *ip);
 
@@ -57,6 +58,7 @@ struct ex_iface {
 	bool ethernet, loopback, up;
 	bool running;      /* it can send: soon after it and what it leads to are up */
 	uint32_t master;   /* bridge it is a port of, or 0 */
+	uint32_t group;    /* of interfaces: `ip link set group` */
 	char kind[16];     /* "veth", "bridge", ...; "" = none */
 	uint32_t peer;     /* veth: ifindex of the other end, in its namespace; else 0 */
 	int32_t peer_nsid; /* of that namespace, as seen from here; -1 = this one */

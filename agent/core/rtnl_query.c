@@ -176,6 +176,7 @@ static void take_link(void *arg, const struct nlmsghdr *h)
 				.up = ifi->ifi_flags & IFF_UP,
 				.mtu = attr_u32(a[IFLA_MTU]),
 				.master = attr_u32(a[IFLA_MASTER]),
+				.group = attr_u32(a[IFLA_GROUP]),
 				.peer_nsid = -1 };
 	/* IFF_RUNNING says as much of a link whose state is not known yet. */
 	if (a[IFLA_OPERSTATE] && RTA_PAYLOAD(a[IFLA_OPERSTATE]) == 1)

@@ -26,10 +26,11 @@ int ex_gate_guard(struct ex_gate *gate, uint32_t ifindex)
 {
 	const struct gate_port *port = gate_port_find(gate, ifindex);
 	bool shared = port && port->ep.flags & EX_EP_SHARED;
-	int r;
+	int r = gate->lock < 0 || shared ? 0 : gate_stamp_take(gate, ifindex);
 
-	r = hook_attach(ifindex, shared ? BPF_TC_EGRESS : BPF_TC_INGRESS,
-			gate->progs.from_workload);
+	if (!r)
+		r = hook_attach(ifindex, shared ? BPF_TC_EGRESS : BPF_TC_INGRESS,
+				gate->progs.from_workload);
 	return r ? r
 		 : hook_attach(ifindex, shared ? BPF_TC_INGRESS : BPF_TC_EGRESS,
 			       gate->progs.to_workload);
@@ -84,7 +85,9 @@ int ex_gate_detach(uint32_t ifindex)
 {
 	int r = hook_detach(ifindex, BPF_TC_INGRESS);
 
-	return r ? r : hook_detach(ifindex, BPF_TC_EGRESS);
+	if (!r)
+		r = hook_detach(ifindex, BPF_TC_EGRESS);
+	return r ? r : gate_stamp_leave(ifindex);
 }
 
 /* The other end: in its own namespace the endpoint's number is its own. */

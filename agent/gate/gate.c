@@ -48,6 +48,10 @@ static int skel_fit(struct ex_gate *gate, const struct ex_gate_limits *limits,
 
 	if (r)
 		return r;
+	/* Not every kernel can be asked. */
+	gate->stamps = limits->pin && gate_links_guard(limits->pin);
+	chatter_len = 0;
+	skel->rodata->stamp = gate->stamps ? GATE_STAMP : 0;
 	skel->rodata->refuse_mark = gate->state.mark;
 	skel->rodata->gateway_mark = gate->state.mark ^ 1;
 	skel->rodata->mark_check = gate->state.check;
@@ -81,18 +85,6 @@ static int object_load(struct ex_gate *gate, const struct ex_gate_limits *limits
 	return r;
 }
 
-/* Not every kernel can. Most workloads could not make such a device anyway: the gate goes on. */
-static void links_guard(const char *pin)
-{
-	int r = gate_links_guard(pin);
-
-	if (r)
-		ex_warning(
-			"a workload with CAP_NET_ADMIN can pass the gate by an ifb device, if this "
-			"kernel has them: %s (see 'exeat doctor')",
-			strerror(-r));
-}
-
 int ex_gate_load(const struct ex_gate_limits *limits, struct ex_gate **ret)
 {
 	static const struct ex_gate_limits usual;
@@ -103,7 +95,7 @@ int ex_gate_load(const struct ex_gate_limits *limits, struct ex_gate **ret)
 		return -ENOMEM;
 	if (!limits)
 		limits = &usual;
-	gate->lock = gate->cells.fd = -1;
+	gate->lock = gate->cells.fd = gate->nftables = -1;
 	gate->prefixes_max = limits->dests ? limits->dests : DESTS_DEFAULT;
 	gate_object_init(gate);
 	gate->flow_limit = limits->flows ? limits->flows : FLOWS_DEFAULT;
@@ -123,8 +115,8 @@ int ex_gate_load(const struct ex_gate_limits *limits, struct ex_gate **ret)
 		r = gate_events_open(gate);
 	if (!r)
 		r = gate_counters_open(gate);
-	if (!r && limits->pin)
-		links_guard(limits->pin);
+	if (!r)
+		gate_stamp_open(gate);
 	if (!r && limits->pin)
 		r = gate_pin_others_remove(limits->pin);
 	if (r) {
@@ -154,6 +146,7 @@ void ex_gate_free(struct ex_gate *gate)
 	free(gate->spare_counters);
 	ring_buffer__free(gate->ring);
 	gate_object_done(gate);
+	ex_closep(&gate->nftables);
 	ex_closep(&gate->lock);
 	free(gate);
 }

@@ -200,6 +200,18 @@ EX_MUST_CHECK int ex_gate_guard_again(struct ex_gate *gate, uint32_t ifindex);
 EX_MUST_CHECK int ex_gate_attach_gateway(struct ex_gate *gate, uint32_t ifindex, uint32_t gateway,
 					 int netns);
 
+/*
+ * Where the kernel cannot be asked to keep workloads from ifb devices, a gate that is pinned has
+ * what these send past its programs dropped by nftables, of its interfaces: that is their group. A
+ * socket that becomes readable when somebody may have taken the tables away; negative: there is
+ * none. Then ex_gate_stamp_again() puts them back, or is to be called again later.
+ */
+int ex_gate_stamp_fd(const struct ex_gate *gate);
+EX_MUST_CHECK int ex_gate_stamp_again(struct ex_gate *gate);
+
+/* What ex_gate_attach() and ex_gate_guard() returned, in words. */
+const char *ex_gate_strerror(int r);
+
 /* Takes the programs off the host end, and what it sends passes unjudged from then on. */
 EX_MUST_CHECK int ex_gate_detach(uint32_t ifindex);
 

@@ -120,6 +120,9 @@ struct ex_gate {
 	struct ex_state state;
 	uint64_t free_classes; /* no ruleset has a number from state.last_class up to this */
 	int lock;              /* the folder of the pins */
+	bool stamps;           /* stamp.c: what is not stamped is to be dropped */
+	bool looked_for;       /* ... and is */
+	int nftables;          /* a socket; -1 */
 	void (*event_fn)(void *arg, const struct ex_event *ev);
 	void *event_arg;
 	size_t drained;                      /* events read in one go */
@@ -208,6 +211,22 @@ int gate_pin_others_remove(const char *pin);
 /* links.c: until gate_links_unguard(), whatever becomes of the maps. pin NULL: only tries it. */
 int gate_links_guard(const char *pin);
 int gate_links_unguard(const char *pin);
+
+/* stamp.c: where that cannot be. */
+#define GATE_STAMP       0x65780000 /* the major number is no qdisc's */
+#define GATE_STAMP_GROUP 0x6578
+void gate_stamp_open(struct ex_gate *gate);
+/* Into the group, or out of it; before the programs are attached, and after they were detached. */
+int gate_stamp_take(struct ex_gate *gate, uint32_t ifindex);
+int gate_stamp_leave(uint32_t ifindex);
+int gate_stamp_probe(void); /* in a network namespace of the caller's own */
+
+/* nftables.c: a socket that hears of them; what it heard. */
+#define GATE_TABLE "exeat"
+int gate_tables_open(void);
+int gate_tables_put(int fd); /* in one step, in place of those that may be there */
+bool gate_tables_gone(int fd);
+int gate_tables_remove(void); /* 0 as well where there are none */
 
 /* adopt.c */
 int gate_adopt(struct ex_gate *gate);

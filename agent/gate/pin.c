@@ -199,6 +199,8 @@ int ex_gate_unpin(const char *pin)
 
 	if (!r)
 		r = gate_links_unguard(pin);
+	if (!r)
+		r = gate_tables_remove();
 	if (r)
 		return r;
 	return rmdir(pin) < 0 && errno != ENOENT ? -errno : 0;

@@ -119,7 +119,12 @@ static int transparent_socket(int family)
 
 static int probe_links(void)
 {
-	return gate_links_guard(NULL);
+	int r;
+
+	if (gate_links_guard(NULL) == 0)
+		return 0;
+	r = probe_netns();
+	return r ? r : gate_stamp_probe();
 }
 
 static int probe_steering(void)
@@ -199,9 +204,9 @@ static const struct probe probes[] = {
 	{ "seccomp filters", true, probe_seccomp, "run, agent (the proxy confines itself by them)",
 	  "needs CONFIG_SECCOMP_FILTER; an outer container must allow the seccomp system call" },
 	{ "workloads are kept from ifb devices", false, probe_links,
-	  "agent: the kernel gate, towards a workload with CAP_NET_ADMIN where there is ifb",
-	  "needs BPF trampolines (function tracing with direct calls) and CONFIG_SECURITY; or have\n"
-	  "no ifb: echo install ifb /bin/false >/etc/modprobe.d/exeat.conf" },
+	  "agent: no endpoint is let in, as a workload with CAP_NET_ADMIN could pass its gate by",
+	  "needs BPF trampolines (function tracing with direct calls) and CONFIG_SECURITY; or\n"
+	  "nftables: CONFIG_NF_TABLES, with _INET, _ARP and _BRIDGE (modprobe nf_tables)" },
 	{ "IPv6", false, probe_ipv6, "IPv6 destinations; IPv4 is gated all the same",
 	  "boot without ipv6.disable=1" },
 	{ "room for open files", false, probe_files, "many connections at a time",

@@ -283,7 +283,7 @@ int ex_gates_apply(struct ex_node *node, struct ex_node_endpoint *e, struct ex_c
 		r = attach(g);
 		if (r < 0)
 			return ex_node_fail(err, r, "cannot attach the kernel gate: %s",
-					    strerror(-r));
+					    ex_gate_strerror(r));
 		g->attached = true;
 	}
 	if (!g->lost) {

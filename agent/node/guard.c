@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <sys/epoll.h>
+
 #include "agent/core/log.h"
 #include "agent/core/rtnl.h"
 #include "agent/node/gates.h"
 #include "agent/node/guard.h"
+
+#define AGAIN_MS 1000
 
 struct guarding {
 	struct ex_node *node;
@@ -14,7 +18,7 @@ static void note(struct guarding *to, const char *where, int r)
 	if (r == 0)
 		return;
 	to->failed = true;
-	ex_error("%s: cannot attach the kernel gate: %s", where, strerror(-r));
+	ex_error("%s: cannot attach the kernel gate: %s", where, ex_gate_strerror(r));
 }
 
 static void guard_stray(void *arg, const struct ex_iface *link)
@@ -34,4 +38,33 @@ bool ex_guard_all(struct ex_node *node)
 		note(&to, e->name, ex_gates_guard(node, e));
 	note(&to, "interfaces", rtnl < 0 ? rtnl : ex_rtnl_links_each(rtnl, guard_stray, &to));
 	return !to.failed;
+}
+
+/* ---- tables ---- */
+
+static void put_back(struct ex_node *node)
+{
+	if (ex_gate_stamp_again(node->gate) < 0 &&
+	    ex_timer_start(node->loop, &node->tables_again, AGAIN_MS) < 0)
+		ex_error("it is not tried again");
+}
+
+static void on_tables(struct ex_watch *w, uint32_t events)
+{
+	(void)events;
+	put_back(ex_container_of(w, struct ex_node, tables));
+}
+
+static void on_tables_again(struct ex_timer *t)
+{
+	put_back(ex_container_of(t, struct ex_node, tables_again));
+}
+
+int ex_guard_watch(struct ex_node *node)
+{
+	int fd = ex_gate_stamp_fd(node->gate);
+
+	node->tables = (struct ex_watch){ .fd = -1, .fn = on_tables };
+	node->tables_again.fn = on_tables_again;
+	return fd < 0 ? 0 : ex_watch_start(node->loop, &node->tables, fd, EPOLLIN);
 }

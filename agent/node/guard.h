@@ -12,4 +12,7 @@
 /* False: some may still have what they had; it is told where, and to be tried again. */
 bool ex_guard_all(struct ex_node *node);
 
+/* Puts tables of nftables back that somebody takes away, where the gate relies on them. */
+EX_MUST_CHECK int ex_guard_watch(struct ex_node *node);
+
 #endif

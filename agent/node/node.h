@@ -60,6 +60,8 @@ struct ex_node {
 	int links_fd; /* tells of links that go */
 	int signals_fd;
 	struct ex_watch links, signals;
+	struct ex_watch tables; /* guard.h */
+	struct ex_timer tables_again;
 	struct ex_lazy events;
 	/* policies.c */
 	struct ex_policy_files *files; /* the last valid ones: in force */

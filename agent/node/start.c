@@ -23,6 +23,7 @@
 #include "agent/core/rtnl.h"
 #include "agent/node/events.h"
 #include "agent/node/gates.h"
+#include "agent/node/guard.h"
 #include "agent/node/handover.h"
 #include "agent/node/learn.h"
 #include "agent/node/ops.h"
@@ -268,6 +269,8 @@ static int start_watching(struct ex_node *node)
 	size_t n = c->n_policy_dirs;
 	int r = ex_events_watch(node);
 
+	if (r == 0)
+		r = ex_guard_watch(node);
 	ex_resolvers_follow(&c->dns, EX_RESOLV_CONF);
 	memcpy(node->watched, c->policy_dirs, n * sizeof(*node->watched));
 	if (c->dns.file)

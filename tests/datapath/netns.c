@@ -51,6 +51,28 @@ void netns_ip(const char *format, ...)
 		fail_msg("ip %s: status %d", command, status);
 }
 
+void netns_nft(const char *format, ...)
+{
+	FILE *to = popen("nft -f -", "w");
+	va_list args;
+
+	assert_non_null(to);
+	va_start(args, format);
+	vfprintf(to, format, args);
+	va_end(args);
+	assert_int_equal(pclose(to), 0);
+}
+
+void netns_way_around(const char *interface)
+{
+	netns_ip("link add ifb0 type ifb");
+	netns_ip("link set ifb0 up");
+	netns_nft("table netdev around {\n chain around {\n"
+		  "  type filter hook egress device \"%s\" priority 0\n"
+		  "  meta mark %d meta mark set 0 fwd to \"ifb0\"\n }\n}\n",
+		  interface, NETNS_AROUND);
+}
+
 void netns_bpffs(const char *path)
 {
 	assert_return_code(unshare(CLONE_NEWNS), errno);

@@ -39,6 +39,16 @@ void netns_close(struct netns *ns);
 /* One `ip` command in the current namespace; fails the test when it fails. */
 __attribute__((format(printf, 1, 2))) void netns_ip(const char *format, ...);
 
+/* The same of `nft -f -`. */
+__attribute__((format(printf, 1, 2))) void netns_nft(const char *format, ...);
+
+/*
+ * As a workload with CAP_NET_ADMIN does it: what it sends out of the interface with this mark goes
+ * by an ifb device.
+ */
+#define NETNS_AROUND 1
+void netns_way_around(const char *interface);
+
 /* A bpf file system that nobody else sees, there; it ends with the process. */
 void netns_bpffs(const char *path);
 void netns_sysctl(const char *path, const char *value);

@@ -263,6 +263,30 @@ static void test_macvlan_is_gated_at_its_parent(void **state)
 	assert_true(connect_in(host, WORLD4, 443) < 0); /* not the workload's MAC */
 }
 
+/* What an ifb device sends on is shown to this hook: only that of a veth is passed by. */
+static void test_ifb_is_no_pass(void **state)
+{
+	const int mark = NETNS_AROUND;
+	uint64_t before = counted(EX_R_DEFAULT_DENY);
+	socklen_t len;
+	struct sockaddr_storage to = socks_address(WORLD4, 444, &len);
+	int server = listen_in(world, SOCK_DGRAM, "0.0.0.0", 444), fd;
+	struct pollfd wait = { .fd = server, .events = POLLIN };
+
+	(void)state;
+	publish(true);
+	netns_enter(child);
+	netns_way_around("eth0");
+	fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	assert_return_code(setsockopt(fd, SOL_SOCKET, SO_MARK, &mark, sizeof(mark)), errno);
+	assert_int_equal(sendto(fd, "x", 1, 0, (struct sockaddr *)&to, len), 1);
+	netns_enter(host);
+	assert_int_equal(poll(&wait, 1, 200), 0);
+	assert_int_equal(counted(EX_R_DEFAULT_DENY), before + 1);
+	close(fd);
+	close(server);
+}
+
 /* A macvlan does not clear marks, as a veth does: the mark alone is worth nothing here. */
 static void test_mark_alone_is_no_pass(void **state)
 {
@@ -296,6 +320,7 @@ int main(void)
 		cmocka_unit_test(test_interface_of_the_host_is_gated),
 		cmocka_unit_test(test_macvlan_is_gated_at_its_parent),
 		cmocka_unit_test(test_mark_alone_is_no_pass),
+		cmocka_unit_test(test_ifb_is_no_pass),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
