@@ -473,7 +473,7 @@ static void destroy(struct ex_resolver *r)
 	r->dead = true;
 	for (size_t i = 0; i < r->n_zones; i++) {
 		for (size_t j = 0; j < CHANNELS; j++)
-			shut(&r->zones[i]->lanes[j]);
+			ex_channel_close(&r->zones[i]->lanes[j].channel);
 		free(r->zones[i]);
 	}
 	ex_timer_stop(r->loop, &r->tick);
@@ -525,6 +525,15 @@ static int add_server(struct ex_resolver *r, const struct ex_resolver_server *s)
 	return err;
 }
 
+/* The one of each that there has to be; the others are opened when they are used. */
+static int open_lanes(const struct ex_resolver *r)
+{
+	for (size_t i = 0; i < r->n_zones; i++)
+		if (!make_open(&r->zones[i]->lanes[0]))
+			return -ENOMEM;
+	return 0;
+}
+
 int ex_resolver_new(struct ex_loop *loop, const struct ex_resolver_server *servers, size_t n,
 		    ex_resolver_dial_fn dial, void *arg, struct ex_resolver **ret)
 {
@@ -541,9 +550,8 @@ int ex_resolver_new(struct ex_loop *loop, const struct ex_resolver_server *serve
 	r->free_later.fn = free_deferred;
 	for (size_t i = 0; i < n && err == 0; i++)
 		err = add_server(r, &servers[i]);
-	/* the one that there has to be; the others are opened when they are used */
-	for (size_t i = 0; i < r->n_zones && err == 0; i++)
-		err = make_open(&r->zones[i]->lanes[0]) ? 0 : -ENOMEM;
+	if (err == 0)
+		err = open_lanes(r);
 	if (err < 0) {
 		destroy(r);
 		return err;

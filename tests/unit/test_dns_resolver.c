@@ -7,83 +7,7 @@
 #include <stdio.h>
 #include <cmocka.h>
 
-#include "dns_server.h"
-
-static const struct dns_record zone[] = {
-	{ "api.openai.com", 0, 30, NULL, { "93.184.216.34", "2001:db8::34" } },
-	{ NULL, 0, 0, NULL, { NULL } },
-};
-
-struct fixture {
-	struct ex_loop *loop;
-	struct dns_server server, second;
-	struct ex_resolver_server at[2];
-	struct ex_resolver *resolver;
-	unsigned n_replies, want;
-	int err;
-	struct ex_dns_answer answer;
-	bool free_in_reply;
-};
-
-static struct fixture *f;
-
-static void on_reply(void *arg, int err, const void *msg, size_t len)
-{
-	(void)arg;
-	f->n_replies++;
-	f->err = err;
-	if (err == 0)
-		f->err = ex_dns_parse_answer(msg, len, EX_SPAN("api.openai.com"), EX_DNS_A,
-					     &f->answer);
-	if (f->free_in_reply) {
-		ex_resolver_free(f->resolver);
-		f->resolver = NULL;
-	}
-	if (f->n_replies >= f->want)
-		ex_loop_quit(f->loop);
-}
-
-static int setup(void **state)
-{
-	(void)state;
-	f = calloc(1, sizeof(*f));
-	assert_non_null(f);
-	assert_int_equal(ex_loop_new(&f->loop), 0);
-	assert_true(dns_server_start(&f->server, f->loop, &f->at[0]));
-	assert_true(dns_server_start(&f->second, f->loop, &f->at[1]));
-	f->server.zone = f->second.zone = zone;
-	assert_int_equal(ex_resolver_new(f->loop, f->at, 1, dns_dial, NULL, &f->resolver), 0);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	ex_resolver_free(f->resolver);
-	dns_server_stop(&f->server);
-	dns_server_stop(&f->second);
-	ex_loop_free(f->loop);
-	free(f);
-	return 0;
-}
-
-static struct ex_resolve *query(void)
-{
-	struct ex_resolve *q = NULL;
-
-	assert_int_equal(
-		ex_resolver_query(f->resolver, "api.openai.com", EX_DNS_A, on_reply, f, &q), 0);
-	return q;
-}
-
-static int ask(void)
-{
-	f->want = f->n_replies + 1;
-	(void)query();
-	dns_run(f->loop, 8000);
-	assert_int_equal(f->n_replies, f->want);
-	return f->err;
-}
+#include "dns_resolver.h"
 
 /* For replies that must not count: c-ares goes on waiting. */
 static void ask_in_vain(void)
@@ -97,26 +21,11 @@ static void ask_in_vain(void)
 
 /* ---- servers that misbehave; the hook sees one reply at a time ---- */
 
-static size_t drop_udp(struct dns_server *s, bool tcp, uint8_t *buf, size_t len)
-{
-	(void)s;
-	(void)buf;
-	return tcp ? len : 0;
-}
-
 static size_t drop_first(struct dns_server *s, bool tcp, uint8_t *buf, size_t len)
 {
 	(void)tcp;
 	(void)buf;
 	return s->n_udp == 1 ? 0 : len;
-}
-
-static size_t truncate_udp(struct dns_server *s, bool tcp, uint8_t *buf, size_t len)
-{
-	(void)s;
-	if (!tcp)
-		buf[2] |= 2;
-	return len;
 }
 
 static size_t wrong_id(struct dns_server *s, bool tcp, uint8_t *buf, size_t len)
@@ -449,20 +358,6 @@ static void test_66_a_port_does_not_serve_for_long(void **state)
 	assert_int_equal(ports, 4);
 }
 
-static unsigned count_sockets(void)
-{
-	unsigned n = 0;
-
-	for (int fd = 0; fd < 256; fd++) {
-		struct sockaddr_in to;
-		socklen_t len = sizeof(to);
-
-		n += getpeername(fd, (struct sockaddr *)&to, &len) == 0 &&
-		     to.sin_family == AF_INET && ntohs(to.sin_port) == f->at[0].port;
-	}
-	return n;
-}
-
 static void test_66_a_port_that_is_not_used_is_given_up(void **state)
 {
 	(void)state;
@@ -574,16 +469,6 @@ static void test_names_that_are_none_are_refused(void **state)
 			 -EINVAL);
 }
 
-static void ask_name(const char *name)
-{
-	struct ex_resolve *q;
-
-	assert_int_equal(ex_resolver_query(f->resolver, name, EX_DNS_A, on_reply, f, &q), 0);
-	f->want = f->n_replies + 1;
-	dns_run(f->loop, 2000);
-	assert_int_equal(f->n_replies, f->want);
-}
-
 static void test_split_horizon_asks_the_server_of_the_longest_suffix(void **state)
 {
 	struct ex_resolve *q;
@@ -610,146 +495,6 @@ static void test_split_horizon_asks_the_server_of_the_longest_suffix(void **stat
 	assert_int_equal(
 		ex_resolver_query(f->resolver, "api.openai.com", EX_DNS_A, on_reply, f, &q),
 		-ENOENT);
-}
-
-static void test_without_a_server_nobody_is_asked(void **state)
-{
-	struct ex_resolve *q;
-
-	(void)state;
-	ex_resolver_free(f->resolver);
-	f->resolver = NULL;
-	assert_int_equal(ex_resolver_new(f->loop, NULL, 0, dns_dial, NULL, &f->resolver), 0);
-	assert_int_equal(
-		ex_resolver_query(f->resolver, "api.openai.com", EX_DNS_A, on_reply, f, &q),
-		-ENOENT);
-	assert_int_equal(ex_resolver_use(f->resolver, f->at, 1), 1);
-	assert_int_equal(ask(), 0);
-}
-
-/* ---- many at once, over TCP ---- */
-
-static void ask_many(unsigned n)
-{
-	f->want = n;
-	for (unsigned i = 0; i < n; i++)
-		(void)query();
-	while (f->n_replies < n && f->err == 0)
-		dns_run(f->loop, 8000);
-}
-
-/* The server closes each connection after one answer, whatever else was asked on it. */
-static void test_67_truncated_replies_of_a_server_that_closes(void **state)
-{
-	static const unsigned at_once[] = { 1, 4, 8, 40 };
-
-	(void)state;
-	f->server.hook = truncate_udp;
-	for (size_t i = 0; i < EX_ARRAY_SIZE(at_once); i++) {
-		f->n_replies = 0;
-		ask_many(at_once[i]);
-		assert_int_equal(f->err, 0);
-		assert_int_equal(f->n_replies, at_once[i]);
-	}
-}
-
-/* That it does not answer over TCP at all is not asked about for ever. */
-static void test_67_truncated_replies_of_a_server_without_tcp(void **state)
-{
-	(void)state;
-	f->server.hook = truncate_udp;
-	dns_server_refuse_tcp(&f->server);
-	assert_int_equal(ask(), -EIO);
-	assert_in_range(f->server.n_udp, 1, 2);
-}
-
-/* ---- other servers ---- */
-
-static void test_other_servers_are_asked_what_is_under_way(void **state)
-{
-	(void)state;
-	f->server.hook = drop_udp;
-	f->want = 40;
-	for (int i = 0; i < 40; i++)
-		(void)query();
-	dns_run(f->loop, 50);
-	assert_int_equal(f->n_replies, 0);
-	assert_int_equal(ex_resolver_use(f->resolver, &f->at[1], 1), 1);
-	dns_run(f->loop, 1000); /* much less than a timeout */
-	assert_int_equal(f->n_replies, 40);
-	assert_int_equal(f->err, 0);
-	assert_int_equal(f->second.n_udp, 40);
-	assert_int_equal(count_sockets(), 0); /* of the first */
-	f->server.n_udp = 0;
-	assert_int_equal(ask(), 0);
-	assert_int_equal(f->server.n_udp, 0);
-}
-
-static void test_the_same_servers_change_nothing(void **state)
-{
-	(void)state;
-	f->server.hook = drop_udp;
-	(void)query();
-	dns_run(f->loop, 50);
-	assert_int_equal(f->server.n_udp, 1);
-	assert_int_equal(ex_resolver_use(f->resolver, f->at, 1), 0);
-	assert_int_equal(ex_resolver_use(f->resolver, f->at, 0), 0);
-	dns_run(f->loop, 50);
-	assert_int_equal(f->server.n_udp, 1);
-}
-
-/* A suffix keeps its servers. */
-static void test_other_servers_are_for_names_without_a_suffix(void **state)
-{
-	struct ex_resolver_server third;
-
-	(void)state;
-	ex_resolver_free(f->resolver);
-	memcpy(f->at[1].suffix, "corp.example", sizeof("corp.example"));
-	assert_int_equal(ex_resolver_new(f->loop, &f->at[1], 1, dns_dial, NULL, &f->resolver), 0);
-	third = f->at[0];
-	assert_int_equal(ex_resolver_use(f->resolver, &third, 1), 1);
-	ask_name("db.corp.example");
-	assert_int_equal(f->second.n_udp, 1);
-	ask_name("corp.example.com");
-	assert_int_equal(f->server.n_udp, 1);
-}
-
-static bool dials;
-
-static int dial_when_allowed(void *arg, const struct ex_resolver_server *s, bool tcp)
-{
-	return dials ? dns_dial(arg, s, tcp) : -EACCES;
-}
-
-static void free_in_answer(void *arg, int err, const void *msg, size_t len)
-{
-	on_reply(arg, err, msg, len);
-	assert_int_equal(err, -EIO);
-}
-
-/* What cannot be asked of the others ends, and the resolver may be freed then. */
-static void test_other_servers_that_cannot_be_asked(void **state)
-{
-	struct ex_resolve *q;
-
-	(void)state;
-	ex_resolver_free(f->resolver);
-	dials = true;
-	assert_int_equal(ex_resolver_new(f->loop, f->at, 1, dial_when_allowed, NULL, &f->resolver),
-			 0);
-	f->server.hook = drop_udp;
-	for (int i = 0; i < 3; i++)
-		assert_int_equal(ex_resolver_query(f->resolver, "api.openai.com", EX_DNS_A,
-						   free_in_answer, f, &q),
-				 0);
-	dns_run(f->loop, 20);
-	dials = false;
-	f->free_in_reply = true;
-	f->want = 99;
-	assert_int_equal(ex_resolver_use(f->resolver, &f->at[1], 1), 1);
-	dns_run(f->loop, 20);
-	assert_int_equal(f->n_replies, 1);
 }
 
 static void test_servers_are_bounded(void **state)
@@ -804,13 +549,6 @@ int main(void)
 		T(test_names_that_are_none_are_refused),
 		T(test_split_horizon_asks_the_server_of_the_longest_suffix),
 		T(test_servers_are_bounded),
-		T(test_without_a_server_nobody_is_asked),
-		T(test_67_truncated_replies_of_a_server_that_closes),
-		T(test_67_truncated_replies_of_a_server_without_tcp),
-		T(test_other_servers_are_asked_what_is_under_way),
-		T(test_the_same_servers_change_nothing),
-		T(test_other_servers_are_for_names_without_a_suffix),
-		T(test_other_servers_that_cannot_be_asked),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
