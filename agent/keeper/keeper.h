@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The privileged side of one endpoint's proxy. It starts the proxy process, answers it (ipc.h),
- * judges anew everything it asks for, and owns what the two gates of the endpoint must agree on:
- * the ruleset in force, the names the workload has learned, and the classes made of them.
+ * The privileged side of one endpoint's proxy. It starts the proxy process, answers it
+ * (proxy/messages.h), judges anew everything it asks for, and owns what the two gates of the
+ * endpoint must agree on: the ruleset in force, the names the workload has learned, and the classes
+ * made of them.
  *
  * It runs on a loop it is given: `exeat run` has one keeper, the agent one for each endpoint.
  * Nothing here blocks on the proxy; a proxy that breaks the protocol is killed. While no proxy

@@ -5,11 +5,11 @@
 
 #include "agent/audit/limit.h"
 #include "agent/core/bucket.h"
-#include "agent/core/ipc.h"
 #include "agent/core/ring.h"
 #include "agent/dns/names.h"
 #include "agent/gate/gate.h"
 #include "agent/keeper/keeper.h"
+#include "agent/proxy/messages.h"
 #include "agent/proxy/start.h"
 
 /* What a proxy asks for, as it is limited. */

@@ -6,13 +6,13 @@
 #include <stdio.h>
 #include <sys/wait.h>
 
-#include "agent/core/ipc.h"
 #include "agent/core/log.h"
 #include "agent/node/gates.h"
 #include "agent/node/handover.h"
 #include "agent/node/notify.h"
 #include "agent/node/report.h"
 #include "agent/node/round.h"
+#include "agent/proxy/messages.h"
 
 #define MAGIC    0x50485847u /* another with every change of the form */
 #define VARIABLE "EXEAT_HANDOVER"

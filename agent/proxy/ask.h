@@ -4,8 +4,8 @@
 #define EXEAT_AGENT_PROXY_ASK_H
 
 #include "agent/audit/audit.h"
-#include "agent/core/ipc.h"
 #include "agent/core/loop.h"
+#include "agent/proxy/messages.h"
 
 struct ex_ask;
 

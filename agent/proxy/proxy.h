@@ -7,11 +7,11 @@
 #ifndef EXEAT_AGENT_PROXY_PROXY_H
 #define EXEAT_AGENT_PROXY_PROXY_H
 
-#include "agent/core/ipc.h"
 #include "agent/core/list.h"
 #include "agent/core/loop.h"
 #include "agent/proxy/identities.h"
 #include "agent/proxy/listen.h"
+#include "agent/proxy/messages.h"
 #include "agent/proxy/resolver_dial.h"
 #include "agent/proxy/slab.h"
 #include "agent/proxy/start.h"

@@ -3,7 +3,7 @@
 #include <netinet/in.h>
 #include <poll.h>
 
-#include "agent/core/ipc.h"
+#include "agent/proxy/messages.h"
 #include "agent/proxy/resolver_dial.h"
 
 #define WAIT_MS 1000 /* the parent answers at once; more means that it is in trouble */

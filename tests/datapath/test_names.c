@@ -16,11 +16,11 @@
 #include <cmocka.h>
 #include <bpf/bpf.h>
 
-#include "agent/core/ipc.h"
 #include "agent/dns/names.h"
 #include "agent/gate/gate_internal.h"
 #include "agent/keeper/keeper.h"
 #include "agent/proxy/bundle.h"
+#include "agent/proxy/messages.h"
 #include "agent/proxy/settings.h"
 
 enum {

@@ -11,9 +11,9 @@
 #include <sys/socket.h>
 
 #include "agent/audit/pack.h"
-#include "agent/core/ipc.h"
 #include "agent/core/pack.h"
 #include "agent/proxy/bundle.h"
+#include "agent/proxy/messages.h"
 #include "tests/fuzz/fuzz.h"
 
 static void check_text(const char *text, size_t size)

@@ -15,10 +15,10 @@
 #include <sys/wait.h>
 
 #include "agent/audit/pack.h"
-#include "agent/core/ipc.h"
 #include "agent/core/ring.h"
 #include "agent/dns/names.h"
 #include "agent/proxy/bundle.h"
+#include "agent/proxy/messages.h"
 #include "agent/proxy/settings.h"
 
 static const struct ex_ip nowhere = { .b = { [10] = 0xff, [11] = 0xff, 203, 0, 113, 9 } };

@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "agent/core/ipc.h"
+#include "agent/proxy/messages.h"
 
 static int ends[2];
 

@@ -8,10 +8,10 @@
 #include <stdio.h>
 #include <sys/wait.h>
 
-#include "agent/core/ipc.h"
 #include "agent/gate/gate_internal.h"
 #include "agent/keeper/keeper_priv.h"
 #include "agent/proxy/bundle.h"
+#include "agent/proxy/messages.h"
 
 #define IFINDEX 1
 #define NAMES   9 /* each set of them is known of an address: as many as a name may have */
