@@ -3,7 +3,9 @@
  * ARP and neighbour discovery. On a link of its own, the workload and its next hop may find each
  * other, nothing more. On a bridge it may ask for any neighbour, and look whether its own addresses
  * are free, but speak for nobody but itself: sender addresses, MACs and what it claims are its own.
- * Router discovery and redirects are denied.
+ * It hears what is about itself, and what others say about themselves: two workloads that may not
+ * speak with each other could do so in what such messages leave free. Router discovery and
+ * redirects are denied.
  */
 #ifndef EXEAT_DATAPATH_NEIGH_H
 #define EXEAT_DATAPATH_NEIGH_H
@@ -75,21 +77,47 @@ INLINE bool own_four(const __u8 *four, const struct ex_endpoint *ep)
 	return address_own(&a, false, ep);
 }
 
-/* The far ends are not ours to judge here: those that have a gate are judged by it. */
+static const __u8 nobody[ETH_ALEN] __attribute__((aligned(2)));
+static const __u8 everybody[ETH_ALEN]
+	__attribute__((aligned(2))) = { 255, 255, 255, 255, 255, 255 };
+
+/* Asked for, answered, or told where somebody is. */
+INLINE bool arp_heard(const struct ex_endpoint *ep, const struct arp4 *arp)
+{
+	if (__builtin_memcmp(arp->spa, arp->tpa, 4) == 0)
+		return true;
+	return own_four(arp->tpa, ep) &&
+	       (arp->op == bpf_htons(ARP_REQUEST) || mac_eq(arp->tha, ep->mac));
+}
+
 INLINE bool arp_bridged(const struct pkt *p, const struct ex_endpoint *ep, const struct arp4 *arp)
 {
-	static const __u8 none[ETH_ALEN] __attribute__((aligned(2)));
 	bool request = arp->op == bpf_htons(ARP_REQUEST);
 
 	if (!p->outbound)
-		return true;
-	if (!mac_eq(arp->sha, ep->mac) || (request && !mac_eq(arp->tha, none)))
+		return arp_heard(ep, arp);
+	if (!mac_eq(arp->sha, ep->mac) || (request && !mac_eq(arp->tha, nobody)))
+		return false;
+	if (!request && own_four(arp->tpa, ep) && !mac_eq(arp->tha, ep->mac) &&
+	    !mac_eq(arp->tha, everybody) && !mac_eq(arp->tha, nobody))
 		return false;
 	if (own_four(arp->spa, ep))
 		return true;
 	/* RFC 5227: is this address of mine free? */
 	return request && !arp->spa[0] && !arp->spa[1] && !arp->spa[2] && !arp->spa[3] &&
 	       own_four(arp->tpa, ep);
+}
+
+/* A bridge hands on to all what is for a MAC that it does not know. */
+INLINE bool heard_at(struct __sk_buff *skb, const struct pkt *p, const struct ex_endpoint *ep,
+		     const __u8 *group)
+{
+	__u8 to[ETH_ALEN] __attribute__((aligned(2)));
+
+	if (p->outbound || !(p->flags & EX_EP_BRIDGED))
+		return true;
+	return bpf_skb_load_bytes(skb, 0, to, sizeof(to)) == 0 &&
+	       mac_eq(to, p->group ? group : ep->mac);
 }
 
 INLINE enum ex_reason arp_check(struct __sk_buff *skb, const struct pkt *p,
@@ -104,8 +132,12 @@ INLINE enum ex_reason arp_check(struct __sk_buff *skb, const struct pkt *p,
 	if (arp.hrd != bpf_htons(ARP_ETHERNET) || arp.pro != bpf_htons(ETH_P_IP) ||
 	    arp.hln != ETH_ALEN || arp.pln != 4)
 		return EX_R_MALFORMED;
-	if (arp.op != bpf_htons(ARP_REQUEST) && arp.op != bpf_htons(ARP_REPLY))
+	if ((arp.op != bpf_htons(ARP_REQUEST) && arp.op != bpf_htons(ARP_REPLY)) ||
+	    !heard_at(skb, p, ep, everybody))
 		return EX_R_NEIGHBOUR;
+	/* the padding of a minimal frame is not for a workload to read */
+	if (p->len > ETH_HLEN + sizeof(arp) && bpf_skb_change_tail(skb, ETH_HLEN + sizeof(arp), 0))
+		return EX_R_MALFORMED;
 	if (p->flags & EX_EP_BRIDGED ? arp_bridged(p, ep, &arp) : arp_point_to_point(p, ep, &arp))
 		return EX_R_ALLOWED;
 	return EX_R_NEIGHBOUR;
@@ -181,11 +213,15 @@ INLINE bool all_nodes(const union addr *a)
 INLINE enum ex_reason nd_bridged(const struct pkt *p, const struct ex_endpoint *ep,
 				 const struct nd *nd)
 {
-	bool mine;
+	bool mine = nd_own(&nd->target, ep);
 
+	if (!p->outbound && nd->type == ND_ADVERT)
+		return nd_own(&p->dst, ep) || all_nodes(&p->dst) ? EX_R_ALLOWED : EX_R_NEIGHBOUR;
 	if (!p->outbound)
-		return EX_R_ALLOWED;
-	mine = nd_own(&nd->target, ep);
+		return mine && (addr_eq(&p->dst, &nd->target.ip) ||
+				solicited_node(&p->dst, &nd->target.ip))
+			       ? EX_R_ALLOWED
+			       : EX_R_NEIGHBOUR;
 	if (nd->type == ND_SOLICIT && !p->src.q[0] && !p->src.q[1]) /* RFC 4862 5.4 */
 		return mine && solicited_node(&p->dst, &nd->target.ip) ? EX_R_ALLOWED
 								       : EX_R_NEIGHBOUR;
@@ -198,6 +234,25 @@ INLINE enum ex_reason nd_bridged(const struct pkt *p, const struct ex_endpoint *
 	    (addr_eq(&p->dst, &nd->target.ip) || solicited_node(&p->dst, &nd->target.ip)))
 		return EX_R_ALLOWED;
 	return EX_R_NEIGHBOUR;
+}
+
+/* What is of no use to whom it is for, and so would be of use to others, is zero. */
+INLINE bool nd_reserved(struct __sk_buff *skb, const struct pkt *p, const struct nd *nd)
+{
+	__be32 first, used = nd->type == ND_ADVERT ? bpf_htonl(0xe0000000) : 0;
+
+	if (!p->outbound)
+		return true;
+	return !(nd->flags & ~used) && bpf_skb_load_bytes(skb, ETH_HLEN, &first, 4) == 0 &&
+	       first == bpf_htonl(6u << 28); /* no traffic class, no flow label */
+}
+
+INLINE bool nd_heard_at(struct __sk_buff *skb, const struct pkt *p, const struct ex_endpoint *ep)
+{
+	__u8 group[ETH_ALEN] __attribute__((aligned(2))) = { 0x33, 0x33 };
+
+	__builtin_memcpy(group + 2, &p->dst.w[3], 4);
+	return heard_at(skb, p, ep, group);
 }
 
 INLINE enum ex_reason nd_check(struct __sk_buff *skb, const struct pkt *p,
@@ -214,7 +269,8 @@ INLINE enum ex_reason nd_check(struct __sk_buff *skb, const struct pkt *p,
 	    hops != ND_HOP_LIMIT)
 		return EX_R_NEIGHBOUR;
 	if (p->end < p->l4 + sizeof(nd) || bpf_skb_load_bytes(skb, p->l4, &nd, sizeof(nd)) ||
-	    nd.code || (nd.type != ND_SOLICIT && nd.type != ND_ADVERT))
+	    nd.code || (nd.type != ND_SOLICIT && nd.type != ND_ADVERT) ||
+	    !nd_reserved(skb, p, &nd) || !nd_heard_at(skb, p, ep))
 		return EX_R_NEIGHBOUR;
 	reason = bridged ? nd_bridged(p, ep, &nd) : nd_point_to_point(p, ep, &nd);
 	if (reason != EX_R_ALLOWED || p->end == p->l4 + sizeof(nd) || (bridged && !p->outbound))

@@ -212,13 +212,122 @@ static void test_neighbours_may_ask_and_answer(void **state)
 	f.b[11] = f.b[27] = 0x77;
 	assert_int_equal(bench_receive(&f).reason, EX_R_ALLOWED);
 	pkt_put16(f.b + 20, 2);
+	memcpy(f.b + 32, "\x02\x65\x78\x00\x00\x02", 6);
 	assert_int_equal(bench_receive(&f).reason, EX_R_ALLOWED);
 	pkt_put16(f.b + 20, 3);
 	assert_int_equal(bench_receive(&f).reason, EX_R_NEIGHBOUR);
 	f = nd(135, NEIGHBOUR6, SN_OWN, NET_OWN6, LINK);
+	memcpy(f.b, "\x33\x33\xff\x00\x00\x02", 6);
 	assert_int_equal(bench_receive(&f).reason, EX_R_ALLOWED);
 	f = nd(134, FOREIGN_LL, ALL_NODES, NET_GW6, LINK); /* a router */
 	assert_int_equal(bench_receive(&f).reason, EX_R_NEIGHBOUR);
+}
+
+/* From here on as another workload of the bridge would have them heard. */
+static enum ex_reason heard(struct pkt_frame f)
+{
+	pkt_checksums(&f);
+	f.b[11] = f.b[12] == 8 && f.b[13] == 6 ? (f.b[27] = 0x77) : 0x77;
+	return bench_receive(&f).reason;
+}
+
+static void test_questions_to_others_are_not_heard(void **state)
+{
+	struct pkt_frame f = arp(1, NEIGHBOUR4, NET_OWN4);
+
+	(void)state;
+	assert_int_equal(heard(f), EX_R_ALLOWED);
+	assert_int_equal(heard(arp(1, NEIGHBOUR4, SECOND4)), EX_R_ALLOWED);
+	assert_int_equal(heard(arp(1, NEIGHBOUR4, NEIGHBOUR4)), EX_R_ALLOWED); /* gratuitous */
+	assert_int_equal(heard(arp(1, NEIGHBOUR4, FOREIGN4)), EX_R_NEIGHBOUR);
+	memcpy(f.b, "\x02\x65\x78\x00\x00\x02", 6);
+	assert_int_equal(heard(f), EX_R_ALLOWED);
+	f.b[5] ^= 1; /* flooded */
+	assert_int_equal(heard(f), EX_R_NEIGHBOUR);
+	memcpy(f.b, "secret", 6);
+	f.b[0] |= 1;
+	assert_int_equal(heard(f), EX_R_NEIGHBOUR);
+	assert_int_equal(heard(nd(135, NEIGHBOUR6, SN_OWN, NET_OWN6, NONE)), EX_R_NEIGHBOUR);
+}
+
+static struct pkt_frame to_mac(struct pkt_frame f, const char mac[static 6])
+{
+	memcpy(f.b, mac, 6);
+	return f;
+}
+
+static void test_answers_to_others_are_not_heard(void **state)
+{
+	struct pkt_frame f = arp(2, NEIGHBOUR4, NET_OWN4);
+
+	(void)state;
+	memcpy(f.b, "\x02\x65\x78\x00\x00\x02", 6);
+	memcpy(f.b + 32, f.b, 6);
+	assert_int_equal(heard(f), EX_R_ALLOWED);
+	f.b[32] ^= 4;
+	assert_int_equal(heard(f), EX_R_NEIGHBOUR);
+	f = nd(136, NEIGHBOUR6, NET_OWN6, NEIGHBOUR6, LINK);
+	memcpy(f.b, "\x02\x65\x78\x00\x00\x02", 6);
+	assert_int_equal(heard(f), EX_R_ALLOWED);
+	f.b[PKT_L3 + 39] ^= 1;
+	assert_int_equal(heard(f), EX_R_NEIGHBOUR);
+}
+
+static void test_solicitations_of_others_are_not_heard(void **state)
+{
+	const char *sn_own = "\x33\x33\xff\x00\x00\x02", *sn_77 = "\x33\x33\xff\x00\x00\x77";
+	const char *own = "\x02\x65\x78\x00\x00\x02";
+
+	(void)state;
+	assert_int_equal(heard(to_mac(nd(135, NEIGHBOUR6, SN_OWN, NET_OWN6, NONE), sn_own)),
+			 EX_R_ALLOWED);
+	assert_int_equal(heard(to_mac(nd(135, NEIGHBOUR6, SN_OWN, OWN_LL, NONE), sn_own)),
+			 EX_R_ALLOWED);
+	assert_int_equal(heard(to_mac(nd(135, NEIGHBOUR6, NET_OWN6, NET_OWN6, NONE), own)),
+			 EX_R_ALLOWED);
+	assert_int_equal(heard(to_mac(nd(135, NEIGHBOUR6, SN_OWN, NET_OWN6, NONE), sn_77)),
+			 EX_R_NEIGHBOUR);
+	assert_int_equal(heard(to_mac(nd(135, NEIGHBOUR6, FOREIGN6, FOREIGN6, NONE), own)),
+			 EX_R_NEIGHBOUR);
+	assert_int_equal(heard(to_mac(nd(135, "::", SN_FOREIGN, FOREIGN6, NONCE), own)),
+			 EX_R_NEIGHBOUR);
+}
+
+/* What a message has no use for. */
+static void test_there_is_no_room_beside_the_message(void **state)
+{
+	struct pkt_frame f = arp(2, NET_OWN4, NET_OWN4), in = arp(1, NEIGHBOUR4, NET_OWN4);
+
+	(void)state;
+	assert_int_equal(sent(f), EX_R_ALLOWED);
+	f.b[32] = 's';
+	assert_int_equal(sent(f), EX_R_NEIGHBOUR);
+	in.len = 60;
+	memcpy(in.b + 42, "eighteen of secret", 18);
+	assert_int_equal(bench_receive(&in).reason, EX_R_ALLOWED);
+	assert_int_equal(bench_receive(&in).len, 42);
+	in = arp(1, NET_OWN4, NEIGHBOUR4);
+	in.len = 60;
+	assert_int_equal(bench_send(&in).len, 42);
+	for (size_t at = PKT_L3; at < PKT_L3 + 4; at++) {
+		f = nd(135, NULL, SN_77, NEIGHBOUR6, LINK);
+		f.b[at] ^= 1;
+		assert_int_not_equal(sent(f), EX_R_ALLOWED);
+	}
+	for (size_t at = 4; at < 8; at++) {
+		f = nd(135, NULL, SN_77, NEIGHBOUR6, LINK);
+		f.b[f.l4 + at] = 0x80;
+		pkt_checksums(&f);
+		assert_int_equal(sent(f), EX_R_NEIGHBOUR);
+		f = nd(136, NULL, NEIGHBOUR6, NET_OWN6, LINK);
+		f.b[f.l4 + at] = at == 4 ? 0x10 : 0x80;
+		pkt_checksums(&f);
+		assert_int_equal(sent(f), EX_R_NEIGHBOUR);
+	}
+	f = nd(136, NULL, NEIGHBOUR6, NET_OWN6, LINK);
+	f.b[f.l4 + 4] = 0xe0;
+	pkt_checksums(&f);
+	assert_int_equal(sent(f), EX_R_ALLOWED);
 }
 
 /* ---- packets ---- */
@@ -294,6 +403,10 @@ int main(void)
 		bridged_test(test_advertisement_claims_its_own_addresses_only),
 		bridged_test(test_routers_are_not_played),
 		bridged_test(test_neighbours_may_ask_and_answer),
+		bridged_test(test_questions_to_others_are_not_heard),
+		bridged_test(test_answers_to_others_are_not_heard),
+		bridged_test(test_solicitations_of_others_are_not_heard),
+		bridged_test(test_there_is_no_room_beside_the_message),
 		bridged_test(test_every_own_address_is_a_source),
 		bridged_test(test_other_forms_of_an_address_are_no_source),
 		bridged_test(test_addresses_do_not_share_flows),
