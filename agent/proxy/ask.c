@@ -94,7 +94,7 @@ static bool take_message(struct ex_ask *a)
 	union ex_ipc_message msg EX_UNSET;
 	struct question *q;
 	ssize_t n;
-	int fd = -1;
+	EX_AUTO_CLOSE int fd = -1;
 
 	n = ex_ipc_receive(a->fd, &msg, &fd);
 	if (n == -EAGAIN)
@@ -109,14 +109,12 @@ static bool take_message(struct ex_ask *a)
 	if (msg.head.type == EX_IPC_RULESET || msg.head.type == EX_IPC_KNOWN ||
 	    msg.head.type == EX_IPC_EXTEND || msg.head.type == EX_IPC_FORGOTTEN ||
 	    msg.head.type == EX_IPC_SERVERS) {
-		a->news(a->news_arg, &msg, fd);
+		a->news(a->news_arg, &msg, &fd);
 		return true;
 	}
 	q = take_question(a, msg.head.id);
 	if (q && q->fn)
-		q->fn(q->arg, &msg, fd);
-	else if (fd >= 0)
-		close(fd);
+		q->fn(q->arg, &msg, &fd);
 	free(q);
 	send_queued(a);
 	return true;
@@ -134,12 +132,11 @@ void ex_ask_drain(struct ex_ask *a)
 		;
 }
 
-static void no_news(void *arg, const union ex_ipc_message *msg, int fd)
+static void no_news(void *arg, const union ex_ipc_message *msg, int *fd)
 {
 	(void)arg;
 	(void)msg;
-	if (fd >= 0)
-		close(fd);
+	(void)fd;
 }
 
 void ex_ask_on_news(struct ex_ask *a, ex_ask_fn fn, void *arg)

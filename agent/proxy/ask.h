@@ -16,10 +16,11 @@ struct ex_ask;
 EX_MUST_CHECK int ex_ask_new(struct ex_loop *loop, int fd, int ring, struct ex_ask **ret);
 
 /*
- * Sends msg, whose head.type is set; fn gets the answer once, later. fd: a descriptor that came
- * with it, owned by fn; else -1. -ENOMEM, or -EBUSY when too many wait.
+ * Sends msg, whose head.type is set; fn gets the answer once, later. *fd: a descriptor that
+ * came with it, closed unless fn takes it (EX_TAKE_FD); else -1. -ENOMEM, or -EBUSY when too many
+ * wait.
  */
-typedef void (*ex_ask_fn)(void *arg, const union ex_ipc_message *answer, int fd);
+typedef void (*ex_ask_fn)(void *arg, const union ex_ipc_message *answer, int *fd);
 EX_MUST_CHECK int ex_ask_send(struct ex_ask *a, union ex_ipc_message *msg, ex_ask_fn fn, void *arg);
 
 /* fn(arg) of everything asked with this arg will not be called any more. */

@@ -355,7 +355,7 @@ static void on_timeout(struct ex_timer *t)
 
 /* ---- the server side ---- */
 
-static void on_dialled(void *arg, const union ex_ipc_message *answer, int fd)
+static void on_dialled(void *arg, const union ex_ipc_message *answer, int *fd)
 {
 	struct ex_conn *c = ex_container_of(arg, struct ex_conn, server);
 	int r = ex_side_dialled(&c->server, c->px->loop, answer, fd, c->tls);

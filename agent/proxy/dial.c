@@ -44,12 +44,11 @@ static int try_at_once(struct ex_side *s, int fd)
 }
 
 int ex_side_dialled(struct ex_side *s, struct ex_loop *loop, const union ex_ipc_message *answer,
-		    int fd, bool tls)
+		    int *passed, bool tls)
 {
-	int r = 0;
+	int fd = ex_ipc_passed(answer, EX_IPC_DIALLED, passed), r = 0;
 
 	s->state = EX_SIDE_CLOSED;
-	fd = ex_ipc_passed(answer, EX_IPC_DIALLED, fd);
 	if (fd < 0)
 		return fd;
 	if (!tls)
@@ -72,15 +71,14 @@ int ex_side_start_tls(struct ex_side *s, struct ex_tls *tls, struct ex_span name
 
 /* ---- signatures ---- */
 
-static void on_signed(void *arg, const union ex_ipc_message *answer, int fd)
+static void on_signed(void *arg, const union ex_ipc_message *answer, int *fd)
 {
 	const struct ex_ipc_signed *msg = &answer->signature;
 	struct ex_side *s = arg;
 	bool good = answer->head.type == EX_IPC_SIGNED && msg->err == 0 && msg->len &&
 		    msg->len <= sizeof(msg->sig);
 
-	if (fd >= 0)
-		close(fd);
+	(void)fd;
 	s->signing = false;
 	ex_tls_give_signature(s->tls, good ? msg->sig : NULL, good ? msg->len : 0);
 	s->watch.fn(&s->watch, 0);

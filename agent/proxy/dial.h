@@ -27,7 +27,7 @@ EX_MUST_CHECK int ex_side_dial(struct ex_side *s, struct ex_ask *ask, const stru
  * comes first; without, what waits in s->out is sent at once when it can be.
  */
 EX_MUST_CHECK int ex_side_dialled(struct ex_side *s, struct ex_loop *loop,
-				  const union ex_ipc_message *answer, int fd, bool tls);
+				  const union ex_ipc_message *answer, int *passed, bool tls);
 
 /* It is connected: TLS begins. See ex_tls_connect(). */
 EX_MUST_CHECK int ex_side_start_tls(struct ex_side *s, struct ex_tls *tls, struct ex_span name,

@@ -29,13 +29,12 @@ struct learning {
 	void *done_arg;
 };
 
-static void on_learned(void *arg, const union ex_ipc_message *answer, int fd)
+static void on_learned(void *arg, const union ex_ipc_message *answer, int *fd)
 {
 	struct learning *l = arg;
 	int err = answer->head.type == EX_IPC_LEARNED ? answer->done.err : -EPROTO;
 
-	if (fd >= 0)
-		close(fd);
+	(void)fd;
 	l->done(l->done_arg, err);
 	free(l);
 }

@@ -24,12 +24,11 @@ void ex_extend_known(struct ex_proxy *px, const struct ex_ipc_extend *msg, uint6
 	extend_at(px, msg, which, ex_loop_now(px->loop));
 }
 
-static void on_extended(void *arg, const union ex_ipc_message *answer, int fd)
+static void on_extended(void *arg, const union ex_ipc_message *answer, int *fd)
 {
 	struct ex_extend *e = arg;
 
-	if (fd >= 0)
-		close(fd);
+	(void)fd;
 	e->asked = false;
 	if (answer->head.type == EX_IPC_EXTENDED)
 		extend_at(e->px, &e->sent, answer->extended.which, e->asked_at);

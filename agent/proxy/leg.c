@@ -84,7 +84,7 @@ static int connected(struct ex_leg *leg)
 	return 0;
 }
 
-static void on_dialled(void *arg, const union ex_ipc_message *answer, int fd)
+static void on_dialled(void *arg, const union ex_ipc_message *answer, int *fd)
 {
 	struct ex_leg *leg = ex_container_of(arg, struct ex_leg, side);
 	struct ex_conn *c = leg->c;

@@ -81,14 +81,12 @@ ssize_t ex_ipc_receive(int fd, union ex_ipc_message *ret, int *ret_fd)
 	return -EBADMSG;
 }
 
-int ex_ipc_passed(const union ex_ipc_message *answer, uint32_t type, int fd)
+int ex_ipc_passed(const union ex_ipc_message *answer, uint32_t type, int *fd)
 {
 	int err = answer->head.type == type ? answer->done.err : -EPROTO;
 
-	if (err == 0 && fd >= 0)
-		return fd;
-	if (fd >= 0)
-		close(fd);
+	if (err == 0 && *fd >= 0)
+		return EX_TAKE_FD(*fd);
 	return err < 0 ? err : -EPROTO;
 }
 

@@ -180,10 +180,10 @@ size_t ex_ipc_size(const struct ex_ipc_head *head);
 ssize_t ex_ipc_receive(int fd, union ex_ipc_message *ret, int *ret_fd);
 
 /*
- * The descriptor that an answer of this type is to bring: fd, or a negative errno that says why
- * there is none; what came along is closed then.
+ * Takes the descriptor that an answer of this type is to bring: *fd, or a negative errno that says
+ * why there is none.
  */
-EX_MUST_CHECK int ex_ipc_passed(const union ex_ipc_message *answer, uint32_t type, int fd);
+EX_MUST_CHECK int ex_ipc_passed(const union ex_ipc_message *answer, uint32_t type, int *fd);
 
 bool ex_ipc_name_set(struct ex_ipc_name *n, struct ex_span name);
 

@@ -72,7 +72,7 @@ struct ex_proxy {
 void ex_proxy_tidy(struct ex_proxy *px);
 
 /* swap.c: what the parent says unasked; arg is the proxy. */
-void ex_proxy_take_news(void *arg, const union ex_ipc_message *msg, int fd);
+void ex_proxy_take_news(void *arg, const union ex_ipc_message *msg, int *fd);
 
 /*
  * Before a new flow is judged: the name it goes to may have been learned by another worker, which

@@ -13,9 +13,9 @@ static int wait_for(int fd, uint32_t id)
 {
 	struct pollfd p = { .fd = fd, .events = POLLIN };
 	union ex_ipc_message msg;
-	int passed = -1;
 
 	for (;;) {
+		EX_AUTO_CLOSE int passed = -1;
 		ssize_t n;
 
 		if (poll(&p, 1, WAIT_MS) <= 0)
@@ -26,11 +26,8 @@ static int wait_for(int fd, uint32_t id)
 		if (n <= 0)
 			return -EPIPE;
 		if (msg.head.type == EX_IPC_DIALLED && msg.head.id == id)
-			break;
-		if (passed >= 0)
-			close(passed);
+			return ex_ipc_passed(&msg, EX_IPC_DIALLED, &passed);
 	}
-	return ex_ipc_passed(&msg, EX_IPC_DIALLED, passed);
 }
 
 int ex_resolver_dial(void *arg, const struct ex_resolver_server *server, bool tcp)

@@ -115,10 +115,10 @@ static void use_servers(struct ex_proxy *px, const struct ex_ipc_servers *msg)
 		ex_loop_quit(px->loop); /* no memory: the next one begins with them */
 }
 
-void ex_proxy_take_news(void *arg, const union ex_ipc_message *msg, int fd)
+void ex_proxy_take_news(void *arg, const union ex_ipc_message *msg, int *fd)
 {
 	if (msg->head.type == EX_IPC_RULESET)
-		swap(arg, msg->head.id, fd);
+		swap(arg, msg->head.id, *fd);
 	else if (msg->head.type == EX_IPC_KNOWN)
 		learn(arg, &msg->learn);
 	else if (msg->head.type == EX_IPC_EXTEND)
@@ -127,8 +127,6 @@ void ex_proxy_take_news(void *arg, const union ex_ipc_message *msg, int fd)
 		use_servers(arg, &msg->servers);
 	else
 		forget(arg, &msg->forgotten);
-	if (fd >= 0)
-		close(fd);
 }
 
 void ex_proxy_catch_up(struct ex_proxy *px)

@@ -169,19 +169,20 @@ static bool watch(struct flow *f, struct ex_watch *w, int fd, uint32_t events)
 	return false;
 }
 
-static void on_socket(void *arg, const union ex_ipc_message *answer, int fd)
+static void on_socket(void *arg, const union ex_ipc_message *answer, int *passed)
 {
+	int fd = ex_ipc_passed(answer, EX_IPC_UDP_READY, passed);
 	struct flow *f = arg;
 
-	fd = ex_ipc_passed(answer, EX_IPC_UDP_READY, fd);
 	if (!watch(f, &f->down, fd, EPOLLIN))
 		return;
 	/* Only now can answers be passed on: they waited in the socket. */
 	ex_watch_set(f->udp->px->loop, &f->up, EPOLLIN);
 }
 
-static void on_dialled(void *arg, const union ex_ipc_message *answer, int fd)
+static void on_dialled(void *arg, const union ex_ipc_message *answer, int *passed)
 {
+	int fd = ex_ipc_passed(answer, EX_IPC_DIALLED, passed);
 	struct flow *f = arg;
 	union ex_ipc_message msg = { .udp = { .head.type = EX_IPC_UDP,
 					      .src = f->src,
@@ -189,7 +190,6 @@ static void on_dialled(void *arg, const union ex_ipc_message *answer, int fd)
 					      .sport = f->sport,
 					      .dport = f->dport } };
 
-	fd = ex_ipc_passed(answer, EX_IPC_DIALLED, fd);
 	if (!watch(f, &f->up, fd, 0))
 		return;
 	(void)send(fd, ex_buf_ptr(&f->first), ex_buf_len(&f->first), MSG_DONTWAIT | MSG_NOSIGNAL);
