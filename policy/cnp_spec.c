@@ -36,27 +36,15 @@ static void read_authentication(struct ex_decoder *d, const struct ex_node *n, v
 	{ "icmps", ex_read_icmps, NULL, NULL }
 /* clang-format on */
 
-#define NO_PRESET                                                                                  \
-	{                                                                                          \
-		"preset", NULL, "only an EgressPolicy has presets",                                \
-			"write apiVersion: exeat.dev/v1alpha1 and kind: EgressPolicy"              \
-	}
-
+/* The last field of each is not there in rules that deny. */
 static const struct ex_field egress_fields[] = {
-	NO_PRESET,
+	{ "preset", NULL, "only an EgressPolicy has presets",
+	  "write apiVersion: exeat.dev/v1alpha1 and kind: EgressPolicy" },
 	L3_FIELDS("to"),
 	{ "toFQDNs", ex_read_to_fqdns, NULL, NULL },
 	{ "toServices", NULL, "exeat does not know Kubernetes services",
 	  "use toEndpoints with the service's own selector, or toCIDR" },
 	{ "authentication", read_authentication, NULL, NULL },
-};
-
-static const struct ex_field deny_fields[] = {
-	NO_PRESET,
-	L3_FIELDS("to"),
-	{ "toFQDNs", ex_read_to_fqdns, NULL, NULL },
-	{ "toServices", NULL, "exeat does not know Kubernetes services",
-	  "use toEndpoints with the service's own selector, or toCIDR" },
 };
 
 static const struct ex_field ingress_fields[] = {
@@ -66,25 +54,14 @@ static const struct ex_field ingress_fields[] = {
 	{ "authentication", read_authentication, NULL, NULL },
 };
 
-static const struct ex_field ingress_deny_fields[] = {
-	L3_FIELDS("from"),
-};
-
 /* What an EgressPolicy may say: no more about destinations, more about what is done. */
-#define OWN_FIELDS                                                                                 \
-	L3_FIELDS("to"), { "toFQDNs", ex_read_to_fqdns, NULL, NULL },                              \
-		{ "enforcement", ex_read_rule_enforcement, NULL, NULL },                           \
-	{                                                                                          \
-		"preset", NULL, "a preset stands alone in its list item",                          \
-			"write \"- preset: NAME\""                                                 \
-	}
-
 static const struct ex_field own_fields[] = {
-	OWN_FIELDS,
+	L3_FIELDS("to"),
+	{ "toFQDNs", ex_read_to_fqdns, NULL, NULL },
+	{ "enforcement", ex_read_rule_enforcement, NULL, NULL },
+	{ "preset", NULL, "a preset stands alone in its list item", "write \"- preset: NAME\"" },
 	{ "tls", ex_read_tls, NULL, NULL },
 };
-
-static const struct ex_field own_deny_fields[] = { OWN_FIELDS };
 
 struct rule_kind {
 	const struct ex_field *fields;
@@ -96,14 +73,14 @@ enum { LIST_EGRESS, LIST_EGRESS_DENY, LIST_INGRESS, LIST_INGRESS_DENY };
 
 static const struct rule_kind rule_kinds[] = {
 	{ egress_fields, EX_ARRAY_SIZE(egress_fields), false, false },
-	{ deny_fields, EX_ARRAY_SIZE(deny_fields), true, false },
+	{ egress_fields, EX_ARRAY_SIZE(egress_fields) - 1, true, false },
 	{ ingress_fields, EX_ARRAY_SIZE(ingress_fields), false, true },
-	{ ingress_deny_fields, EX_ARRAY_SIZE(ingress_deny_fields), true, true },
+	{ ingress_fields, EX_ARRAY_SIZE(ingress_fields) - 1, true, true },
 };
 
 static const struct rule_kind own_kinds[] = {
 	{ own_fields, EX_ARRAY_SIZE(own_fields), false, false },
-	{ own_deny_fields, EX_ARRAY_SIZE(own_deny_fields), true, false },
+	{ own_fields, EX_ARRAY_SIZE(own_fields) - 1, true, false },
 };
 
 /* A line names a preset that has many: so that a small file stays small. */
