@@ -4,6 +4,7 @@
 
 #include <errno.h>
 
+#include "exeat/text.h"
 #include "policy/secret.h"
 #include "policy/selects.h"
 
@@ -42,6 +43,7 @@ static int read_source(struct compiler *c, const struct sources *src, size_t i,
 		return -ENOMEM;
 	r = t ? ex_yaml_parse(t->text.ptr, t->text.len, name, &c->tree, c->diags, docs)
 	      : ex_yaml_read(name, &c->tree, c->diags, docs);
+	ex_tame(name); /* from here on it is shown */
 	if (r == 0 && docs->n == before && docs == &c->docs) {
 		ex_diag_add(c->diags, (struct ex_pos){ name, 0, 0 }, false,
 			    "write a CiliumNetworkPolicy", "has no policy in it");

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "policy/diag.h"
 
+#include "exeat/text.h"
+
 void ex_diags_done(struct ex_diags *diags)
 {
 	for (size_t i = 0; i < diags->n; i++) {
@@ -64,6 +66,7 @@ void ex_diag_vadd(struct ex_diags *diags, struct ex_pos pos, bool warning, const
 {
 	struct ex_diag d = { .line = pos.line, .col = pos.col, .warning = warning };
 	struct ex_diag *items;
+	char *file;
 
 	/* An error always finds room: warnings must not be able to hide the cause of a refusal. */
 	if (diags->n >= (warning ? EX_DIAGS_MAX : 2 * EX_DIAGS_MAX))
@@ -77,13 +80,15 @@ void ex_diag_vadd(struct ex_diags *diags, struct ex_pos pos, bool warning, const
 	d.message = escape_rest(d.message);
 	if (!d.message)
 		return;
-	d.file = strdup(pos.file ? pos.file : "(policy)");
+	file = strdup(pos.file ? pos.file : "(policy)");
+	d.file = file;
 	d.remedy = remedy ? strdup(remedy) : NULL;
-	if (!d.file) {
+	if (!file) {
 		free(d.message);
 		free(d.remedy);
 		return;
 	}
+	ex_tame(file);
 	diags->items[diags->n++] = d;
 }
 

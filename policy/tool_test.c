@@ -24,6 +24,8 @@
 #include <dirent.h>
 #include <errno.h>
 
+#include "exeat/text.h"
+
 struct fixture {
 	const char *name, *to, *from, *method, *address, *sni, *reason, *rule;
 	bool allow, has_expect, ingress;
@@ -363,6 +365,8 @@ static void run_file(struct runner *r, const char *dir, const char *name)
 
 	ff.dir = ex_arena_strndup(&arena, dir, strlen(dir));
 	err = path && ff.dir ? ex_yaml_read(path, &arena, &diags, &docs) : -ENOMEM;
+	if (path)
+		ex_tame(path); /* from here on it is shown */
 	for (size_t i = 0; err == 0 && i < docs.n; i++)
 		(void)ex_decode_map(&d, docs.v[i], file_fields, EX_ARRAY_SIZE(file_fields), &ff);
 	if (err == 0 && (d.n_errors || arena.oom))
@@ -371,7 +375,7 @@ static void run_file(struct runner *r, const char *dir, const char *name)
 		err = run_parsed(r, &ff);
 	if (err < 0) {
 		r->failed++;
-		(void)printf("not ok %u - %s/%s\n", ++r->done, dir, name);
+		(void)printf("not ok %u - %s\n", ++r->done, path ? path : "no memory");
 		ex_diags_print(&diags, stderr);
 	}
 	ex_diags_done(&diags);

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "agent/core/log.h"
+#include "exeat/text.h"
 
 static enum ex_log_level log_level = EX_LOG_WARNING;
 
@@ -30,6 +31,7 @@ void ex_log(enum ex_log_level level, const char *fmt, ...)
 	va_start(ap, fmt);
 	m = vsnprintf(line + n, sizeof(line) - (size_t)n - 1, fmt, ap);
 	va_end(ap);
+	ex_tame(line); /* names of files, of whoever made them */
 	if (m > 0)
 		n += m < (int)sizeof(line) - n - 1 ? m : (int)sizeof(line) - n - 2;
 	line[n++] = '\n';

@@ -65,7 +65,9 @@ static const struct {
 	  { "explain", GOLDEN "policy.yaml", "--to", "http://169.254.169.254/" } },
 	{ "explain-port", 1, { "explain", GOLDEN "policy.yaml", "--to", "203.0.113.1:22" } },
 	{ "explain-v6", 1, { "explain", GOLDEN "policy.yaml", "--to", "[2001:db8::1]:53/udp" } },
-	{ "explain-icmp6", 1, { "explain", GOLDEN "policy.yaml", "--to", "icmp:[2001:db8::1]/129" } },
+	{ "explain-icmp6",
+	  1,
+	  { "explain", GOLDEN "policy.yaml", "--to", "icmp:[2001:db8::1]/129" } },
 	{ "check-node", 1, { "check", GOLDEN "node-selector.yaml" } },
 	{ "explain-unresolved",
 	  1,
@@ -229,6 +231,36 @@ static void test_commands(void **state)
 		free(got);
 		free(want);
 	}
+}
+
+/* Who sends in a policy chooses what its file is called. */
+static void test_names_of_files_act_on_no_terminal(void **state)
+{
+	char dir[] = "/tmp/exeat-test-names.XXXXXX", path[128];
+	const char *const calls[][8] = { { "check", path },
+					 { "explain", path, "--to", "1.2.3.4:1" },
+					 { "dump", path },
+					 { "test", path } };
+	FILE *f;
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	(void)snprintf(path, sizeof(path), "%s/a\x1b[31m\nok 9\xc2\x9b\x7f.test.yaml", dir);
+	f = fopen(path, "we");
+	assert_non_null(f);
+	fputs(HEAD "  egress: [{toCIDR: [10.0.0.0/8]}]\n", f);
+	assert_int_equal(fclose(f), 0);
+	for (size_t i = 0; i < EX_ARRAY_SIZE(calls); i++) {
+		int status;
+		char *got = capture(calls[i], &status);
+
+		assert_non_null(strstr(got, "a?[31m?ok 9???.test.yaml"));
+		assert_null(strstr(got, "\x1b"));
+		assert_null(strstr(got, "\nok 9"));
+		free(got);
+	}
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(rmdir(dir), 0);
 }
 
 struct agreement {
@@ -432,6 +464,7 @@ int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_commands),
+		cmocka_unit_test(test_names_of_files_act_on_no_terminal),
 		cmocka_unit_test(test_explain_agrees_with_the_gates),
 		cmocka_unit_test(test_explain_agrees_with_the_gate_on_ingress),
 		cmocka_unit_test(test_examples_of_regexes_match),
