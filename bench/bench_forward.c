@@ -17,7 +17,9 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 
@@ -30,8 +32,10 @@
 #define TARGETS    (64 * BATCH)
 #define ALLOWED    "198.51.100.9"
 #define SINK       "198.51.100.7"
+#define BPFFS      "/tmp/bench-forward.bpf"
+#define PIN        BPFFS "/exeat"
 
-enum filter { NONE, GATE, NFT, NFT_CT, IPSET, IPSET_RAW };
+enum filter { NONE, GATE, GATE_STAMPS, NFT, NFT_CT, IPSET, IPSET_RAW };
 
 struct result {
 	double allowed, denied; /* CPU ns a packet */
@@ -48,13 +52,16 @@ struct variant {
 	bool missing; /* what it takes is not installed */
 };
 
-enum { V_NONE, V_GATE_100K = 3, V_SET_100K = 6, V_CT_100K, V_IPSET_100K, V_IPSET_RAW_100K };
+enum { V_NONE, V_GATE_100K = 3, V_SET_100K = 7, V_CT_100K, V_IPSET_100K, V_IPSET_RAW_100K };
 
 static struct variant variants[] = {
 	[V_NONE] = { .name = "no filter", .filter = NONE, .n = 0 },
 	{ .name = "exeat, 10 prefixes", .filter = GATE, .n = 10 },
 	{ .name = "exeat, 1000", .filter = GATE, .n = 1000 },
 	[V_GATE_100K] = { .name = "exeat, 100000", .filter = GATE, .n = 100000 },
+	{ .name = "exeat as on a kernel without trampolines, 100000",
+	  .filter = GATE_STAMPS,
+	  .n = 100000 },
 	{ .name = "nft set, 10", .filter = NFT, .n = 10 },
 	{ .name = "nft set, 1000", .filter = NFT, .n = 1000 },
 	[V_SET_100K] = { .name = "nft set, 100000", .filter = NFT, .n = 100000 },
@@ -91,8 +98,10 @@ static uint32_t prefix_at(size_t i)
 	return (uint32_t)(20u << 24) + (uint32_t)(i << 9);
 }
 
-static struct ex_gate *gate_start(size_t n)
+/* stamps: as the agent does it; on this kernel, if it has no BPF trampolines. */
+static struct ex_gate *gate_start(size_t n, bool stamps)
 {
+	const struct ex_gate_limits limits = { .pin = stamps ? PIN : NULL };
 	static const struct ex_rule_entry rules[] = {
 		{ 1, 0, 0, 0, { EX_V_ALLOW, EX_KIND_NONE, EX_R_ALLOWED, 1 } },
 		{ 2, 0, 0, 0, { EX_V_DENY, EX_KIND_NONE, EX_R_POLICY_DENY, 2 } },
@@ -104,7 +113,7 @@ static struct ex_gate *gate_start(size_t n)
 	struct ex_gate *gate;
 	uint32_t four;
 
-	if (!dests || ex_gate_load(NULL, &gate))
+	if (!dests || ex_gate_load(&limits, &gate))
 		die("gate");
 	memcpy(copy, rules, sizeof(copy));
 	for (size_t i = 0; i < n; i++) {
@@ -214,6 +223,15 @@ static void peer_stop(const struct variant *v)
 		RUN("nft", "delete", "table", "ip", "b");
 }
 
+/* Nothing of it is left for whoever is next. */
+static void gate_stop(struct ex_gate *gate, bool stamps)
+{
+	ex_gate_free(gate);
+	if (ex_gate_detach(ns.ifindex) || (stamps && ex_gate_unpin(PIN)))
+		die("gate");
+	RUN("tc", "qdisc", "del", "dev", "exg", "clsact");
+}
+
 /* ---- load ---- */
 
 /* IPv4 packets that have reached the world and are for nobody there, as all that is flooded. */
@@ -292,8 +310,10 @@ static pid_t sink_start(void)
 	if (listener < 0 || bind(listener, (struct sockaddr *)&a, sizeof(a)) || listen(listener, 8))
 		die("listen");
 	pid = fork();
-	if (pid == 0)
+	if (pid == 0) {
+		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 		sink_run(listener);
+	}
 	close(listener);
 	netns_enter(ns.gw);
 	return pid;
@@ -339,8 +359,8 @@ static void measure(struct variant *v, struct result *r)
 		allowed[i % BATCH] = denied[i];
 		inet_pton(AF_INET, ALLOWED, &allowed[i % BATCH].sin_addr);
 	}
-	if (v->filter == GATE)
-		gate = gate_start(v->n);
+	if (v->filter == GATE || v->filter == GATE_STAMPS)
+		gate = gate_start(v->n, v->filter == GATE_STAMPS);
 	else if (v->filter != NONE)
 		peer_start(v);
 	r->setup = (double)(clock_ns(CLOCK_MONOTONIC) - began) / 1e6;
@@ -356,7 +376,7 @@ static void measure(struct variant *v, struct result *r)
 	r->leaked = arrived() - before;
 	r->stream = stream();
 	if (gate)
-		ex_gate_free(gate);
+		gate_stop(gate, v->filter == GATE_STAMPS);
 	else if (v->filter != NONE)
 		peer_stop(v);
 }
@@ -426,7 +446,7 @@ static void report(void)
 			continue;
 		for (unsigned k = 0; k < rounds; k++)
 			n += v->r[k].leaked;
-		leaked += v->filter == GATE ? n : 0;
+		leaked += v->filter == GATE || v->filter == GATE_STAMPS ? n : 0;
 		printf("| %s | %.0f | %.0f | %.2f | %.0f | %lu | %.2f |\n", v->name,
 		       MEDIAN(v, NULL, setup), MEDIAN(v, NULL, allowed), MEDIAN(v, none, allowed),
 		       MEDIAN(v, NULL, denied), n, MEDIAN(v, none, stream));
@@ -449,6 +469,9 @@ int main(int argc, char **argv)
 	variants[V_IPSET_100K].missing = variants[V_IPSET_RAW_100K].missing =
 		!run((const char *const[]){ "sh", "-c",
 					    "command -v ipset iptables-legacy >/dev/null", NULL });
+	if (mkdir(BPFFS, 0700) && errno != EEXIST)
+		die(BPFFS);
+	netns_bpffs(BPFFS);
 	netns_open(&ns);
 	netns_add_world(&ns);
 	sink = sink_start();
@@ -466,5 +489,6 @@ int main(int argc, char **argv)
 	kill(sink, SIGKILL);
 	waitpid(sink, NULL, 0);
 	netns_close(&ns);
+	rmdir(BPFFS);
 	return 0;
 }
