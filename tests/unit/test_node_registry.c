@@ -12,6 +12,7 @@
 #include "agent/core/log.h"
 #include "agent/core/state_file.h"
 #include "agent/node/registry.h"
+#include "agent/node/resolvers.h"
 #include "policy/label.h"
 #include "tests/unit/scratch.h"
 
@@ -224,6 +225,33 @@ static void test_all_of_it_is_read_back(void **state)
 	assert_false(back->confined);
 }
 
+/* An endpoint is answered in the place of all that the node has had, as far as there is room. */
+static void test_an_endpoint_gets_the_resolvers_of_the_node(void **state)
+{
+	static const uint8_t left[EX_NODE_DNS_MAX] = { 2, 10, 11, 12, 13, 14, 0, 15 };
+	static struct ex_node node;
+	struct ex_resolvers *dns = &node.config.dns;
+	struct ex_node_endpoint e = { 0 };
+
+	(void)state;
+	for (dns->n = 0; dns->n < 3; dns->n++)
+		dns->v[dns->n].ip.b[15] = (uint8_t)dns->n;
+	assert_true(ex_node_resolvers_give(&node, &e));
+	assert_int_equal(e.n_dns, 3);
+	assert_false(ex_node_resolvers_give(&node, &e));
+	for (uint8_t i = 10; i < 16; i++) { /* the first one stays in force */
+		dns->v[1].ip.b[15] = dns->v[2].ip.b[15] = i;
+		assert_true(ex_node_resolvers_give(&node, &e));
+		assert_false(ex_node_resolvers_give(&node, &e));
+	}
+	assert_int_equal(e.n_dns, EX_NODE_DNS_MAX);
+	for (size_t i = 0; i < EX_NODE_DNS_MAX; i++)
+		assert_int_equal(e.dns[i].b[15], left[i]);
+	e.own_dns = true;
+	dns->v[1].ip.b[15] = 99;
+	assert_false(ex_node_resolvers_give(&node, &e));
+}
+
 static void test_a_torn_or_foreign_state_file_is_set_aside(void **state)
 {
 	static const char *const bad[] = { "",
@@ -277,6 +305,7 @@ int main(void)
 {
 #define T(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
+		T(test_an_endpoint_gets_the_resolvers_of_the_node),
 		T(test_the_namespace_is_no_label_of_its_own_choice),
 		T(test_refuse_what_is_no_name_and_no_label),
 		T(test_nobody_is_another),
