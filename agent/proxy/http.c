@@ -430,7 +430,7 @@ static void end_exchange(struct ex_conn *c)
  */
 static bool is_gone(const struct ex_conn *c)
 {
-	return c->client.broken || (c->server.bridge && c->client.ending);
+	return c->client.broken || (c->server.bridge && c->client.eof && c->client.ending);
 }
 
 /*
@@ -442,7 +442,7 @@ static bool pass_end(struct ex_conn *c)
 	struct ex_side *s = &c->server;
 	bool gone = is_gone(c);
 
-	if (!c->client.eof || !c->x.req_done || !ex_side_ready(s) || ex_buf_len(&s->out))
+	if (!(gone || c->client.eof) || !c->x.req_done || !ex_side_ready(s) || ex_buf_len(&s->out))
 		return false;
 	/* Of HTTP/2 the connection would end, not the stream, which has told its end already. */
 	if (!gone && (ex_buf_len(&c->client.in) || s->bridge || s->finished))

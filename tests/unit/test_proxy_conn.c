@@ -375,6 +375,23 @@ static void open_until_end(const char *ask)
 	assert_hears(w.client, "HTTP/1.1 200 OK\r\n");
 }
 
+/* So much is not read to the end before there is an answer. */
+static void test_client_that_breaks_off_behind_more_requests(void **state)
+{
+	static char more[100000];
+
+	(void)state;
+	memset(more, 'x', sizeof(more));
+	open_conn(80, ASK "PUT / HTTP/1.1\r\nHost: " SERVER "\r\nContent-Length: 900000\r\n\r\n");
+	assert_hears(w.server, "GET / ");
+	assert_true(send(w.client, more, sizeof(more), MSG_DONTWAIT) > 0);
+	pass(SECOND);
+	assert_int_equal(w.px.n_conns, 1);
+	break_off(&w.client);
+	assert_hears(w.server, "");
+	assert_int_equal(w.px.n_conns, 0);
+}
+
 static void test_body_until_the_end(void **state)
 {
 	(void)state;
@@ -449,6 +466,7 @@ int main(void)
 		T(test_client_that_says_nothing),
 		T(test_refused_client_that_does_not_end),
 		T(test_dial_that_is_not_answered),
+		T(test_client_that_breaks_off_behind_more_requests),
 		T(test_body_until_the_end),
 		T(test_body_until_a_break),
 		T(test_body_until_the_end_without_us),
