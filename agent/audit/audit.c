@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Verdicts written down: every one to the log, denials also to the terminal. The log is complete or
  * says what it lacks: each verdict takes the next sequence number, whether or not its line could be

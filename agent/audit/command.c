@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /* exeat audit: checks chained logs, makes keys. */
 #include "agent/audit/command.h"
 

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/dns/cache.h"
 
 /* An answer as it is kept: this, the name asked for, then what there is of each, without gaps. */

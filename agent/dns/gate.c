@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Life of a question: parse -> limits -> judge the name -> judge the type -> cache -> what the name
  * may still say -> wait for the answer (lookup.c) -> reply.

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Lookups: one per question in flight, however many wait for it. The answer is parsed and judged,
  * its addresses are learned by both gates, and only then does anybody hear of it.

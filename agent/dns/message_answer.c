@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Answers from the resolver. Their content is chosen by whoever serves the zone, so they are as
  * hostile as questions. The whole message has to be sound, but only three things are taken from it:

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Questions from the workload. Only the forms that stub resolvers send are accepted; what is read
  * here (name, type, a few bits) is all that can ever reach the resolver.

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Replies to the workload, built from nothing but the parsed question and the parsed answer. */
 #include "agent/dns/wire.h"
 

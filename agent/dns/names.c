@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Two hash tables, addresses and names, joined by links that carry the expiry. Names are interned:
  * a name is stored once however many addresses it has. The tables are sized at birth and never

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Bounds of a table of names, and the room that tables share. */
 #include <errno.h>
 

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * c-ares reads resolv.conf, nsswitch.conf, LOCALDOMAIN and RES_OPTIONS only for what it was not
  * told; ex_channel_open() tells it everything. It reads /dev/urandom in ares_init_options(), for

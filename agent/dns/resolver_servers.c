@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Resolver addresses as people and resolv.conf(5) write them. */
 #include <net/if.h>
 #include <stdio.h>

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What a denied program reads. The body is JSON in the shape that clients of web APIs already know
  * how to show: {"error": {"message", "type", "code", ...}}.

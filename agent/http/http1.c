@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Two readers, one meaning. Our own reader finds where each line, chunk and message ends and
  * refuses every byte that is not plainly legal; llhttp then parses exactly the bytes our reader

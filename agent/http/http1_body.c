@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Our reader behind the head: bodies, chunk framing, trailers. */
 #include "agent/http/chars.h"
 #include "agent/http/fields.h"

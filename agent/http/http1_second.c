@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The second reader: the only calls into llhttp. It reports; http1*.c compare. */
 #include "agent/http/http1_priv.h"
 

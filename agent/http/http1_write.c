@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Messages as they are sent on: written from the parsed head, in one spelling. What a message needs
  * is counted, then reserved, then written; a count that were too low would be an error, not an

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * One normal form for the request target, judged and forwarded alike. Whatever some server might
  * read as another path (a dot segment, an empty segment, an escaped separator, a second layer of

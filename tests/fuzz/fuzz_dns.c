@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * DNS messages from both hostile sides. First byte: bit 0 = a question (else an answer), bit 1 =
  * the answer is to AAAA (else A). What parses must survive the round trip: built anew and parsed

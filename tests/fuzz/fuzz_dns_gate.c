@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The gate under any order of events: questions, answers, failures, learning now, later and never,
  * timeouts, cancelled clients, another policy, and its end in the middle of all that. The input is

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Audit: records become one safe line each, losses are told, secrets and attacker bytes stay out.
  */
 #include <errno.h>

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Chained logs: whatever is done to one is found; what exeat itself does to one is not blamed. */
 #include <errno.h>
 #include <fcntl.h>

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The terminal is the command's: what is told there, and when. */
 #include <poll.h>
 #include <pty.h>

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What names can say under a policy that allows "api.openai.com", "*.example.com" and "pre-*.net".
  */

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Real stub resolvers against the gate: glibc (getent) with a search list, dig over UDP and TCP.
  * The gate answers at 127.0.0.1:53 of a network namespace, resolv.conf is bound over in a mount

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What the gate answers. Numbers in names are those of the list of attacks. */
 #include "dns_gate.h"
 

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Bounds, time and ends: what the gate does when it cannot do what it should. */
 #include "dns_gate.h"
 

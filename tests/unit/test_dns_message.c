@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * DNS wire format: packets as bytes. Every good packet is also fed in all its prefixes and with a
  * byte too many: none of those may be accepted.

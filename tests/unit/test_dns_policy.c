@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The gate with a real policy: which names are answered, and which addresses survive in the answers
  * of a zone that belongs to an attacker.

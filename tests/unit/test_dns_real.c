@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Resolver and gate against dnsmasq and unbound, in a network namespace of their own. The resolver
  * runs as the proxy runs it: after its start no file can be opened, and the environment is hostile.

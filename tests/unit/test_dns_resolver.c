@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The resolver against a name server on loopback that lies, hides and stutters. */
 #include <errno.h>
 #include <limits.h>

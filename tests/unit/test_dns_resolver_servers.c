@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The resolver over TCP, many questions at once; and with other servers than it began with. */
 #include <errno.h>
 

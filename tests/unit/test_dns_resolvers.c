@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Which resolvers are asked, as a resolv.conf changes. */
 #include <errno.h>
 #include <fcntl.h>

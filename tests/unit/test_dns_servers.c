@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /* How people write which servers are asked. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The tables of bytes and of field names, against what they are made of. */
 #include <setjmp.h>
 #include <stdarg.h>

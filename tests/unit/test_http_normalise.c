@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The normal form of paths and of Host. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /* HTTP/1.1 requests: what is accepted, its twins that are refused, and that cutting changes
  * nothing. */
 #include <setjmp.h>

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /* HTTP/1.1 responses: framing by request and status, interim responses, upgrades, early ends. */
 #include <setjmp.h>
 #include <stdarg.h>

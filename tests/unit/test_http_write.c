@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What is sent on: one spelling, hop-by-hop and override fields gone, stable when parsed again. */
 #include <errno.h>
 #include <setjmp.h>

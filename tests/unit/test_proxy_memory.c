@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: Apache-2.0
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What the proxy has no memory for is dropped, and on record. */
 #include <errno.h>
 #include <setjmp.h>
