@@ -30,7 +30,7 @@ static int read_extra(const char *path, char **ret, size_t *ret_len)
 {
 	EX_AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
 	EX_AUTO_FREE char *pem = malloc(EXTRA_MAX);
-	ssize_t n = fd < 0 ? -errno : !pem ? -ENOMEM : ex_read_full(fd, pem, EXTRA_MAX - 1);
+	ssize_t n = !pem ? -ENOMEM : fd < 0 ? -errno : ex_read_full(fd, pem, EXTRA_MAX - 1);
 
 	if (n < 0) {
 		ex_error("--upstream-ca %s: %s", path, strerror((int)-n));
