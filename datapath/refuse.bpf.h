@@ -20,7 +20,8 @@
  * Random numbers. What bears the first is the gate's own answer, and passes its hooks; what bears
  * the second comes from a gateway namespace. The third goes with both, for packets that leave
  * through an interface of the host: the veth clears marks between namespaces, so that a workload
- * cannot set one, but a macvlan does not, and 32 bits can be tried out.
+ * cannot set one (but by a program in the kernel, which is more than a workload may have), but a
+ * macvlan does not, and 32 bits can be tried out.
  */
 const volatile __u32 refuse_mark = 0;
 const volatile __u32 gateway_mark = 0;
