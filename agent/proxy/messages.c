@@ -77,7 +77,7 @@ ssize_t ex_ipc_receive(int fd, union ex_ipc_message *ret, int *ret_fd)
 	if ((size_t)n >= sizeof(ret->head) && ex_ipc_size(&ret->head) == (size_t)n)
 		return n;
 	if (ret_fd && *ret_fd >= 0)
-		close(*ret_fd);
+		close(EX_TAKE_FD(*ret_fd));
 	return -EBADMSG;
 }
 

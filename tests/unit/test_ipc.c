@@ -96,6 +96,7 @@ static void test_deny_descriptors_that_are_not_in_the_protocol(void **state)
 	send_with(&done, sizeof(done) - 1, 1);
 	assert_int_equal(ex_ipc_receive(ends[1], &msg, &fd), -EBADMSG);
 	assert_int_equal(lowest_fd(), free_fd);
+	assert_int_equal(fd, -1); /* else whoever takes it closes it once more */
 }
 
 static void test_deny_message_of_another_length_than_its_type(void **state)
@@ -107,7 +108,7 @@ static void test_deny_message_of_another_length_than_its_type(void **state)
 	union ex_ipc_message msg;
 
 	(void)state;
-	for (uint32_t type = 0; type < EX_IPC_EXTENDED + 2; type++) {
+	for (uint32_t type = 0; type < EX_IPC_SERVERS + 2; type++) {
 		size_t size;
 
 		memset(&sent, 0, sizeof(sent)); /* what is counted: none */
