@@ -10,7 +10,7 @@
 
 enum {
 	FILE_BYTES_MAX = 64 * 1024,
-	HEARD_MS = 5000, /* a proxy that has not by then is about to be killed */
+	HEARD_MS = 5000, /* proxies are told at once; this is for the busiest one */
 };
 
 void ex_resolvers_follow(struct ex_resolvers *r, const char *file)
