@@ -37,13 +37,19 @@ static int follow(const char *path, size_t len, const char *link, char ret[stati
 		       : -ENAMETOOLONG;
 }
 
+/* Where nothing is, whoever may write there makes it; also with the sticky bit. */
+static bool can_make(const struct stat *folder)
+{
+	return folder->st_mode & (S_IWGRP | S_IWOTH);
+}
+
 /* Looks at each name on the way, and at those on the ways that links lead. -EACCES: uid can change
  * it. */
 static int guard_path(const char *path, uid_t uid, unsigned links)
 {
 	char part[PATH_MAX], further[PATH_MAX];
+	struct stat st = { 0 }, folder;
 	size_t len = 0;
-	struct stat st;
 	int r;
 
 	do {
@@ -51,8 +57,9 @@ static int guard_path(const char *path, uid_t uid, unsigned links)
 		len += strcspn(path + len, "/");
 		if (snprintf(part, sizeof(part), "%.*s", (int)len, path) >= (int)sizeof(part))
 			return -ENAMETOOLONG;
+		folder = st;
 		if (lstat(part, &st) < 0)
-			return -errno;
+			return errno == ENOENT && can_make(&folder) ? -EACCES : -errno;
 		if (can_change(&st, uid))
 			return -EACCES;
 		if (S_ISLNK(st.st_mode)) {

@@ -16,9 +16,12 @@ struct ex_resolv {
 	struct ex_dir_watch *watch;
 };
 
+/* What cannot be found out counts as theirs. */
 static bool is_commands(const struct ex_resolv *r)
 {
-	return ex_guard_file(r->dns->file, r->uid) == -EACCES;
+	int err = ex_guard_file(r->dns->file, r->uid);
+
+	return err < 0 && err != -ENOENT;
 }
 
 static void on_change(void *arg)
