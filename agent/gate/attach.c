@@ -22,18 +22,35 @@ static int hook_attach(uint32_t ifindex, enum bpf_tc_attach_point point, int pro
 	return bpf_tc_attach(&hook, &opts);
 }
 
-int ex_gate_guard(struct ex_gate *gate, uint32_t ifindex)
+static bool is_shared(const struct ex_gate *gate, uint32_t ifindex)
 {
 	const struct gate_port *port = gate_port_find(gate, ifindex);
-	bool shared = port && port->ep.flags & EX_EP_SHARED;
-	int r = gate->lock < 0 || shared ? 0 : gate_stamp_take(gate, ifindex);
 
-	if (!r)
-		r = hook_attach(ifindex, shared ? BPF_TC_EGRESS : BPF_TC_INGRESS,
-				gate->progs.from_workload);
+	return port && port->ep.flags & EX_EP_SHARED;
+}
+
+static int stamp_take(struct ex_gate *gate, uint32_t ifindex)
+{
+	return gate->lock < 0 || is_shared(gate, ifindex) ? 0 : gate_stamp_take(gate, ifindex);
+}
+
+static int programs_attach(const struct ex_gate *gate, uint32_t ifindex)
+{
+	bool shared = is_shared(gate, ifindex);
+	int r = hook_attach(ifindex, shared ? BPF_TC_EGRESS : BPF_TC_INGRESS,
+			    gate->progs.from_workload);
+
 	return r ? r
 		 : hook_attach(ifindex, shared ? BPF_TC_INGRESS : BPF_TC_EGRESS,
 			       gate->progs.to_workload);
+}
+
+/* What can be passed by is better than what was there. */
+int ex_gate_guard(struct ex_gate *gate, uint32_t ifindex)
+{
+	int passed_by = stamp_take(gate, ifindex), r = programs_attach(gate, ifindex);
+
+	return r ? r : passed_by;
 }
 
 /* Is there a program of a gate, of this one or of another process'? */
@@ -66,10 +83,12 @@ int ex_gate_guard_again(struct ex_gate *gate, uint32_t ifindex)
 int ex_gate_attach(struct ex_gate *gate, uint32_t ifindex)
 {
 	const struct gate_port *port = gate_port_find(gate, ifindex);
+	int r;
 
 	if (!port || !port->set)
 		return -EINVAL; /* maps are filled before programs are attached */
-	return ex_gate_guard(gate, ifindex);
+	r = stamp_take(gate, ifindex);
+	return r ? r : programs_attach(gate, ifindex);
 }
 
 static int hook_detach(uint32_t ifindex, enum bpf_tc_attach_point point)

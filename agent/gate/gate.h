@@ -175,7 +175,8 @@ EX_MUST_CHECK int ex_gate_attach(struct ex_gate *gate, uint32_t ifindex);
 
 /*
  * The same without a ruleset: what is not in force in the maps of this gate does not pass. For who
- * may still have programs with the maps of a former process that were not adopted.
+ * may still have programs with the maps of a former process that were not adopted. Where it fails
+ * since an ifb device would pass it by (ex_gate_strerror()), they are replaced nevertheless.
  */
 EX_MUST_CHECK int ex_gate_guard(struct ex_gate *gate, uint32_t ifindex);
 /* The same where programs of a gate are attached, whosever; elsewhere nothing. */
@@ -208,6 +209,7 @@ EX_MUST_CHECK int ex_gate_attach_gateway(struct ex_gate *gate, uint32_t ifindex,
  */
 int ex_gate_stamp_fd(const struct ex_gate *gate);
 EX_MUST_CHECK int ex_gate_stamp_again(struct ex_gate *gate);
+const char *ex_gate_stamp_trouble(const struct ex_gate *gate); /* NULL: they are there */
 
 /* What ex_gate_attach() and ex_gate_guard() returned, in words. */
 const char *ex_gate_strerror(int r);

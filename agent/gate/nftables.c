@@ -237,6 +237,7 @@ struct heard {
 	int err;
 	bool acknowledged;
 	bool gone; /* the last that was heard of the tables is that something of them was taken */
+	bool lost; /* some was not heard, and may be later than all that was */
 };
 
 static bool is_of_tables(const struct nlmsghdr *h)
@@ -283,7 +284,7 @@ static void hear(int fd, struct heard *to)
 	       errno == EINTR) {
 		size_t len = n < 0 ? 0 : (size_t)n;
 
-		to->gone |= n < 0; /* some of it was lost */
+		to->lost |= n < 0 && errno == ENOBUFS;
 		for (const struct nlmsghdr *h = (void *)b; NLMSG_OK(h, len); h = NLMSG_NEXT(h, len))
 			take(to, h);
 	}
@@ -347,8 +348,8 @@ int gate_tables_put(int fd)
 	do {
 		to = (struct heard){ 0 };
 		r = tables_put(fd, &to);
-	} while (r == 0 && to.gone && ++tries < TRIES);
-	return r;
+	} while (r == 0 && (to.gone || to.lost) && ++tries < TRIES);
+	return r == 0 && tries == TRIES ? -EAGAIN : r;
 }
 
 bool gate_tables_gone(int fd)
@@ -356,7 +357,7 @@ bool gate_tables_gone(int fd)
 	struct heard to = { 0 };
 
 	hear(fd, &to);
-	return to.gone;
+	return to.gone || to.lost;
 }
 
 int gate_tables_remove(void)

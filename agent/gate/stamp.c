@@ -53,18 +53,28 @@ int ex_gate_stamp_fd(const struct ex_gate *gate)
 	return gate->nftables;
 }
 
+/* Each second while it fails, but told once. */
 int ex_gate_stamp_again(struct ex_gate *gate)
 {
 	bool gone = gate->nftables >= 0 && gate_tables_gone(gate->nftables);
-	int r = gone || !gate->looked_for ? look_for_it(gate) : 0;
+	bool before = gate->looked_for;
+	int r = gone || !before ? look_for_it(gate) : 0;
 
-	if (r)
+	if (r && before)
 		ex_error("the nftables tables " GATE_TABLE " are gone: an ifb device passes a gate "
 			 "by: %s",
 			 strerror(-r));
-	else if (gone)
+	else if (!r && (gone || !before))
 		ex_warning("the nftables tables " GATE_TABLE " were taken: they are put back");
 	return r;
+}
+
+const char *ex_gate_stamp_trouble(const struct ex_gate *gate)
+{
+	return gate->stamps && !gate->looked_for ? "the nftables tables " GATE_TABLE
+						   " cannot be put: an ifb device passes a "
+						   "gate by, and no endpoint is let in"
+						 : NULL;
 }
 
 /* ---- interfaces ---- */

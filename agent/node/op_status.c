@@ -75,6 +75,9 @@ void ex_op_write_warnings(const struct ex_node *node, struct ex_json *j)
 	trouble = ex_node_resolvers_trouble(node);
 	if (trouble)
 		ex_json_text(j, NULL, trouble);
+	trouble = ex_gate_stamp_trouble(node->gate);
+	if (trouble)
+		ex_json_text(j, NULL, trouble);
 	for (const struct ex_node_endpoint *e = node->registry.first; e; e = e->next) {
 		write_about(e, e->why, j);
 		write_about(e, e->warning, j);

@@ -316,24 +316,72 @@ static void test_a_gate_that_goes_leaves_nothing(void **state)
 	assert_true(arrives(p, AF_INET, SHUT, 0));
 }
 
+/* Of which nobody else can put anything in its place. */
+static FILE *take_table(void)
+{
+	FILE *owner = popen("nft -i >/dev/null", "w"); /* it is there as long as this is */
+
+	assert_non_null(owner);
+	fputs("add table inet exeat { flags owner; }\n", owner);
+	fflush(owner);
+	for (int i = 0; i < 100 && !succeeds("nft list table inet exeat 2>&1"); i++)
+		poll(NULL, 0, 20);
+	return owner;
+}
+
+static void leave_table(FILE *owner)
+{
+	fputs("quit\n", owner);
+	pclose(owner);
+}
+
 static void test_without_tables_nobody_is_let_in(void **state)
 {
 	const struct place *p = *state;
 	FILE *owner;
 
 	assert_int_equal(end(state), 0);
-	owner = popen("nft -i >/dev/null", "w"); /* the table is its, as long as it is there */
-	assert_non_null(owner);
-	fputs("add table inet exeat { flags owner; }\n", owner);
-	fflush(owner);
-	for (int i = 0; i < 100 && !succeeds("nft list table inet exeat 2>&1"); i++)
-		poll(NULL, 0, 20);
+	owner = take_table();
 	start(p);
 	assert_int_equal(attach(p), -EXDEV);
 	assert_int_equal(group_of(p->ifindex), 0);
-	fputs("quit\n", owner);
-	pclose(owner);
+	leave_table(owner);
 	assert_int_equal(attach(p), 0);
+	assert_closed(p);
+}
+
+/* Programs with maps that nobody has any more: what they let pass could not be revoked. */
+static void test_without_tables_what_was_attached_is_replaced(void **state)
+{
+	const struct place *p = *state;
+	FILE *owner;
+
+	ex_gate_free(gate);
+	assert_int_equal(ex_gate_unpin_maps(pin), 0);
+	assert_true(arrives(p, AF_INET, OPEN, 0));
+	netns_nft("flush ruleset\n");
+	owner = take_table();
+	start(p);
+	assert_int_equal(ex_gate_guard_again(gate, p->ifindex), -EXDEV);
+	assert_false(arrives(p, AF_INET, OPEN, 0));
+	leave_table(owner);
+	assert_int_equal(attach(p), 0);
+	assert_closed(p);
+}
+
+/* Nothing says that it was taken: that was lost, behind news of its being there. */
+static void test_tables_are_put_back_when_news_are_lost(void **state)
+{
+	const struct place *p = *state;
+	int fd = ex_gate_stamp_fd(gate), few = 1, usual = 1 << 18;
+
+	assert_return_code(setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &few, sizeof(few)), errno);
+	for (int i = 0; i < 8; i++)
+		netns_nft("add rule inet exeat unasked counter\n");
+	netns_nft("flush ruleset\n");
+	assert_return_code(setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &usual, sizeof(usual)), errno);
+	assert_true(arrives(p, AF_INET, SHUT, NETNS_AROUND));
+	assert_int_equal(ex_gate_stamp_again(gate), 0);
 	assert_closed(p);
 }
 
@@ -404,7 +452,9 @@ int main(void)
 		test_of_both(test_tables_are_put_back),
 		test_of_both(test_they_outlast_the_process),
 		test_of_both(test_a_gate_that_goes_leaves_nothing),
+		test_of_both(test_tables_are_put_back_when_news_are_lost),
 		test_of_both(test_without_tables_nobody_is_let_in),
+		test_of_both(test_without_tables_what_was_attached_is_replaced),
 		test_of_both(test_somebody_elses_group_is_left_alone),
 		test_of(test_arp_is_dropped_where_it_ends, 0),
 	};

@@ -93,13 +93,53 @@ same "the next one closes it" "$(left)" 0
 both_may "what may pass passes again"
 
 # ---- nowhere to be put ----
+own_table() { # by a process, as long as it is there: nobody else puts anything in its place
+	coproc owner { nft -i; }
+	echo "$1 add table arp exeat { flags owner; }" >&"${owner[1]}"
+}
+leave_table() {
+	echo quit >&"${owner[1]}"
+	# shellcheck disable=SC2154 # coproc sets it
+	wait "$owner_PID" 2>/dev/null
+}
+status_says() { # TEXT
+	ex status | grep -qF "$1"
+}
+not_put='the nftables tables exeat cannot be put'
+own_table "delete table arp exeat;"
+check "tables that cannot be put back are a warning" world_wait 60 status_says "$not_put"
+both_may "who is in goes on"
+sleep 3
+same "it is logged once" "$(grep -c 'tables exeat are gone' "$WORLD/log/agent")" 1
+leave_table
+check "when they can, they are put back" world_wait 60 tables_are_there
+same "and it is no warning" "$(ex status | grep -cF "$not_put")" 0
+same "nothing leaves then, either" "$(left)" 0
+
+kill -TERM "$agent_pid"
+wait "$agent_pid"
+nft flush ruleset
+own_table ""
+world_wait 60 nft list table arp exeat >/dev/null 2>&1
+# shellcheck disable=SC2119
+node_agent
+check "whom an agent that cannot put them finds is degraded" status_says 'neither BPF trampolines nor nftables'
+check "and nothing passes its gate after ten seconds" world_wait 20 status_says 'nothing passes: '
+refuse "not even what may" in_pod bridged nc -zw2 "$ECHO4" 7777
+leave_table
+wait_for_pod() {
+	in_pod "$1" nc -zw2 "$ECHO4" 7777
+}
+check "when they can, it does again" world_wait 20 wait_for_pod bridged
+both_may "what may pass passes"
+same "nothing else leaves" "$(left)" 0
+
 ex endpoint remove bridged >/dev/null
 ex endpoint remove routed >/dev/null
 kill -TERM "$agent_pid"
 wait "$agent_pid"
 nft flush ruleset
-coproc owner { nft -i; }
-echo "add table arp exeat { flags owner; }" >&"${owner[1]}"
+own_table ""
 world_wait 60 nft list table arp exeat >/dev/null 2>&1
 # shellcheck disable=SC2119
 node_agent
@@ -108,9 +148,7 @@ out=$(endpoint late app=llm 2>&1)
 has "who comes is refused when they cannot be put" "$out" 'neither BPF trampolines nor nftables'
 has "and told where to look" "$out" 'exeat doctor'
 hasnt "and is no endpoint" "$(ex endpoint list)" late
-echo quit >&"${owner[1]}"
-# shellcheck disable=SC2154 # coproc sets it
-wait "$owner_PID" 2>/dev/null
+leave_table
 check "when they can, it is let in" endpoint late app=llm
 
 # ---- an end ----
