@@ -47,6 +47,23 @@ int attacker_sniff(int ns, const char *device, int back_to)
 	return fd;
 }
 
+size_t attacker_hear(int sniffer, const char *payload, uint8_t *b, size_t size, int wait_ms)
+{
+	struct pollfd wait = { .fd = sniffer, .events = POLLIN };
+	struct sockaddr_ll from;
+	socklen_t len;
+	ssize_t n;
+
+	while (poll(&wait, 1, wait_ms) == 1) {
+		len = sizeof(from);
+		n = recvfrom(sniffer, b, size, 0, (struct sockaddr *)&from, &len);
+		if (n > 0 && from.sll_pkttype != PACKET_OUTGOING &&
+		    memmem(b, (size_t)n, payload, strlen(payload)))
+			return (size_t)n;
+	}
+	return 0;
+}
+
 static void listen_to(const struct attacker *a, int sniffer)
 {
 	struct sockaddr_ll from = { 0 };

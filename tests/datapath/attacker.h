@@ -23,6 +23,12 @@ void attacker_run(const struct attacker *a);
 /* Every frame that arrives at the device in the namespace. The caller is in back_to afterwards. */
 int attacker_sniff(int ns, const char *device, int back_to);
 
+/*
+ * The next of these frames that has the payload in it: its length, and as much of it as b takes. 0:
+ * none came in time.
+ */
+size_t attacker_hear(int sniffer, const char *payload, uint8_t *b, size_t size, int wait_ms);
+
 /* Fails the test. */
 void attacker_got_out(const uint8_t *frame, size_t len, const char *where);
 

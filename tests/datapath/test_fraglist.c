@@ -12,7 +12,6 @@
 #include <linux/sockios.h>
 #include <net/ethernet.h>
 #include <net/if.h>
-#include <poll.h>
 #include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -233,22 +232,9 @@ static void burst(const struct crowd *c, const struct pkt_spec *as)
 	}
 }
 
-/* 0: nothing came. */
 static size_t arrived(int fd, uint8_t b[static FRAME_MAX], int wait_ms)
 {
-	struct pollfd wait = { .fd = fd, .events = POLLIN };
-	struct sockaddr_ll from;
-	socklen_t len;
-	ssize_t n;
-
-	while (poll(&wait, 1, wait_ms) == 1) {
-		len = sizeof(from);
-		n = recvfrom(fd, b, FRAME_MAX, 0, (struct sockaddr *)&from, &len);
-		if (n > 0 && from.sll_pkttype != PACKET_OUTGOING &&
-		    memmem(b, (size_t)n, PAYLOAD, strlen(PAYLOAD)))
-			return (size_t)n;
-	}
-	return 0;
+	return attacker_hear(fd, PAYLOAD, b, FRAME_MAX, wait_ms);
 }
 
 static uint64_t malformed(void)
