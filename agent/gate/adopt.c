@@ -59,6 +59,7 @@ static int take_endpoint(struct ex_gate *gate, uint32_t ifindex, uint32_t entry,
 				    .ifindex = ifindex,
 				    .slot = value->slot,
 				    .flows = flows_open(gate, value->slot),
+				    .tcx = { -1, -1 },
 				    .entry = entry,
 				    .ep = *value };
 	if (port->flows < 0) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Programs on interfaces. */
+/* Programs on interfaces: each as a filter, and as a link before all filters (tcx.c). */
 #include <errno.h>
 
 #include <bpf/bpf.h>
@@ -34,15 +34,19 @@ static int stamp_take(struct ex_gate *gate, uint32_t ifindex)
 	return gate->lock < 0 || is_shared(gate, ifindex) ? 0 : gate_stamp_take(gate, ifindex);
 }
 
+static int program_attach(const struct ex_gate *gate, uint32_t ifindex, bool ingress, int prog)
+{
+	int r = hook_attach(ifindex, ingress ? BPF_TC_INGRESS : BPF_TC_EGRESS, prog);
+
+	return r ? r : gate_tcx_put(gate, ifindex, ingress, prog);
+}
+
 static int programs_attach(const struct ex_gate *gate, uint32_t ifindex)
 {
 	bool shared = is_shared(gate, ifindex);
-	int r = hook_attach(ifindex, shared ? BPF_TC_EGRESS : BPF_TC_INGRESS,
-			    gate->progs.from_workload);
+	int r = program_attach(gate, ifindex, !shared, gate->progs.from_workload);
 
-	return r ? r
-		 : hook_attach(ifindex, shared ? BPF_TC_INGRESS : BPF_TC_EGRESS,
-			       gate->progs.to_workload);
+	return r ? r : program_attach(gate, ifindex, shared, gate->progs.to_workload);
 }
 
 /* What can be passed by is better than what was there. */
@@ -53,7 +57,7 @@ int ex_gate_guard(struct ex_gate *gate, uint32_t ifindex)
 	return r ? r : passed_by;
 }
 
-/* Is there a program of a gate, of this one or of another process'? */
+/* Is there a filter of a gate, of this one or of another process'? */
 static int hook_find(uint32_t ifindex, bool *ret)
 {
 	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = (int)ifindex, .attach_point = BPF_TC_INGRESS);
@@ -74,8 +78,8 @@ static int hook_find(uint32_t ifindex, bool *ret)
 
 int ex_gate_guard_again(struct ex_gate *gate, uint32_t ifindex)
 {
-	bool there;
-	int r = hook_find(ifindex, &there);
+	bool there = gate_tcx_is_there(gate, ifindex);
+	int r = there ? 0 : hook_find(ifindex, &there);
 
 	return r || !there ? r : ex_gate_guard(gate, ifindex);
 }
@@ -100,10 +104,12 @@ static int hook_detach(uint32_t ifindex, enum bpf_tc_attach_point point)
 	return r == -ENOENT ? 0 : r;
 }
 
-int ex_gate_detach(uint32_t ifindex)
+int ex_gate_detach(const struct ex_gate *gate, uint32_t ifindex)
 {
-	int r = hook_detach(ifindex, BPF_TC_INGRESS);
+	int r = gate ? gate_tcx_drop(gate, ifindex) : 0;
 
+	if (!r)
+		r = hook_detach(ifindex, BPF_TC_INGRESS);
 	if (!r)
 		r = hook_detach(ifindex, BPF_TC_EGRESS);
 	return r ? r : gate_stamp_leave(ifindex);

@@ -102,7 +102,10 @@ int ex_gate_load(const struct ex_gate_limits *limits, struct ex_gate **ret)
 	memlock_raise();
 	chatter_len = 0;
 	libbpf_set_print(chatter_keep);
-	r = object_load(gate, limits);
+	if (limits->pin && !(gate->pin = strdup(limits->pin)))
+		r = -ENOMEM;
+	else
+		r = object_load(gate, limits);
 	if (!r)
 		r = gate_state_save(gate);
 	if (!r)
@@ -117,6 +120,8 @@ int ex_gate_load(const struct ex_gate_limits *limits, struct ex_gate **ret)
 		r = gate_counters_open(gate);
 	if (!r)
 		gate_stamp_open(gate);
+	if (!r && limits->pin)
+		r = gate_tcx_open(limits->pin);
 	if (!r && limits->pin)
 		r = gate_pin_others_remove(limits->pin);
 	if (r) {
@@ -144,6 +149,7 @@ void ex_gate_free(struct ex_gate *gate)
 	gate_cells_close(gate);
 	gate_endpoints_close(gate);
 	free(gate->spare_counters);
+	free(gate->pin);
 	ring_buffer__free(gate->ring);
 	gate_object_done(gate);
 	ex_closep(&gate->nftables);

@@ -214,8 +214,14 @@ const char *ex_gate_stamp_trouble(const struct ex_gate *gate); /* NULL: they are
 /* What ex_gate_attach() and ex_gate_guard() returned, in words. */
 const char *ex_gate_strerror(int r);
 
-/* Takes the programs off the host end, and what it sends passes unjudged from then on. */
-EX_MUST_CHECK int ex_gate_detach(uint32_t ifindex);
+/*
+ * Takes the programs off the host end, and what it sends passes unjudged from then on. Without a
+ * gate, which may be NULL: from when the pins are gone as well (ex_gate_unpin()).
+ */
+EX_MUST_CHECK int ex_gate_detach(const struct ex_gate *gate, uint32_t ifindex);
+
+/* The interface is no more, whether or not it had an endpoint. */
+void ex_gate_gone(const struct ex_gate *gate, uint32_t ifindex);
 
 /*
  * The endpoint and all that belongs to it: rulesets, flows, sockets, names, bindings, counters.

@@ -71,6 +71,7 @@ struct gate_port {
 	uint32_t ifindex;
 	uint32_t slot;
 	int flows;      /* map fd */
+	int tcx[2];     /* links: egress, ingress; -1 */
 	uint32_t entry; /* of ex_endpoints; 0 = none yet */
 	struct ex_endpoint ep;
 	struct gate_set *set;     /* in force; NULL before the first was published */
@@ -119,7 +120,8 @@ struct ex_gate {
 	size_t n_unread; /* the first ones of them: no packet can be on its way through them */
 	struct ex_state state;
 	uint64_t free_classes; /* no ruleset has a number from state.last_class up to this */
-	int lock;              /* the folder of the pins */
+	char *pin;             /* the folder of the pins; NULL: there are none */
+	int lock;              /* its folder of this ABI's maps */
 	bool stamps;           /* stamp.c: what is not stamped is to be dropped */
 	bool looked_for;       /* ... and is */
 	int nftables;          /* a socket; -1 */
@@ -211,6 +213,14 @@ int gate_pin_others_remove(const char *pin);
 /* links.c: until gate_links_unguard(), whatever becomes of the maps. pin NULL: only tries it. */
 int gate_links_guard(const char *pin);
 int gate_links_unguard(const char *pin);
+
+/* tcx.c: 0 as well on a kernel that has none. Without pins an endpoint is needed to keep it by. */
+int gate_tcx_open(const char *pin);
+int gate_tcx_put(const struct ex_gate *gate, uint32_t ifindex, bool ingress, int prog);
+bool gate_tcx_is_there(const struct ex_gate *gate, uint32_t ifindex); /* pinned */
+int gate_tcx_drop(const struct ex_gate *gate, uint32_t ifindex);
+int gate_tcx_unpin(const char *pin);
+void gate_tcx_close(int *fd); /* takes the link away, whoever has it open besides */
 
 /* stamp.c: where that cannot be. */
 #define GATE_STAMP       0x65780000 /* the major number is no qdisc's */

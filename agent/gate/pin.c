@@ -198,6 +198,8 @@ int ex_gate_unpin(const char *pin)
 	int r = ex_gate_unpin_maps(pin);
 
 	if (!r)
+		r = gate_tcx_unpin(pin);
+	if (!r)
 		r = gate_links_unguard(pin);
 	if (!r)
 		r = gate_tables_remove();

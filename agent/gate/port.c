@@ -21,6 +21,8 @@ void gate_port_free(struct gate_port *port)
 	gate_set_free(port->set);
 	gate_set_free(port->ingress);
 	ex_closep(&port->flows);
+	for (size_t i = 0; i < EX_ARRAY_SIZE(port->tcx); i++)
+		gate_tcx_close(&port->tcx[i]);
 	free(port);
 }
 
@@ -82,6 +84,7 @@ int gate_port_get(struct ex_gate *gate, uint32_t ifindex, struct gate_port **ret
 	if (!port)
 		return -ENOMEM;
 	port->ifindex = ifindex;
+	port->tcx[0] = port->tcx[1] = -1;
 	port->ep.until = UINT64_MAX;
 	port->flows = bpf_map_create(BPF_MAP_TYPE_HASH, "ex_flow_table", sizeof(struct ex_flow_key),
 				     sizeof(struct ex_flow_state), gate->flow_limit, &opts);

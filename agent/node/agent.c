@@ -68,7 +68,7 @@ static int uninstall(struct ex_node *node)
 	if (r == 0)
 		r = ex_registry_recover(&node->registry);
 	while (r == 0 && (e = node->registry.first)) {
-		if (ex_wiring_is_there(&e->link) && ex_gate_detach(e->link.ifindex) < 0)
+		if (ex_wiring_is_there(&e->link) && ex_gate_detach(NULL, e->link.ifindex) < 0)
 			ex_error("endpoint %u: cannot detach the kernel gate", e->id);
 		ex_registry_remove(&node->registry, e);
 		ex_node_endpoint_free(e);

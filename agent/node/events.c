@@ -72,10 +72,11 @@ static void take_gone(struct ex_node *node, uint32_t ifindex)
 {
 	struct ex_node_endpoint *e = ex_registry_by_ifindex(&node->registry, ifindex);
 
-	if (!e)
-		return;
-	ex_round_drop(node, e, false, "its interface went away");
-	ex_round_want(node, false);
+	if (e) {
+		ex_round_drop(node, e, false, "its interface went away");
+		ex_round_want(node, false);
+	}
+	ex_gate_gone(node->gate, ifindex);
 }
 
 static void on_links(struct ex_watch *w, uint32_t events)

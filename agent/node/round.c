@@ -250,7 +250,7 @@ int ex_round_first(struct ex_node *node)
 
 void ex_round_drop(struct ex_node *node, struct ex_node_endpoint *e, bool open, const char *why)
 {
-	int r = open ? ex_gate_detach(e->link.ifindex) : 0;
+	int r = open ? ex_gate_detach(node->gate, e->link.ifindex) : 0;
 
 	ex_events_drain(node); /* its last ones are its own */
 	if (r < 0)

@@ -237,7 +237,7 @@ static int end(void **state)
 
 	netns_enter(p->host);
 	ex_gate_free(gate);
-	assert_int_equal(ex_gate_detach(p->ifindex), 0);
+	assert_int_equal(ex_gate_detach(gate, p->ifindex), 0);
 	assert_return_code(rmdir(no_guard), errno);
 	assert_int_equal(ex_gate_unpin(pin), 0);
 	return 0;
@@ -311,7 +311,7 @@ static void test_a_gate_that_goes_leaves_nothing(void **state)
 	const struct place *p = *state;
 
 	assert_int_equal(group_of(p->ifindex), GATE_STAMP_GROUP);
-	assert_int_equal(ex_gate_detach(p->ifindex), 0);
+	assert_int_equal(ex_gate_detach(gate, p->ifindex), 0);
 	assert_int_equal(group_of(p->ifindex), 0);
 	assert_true(arrives(p, AF_INET, SHUT, 0));
 }
@@ -389,7 +389,7 @@ static void test_somebody_elses_group_is_left_alone(void **state)
 {
 	const struct place *p = *state;
 
-	assert_int_equal(ex_gate_detach(p->ifindex), 0);
+	assert_int_equal(ex_gate_detach(gate, p->ifindex), 0);
 	netns_ip("link set dev %s group 7", p == places ? "exg" : "veth0");
 	assert_int_equal(attach(p), -EUSERS);
 	netns_ip("link set dev %s group default", p == places ? "exg" : "veth0");
