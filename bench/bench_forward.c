@@ -7,8 +7,11 @@
  * knows flows, like the gate does, has it. An ipset of iptables drops there, too, and once before
  * the route is looked up (the raw table), which is as early as it can.
  *
- * Variants take turns, in an order that rotates; the CPU time of the sender counts, which does the
- * work of the whole path; ratios are paired within a round.
+ * A program that does nothing, on the gate's own hook, tells what the hook costs.
+ *
+ * Variants take turns, in an order that is another one each round; what the former one leaves to
+ * the kernel to tidy up is waited for, and the first packets do not count. The CPU time of the
+ * sender counts, which does the work of the whole path; ratios are paired within a round.
  *
  *   bench_forward [ROUNDS [MILLISECONDS]]
  */
@@ -23,19 +26,23 @@
 #include <sys/wait.h>
 #include <time.h>
 
+#include <bpf/bpf.h>
+
 #include "agent/gate/gate.h"
 #include "tests/datapath/netns.h"
 #include "tests/datapath/pkt.h"
 
-#define ROUNDS_MAX 32
-#define BATCH      64
-#define TARGETS    (64 * BATCH)
-#define ALLOWED    "198.51.100.9"
-#define SINK       "198.51.100.7"
-#define BPFFS      "/tmp/bench-forward.bpf"
-#define PIN        BPFFS "/exeat"
+#define ROUNDS_MAX  32
+#define BATCH       64
+#define SETTLE_US   100000 /* for what the kernel has put off */
+#define TCX_INGRESS ((enum bpf_attach_type)46)
+#define TARGETS     (64 * BATCH)
+#define ALLOWED     "198.51.100.9"
+#define SINK        "198.51.100.7"
+#define BPFFS       "/tmp/bench-forward.bpf"
+#define PIN         BPFFS "/exeat"
 
-enum filter { NONE, GATE, GATE_STAMPS, NFT, NFT_CT, IPSET, IPSET_RAW };
+enum filter { NONE, EMPTY, GATE, GATE_STAMPS, NFT, NFT_CT, IPSET, IPSET_RAW };
 
 struct result {
 	double allowed, denied; /* CPU ns a packet */
@@ -52,10 +59,19 @@ struct variant {
 	bool missing; /* what it takes is not installed */
 };
 
-enum { V_NONE, V_GATE_100K = 3, V_SET_100K = 7, V_CT_100K, V_IPSET_100K, V_IPSET_RAW_100K };
+enum {
+	V_NONE,
+	V_EMPTY,
+	V_GATE_100K = 4,
+	V_SET_100K = 8,
+	V_CT_100K,
+	V_IPSET_100K,
+	V_IPSET_RAW_100K
+};
 
 static struct variant variants[] = {
 	[V_NONE] = { .name = "no filter", .filter = NONE, .n = 0 },
+	[V_EMPTY] = { .name = "a program that does nothing", .filter = EMPTY, .n = 0 },
 	{ .name = "exeat, 10 prefixes", .filter = GATE, .n = 10 },
 	{ .name = "exeat, 1000", .filter = GATE, .n = 1000 },
 	[V_GATE_100K] = { .name = "exeat, 100000", .filter = GATE, .n = 100000 },
@@ -127,6 +143,30 @@ static struct ex_gate *gate_start(size_t n, bool stamps)
 		die("gate");
 	free(dests);
 	return gate;
+}
+
+/* A link, before all filters (TCX); a kernel before 6.6 has none. */
+static int empty_start(void)
+{
+	const struct bpf_insn nothing[] = {
+		{ BPF_ALU64 | BPF_MOV | BPF_K, 0, 0, 0, 0 }, /* it may pass */
+		{ BPF_JMP | BPF_EXIT, 0, 0, 0, 0 },
+	};
+	int prog = bpf_prog_load(BPF_PROG_TYPE_SCHED_CLS, "nothing", "GPL", nothing,
+				 EX_ARRAY_SIZE(nothing), NULL);
+	int link = bpf_link_create(prog, (int)ns.ifindex, TCX_INGRESS, NULL);
+
+	close(prog);
+	return link;
+}
+
+static bool empty_is_missing(void)
+{
+	int link = empty_start();
+
+	if (link >= 0)
+		close(link);
+	return link < 0;
 }
 
 /* ---- the peers: a script is written, and one of their programs reads it ---- */
@@ -226,8 +266,10 @@ static void peer_stop(const struct variant *v)
 /* Nothing of it is left for whoever is next. */
 static void gate_stop(struct ex_gate *gate, bool stamps)
 {
+	if (ex_gate_detach(gate, ns.ifindex))
+		die("gate");
 	ex_gate_free(gate);
-	if (ex_gate_detach(ns.ifindex) || (stamps && ex_gate_unpin(PIN)))
+	if (stamps && ex_gate_unpin(PIN))
 		die("gate");
 	RUN("tc", "qdisc", "del", "dev", "exg", "clsact");
 }
@@ -253,7 +295,7 @@ static unsigned long arrived(void)
 }
 
 /* Sends to the addresses in turn for a while; CPU ns a packet. */
-static double flood(const struct sockaddr_in *to, size_t n)
+static double flood(const struct sockaddr_in *to, size_t n, unsigned ms)
 {
 	static char payload[64 - 28];
 	struct iovec iov = { payload, sizeof(payload) };
@@ -265,7 +307,7 @@ static double flood(const struct sockaddr_in *to, size_t n)
 	fd = socket(AF_INET, SOCK_DGRAM, 0);
 	if (fd < 0)
 		die("socket");
-	end = clock_ns(CLOCK_MONOTONIC) + (uint64_t)millis * 1000000;
+	end = clock_ns(CLOCK_MONOTONIC) + (uint64_t)ms * 1000000;
 	cpu = clock_ns(CLOCK_THREAD_CPUTIME_ID);
 	for (size_t at = 0; clock_ns(CLOCK_MONOTONIC) < end; at = (at + BATCH) % n) {
 		for (size_t i = 0; i < BATCH; i++)
@@ -351,6 +393,7 @@ static void measure(struct variant *v, struct result *r)
 	struct ex_gate *gate = NULL;
 	uint64_t began = clock_ns(CLOCK_MONOTONIC);
 	unsigned long before;
+	int link = -1;
 
 	for (size_t i = 0; i < TARGETS; i++) {
 		denied[i] = (struct sockaddr_in){ .sin_family = AF_INET, .sin_port = htons(9) };
@@ -361,24 +404,53 @@ static void measure(struct variant *v, struct result *r)
 	}
 	if (v->filter == GATE || v->filter == GATE_STAMPS)
 		gate = gate_start(v->n, v->filter == GATE_STAMPS);
+	else if (v->filter == EMPTY)
+		link = empty_start();
 	else if (v->filter != NONE)
 		peer_start(v);
 	r->setup = (double)(clock_ns(CLOCK_MONOTONIC) - began) / 1e6;
+	usleep(SETTLE_US);
+	(void)flood(allowed, BATCH, millis / 4);
 	before = arrived();
-	r->allowed = flood(allowed, BATCH);
+	r->allowed = flood(allowed, BATCH, millis);
 	if (arrived() == before) {
 		fprintf(stderr, "%s: nothing that is allowed arrives\n", v->name);
 		exit(1);
 	}
 	before = arrived();
-	if (v->filter != NONE)
-		r->denied = flood(denied, TARGETS);
+	if (v->n)
+		r->denied = flood(denied, TARGETS, millis);
 	r->leaked = arrived() - before;
 	r->stream = stream();
 	if (gate)
 		gate_stop(gate, v->filter == GATE_STAMPS);
+	else if (v->filter == EMPTY)
+		close(link);
 	else if (v->filter != NONE)
 		peer_stop(v);
+}
+
+static void shuffle(size_t order[static N_VARIANTS])
+{
+	for (size_t i = 0; i < N_VARIANTS; i++) {
+		size_t j = (size_t)rand() % (i + 1);
+
+		order[i] = order[j];
+		order[j] = i;
+	}
+}
+
+static void measure_all(unsigned round)
+{
+	size_t order[N_VARIANTS];
+
+	shuffle(order);
+	for (size_t i = 0; i < N_VARIANTS; i++) {
+		struct variant *v = &variants[order[i]];
+
+		if (!v->missing)
+			measure(v, &v->r[round]);
+	}
 }
 
 static int cmp(const void *a, const void *b)
@@ -478,13 +550,9 @@ int main(int argc, char **argv)
 	CPU_ZERO(&one);
 	CPU_SET(sysconf(_SC_NPROCESSORS_ONLN) - 1, &one);
 	(void)sched_setaffinity(0, sizeof(one), &one);
+	variants[V_EMPTY].missing = empty_is_missing();
 	for (unsigned k = 0; k < rounds; k++)
-		for (size_t i = 0; i < N_VARIANTS; i++) {
-			struct variant *v = &variants[(i + k) % N_VARIANTS];
-
-			if (!v->missing)
-				measure(v, &v->r[k]);
-		}
+		measure_all(k);
 	report();
 	kill(sink, SIGKILL);
 	waitpid(sink, NULL, 0);
