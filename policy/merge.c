@@ -156,24 +156,45 @@ void ex_merge_class(struct ex_merge *m, const struct ex_ruleset *rs, const struc
 }
 
 /*
+ * Where the proxy would have to look for some toFQDNs rule with an L7 part, if the address is of
+ * its names: what other names' rules say does not matter.
+ */
+static struct ex_merge find_named_steer(const struct ex_ruleset *rs, uint8_t proto, uint16_t port)
+{
+	struct ex_merge m = { 0 };
+
+	for (size_t i = 0; i < rs->n_name_peers; i++) {
+		const struct ex_rpeer *peer = &rs->peers[rs->name_peers[i]];
+
+		for (size_t k = 0; k < peer->n_terms; k++) {
+			const struct ex_term *t = &peer->terms[k];
+
+			if (!t->deny && t->ports && t->ports->l7 != EX_L7_NONE &&
+			    ex_ports_has(t->ports, proto, port))
+				ex_merge_term(&m, rs, t, proto);
+		}
+	}
+	return m;
+}
+
+/*
  * What holds where no term matches. With default allow a flow still goes to the proxy when some
  * toFQDNs rule with an L7 part has its port: only there is it known whether that rule is meant.
  */
 static void merge_default(struct ex_merge *m, const struct ex_ruleset *rs, bool closed,
 			  uint8_t proto, uint16_t port)
 {
-	struct ex_merge named = { 0 };
+	struct ex_merge named;
 
 	m->verdict = EX_V_DENY;
 	m->reason = EX_R_DEFAULT_DENY;
 	m->rule = m->miss;
 	if (!rs->default_allow || closed)
 		return;
-	for (size_t i = 0; i < rs->n_name_peers; i++)
-		ex_merge_peer(&named, rs, &rs->peers[rs->name_peers[i]], proto, port);
 	m->verdict = EX_V_ALLOW;
 	m->reason = rs->default_audit ? EX_R_DEFAULT_DENY : EX_R_ALLOWED;
 	m->rule = 0;
+	named = find_named_steer(rs, proto, port);
 	if (named.verdict == EX_V_STEER) {
 		m->verdict = EX_V_STEER;
 		m->kind = named.kind;

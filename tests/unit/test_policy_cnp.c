@@ -262,6 +262,16 @@ static void test_default_deny_switch(void **state)
 	DENIED(rs, "169.254.169.254", IPPROTO_TCP, 80, "reserved-deny");
 	DENIED(rs, "192.168.7.7", IPPROTO_TCP, 22, "default-deny");
 	ex_ruleset_unref(rs);
+	/* nor for one name, where another's rule has no list */
+	rs = COMPILE(HEAD "  enableDefaultDeny: {egress: false}\n  egress:\n"
+			  "  - toFQDNs: [{matchName: a.example}]\n"
+			  "    toPorts: [{ports: [{port: '443', protocol: TCP}],"
+			  " rules: {http: [{path: /ok}]}}]\n"
+			  "  - toFQDNs: [{matchName: b.example}]\n"
+			  "    toPorts: [{ports: [{port: '443', protocol: TCP}]}]\n");
+	STEERED(rs, "8.8.8.8", IPPROTO_TCP, 443);
+	ALLOWED(rs, "8.8.8.8", IPPROTO_TCP, 444);
+	ex_ruleset_unref(rs);
 	/* one policy that asks for default deny is enough */
 	snprintf(text, sizeof(text), "%s---\n%s",
 		 HEAD "  enableDefaultDeny: {egress: false}\n  egress: [{}]\n",
