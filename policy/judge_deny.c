@@ -83,10 +83,19 @@ static bool request_matches(const struct ex_ports *p, const struct ex_http_reque
 	return false;
 }
 
+/* Is the address known under a name that the peer denies? */
+static bool has_flow_name(const struct ex_asked *a, const struct ex_rpeer *peer)
+{
+	for (size_t i = 0; i < a->flow->n_names; i++)
+		if (ex_peer_names(a->rs, peer, a->flow->names[i]))
+			return true;
+	return false;
+}
+
 /*
  * Whether the deny applies to what is known. EX_R_UNSPEC: it does not. Where it cannot be known
- * whether it applies, it does: TLS without a server name, bytes that are no HTTP where requests are
- * denied.
+ * whether it applies, it does: TLS without a server name, bytes that tell no name at an address of
+ * one that is denied, or that are no HTTP where requests are.
  */
 static enum ex_reason content_denies(struct ex_asked *a, const struct ex_rpeer *peer,
 				     const struct ex_term *t)
@@ -110,7 +119,9 @@ static enum ex_reason content_denies(struct ex_asked *a, const struct ex_rpeer *
 		a->look = true;
 		return EX_R_UNSPEC;
 	case EX_APP_OTHER:
-		return list && !t->fqdn ? EX_R_UNKNOWN_PROTOCOL : EX_R_UNSPEC;
+		if (t->fqdn && !has_flow_name(a, peer))
+			return EX_R_UNSPEC;
+		return list ? EX_R_UNKNOWN_PROTOCOL : EX_R_POLICY_DENY;
 	}
 	return EX_R_POLICY_DENY;
 }

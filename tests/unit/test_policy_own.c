@@ -215,6 +215,33 @@ static void test_deny_by_name(void **state)
 	ex_ruleset_unref(rs);
 }
 
+/* Its name may be asked for, since other ports are left; and no bytes of this one tell a name. */
+static void test_deny_by_name_of_a_port(void **state)
+{
+	struct ex_ruleset *rs =
+		test_compile(OWN "  egress: [{toEntities: [world]}]\n"
+				 "  egressDeny:\n  - toFQDNs: [{matchName: evil.example}]\n"
+				 "    toPorts:\n    - ports: [{port: '22', protocol: TCP}]\n"
+				 "    - ports: [{port: '80', protocol: TCP}]\n"
+				 "      rules: {http: [{method: PUT}]}\n");
+	struct ex_span evil = EX_SPAN("evil.example"), good = EX_SPAN("good.example");
+	struct ex_flow f = flow_to("198.51.100.7", 22, &evil);
+
+	(void)state;
+	ALLOW(ex_judge_dns(rs, evil));
+	assert_int_equal(ex_judge_l4(rs, &f).verdict, EX_V_STEER);
+	DENY(ex_judge_app(rs, &f, EX_APP_OTHER, none), "policy-deny");
+	f.port = 80;
+	DENY(ex_judge_app(rs, &f, EX_APP_OTHER, none), "unknown-protocol");
+	f.port = 23;
+	ALLOW(ex_judge_l4(rs, &f));
+	f = flow_to("198.51.100.7", 22, &good);
+	ALLOW(ex_judge_app(rs, &f, EX_APP_OTHER, none));
+	f = flow_to("198.51.100.7", 22, NULL);
+	ALLOW(ex_judge_app(rs, &f, EX_APP_OTHER, none));
+	ex_ruleset_unref(rs);
+}
+
 static void test_deny_by_request_to_addresses(void **state)
 {
 	struct ex_ruleset *rs =
@@ -449,6 +476,7 @@ int main(void)
 		cmocka_unit_test(test_90_presets_leave_uploads_out),
 		cmocka_unit_test(test_deny_by_request_beats_allow),
 		cmocka_unit_test(test_deny_by_name),
+		cmocka_unit_test(test_deny_by_name_of_a_port),
 		cmocka_unit_test(test_deny_by_request_to_addresses),
 		cmocka_unit_test(test_deny_path_that_is_too_long_to_be_read),
 		cmocka_unit_test(test_audit_policy_records_and_allows),
