@@ -21,7 +21,7 @@ struct ex_lowering {
 /* lower_peer.c: the marks of one peer. */
 EX_MUST_CHECK int ex_lower_peer(struct ex_lowering *l, const struct ex_spec *spec,
 				const struct ex_egress *e, uint32_t peer);
-/* Does a toEndpoints rule (or one without L3 part) of this policy select the endpoint? */
+/* Does the peer, of a rule of this policy, select the endpoint by what it is? */
 bool ex_lower_selects(const struct ex_spec *spec, const struct ex_peer *p,
 		      const struct ex_known_endpoint *ep);
 /*

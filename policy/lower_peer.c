@@ -57,14 +57,23 @@ int ex_mark_all_known(struct ex_lowering *l)
 	return r;
 }
 
+static bool has_entity(const struct ex_peer *p, const struct ex_known_endpoint *ep)
+{
+	if (p->entities & (EX_ENTITY_ALL | EX_ENTITY_CLUSTER))
+		return true;
+	for (size_t i = 0; i < p->n_named; i++)
+		if (ex_selector_match(&p->named[i], &ep->labels))
+			return true;
+	return false;
+}
+
 bool ex_lower_selects(const struct ex_spec *spec, const struct ex_peer *p,
 		      const struct ex_known_endpoint *ep)
 {
 	if (p->kind == EX_PEER_ANY)
 		return true;
 	if (p->kind == EX_PEER_ENTITIES)
-		return (p->entities & EX_ENTITY_ALL) ||
-		       (!ep->entity && (p->entities & EX_ENTITY_CLUSTER));
+		return has_entity(p, ep);
 	if (p->kind != EX_PEER_ENDPOINTS)
 		return false;
 	for (size_t i = 0; i < p->n_selectors; i++) {

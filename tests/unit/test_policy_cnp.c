@@ -23,7 +23,8 @@ static const char cluster[] =
 	"- {name: echo2, namespace: ns, labels: {kind: echo}, addresses: [10.0.0.2],"
 	" ports: {http-8080: 9090}}\n"
 	"- {name: dns, namespace: kube-system, labels: {k8s-app: kube-dns}, addresses: [10.0.0.53]}\n"
-	"- {name: api, labels: {\"reserved:kube-apiserver\": \"\"}, addresses: [10.0.0.99]}\n";
+	"- {name: api, labels: {\"reserved:kube-apiserver\": \"\"}, addresses: [10.0.0.99],"
+	" ports: {https: 6443}}\n";
 
 static struct ex_ruleset *compile(const char *text, const struct ex_label *labels, size_t n_labels,
 				  int want)
@@ -129,6 +130,20 @@ static void test_named_ports(void **state)
 	ALLOWED(rs, "10.0.0.2", IPPROTO_TCP, 9090);
 	DENIED(rs, "10.0.0.2", IPPROTO_TCP, 8080, "default-deny");
 	ALLOWED(rs, "10.0.0.2", IPPROTO_UDP, 22);
+	ex_ruleset_unref(rs);
+	/* entities have them, too */
+	rs = COMPILE(HEAD "  egress:\n  - toEntities: [kube-apiserver]\n"
+			  "    toPorts: [{ports: [{port: https, protocol: TCP}]}]\n");
+	ALLOWED(rs, "10.0.0.99", IPPROTO_TCP, 6443);
+	DENIED(rs, "10.0.0.99", IPPROTO_TCP, 443, "default-deny");
+	DENIED(rs, "10.0.0.1", IPPROTO_TCP, 6443, "default-deny");
+	ex_ruleset_unref(rs);
+	rs = COMPILE(HEAD "  egress: [{toEntities: [all]}]\n"
+			  "  egressDeny:\n  - toEntities: [cluster]\n"
+			  "    toPorts: [{ports: [{port: https}, {port: http-8080}]}]\n");
+	DENIED(rs, "10.0.0.99", IPPROTO_TCP, 6443, "policy-deny");
+	DENIED(rs, "10.0.0.1", IPPROTO_TCP, 8080, "policy-deny");
+	ALLOWED(rs, "10.0.0.99", IPPROTO_TCP, 8080);
 	ex_ruleset_unref(rs);
 	/* a name that nobody has allows nothing, and is refused where it would deny nothing */
 	rs = COMPILE(HEAD "  egress:\n  - toEndpoints: [{}]\n"
