@@ -41,9 +41,9 @@ static void read_policy_types(struct ex_decoder *d, const struct ex_node *n, voi
 	struct k8s_reader *kr = out;
 	char quoted[EX_QUOTE_TEXT];
 
-	kr->types = true;
 	if (!ex_decode_list(d, n, 2, true))
 		return;
+	kr->types = n->n > 0;
 	for (const struct ex_node *c = n->first; c; c = c->next) {
 		const char *word = ex_decode_text(d, c);
 
@@ -284,7 +284,7 @@ static void read_directions(struct ex_decoder *d, struct k8s_reader *kr)
 	read_items(d, kr->ingress, &in);
 }
 
-/* Without policyTypes, ingress is isolated always, and egress when there are egress rules. */
+/* Without types ingress is isolated always, and egress when there are egress rules. */
 static void read_isolation(struct ex_decoder *d, struct k8s_reader *kr)
 {
 	bool egress = kr->egress && kr->egress->kind == EX_NODE_LIST && kr->egress->n > 0;

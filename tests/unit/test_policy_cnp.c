@@ -367,6 +367,10 @@ static void test_kubernetes_policy(void **state)
 		     "spec: {podSelector: {}, egress: [{}]}\n");
 	ALLOWED(rs, "9.9.9.9", IPPROTO_TCP, 7);
 	ex_ruleset_unref(rs);
+	rs = COMPILE("apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: p}\n"
+		     "spec: {podSelector: {}, policyTypes: [], egress: [{}]}\n");
+	ALLOWED(rs, "9.9.9.9", IPPROTO_TCP, 7);
+	ex_ruleset_unref(rs);
 	REFUSED("apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: p}\n"
 		"spec: {podSelector: {}, policyTypes: [Ingress], egress: [{}]}\n");
 }

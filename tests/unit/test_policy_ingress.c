@@ -168,6 +168,7 @@ static void test_kubernetes_policy_isolates_ingress(void **state)
 	assert_false(SERVED(K8S "  policyTypes: [Ingress]\n"));
 	/* "all policies are assumed to affect ingress" */
 	assert_false(SERVED(K8S "  egress: [{}]\n"));
+	assert_false(SERVED(K8S "  policyTypes: []\n"));
 	assert_true(SERVED(K8S "  policyTypes: [Egress]\n"));
 }
 
