@@ -67,17 +67,31 @@ void ex_read_tls(struct ex_decoder *d, const struct ex_node *n, void *out)
 				ex_quote(word, n->len, quoted));
 }
 
+static bool is_tcp_only(const struct ex_ports *p)
+{
+	for (size_t i = 0; i < p->n; i++)
+		if (p->v[i].proto != IPPROTO_TCP)
+			return false;
+	for (size_t i = 0; i < p->n_named; i++)
+		if (p->named[i].protos != EX_PROTO_TCP)
+			return false;
+	return true;
+}
+
 /* To intercept is to read requests: as an http list that allows every request. */
 static void intercept(struct ex_decoder *d, const struct ex_node *n, struct ex_ports *p)
 {
 	if (p->l7 == EX_L7_HTTP)
 		return;
-	for (size_t i = 0; i < p->n; i++) {
-		if (p->v[i].proto != IPPROTO_TCP) {
-			ex_decode_error(d, n, "write protocol: TCP",
-					"tls: intercept needs protocol TCP spelled out");
-			return;
-		}
+	if (p->l7 == EX_L7_DNS) {
+		ex_decode_error(d, n, "write one rule for each of them",
+				"there is no TLS to intercept beside rules.dns");
+		return;
+	}
+	if (!is_tcp_only(p)) {
+		ex_decode_error(d, n, "write protocol: TCP",
+				"tls: intercept needs protocol TCP spelled out");
+		return;
 	}
 	p->http = ex_arena_alloc(d->arena, 1, sizeof(*p->http));
 	if (!p->http)

@@ -447,6 +447,11 @@ static void test_tls_mode(void **state)
 	assert_false(ex_ruleset_intercepts(rs, b));
 	ex_ruleset_unref(rs);
 	refused(OWN "  egress:\n  - toFQDNs: [{matchName: a.example}]\n    tls: intercept\n");
+	refused(OWN "  egress:\n  - tls: intercept\n"
+		    "    toPorts: [{ports: [{port: '53', protocol: TCP}],"
+		    " rules: {dns: [{matchName: a.example}]}}]\n");
+	refused(OWN "  egress:\n  - toEndpoints: [{}]\n    tls: intercept\n"
+		    "    toPorts: [{ports: [{port: https}]}]\n");
 	refused(OWN "  egress:\n  - tls: passthrough\n"
 		    "    toPorts: [{ports: [{port: '443', protocol: TCP}],"
 		    " rules: {http: [{method: GET}]}}]\n");
