@@ -11,11 +11,6 @@ struct selector_reader {
 	size_t n;
 };
 
-struct expression_reader {
-	struct ex_label_term term;
-	const struct ex_node *values;
-};
-
 /* A key may have a source prefix and a DNS prefix: "k8s:example.com/name". */
 static bool check_key(struct ex_decoder *d, const struct ex_node *n, const char *key)
 {
@@ -98,11 +93,11 @@ static void read_match_labels(struct ex_decoder *d, const struct ex_node *n, voi
 
 static void read_expr_key(struct ex_decoder *d, const struct ex_node *n, void *out)
 {
-	struct expression_reader *er = out;
+	struct ex_label_term *term = out;
 	const char *key = ex_decode_text(d, n);
 
 	if (key && check_key(d, n, key))
-		er->term.key = keep(d, key);
+		term->key = keep(d, key);
 }
 
 static void read_expr_operator(struct ex_decoder *d, const struct ex_node *n, void *out)
@@ -116,13 +111,13 @@ static void read_expr_operator(struct ex_decoder *d, const struct ex_node *n, vo
 		{ "Exists", EX_LABEL_EXISTS },
 		{ "DoesNotExist", EX_LABEL_NOT_EXISTS },
 	};
-	struct expression_reader *er = out;
+	struct ex_label_term *term = out;
 	const char *word = ex_decode_text(d, n);
 	char quoted[EX_QUOTE_TEXT];
 
 	for (size_t i = 0; word && i < EX_ARRAY_SIZE(ops); i++) {
 		if (strcmp(word, ops[i].word) == 0) {
-			er->term.op = ops[i].op;
+			term->op = ops[i].op;
 			return;
 		}
 	}
@@ -133,7 +128,7 @@ static void read_expr_operator(struct ex_decoder *d, const struct ex_node *n, vo
 
 static void read_expr_values(struct ex_decoder *d, const struct ex_node *n, void *out)
 {
-	struct expression_reader *er = out;
+	struct ex_label_term *term = out;
 	const char **values;
 	size_t i = 0;
 
@@ -149,9 +144,8 @@ static void read_expr_values(struct ex_decoder *d, const struct ex_node *n, void
 		if (v && check_value(d, c, v))
 			values[i++] = keep(d, v);
 	}
-	er->values = n;
-	er->term.values = values;
-	er->term.n_values = i;
+	term->values = values;
+	term->n_values = i;
 }
 
 static void read_expression(struct ex_decoder *d, const struct ex_node *n,
@@ -162,19 +156,19 @@ static void read_expression(struct ex_decoder *d, const struct ex_node *n,
 		{ "operator", read_expr_operator, NULL, NULL },
 		{ "values", read_expr_values, NULL, NULL },
 	};
-	struct expression_reader er = { 0 };
+	struct ex_label_term term = { 0 };
 	size_t before = d->n_errors;
 	struct ex_label_term *t;
 	bool takes_values;
 
-	if (!ex_decode_map(d, n, fields, EX_ARRAY_SIZE(fields), &er) || d->n_errors > before)
+	if (!ex_decode_map(d, n, fields, EX_ARRAY_SIZE(fields), &term) || d->n_errors > before)
 		return;
-	if (!er.term.key || er.term.op == EX_LABEL_NEVER) {
+	if (!term.key || term.op == EX_LABEL_NEVER) {
 		ex_decode_error(d, n, NULL, "needs key and operator");
 		return;
 	}
-	takes_values = er.term.op == EX_LABEL_IN || er.term.op == EX_LABEL_NOT_IN;
-	if (takes_values != (er.term.n_values > 0)) {
+	takes_values = term.op == EX_LABEL_IN || term.op == EX_LABEL_NOT_IN;
+	if (takes_values != (term.n_values > 0)) {
 		ex_decode_error(d, n, NULL,
 				takes_values ? "In and NotIn need values"
 					     : "Exists and DoesNotExist take no values");
@@ -182,7 +176,7 @@ static void read_expression(struct ex_decoder *d, const struct ex_node *n,
 	}
 	t = add_term(d, n, sr);
 	if (t)
-		*t = er.term;
+		*t = term;
 }
 
 static void read_match_expressions(struct ex_decoder *d, const struct ex_node *n, void *out)
