@@ -23,6 +23,21 @@ union reply {
 	char bytes[REPLY_MAX];
 };
 
+/* What the kernel says; whoever rules in the namespace can send to this socket, too. */
+static ssize_t receive(int fd, union reply *ret)
+{
+	for (;;) {
+		struct sockaddr_nl from = { 0 };
+		socklen_t len = sizeof(from);
+		ssize_t n = recvfrom(fd, ret, sizeof(*ret), 0, (struct sockaddr *)&from, &len);
+
+		if (n >= 0 && from.nl_pid == 0)
+			return n;
+		if (n < 0 && errno != EINTR)
+			return -errno;
+	}
+}
+
 typedef void (*message_fn)(void *arg, const struct nlmsghdr *h);
 
 struct answer {
@@ -60,12 +75,10 @@ static int ask(int rtnl, const struct rtnl_request *rq, uint16_t type, message_f
 	if (send(rtnl, rq, rq->hdr.nlmsg_len, 0) < 0)
 		return -errno;
 	while (r == 1) {
-		ssize_t n = recv(rtnl, &rp, sizeof(rp), 0);
+		ssize_t n = receive(rtnl, &rp);
 
-		if (n < 0 && errno == EINTR)
-			continue;
 		if (n < 0)
-			return -errno;
+			return (int)n;
 		r = take_messages(&rp, (size_t)n, &to);
 	}
 	return r == 0 && to.torn ? -EAGAIN : r;
@@ -412,13 +425,11 @@ int ex_rtnl_next(int fd, uint32_t *ret_ifindex)
 	union reply rp;
 
 	for (;;) {
-		ssize_t n = recv(fd, &rp, sizeof(rp), 0);
+		ssize_t n = receive(fd, &rp);
 		enum ex_rtnl_news news;
 
-		if (n < 0 && errno == EINTR)
-			continue;
 		if (n < 0)
-			return errno == EAGAIN ? EX_RTNL_NOTHING : -errno;
+			return n == -EAGAIN ? EX_RTNL_NOTHING : (int)n;
 		if (!NLMSG_OK(&rp.hdr, (size_t)n))
 			continue;
 		news = read_news(&rp.hdr, ret_ifindex);

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/if_packet.h>
+#include <linux/rtnetlink.h>
 #include <net/if.h>
 #include <poll.h>
 #include <sched.h>
@@ -123,14 +124,42 @@ static void test_what_is_sent_after_the_wait_arrives(void **state)
 	assert_int_equal(came, ROUNDS);
 }
 
-static int start(void **state)
+/* Who rules in a namespace may send to every socket in it. */
+static void test_nobody_but_the_kernel_answers(void **state)
+{
+	struct {
+		struct nlmsghdr hdr;
+		struct nlmsgerr err;
+	} lie = { .hdr = { .nlmsg_len = sizeof(lie), .nlmsg_type = NLMSG_ERROR },
+		  .err = { .error = -EIO } };
+	struct sockaddr_nl a = { .nl_family = AF_NETLINK };
+	socklen_t len = sizeof(a);
+	int other = ex_rtnl_open();
+	struct ex_iface lo;
+
+	(void)state;
+	assert_int_equal(bind(rtnl, (struct sockaddr *)&a, len), 0);
+	assert_int_equal(getsockname(rtnl, (struct sockaddr *)&a, &len), 0);
+	assert_int_equal(sendto(other, &lie, sizeof(lie), 0, (struct sockaddr *)&a, len),
+			 sizeof(lie));
+	assert_int_equal(ex_rtnl_link_get(rtnl, 0, "lo", &lo), 0);
+	assert_true(lo.loopback);
+	close(other);
+}
+
+static int start_alone(void **state)
 {
 	(void)state;
 	if (geteuid() != 0) {
 		print_message("1..0 # SKIP needs root (network namespaces)\n");
 		exit(77);
 	}
-	if (enter() < 0)
+	return enter();
+}
+
+static int start(void **state)
+{
+	if (start_alone(state) < 0)
 		return -1;
 	for (size_t i = 0; i < CROWDS; i++) {
 		crowds[i] = fork();
@@ -153,6 +182,7 @@ static int stop(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(test_nobody_but_the_kernel_answers, start_alone),
 		cmocka_unit_test_setup_teardown(test_what_is_sent_after_the_wait_arrives, start,
 						stop),
 	};
