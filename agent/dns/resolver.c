@@ -312,10 +312,14 @@ static void move_to(struct ex_resolve *q, struct lane *l)
 	enter(q, l);
 }
 
-/* c-ares cuts what is longer than we said we take. */
+/*
+ * c-ares cuts what is longer than we said we take; once a server has refused EDNS on a channel, there
+ * to 512 bytes, whatever later queries say.
+ */
 static bool is_cut(const unsigned char *msg, int len)
 {
-	return len >= EX_DNS_UDP_MAX || (len >= EX_DNS_HEADER && msg[2] & EX_DNS_TC >> 8);
+	return len >= EX_DNS_UDP_MAX || len == EX_DNS_UDP_MIN ||
+	       (len >= EX_DNS_HEADER && msg[2] & EX_DNS_TC >> 8);
 }
 
 /* Is this reply a reason to ask again in another way? Each comes but once on a lane. */

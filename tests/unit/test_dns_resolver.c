@@ -65,6 +65,19 @@ static size_t no_edns(struct dns_server *s, bool tcp, uint8_t *buf, size_t len)
 	return 32;
 }
 
+/* As no_edns, but for the first query only; and 600 bytes behind each answer over UDP. */
+static size_t no_edns_once(struct dns_server *s, bool tcp, uint8_t *buf, size_t len)
+{
+	static const uint8_t rr[11] = { [2] = 99, [4] = EX_DNS_CLASS_IN, [9] = 2, [10] = 77 };
+
+	if (tcp || s->n_udp == 1)
+		return tcp ? len : no_edns(s, tcp, buf, len);
+	buf[11]++;
+	memcpy(buf + len, rr, sizeof(rr));
+	memset(buf + len + sizeof(rr), 0, 589);
+	return len + 600;
+}
+
 static size_t garbage(struct dns_server *s, bool tcp, uint8_t *buf, size_t len)
 {
 	(void)s;
@@ -218,6 +231,17 @@ static void test_server_without_edns(void **state)
 		assert_int_equal(ask(), 0);
 		assert_int_equal(f->answer.n_addrs, 1);
 		assert_false(f->server.last.edns);
+	}
+}
+
+/* c-ares then cuts what is longer than 512 bytes, for as long as the channel lives. */
+static void test_server_that_once_refused_edns_may_say_more_than_512_bytes(void **state)
+{
+	(void)state;
+	f->server.hook = no_edns_once;
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(ask(), 0);
+		assert_int_equal(f->answer.n_addrs, 1);
 	}
 }
 
@@ -532,6 +556,7 @@ int main(void)
 		T(test_second_server_is_asked_when_the_first_fails),
 		T(test_second_server_is_asked_when_the_first_is_gone),
 		T(test_server_without_edns),
+		T(test_server_that_once_refused_edns_may_say_more_than_512_bytes),
 		T(test_66_forged_reply_without_the_case_is_asked_again_by_tcp),
 		T(test_server_that_folds_names_is_asked_in_lower_case_soon),
 		T(test_server_that_folds_names_and_has_no_tcp),
