@@ -54,37 +54,62 @@ static int compare(const struct ex_dest_entry *a, const struct ex_dest_entry *b)
 	return ex_prefix_cmp(&x, &y);
 }
 
-/* The class an address has where no entry is about it alone: of the last one that covers it. */
+static bool covers(const struct ex_dest_entry *outer, const struct ex_dest_entry *inner)
+{
+	const struct ex_prefix x = { outer->ip, outer->prefix }, y = { inner->ip, inner->prefix };
+
+	return ex_prefix_is4(&x) == ex_prefix_is4(&y) && ex_prefix_covers(&x, &y);
+}
+
+/*
+ * Index + 1 of the last one of the first n entries that covers e, which comes behind them; 0: there
+ * is none. outer: the same of each of these.
+ */
+static uint32_t find_outer(const struct ex_tables *t, const uint32_t *outer, size_t n,
+			   const struct ex_dest_entry *e)
+{
+	uint32_t i = (uint32_t)n;
+
+	while (i && !covers(&t->dests[i - 1], e))
+		i = outer[i - 1];
+	return i;
+}
+
+static uint32_t *find_all_outer(const struct ex_tables *t)
+{
+	uint32_t *outer = calloc(t->n_dests + 1, sizeof(*outer));
+
+	for (size_t i = 0; outer && i < t->n_dests; i++)
+		outer[i] = find_outer(t, outer, i, &t->dests[i]);
+	return outer;
+}
+
 static void note(struct differ *df, const struct ex_dest_entry *e)
 {
 	df->d.steers |= e->klass <= df->to->n_classes && df->steers[e->klass];
 }
 
-static void note_around(struct differ *df, const struct ex_tables *t, size_t i,
-			const struct ex_dest_entry *e)
+/* The class an address has where no entry is about it alone. */
+static void note_around(struct differ *df, const struct ex_tables *t, const uint32_t *outer,
+			size_t n, const struct ex_dest_entry *e)
 {
-	const struct ex_prefix at = { e->ip, e->prefix };
+	uint32_t i = find_outer(t, outer, n, e);
 
-	while (i-- > 0) {
-		const struct ex_prefix p = { t->dests[i].ip, t->dests[i].prefix };
-
-		if (ex_prefix_is4(&p) == ex_prefix_is4(&at) && ex_prefix_covers(&p, &at)) {
-			note(df, &t->dests[i]);
-			return;
-		}
-	}
+	if (i)
+		note(df, &t->dests[i - 1]);
 }
 
 /* Both tables are walked together. */
 static int take_dests(struct differ *df)
 {
 	const struct ex_tables *from = df->from, *to = df->to;
+	EX_AUTO_FREE uint32_t *outer_was = find_all_outer(from), *outer_is = find_all_outer(to);
 	struct ex_delta *d = &df->d;
 	size_t i = 0, k = 0;
 
 	d->put.dests = calloc(to->n_dests + 1, sizeof(*d->put.dests));
 	d->gone = calloc(from->n_dests + 1, sizeof(*d->gone));
-	if (!d->put.dests || !d->gone)
+	if (!d->put.dests || !d->gone || !outer_was || !outer_is)
 		return -ENOMEM;
 	while (i < from->n_dests || k < to->n_dests) {
 		const struct ex_dest_entry *was = i < from->n_dests ? &from->dests[i] : NULL;
@@ -100,12 +125,12 @@ static int take_dests(struct differ *df)
 			return -ESTALE;
 		if (order < 0) {
 			d->gone[d->n_gone++] = *was;
-			note_around(df, to, k, was);
+			note_around(df, to, outer_is, k, was);
 		} else {
 			d->put.dests[d->put.n_dests++] = *is;
 		}
 		if (order > 0)
-			note_around(df, from, i, is);
+			note_around(df, from, outer_was, i, is);
 		if (was && order <= 0)
 			note(df, was);
 		if (is && order >= 0)

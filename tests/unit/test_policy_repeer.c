@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <time.h>
 
 #include "policy/model.h"
 
@@ -384,6 +385,44 @@ static void test_other_rules_are_no_delta(void **state)
 	ex_ruleset_unref(c);
 }
 
+#define MANY 20000
+
+/* The whole of IPv4, and every other address from `first` on. */
+static struct ex_tables many_of(struct ex_rule_entry *rules, uint8_t first)
+{
+	struct ex_tables t = { .rules = rules, .n_rules = 1, .n_classes = 2 };
+
+	t.dests = calloc(MANY + 1, sizeof(*t.dests));
+	assert_non_null(t.dests);
+	t.dests[t.n_dests++] = (struct ex_dest_entry){ test_ip("0.0.0.0"), 96, 1 };
+	for (uint32_t i = 0; i < MANY; i++) {
+		const uint8_t four[] = { 10, (uint8_t)(i >> 15), (uint8_t)(i >> 7),
+					 (uint8_t)((i & 127) << 1 | first) };
+
+		t.dests[t.n_dests++] = (struct ex_dest_entry){ ex_ip_from4(four), 128, 2 };
+	}
+	return t;
+}
+
+/* A node that was away finds all of them others; what is around each is not searched for. */
+static void test_all_others_at_once_stay_cheap(void **state)
+{
+	struct ex_rule_entry steer = { .klass = 1, .value.verdict = EX_V_STEER };
+	struct ex_tables a = many_of(&steer, 0), b = many_of(&steer, 1);
+	clock_t start = clock();
+	struct ex_delta d;
+
+	(void)state;
+	assert_int_equal(ex_tables_delta(&a, &b, &d), 0);
+	assert_true(clock() - start < CLOCKS_PER_SEC);
+	assert_int_equal(d.n_gone, MANY);
+	assert_int_equal(d.put.n_dests, MANY);
+	assert_true(d.steers); /* as they were of 0.0.0.0/0, or are now */
+	ex_delta_done(&d);
+	free(a.dests);
+	free(b.dests);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -393,6 +432,7 @@ int main(void)
 		cmocka_unit_test(test_without_selectors_an_endpoint_still_leaves_the_world),
 		cmocka_unit_test(test_an_address_that_the_proxy_has_is_told_of),
 		cmocka_unit_test(test_other_rules_are_no_delta),
+		cmocka_unit_test(test_all_others_at_once_stay_cheap),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
