@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/dns/budget.h"
 
+#include <errno.h>
+
 enum {
 	LETTERS_PER_NAME = 96,
 	/* Which of the known names is asked, and when, says something too: eleven bits. */
@@ -121,31 +123,37 @@ static uint64_t find_seen(uint64_t set[static EX_DNS_SEEN_WAYS], uint64_t hash)
 	return 0;
 }
 
-/* Counts what is free; false: it may not be said, whatever there is left. */
-static bool weigh(struct ex_dns_budget *b, const struct ex_ruleset *rs, struct ex_span name,
-		  uint64_t now, size_t *ret)
+/* Counts what is free. */
+static int weigh(struct ex_dns_budget *b, const struct ex_ruleset *rs, struct ex_span name,
+		 uint64_t now, size_t *ret)
 {
-	return count_free(b, rs, name, now, ret) && *ret <= LETTERS_PER_NAME &&
-	       (*ret < DENSE_LABEL || !has_dense_label(name));
+	if (!count_free(b, rs, name, now, ret))
+		return -EBUSY;
+	if (*ret > LETTERS_PER_NAME || (*ret >= DENSE_LABEL && has_dense_label(name)))
+		return -E2BIG;
+	return 0;
 }
 
-bool ex_dns_budget_name(struct ex_dns_budget *b, const struct ex_ruleset *rs, struct ex_span name,
-			uint64_t now_ms)
+int ex_dns_budget_name(struct ex_dns_budget *b, const struct ex_ruleset *rs, struct ex_span name,
+		       uint64_t now_ms)
 {
 	uint64_t hash = ex_dns_hash(&b->key, name) & ~(uint64_t)SEEN_BITS;
 	uint64_t *set = b->seen[hash / (SEEN_BITS + 1) % EX_DNS_SEEN_SETS];
 	uint64_t found = find_seen(set, hash);
 	size_t n = found & SEEN_FREE;
+	int r = 0;
 
 	if (name.len > EX_DNS_NAME_MAX)
-		return false;
-	if ((!found || found & SEEN_OLD) && !weigh(b, rs, name, now_ms, &n))
-		return false;
+		return -E2BIG;
+	if (!found || found & SEEN_OLD)
+		r = weigh(b, rs, name, now_ms, &n);
+	if (r < 0)
+		return r;
 	if (!ex_bucket_take_n(&b->letters, &letters, now_ms,
 			      found && n > 0 ? LETTERS_REPEATED : (uint32_t)n))
-		return false;
+		return -EBUSY;
 	if (!found)
 		memmove(set + 1, set, (EX_DNS_SEEN_WAYS - 1) * sizeof(*set));
 	set[0] = hash | (n > 0 ? SEEN_FREE : 0);
-	return true;
+	return 0;
 }

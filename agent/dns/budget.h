@@ -38,8 +38,11 @@ bool ex_dns_budget_judge(struct ex_dns_budget *b, uint64_t now_ms);
 /* After a change of policy other names may have free letters. What was paid for stays so. */
 void ex_dns_budget_recount(struct ex_dns_budget *b);
 
-/* Takes what an allowed name (canonical) can carry. False: it may not be forwarded. */
-bool ex_dns_budget_name(struct ex_dns_budget *b, const struct ex_ruleset *rs, struct ex_span name,
-			uint64_t now_ms);
+/*
+ * Takes what an allowed name (canonical) can carry. When it may not be forwarded: -EBUSY, not now;
+ * -E2BIG, never.
+ */
+EX_MUST_CHECK int ex_dns_budget_name(struct ex_dns_budget *b, const struct ex_ruleset *rs,
+				     struct ex_span name, uint64_t now_ms);
 
 #endif

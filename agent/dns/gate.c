@@ -132,6 +132,16 @@ static bool is_known(const struct ex_dns_gate *g, struct ex_span name,
 	return true;
 }
 
+/* What has a bound for some time only is not refused: who asks again may have it. */
+static void fail_allowed(struct ex_dns_gate *g, const struct ex_dns_waiter *w, uint32_t rule,
+			 int err)
+{
+	bool limit = err == -EBUSY || err == -ENOMEM || err == -E2BIG;
+
+	reply_rcode(g, w, ex_dns_deny(limit ? EX_R_LIMIT : EX_R_DNS_UPSTREAM, rule),
+		    err == -E2BIG ? EX_DNS_REFUSED : EX_DNS_SERVFAIL);
+}
+
 static void answer_allowed(struct ex_dns_gate *g, const struct ex_dns_waiter *w,
 			   struct ex_decision d)
 {
@@ -140,16 +150,15 @@ static void answer_allowed(struct ex_dns_gate *g, const struct ex_dns_waiter *w,
 	struct ex_dns_answer a EX_UNSET;
 	int r;
 
-	if (ex_dns_cache_get(&g->cache, q, now, &a) && is_known(g, ex_dns_name_of(q), &a, now))
+	if (ex_dns_cache_get(&g->cache, q, now, &a) && is_known(g, ex_dns_name_of(q), &a, now)) {
 		ex_dns_gate_reply(g, w, d, &a);
-	else if (!ex_dns_budget_name(&g->budget, g->rs, ex_dns_name_of(q), now))
-		reply_rcode(g, w, ex_dns_deny(EX_R_LIMIT, d.rule), EX_DNS_REFUSED);
-	else if ((r = ex_dns_lookup_join(g, w, d)) < 0)
-		reply_rcode(
-			g, w,
-			ex_dns_deny(r == -EBUSY || r == -ENOMEM ? EX_R_LIMIT : EX_R_DNS_UPSTREAM,
-				    d.rule),
-			EX_DNS_SERVFAIL);
+		return;
+	}
+	r = ex_dns_budget_name(&g->budget, g->rs, ex_dns_name_of(q), now);
+	if (r == 0)
+		r = ex_dns_lookup_join(g, w, d);
+	if (r < 0)
+		fail_allowed(g, w, d.rule, r);
 }
 
 static bool is_service_binding(uint16_t type)

@@ -313,8 +313,8 @@ static void move_to(struct ex_resolve *q, struct lane *l)
 }
 
 /*
- * c-ares cuts what is longer than we said we take; once a server has refused EDNS on a channel, there
- * to 512 bytes, whatever later queries say.
+ * c-ares cuts what is longer than we said we take; once a server has refused EDNS on a channel, to
+ * 512 bytes there, whatever later queries say.
  */
 static bool is_cut(const unsigned char *msg, int len)
 {
