@@ -7,6 +7,7 @@
 #include <stdarg.h>
 
 #include "agent/audit/head.h"
+#include "agent/audit/line.h"
 #include "agent/core/log.h"
 
 struct walk {
@@ -108,6 +109,15 @@ static void check_place(struct walk *w, const struct ex_chain_link *link)
 		problem(w, "record %" PRIu64 " is out of order or repeated", link->n);
 }
 
+/* As it stands in the line, which anyone may have written. */
+static void problem_key(struct walk *w, const struct ex_chain_link *link)
+{
+	char kid[2 * EX_AUDIT_KEY_ID_MAX];
+
+	(void)ex_audit_escape(link->kid, kid, sizeof(kid));
+	problem(w, "record %" PRIu64 " is signed with key %s, which is not known", link->n, kid);
+}
+
 static void check_record(struct walk *w, const struct ex_chain_link *link)
 {
 	bool goes_on = w->any && ex_mac_eq(link->prev, w->last.mac) &&
@@ -120,8 +130,7 @@ static void check_record(struct walk *w, const struct ex_chain_link *link)
 	if (ex_span_eq(link->type, EX_SPAN("head")))
 		problem(w, "a head is no record");
 	else if (link->kid.len && !ex_audit_keys_find(w->v->keys, link->kid))
-		problem(w, "record %" PRIu64 " is signed with key %.*s, which is not known",
-			link->n, (int)(link->kid.len < 32 ? link->kid.len : 32), link->kid.ptr);
+		problem_key(w, link);
 	else if (!link->kid.len && w->v->keys->n)
 		problem(w, "record %" PRIu64 " is not signed", link->n);
 	else if (!authentic)

@@ -236,6 +236,26 @@ static void test_lines_that_were_put_in_are_found(void **state)
 	assert_found("missing before it: records 2 to 2");
 }
 
+/* What is said of a forged line goes to a terminal. */
+static void test_what_a_line_says_is_shown_escaped(void **state)
+{
+	static const char zeros[] =
+		"0000000000000000000000000000000000000000000000000000000000000000";
+	char forged[512];
+	struct lines l;
+
+	(void)state;
+	make_log(key_path, 3);
+	lines_read(&l);
+	snprintf(
+		forged, sizeof(forged),
+		"{\"time\":\"t\",\"type\":\"v\",\"n\":2,\"kid\":\"\x1b[2J\",\"prev\":\"%s\",\"mac\":\"%s\"}",
+		zeros, zeros);
+	l.at[1] = forged;
+	lines_write(&l);
+	assert_found("signed with key \\x1b[2J, which");
+}
+
 /* What verify says of a line where a torn one may be: before the record of a start. */
 static unsigned verify_before_start(const char *line)
 {
@@ -608,6 +628,7 @@ int main(void)
 		TEST(test_removed_records_are_found),
 		TEST(test_reordered_and_repeated_records_are_found),
 		TEST(test_lines_that_were_put_in_are_found),
+		TEST(test_what_a_line_says_is_shown_escaped),
 		TEST(test_attack_130_what_is_put_in_does_not_pass_for_torn),
 		TEST(test_attack_100_records_cut_off_the_end_are_found),
 		TEST(test_attack_100_a_cut_is_still_found_after_a_restart),
