@@ -172,7 +172,7 @@ struct ex_spec {
 	bool audit;      /* the whole policy: see struct ex_egress */
 	const char *log; /* log.value, or NULL */
 	struct ex_pos pos;
-	uint32_t from, to; /* its document: see struct ex_node */
+	uint32_t from, to; /* its document, or item of a List: see struct ex_node */
 };
 
 struct ex_policy_set {

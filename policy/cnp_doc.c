@@ -227,9 +227,10 @@ static void read_at(struct ex_decoder *d, const char *key, const struct doc_read
 	ex_decode_pop(d, mark);
 }
 
-static void read_document(struct ex_decoder *d, const struct ex_node *n, struct ex_policy_set *set)
+static void read_object(struct ex_decoder *d, const struct ex_node *n, struct ex_policy_set *set)
 {
 	const struct doc_kind *kind = find_kind(d, n);
+	size_t before = set->specs.n;
 	struct doc_reader dr = { .set = set };
 	struct ex_spec proto = { 0 };
 
@@ -243,19 +244,54 @@ static void read_document(struct ex_decoder *d, const struct ex_node *n, struct 
 		read_at(d, "spec", &dr, &proto, kind->read);
 	if (dr.specs)
 		read_at(d, "specs", &dr, &proto, kind->read_specs);
+	for (size_t i = before; i < set->specs.n; i++) {
+		set->specs.v[i].from = n->from;
+		set->specs.v[i].to = n->to;
+	}
+}
+
+/* ---- several objects in one, as "kubectl get -o yaml" prints them ---- */
+
+static void read_items(struct ex_decoder *d, const struct ex_node *n, void *out)
+{
+	if (!ex_decode_list(d, n, EX_LIST_MAX, true))
+		return;
+	for (struct ex_item it = ex_item_first(d, n); it.c; ex_item_next(d, &it))
+		if (!ex_node_is_null(it.c))
+			read_object(d, it.c, out);
+}
+
+static const struct ex_field list_fields[] = {
+	{ "apiVersion", ex_read_nothing, NULL, NULL },
+	{ "kind", ex_read_nothing, NULL, NULL },
+	{ "metadata", ex_read_nothing, NULL, NULL },
+	{ "items", read_items, NULL, NULL },
+};
+
+static bool has_text(const struct ex_node *n, const char *key, const char *text)
+{
+	const struct ex_node *c = ex_node_get(n, key);
+
+	return c && c->kind == EX_NODE_SCALAR && strcmp(c->text, text) == 0;
+}
+
+static bool is_list(const struct ex_node *n)
+{
+	return has_text(n, "apiVersion", "v1") && has_text(n, "kind", "List");
 }
 
 void ex_policy_read(struct ex_decoder *d, const struct ex_docs *docs, struct ex_policy_set *set)
 {
 	for (size_t i = 0; i < docs->n; i++) {
-		size_t before = set->specs.n;
+		const struct ex_node *n = docs->v[i];
 
 		ex_decode_pop(d, 0);
-		read_document(d, docs->v[i], set);
-		for (size_t k = before; k < set->specs.n; k++) {
-			set->specs.v[k].from = docs->v[i]->from;
-			set->specs.v[k].to = docs->v[i]->to;
-		}
+		if (!is_list(n))
+			read_object(d, n, set);
+		else if (ex_decode_map(d, n, list_fields, EX_ARRAY_SIZE(list_fields), set) &&
+			 !ex_node_get(n, "items"))
+			ex_decode_error(d, n, "write items: [POLICY, ...]",
+					"the List has no items");
 	}
 }
 

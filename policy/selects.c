@@ -122,7 +122,7 @@ struct cursor { /* in UTF-8 */
 	char *text;
 	size_t len, at;
 	uint32_t characters; /* before it */
-	char *last;          /* blank that was made */
+	char *first;         /* blank that was made of something else */
 };
 
 /* What YAML breaks a line by, beside LF and CR: NEL, LS, PS. */
@@ -136,9 +136,11 @@ static bool is_break(const char *s, size_t left)
 static void go_to(struct cursor *c, uint32_t character, bool blank)
 {
 	while (c->at < c->len && c->characters < character) {
-		bool keep = !blank || is_break(c->text + c->at, c->len - c->at);
+		bool keep = !blank || is_break(c->text + c->at, c->len - c->at) ||
+			    strchr(" \t", c->text[c->at]);
 
-		c->last = keep ? c->last : c->text + c->at;
+		if (!keep && !c->first)
+			c->first = c->text + c->at;
 		do {
 			c->text[c->at] = keep ? c->text[c->at] : ' ';
 			c->at++;
@@ -161,11 +163,11 @@ void ex_selects_blank(const struct ex_selects *s, const uint8_t *wanted, char *t
 			any |= wanted[next];
 		if (any)
 			continue;
-		c.last = NULL;
+		c.first = NULL;
 		go_to(&c, spec->from, false);
 		go_to(&c, spec->to, true);
-		if (c.last)
-			*c.last = '~'; /* a document that is null: it may not be missing before a
-					  "..." */
+		if (c.first)
+			*c.first =
+				'~'; /* null: something has to be there before a "..." or a ',' */
 	}
 }

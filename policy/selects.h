@@ -17,13 +17,13 @@ EX_MUST_CHECK int ex_selects_read(const struct ex_text *text, struct ex_selects 
 				  struct ex_diags *diags);
 void ex_selects_free(struct ex_selects *s);
 
-/* How many specs it has (spec, or each of specs, of every document), and is the i-th for these? */
+/* How many specs it has (spec, or each of specs, of every object), and is the i-th for these? */
 size_t ex_selects_count(const struct ex_selects *s);
 bool ex_selects_match(const struct ex_selects *s, size_t i, const struct ex_label_set *labels);
 
 /*
- * Blanks what is not wanted in text, a copy of what was read: each document that has specs, none of
- * which is (1 in wanted). What stays is where it was, line by line.
+ * Blanks what is not wanted in text, a copy of what was read: each document, and each item of a
+ * List, that has specs, none of which is (1 in wanted). What stays is where it was, line by line.
  */
 void ex_selects_blank(const struct ex_selects *s, const uint8_t *wanted, char *text, size_t len);
 

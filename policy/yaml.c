@@ -175,6 +175,7 @@ static int open_container(struct reader *rd, const yaml_event_t *ev, enum ex_nod
 	r = new_node(rd, kind, &ev->start_mark, &n);
 	if (r < 0)
 		return r;
+	n->from = (uint32_t)ev->start_mark.index;
 	(void)add_node(rd, n);
 	rd->stack[rd->depth++] = n;
 	return 0;
@@ -220,7 +221,7 @@ static int take_event(struct reader *rd, const yaml_event_t *ev)
 				      ev->data.mapping_start.tag);
 	case YAML_SEQUENCE_END_EVENT:
 	case YAML_MAPPING_END_EVENT:
-		rd->depth--;
+		rd->stack[--rd->depth]->to = (uint32_t)ev->end_mark.index;
 		return 0;
 	case YAML_NO_EVENT:
 	case YAML_STREAM_START_EVENT:

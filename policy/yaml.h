@@ -31,7 +31,9 @@ struct ex_node {
 	struct ex_pos key_pos;
 	struct ex_node *first, *last, *next; /* children in order; next sibling */
 	size_t n;                            /* children */
-	uint32_t from, to; /* of a document: characters of the text between its marks */
+	/* Of a map, and of a list: its characters of the text; of a document those between its
+	 * marks. */
+	uint32_t from, to;
 };
 
 struct ex_docs {

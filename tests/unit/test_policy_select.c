@@ -372,6 +372,41 @@ static size_t write_documents(char *to, size_t size, unsigned seed)
 	return len;
 }
 
+/* A form, indented as an item of a list. */
+static size_t write_item(char *to, size_t size, int form, int i)
+{
+	char text[2048];
+	size_t n = write_form(text, sizeof(text), form, i), len = 0;
+
+	assert_true(n < sizeof(text) && 3 * n < size);
+	len += (size_t)snprintf(to, size, "- ");
+	for (size_t k = 0; k < n; k++) {
+		to[len++] = text[k];
+		if (k + 1 < n && (text[k] == '\n' || (k && !memcmp(text + k - 1, "\xc2\x85", 2))))
+			len += (size_t)snprintf(to + len, size - len, "  ");
+	}
+	return len;
+}
+
+static size_t write_list(char *to, size_t size, unsigned seed)
+{
+	static const char group[] =
+		"apiVersion: cilium.io/v2, kind: CiliumCIDRGroup, spec: {externalCIDRs:"
+		" [192.0.2.0/24]}, metadata: {name: g";
+	size_t len = (size_t)snprintf(to, size, "%sapiVersion: v1\nkind: List\nitems:\n",
+				      seed % 2 ? "\xef\xbb\xbf# \xc3\xa9\n" : "---\n");
+
+	for (int i = 0; i < DOCS; i++) {
+		len += write_item(to + len, size - len, (int)((seed >> i) + (unsigned)i) % FORMS,
+				  i);
+		if ((seed + (unsigned)i) % 3 == 0)
+			len += (size_t)snprintf(to + len, size - len, "#\n-   {%s%d}}\n", group, i);
+	}
+	len += (size_t)snprintf(to + len, size - len, "metadata: {resourceVersion: ''}\n");
+	assert_true(len < size);
+	return len;
+}
+
 /* Where the rules of the i-th document stand; 0: there are none. */
 static int line_of(const struct ex_ruleset *rs, int i)
 {
@@ -407,7 +442,7 @@ static void check_blanked(const char *text, size_t len, int one)
 	struct ex_diags diags = { 0 };
 	struct ex_selects *s;
 	uint8_t wanted[2 * DOCS] = { 0 };
-	char mark[16];
+	char mark[20];
 	size_t k = 0;
 
 	assert_non_null(copy);
@@ -418,6 +453,8 @@ static void check_blanked(const char *text, size_t len, int one)
 		size_t n = 1;
 
 		(void)snprintf(mark, sizeof(mark), "name: d%d}\nspecs", i);
+		n += memmem(text, len, mark, strlen(mark)) != NULL;
+		(void)snprintf(mark, sizeof(mark), "name: d%d}\n  specs", i);
 		n += memmem(text, len, mark, strlen(mark)) != NULL;
 		for (size_t m = 0; m < n; m++)
 			wanted[k++] = i == one;
@@ -449,6 +486,49 @@ static void test_documents_that_are_not_wanted_are_blanks(void **state)
 	}
 }
 
+static void test_items_that_are_not_wanted_are_blanks(void **state)
+{
+	static char text[16384];
+
+	(void)state;
+	for (unsigned seed = 0; seed < 240; seed++) {
+		size_t len = write_list(text, sizeof(text), seed);
+
+		for (int one = 0; one < DOCS; one++)
+			check_blanked(text, len, one);
+	}
+}
+
+/* kubectl -o json; what is for everybody stays where nothing else is wanted. */
+static void test_blanked_list_of_flow_maps(void **state)
+{
+	static const char text[] =
+		"{\"apiVersion\": \"v1\", \"kind\": \"List\", \"items\": [\n"
+		"{\"apiVersion\": \"cilium.io/v2\", \"kind\": \"CiliumCIDRGroup\","
+		" \"metadata\": {\"name\": \"g\"}, \"spec\": {\"externalCIDRs\": []}},\n"
+		"{\"apiVersion\": \"cilium.io/v2\", \"kind\": \"CiliumNetworkPolicy\","
+		" \"metadata\": {\"name\": \"p\"}, \"spec\": {\"endpointSelector\": {},"
+		" \"egress\": [{}]}}]}";
+	const struct ex_text whole = { "p.json", EX_SPAN(text) };
+	const size_t second = (size_t)(strrchr(text, '\n') + 1 - text);
+	const uint8_t wanted[1] = { 0 };
+	char copy[sizeof(text)];
+	struct ex_diags diags = { 0 };
+	struct ex_selects *s;
+
+	(void)state;
+	memcpy(copy, text, sizeof(text));
+	assert_int_equal(ex_selects_read(&whole, &s, &diags), 0);
+	assert_int_equal(ex_selects_count(s), 1);
+	assert_true(ex_selects_is_shared(s));
+	ex_selects_blank(s, wanted, copy, sizeof(text) - 1);
+	ex_selects_free(s);
+	assert_memory_equal(copy, text, second);
+	assert_int_equal(copy[second], '~');
+	assert_int_equal(strspn(copy + second + 1, " "), sizeof(text) - 1 - second - 3);
+	assert_string_equal(copy + sizeof(text) - 3, "]}");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -465,6 +545,8 @@ int main(void)
 		cmocka_unit_test(test_error_names_the_text_it_is_in),
 		cmocka_unit_test(test_empty_text_and_byte_order_mark),
 		cmocka_unit_test(test_documents_that_are_not_wanted_are_blanks),
+		cmocka_unit_test(test_items_that_are_not_wanted_are_blanks),
+		cmocka_unit_test(test_blanked_list_of_flow_maps),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
