@@ -7,7 +7,10 @@
 
 #include "agent/dns/gate_priv.h"
 
-enum { REPLY_MAX = 8192 }; /* question, chain, addresses and OPT at their bounds need less */
+enum {
+	REPLY_MAX = 8192, /* question, chain, addresses and OPT at their bounds need less */
+	EDNS_OF_GLIBC = 1200,
+};
 
 enum { /* RFC 8914 */
        EDE_OTHER = 0,
@@ -30,14 +33,20 @@ static uint16_t ede_of(enum ex_reason reason)
 	return reason == EX_R_DNS_MALFORMED ? EDE_OTHER : EDE_BLOCKED;
 }
 
+/* No EDNS, or that of glibc ("options edns0"), which takes 1200 bytes as nobody else does. */
+static bool is_libc(const struct ex_dns_question *q)
+{
+	return !q->edns || q->udp_size == EDNS_OF_GLIBC;
+}
+
 /*
- * A client without EDNS is a libc that cannot be told why, and REFUSED does not end its wait: musl
- * takes it for silence and sits out its timeout, glibc tries again later. NXDOMAIN and "no such
- * data" do, and are as true: for this workload there is none.
+ * A libc cannot be told why, and REFUSED does not end its wait: musl takes it for silence and sits
+ * out its timeout, glibc tries no other name of its search list. NXDOMAIN and "no such data" do,
+ * and are as true: for this workload there is none.
  */
 static uint8_t final_rcode(const struct ex_dns_question *q, enum ex_reason reason, uint8_t rcode)
 {
-	if (rcode != EX_DNS_REFUSED || q->edns || q->type == 0)
+	if (rcode != EX_DNS_REFUSED || !is_libc(q) || q->type == 0)
 		return rcode;
 	if (reason == EX_R_DNS_TYPE_DENIED || reason == EX_R_DNS_ANSWER_DENIED)
 		return EX_DNS_NOERROR;

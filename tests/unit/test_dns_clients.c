@@ -2,7 +2,8 @@
 /*
  * Real stub resolvers against the gate: glibc (getent) with a search list, dig over UDP and TCP.
  * The gate answers at 127.0.0.1:53 of a network namespace, resolv.conf is bound over in a mount
- * namespace. The policy is a fake: only "api.openai.com" and what is below "example.com".
+ * namespace. The policy is a fake: only "api.openai.com", "redis.ns.svc.cluster.local" and what is
+ * below "example.com".
  */
 #include <errno.h>
 #include <sched.h>
@@ -36,6 +37,7 @@ struct ex_decision ex_judge_dns(const struct ex_ruleset *rs, struct ex_span name
 
 	(void)rs;
 	if (ex_span_eq(name, EX_SPAN("api.openai.com")) ||
+	    ex_span_eq(name, EX_SPAN("redis.ns.svc.cluster.local")) ||
 	    (name.len > below.len &&
 	     memcmp(name.ptr + name.len - below.len, below.ptr, below.len) == 0))
 		return (struct ex_decision){ EX_V_ALLOW, EX_R_ALLOWED, 1 };
@@ -63,6 +65,7 @@ struct ex_decision ex_judge_answer(const struct ex_ruleset *rs, const struct ex_
 static const struct dns_record zone[] = {
 	{ "api.openai.com", 0, 30, NULL, { "93.184.216.34", "2001:db8::34" } },
 	{ "cdn.example.com", 0, 30, "edge.cdn.net", { "93.184.216.36" } },
+	{ "redis.ns.svc.cluster.local", 0, 30, NULL, { "93.184.216.37" } },
 	{ NULL, 0, 0, NULL, { NULL } },
 };
 
@@ -232,6 +235,23 @@ static void test_glibc_finds_an_allowed_name_behind_its_search_list(void **state
 	assert_non_null(strstr(c.text, "2001:db8::34"));
 }
 
+/* The first name of the list is refused, and not an allowed one with something appended. */
+static void test_glibc_goes_through_its_search_list_also_with_edns(void **state)
+{
+	static const char *const options[] = { "RES_OPTIONS=", "RES_OPTIONS=edns0",
+					       "RES_OPTIONS=edns0 trust-ad" };
+	struct client c;
+
+	(void)state;
+	for (size_t i = 0; i < EX_ARRAY_SIZE(options); i++) {
+		const char *const argv[] = { "env", options[i], "getent",   "-s",
+					     "dns", "ahosts",   "redis.ns", NULL };
+
+		assert_int_equal(run(&c, argv), 0);
+		assert_non_null(strstr(c.text, "93.184.216.37"));
+	}
+}
+
 static void test_glibc_follows_a_chain(void **state)
 {
 	const char *const argv[] = { "getent", "-s", "dns", "ahosts", "cdn.example.com", NULL };
@@ -287,6 +307,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_glibc_finds_an_allowed_name_behind_its_search_list),
+		cmocka_unit_test(test_glibc_goes_through_its_search_list_also_with_edns),
 		cmocka_unit_test(test_glibc_follows_a_chain),
 		cmocka_unit_test(test_glibc_gives_up_at_once_on_a_denied_name),
 		cmocka_unit_test(test_dig_shows_why),
