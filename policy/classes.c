@@ -275,7 +275,7 @@ static int begin_classes(struct walker *w)
 	int r = none ? 0 : -ENOMEM;
 
 	if (none)
-		none->closed = true;
+		none->closed = none->host = true;
 	for (size_t i = 1; r == 0 && i < rs->n_classes; i++) {
 		const struct ex_class *c = &rs->classes[i];
 		uint32_t id;

@@ -58,7 +58,7 @@ static struct ex_rule finish_value(const struct emitter *e, struct ex_merge *m, 
 	/* What a name says nothing about is left to the static class. */
 	if (m->verdict == EX_V_INVALID && e->out->names)
 		return (struct ex_rule){ 0 };
-	ex_merge_finish(m, e->rs, e->c->closed, proto, port);
+	ex_merge_finish(m, e->rs, e->c, proto, port);
 	/* Default deny is silence, so that a name may add to it. */
 	if (m->verdict == EX_V_DENY && m->reason == EX_R_DEFAULT_DENY)
 		return (struct ex_rule){ 0 };

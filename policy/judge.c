@@ -76,7 +76,7 @@ struct ex_decision ex_judge_l4(const struct ex_ruleset *rs, const struct ex_flow
 		while ((slot = ex_name_next(&it)))
 			ex_merge_peer(&m, rs, &rs->peers[slot->peer], flow->proto, flow->port);
 	}
-	ex_merge_finish(&m, rs, c->closed, flow->proto, flow->port);
+	ex_merge_finish(&m, rs, c, flow->proto, flow->port);
 	return to_decision(&m);
 }
 
@@ -92,7 +92,7 @@ static bool asks_anyone(const struct ex_ruleset *rs, struct ex_merge *ret)
 		struct ex_merge m = { 0 };
 
 		ex_merge_class(&m, rs, c, IPPROTO_UDP, 53);
-		ex_merge_finish(&m, rs, c->closed, IPPROTO_UDP, 53);
+		ex_merge_finish(&m, rs, c, IPPROTO_UDP, 53);
 		if (m.verdict == EX_V_ALLOW) {
 			*ret = m;
 			return true;

@@ -105,7 +105,7 @@ static struct ex_decision ask_all(struct ex_asked *a)
 	if (is_shell_denied(a) || !ask_peers(a, c))
 		return a->best;
 	a->allowed = a->best.verdict == EX_V_ALLOW ? a->best.rule : 0;
-	if (!a->seen && a->rs->default_allow && !c->closed)
+	if (!a->seen && a->rs->default_allow && !c->host)
 		a->best = (struct ex_decision){
 			EX_V_ALLOW, a->rs->default_audit ? EX_R_DEFAULT_DENY : EX_R_ALLOWED, 0
 		};

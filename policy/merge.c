@@ -181,7 +181,7 @@ static struct ex_merge find_named_steer(const struct ex_ruleset *rs, uint8_t pro
  * What holds where no term matches. With default allow a flow still goes to the proxy when some
  * toFQDNs rule with an L7 part has its port: only there is it known whether that rule is meant.
  */
-static void merge_default(struct ex_merge *m, const struct ex_ruleset *rs, bool closed,
+static void merge_default(struct ex_merge *m, const struct ex_ruleset *rs, const struct ex_class *c,
 			  uint8_t proto, uint16_t port)
 {
 	struct ex_merge named;
@@ -189,11 +189,13 @@ static void merge_default(struct ex_merge *m, const struct ex_ruleset *rs, bool 
 	m->verdict = EX_V_DENY;
 	m->reason = EX_R_DEFAULT_DENY;
 	m->rule = m->miss;
-	if (!rs->default_allow || closed)
+	if (!rs->default_allow || c->host)
 		return;
 	m->verdict = EX_V_ALLOW;
 	m->reason = rs->default_audit ? EX_R_DEFAULT_DENY : EX_R_ALLOWED;
 	m->rule = 0;
+	if (c->closed)
+		return;
 	named = find_named_steer(rs, proto, port);
 	if (named.verdict == EX_V_STEER) {
 		m->verdict = EX_V_STEER;
@@ -215,14 +217,14 @@ static bool has_name_deny(const struct ex_ruleset *rs, uint8_t proto, uint16_t p
 	return false;
 }
 
-void ex_merge_finish(struct ex_merge *m, const struct ex_ruleset *rs, bool closed, uint8_t proto,
-		     uint16_t port)
+void ex_merge_finish(struct ex_merge *m, const struct ex_ruleset *rs, const struct ex_class *c,
+		     uint8_t proto, uint16_t port)
 {
 	if (m->verdict == EX_V_INVALID)
-		merge_default(m, rs, closed, proto, port);
+		merge_default(m, rs, c, proto, port);
 	if (m->verdict != EX_V_ALLOW || proto != IPPROTO_TCP)
 		return;
-	if (m->look || (!closed && has_name_deny(rs, proto, port))) {
+	if (m->look || (!c->closed && has_name_deny(rs, proto, port))) {
 		m->verdict = EX_V_STEER;
 		m->kind = EX_KIND_TCP;
 	}

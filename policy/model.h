@@ -34,8 +34,8 @@ struct ex_rpeer {
 struct ex_class {
 	const uint32_t *peers; /* ascending */
 	size_t n_peers;
-	bool closed; /* endpoint, host or DNS gate: names add nothing, no default allow */
-	bool host;   /* host or DNS gate: no DNS answer may point here */
+	bool closed; /* endpoint, host or DNS gate: names add nothing */
+	bool host;   /* host or DNS gate: no DNS answer may point here, no default allow */
 	const struct ex_class_index *index; /* of a large one; see class_index.c */
 };
 
@@ -166,8 +166,8 @@ void ex_merge_peer(struct ex_merge *m, const struct ex_ruleset *rs, const struct
 void ex_merge_class(struct ex_merge *m, const struct ex_ruleset *rs, const struct ex_class *c,
 		    uint8_t proto, uint16_t port);
 /* The last word: default where nothing matched, and what a deny by content asks for. */
-void ex_merge_finish(struct ex_merge *m, const struct ex_ruleset *rs, bool closed, uint8_t proto,
-		     uint16_t port);
+void ex_merge_finish(struct ex_merge *m, const struct ex_ruleset *rs, const struct ex_class *c,
+		     uint8_t proto, uint16_t port);
 /* The class of an address; embedded IPv4 is judged as what it hides. Never NULL. */
 const struct ex_class *ex_ruleset_class(const struct ex_ruleset *rs, const struct ex_ip *ip);
 /* Of an address that hides another: the class of its IPv6 form, whose denies count too. Or NULL. */

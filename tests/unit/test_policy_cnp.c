@@ -275,7 +275,8 @@ static void test_default_deny_switch(void **state)
 	ALLOWED(rs, "10.8.0.1", IPPROTO_TCP, 81);
 	DENIED(rs, "1.0.0.1", IPPROTO_TCP, 443, "policy-deny");
 	DENIED(rs, "169.254.169.254", IPPROTO_TCP, 80, "reserved-deny");
-	DENIED(rs, "192.168.7.7", IPPROTO_TCP, 22, "default-deny");
+	ALLOWED(rs, "10.0.0.1", IPPROTO_TCP, 22); /* endpoints are nobody special here */
+	DENIED(rs, "192.168.7.7", IPPROTO_TCP, 22, "default-deny"); /* the node is */
 	ex_ruleset_unref(rs);
 	/* nor for one name, where another's rule has no list */
 	rs = COMPILE(HEAD "  enableDefaultDeny: {egress: false}\n  egress:\n"

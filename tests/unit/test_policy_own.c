@@ -302,6 +302,7 @@ static void test_audit_policy_records_and_allows(void **state)
 	RECORDED(test_l4(rs, "8.8.8.8", IPPROTO_TCP, 1), EX_V_ALLOW, "default-deny");
 	RECORDED(test_l4(rs, "203.0.113.1", IPPROTO_TCP, 1), EX_V_ALLOW, "policy-deny");
 	DENY(test_l4(rs, "169.254.169.254", IPPROTO_TCP, 80), "reserved-deny");
+	RECORDED(test_l4(rs, "10.9.0.1", IPPROTO_TCP, 1), EX_V_ALLOW, "default-deny");
 	DENY(test_l4(rs, "192.168.7.7", IPPROTO_TCP, 80), "default-deny"); /* the host */
 	assert_int_equal(ex_judge_l4(rs, &f).verdict, EX_V_STEER);
 	ALLOW(ask(rs, &f, false, "GET", "/", "x"));

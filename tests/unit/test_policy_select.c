@@ -171,6 +171,7 @@ static void test_unselected_is_told_apart_from_an_error(void **state)
 	rs = compile_for(other, labels, 1, true, 0);
 	assert_true(ex_ruleset_is_unselected(rs));
 	assert_true(allows(rs, "9.9.9.9"));
+	assert_true(allows(rs, "10.9.0.1"));
 	assert_false(allows(rs, "169.254.169.254"));
 	assert_false(allows(rs, "127.0.0.1"));
 	ex_ruleset_unref(rs);
