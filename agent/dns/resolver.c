@@ -34,7 +34,7 @@ enum {
 	PORT_MS = 1000,
 	PENDING_MAX = 4096, /* with those that were cancelled: they end by themselves */
 	CASE_CHANGES_MAX = 16,
-	TCP_AGAIN_MS = 4500, /* a server that closes is asked for so long */
+	AGAIN_MS = 4500, /* so long it is asked anew, where a server closes, and of others */
 	TICK_MS = 100,
 	RANDOM_BYTES = 512, /* had at once */
 	OPT_BYTES = 11,
@@ -341,15 +341,17 @@ static bool asks_again(struct ex_resolve *q, const unsigned char *msg, int len)
 	return true;
 }
 
+static bool is_old(const struct ex_resolve *q)
+{
+	return ex_loop_now(q->lane->zone->r->loop) - q->began >= AGAIN_MS;
+}
+
 /* The server has closed the connection, but not without an answer to another query on it. */
 static bool connects_again(struct ex_resolve *q, int err)
 {
-	struct zone *z = q->lane->zone;
-
-	if (!is_tcp(q->lane) || err == -ETIMEDOUT || q->lane->replies == q->replies ||
-	    ex_loop_now(z->r->loop) - q->began >= TCP_AGAIN_MS)
+	if (!is_tcp(q->lane) || err == -ETIMEDOUT || q->lane->replies == q->replies || is_old(q))
 		return false;
-	move_to(q, pick_tcp(z));
+	move_to(q, pick_tcp(q->lane->zone));
 	return true;
 }
 
@@ -588,9 +590,8 @@ static void move_all(struct zone *z)
 	while ((q = r->moved) != NULL) {
 		r->moved = q->next;
 		q->plain = q->cut = false;
-		q->began = ex_loop_now(r->loop);
 		move_to(q, pick_lane(z));
-		err = r->dead ? -ECANCELED : send_query(q);
+		err = r->dead ? -ECANCELED : is_old(q) ? -ETIMEDOUT : send_query(q);
 		if (err < 0)
 			finish(q, err, NULL, 0);
 	}

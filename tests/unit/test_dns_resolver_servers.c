@@ -77,6 +77,21 @@ static void test_other_servers_are_asked_what_is_under_way(void **state)
 	assert_int_equal(f->server.n_udp, 0);
 }
 
+/* Nobody waits longer because there are others all the time. */
+static void test_other_servers_again_and_again(void **state)
+{
+	(void)state;
+	f->server.hook = f->second.hook = drop_udp;
+	f->want = 1;
+	(void)query();
+	for (int i = 0; i < 20 && f->n_replies == 0; i++) {
+		dns_run(f->loop, 300);
+		assert_int_equal(ex_resolver_use(f->resolver, &f->at[1 - i % 2], 1), 1);
+	}
+	assert_int_equal(f->n_replies, 1);
+	assert_int_equal(f->err, -ETIMEDOUT);
+}
+
 static void test_the_same_servers_change_nothing(void **state)
 {
 	(void)state;
@@ -153,6 +168,7 @@ int main(void)
 		T(test_67_truncated_replies_of_a_server_that_closes),
 		T(test_67_truncated_replies_of_a_server_without_tcp),
 		T(test_other_servers_are_asked_what_is_under_way),
+		T(test_other_servers_again_and_again),
 		T(test_the_same_servers_change_nothing),
 		T(test_other_servers_are_for_names_without_a_suffix),
 		T(test_other_servers_that_cannot_be_asked),
