@@ -57,30 +57,40 @@ int ex_gate_guard(struct ex_gate *gate, uint32_t ifindex)
 	return r ? r : passed_by;
 }
 
-/* Is there a filter of a gate, of this one or of another process'? */
+int gate_prog_is_ours(uint32_t id)
+{
+	EX_AUTO_CLOSE int fd = bpf_prog_get_fd_by_id(id);
+	struct bpf_prog_info info = { 0 };
+	uint32_t len = sizeof(info);
+	int r = fd < 0 ? fd : bpf_obj_get_info_by_fd(fd, &info, &len);
+
+	if (r)
+		return r == -ENOENT ? 0 : r;
+	return strcmp(info.name, "from_workload") == 0 || strcmp(info.name, "to_workload") == 0;
+}
+
 static int hook_find(uint32_t ifindex, bool *ret)
 {
 	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = (int)ifindex, .attach_point = BPF_TC_INGRESS);
 	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = 1, .priority = 1);
-	struct bpf_prog_info info = { 0 };
-	uint32_t len = sizeof(info);
 	int r = bpf_tc_query(&hook, &opts);
-	EX_AUTO_CLOSE int fd = r ? -1 : bpf_prog_get_fd_by_id(opts.prog_id);
 
 	*ret = false;
 	if (r == -ENOENT || r == -EINVAL || r == -ENODEV) /* nor a hook, nor the interface */
 		return 0;
 	if (!r)
-		r = fd < 0 ? fd : bpf_obj_get_info_by_fd(fd, &info, &len);
-	*ret = !r && strcmp(info.name, "from_workload") == 0;
-	return r;
+		r = gate_prog_is_ours(opts.prog_id);
+	*ret = r > 0;
+	return r < 0 ? r : 0;
 }
 
 int ex_gate_guard_again(struct ex_gate *gate, uint32_t ifindex)
 {
-	bool there = gate_tcx_is_there(gate, ifindex);
-	int r = there ? 0 : hook_find(ifindex, &there);
+	bool there;
+	int r = gate_tcx_find(ifindex, &there);
 
+	if (!r && !there)
+		r = hook_find(ifindex, &there);
 	return r || !there ? r : ex_gate_guard(gate, ifindex);
 }
 
@@ -106,7 +116,7 @@ static int hook_detach(uint32_t ifindex, enum bpf_tc_attach_point point)
 
 int ex_gate_detach(const struct ex_gate *gate, uint32_t ifindex)
 {
-	int r = gate ? gate_tcx_drop(gate, ifindex) : 0;
+	int r = gate_tcx_drop(gate, ifindex);
 
 	if (!r)
 		r = hook_detach(ifindex, BPF_TC_INGRESS);

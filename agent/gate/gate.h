@@ -216,7 +216,7 @@ const char *ex_gate_strerror(int r);
 
 /*
  * Takes the programs off the host end, and what it sends passes unjudged from then on. Without a
- * gate, which may be NULL: from when the pins are gone as well (ex_gate_unpin()).
+ * gate, which may be NULL, their pins stay until ex_gate_unpin().
  */
 EX_MUST_CHECK int ex_gate_detach(const struct ex_gate *gate, uint32_t ifindex);
 

@@ -217,7 +217,8 @@ int gate_links_unguard(const char *pin);
 /* tcx.c: 0 as well on a kernel that has none. Without pins an endpoint is needed to keep it by. */
 int gate_tcx_open(const char *pin);
 int gate_tcx_put(const struct ex_gate *gate, uint32_t ifindex, bool ingress, int prog);
-bool gate_tcx_is_there(const struct ex_gate *gate, uint32_t ifindex); /* pinned */
+int gate_tcx_find(uint32_t ifindex, bool *ret); /* a link of a gate */
+/* All of them, whoever holds them. Without a gate, which may be NULL, the pins stay. */
 int gate_tcx_drop(const struct ex_gate *gate, uint32_t ifindex);
 int gate_tcx_unpin(const char *pin);
 void gate_tcx_close(int *fd); /* takes the link away, whoever has it open besides */
@@ -257,6 +258,8 @@ void gate_retired_remove(struct ex_gate *gate);               /* when that wait 
 void gate_retired_free(struct ex_gate *gate);                 /* leaves the maps alone */
 
 /* attach.c */
+/* 1: the program is one of a gate, of this one or of another process'; 0, also when it is gone. */
+int gate_prog_is_ours(uint32_t id);
 void gate_gateway_remove(struct ex_gate *gate, const struct gate_port *port);
 
 /* port.c */

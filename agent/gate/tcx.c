@@ -6,7 +6,7 @@
  * stays for when there is no link: on older kernels, or when the bpffs that held it is no more.
  *
  * Where maps are pinned the links are, too, beside the folders of the maps; else who has the gate
- * holds them.
+ * holds them. Which ones there are the hook says: a former gate's may be held by somebody else.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -14,6 +14,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <bpf/bpf.h>
@@ -24,6 +25,38 @@
 #define TCX_INGRESS ((enum bpf_attach_type)46)
 #define TCX_EGRESS  ((enum bpf_attach_type)47)
 #define F_BEFORE    (1u << 3) /* before nobody in particular: first */
+#define HOOK_MAX    64        /* the kernel's own */
+
+struct query { /* BPF_PROG_QUERY */
+	uint32_t ifindex, type, query_flags, attach_flags;
+	uint64_t progs;
+	uint32_t n, unused;
+	uint64_t prog_flags, links, link_flags, revision;
+};
+
+struct hook { /* programs in their order, and the links they are there by; 0: none */
+	uint32_t progs[HOOK_MAX], links[HOOK_MAX], n;
+};
+
+static enum bpf_attach_type hook_type(bool ingress)
+{
+	return ingress ? TCX_INGRESS : TCX_EGRESS;
+}
+
+static int hook_read(uint32_t ifindex, bool ingress, struct hook *ret)
+{
+	struct query q = { .ifindex = ifindex,
+			   .type = hook_type(ingress),
+			   .progs = (uintptr_t)ret->progs,
+			   .n = HOOK_MAX,
+			   .links = (uintptr_t)ret->links };
+
+	ret->n = 0;
+	if (syscall(SYS_bpf, BPF_PROG_QUERY, &q, sizeof(q)) < 0)
+		return errno == EINVAL ? 0 : -errno; /* not in this kernel, for nobody */
+	ret->n = q.n;
+	return 0;
+}
 
 static const char *folder_of(const char *pin, char buf[static PATH_MAX])
 {
@@ -58,6 +91,30 @@ void gate_tcx_close(int *fd)
 	*fd = -1;
 }
 
+static int link_drop(uint32_t id)
+{
+	int fd = bpf_link_get_fd_by_id(id), r;
+
+	if (fd < 0)
+		return fd == -ENOENT ? 0 : fd;
+	r = bpf_link_detach(fd);
+	close(fd);
+	return r;
+}
+
+/* Takes the links of gates away, of this one and of former ones. */
+static int hook_clear(const struct hook *hook)
+{
+	int r = 0;
+
+	for (uint32_t i = 0; r >= 0 && i < hook->n; i++) {
+		r = hook->links[i] ? gate_prog_is_ours(hook->progs[i]) : 0;
+		if (r > 0)
+			r = link_drop(hook->links[i]);
+	}
+	return r;
+}
+
 static int pin_drop(const char *path)
 {
 	int fd = bpf_obj_get(path);
@@ -66,7 +123,6 @@ static int pin_drop(const char *path)
 	return unlink(path) < 0 && errno != ENOENT ? -errno : 0;
 }
 
-/* The new one is there before the former one goes. */
 static int link_keep(const struct ex_gate *gate, uint32_t ifindex, bool ingress, int fd)
 {
 	struct gate_port *port = gate_port_find(gate, ifindex);
@@ -74,8 +130,8 @@ static int link_keep(const struct ex_gate *gate, uint32_t ifindex, bool ingress,
 	int r;
 
 	if (gate->pin) {
-		r = pin_drop(path_of(gate->pin, ifindex, ingress, path));
-		return r ? r : bpf_obj_pin(fd, path);
+		(void)unlink(path_of(gate->pin, ifindex, ingress, path));
+		return bpf_obj_pin(fd, path);
 	}
 	if (!port)
 		return -EINVAL;
@@ -87,34 +143,65 @@ static int link_keep(const struct ex_gate *gate, uint32_t ifindex, bool ingress,
 	return 0;
 }
 
+/* Of the same program there is but one, and it stays behind those that came before it. */
+static int link_make_room(const struct hook *former, int prog)
+{
+	struct bpf_prog_info info = { 0 };
+	uint32_t len = sizeof(info);
+	int r = bpf_obj_get_info_by_fd(prog, &info, &len);
+
+	for (uint32_t i = 0; !r && i < former->n; i++)
+		if (former->progs[i] == info.id)
+			return i ? link_drop(former->links[i]) : -EEXIST;
+	return r;
+}
+
+/* The new one is there before the former one goes. */
 int gate_tcx_put(const struct ex_gate *gate, uint32_t ifindex, bool ingress, int prog)
 {
 	LIBBPF_OPTS(bpf_link_create_opts, opts, .flags = F_BEFORE);
-	EX_AUTO_CLOSE int fd =
-		bpf_link_create(prog, (int)ifindex, ingress ? TCX_INGRESS : TCX_EGRESS, &opts);
+	EX_AUTO_CLOSE int fd = -1;
+	struct hook former;
+	int r = hook_read(ifindex, ingress, &former);
 
-	if (fd == -EINVAL || fd == -EEXIST) /* not in this kernel, for nobody; it is there */
+	if (!r)
+		r = link_make_room(&former, prog);
+	if (r)
+		return r == -EEXIST ? 0 : r; /* it is there, and first */
+	fd = bpf_link_create(prog, (int)ifindex, hook_type(ingress), &opts);
+	if (fd == -EINVAL) /* as in hook_read() */
 		return 0;
-	return fd < 0 ? fd : link_keep(gate, ifindex, ingress, fd);
+	r = fd < 0 ? fd : link_keep(gate, ifindex, ingress, fd);
+	return r ? r : hook_clear(&former);
 }
 
-bool gate_tcx_is_there(const struct ex_gate *gate, uint32_t ifindex)
+int gate_tcx_find(uint32_t ifindex, bool *ret)
 {
-	char path[PATH_MAX];
+	struct hook hook;
+	int r = hook_read(ifindex, true, &hook);
 
-	return gate->pin && access(path_of(gate->pin, ifindex, true, path), F_OK) == 0;
+	*ret = false;
+	for (uint32_t i = 0; !r && !*ret && i < hook.n; i++) {
+		r = gate_prog_is_ours(hook.progs[i]);
+		*ret = r > 0;
+	}
+	return r < 0 && r != -ENODEV ? r : 0;
 }
 
 int gate_tcx_drop(const struct ex_gate *gate, uint32_t ifindex)
 {
-	struct gate_port *port = gate_port_find(gate, ifindex);
+	struct gate_port *port = gate ? gate_port_find(gate, ifindex) : NULL;
 	char path[PATH_MAX];
+	struct hook hook;
 	int r = 0;
 
 	for (int ingress = 0; !r && ingress < 2; ingress++) {
+		r = hook_read(ifindex, ingress, &hook);
+		if (!r)
+			r = hook_clear(&hook);
 		if (port)
 			gate_tcx_close(&port->tcx[ingress]);
-		if (gate->pin)
+		if (!r && gate && gate->pin)
 			r = pin_drop(path_of(gate->pin, ifindex, ingress, path));
 	}
 	return r;

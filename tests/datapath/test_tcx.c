@@ -248,6 +248,23 @@ static void test_somebody_who_came_in_between(void **state)
 	assert_gated();
 }
 
+/* ... or since this one was attached. */
+static void test_somebody_who_came_after(void **state)
+{
+	EX_AUTO_CLOSE int other = -1;
+
+	(void)state;
+	start(false);
+	attach();
+	other = somebody_else();
+	if (other < 0)
+		skip();
+	assert_open();
+	attach();
+	assert_gated();
+	assert_int_equal(links(), 3);
+}
+
 static void test_without_its_filter(void **state)
 {
 	(void)state;
@@ -276,6 +293,40 @@ static void test_without_its_filter_and_its_endpoint(void **state)
 	assert_gated(); /* by the policy of before */
 	assert_int_equal(ex_gate_guard_again(gate, ns.ifindex), 0);
 	assert_int_equal(first_port(NEVER), 0);
+}
+
+/* One that is killed, and whose bpffs somebody has still. */
+static void test_somebody_else_holds_the_link(void **state)
+{
+	(void)state;
+	start(true);
+	attach();
+	if (!in_this_kernel())
+		skip();
+	stop();
+	filters_remove();
+	snprintf(pin, sizeof(pin), "%s/another", root);
+	start(true);
+	assert_gated(); /* by the policy of before */
+	assert_int_equal(ex_gate_guard_again(gate, ns.ifindex), 0);
+	assert_int_equal(first_port(NEVER), 0);
+	assert_int_equal(links(), 2);
+	attach();
+	assert_gated();
+	assert_int_equal(links(), 2);
+}
+
+static void test_nor_is_it_left_behind(void **state)
+{
+	(void)state;
+	start(true);
+	attach();
+	stop();
+	snprintf(pin, sizeof(pin), "%s/another", root);
+	start(true);
+	assert_int_equal(ex_gate_detach(gate, ns.ifindex), 0);
+	assert_int_equal(links(), 0);
+	assert_open();
 }
 
 static void without_its_link(bool pinned)
@@ -320,7 +371,7 @@ static void test_nothing_is_left_behind(void **state)
 	stop();
 	assert_int_equal(links(), 2);
 	assert_int_equal(ex_gate_detach(NULL, ns.ifindex), 0);
-	assert_gated();
+	assert_int_equal(links(), 0);
 	assert_int_equal(ex_gate_unpin(pin), 0);
 	assert_open();
 	assert_int_equal(access(pin, F_OK), -1);
@@ -340,6 +391,24 @@ static void test_interfaces_come_and_go(void **state)
 	assert_int_equal(pins(), 2);
 	ex_gate_gone(gate, ns.ifindex);
 	assert_int_equal(pins(), 0);
+}
+
+/* What it was moved to is no way out; another interface of its number is not gated for that. */
+static void test_an_interface_is_moved(void **state)
+{
+	(void)state;
+	start(true);
+	attach();
+	if (!in_this_kernel())
+		skip();
+	netns_ip("link set exg netns /proc/%d/fd/%d", getpid(), ns.world);
+	ex_gate_gone(gate, ns.ifindex);
+	netns_ip("link add exz index %u type veth peer name exy", ns.ifindex);
+	assert_int_equal(ex_gate_guard_again(gate, ns.ifindex), 0);
+	assert_int_equal(links(), 0);
+	netns_enter(ns.world);
+	assert_int_equal(links(), 2);
+	netns_enter(ns.gw);
 }
 
 static void test_they_went_while_nobody_looked(void **state)
@@ -362,12 +431,16 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_somebody_who_was_there_before),
 		TEST(test_somebody_who_came_in_between),
+		TEST(test_somebody_who_came_after),
 		TEST(test_without_its_filter),
 		TEST(test_without_its_filter_and_its_endpoint),
+		TEST(test_somebody_else_holds_the_link),
+		TEST(test_nor_is_it_left_behind),
 		TEST(test_its_process_held_the_link),
 		TEST(test_a_bpffs_held_the_link),
 		TEST(test_nothing_is_left_behind),
 		TEST(test_interfaces_come_and_go),
+		TEST(test_an_interface_is_moved),
 		TEST(test_they_went_while_nobody_looked),
 	};
 	int r;
