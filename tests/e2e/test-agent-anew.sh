@@ -136,6 +136,7 @@ kill -HUP $agent_pid
 kill -USR2 $agent_pid
 echo '{}' >&8
 exec 8>&-
+world_wait 60 grep -q 'exeat: agent ' "$WORLD/log/agent" # or it reads on in what is written next
 check "SIGHUP and SIGUSR2 do not end a start" timeout 60 sh -c "echo '{}' >'$WORLD/tmp/config'"
 check "it starts anew when it has started" wait_anew 2
 tap_done
