@@ -42,12 +42,10 @@ void ex_policy_files_free(struct ex_policy_files *f)
 
 static bool is_policy(const char *name)
 {
-	size_t n = strlen(name);
+	const char *end = strrchr(name, '.');
 
-	if (*name == '.')
-		return false;
-	return (n > 5 && strcmp(name + n - 5, ".yaml") == 0) ||
-	       (n > 4 && strcmp(name + n - 4, ".yml") == 0);
+	return *name != '.' && end &&
+	       (strcmp(end, ".yaml") == 0 || strcmp(end, ".yml") == 0 || strcmp(end, ".json") == 0);
 }
 
 /* Nobody has decided what anybody can write. (A ConfigMap has such a mode, and is read-only.) */

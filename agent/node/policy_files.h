@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The policy directories as they are at one moment: every *.yaml and *.yml in them, read whole, in
- * the order of their names. A directory may be a Kubernetes ConfigMap mount, whose files are links
- * through "..data", which is swapped: reading starts over when that happened meanwhile. A file that
- * is as it was keeps its identity from one reading to the next. One that somebody has open for
- * writing is not read: half a policy may be valid, without what it denies.
+ * The policy directories as they are at one moment: every *.yaml, *.yml and *.json in them, read
+ * whole, in the order of their names. A directory may be a Kubernetes ConfigMap mount, whose files
+ * are links through "..data", which is swapped: reading starts over when that happened meanwhile. A
+ * file that is as it was keeps its identity from one reading to the next. One that somebody has
+ * open for writing is not read: half a policy may be valid, without what it denies.
  */
 #ifndef EXEAT_AGENT_NODE_POLICY_FILES_H
 #define EXEAT_AGENT_NODE_POLICY_FILES_H

@@ -73,10 +73,14 @@ static void test_only_policies_in_the_order_of_their_names(void **state)
 	put(".hidden.yaml", "x");
 	put("a.yaml.swp", "x");
 	put("README", "x");
+	put("json", "x");
+	put("c.jsonl", "x");
+	put("c.json", "c");
 	f = get(NULL);
-	assert_int_equal(f->files.n, 2);
+	assert_int_equal(f->files.n, 3);
 	assert_string_equal(f->files.v[0]->text.name, in_dir("a.yml"));
 	assert_true(ex_span_eq(f->files.v[1]->text.text, EX_SPAN("b")));
+	assert_true(ex_span_eq(f->files.v[2]->text.text, EX_SPAN("c")));
 	ex_policy_files_free(f);
 }
 
