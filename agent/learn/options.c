@@ -116,6 +116,14 @@ static int set_format(struct ex_learn_options *o, const char *text)
 	return 0;
 }
 
+static int set_output(struct ex_learn_options *o, const char *text)
+{
+	if (strcmp(text, "-") == 0)
+		return mistake("--output", text, "write a file: the fixtures go beside it");
+	o->output = text;
+	return 0;
+}
+
 static int set_time(struct ex_learn_options *o, const char *text)
 {
 	unsigned long n;
@@ -177,8 +185,7 @@ static int take_option(struct ex_learn_options *o, int c)
 {
 	switch (c) {
 	case 'o':
-		o->output = optarg;
-		return 0;
+		return set_output(o, optarg);
 	case OPT_FORCE:
 		o->force = true;
 		return 0;

@@ -124,6 +124,15 @@ static int add_dns(struct ex_run_options *o, const char *text)
 	return why ? -EINVAL : 0;
 }
 
+static int set_log(struct ex_run_options *o, const char *text)
+{
+	o->log = text;
+	if (strcmp(text, "-") != 0)
+		return 0;
+	ex_error("--log -: write /dev/stderr or /dev/stdout; ./- is a file of that name");
+	return -EINVAL;
+}
+
 static int set_log_format(struct ex_run_options *o, const char *text)
 {
 	o->log_format = text;
@@ -177,8 +186,7 @@ static int take_option(struct ex_run_options *o, int c)
 		o->upstream_ca = optarg;
 		return 0;
 	case OPT_LOG:
-		o->log = optarg;
-		return 0;
+		return set_log(o, optarg);
 	case OPT_LOG_FORMAT:
 		return set_log_format(o, optarg);
 	case OPT_LEARN:

@@ -124,5 +124,12 @@ out=$("$EXEAT" run -p "$WORLD/tmp/good.yaml" --dns not-an-address -- true 2>&1)
 same "a resolver that is no address: exit 125" $? 125
 out=$("$EXEAT" run -p "$WORLD/tmp/good.yaml" --log "$WORLD/no/such/dir" -- true 2>&1)
 same "a log that can not be written: exit 125" $? 125
+out=$(cd "$WORLD/tmp" && "$EXEAT" run -p good.yaml --log - -- touch "$mark" 2>&1)
+same "a log named -: exit 125" $? 125
+has "and it says what to write" "$out" '--log -: write /dev/stderr'
+out=$(cd "$WORLD/tmp" && "$EXEAT" learn -o - -- touch "$mark" 2>&1)
+same "a learned policy named -: exit 125" $? 125
+refuse "no file of that name was made" ls "$WORLD/tmp/-" "$WORLD/tmp/-.test.yaml"
+refuse "nothing was run for it" test -e "$mark"
 
 tap_done
