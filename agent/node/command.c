@@ -7,6 +7,7 @@
 
 #include "agent/core/log.h"
 #include "agent/node/command.h"
+#include "exeat/text.h"
 
 #define TIMEOUT_MS 60000 /* a round with many endpoints takes seconds at the most */
 
@@ -92,12 +93,22 @@ static int64_t number(const struct ex_jv *v, const char *key)
 
 /* ---- status ---- */
 
+/* Names of files are in it. */
+static void print_tame(const char *before, const char *text, const char *after)
+{
+	EX_AUTO_FREE char *copy = strdup(text);
+
+	if (copy)
+		ex_tame(copy);
+	printf("%s%s%s", before, copy ? copy : "", after);
+}
+
 static void print_warnings(const struct ex_jv *result)
 {
 	const struct ex_jv *w = ex_jv_get(result, "warnings");
 
 	for (size_t i = 0; i < ex_jv_count(w); i++)
-		printf("warning    %s\n", ex_jv_text(ex_jv_at(w, i)));
+		print_tame("warning    ", ex_jv_text(ex_jv_at(w, i)), "\n");
 }
 
 static void print_resolvers(const struct ex_jv *r)
@@ -108,10 +119,12 @@ static void print_resolvers(const struct ex_jv *r)
 	fputs("resolvers ", stdout);
 	for (size_t i = 0; i < ex_jv_count(servers); i++)
 		printf(" %s", ex_jv_text(ex_jv_at(servers, i)));
-	printf("%s%s%s%s\n", ex_jv_count(servers) ? "" : " none", *file ? ", as in " : "", file,
-	       *error ? " when it was last valid" : "");
-	if (*error)
-		printf("           %s: %s\n", file, error);
+	fputs(ex_jv_count(servers) ? "" : " none", stdout);
+	print_tame(*file ? ", as in " : "", file, *error ? " when it was last valid\n" : "\n");
+	if (*error) {
+		print_tame("           ", file, ": ");
+		print_tame("", error, "\n");
+	}
 }
 
 static void print_status(const struct ex_jv *s)
@@ -124,7 +137,7 @@ static void print_status(const struct ex_jv *s)
 	printf("policies   revision %" PRId64 ", %" PRId64 " files, %" PRId64 " times refused\n",
 	       number(p, "revision"), number(p, "files"), number(p, "rejected"));
 	if (*ex_jv_word(p, "error"))
-		printf("           not valid: %s\n", ex_jv_word(p, "error"));
+		print_tame("           not valid: ", ex_jv_word(p, "error"), "\n");
 	print_resolvers(ex_jv_get(s, "resolvers"));
 	print_warnings(s);
 }

@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/socket.h>
@@ -18,6 +19,7 @@
 
 #include "agent/control/client.h"
 #include "agent/control/control.h"
+#include "agent/node/command.h"
 
 #define GROUP 4242
 
@@ -111,6 +113,27 @@ static void op_counts(void *arg, struct ex_call *call)
 	ex_call_ok(call);
 }
 
+/* Somebody made files with such names. */
+static void op_status(void *arg, struct ex_call *call)
+{
+	struct ex_json *j = ex_call_result(call);
+
+	(void)arg;
+	ex_json_open(j, "policies", '{');
+	ex_json_text(j, "error", "a\x1b[2J.yaml: it is being written");
+	ex_json_close(j, '}');
+	ex_json_open(j, "resolvers", '{');
+	ex_json_text(j, "file", "b\x1b[2J.conf");
+	ex_json_text(j, "error", "c\nwarning    none");
+	ex_json_close(j, '}');
+	ex_json_open(j, "warnings", '[');
+	ex_json_text(j, NULL,
+		     "d\xc2\x9b"
+		     "2J");
+	ex_json_close(j, ']');
+	ex_call_ok(call);
+}
+
 static void on_timer(struct ex_timer *t)
 {
 	struct server *s = ex_container_of(t, struct server, timer);
@@ -130,6 +153,7 @@ static struct ex_control *listen_at(struct server *s, const char *at, gid_t grou
 	assert_int_equal(ex_control_add(c, "later", op_later, s), 0);
 	assert_int_equal(ex_control_add(c, "stream", op_stream, s), 0);
 	assert_int_equal(ex_control_add(c, "counts", op_counts, s), 0);
+	assert_int_equal(ex_control_add(c, "status", op_status, s), 0);
 	return c;
 }
 
@@ -504,6 +528,32 @@ static void test_a_full_queue_is_not_waited_for(void **state)
 	unlink(sa.sun_path);
 }
 
+static void test_status_shows_names_that_act_on_no_terminal(void **state)
+{
+	char *argv[] = { (char[]){ "status" }, (char[]){ "--socket" }, path, NULL };
+	int out = memfd_create("out", MFD_CLOEXEC), status;
+	char text[1024] = "";
+	pid_t pid;
+
+	(void)state;
+	fflush(NULL);
+	pid = fork();
+	if (pid == 0) {
+		dup2(out, STDOUT_FILENO);
+		status = ex_cmd_status(3, argv);
+		fflush(stdout);
+		_exit(status);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	assert_true(pread(out, text, sizeof(text) - 1, 0) > 0);
+	close(out);
+	assert_non_null(strstr(text, "not valid: a?[2J.yaml: it is being written\n"));
+	assert_non_null(strstr(text, "resolvers  none, as in b?[2J.conf when it was last valid\n"
+				     "           b?[2J.conf: c?warning    none\n"));
+	assert_non_null(strstr(text, "warning    d??2J\n"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -520,6 +570,7 @@ int main(void)
 		cmocka_unit_test(test_root_of_another_network_namespace_may_not_ask),
 		cmocka_unit_test(test_a_dead_socket_file_is_replaced_and_a_live_one_is_not),
 		cmocka_unit_test(test_a_full_queue_is_not_waited_for),
+		cmocka_unit_test(test_status_shows_names_that_act_on_no_terminal),
 	};
 
 	return cmocka_run_group_tests(tests, start_server, stop_server);
