@@ -121,7 +121,7 @@ int ex_netns_sysctl(const char *name, const char *value)
 
 	snprintf(path, sizeof(path), "/proc/sys/net/%s", name);
 	fd = open(path, O_WRONLY | O_CLOEXEC);
-	return fd < 0 || write(fd, value, strlen(value)) < 0 ? -errno : 0;
+	return fd < 0 ? -errno : ex_write_full(fd, ex_span_str(value));
 }
 
 bool ex_netns_has_v6(void)
