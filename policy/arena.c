@@ -28,7 +28,9 @@ void ex_arena_done(struct ex_arena *a)
 
 static struct ex_arena_block *block_new(struct ex_arena *a, size_t want)
 {
-	size_t size = want > BLOCK_SIZE ? want : BLOCK_SIZE;
+	/* One large object must not hide the room that is left in the current block. */
+	bool behind = a->head && want > BLOCK_SIZE / 4;
+	size_t size = behind || want > BLOCK_SIZE ? want : BLOCK_SIZE;
 	size_t limit = a->limit ? a->limit : EX_ARENA_LIMIT;
 	struct ex_arena_block *b;
 
@@ -40,8 +42,7 @@ static struct ex_arena_block *block_new(struct ex_arena *a, size_t want)
 	b->used = 0;
 	b->size = size;
 	a->used += size;
-	/* A block made for one large object must not hide the room left in the current one. */
-	if (a->head && want > BLOCK_SIZE / 4) {
+	if (behind) {
 		b->next = a->head->next;
 		a->head->next = b;
 	} else {

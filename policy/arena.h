@@ -11,7 +11,7 @@
 
 struct ex_arena {
 	struct ex_arena_block *head;
-	size_t used;  /* of all blocks, headers included */
+	size_t used;  /* what all blocks have room for */
 	size_t limit; /* 0 = EX_ARENA_LIMIT */
 	bool oom;
 };

@@ -370,6 +370,20 @@ static void test_dns_gate_is_only_that(void **state)
 	ex_ruleset_unref(rs);
 }
 
+/* A list of some hundred items is neither small nor large: it takes what it needs. */
+static void test_arena_takes_what_it_needs(void **state)
+{
+	struct ex_arena a = { 0 };
+
+	(void)state;
+	for (int i = 0; i < 100; i++) {
+		assert_non_null(ex_arena_alloc(&a, 20, 1024));
+		assert_non_null(ex_arena_alloc(&a, 1, 16));
+	}
+	assert_true(a.used < (size_t)100 * 21 * 1024 + 64 * 1024);
+	ex_arena_done(&a);
+}
+
 static void test_memory_is_bounded(void **state)
 {
 	struct rusage usage;
@@ -407,6 +421,7 @@ int main(void)
 		cmocka_unit_test(test_both_paths_of_a_move_are_judged),
 		cmocka_unit_test(test_metadata_stays_closed),
 		cmocka_unit_test(test_dns_gate_is_only_that),
+		cmocka_unit_test(test_arena_takes_what_it_needs),
 		cmocka_unit_test(test_memory_is_bounded),
 	};
 
