@@ -124,6 +124,13 @@ int ex_pack_read(int fd, char **ret, size_t *ret_len)
 	return 0;
 }
 
+void ex_pack_free(char *bytes, size_t len)
+{
+	if (bytes)
+		explicit_bzero(bytes, len);
+	free(bytes);
+}
+
 static const char *take(struct ex_unpack *u, size_t len)
 {
 	const char *at = u->at;

@@ -32,10 +32,12 @@ struct ex_unpack {
 };
 
 /*
- * All of a memory file into *ret (free() it), without moving its file position, which others may
- * share. -EPERM when it is not sealed, -EFBIG, -ENOMEM.
+ * All of a memory file into *ret (ex_pack_free() it), without moving its file position, which
+ * others may share. -EPERM when it is not sealed, -EFBIG, -ENOMEM.
  */
 EX_MUST_CHECK int ex_pack_read(int fd, char **ret, size_t *ret_len);
+/* Wiped: keys may be among them. */
+void ex_pack_free(char *bytes, size_t len);
 
 /* What they return points into the bytes; 0, "" and NULL-length spans when these have ended. */
 uint32_t ex_unpack_u32(struct ex_unpack *u);

@@ -190,9 +190,7 @@ static void handover_free(struct ex_handover *h)
 	if (!h)
 		return;
 	free(h->v);
-	if (h->bytes)
-		explicit_bzero(h->bytes, h->len); /* keys are among them */
-	free(h->bytes);
+	ex_pack_free(h->bytes, h->len);
 	free(h);
 }
 

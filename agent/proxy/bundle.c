@@ -193,8 +193,8 @@ int ex_bundle_compile(int fd, struct ex_ruleset **ret, struct ex_diags *diags)
 	struct ex_compile_input in = { 0 };
 	struct ex_reached_list reached = { 0 };
 	struct ex_chosen chosen;
-	EX_AUTO_FREE char *bytes = NULL;
 	struct ex_unpack u = { 0 };
+	char *bytes;
 	size_t len;
 	int r = ex_pack_read(fd, &bytes, &len);
 
@@ -210,26 +210,34 @@ int ex_bundle_compile(int fd, struct ex_ruleset **ret, struct ex_diags *diags)
 	free_list(in.secrets);
 	free_list(in.host_ips);
 	free_list(in.dns_ips);
+	ex_pack_free(bytes, len);
 	return r;
 }
 
 bool ex_bundle_is_same(int a, int b)
 {
-	EX_AUTO_FREE char *bytes_a = NULL;
-	EX_AUTO_FREE char *bytes_b = NULL;
-	size_t len_a, len_b;
+	char *bytes_a = NULL, *bytes_b = NULL;
+	size_t len_a = 0, len_b = 0;
+	bool same = ex_pack_read(a, &bytes_a, &len_a) == 0 &&
+		    ex_pack_read(b, &bytes_b, &len_b) == 0 && len_a == len_b &&
+		    memcmp(bytes_a, bytes_b, len_a) == 0;
 
-	return ex_pack_read(a, &bytes_a, &len_a) == 0 && ex_pack_read(b, &bytes_b, &len_b) == 0 &&
-	       len_a == len_b && memcmp(bytes_a, bytes_b, len_a) == 0;
+	ex_pack_free(bytes_a, len_a);
+	ex_pack_free(bytes_b, len_b);
+	return same;
 }
 
 int ex_bundle_digest(int fd, uint8_t ret[static EX_BUNDLE_DIGEST_LEN])
 {
-	EX_AUTO_FREE char *bytes = NULL;
 	struct ex_span all = { 0 };
+	char *bytes;
 	int r = ex_pack_read(fd, &bytes, &all.len);
 
 	_Static_assert(EX_BUNDLE_DIGEST_LEN == EX_MAC_LEN, "it is one");
+	if (r < 0)
+		return r;
 	all.ptr = bytes;
-	return r < 0 ? r : ex_mac((struct ex_span){ 0 }, &all, 1, ret);
+	r = ex_mac((struct ex_span){ 0 }, &all, 1, ret);
+	ex_pack_free(bytes, all.len);
+	return r;
 }

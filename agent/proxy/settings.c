@@ -93,12 +93,11 @@ int ex_proxy_settings_read(int fd, struct ex_proxy_settings *ret)
 {
 	struct ex_proxy_settings s = { 0 };
 	struct ex_unpack u = { 0 };
-	size_t len;
-	int r = ex_pack_read(fd, &s.bytes, &len);
+	int r = ex_pack_read(fd, &s.bytes, &s.len);
 
 	if (r < 0)
 		return r;
-	u = (struct ex_unpack){ .at = s.bytes, .end = s.bytes + len };
+	u = (struct ex_unpack){ .at = s.bytes, .end = s.bytes + s.len };
 	r = unpack(&u, &s);
 	if (r < 0) {
 		ex_proxy_settings_done(&s);
@@ -128,6 +127,6 @@ int ex_proxy_settings_learn(const struct ex_proxy_settings *s, struct ex_names *
 void ex_proxy_settings_done(struct ex_proxy_settings *s)
 {
 	free((void *)(uintptr_t)s->servers);
-	free(s->bytes);
+	ex_pack_free(s->bytes, s->len);
 	*s = (struct ex_proxy_settings){ 0 };
 }

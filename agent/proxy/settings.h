@@ -37,6 +37,7 @@ struct ex_proxy_settings {
 	struct ex_dns_key names_key;
 	struct ex_unpack names; /* see ex_proxy_settings_learn() */
 	char *bytes;            /* what the pointers point into */
+	size_t len;
 };
 
 /* As they are for spec, in a sealed memory file: fd or negative errno. */

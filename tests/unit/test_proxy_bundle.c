@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <sys/mman.h>
 
 #include "agent/core/pack.h"
@@ -284,6 +285,45 @@ static void test_of_secrets_go_those_of_the_specs_that_are_chosen(void **state)
 	close(red);
 }
 
+/* Among what was allocated here, now or once. (Sanitizers have another heap: nothing there.) */
+static bool heap_has(const char *what)
+{
+	FILE *maps = fopen("/proc/self/maps", "re");
+	char line[512];
+	void *from, *to;
+	bool found = false;
+
+	assert_non_null(maps);
+	while (fgets(line, sizeof(line), maps))
+		if (strstr(line, "[heap]") && sscanf(line, "%p-%p", &from, &to) == 2)
+			found = memmem(from, (size_t)((char *)to - (char *)from), what,
+				       strlen(what)) != NULL;
+	fclose(maps);
+	return found;
+}
+
+static void test_no_secret_stays_where_a_bundle_was_read(void **state)
+{
+	uint8_t digest[EX_BUNDLE_DIGEST_LEN];
+	struct ex_ruleset *rs;
+	int red;
+
+	(void)state;
+	mallopt(M_MMAP_THRESHOLD, 1 << 25); /* or the memory is given back, and shows nothing */
+	ex_origin_use_checker(accept_origin);
+	red = bundle_for_team("red", team_secrets, 4);
+	assert_false(heap_has("red-token"));
+	assert_int_equal(compile_bundle(red, &rs), 0);
+	assert_true(heap_has("red-token"));
+	ex_ruleset_unref(rs);
+	assert_false(heap_has("red-token"));
+	assert_int_equal(ex_bundle_digest(red, digest), 0);
+	assert_false(heap_has("red-token"));
+	assert_true(ex_bundle_is_same(red, red));
+	assert_false(heap_has("red-token"));
+	close(red);
+}
+
 static void test_a_choice_is_of_these_policies(void **state)
 {
 	static const uint8_t all[2] = { 1, 1 };
@@ -498,6 +538,7 @@ int main(void)
 		cmocka_unit_test(test_can_be_read_twice_by_whoever_shares_it),
 		cmocka_unit_test(test_the_same_policy_is_the_same_bytes),
 		cmocka_unit_test(test_of_labels_goes_only_what_they_choose),
+		cmocka_unit_test(test_no_secret_stays_where_a_bundle_was_read),
 		cmocka_unit_test(test_of_secrets_go_those_of_the_specs_that_are_chosen),
 		cmocka_unit_test(test_a_choice_is_of_these_policies),
 		cmocka_unit_test(test_nobody_changes_it),
