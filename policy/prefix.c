@@ -111,6 +111,7 @@ bool ex_ip_embedded(const struct ex_ip *ip, struct ex_ip *ret)
 {
 	static const struct ex_prefix embedding[] = {
 		{ { { 0 } }, 96 },                      /* ::a.b.c.d, compatible */
+		{ { { [8] = 0xff, 0xff } }, 96 },       /* ::ffff:0:a.b.c.d, translated */
 		{ { { 0x00, 0x64, 0xff, 0x9b } }, 96 }, /* 64:ff9b::a.b.c.d, NAT64 */
 		{ { { 0x20, 0x02 } }, 16 },             /* 2002:aabb:ccdd::/48, 6to4 */
 	};

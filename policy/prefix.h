@@ -23,8 +23,8 @@ int ex_prefix_cmp(const struct ex_prefix *a, const struct ex_prefix *b); /* oute
 const char *ex_prefix_text(const struct ex_prefix *p, char buf[static EX_PREFIX_TEXT]);
 
 /*
- * IPv6 addresses that stand for an IPv4 one (compatible, NAT64 well-known, 6to4) are judged as the
- * address they hide. True and *ret when ip is one.
+ * IPv6 addresses that stand for an IPv4 one (compatible, translated, NAT64 well-known, 6to4) are
+ * judged as the address they hide. True and *ret when ip is one.
  */
 bool ex_ip_embedded(const struct ex_ip *ip, struct ex_ip *ret);
 
