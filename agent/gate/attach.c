@@ -84,13 +84,18 @@ static int hook_find(uint32_t ifindex, bool *ret)
 	return r < 0 ? r : 0;
 }
 
+static int programs_find(uint32_t ifindex, bool *ret)
+{
+	int r = gate_tcx_find(ifindex, ret);
+
+	return r || *ret ? r : hook_find(ifindex, ret);
+}
+
 int ex_gate_guard_again(struct ex_gate *gate, uint32_t ifindex)
 {
 	bool there;
-	int r = gate_tcx_find(ifindex, &there);
+	int r = programs_find(ifindex, &there);
 
-	if (!r && !there)
-		r = hook_find(ifindex, &there);
 	return r || !there ? r : ex_gate_guard(gate, ifindex);
 }
 
@@ -123,6 +128,14 @@ int ex_gate_detach(const struct ex_gate *gate, uint32_t ifindex)
 	if (!r)
 		r = hook_detach(ifindex, BPF_TC_EGRESS);
 	return r ? r : gate_stamp_leave(ifindex);
+}
+
+int ex_gate_detach_found(uint32_t ifindex)
+{
+	bool there;
+	int r = programs_find(ifindex, &there);
+
+	return r || !there ? r : ex_gate_detach(NULL, ifindex);
 }
 
 /* The other end: in its own namespace the endpoint's number is its own. */

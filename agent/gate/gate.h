@@ -219,6 +219,8 @@ const char *ex_gate_strerror(int r);
  * gate, which may be NULL, their pins stay until ex_gate_unpin().
  */
 EX_MUST_CHECK int ex_gate_detach(const struct ex_gate *gate, uint32_t ifindex);
+/* The same, without a gate, where there is a program of one. */
+EX_MUST_CHECK int ex_gate_detach_found(uint32_t ifindex);
 
 /* The interface is no more, whether or not it had an endpoint. */
 void ex_gate_gone(const struct ex_gate *gate, uint32_t ifindex);

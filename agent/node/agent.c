@@ -9,13 +9,13 @@
 #include "agent/node/agent.h"
 #include "agent/node/events.h"
 #include "agent/node/gates.h"
+#include "agent/node/guard.h"
 #include "agent/node/handover.h"
 #include "agent/node/kept.h"
 #include "agent/node/notify.h"
 #include "agent/node/report.h"
 #include "agent/node/round.h"
 #include "agent/node/start.h"
-#include "agent/node/wiring.h"
 
 #define LARGE (64 * 1024) /* memory of this size has a mapping of its own */
 
@@ -67,9 +67,9 @@ static int uninstall(struct ex_node *node)
 		r = ex_agent_take_state(node);
 	if (r == 0)
 		r = ex_registry_recover(&node->registry);
+	if (r == 0)
+		r = ex_guard_lift();
 	while (r == 0 && (e = node->registry.first)) {
-		if (ex_wiring_is_there(&e->link) && ex_gate_detach(NULL, e->link.ifindex) < 0)
-			ex_error("endpoint %u: cannot detach the kernel gate", e->id);
 		ex_registry_remove(&node->registry, e);
 		ex_node_endpoint_free(e);
 	}

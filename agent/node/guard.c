@@ -40,6 +40,22 @@ bool ex_guard_all(struct ex_node *node)
 	return !to.failed;
 }
 
+static void lift(void *arg, const struct ex_iface *link)
+{
+	int r = ex_gate_detach_found(link->ifindex);
+
+	(void)arg;
+	if (r < 0)
+		ex_error("%s: cannot detach the kernel gate: %s", link->name, strerror(-r));
+}
+
+int ex_guard_lift(void)
+{
+	EX_AUTO_CLOSE int rtnl = ex_rtnl_open();
+
+	return rtnl < 0 ? rtnl : ex_rtnl_links_each(rtnl, lift, NULL);
+}
+
 /* ---- tables ---- */
 
 static void put_back(struct ex_node *node)

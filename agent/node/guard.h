@@ -12,6 +12,9 @@
 /* False: some may still have what they had; it is told where, and to be tried again. */
 bool ex_guard_all(struct ex_node *node);
 
+/* Takes the gates off all interfaces, also of endpoints that were removed. */
+EX_MUST_CHECK int ex_guard_lift(void);
+
 /* Puts tables of nftables back that somebody takes away, where the gate relies on them. */
 EX_MUST_CHECK int ex_guard_watch(struct ex_node *node);
 

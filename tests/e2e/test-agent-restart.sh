@@ -144,4 +144,5 @@ check "uninstalled" "$EXEAT" agent --uninstall --state-dir "$NODE/run" --bpffs "
 same "no map is pinned" "$(find "$NODE/bpf" -mindepth 1 -name "*ex*")" ""
 same "no program is attached" "$(tc filter show dev veth-pod1 ingress)$(tc filter show dev veth-pod1 egress)" ""
 check "and the pod is let go" in_pod pod1 nc -zw60 "$EVIL4" 443
+check "one that was removed, too" in_pod pod4 nc -zw60 "$EVIL4" 443
 tap_done
