@@ -137,7 +137,7 @@ struct ex_decision ex_judge_app(const struct ex_ruleset *rs, const struct ex_flo
 
 /*
  * One HTTP request: ALLOW or DENY. Name resolved = address dialled = SNI = Host in one rule. Denies
- * what is allowed only with its headers changed.
+ * what is allowed only with its headers changed. For tests: whoever sends requests changes headers.
  */
 struct ex_decision ex_judge_http(const struct ex_ruleset *rs, const struct ex_flow *flow,
 				 const struct ex_http_request *req);

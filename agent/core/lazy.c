@@ -37,12 +37,3 @@ int ex_lazy_start(struct ex_loop *loop, struct ex_lazy *l, int fd)
 	l->due = (struct ex_timer){ .fn = on_due };
 	return ex_watch_start(loop, &l->watch, fd, EPOLLIN | EPOLLET);
 }
-
-void ex_lazy_stop(struct ex_lazy *l)
-{
-	if (!l->loop)
-		return;
-	ex_watch_stop(l->loop, &l->watch);
-	ex_timer_stop(l->loop, &l->due);
-	l->loop = NULL;
-}

@@ -20,7 +20,6 @@ struct ex_lazy {
 
 /* fn and ms are set before. What is there already counts as having come now. */
 EX_MUST_CHECK int ex_lazy_start(struct ex_loop *loop, struct ex_lazy *l, int fd);
-void ex_lazy_stop(struct ex_lazy *l);
 
 /* Takes what is there, now. */
 void ex_lazy_run(struct ex_lazy *l);

@@ -48,7 +48,10 @@ struct ex_dns_gate_ops {
 EX_MUST_CHECK int ex_dns_gate_new(struct ex_loop *loop, struct ex_ruleset *rs,
 				  struct ex_resolver *resolver, struct ex_names *names,
 				  const struct ex_dns_gate_ops *ops, struct ex_dns_gate **ret);
-/* Pending replies are dropped, fn is not called. Allowed in fn. Free it before its resolver. */
+/*
+ * Pending replies are dropped, fn is not called. Allowed in fn. Free it before its resolver. For
+ * tests and fuzzers, which are not to leak: a proxy has its gate and its resolver until it exits.
+ */
 void ex_dns_gate_free(struct ex_dns_gate *g);
 
 /*

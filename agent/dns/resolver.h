@@ -41,7 +41,8 @@ EX_MUST_CHECK int ex_resolver_new(struct ex_loop *loop, const struct ex_resolver
  */
 EX_MUST_CHECK int ex_resolver_use(struct ex_resolver *r, const struct ex_resolver_server *servers,
 				  size_t n);
-void ex_resolver_free(struct ex_resolver *r); /* pending callbacks are not called */
+/* Pending callbacks are not called. For tests, as ex_dns_gate_free(). */
+void ex_resolver_free(struct ex_resolver *r);
 
 /*
  * Sends one query; fn gets the raw reply, or err < 0 (-ETIMEDOUT, -EIO, ...) and msg NULL. Another

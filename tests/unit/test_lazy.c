@@ -60,7 +60,6 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
 	(void)state;
-	ex_lazy_stop(&lazy);
 	ex_loop_free(loop);
 	return close(fd);
 }
