@@ -143,23 +143,30 @@ static const struct ex_field *nearest(const struct ex_field *fields, size_t n, c
 	return best;
 }
 
+static void add_known(char *remedy, size_t size, const struct ex_field *fields, size_t n_fields)
+{
+	size_t len = strlen(remedy), before = len;
+
+	for (size_t i = 0; i < n_fields; i++) {
+		if (!fields[i].read || len + strlen(fields[i].name) + 2 >= size)
+			continue;
+		(void)snprintf(remedy + len, size - len, "%s %s", len > before ? "," : "",
+			       fields[i].name);
+		len = strlen(remedy);
+	}
+}
+
 static void report_unknown(struct ex_decoder *d, const struct ex_node *n,
 			   const struct ex_field *fields, size_t n_fields)
 {
 	const struct ex_field *meant = nearest(fields, n_fields, n->key);
 	char quoted[EX_QUOTE_TEXT], remedy[400] = "known fields:";
-	size_t len = strlen(remedy);
 
-	for (size_t i = 0; i < n_fields && !meant; i++) {
-		if (fields[i].read && len + strlen(fields[i].name) + 2 < sizeof(remedy)) {
-			(void)snprintf(remedy + len, sizeof(remedy) - len, "%s %s",
-				       len > 13 ? "," : "", fields[i].name);
-			len = strlen(remedy);
-		}
-	}
-	if (meant && meant->read)
+	if (!meant)
+		add_known(remedy, sizeof(remedy), fields, n_fields);
+	else if (meant->read)
 		(void)snprintf(remedy, sizeof(remedy), "write \"%s\"", meant->name);
-	else if (meant)
+	else
 		(void)snprintf(remedy, sizeof(remedy), "%s is not supported: %s", meant->name,
 			       meant->remedy ? meant->remedy : meant->why);
 	ex_decode_key_error(d, n, remedy, "unknown field %s",
@@ -170,8 +177,10 @@ bool ex_decode_map(struct ex_decoder *d, const struct ex_node *n, const struct e
 		   size_t n_fields, void *out)
 {
 	if (n->kind != EX_NODE_MAP) {
-		ex_decode_error(d, n, "write \"key: value\" lines here", "must be a map, but is %s",
-				ex_node_kind_name(n));
+		char remedy[400] = "write \"key: value\" lines here; known fields:";
+
+		add_known(remedy, sizeof(remedy), fields, n_fields);
+		ex_decode_error(d, n, remedy, "must be a map, but is %s", ex_node_kind_name(n));
 		return false;
 	}
 	for (const struct ex_node *c = n->first; c; c = c->next) {
