@@ -102,11 +102,18 @@ static int print_help(const struct command *c)
 
 static int run_command(const struct command *c, int argc, char **argv)
 {
+	char called[40], *word = argv[0];
+	int r;
+
 	for (int i = 1; i < argc; i++) {
 		if (is_help(argv[i]))
 			return print_help(c);
 	}
-	return c->run(argc, argv);
+	(void)snprintf(called, sizeof(called), "exeat policy %s", c->name);
+	argv[0] = called; /* getopt(3) begins what it says with it */
+	r = c->run(argc, argv);
+	argv[0] = word;
+	return r;
 }
 
 int ex_cmd_policy(int argc, char **argv)

@@ -21,7 +21,9 @@ int ex_tool_presets(int argc, char **argv)
 
 	if (argc == 2 && argv[1][0] != '-') {
 		if (!ex_preset_find(argv[1], &p)) {
-			(void)fprintf(stderr, "exeat policy presets: there is no preset \"%s\"\n",
+			(void)fprintf(stderr,
+				      "exeat policy presets: there is no preset \"%s\": without a "
+				      "name all are listed\n",
 				      argv[1]);
 			return EX_TOOL_USAGE;
 		}

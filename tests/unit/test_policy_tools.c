@@ -160,6 +160,7 @@ static const struct {
 	{ "presets", 0, { "presets" } },
 	{ "preset", 0, { "presets", "registry:npm" } },
 	{ "preset-unknown", 2, { "presets", "llm:nobody" } },
+	{ "option-unknown", 2, { "check", "--labl", "app=a", "policy.yaml" } },
 	{ "usage", 2, { "nonsense" } },
 	{ "help", 0, { "--help" } },
 };
