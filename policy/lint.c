@@ -221,6 +221,15 @@ static void lint_method(struct ex_lowering *l, const struct ex_http_match *m, co
 		     "%s: the method is a regular expression: \"%s\" is no list", where, method);
 }
 
+static void lint_host(struct ex_lowering *l, const struct ex_http_match *m, const char *where)
+{
+	const char *host = m->written_host;
+
+	if (strchr(host, '/') && !strpbrk(host, "|?*{"))
+		warn(l, m->pos, "write the name alone",
+		     "%s: no host looks like \"%s\": the rule never applies", where, host);
+}
+
 static void lint_header(struct ex_lowering *l, struct ex_pos pos, const char *where, size_t i,
 			const struct ex_header_match *h)
 {
@@ -266,6 +275,8 @@ static void lint_http(struct ex_lowering *l, const struct ex_egress *e, const st
 			lint_path(l, m, e->deny, where);
 		if (m->written_method)
 			lint_method(l, m, where);
+		if (m->written_host)
+			lint_host(l, m, where);
 		if (!m->implied && !m->method && !m->path && !m->host && !m->n_headers &&
 		    !m->n_matches)
 			warn(l, m->pos, "name method and path",
