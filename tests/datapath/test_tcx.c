@@ -140,6 +140,15 @@ static void attach(void)
 	assert_int_equal(ex_gate_attach(gate, ns.ifindex), 0);
 }
 
+/* ... where there are such links. */
+static void start_attached(bool pinned)
+{
+	start(pinned);
+	attach();
+	if (!in_this_kernel())
+		skip();
+}
+
 static void stop(void)
 {
 	ex_gate_free(gate);
@@ -234,10 +243,7 @@ static void test_somebody_who_came_in_between(void **state)
 	EX_AUTO_CLOSE int other = -1;
 
 	(void)state;
-	start(true);
-	attach();
-	if (!in_this_kernel())
-		skip();
+	start_attached(true);
 	stop();
 	assert_gated();
 	other = somebody_else();
@@ -268,10 +274,7 @@ static void test_somebody_who_came_after(void **state)
 static void test_without_its_filter(void **state)
 {
 	(void)state;
-	start(false);
-	attach();
-	if (!in_this_kernel())
-		skip();
+	start_attached(false);
 	filters_remove();
 	assert_gated();
 	assert_int_equal(ex_gate_guard(gate, ns.ifindex), 0);
@@ -282,10 +285,7 @@ static void test_without_its_filter(void **state)
 static void test_without_its_filter_and_its_endpoint(void **state)
 {
 	(void)state;
-	start(true);
-	attach();
-	if (!in_this_kernel())
-		skip();
+	start_attached(true);
 	stop();
 	filters_remove();
 	assert_int_equal(ex_gate_unpin_maps(pin), 0);
@@ -299,10 +299,7 @@ static void test_without_its_filter_and_its_endpoint(void **state)
 static void test_somebody_else_holds_the_link(void **state)
 {
 	(void)state;
-	start(true);
-	attach();
-	if (!in_this_kernel())
-		skip();
+	start_attached(true);
 	stop();
 	filters_remove();
 	snprintf(pin, sizeof(pin), "%s/another", root);
@@ -381,10 +378,7 @@ static void test_nothing_is_left_behind(void **state)
 static void test_interfaces_come_and_go(void **state)
 {
 	(void)state;
-	start(true);
-	attach();
-	if (!in_this_kernel())
-		skip();
+	start_attached(true);
 	ex_gate_gone(gate, ns.ifindex);
 	assert_int_equal(pins(), 2);
 	netns_ip("link del exg");
@@ -397,10 +391,7 @@ static void test_interfaces_come_and_go(void **state)
 static void test_an_interface_is_moved(void **state)
 {
 	(void)state;
-	start(true);
-	attach();
-	if (!in_this_kernel())
-		skip();
+	start_attached(true);
 	netns_ip("link set exg netns /proc/%d/fd/%d", getpid(), ns.world);
 	ex_gate_gone(gate, ns.ifindex);
 	netns_ip("link add exz index %u type veth peer name exy", ns.ifindex);
@@ -414,10 +405,7 @@ static void test_an_interface_is_moved(void **state)
 static void test_they_went_while_nobody_looked(void **state)
 {
 	(void)state;
-	start(true);
-	attach();
-	if (!in_this_kernel())
-		skip();
+	start_attached(true);
 	stop();
 	netns_ip("link del exg");
 	start(true);
