@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Random policies, and random flows that they may be about."""
+import ipaddress
+import random
+
+from cluster import DISGUISED, ENDPOINTS, NAMES, NAMESPACE, NEVER, WORLD
+
+CIDRS = ["0.0.0.0/0", "9.9.9.9/32", "10.1.0.0/16", "20.0.0.0/7", "20.0.0.0/8", "20.1.0.0/16",
+         "20.1.2.0/24", "20.1.2.3/32", "30.0.0.0/8", "::/0", "2a00::/12", "2a00:1::/32",
+         "2a00:1:2::/48", "2a00:1:2::3/128", "2b00::/16", "fd10::/16"]
+FQDNS = [{"matchName": "api.x.test"}, {"matchName": "b.x.test"}, {"matchName": "other.test"},
+         {"matchPattern": "*.x.test"}, {"matchPattern": "a*.x.test"}, {"matchPattern": "*"},
+         {"matchPattern": "**.x.test"}, {"matchPattern": "*x.test"}]
+SELECTORS = [{}, {"app": "web"}, {"app": "postgres"}, {"k8s:tier": "data"},
+             {"app": "web", "any:version": "v1"}]
+HTTP = [{}, {"method": "GET"}, {"method": "GET", "path": "/a"}, {"path": "/a/.*"},
+        {"method": "POST|PUT", "path": "/b"}]
+ENTITIES = ["world", "cluster", "all", "world-ipv4", "world-ipv6", "kube-apiserver", "remote-node",
+            "none"]
+PORTS = [1, 53, 80, 443, 5432, 8000, 8080, 65535]
+
+pick = random.choice
+
+
+def some(values, most=2):
+    return random.sample(values, random.randint(1, min(most, len(values))))
+
+
+def one_in(n):
+    return random.randrange(n) == 0
+
+
+def cidr_with_holes():
+    outer = pick(CIDRS)
+    network = ipaddress.ip_network(outer)
+    holes = [c for c in CIDRS if c != outer and ipaddress.ip_network(c).version == network.version
+             and ipaddress.ip_network(c).subnet_of(network)]
+    return {"cidr": outer, **({"except": some(holes)} if holes and one_in(2) else {})}
+
+
+def selector():
+    labels = dict(pick(SELECTORS))
+    if one_in(2):
+        labels["k8s:" + NAMESPACE] = pick(["crm", "monitoring", "shop"])
+    made = {"matchLabels": labels} if labels else {}
+    if one_in(3):
+        operator = pick(["In", "NotIn", "Exists", "DoesNotExist"])
+        wanted = {"key": pick(["app", "tier", "version"]), "operator": operator}
+        if operator in ("In", "NotIn"):
+            wanted["values"] = some(["web", "postgres", "data", "v1", "v2"])
+        made["matchExpressions"] = [wanted]
+    return made
+
+
+def peers(side, names):
+    kinds = [{}, {side + "CIDR": some(CIDRS)},
+             {side + "CIDRSet": [cidr_with_holes(), cidr_with_holes()]},
+             {side + "Entities": some(ENTITIES)},
+             {side + "Endpoints": [selector(), selector()]}, {side + "Endpoints": [selector()]}]
+    return pick(kinds + 2 * [{"toFQDNs": some(FQDNS)}] if names else kinds)
+
+
+def port(tcp, named):
+    if named and one_in(9):
+        made = {"port": pick(["http", "pg", "metrics"])}
+    else:
+        first = pick(PORTS)
+        made = {"port": str(first)}
+        if first < 60000 and one_in(3):
+            made["endPort"] = pick([first, first + 1, first + 400, 65535])
+    protocol = "TCP" if tcp else pick([None, "ANY", "TCP", "TCP", "UDP", "SCTP"])
+    return {**made, **({"protocol": protocol} if protocol else {})}
+
+
+def rule(direction, deny):
+    egress = direction == "egress"
+    made = peers("to" if egress else "from", egress and not deny)
+    if one_in(3):
+        return made
+    made["toPorts"] = []
+    for _ in range(pick([1, 2])):
+        http = egress and not deny and one_in(3)
+        made["toPorts"].append({"ports": [port(http, egress and not deny)
+                                          for _ in range(pick([1, 2]))],
+                                **({"rules": {"http": some(HTTP)}} if http else {})})
+    return made
+
+
+def spec(directions):
+    made = {"endpointSelector": {}}
+    for direction in directions:
+        if one_in(4):
+            made.setdefault("enableDefaultDeny", {})[direction] = pick([False, False, True])
+        for key, n in ((direction, pick([1, 1, 2, 3])), (direction + "Deny", pick([0, 0, 1, 2]))):
+            if n:
+                made[key] = [rule(direction, key != direction) for _ in range(n)]
+    return made
+
+
+def policy(number):
+    directions = pick([["egress"], ["egress"], ["ingress"], ["egress", "ingress"]])
+    return {"apiVersion": "cilium.io/v2", "kind": "CiliumNetworkPolicy",
+            "metadata": {"name": f"p{number}", "namespace": "shop"}, "spec": spec(directions)}
+
+
+def address():
+    if one_in(25):
+        return pick(NEVER)
+    if one_in(12):
+        return pick(list(DISGUISED))
+    return pick(WORLD + [a for e in ENDPOINTS for a in e.addresses])
+
+
+def flow():
+    ingress = one_in(3)
+    name = pick(NAMES) if not ingress and one_in(3) else None
+    protocol = pick(["TCP", "TCP", "UDP", "SCTP"])
+    shown = pick(WORLD) if name else address()
+    request = (pick(["GET", "POST", "DELETE"]), pick(["/a", "/a/b", "/b", "/c"])) \
+        if protocol == "TCP" and not ingress and shown not in DISGUISED and \
+        one_in(2) else None
+    # a name with a port of the web, and nothing said, is a request to it
+    ports = [p for p in PORTS if p not in (80, 443)] if name and not request else PORTS
+    return {"ingress": ingress, "name": name, "shown": shown,
+            "address": DISGUISED.get(shown, shown), "port": pick(ports),
+            "protocol": protocol, "request": request}

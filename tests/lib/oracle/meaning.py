@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What policies mean, rule by rule and flow by flow, from the words of their documentation."""
+import re
+
+from cluster import NEVER, WORKLOAD, Endpoint, endpoint, inside, matches, peer
+
+ICMP = {"EchoReply": (0, 129), "EchoRequest": (8, 128), "TimeExceeded": (11, 3),
+        "DestinationUnreachable": (3, 1)}
+OF_ENTITIES = ("kube-apiserver", "remote-node", "health", "ingress", "init", "unmanaged")
+THE_WORLD = ("all", "world", "world-ipv4", "world-ipv6")
+
+
+def is_v6(address):
+    return ":" in address
+
+
+def is_named(wanted, name):
+    """An item of toFQDNs or rules.dns."""
+    if "matchName" in wanted:
+        return wanted["matchName"].lower().rstrip(".") == name
+    pattern = wanted["matchPattern"].lower()
+    if not pattern.strip("*"):
+        return True
+    labels = r"([-a-z0-9_]+\.)+" if re.match(r"\*\*+\.", pattern) else ""
+    rest = re.sub(r"^\*\*+\.", "", pattern)
+    return re.fullmatch(labels + re.sub(r"\\\*(\\\*)*", "[-a-z0-9_]*", re.escape(rest)),
+                        name) is not None
+
+
+def is_served_as(pattern, name):
+    """An item of serverNames: as above, and ** may be any whole label."""
+    def label(text):
+        if text == "**":
+            return r"[-a-z0-9_]+(\.[-a-z0-9_]+)*"
+        return text.replace("*", "[-a-z0-9_]*")
+    if pattern in ("*", "**"):
+        return True
+    return re.fullmatch(r"\.".join(label(t) for t in pattern.lower().split(".")), name) is not None
+
+
+def is_entity(word, address):
+    e = endpoint(address)
+    if word == "all":
+        return True
+    if word in THE_WORLD:
+        return not e and (word == "world" or (word == "world-ipv6") == is_v6(address))
+    return bool(e) and (word == "cluster" or (word in OF_ENTITIES and bool(e.values("reserved:" + word))))
+
+
+def in_set(item, address, groups):
+    if "cidr" in item:
+        outer = [item["cidr"]]
+    elif "cidrGroupRef" in item:
+        outer = [c for g in groups if g["metadata"]["name"] == item["cidrGroupRef"]
+                 for c in g["spec"]["externalCIDRs"]]
+    else:
+        outer = [c for g in groups
+                 if matches(item["cidrGroupSelector"], Endpoint(None, g["metadata"]["labels"], []))
+                 for c in g["spec"]["externalCIDRs"]]
+    return any(inside(address, c) for c in outer) and \
+        not any(inside(address, c) for c in item.get("except", []))
+
+
+# ---- ports ----
+
+def has_port(p, flow, missing):
+    e = endpoint(flow["address"])
+    if flow["protocol"] == "ICMP" or p.get("protocol", missing) not in ("ANY", flow["protocol"]):
+        return False
+    if "port" not in p or p["port"] == "0":
+        return True
+    if p["port"].isdigit():
+        return int(p["port"]) <= flow["port"] <= p.get("endPort", int(p["port"]))
+    return bool(e) and e.ports.get(p["port"]) == flow["port"]
+
+
+def has_type(field, flow):
+    v6 = field.get("family") == "IPv6"
+    wanted = field["type"]
+    if not str(wanted).isdigit():
+        wanted = ICMP[wanted][v6]
+    return flow["protocol"] == "ICMP" and v6 == is_v6(flow["address"]) and int(wanted) == flow["port"]
+
+
+# ---- rules ----
+
+class Rule:
+    """Of CiliumNetworkPolicy, in one direction."""
+
+    def __init__(self, spec, written):
+        self.spec, self.r = spec, written
+        self.names = written.get("toFQDNs", [])
+        side = self.side = "from" if spec.ingress else "to"
+        self.members = [k for k in ("Endpoints", "CIDR", "CIDRSet", "Entities", "FQDNs")
+                        if side + k in written]
+
+    def reaches(self, flow):
+        """Is the far end of the flow one of the peers?"""
+        r, side, address = self.r, self.side, flow["address"]
+        if not self.members:
+            return "toPorts" in r or "icmps" in r  # {} is nobody
+        if flow["name"] and not endpoint(address) and \
+                any(is_named(f, flow["name"]) for f in self.names):
+            return True
+        if any(is_entity(w, address) for w in r.get(side + "Entities", [])):
+            return True
+        e = endpoint(address)
+        if e:  # no CIDR is about endpoints
+            return any(peer(s, e, self.spec.namespace) for s in r.get(side + "Endpoints", []))
+        return any(inside(address, c) for c in r.get(side + "CIDR", [])) or \
+            any(in_set(c, address, self.spec.groups) for c in r.get(side + "CIDRSet", []))
+
+    def parts(self, flow):
+        """What the flow meets of toPorts or icmps; None is a part without any limit."""
+        r = self.r
+        if "icmps" in r:
+            return [{} for i in r["icmps"] if any(has_type(f, flow) for f in i["fields"])]
+        if "toPorts" not in r:
+            return [{}]
+        return [e for e in r["toPorts"] if any(has_port(p, flow, "ANY") for p in e["ports"])]
+
+
+class CiliumSpec:
+    def __init__(self, doc, written, groups, ingress):
+        clusterwide = doc["kind"] == "CiliumClusterwideNetworkPolicy"
+        self.namespace = None if clusterwide else doc["metadata"].get("namespace", "default")
+        self.written, self.groups, self.ingress = written, groups, ingress
+        self.direction = "ingress" if ingress else "egress"
+
+    def selects(self, workload):
+        return (not self.namespace or workload.namespace == self.namespace) and \
+            matches(self.written["endpointSelector"], workload)
+
+    def rules(self, deny):
+        return [Rule(self, r) for r in self.written.get(self.direction + ("Deny" if deny else ""), [])]
+
+    def closes(self):
+        """True, False, or None when it says nothing about the direction."""
+        rules = self.written.get(self.direction) or self.written.get(self.direction + "Deny")
+        return self.written.get("enableDefaultDeny", {}).get(self.direction, True if rules else None)
+
+
+def specs_of(docs, ingress):
+    workload = Endpoint(None, WORKLOAD, [])
+    workload.namespace = WORKLOAD["io.kubernetes.pod.namespace"]
+    groups = [d for d in docs if d["kind"] == "CiliumCIDRGroup"]
+    made = [CiliumSpec(d, s, groups, ingress) for d in docs if d["kind"].endswith("NetworkPolicy")
+            for s in [d["spec"]] * ("spec" in d) + d.get("specs", [])]
+    return [s for s in made if s.selects(workload) and s.closes() is not None]
+
+
+# ---- verdicts ----
+
+def passes(http, request):
+    return re.fullmatch(http.get("method", ".*"), request[0]) and \
+        re.fullmatch(http.get("path", ".*"), request[1])
+
+
+def is_served(serve, flow):
+    return any(s == "any" or s == f"{flow['port']}/{flow['protocol'].lower()}" for s in serve)
+
+
+def is_denied(specs, flow):
+    """Of an address that hides another, the denies count by either."""
+    forms = [flow]
+    if not flow["shown"].startswith("::ffff:"):
+        forms.append({**flow, "address": flow["shown"]})
+    return any(r.reaches(f) and r.parts(f) for f in forms for s in specs for r in s.rules(True))
+
+
+def coming(docs, flow, serve):
+    specs = specs_of(docs, True)
+    if is_denied(specs, flow):
+        return "deny"
+    if any(r.reaches(flow) and r.parts(flow) for s in specs for r in s.rules(False)):
+        return "allow"
+    return "deny" if any(s.closes() for s in specs) or not is_served(serve, flow) else "allow"
+
+
+def fits(rule, part, flow):
+    """The flow, which goes to a peer and a port of the rule: is there more that it has to be?"""
+    rules = part.get("rules") or {}
+    if rules.get("http"):
+        return bool(flow["request"]) and any(passes(h, flow["request"]) for h in rules["http"])
+    return True
+
+
+def going(docs, flow):
+    specs = specs_of(docs, False)
+    if not specs or flow["address"] in NEVER or is_denied(specs, flow):
+        return "deny"
+    met = [(r, p) for s in specs for r in s.rules(False) if r.reaches(flow) for p in r.parts(flow)]
+    if any(fits(r, p, flow) for r, p in met):
+        return "allow"
+    listed = any((p.get("rules") or {}).get("http") for _, p in met)
+    return "deny" if listed or any(s.closes() for s in specs) else "allow"
+
+
+def verdict(docs, flow, serve):
+    return coming(docs, flow, serve) if flow["ingress"] else going(docs, flow)
+
+
+def may_be_asked_for(docs, name):
+    return any(is_named(n, name) for s in specs_of(docs, False) for r in s.rules(False)
+               for n in r.names)
