@@ -72,10 +72,21 @@ def port(tcp, named):
     return {**made, **({"protocol": protocol} if protocol else {})}
 
 
+def icmp_field():
+    v6 = one_in(2)
+    kind = pick(["EchoReply", "EchoRequest", "DestinationUnreachable", "TimeExceeded",
+                 *([1, 3, 128, 129] if v6 else [0, 3, 8, 11])])
+    return {"type": kind, **({"family": "IPv6"} if v6 else pick([{}, {"family": "IPv4"}]))}
+
+
 def rule(direction, deny):
     egress = direction == "egress"
     made = peers("to" if egress else "from", egress and not deny)
     if one_in(3):
+        return made
+    if one_in(5):
+        made["icmps"] = [{"fields": [icmp_field() for _ in range(pick([1, 2]))]}
+                         for _ in range(pick([1, 2]))]
         return made
     made["toPorts"] = []
     for _ in range(pick([1, 2])):
@@ -114,13 +125,15 @@ def address():
 def flow():
     ingress = one_in(3)
     name = pick(NAMES) if not ingress and one_in(3) else None
-    protocol = pick(["TCP", "TCP", "UDP", "SCTP"])
+    protocol = pick(["TCP", "TCP", "UDP", "SCTP", *([] if name else ["ICMP"])])
     shown = pick(WORLD) if name else address()
     request = (pick(["GET", "POST", "DELETE"]), pick(["/a", "/a/b", "/b", "/c"])) \
         if protocol == "TCP" and not ingress and shown not in DISGUISED and \
         one_in(2) else None
     # a name with a port of the web, and nothing said, is a request to it
     ports = [p for p in PORTS if p not in (80, 443)] if name and not request else PORTS
+    if protocol == "ICMP":
+        ports = [1, 3, 128, 129] if ":" in DISGUISED.get(shown, shown) else [0, 3, 8, 11]
     return {"ingress": ingress, "name": name, "shown": shown,
             "address": DISGUISED.get(shown, shown), "port": pick(ports),
             "protocol": protocol, "request": request}
