@@ -32,8 +32,11 @@ static const struct listener listeners[EX_SOCK_MAX] = {
 bool ex_gateway_is_workload(const struct ex_gateway *gw, const struct ex_ip *ip)
 {
 	static const struct ex_ip none = { 0 };
+	bool own = ex_ip_eq(ip, &gw->ip4) || ex_ip_eq(ip, &gw->ip6);
 
-	return !ex_ip_eq(ip, &none) && (ex_ip_eq(ip, &gw->ip4) || ex_ip_eq(ip, &gw->ip6));
+	for (size_t i = 0; i < EX_EP_MORE; i++)
+		own |= ex_ip_eq(ip, &gw->more[i]);
+	return own && !ex_ip_eq(ip, &none);
 }
 
 static int set_on(int fd, int level, int option)

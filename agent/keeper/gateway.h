@@ -9,10 +9,11 @@
 #include "exeat/util.h"
 
 struct ex_gateway {
-	int outer;             /* namespace descriptor: where this process lives */
-	int netns;             /* namespace descriptor: where steered flows are delivered */
-	bool v6;               /* its sockets are made for IPv6 as well */
-	struct ex_ip ip4, ip6; /* the workload's own addresses; all zero = it has none */
+	int outer;                     /* namespace descriptor: where this process lives */
+	int netns;                     /* namespace descriptor: where steered flows are delivered */
+	bool v6;                       /* its sockets are made for IPv6 as well */
+	struct ex_ip ip4, ip6;         /* the workload's own addresses; all zero = it has none */
+	struct ex_ip more[EX_EP_MORE]; /* further ones */
 };
 
 /* Is ip one the workload may speak with? */

@@ -145,6 +145,7 @@ void gates_keeper_config(struct node_gates *g, struct ex_keeper_config *ret)
 		.ops = &keeper_ops,
 		.arg = g,
 	};
+	memcpy(ret->gw.more, l->more, sizeof(ret->gw.more));
 }
 
 static int new_keeper(struct node_gates *g, const struct ex_compiled *c, struct ex_keeper **ret)

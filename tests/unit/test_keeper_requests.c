@@ -84,7 +84,8 @@ static int setup(void **state)
 					     .netns = ns,
 					     .v6 = true,
 					     .ip4 = test_ip("192.0.0.2"),
-					     .ip6 = test_ip("fd00::2") };
+					     .ip6 = test_ip("fd00::2"),
+					     .more = { test_ip("192.0.0.6") } };
 	keeper.cfg.dial = on_dial;
 	keeper.cfg.resolvers = &servers;
 	keeper.gate = (struct ex_gate *)(void *)&published;
@@ -327,6 +328,10 @@ static void test_speak_to_the_workload_as_whom_it_may_speak_with_only(void **sta
 
 	(void)state;
 	assert_int_not_equal(udp(u), -EACCES); /* there is no way to it here */
+	u.src = test_ip("192.0.0.6");          /* another one of its own */
+	assert_int_not_equal(udp(u), -EACCES);
+	u.src = test_ip("192.0.0.7");
+	assert_int_equal(udp(u), -EACCES);
 	u.src = test_ip("192.0.0.3");
 	assert_int_equal(udp(u), -EACCES);
 	u = good;
