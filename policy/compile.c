@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The way from files to a ruleset: read, select by label, lower, classify. */
-#include "policy/lower.h"
+#include "policy/lint.h"
 
 #include <errno.h>
 

@@ -1,17 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * What is legal but surely not meant. A warning never changes what a policy does; `check --strict`
- * makes it an error.
- */
-#include "policy/lower.h"
+#include "policy/lint.h"
 
-#include <ctype.h>
 #include <errno.h>
-#include <netinet/in.h>
 #include <stdio.h>
 
 #include "policy/emit.h"
-#include "policy/reading.h"
 
 /* Zones in which anybody can get a name of their own. */
 static const char *const anyones_zones[] = {
@@ -75,9 +68,8 @@ static const char *const anyones_zones[] = {
 	"zendesk.com",
 };
 
-static void warn(struct ex_lowering *l, struct ex_pos pos, const char *remedy, const char *fmt, ...)
-	EX_PRINTF(4, 5);
-static void warn(struct ex_lowering *l, struct ex_pos pos, const char *remedy, const char *fmt, ...)
+void ex_lint_warn(struct ex_lowering *l, struct ex_pos pos, const char *remedy, const char *fmt,
+		  ...)
 {
 	va_list ap;
 
@@ -110,179 +102,36 @@ static void lint_pattern(struct ex_lowering *l, struct ex_pos pos, const char *w
 	struct ex_ip ip;
 
 	if (p->kind == EX_NAME_EXACT && ex_ip_parse(p->text, &ip))
-		warn(l, pos, "use toCIDR", "%s: %s is an address, not a name: it never matches",
-		     where, p->written);
+		ex_lint_warn(l, pos, "use toCIDR",
+			     "%s: %s is an address, not a name: it never matches", where,
+			     p->written);
 	if (p->kind == EX_NAME_ANY)
-		warn(l, pos, remedy, "%s: %s allows every name there is", where, p->written);
+		ex_lint_warn(l, pos, remedy, "%s: %s allows every name there is", where,
+			     p->written);
 	if (p->written[0] == '.' || strstr(p->written, ".."))
-		warn(l, pos,
-		     p->written[0] == '.' ? "write **.NAME for all names below NAME" : remedy,
-		     "%s: %s has an empty label: it never matches", where, p->written);
+		ex_lint_warn(l, pos,
+			     p->written[0] == '.' ? "write **.NAME for all names below NAME"
+						  : remedy,
+			     "%s: %s has an empty label: it never matches", where, p->written);
 	tail = fixed_tail(p);
 	if (!tail)
 		return;
 	if (!strchr(tail, '.')) {
-		warn(l, pos, remedy,
-		     "%s: %s matches names that anybody can register, and a label of the name is a "
-		     "channel to whoever serves it",
-		     where, p->written);
+		ex_lint_warn(
+			l, pos, remedy,
+			"%s: %s matches names that anybody can register, and a label of the name is a "
+			"channel to whoever serves it",
+			where, p->written);
 		return;
 	}
 	for (size_t i = 0; i < EX_ARRAY_SIZE(anyones_zones); i++) {
 		if (strcmp(tail, anyones_zones[i]) == 0)
-			warn(l, pos, remedy, "%s: %s: anybody can get a name under %s", where,
-			     p->written, tail);
+			ex_lint_warn(l, pos, remedy, "%s: %s: anybody can get a name under %s",
+				     where, p->written, tail);
 	}
 }
 
-/* ---- ports and L7 ---- */
-
-static bool is_literal_path(const char *written, size_t len)
-{
-	return len > 0 && strcspn(written, "\\+*?()|[]{}^$") >= len;
-}
-
-/* True when there is something to say about the escape. */
-static bool lint_escape(struct ex_lowering *l, const struct ex_http_match *m, bool deny,
-			const char *at, const char *where)
-{
-	char c = (char)strtoul((const char[]){ at[1], at[2], '\0' }, NULL, 16);
-
-	if (at[1] > 'F' || at[2] > 'F')
-		warn(l, m->pos, "write it in upper case",
-		     "%s: \"%.3s\" is in no path: escapes come in upper case", where, at);
-	else if (isalnum((unsigned char)c) || (c && strchr("-._~", c)))
-		warn(l, m->pos, "write the character itself",
-		     "%s: \"%.3s\" is in no path: it comes as \"%c\"", where, at, c);
-	else if (deny && c != '?' && (ex_path_ways((struct ex_span){ at, 3 }) & EX_WAY_PLAIN))
-		warn(l, m->pos, "write the character itself, which its escape meets too",
-		     "%s: \"%.3s\" does not deny \"%c\", which is the same to most servers", where,
-		     at, c);
-	else
-		return false;
-	return true;
-}
-
-/* Paths come in normal form, and a deny is met by the byte as by its escape. Said once a path. */
-static void lint_escapes(struct ex_lowering *l, const struct ex_http_match *m, bool deny,
-			 const char *where)
-{
-	for (const char *at = m->written_path; (at = strchr(at, '%')); at++)
-		if (isxdigit((unsigned char)at[1]) && isxdigit((unsigned char)at[2]) &&
-		    lint_escape(l, m, deny, at, where))
-			return;
-}
-
-/* A deny is met by the byte as well. */
-static bool is_in_no_path(const char *path)
-{
-	for (; *path; path++)
-		if (*path == ' ' || (unsigned char)*path > '~')
-			return true;
-	return false;
-}
-
-/* A path begins with a slash; a star repeats what stands before it. */
-static void lint_path(struct ex_lowering *l, const struct ex_http_match *m, bool deny,
-		      const char *where)
-{
-	const char *path = m->written_path;
-	size_t len = strlen(path);
-
-	if (((path[0] | 0x20) >= 'a' && (path[0] | 0x20) <= 'z' && !strpbrk(path, "|?*{")) ||
-	    strstr(path, "://")) {
-		warn(l, m->pos, "begin the path with /; hosts go into toFQDNs",
-		     "%s: no path looks like \"%s\": the rule never applies", where, path);
-		return;
-	}
-	if (len >= 2 && strcmp(path + len - 2, "/*") == 0)
-		warn(l, m->pos, "write /.* for whatever follows",
-		     "%s: the path is a regular expression: \"/*\" means slashes only", where);
-	lint_escapes(l, m, deny, where);
-	if (!deny && is_literal_path(path, len) && is_in_no_path(path))
-		warn(l, m->pos, "write escapes, as %20 or %C3%A9",
-		     "%s: no path looks like \"%s\": blanks and letters beyond ASCII come escaped",
-		     where, path);
-	else if (!deny && is_literal_path(path, len)) /* a deny is about every query */
-		warn(l, m->pos, "append (\\?.*)? to the path if queries are meant",
-		     "%s: the path is matched with its query: \"%s?x=1\" is not allowed", where,
-		     path);
-}
-
-static void lint_method(struct ex_lowering *l, const struct ex_http_match *m, const char *where)
-{
-	const char *method = m->written_method;
-
-	if (method[strspn(method, "abcdefghijklmnopqrstuvwxyz")] == '\0')
-		warn(l, m->pos, "write it in upper case",
-		     "%s: methods are in upper case: \"%s\" never matches", where, method);
-	else if (strchr(method, ',') && !strchr(method, '{'))
-		warn(l, m->pos, "write GET|POST",
-		     "%s: the method is a regular expression: \"%s\" is no list", where, method);
-}
-
-static void lint_host(struct ex_lowering *l, const struct ex_http_match *m, const char *where)
-{
-	const char *host = m->written_host;
-
-	if (strchr(host, '/') && !strpbrk(host, "|?*{"))
-		warn(l, m->pos, "write the name alone",
-		     "%s: no host looks like \"%s\": the rule never applies", where, host);
-}
-
-static void lint_header(struct ex_lowering *l, struct ex_pos pos, const char *where, size_t i,
-			const struct ex_header_match *h)
-{
-	if (h->op == EX_HEADER_ADD)
-		warn(l, pos, "use REPLACE, if the server is to see one value",
-		     "%s.rules.http[%zu]: ADD leaves a %s of the workload's own beside the new one",
-		     where, i, h->name);
-	if (h->op == EX_HEADER_DELETE && !h->value)
-		warn(l, pos, "write the value that may pass, or leave mismatch out",
-		     "%s.rules.http[%zu]: DELETE without a value deletes nothing: any %s passes",
-		     where, i, h->name);
-}
-
-static void lint_headers(struct ex_lowering *l, const struct ex_egress *e, const struct ex_ports *p)
-{
-	char where[200];
-
-	(void)snprintf(where, sizeof(where), "%s.%s", e->where, p->where);
-	for (size_t i = 0; i < p->n_http; i++) {
-		if (p->http[i].writes_secret && ex_egress_is_open(e) && !p->http[i].host)
-			warn(l, p->http[i].pos, "name the server: toFQDNs, or host",
-			     "%s.rules.http[%zu]: the secret is written into requests to any server",
-			     where, i);
-		if (p->origin && p->origin->chain.ptr && ex_egress_is_open(e) && !p->http[i].host)
-			warn(l, p->http[i].pos, "name the server: toFQDNs, or host",
-			     "%s.rules.http[%zu]: the certificate is shown to any server", where,
-			     i);
-		for (size_t k = 0; k < p->http[i].n_matches; k++)
-			lint_header(l, p->http[i].pos, where, i, &p->http[i].matches[k]);
-	}
-}
-
-static void lint_http(struct ex_lowering *l, const struct ex_egress *e, const struct ex_ports *p)
-{
-	char where[200];
-
-	for (size_t i = 0; i < p->n_http; i++) {
-		const struct ex_http_match *m = &p->http[i];
-
-		(void)snprintf(where, sizeof(where), "%s.%s.rules.http[%zu]", e->where, p->where,
-			       i);
-		if (m->written_path)
-			lint_path(l, m, e->deny, where);
-		if (m->written_method)
-			lint_method(l, m, where);
-		if (m->written_host)
-			lint_host(l, m, where);
-		if (!m->implied && !m->method && !m->path && !m->host && !m->n_headers &&
-		    !m->n_matches)
-			warn(l, m->pos, "name method and path",
-			     "%s: an empty rule allows every request", where);
-	}
-}
+/* ---- ports ---- */
 
 /* Names that bind nothing, or that nobody can resolve. */
 static void lint_unbound(struct ex_lowering *l, const struct ex_egress *e, const struct ex_ports *p,
@@ -293,24 +142,25 @@ static void lint_unbound(struct ex_lowering *l, const struct ex_egress *e, const
 	for (size_t i = 0; i < p->n_http; i++)
 		names |= p->http[i].host != NULL;
 	if (open && names && !ex_ruleset_uses_dns(l->rs))
-		warn(l, p->pos, "put toFQDNs with these names into the rule",
-		     "%s: the rule names no address, so what it names has to be a name that DNS "
-		     "gave for it, and no rule lets a name be asked for",
-		     where);
+		ex_lint_warn(
+			l, p->pos, "put toFQDNs with these names into the rule",
+			"%s: the rule names no address, so what it names has to be a name that DNS "
+			"gave for it, and no rule lets a name be asked for",
+			where);
 	if (!open && !e->deny && p->l7 == EX_L7_SNI &&
 	    (e->peer.kind == EX_PEER_CIDR || e->peer.kind == EX_PEER_ENTITIES))
-		warn(l, p->pos, "use toFQDNs with the same names instead, if names are meant",
-		     "%s: the server name is the client's word: the rule takes it at every address "
-		     "it selects",
-		     where);
+		ex_lint_warn(
+			l, p->pos, "use toFQDNs with the same names instead, if names are meant",
+			"%s: the server name is the client's word: the rule takes it at every address "
+			"it selects",
+			where);
 }
 
 static void lint_ports(struct ex_lowering *l, const struct ex_egress *e, const struct ex_ports *p)
 {
 	char where[200];
 
-	lint_http(l, e, p);
-	lint_headers(l, e, p);
+	ex_lint_http(l, e, p);
 	(void)snprintf(where, sizeof(where), "%s.%s", e->where, p->where);
 	for (size_t i = 0; p->l7 == EX_L7_SNI && i < p->n_names; i++)
 		lint_pattern(l, p->pos, where, &p->names[i]);
@@ -350,36 +200,41 @@ static void lint_cidr(struct ex_lowering *l, const struct ex_egress *e,
 		return;
 	(void)ex_prefix_text(&item->prefix, text);
 	if (ex_ip_embedded(&item->prefix.ip, &hidden))
-		warn(l, item->pos, "write the IPv4 prefix",
-		     "%s: %s stands for IPv4 addresses, which are judged as IPv4", e->where, text);
+		ex_lint_warn(l, item->pos, "write the IPv4 prefix",
+			     "%s: %s stands for IPv4 addresses, which are judged as IPv4", e->where,
+			     text);
 	if (e->deny)
 		return;
 	if (is_whole_world(&item->prefix) && item->n_except)
-		warn(l, item->pos,
-		     l->inward ? "add fromEndpoints rules for who may come from inside, and the "
-				 "other IP version"
-			       : "add toEndpoints rules for what is needed inside, and the other "
-				 "IP version",
-		     "%s: %s selects no endpoint of the cluster, its DNS included, whatever is "
-		     "excepted",
-		     e->where, text);
+		ex_lint_warn(
+			l, item->pos,
+			l->inward
+				? "add fromEndpoints rules for who may come from inside, and the "
+				  "other IP version"
+				: "add toEndpoints rules for what is needed inside, and the other "
+				  "IP version",
+			"%s: %s selects no endpoint of the cluster, its DNS included, whatever is "
+			"excepted",
+			e->where, text);
 	if (is_private(&item->prefix) && item->prefix.len < 128)
-		warn(l, item->pos,
-		     l->inward ? "use fromEndpoints if pods are meant; the LAN is selected as "
-				 "written"
-			       : "use toEndpoints if pods are meant; the LAN is selected as "
-				 "written",
-		     "%s: %s is private space: CIDRs never select pods", e->where, text);
+		ex_lint_warn(
+			l, item->pos,
+			l->inward ? "use fromEndpoints if pods are meant; the LAN is selected as "
+				    "written"
+				  : "use toEndpoints if pods are meant; the LAN is selected as "
+				    "written",
+			"%s: %s is private space: CIDRs never select pods", e->where, text);
 	for (size_t i = 0; i < l->known->n; i++) {
 		const struct ex_known_endpoint *ep = &l->known->v[i];
 
 		if (is_whole_world(&item->prefix) || !ep->n_ips ||
 		    !ex_prefix_has(&item->prefix, &ep->ips[0]))
 			continue;
-		warn(l, item->pos,
-		     l->inward ? "use fromEndpoints for it" : "use toEndpoints for it",
-		     "%s: %s does not select the endpoint \"%s\": CIDRs never select endpoints",
-		     e->where, text, ep->name);
+		ex_lint_warn(
+			l, item->pos,
+			l->inward ? "use fromEndpoints for it" : "use toEndpoints for it",
+			"%s: %s does not select the endpoint \"%s\": CIDRs never select endpoints",
+			e->where, text, ep->name);
 		break;
 	}
 }
@@ -389,10 +244,10 @@ static void lint_labels(struct ex_lowering *l, struct ex_pos pos, const char *wh
 {
 	for (size_t i = 0; i < s->n_terms; i++) {
 		if (strncmp(s->terms[i].key, "k8s.io.", 7) == 0)
-			warn(l, pos, "write k8s:io...",
-			     "%s: the label key \"%s\" begins with k8s. "
-			     "where k8s: was meant",
-			     where, s->terms[i].key);
+			ex_lint_warn(l, pos, "write k8s:io...",
+				     "%s: the label key \"%s\" begins with k8s. "
+				     "where k8s: was meant",
+				     where, s->terms[i].key);
 	}
 }
 
@@ -406,8 +261,8 @@ static void lint_endpoints(struct ex_lowering *l, const struct ex_spec *spec,
 	for (size_t i = 0; i < l->known->n && !found; i++)
 		found = ex_lower_selects(spec, &e->peer, &l->known->v[i]);
 	if (!found && e->peer.n_selectors && l->known->n)
-		warn(l, e->pos, "check the labels and the namespace",
-		     "%s: no endpoint of the endpoints file has these labels", e->where);
+		ex_lint_warn(l, e->pos, "check the labels and the namespace",
+			     "%s: no endpoint of the endpoints file has these labels", e->where);
 }
 
 static void lint_deny(struct ex_lowering *l, const struct ex_egress *e)
@@ -417,9 +272,11 @@ static void lint_deny(struct ex_lowering *l, const struct ex_egress *e)
 	if (e->limits_ports || e->peer.kind != EX_PEER_ENTITIES)
 		return;
 	if ((e->peer.entities & EX_ENTITY_ALL) || (e->peer.entities & world) == world)
-		warn(l, e->pos, "put toPorts into the same list item, if both were meant together",
-		     "%s: denies every port of the whole world; no allow rule can open it again",
-		     e->where);
+		ex_lint_warn(
+			l, e->pos,
+			"put toPorts into the same list item, if both were meant together",
+			"%s: denies every port of the whole world; no allow rule can open it again",
+			e->where);
 }
 
 static void lint_rule(struct ex_lowering *l, const struct ex_spec *spec, const struct ex_egress *e)
@@ -454,26 +311,28 @@ static void lint_split(struct ex_lowering *l, const struct ex_egress *e,
 {
 	if (!is_places_alone(e) || next->deny || next->peer.kind != EX_PEER_ANY)
 		return;
-	warn(l, next->pos, "write toPorts without a dash, if both were meant together",
-	     "%s: allows these ports %s anybody, and %s every port: two list items", next->where,
-	     l->inward ? "to" : "of", e->where);
+	ex_lint_warn(l, next->pos, "write toPorts without a dash, if both were meant together",
+		     "%s: allows these ports %s anybody, and %s every port: two list items",
+		     next->where, l->inward ? "to" : "of", e->where);
 }
 
 static void lint_only_denies(struct ex_lowering *l, const struct ex_spec *spec)
 {
 	if (l->inward)
-		warn(l, spec->pos,
-		     "add ingress rules, or enableDefaultDeny: {ingress: false} if the rest is meant "
-		     "to stay open",
-		     "policy \"%s\" only denies ingress, which turns default deny on: alone it lets "
-		     "nobody in",
-		     spec->policy);
+		ex_lint_warn(
+			l, spec->pos,
+			"add ingress rules, or enableDefaultDeny: {ingress: false} if the rest is meant "
+			"to stay open",
+			"policy \"%s\" only denies ingress, which turns default deny on: alone it lets "
+			"nobody in",
+			spec->policy);
 	else
-		warn(l, spec->pos,
-		     "add egress rules, or enableDefaultDeny: {egress: false} if the rest is meant to "
-		     "stay open",
-		     "policy \"%s\" only denies, which turns default deny on: alone it allows nothing",
-		     spec->policy);
+		ex_lint_warn(
+			l, spec->pos,
+			"add egress rules, or enableDefaultDeny: {egress: false} if the rest is meant to "
+			"stay open",
+			"policy \"%s\" only denies, which turns default deny on: alone it allows nothing",
+			spec->policy);
 }
 
 static void lint_direction(struct ex_lowering *l, const struct ex_spec *spec)
@@ -491,9 +350,9 @@ static void lint_direction(struct ex_lowering *l, const struct ex_spec *spec)
 	if (dir->n && !allows && dir->default_deny)
 		lint_only_denies(l, spec);
 	if (dir->n && !selecting && !dir->default_deny)
-		warn(l, spec->pos, "remove enableDefaultDeny, or the policy",
-		     "policy \"%s\" selects nothing and denies nothing: it has no effect",
-		     spec->policy);
+		ex_lint_warn(l, spec->pos, "remove enableDefaultDeny, or the policy",
+			     "policy \"%s\" selects nothing and denies nothing: it has no effect",
+			     spec->policy);
 }
 
 static void lint_classes(struct ex_lowering *l)
@@ -508,11 +367,12 @@ static void lint_classes(struct ex_lowering *l)
 	rule = ex_ruleset_rule(l->book, id);
 	if (!rule)
 		return;
-	warn(l, (struct ex_pos){ rule->file, rule->line, rule->col },
-	     "name those for which the same is allowed in one rule",
-	     "%s: with it the names have more than %d different sets of rules, which is what one "
-	     "workload has room for: of the names beyond, those resolved last lead nowhere",
-	     rule->where, EX_NAME_CLASSES_MAX);
+	ex_lint_warn(
+		l, (struct ex_pos){ rule->file, rule->line, rule->col },
+		"name those for which the same is allowed in one rule",
+		"%s: with it the names have more than %d different sets of rules, which is what one "
+		"workload has room for: of the names beyond, those resolved last lead nowhere",
+		rule->where, EX_NAME_CLASSES_MAX);
 }
 
 void ex_lint(struct ex_lowering *l)

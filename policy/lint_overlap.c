@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Warnings about rules that make one another useless; read off the compiled classes. */
-#include "policy/lower.h"
+#include "policy/lint.h"
 
 #include <netinet/in.h>
 

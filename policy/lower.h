@@ -56,10 +56,6 @@ static inline const struct ex_spec_rules *ex_lower_direction(const struct ex_low
 	return l->inward ? &spec->ingress : &spec->egress;
 }
 
-/* lint.c: warnings for what is legal but surely not meant, into l->diags. After classification. */
-void ex_lint(struct ex_lowering *l);
-void ex_lint_overlaps(struct ex_lowering *l); /* lint_overlap.c */
-
 /* ex_compile() from memory; one of each; names in diags are policy.yaml and endpoints.yaml. For
  * tests. */
 EX_MUST_CHECK int ex_compile_text(const char *policy, size_t len, const char *endpoints,
