@@ -55,11 +55,13 @@ static void deny_tls_reason(struct ex_conn *c, enum ex_reason reason, const char
 
 static void start_stream(struct ex_conn *c, enum ex_audit_app app, const struct ex_decision *d)
 {
+	bool dialled = c->server.state != EX_SIDE_CLOSED; /* and recorded: see below */
 	int r = 0;
 
-	ex_conn_audit(c, app, d, NULL, 0, NULL);
+	if (!dialled)
+		ex_conn_audit(c, app, d, NULL, 0, NULL);
 	ex_conn_set_state(c, EX_CONN_STREAM);
-	if (c->server.state == EX_SIDE_CLOSED)
+	if (!dialled)
 		r = ex_conn_dial(c);
 	if (r < 0)
 		ex_conn_dial_failed(c, r);
@@ -365,6 +367,7 @@ void ex_conn_sniff_timeout(struct ex_conn *c)
 	}
 	c->probed = true;
 	if (d.verdict == EX_V_ALLOW && !ex_buf_len(&c->client.in)) {
+		ex_conn_audit(c, EX_AUDIT_L4, &d, NULL, 0, NULL);
 		r = ex_conn_dial(c);
 		if (r < 0)
 			ex_conn_dial_failed(c, r);

@@ -12,6 +12,7 @@
 #include <sys/syscall.h>
 #include <time.h>
 
+#include "agent/audit/pack.h"
 #include "agent/core/ring.h"
 #include "agent/dns/names.h"
 #include "agent/proxy/ask.h"
@@ -30,6 +31,7 @@ static struct {
 	struct ex_proxy px;
 	struct ex_watch parent; /* the parent's end of what the proxy asks by */
 	struct ex_timer end;
+	struct ex_ring records;
 	bool silent;        /* the parent does not dial */
 	int listener;       /* the server's */
 	int client, server; /* their ends; -1 = there is none */
@@ -160,6 +162,37 @@ static void assert_hears_nothing(int fd)
 	assert_int_equal(error_of(fd), EAGAIN);
 }
 
+/* What was recorded since the last look: one, of this verdict and reason; or nothing. */
+static void assert_recorded(enum ex_verdict verdict, enum ex_reason reason)
+{
+	uint8_t entry[EX_AUDIT_PACKED_MAX];
+	struct ex_audit_record rec;
+	uint32_t until, tag;
+	int n;
+
+	assert_int_equal(ex_ring_look(&w.records, &until), 0);
+	n = ex_ring_take(&w.records, until, &tag, entry, sizeof(entry));
+	assert_true(n > 0);
+	assert_true(ex_audit_unpack(&(struct ex_span){ (char *)entry, (size_t)n }, &rec));
+	assert_int_equal(rec.verdict, verdict);
+	assert_int_equal(rec.reason, reason);
+	assert_int_equal(ex_ring_take(&w.records, until, &tag, entry, sizeof(entry)), 0);
+	ex_ring_release(&w.records);
+}
+
+static int forget_records(void)
+{
+	uint8_t entry[EX_AUDIT_PACKED_MAX];
+	uint32_t until, tag;
+	int count = 0;
+
+	assert_int_equal(ex_ring_look(&w.records, &until), 0);
+	while (ex_ring_take(&w.records, until, &tag, entry, sizeof(entry)))
+		count++;
+	ex_ring_release(&w.records);
+	return count;
+}
+
 static int open_proxy(void **state)
 {
 	static const char policy[] = HEAD "  egress:\n"
@@ -167,7 +200,11 @@ static int open_proxy(void **state)
 					  "    toPorts:\n"
 					  "    - ports: [{port: \"80\", protocol: TCP}]\n"
 					  "      rules: {http: [{}]}\n"
-					  "    - ports: [{port: \"81\", protocol: TCP}]\n";
+					  "    - ports: [{port: \"81\", protocol: TCP}]\n"
+					  "  - toFQDNs: [{matchName: mail.example}]\n"
+					  "    toPorts:\n"
+					  "    - ports: [{port: \"25\", protocol: TCP}]\n";
+	struct ex_ip ip = test_ip(SERVER);
 	int pair[2], ring = ex_ring_new();
 
 	(void)state;
@@ -181,6 +218,9 @@ static int open_proxy(void **state)
 	assert_int_equal(ex_pool_new(w.px.loop, &w.px.pool), 0);
 	assert_int_equal(ex_pipes_new(&w.px.pipes), 0);
 	assert_int_equal(ex_names_new(16, &w.px.names), 0);
+	assert_int_equal(ex_names_add(w.px.names, &ip, EX_SPAN("mail.example"), now_ms, 24 * HOUR),
+			 0);
+	assert_int_equal(ex_ring_map(&w.records, ring), 0);
 	ex_turns_init(&w.px.turns, w.px.loop);
 	w.parent.fn = on_question;
 	w.end.fn = on_end;
@@ -207,6 +247,7 @@ static void open_conn(uint16_t port, const char *said)
 static int close_conn(void **state)
 {
 	(void)state;
+	(void)forget_records();
 	close(w.client);
 	close(w.server);
 	close(w.listener);
@@ -452,6 +493,79 @@ static void test_body_with_a_length_without_us(void **state)
 	assert_hears(w.client, "");
 }
 
+/* ---- a server that speaks first ---- */
+
+static void open_greeted(void)
+{
+	open_conn(25, "");
+	assert_true(w.server >= 0);
+	say(w.server, "220 hello");
+	pass(SECOND);
+	assert_hears(w.client, "220 hello");
+}
+
+static void test_greeting_of_a_server_that_ends_is_recorded(void **state)
+{
+	(void)state;
+	open_greeted();
+	close(EX_TAKE_FD(w.server));
+	pass(SECOND);
+	assert_int_equal(w.px.n_conns, 0);
+	assert_recorded(EX_V_ALLOW, EX_R_ALLOWED);
+}
+
+static void test_greeting_of_a_client_that_ends_is_recorded(void **state)
+{
+	(void)state;
+	open_greeted();
+	close(EX_TAKE_FD(w.client));
+	pass(SECOND);
+	assert_int_equal(w.px.n_conns, 0);
+	assert_recorded(EX_V_ALLOW, EX_R_ALLOWED);
+}
+
+static void test_answered_greeting_is_recorded_once(void **state)
+{
+	(void)state;
+	open_greeted();
+	say(w.client, "EHLO me\r\n");
+	pass(SECOND);
+	assert_hears(w.server, "EHLO me\r\n");
+	assert_recorded(EX_V_ALLOW, EX_R_ALLOWED);
+}
+
+/* Nothing has gone to the server, but somebody listens to it. */
+static void swap_to(const char *rest)
+{
+	struct ex_ruleset *old = w.px.rs;
+	char text[1024];
+
+	snprintf(text, sizeof(text),
+		 "apiVersion: exeat.dev/v1alpha1\nkind: EgressPolicy\nmetadata: {name: t}\n"
+		 "spec:\n  egress:\n  - toFQDNs: [{matchName: mail.example}]\n    toPorts:\n"
+		 "    - ports: [{port: \"25\", protocol: TCP}]\n%s",
+		 rest);
+	w.px.rs = test_compile(text);
+	(void)forget_records();
+	ex_conns_judge_again(&w.px);
+	pass(SECOND);
+	ex_ruleset_unref(w.px.rs);
+	w.px.rs = old;
+}
+
+static void test_greeting_under_another_policy(void **state)
+{
+	(void)state;
+	open_greeted();
+	swap_to("");
+	assert_int_equal(w.px.n_conns, 1);
+	assert_hears_nothing(w.client);
+	swap_to("      rules: {http: [{}]}\n");
+	assert_recorded(EX_V_DENY, EX_R_POLICY_CHANGED);
+	assert_broken_off(w.client);
+	assert_broken_off(w.server);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -472,6 +586,10 @@ int main(void)
 		T(test_body_until_the_end_without_us),
 		T(test_chunks_for_an_old_client_without_us),
 		T(test_body_with_a_length_without_us),
+		T(test_greeting_of_a_server_that_ends_is_recorded),
+		T(test_greeting_of_a_client_that_ends_is_recorded),
+		T(test_answered_greeting_is_recorded_once),
+		T(test_greeting_under_another_policy),
 	};
 
 	return cmocka_run_group_tests(tests, open_proxy, NULL);
