@@ -151,6 +151,30 @@ int ex_output_open(const char *path, int flags, mode_t mode)
 	return walk(path, flags, mode);
 }
 
+/* Could fd be written through that one as well? */
+static bool is_written_by(int fd, int other)
+{
+	struct stat a, b;
+
+	return fstat(fd, &a) == 0 && S_ISREG(a.st_mode) && fstat(other, &b) == 0 &&
+	       a.st_dev == b.st_dev && a.st_ino == b.st_ino &&
+	       (fcntl(other, F_GETFL) & O_ACCMODE) != O_RDONLY;
+}
+
+int ex_output_append(const char *path)
+{
+	EX_AUTO_CLOSE int fd = ex_output_open(path, O_WRONLY | O_CREAT | O_APPEND | O_NOCTTY, 0600);
+
+	for (int std = STDOUT_FILENO; std <= STDERR_FILENO && fd >= 0; std++) {
+		if (!is_written_by(fd, std))
+			continue;
+		close(fd);
+		fd = fcntl(std, F_DUPFD_CLOEXEC, 0);
+		return fd < 0 ? -errno : EX_TAKE_FD(fd);
+	}
+	return fd < 0 ? fd : EX_TAKE_FD(fd);
+}
+
 int ex_output_dir(const char *path, const char **ret_name)
 {
 	const char *slash = strrchr(path, '/');

@@ -17,6 +17,12 @@
  */
 EX_MUST_CHECK int ex_output_open(const char *path, int flags, mode_t mode);
 
+/*
+ * For a log: made with mode 0600, appended to. A file that standard output or error is, too
+ * (/dev/stderr), is written by their position: by another one they would write over each other.
+ */
+EX_MUST_CHECK int ex_output_append(const char *path);
+
 /* The folder path is in, by the same rule; *ret_name: the name in it, a part of path. */
 EX_MUST_CHECK int ex_output_dir(const char *path, const char **ret_name);
 

@@ -254,7 +254,7 @@ static int open_log(struct run *run)
 {
 	if (!run->opt.log || run->opt.log_key)
 		return 0;
-	run->log_fd = ex_output_open(run->opt.log, O_WRONLY | O_CREAT | O_APPEND | O_NOCTTY, 0600);
+	run->log_fd = ex_output_append(run->opt.log);
 	if (run->log_fd >= 0)
 		return 0;
 	ex_error("--log %s: %s", run->opt.log, ex_output_error(run->log_fd));

@@ -173,6 +173,10 @@ umount "$small"
 out=$("$EXEAT" run -q -p "$AGENT/policy.yaml" --log /dev/full -- curl -sSm5 https://evil.example/ 2>&1)
 has "a loss is said, also with -q" "$out" 'error: records are lost.*No space left on device'
 same "once" "$(grep -c 'records are lost' <<<"$out")" 1
+# Where standard error is a file, too, neither is written over.
+"$EXEAT" run -p "$AGENT/policy.yaml" --log /dev/stderr -- curl -sSm5 https://evil.example/ 2>"$dir/both"
+has "a log on standard error that is a file has its records" "$(cat "$dir/both")" '"reason":"dns-name-denied"'
+has "and the terminal's lines" "$(cat "$dir/both")" '^exeat: denied DNS evil.example'
 has "more logs than can be read are a mistake that is told" "$(verify $(seq 1001))" 'too many logs'
 
 tap_done

@@ -171,6 +171,42 @@ static void test_not_when_it_is_there_if_it_must_be_new(void **state)
 	assert_int_equal(ex_output_open(at("there"), O_WRONLY | O_CREAT | O_EXCL, 0600), -EEXIST);
 }
 
+/* Both write to a file: the log by its name, and who has it as standard error. */
+static void test_a_log_and_standard_error_do_not_write_over_each_other(void **state)
+{
+	int saved = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0), file, log, fits;
+	char text[32] = "";
+
+	(void)state;
+	file = open(at("both"), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	assert_true(saved >= 0 && file >= 0);
+	assert_int_equal(dup2(file, STDERR_FILENO), STDERR_FILENO);
+	log = ex_output_append("/dev/stderr");
+	fits = log >= 0 && fcntl(log, F_GETFD) == FD_CLOEXEC && write(log, "one ", 4) == 4 &&
+	       write(STDERR_FILENO, "two ", 4) == 4 && write(log, "three", 5) == 5;
+	close(log);
+	assert_int_equal(dup2(saved, STDERR_FILENO), STDERR_FILENO);
+	close(saved);
+	assert_true(fits);
+	assert_int_equal(pread(file, text, sizeof(text) - 1, 0), 13);
+	assert_string_equal(text, "one two three");
+	close(file);
+}
+
+static void test_a_log_is_appended_to(void **state)
+{
+	int log;
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		log = ex_output_append(at("log"));
+		assert_true(log >= 0);
+		assert_int_equal(write(log, "line\n", 5), 5);
+		assert_int_equal(lseek(log, 0, SEEK_END), 5 * (i + 1));
+		close(log);
+	}
+}
+
 static void test_a_folder_and_the_name_in_it(void **state)
 {
 	const char *name;
@@ -207,6 +243,8 @@ int main(void)
 		cmocka_unit_test(test_a_second_name_is_refused_and_nothing_lost),
 		cmocka_unit_test(test_what_is_open_is_named_by_proc),
 		cmocka_unit_test(test_not_when_it_is_there_if_it_must_be_new),
+		cmocka_unit_test(test_a_log_and_standard_error_do_not_write_over_each_other),
+		cmocka_unit_test(test_a_log_is_appended_to),
 		cmocka_unit_test(test_a_folder_and_the_name_in_it),
 	};
 
