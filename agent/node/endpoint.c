@@ -9,6 +9,8 @@
 #define NAME_MAX_ 253
 #define TEXT_MAX  4096
 
+#define BEYOND_FFFF "\xf0\xf1\xf2\xf3\xf4" /* what such a character begins with */
+
 struct ex_node_endpoint *ex_node_endpoint_new(void)
 {
 	struct ex_node_endpoint *e = calloc(1, sizeof(*e));
@@ -118,17 +120,33 @@ static int add_label(struct label_reader *lr, const char *key, const char *value
 	return l->key && l->value ? 0 : -ENOMEM;
 }
 
+/*
+ * Every endpoint's labels are read again with each policy, as YAML: pairs of surrogates, which
+ * stand for what is beyond U+FFFF, and keys that are long when they are escaped, are none there.
+ */
+static bool is_key(const char *s)
+{
+	return *s && !strpbrk(s, ": \"\\<>" BEYOND_FFFF) && text_ok(s, NAME_MAX_ + 64);
+}
+
+static bool is_value(const char *s)
+{
+	return s && !strpbrk(s, BEYOND_FFFF) && text_ok(s, NAME_MAX_);
+}
+
 static int read_label(void *arg, const char *key, const struct ex_jv *v)
 {
 	struct label_reader *lr = arg;
 	const char *value = ex_jv_text(v);
 
-	if (!*key || strpbrk(key, ": \"\\") || !text_ok(key, NAME_MAX_ + 64))
+	if (!is_key(key))
 		return ex_node_fail(lr->err, -EINVAL,
 				    "a label's key is not of the form [PREFIX/]NAME");
-	if (!value || !text_ok(value, NAME_MAX_))
+	if (!is_value(value))
 		return ex_node_fail(lr->err, -EINVAL,
-				    "label %.60s: the value must be a short string", key);
+				    "label %.60s: the value must be a short string, of characters "
+				    "up to U+FFFF",
+				    key);
 	if (clusters_own(key))
 		return 0;
 	if (lr->n == EX_NODE_LABELS_MAX)
@@ -166,6 +184,8 @@ int ex_node_endpoint_relabel(struct ex_node_endpoint *e, const struct ex_jv *lab
 	e->label_arena = arena;
 	e->labels = v;
 	e->n_labels = lr.n;
+	if (!ex_node_endpoint_has_room(e))
+		return ex_node_fail(err, -EINVAL, "its labels are too long together");
 	return 0;
 }
 

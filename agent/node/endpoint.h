@@ -16,6 +16,7 @@
 #define EX_NODE_LABELS_MAX 128
 #define EX_NODE_SERVES_MAX 32
 #define EX_NODE_DNS_MAX    8
+#define EX_NODE_PEER_MAX   16000 /* what others are compiled with of one endpoint */
 
 enum ex_node_state {
 	EX_NODE_CLOSED = 0, /* nothing passes: the gate has no ruleset for it */
@@ -102,6 +103,8 @@ EX_MUST_CHECK int ex_node_endpoint_recover(struct ex_node_endpoint *e, const str
 
 /* The item of it in the list of endpoints that policies are compiled with (toEndpoints). */
 void ex_node_endpoint_write_peer(const struct ex_node_endpoint *e, struct ex_json *j);
+/* Is that within EX_NODE_PEER_MAX, whatever addresses it gets? */
+bool ex_node_endpoint_has_room(const struct ex_node_endpoint *e);
 
 const char *ex_node_state_word(enum ex_node_state state);
 

@@ -4,6 +4,7 @@
 
 #include "agent/core/ether.h"
 #include "agent/node/endpoint.h"
+#include "policy/yaml.h"
 
 static void write_ip(struct ex_json *j, const char *key, const struct ex_ip *ip)
 {
@@ -92,6 +93,18 @@ void ex_node_endpoint_write_peer(const struct ex_node_endpoint *e, struct ex_jso
 	write_labels(e, j);
 	write_addresses(e, j);
 	ex_json_close(j, '}');
+}
+
+bool ex_node_endpoint_has_room(const struct ex_node_endpoint *e)
+{
+	char text[EX_NODE_PEER_MAX - (EX_EP_MORE + 2) * (EX_IP_TEXT + 3)];
+	struct ex_json j;
+
+	_Static_assert((EX_NODE_PEER_MAX + 64) * EX_ENDPOINTS_MAX <= EX_YAML_SIZE_MAX,
+		       "all of them are read as one file");
+	ex_json_init(&j, text, sizeof(text));
+	ex_node_endpoint_write_peer(e, &j);
+	return ex_json_done(&j) > 0;
 }
 
 /* ---- back ---- */

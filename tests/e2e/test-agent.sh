@@ -66,6 +66,9 @@ done
 ex endpoint label pod1 '' >/dev/null 2>&1
 same "so is a label that is nothing" $? 2
 
+has "attack 140: nor one that others' policies could not be compiled with" "$(ex endpoint label pod1 'note=🚀' 2>&1)" 'invalid: label note'
+check "the policies can be changed" ex policy apply --wait
+
 for family in 4 6; do
 	declare -n echo_=ECHO$family evil_=EVIL$family
 	url=$([ $family = 4 ] && echo "$echo_" || echo "[$echo_]")

@@ -77,6 +77,45 @@ static bool is_read(const char *request)
 	return r == 0;
 }
 
+/* With as many addresses as there may be. */
+static char *peers_of(const char *request, size_t *ret_len)
+{
+	struct ex_node_endpoint *e = make(request, 5, "192.168.100.100");
+	const struct ex_registry alone = { .first = e };
+	char *text;
+
+	memset(&e->link.ip6, 0xfd, sizeof(e->link.ip6));
+	memset(e->link.more, 0xfd, sizeof(e->link.more));
+	text = ex_registry_peers(&alone, ret_len);
+	assert_non_null(text);
+	ex_node_endpoint_free(e);
+	return text;
+}
+
+static size_t peer_len(const char *request)
+{
+	size_t len;
+
+	free(peers_of(request, &len));
+	return len;
+}
+
+static bool is_peer(const char *request)
+{
+	struct ex_text text = { .name = "peers" };
+	struct ex_known *known = NULL;
+	struct ex_diags diags = { 0 };
+	char *bytes = peers_of(request, &text.text.len);
+
+	text.text.ptr = bytes;
+	if (ex_known_read(&text, 1, &known, &diags) < 0)
+		print_message("%s: %s\n", request, diags.n ? diags.items[0].message : "");
+	ex_diags_done(&diags);
+	ex_known_unref(known);
+	free(bytes);
+	return known;
+}
+
 static const char *label(const struct ex_node_endpoint *e, const char *key)
 {
 	const struct ex_label_set set = { e->labels, e->n_labels };
@@ -125,6 +164,72 @@ static void test_refuse_what_is_no_name_and_no_label(void **state)
 	assert_false(is_read("{\"name\":\"a\",\"dns\":\"192.0.2.1\"}"));
 	assert_false(is_read("{\"name\":\"a\",\"serve\":[\"all\"]}"));
 	assert_false(is_read("{\"name\":\"a\",\"dns\":[\"nowhere\"]}"));
+}
+
+/* n labels, each with as long a value as there may be. */
+static char *many_labels(size_t n, char fill, char *text, size_t cap)
+{
+	struct ex_json j;
+
+	ex_json_init(&j, text, cap - 1);
+	ex_json_open(&j, NULL, '{');
+	ex_json_text(&j, "name", "a");
+	ex_json_open(&j, "labels", '{');
+	for (size_t i = 0; i < n; i++) {
+		char key[32], value[254] = "";
+
+		snprintf(key, sizeof(key), "label-%zu", i);
+		memset(value, fill, sizeof(value) - 1);
+		ex_json_text(&j, key, value);
+	}
+	ex_json_close(&j, '}');
+	ex_json_close(&j, '}');
+	assert_true(ex_json_done(&j) > 0);
+	text[j.len] = '\0';
+	return text;
+}
+
+/* Who is taken is read by every round: one whose labels cannot be would keep all others from it. */
+static void test_what_is_taken_is_read_as_a_peer(void **state)
+{
+	static const char *const odd[] = { "<<",
+					   "=",
+					   "a[0]",
+					   "#x",
+					   "&a",
+					   "*a",
+					   "!a",
+					   "-",
+					   "?",
+					   "null",
+					   "~",
+					   "\\u0080",
+					   "\\u2028",
+					   "\\ufeff",
+					   "\\uffff",
+					   "\\u00e4",
+					   "\\ud83d\\ude80",
+					   "\\udbff\\udfff" };
+	static char text[65536], longest[256];
+	size_t n;
+
+	(void)state;
+	memset(longest, '<', 200);
+	for (size_t i = 0; i <= EX_ARRAY_SIZE(odd); i++) {
+		const char *word = i < EX_ARRAY_SIZE(odd) ? odd[i] : longest;
+
+		snprintf(text, sizeof(text), "{\"name\":\"a\",\"labels\":{\"%s\":\"x\"}}", word);
+		assert_true(!is_read(text) || is_peer(text));
+		snprintf(text, sizeof(text), "{\"name\":\"a\",\"labels\":{\"x\":\"%s\"}}", word);
+		assert_true(!is_read(text) || is_peer(text));
+	}
+	assert_true(is_read("{\"name\":\"a\",\"labels\":{\"tls[0].main\":\"<\\u00e4>\"}}"));
+	/* as many endpoints as a node may have, each with all that it may have */
+	for (n = 32; n && !is_read(many_labels(n, '<', text, sizeof(text))); n--)
+		;
+	assert_true(n > 8);
+	assert_true(is_read(many_labels(48, 'x', text, sizeof(text))));
+	assert_true(peer_len(many_labels(n, '<', text, sizeof(text))) <= EX_NODE_PEER_MAX);
 }
 
 static void refuse(struct ex_node_endpoint *e, int why)
@@ -308,6 +413,7 @@ int main(void)
 		T(test_an_endpoint_gets_the_resolvers_of_the_node),
 		T(test_the_namespace_is_no_label_of_its_own_choice),
 		T(test_refuse_what_is_no_name_and_no_label),
+		T(test_what_is_taken_is_read_as_a_peer),
 		T(test_nobody_is_another),
 		T(test_refuse_one_too_many),
 		T(test_an_id_is_never_given_twice),
