@@ -170,7 +170,7 @@ int ex_keeper_names_look_busy(struct ex_keeper *k)
 void ex_keeper_names_late(struct ex_keeper *k)
 {
 	k->late_until = now_of(k) + EX_KEEPER_GRACE_MS;
-	look_again(k, k->late_until);
+	look_again(k, 0); /* which of several names ends first was not looked at */
 }
 
 /* ---- names that make room ---- */

@@ -159,6 +159,9 @@ static int proxy_main(void)
 	} else if (strcmp(how, "two") == 0) {
 		learn("a.two.example", 1, 1, 1);
 		learn("b.two.example", 1, 1, 60);
+	} else if (strcmp(how, "soon") == 0) {
+		learn("a.two.example", 1, 1, 3);
+		learn("b.two.example", 1, 1, 60);
 	} else if (strcmp(how, "extend") == 0) {
 		extend();
 	} else if (strcmp(how, "short") == 0) {
@@ -407,6 +410,24 @@ static void test_64_a_name_that_ends_takes_its_class_along(void **state)
 	assert_int_not_equal(left, both);
 }
 
+/* By whoever keeps the names then. */
+static void test_64_a_name_that_ends_after_a_restart_takes_its_class_along(void **state)
+{
+	uint32_t both, left;
+
+	(void)state;
+	begin(0, "soon");
+	finish(0);
+	ex_keeper_free(keepers[0]);
+	begin(0, "");
+	both = class_now();
+	assert_int_not_equal(both, 0);
+	run_for(5000);
+	left = class_now();
+	assert_int_not_equal(left, 0);
+	assert_int_not_equal(left, both);
+}
+
 static void test_64_names_that_live_keep_their_class(void **state)
 {
 	uint32_t both;
@@ -507,6 +528,7 @@ int main(int argc, char **argv)
 		T(test_65_pods_that_flood_keep_no_other_from_learning),
 		T(test_65_who_floods_loses_its_own_oldest),
 		T(test_64_a_name_that_ends_takes_its_class_along),
+		T(test_64_a_name_that_ends_after_a_restart_takes_its_class_along),
 		T(test_64_names_that_live_keep_their_class),
 		T(test_69_a_name_in_use_stays_known),
 		T(test_83_another_policy_brings_no_name_back_that_is_over),
