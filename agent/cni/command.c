@@ -101,7 +101,7 @@ static int write_add(const struct ex_cni_request *rq, const struct ex_cni_link *
 		ex_json_text(j, "netns", rq->netns);
 		ex_json_text(j, "interface", rq->ifname);
 		write_id(link, j);
-		ex_cni_prev_write(rq, j);
+		ex_cni_prev_write(rq, link, j);
 		write_serve(rq, j);
 		ex_json_close(j, '}');
 		if (ex_json_done(j) < 0)

@@ -25,6 +25,12 @@ static bool leads_to(const struct ex_iface *link, int nl, int ns)
 	       nsid == link->peer_nsid;
 }
 
+static void take_link_local(void *arg, const struct ex_ip *ip)
+{
+	if (ip->b[0] == 0xfe && (ip->b[1] & 0xc0) == 0x80)
+		*(struct ex_ip *)arg = *ip;
+}
+
 int ex_cni_link_find(const char *path, const char *ifname, struct ex_cni_link *ret)
 {
 	EX_AUTO_CLOSE int own = ex_netns_own();
@@ -49,9 +55,10 @@ int ex_cni_link_find(const char *path, const char *ifname, struct ex_cni_link *r
 		return r;
 	if (!leads_to(&outer, here, ns) || outer.peer != inner.ifindex)
 		return -ENOLINK;
-	ret->host_end = outer.ifindex;
+	*ret = (struct ex_cni_link){ .host_end = outer.ifindex };
 	memcpy(ret->mac, inner.mac, sizeof(ret->mac));
-	return ex_netns_identify(ns, &ret->id);
+	r = ex_rtnl_addrs_each(there, inner.ifindex, take_link_local, &ret->ll6);
+	return r < 0 ? r : ex_netns_identify(ns, &ret->id);
 }
 
 int ex_cni_link_switch(uint32_t ifindex, bool up)

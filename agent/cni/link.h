@@ -8,6 +8,7 @@
 struct ex_cni_link {
 	uint32_t host_end;     /* index: never given again */
 	uint8_t mac[6];        /* of the pod's end */
+	struct ex_ip ll6;      /* its link-local address; all zero = has none */
 	struct ex_netns_id id; /* of the pod's namespace */
 };
 

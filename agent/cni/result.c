@@ -2,6 +2,7 @@
 #include <errno.h>
 
 #include "agent/cni/result.h"
+#include "agent/core/ether.h"
 
 #define OUTPUT_MAX    8192 /* an error whose every byte is escaped */
 #define ADDRESSES_MAX 16
@@ -73,22 +74,25 @@ int ex_cni_prev_check(const struct ex_cni_request *rq, struct ex_cni_error *err)
 	return 0;
 }
 
-void ex_cni_prev_write(const struct ex_cni_request *rq, struct ex_json *j)
+void ex_cni_prev_write(const struct ex_cni_request *rq, const struct ex_cni_link *link,
+		       struct ex_json *j)
 {
+	static const struct ex_ip none;
 	const struct ex_jv *servers = ex_jv_get(ex_jv_get(rq->prev, "dns"), "nameservers");
 	struct ex_ip ips[ADDRESSES_MAX];
 	size_t n = ex_cni_prev_addresses(rq, ips, EX_ARRAY_SIZE(ips));
-	char text[EX_IP_TEXT];
+	char text[EX_IP_TEXT], own[EX_ETHER_TEXT];
 	const char *mac;
 	int64_t at;
 
 	ex_json_open(j, "ips", '[');
 	for (size_t i = 0; i < n; i++)
 		ex_json_text(j, NULL, ex_ip_text(&ips[i], text));
+	if (!ex_ip_eq(&link->ll6, &none))
+		ex_json_text(j, NULL, ex_ip_text(&link->ll6, text));
 	ex_json_close(j, ']');
 	mac = ex_jv_string(find_interface(rq, &at), "mac");
-	if (mac)
-		ex_json_text(j, "mac", mac);
+	ex_json_text(j, "mac", mac ? mac : ex_ether_text(link->mac, own));
 	if (!ex_jv_count(servers))
 		return;
 	ex_json_open(j, "dns", '[');

@@ -75,12 +75,8 @@ static int read_ips(const struct ex_jv *rq, struct ex_node_link *l, char err[sta
 
 	if (!list)
 		return 0;
-	l->ip4 = l->ip6 = (struct ex_ip){ 0 };
+	l->ip4 = l->ip6 = l->ll6 = (struct ex_ip){ 0 };
 	memset(l->more, 0, sizeof(l->more));
-	/* Who has seen the namespace before anybody was in it knows that the kernel made this one.
-	 */
-	if (!ex_jv_get(rq, "netns_id"))
-		l->ll6 = (struct ex_ip){ 0 };
 	for (size_t i = 0; i < ex_jv_count(list); i++) {
 		const char *text = ex_jv_text(ex_jv_at(list, i));
 

@@ -132,7 +132,7 @@ add_late() { # DEV INO IFINDEX: each more by so much than it is
 	local dev ino ifindex
 	read -r dev ino < <(stat -Lc '%d %i' /run/netns/late)
 	ifindex=$(ip -j link show veth-late | sed 's/.*"ifindex":\([0-9]*\).*/\1/')
-	printf '{"op":"endpoint.add","name":"late","labels":{"app":"llm"},"netns":"/run/netns/late",%s}\n' \
+	printf '{"op":"endpoint.add","name":"late","labels":{"app":"llm"},"netns":"/run/netns/late","ips":["10.88.0.14","fd00:88::e"],%s}\n' \
 		"\"netns_id\":{\"dev\":$((dev + $1)),\"ino\":$((ino + $2)),\"host_ifindex\":$((ifindex + $3))}" |
 		socat -t60 - "UNIX-CONNECT:$AGENT_SOCK"
 }
@@ -140,7 +140,10 @@ for other in '1 0 0' '0 1 0' '0 0 1'; do
 	# shellcheck disable=SC2086 # three numbers
 	has "a pod that is another by now is not gated ($other)" "$(add_late $other)" 'another namespace by now'
 done
+ip -n late addr flush dev eth0 scope link
+ip -n late addr add fe80::bad/64 dev eth0 nodad
 has "the one that was meant is" "$(add_late 0 0 0)" '"ok":true'
+hasnt "attack 123: with no link-local address that was not named" "$(ex endpoint show late)" 'fe80::bad'
 has "SIGHUP: after a rotation another authority signs" \
 	"$(in_pod late curl -sSvm60 "$CHAT" -H 'content-type: application/json' -d "$ASK" 2>&1)" \
 	"issuer: .*CN=$(openssl x509 -in "$NODE/ca/ca.pem" -noout -subject -nameopt multiline | sed -n 's/ *commonName *= //p')"

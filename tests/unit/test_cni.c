@@ -187,6 +187,43 @@ static void test_the_agent_is_told_which_namespace_it_is(void **state)
 	assert_has(stub_asked(), text);
 }
 
+/* In the pod, by whoever is in it. */
+static void take_link_local(const char *text)
+{
+	int own = ex_netns_own(), ns = open(stub_pod, O_RDONLY | O_CLOEXEC), rtnl;
+	struct ex_ip ip;
+
+	assert_true(own >= 0 && ns >= 0 && ex_ip_parse(text, &ip));
+	assert_int_equal(ex_netns_go(ns), 0);
+	rtnl = ex_rtnl_open();
+	assert_int_equal(ex_rtnl_addr_add(rtnl, if_nametoindex("eth0"), &ip), 0);
+	ex_netns_back(own);
+	close(rtnl);
+	close(ns);
+	close(own);
+}
+
+/* What it chooses itself while it waits is not its own: the addresses are those it was started
+ * with. */
+static void test_a_closed_pod_has_the_addresses_that_it_was_closed_with(void **state)
+{
+	static const char anonymous[] = "\"onAgentDown\":\"closed\",\"prevResult\":{"
+					"\"ips\":[{\"address\":\"10.1.0.2/24\"}]}";
+	struct ex_cni_env env = add_env();
+	const char *asked;
+
+	(void)state;
+	take_link_local("fe80::2");
+	stub_stop(&stub_agent_pid);
+	assert_int_equal(cni_call(&env, conf(anonymous)), 0);
+	take_link_local("fe80::bad");
+	stub_agent_start();
+	assert_int_equal(ex_cni_adopt(stub_socket, stub_dir), 0);
+	asked = stub_asked();
+	assert_has(asked, "\"ips\":[\"10.1.0.2\",\"fe80::2\"]");
+	assert_has(asked, "\"mac\":\"02:00:00:00:00:02\"");
+}
+
 static void test_del_forgets_a_closed_pod(void **state)
 {
 	struct ex_cni_env env = add_env();
@@ -601,6 +638,7 @@ int main(void)
 		cmocka_unit_test(test_add_closes_the_link_until_the_agent_has_it),
 		cmocka_unit_test(test_a_closed_pod_is_no_other_that_is_found_at_its_path),
 		cmocka_unit_test(test_the_agent_is_told_which_namespace_it_is),
+		cmocka_unit_test(test_a_closed_pod_has_the_addresses_that_it_was_closed_with),
 		cmocka_unit_test(test_del_forgets_a_closed_pod),
 		cmocka_unit_test(test_add_needs_a_host_end),
 		cmocka_unit_test(test_add_needs_a_result_before_it),
