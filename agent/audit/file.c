@@ -118,6 +118,11 @@ static int chain_recover(struct ex_audit_file *f, int fd, bool *ret_torn)
 	return tail_search((struct ex_span){ tail, len }, &f->keys, &f->chain) ? 1 : -EBADMSG;
 }
 
+static void number_name(const struct ex_audit_file *f, unsigned i, char name[static NAME_MAX])
+{
+	snprintf(name, NAME_MAX, "%s.%u", f->name, i);
+}
+
 /* An empty log goes on where the file before it ended. */
 static int chain_recover_rotated(struct ex_audit_file *f)
 {
@@ -125,7 +130,7 @@ static int chain_recover_rotated(struct ex_audit_file *f)
 	EX_AUTO_CLOSE int fd = -1;
 	bool torn;
 
-	snprintf(name, sizeof(name), "%s.1", f->name);
+	number_name(f, 1, name);
 	fd = openat(f->dir, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
 	if (fd < 0)
 		return errno == ENOENT ? 0 : -errno;
@@ -159,10 +164,11 @@ static int chain_recover_head(struct ex_audit_file *f)
 /* ---- files ---- */
 
 /* The file of that name, locked; it still has the name then, and no other. */
-static int log_open(int dir, const char *name, int *ret)
+static int log_open(int dir, const char *name, int how, int *ret)
 {
-	EX_AUTO_CLOSE int fd = openat(
-		dir, name, O_RDWR | O_CREAT | O_APPEND | O_NOFOLLOW | O_NOCTTY | O_CLOEXEC, 0600);
+	EX_AUTO_CLOSE int fd =
+		openat(dir, name,
+		       O_RDWR | O_CREAT | O_APPEND | O_NOFOLLOW | O_NOCTTY | O_CLOEXEC | how, 0600);
 	struct stat a, b;
 
 	if (fd < 0)
@@ -197,33 +203,54 @@ static int start_append(struct ex_audit_file *f)
 	return 0;
 }
 
+/* Up to the first number that is free, as one is where a rotation was broken off, or the last. */
 static void shift_names(const struct ex_audit_file *f)
 {
 	char from[NAME_MAX], to[NAME_MAX];
+	unsigned i = 0;
 
-	for (unsigned i = f->keep; i > 1; i--) {
-		snprintf(from, sizeof(from), "%s.%u", f->name, i - 1);
-		snprintf(to, sizeof(to), "%s.%u", f->name, i);
-		(void)!renameat(f->dir, from, f->dir, to); /* the first times there is none */
+	do
+		number_name(f, ++i, to);
+	while (i < f->keep && faccessat(f->dir, to, F_OK, AT_SYMLINK_NOFOLLOW) == 0);
+	for (; i > 1; i--) {
+		number_name(f, i - 1, from);
+		number_name(f, i, to);
+		(void)!renameat(f->dir, from, f->dir, to);
 	}
+}
+
+/* The next file is there before a name is moved. */
+static int begin_next(const struct ex_audit_file *f, int *ret)
+{
+	char next[NAME_MAX], old[NAME_MAX];
+	EX_AUTO_CLOSE int fd = -1;
+	int r;
+
+	snprintf(next, sizeof(next), "%s.next", f->name);
+	(void)unlinkat(f->dir, next, 0); /* of one that was killed, or somebody's */
+	r = log_open(f->dir, next, O_EXCL, &fd);
+	if (r < 0)
+		return r;
+	shift_names(f);
+	number_name(f, 1, old);
+	if (renameat(f->dir, f->name, f->dir, old) < 0)
+		return -errno;
+	if (renameat(f->dir, next, f->dir, f->name) < 0) {
+		r = -errno;
+		(void)!renameat(f->dir, old, f->dir, f->name); /* it goes on under its name */
+		return r;
+	}
+	*ret = EX_TAKE_FD(fd);
+	return 0;
 }
 
 /* On failure the old file goes on, and rotation is tried again a good while later. */
 static void rotate(struct ex_audit_file *f)
 {
-	char to[NAME_MAX];
-	int fd = -1, r = 0;
+	int fd, r;
 
 	f->rotate_at = f->size + f->rotate_bytes;
-	shift_names(f);
-	snprintf(to, sizeof(to), "%s.1", f->name);
-	if (renameat(f->dir, f->name, f->dir, to) < 0)
-		r = -errno;
-	if (r == 0) {
-		r = log_open(f->dir, f->name, &fd);
-		if (r < 0) /* it goes on under its name */
-			(void)!renameat(f->dir, to, f->dir, f->name);
-	}
+	r = begin_next(f, &fd);
 	if (r < 0) {
 		ex_warning("%s cannot be rotated: %s", f->path, strerror(-r));
 		return;
@@ -240,7 +267,7 @@ static void rotate(struct ex_audit_file *f)
 static int file_start(struct ex_audit_file *f)
 {
 	struct stat st;
-	int r = log_open(f->dir, f->name, &f->sink.fd);
+	int r = log_open(f->dir, f->name, 0, &f->sink.fd);
 
 	if (r < 0)
 		return r;

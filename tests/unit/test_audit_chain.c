@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/types.h>
 #include <cmocka.h>
@@ -397,6 +398,66 @@ static void test_chain_goes_on_over_rotation(void **state)
 	assert_non_null(strstr(findings, "missing before it"));
 }
 
+/* No descriptor is left for the next file, each time it is tried. */
+static void test_a_rotation_that_fails_moves_nothing(void **state)
+{
+	struct ex_audit_file_options o = {
+		.path = log_path, .key_file = key_path, .rotate_bytes = 2000, .keep = 3
+	};
+	const char *files[] = { NULL, NULL, old_path, log_path };
+	char oldest[112], older[112];
+	struct ex_audit_file *f;
+	struct rlimit all, none;
+
+	(void)state;
+	snprintf(older, sizeof(older), "%s.2", log_path);
+	snprintf(oldest, sizeof(oldest), "%s.3", log_path);
+	files[0] = oldest;
+	files[1] = older;
+	assert_int_equal(ex_audit_file_open(&o, &f), 0);
+	while (access(oldest, F_OK) < 0)
+		write_records(f, 1);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &all), 0);
+	none = (struct rlimit){ .rlim_cur = 0, .rlim_max = all.rlim_max };
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	write_records(f, 40);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &all), 0);
+	assert_int_equal(access(old_path, F_OK), 0);
+	assert_int_equal(verify_files(files, 4, NULL, key_path), 0);
+	write_records(f, 40);
+	ex_audit_file_close(f);
+	assert_int_equal(verify_files(files, 4, head_path, key_path), 0);
+}
+
+/* Killed when the older files had moved on: the next rotation closes the gap. */
+static void test_a_rotation_that_was_broken_off_loses_no_file(void **state)
+{
+	struct ex_audit_file_options o = {
+		.path = log_path, .key_file = key_path, .rotate_bytes = 2000, .keep = 3
+	};
+	const char *files[] = { NULL, NULL, old_path, log_path };
+	char oldest[112], older[112];
+	struct ex_audit_file *f;
+
+	(void)state;
+	snprintf(older, sizeof(older), "%s.2", log_path);
+	snprintf(oldest, sizeof(oldest), "%s.3", log_path);
+	files[0] = oldest;
+	files[1] = older;
+	assert_int_equal(ex_audit_file_open(&o, &f), 0);
+	while (access(older, F_OK) < 0)
+		write_records(f, 1);
+	ex_audit_file_close(f);
+	assert_int_equal(rename(older, oldest), 0);
+	assert_int_equal(rename(old_path, older), 0);
+	assert_int_equal(ex_audit_file_open(&o, &f), 0);
+	while (access(old_path, F_OK) < 0)
+		write_records(f, 1);
+	ex_audit_file_close(f);
+	assert_int_equal(verify_files(files, 4, head_path, key_path), 0);
+	assert_null(strstr(findings, "begins with"));
+}
+
 static void test_chain_goes_on_when_the_log_was_moved_away(void **state)
 {
 	const char *files[] = { old_path, log_path };
@@ -635,6 +696,8 @@ int main(void)
 		TEST(test_attack_100_every_flipped_bit_is_found),
 		TEST(test_chain_goes_on_over_restarts),
 		TEST(test_chain_goes_on_over_rotation),
+		TEST(test_a_rotation_that_fails_moves_nothing),
+		TEST(test_a_rotation_that_was_broken_off_loses_no_file),
 		TEST(test_chain_goes_on_when_the_log_was_moved_away),
 		TEST(test_keys_are_rotated),
 		TEST(test_unkeyed_records_do_not_pass_for_keyed_ones),
