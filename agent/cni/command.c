@@ -241,6 +241,16 @@ static bool is_valid(const struct ex_jv *valid, const char *container, const cha
 	return false;
 }
 
+/* It stands, or that cannot be told now: who is removed while it runs can do nothing any more. */
+static bool may_stand(const char *netns, const char *ifname)
+{
+	struct ex_cni_link link;
+	int r = ex_cni_link_find(netns, ifname, &link);
+
+	return r == 0 || r == -EAGAIN || r == -ENOMEM || r == -ENOBUFS || r == -EMFILE ||
+	       r == -ENFILE;
+}
+
 /*
  * Endpoints are not told apart by network: one whose link still stands may be of another network
  * and is left alone, so that only what the runtime does not know and that is gone is removed.
@@ -252,14 +262,12 @@ static int collect(const struct ex_cni_request *rq, const struct ex_jv *list,
 		const struct ex_jv *e = ex_jv_at(list, i);
 		const char *netns = ex_jv_string(e, "netns");
 		struct ex_cni_request one = *rq;
-		struct ex_cni_link link;
 		int r;
 
 		one.container = ex_jv_string(e, "container_id");
 		one.ifname = ex_jv_string(e, "interface");
 		if (!one.container || !*one.container || !one.ifname || !netns ||
-		    is_valid(valid, one.container, one.ifname) ||
-		    ex_cni_link_find(netns, one.ifname, &link) == 0)
+		    is_valid(valid, one.container, one.ifname) || may_stand(netns, one.ifname))
 			continue;
 		ex_cni_pending_remove(one.state_dir, one.container, one.ifname);
 		r = ask_about(&one, "endpoint.remove", rq->timeout_ms, NULL, err);

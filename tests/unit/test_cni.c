@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* exeat-cni as a runtime calls it, with an agent that only says yes or no. */
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 
 #include "agent/cni/chain.h"
@@ -543,6 +544,24 @@ static void test_gc_removes_what_is_gone_and_nothing_else(void **state)
 	assert_code(EX_CNI_BAD_CONFIG);
 }
 
+/* Two descriptors are enough to ask the agent, and not to look at a pod. */
+static void test_gc_removes_nobody_that_it_cannot_look_at(void **state)
+{
+	struct ex_cni_env env = { .command = "GC" };
+	struct rlimit was, few;
+	int next = dup(STDERR_FILENO);
+
+	(void)state;
+	assert_true(next >= 0);
+	close(next);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &was), 0);
+	few = (struct rlimit){ (rlim_t)next + 2, was.rlim_max };
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+	assert_int_equal(cni_call(&env, conf11("\"cni.dev/valid-attachments\":[]")), 0);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &was), 0);
+	assert_null(strstr(stub_asked(), "\"container_id\":\"standing\""));
+}
+
 static void test_status_says_whether_the_agent_is_there(void **state)
 {
 	struct ex_cni_env env = { .command = "STATUS" };
@@ -656,6 +675,7 @@ int main(void)
 		cmocka_unit_test(test_del_always_succeeds),
 		cmocka_unit_test(test_check_looks_at_the_endpoint),
 		cmocka_unit_test(test_gc_removes_what_is_gone_and_nothing_else),
+		cmocka_unit_test(test_gc_removes_nobody_that_it_cannot_look_at),
 		cmocka_unit_test(test_status_says_whether_the_agent_is_there),
 		cmocka_unit_test(test_the_plugin_becomes_the_last_of_the_chain),
 		cmocka_unit_test(test_the_chain_stays_as_readable_as_it_was),
