@@ -138,6 +138,23 @@ static int chain_recover_rotated(struct ex_audit_file *f)
 }
 
 /*
+ * Without a head of ours nobody knows where the log ended: a new chain begins, as verify says then.
+ * A log that begins has one before its first record.
+ */
+static int chain_begin(struct ex_audit_file *f, const char *head)
+{
+	if (!f->chain.n)
+		return ex_audit_head_write(f->dir, head, &f->chain,
+					   ex_audit_keys_current(&f->keys));
+	ex_warning(
+		"%s: without %s, which is missing or not signed by a known key, records may have "
+		"been cut off; a new chain begins (see audit verify)",
+		f->path, head);
+	f->chain = (struct ex_chain){ 0 };
+	return 0;
+}
+
+/*
  * A log that ends before its head was cut. The chain goes on from the head, so that what is missing
  * stays missing for everyone who verifies.
  */
@@ -150,7 +167,7 @@ static int chain_recover_head(struct ex_audit_file *f)
 	snprintf(name, sizeof(name), "%s.head", f->name);
 	r = ex_audit_head_read(f->dir, name, &f->keys, &head);
 	if (r == -ENOENT || r == -EBADMSG)
-		return 0;
+		return chain_begin(f, name);
 	if (r < 0)
 		return r;
 	if (head.n > f->chain.n) {

@@ -139,12 +139,9 @@ static void check_record(struct walk *w, const struct ex_chain_link *link)
 	w->last.n = link->n;
 	memcpy(w->last.mac, link->mac, sizeof(w->last.mac));
 	w->any = true;
-	if (w->has_head && link->n == w->head.n) {
-		w->head_met = true;
-		if (!ex_mac_eq(link->mac, w->head.mac))
-			problem(w, "record %" PRIu64 " is not the one that the head names",
-				link->n);
-	}
+	/* Of the chain that is the last one: others had records of this number, too. */
+	if (w->has_head && link->n == w->head.n)
+		w->head_met = ex_mac_eq(link->mac, w->head.mac);
 }
 
 static void check_line(struct walk *w, struct ex_span line)
@@ -218,7 +215,7 @@ static void check_end(struct walk *w)
 		problem(w, "missing at the end: records %" PRIu64 " to %" PRIu64, w->last.n + 1,
 			w->head.n);
 	else if (!w->head_met)
-		problem(w, "record %" PRIu64 ", which the head names, is not there", w->head.n);
+		problem(w, "record %" PRIu64 " is not the one that the head names", w->head.n);
 	else if (w->last.n > w->head.n)
 		fprintf(w->v->out, "note: %" PRIu64 " records are younger than the head\n",
 			w->last.n - w->head.n);

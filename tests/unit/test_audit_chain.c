@@ -328,6 +328,31 @@ static void test_attack_100_a_cut_is_still_found_after_a_restart(void **state)
 	assert_int_equal(verify(), 1);
 }
 
+/* Without the head nobody knows where it ended: that does not pass for its end. */
+static void test_attack_100_a_cut_is_still_found_when_the_head_went_along(void **state)
+{
+	static const char *const heads[] = { NULL, "", "rubbish\n" };
+	struct lines l;
+
+	(void)state;
+	for (size_t i = 0; i < EX_ARRAY_SIZE(heads); i++) {
+		make_log(key_path, 5);
+		lines_read(&l);
+		l.n -= 2;
+		lines_write(&l);
+		assert_int_equal(unlink(head_path), 0);
+		if (heads[i])
+			spill(head_path, heads[i], strlen(heads[i]));
+		make_log(key_path, 2);
+		assert_found("a new chain begins; what was before it cannot be vouched for");
+		assert_int_equal(verify(), 1);
+		make_log(key_path, 2); /* and goes on */
+		assert_int_equal(verify(), 1);
+		assert_int_equal(unlink(log_path), 0);
+		assert_int_equal(unlink(head_path), 0);
+	}
+}
+
 static void test_attack_100_every_flipped_bit_is_found(void **state)
 {
 	size_t len, head_len;
@@ -693,6 +718,7 @@ int main(void)
 		TEST(test_attack_130_what_is_put_in_does_not_pass_for_torn),
 		TEST(test_attack_100_records_cut_off_the_end_are_found),
 		TEST(test_attack_100_a_cut_is_still_found_after_a_restart),
+		TEST(test_attack_100_a_cut_is_still_found_when_the_head_went_along),
 		TEST(test_attack_100_every_flipped_bit_is_found),
 		TEST(test_chain_goes_on_over_restarts),
 		TEST(test_chain_goes_on_over_rotation),
