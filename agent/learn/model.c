@@ -177,12 +177,27 @@ static struct ex_learn_use *use_new(struct ex_learn *l, enum ex_learn_kind kind,
 	return u;
 }
 
+static bool is_read(const struct ex_learn_use *u)
+{
+	return u->kind == EX_LEARN_HTTPS || u->kind == EX_LEARN_HTTP;
+}
+
+static int add_path(struct ex_learn *l, struct ex_learn_use *u, const struct record *r)
+{
+	size_t before = u->paths.n;
+	int err;
+
+	u->paths.closed = l->n_paths == EX_LEARN_PATHS_MAX;
+	err = ex_learn_paths_add(&u->paths, r->method, r->path, r->time);
+	l->n_paths += u->paths.n - before;
+	l->odd += err == -EINVAL;
+	return err == -EINVAL ? 0 : err;
+}
+
 static int take_use(struct ex_learn *l, enum ex_learn_kind kind, const char *name,
 		    const struct record *r)
 {
-	struct ex_learn_name *known = name_find(l, name);
 	struct ex_learn_use *u = NULL;
-	int err = 0;
 
 	if ((name[0] && !is_name(name)) || !is_address(r->dst) || r->dport < 1 ||
 	    r->dport > UINT16_MAX || !has_ports(r->proto)) {
@@ -202,12 +217,7 @@ static int take_use(struct ex_learn *l, enum ex_learn_kind kind, const char *nam
 	SET(u->last, r->time);
 	u->count += (uint64_t)r->count;
 	add_program(u, program_of(l, r), (uint64_t)r->count);
-	if (known)
-		known->used = true;
-	if (kind == EX_LEARN_HTTPS || kind == EX_LEARN_HTTP)
-		err = ex_learn_paths_add(&u->paths, r->method, r->path, r->time);
-	l->odd += err == -EINVAL;
-	return err == -EINVAL ? 0 : err;
+	return is_read(u) ? add_path(l, u, r) : 0;
 }
 
 static int take_flow(struct ex_learn *l, const struct record *r)
@@ -328,9 +338,38 @@ static int by_kind_and_time(const void *a, const void *b)
 	return r ? r : strcmp(x->first, y->first);
 }
 
+/* A rule without a list of requests would allow all of them. */
+static void drop_without_rule(struct ex_learn *l)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < l->n_uses; i++) {
+		struct ex_learn_use *u = &l->uses[i];
+
+		if (!is_read(u) || u->paths.n)
+			l->uses[kept++] = *u;
+		else if (u->paths.full)
+			l->odd += u->count;
+	}
+	l->n_uses = kept;
+}
+
+static void mark_used_names(struct ex_learn *l)
+{
+	for (size_t i = 0; i < l->n_uses; i++) {
+		struct ex_learn_name *n = name_find(l, l->uses[i].name);
+
+		if (n)
+			n->used = true;
+	}
+}
+
 int ex_learn_finish(struct ex_learn *l)
 {
 	int r = 0;
+
+	drop_without_rule(l);
+	mark_used_names(l);
 
 	for (size_t i = 0; i < l->n_uses && r == 0; i++)
 		r = ex_learn_paths_merge(&l->uses[i].paths);

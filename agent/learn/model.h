@@ -68,6 +68,7 @@ struct ex_learn_flow {
 #define EX_LEARN_NAMES_MAX   4096
 #define EX_LEARN_ANSWERS_MAX 16384
 #define EX_LEARN_DENIALS_MAX 256
+#define EX_LEARN_PATHS_MAX   16384 /* kinds of requests, of all destinations */
 
 struct ex_learn { /* some megabytes: not for the stack */
 	struct ex_learn_use uses[EX_LEARN_USES_MAX];
@@ -75,7 +76,7 @@ struct ex_learn { /* some megabytes: not for the stack */
 	struct ex_learn_answer answers[EX_LEARN_ANSWERS_MAX];
 	struct ex_learn_denial denials[EX_LEARN_DENIALS_MAX];
 	struct ex_learn_flow flows[EX_LEARN_FLOWS_MAX]; /* a ring */
-	size_t n_uses, n_names, n_answers, n_denials;
+	size_t n_uses, n_names, n_answers, n_denials, n_paths;
 	size_t n_flows; /* ever */
 	uint64_t records, lost;
 	uint64_t odd; /* records of what cannot stand in a policy, or is too much for it */
@@ -85,7 +86,7 @@ struct ex_learn { /* some megabytes: not for the stack */
 /* One line. 0, -ENOMEM, or -EBADMSG when it is no record. */
 EX_MUST_CHECK int ex_learn_line(struct ex_learn *l, struct ex_span line);
 
-/* All lines are in: merges and sorts. */
+/* All lines are in: merges and sorts, and leaves out what no rule can say. */
 EX_MUST_CHECK int ex_learn_finish(struct ex_learn *l);
 void ex_learn_done(struct ex_learn *l);
 

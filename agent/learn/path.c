@@ -163,7 +163,7 @@ int ex_learn_paths_add(struct ex_learn_paths *p, const char *method, const char 
 	known = find(p, method, template);
 	if (known) {
 		free(template);
-	} else if (p->n == PATHS_MAX) {
+	} else if (p->n == PATHS_MAX || p->closed) {
 		free(template);
 		p->full = true;
 		return 0;
@@ -182,29 +182,47 @@ int ex_learn_paths_add(struct ex_learn_paths *p, const char *method, const char 
 
 /* ---- merging ---- */
 
-static size_t count_segments(const char *path)
+/* How far a and b are the same, from their ends; the second end goes no further than the first. */
+static size_t same_begin(const char *a, const char *b)
 {
 	size_t n = 0;
 
-	for (; *path; path++)
-		n += *path == '/';
+	while (a[n] && a[n] == b[n])
+		n++;
 	return n;
 }
 
-/* Are a and b the same but for segment skip? */
-static bool is_alike(const struct ex_learn_path *a, const struct ex_learn_path *b, size_t skip)
+static size_t same_end(const char *a, size_t a_len, const char *b, size_t b_len)
 {
-	const char *x = a->path, *y = b->path;
-	size_t i = 0;
+	size_t n = 0;
 
-	if (strcmp(a->method, b->method) != 0 || count_segments(a->path) != count_segments(b->path))
+	while (n < a_len && n < b_len && a[a_len - 1 - n] == b[b_len - 1 - n])
+		n++;
+	return n;
+}
+
+static size_t count_slashes(const char *text, size_t len)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < len; i++)
+		n += text[i] == '/';
+	return n;
+}
+
+#define ALIKE_ALL SIZE_MAX /* no segment differs */
+
+/* Are a and b the same but for one segment? Which, or ALIKE_ALL. */
+static bool is_alike(const struct ex_learn_path *a, const struct ex_learn_path *b, size_t *ret)
+{
+	size_t begin = same_begin(a->path, b->path);
+	const char *x = a->path + begin, *y = b->path + begin;
+	size_t x_len = strlen(x), y_len = strlen(y), end = same_end(x, x_len, y, y_len);
+
+	if (strcmp(a->method, b->method) != 0 || memchr(x, '/', x_len - end) ||
+	    memchr(y, '/', y_len - end))
 		return false;
-	for (; *x == '/' && *y == '/'; i++) {
-		struct ex_span s = segment_next(&x), t = segment_next(&y);
-
-		if (i != skip && !ex_span_eq(s, t))
-			return false;
-	}
+	*ret = x_len || y_len ? count_slashes(a->path, begin) - 1 : ALIKE_ALL;
 	return true;
 }
 
@@ -242,12 +260,12 @@ static void absorb(struct ex_learn_path *into, struct ex_learn_path *from)
 /* Takes everything behind v[i] that is like it but for one segment into it. */
 static void absorb_alike(struct ex_learn_paths *p, size_t i, size_t segment)
 {
-	size_t kept = i + 1;
+	size_t kept = i + 1, which;
 
 	for (size_t k = i + 1; k < p->n; k++) {
 		struct ex_learn_path path = p->v[k];
 
-		if (is_alike(&p->v[i], &path, segment))
+		if (is_alike(&p->v[i], &path, &which) && (which == segment || which == ALIKE_ALL))
 			absorb(&p->v[i], &path);
 		else
 			p->v[kept++] = path;
@@ -255,21 +273,36 @@ static void absorb_alike(struct ex_learn_paths *p, size_t i, size_t segment)
 	p->n = kept;
 }
 
-/* 1 when there were enough of them to make the segment any. */
-static int merge_one(struct ex_learn_paths *p, size_t i, size_t segment)
+/* The first segment, from that one on, in which enough of those behind v[i] differ from it. */
+static bool find_merge(const struct ex_learn_paths *p, size_t i, size_t *segment)
 {
-	size_t alike = 0;
-	int r;
+	uint16_t alike[RECORD_MAX + 1] = { 0 };
+	size_t all = 1, which, n = count_slashes(p->v[i].path, strlen(p->v[i].path));
 
-	for (size_t k = i; k < p->n; k++)
-		alike += is_alike(&p->v[i], &p->v[k], segment);
-	if (alike < ALIKE_MIN)
-		return 0;
-	r = make_any(&p->v[i], segment);
-	if (r < 0)
-		return r;
-	absorb_alike(p, i, segment);
-	return 1;
+	for (size_t k = i + 1; k < p->n; k++) {
+		if (!is_alike(&p->v[i], &p->v[k], &which))
+			continue;
+		if (which == ALIKE_ALL)
+			all++;
+		else if (which <= RECORD_MAX)
+			alike[which]++;
+	}
+	for (; *segment < n && *segment <= RECORD_MAX; ++*segment)
+		if (all + alike[*segment] >= ALIKE_MIN)
+			return true;
+	return false;
+}
+
+static int merge_from(struct ex_learn_paths *p, size_t i)
+{
+	for (size_t segment = 0; find_merge(p, i, &segment); segment++) {
+		int r = make_any(&p->v[i], segment);
+
+		if (r < 0)
+			return r;
+		absorb_alike(p, i, segment);
+	}
+	return 0;
 }
 
 static int by_time(const void *a, const void *b)
@@ -283,12 +316,10 @@ static int by_time(const void *a, const void *b)
 int ex_learn_paths_merge(struct ex_learn_paths *p)
 {
 	for (size_t i = 0; i < p->n; i++) {
-		for (size_t s = 0; s < count_segments(p->v[i].path); s++) {
-			int r = merge_one(p, i, s);
+		int r = merge_from(p, i);
 
-			if (r < 0)
-				return r;
-		}
+		if (r < 0)
+			return r;
 	}
 	if (p->n)
 		qsort(p->v, p->n, sizeof(*p->v), by_time);

@@ -34,7 +34,8 @@ struct ex_learn_path { /* one method and template */
 struct ex_learn_paths {
 	struct ex_learn_path *v;
 	size_t n;
-	bool full; /* more than are kept: what came later is not there */
+	bool closed; /* by whoever counts them: nothing new is taken */
+	bool full;   /* more than are kept: what came later is not there */
 };
 
 /* 0 or -ENOMEM. -EINVAL: no such method or path can stand in a policy. */

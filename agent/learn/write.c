@@ -175,7 +175,7 @@ static void put_use(const struct ex_learn *l, const struct ex_learn_use *u, FILE
 	}
 	put_peer(u, out);
 	put_ports(u, out);
-	if (read && u->paths.n)
+	if (read)
 		put_http(u, out);
 }
 

@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -96,8 +97,27 @@ static void test_one_segment_with_many_values_becomes_any(void **state)
 	ex_learn_paths_done(&p);
 }
 
-/* ---- records ---- */
+/* A workload chooses its paths. */
+static void test_attack_140_long_paths_are_merged_in_time(void **state)
+{
+	struct ex_learn_paths p = { 0 };
+	char path[256] = "";
+	time_t begun = time(NULL);
 
+	(void)state;
+	for (int i = 0; i < 100; i++)
+		strcat(path, "/a");
+	for (int i = 0; i < 2000; i++) {
+		snprintf(path + 200, sizeof(path) - 200, "/x%db/y%db", i, i);
+		assert_int_equal(ex_learn_paths_add(&p, "GET", path, "t"), 0);
+	}
+	assert_int_equal(ex_learn_paths_merge(&p), 0);
+	assert_int_equal(p.n, 2000); /* each differs in two segments */
+	assert_true(time(NULL) - begun < 60);
+	ex_learn_paths_done(&p);
+}
+
+/* ---- records ---- */
 static void take(struct ex_learn *l, const char *line)
 {
 	assert_int_equal(ex_learn_line(l, ex_span_str(line)), 0);
@@ -305,6 +325,44 @@ static void test_what_is_passed_unread_has_no_list_of_requests(void **state)
 	ex_learn_done(&l);
 }
 
+/* Without a list it would allow every request. */
+static void test_requests_that_cannot_stand_in_a_policy_leave_no_rule(void **state)
+{
+	static struct ex_learn l;
+	char *text;
+
+	(void)state;
+	take(&l, DNS("a.example", "203.0.113.1"));
+	take(&l, GET("a.example", "203.0.113.1", "*"));
+	text = policy_of(&l, EX_LEARN_EGRESS);
+	assert_null(strstr(text, "toFQDNs"));
+	assert_non_null(strstr(text, "1 records are left out"));
+	assert_true(compiles(text));
+	free(text);
+	ex_learn_done(&l);
+}
+
+/* Each destination may have many kinds, and there may be many destinations. */
+static void test_attack_140_kinds_of_requests_have_a_bound(void **state)
+{
+	static struct ex_learn l;
+	char line[512], *text;
+
+	(void)state;
+	for (int i = 0; i <= EX_LEARN_PATHS_MAX; i++) {
+		snprintf(line, sizeof(line), GET("a", "203.0.113.%d", "/x%db"), i / 4096, i);
+		take(&l, line);
+	}
+	assert_int_equal(l.n_uses, EX_LEARN_PATHS_MAX / 4096 + 1);
+	assert_int_equal(l.n_paths, EX_LEARN_PATHS_MAX);
+	text = policy_of(&l, EX_LEARN_EGRESS);
+	assert_non_null(strstr(text, "1 records are left out"));
+	assert_null(strstr(text, "203.0.113.4/32")); /* the last one's, whose request is not kept */
+	assert_true(compiles(text));
+	free(text);
+	ex_learn_done(&l);
+}
+
 static void test_the_learning_policy_reads_and_denies_nothing_but_quic_and_metadata(void **state)
 {
 	struct ex_compile_input in = { .texts = &ex_learn_policy,
@@ -340,6 +398,7 @@ int main(void)
 		cmocka_unit_test(test_everything_else_stays_literal),
 		cmocka_unit_test(test_attack_98_what_cannot_stand_in_a_policy_is_refused),
 		cmocka_unit_test(test_one_segment_with_many_values_becomes_any),
+		cmocka_unit_test(test_attack_140_long_paths_are_merged_in_time),
 		cmocka_unit_test(test_both_formats_compile),
 		cmocka_unit_test(test_attack_98_a_hostile_log_makes_no_rule),
 		cmocka_unit_test(test_attack_98_names_that_yaml_reads_otherwise_are_quoted),
@@ -347,6 +406,8 @@ int main(void)
 		cmocka_unit_test(test_attack_98_a_program_of_a_hostile_name_stays_a_comment),
 		cmocka_unit_test(test_losses_are_told),
 		cmocka_unit_test(test_what_is_passed_unread_has_no_list_of_requests),
+		cmocka_unit_test(test_requests_that_cannot_stand_in_a_policy_leave_no_rule),
+		cmocka_unit_test(test_attack_140_kinds_of_requests_have_a_bound),
 		cmocka_unit_test(
 			test_the_learning_policy_reads_and_denies_nothing_but_quic_and_metadata),
 	};
