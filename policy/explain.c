@@ -136,8 +136,7 @@ static enum ex_failed check_term(const struct question *q, const struct ex_rpeer
 	    !ex_peer_has_name(peer, ex_span_str(p->tls ? p->sni : p->host)) &&
 	    (q->unread || !ex_peer_has_name(peer, ex_span_str(p->host))))
 		return EX_FAILED_DESTINATION;
-	if (t->deny || p->proto != IPPROTO_TCP || (l7 == EX_L7_NONE && !t->fqdn) ||
-	    (l7 == EX_L7_NONE && q->rs->default_allow))
+	if (t->deny || p->proto != IPPROTO_TCP || (l7 == EX_L7_NONE && !t->fqdn))
 		return EX_FAILED_NONE;
 	if (l7 == EX_L7_NONE && ex_probe_app(p) == EX_APP_OTHER &&
 	    (p->port == 80 || p->port == 443))

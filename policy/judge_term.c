@@ -104,7 +104,7 @@ static bool check_sni(struct ex_asked *a, const struct ex_rpeer *peer, const str
 
 static void app_without_l7(struct ex_asked *a, const struct ex_rpeer *peer, const struct ex_term *t)
 {
-	if (!t->fqdn || a->rs->default_allow) {
+	if (!t->fqdn) {
 		ask_allow(a, EX_V_ALLOW, t->rule);
 		return;
 	}
@@ -292,7 +292,7 @@ static void judge_http_term(struct ex_asked *a, const struct ex_rpeer *peer,
 {
 	enum ex_l7_kind l7 = t->ports ? t->ports->l7 : EX_L7_NONE;
 
-	if (l7 == EX_L7_NONE && (!t->fqdn || a->rs->default_allow)) {
+	if (l7 == EX_L7_NONE && !t->fqdn) {
 		ask_allow(a, EX_V_ALLOW, t->rule);
 		return;
 	}
@@ -318,7 +318,8 @@ bool ex_judge_term(struct ex_asked *a, const struct ex_rpeer *peer, const struct
 {
 	if (t->deny)
 		return ex_judge_deny(a, peer, t);
-	a->seen = true;
+	/* where the default is to allow, a name alone limits nothing */
+	a->seen |= !t->fqdn || (t->ports && t->ports->l7 != EX_L7_NONE) || !a->rs->default_allow;
 	if (a->req)
 		judge_http_term(a, peer, t);
 	else

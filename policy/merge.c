@@ -77,11 +77,11 @@ static struct ex_merge judge_allow(const struct ex_ruleset *rs, const struct ex_
 
 	switch (l7) {
 	case EX_L7_NONE:
-		/* TCP can be bound to the name (SNI, Host); the rest cannot, nor what is open
-		 * anyway */
+		/* TCP can be bound to the name (SNI, Host); the rest cannot. Where the default is
+		 * to allow, the proxy has to see the name only if there is a list as well. */
 		m.kind = EX_KIND_TCP;
-		if (t->fqdn && proto == IPPROTO_TCP && !rs->default_allow)
-			return m;
+		if (t->fqdn && proto == IPPROTO_TCP)
+			return rs->default_allow ? (struct ex_merge){ .bare = t->rule } : m;
 		m.verdict = EX_V_ALLOW;
 		m.kind = EX_KIND_NONE;
 		return m;
@@ -119,6 +119,8 @@ void ex_merge_term(struct ex_merge *m, const struct ex_ruleset *rs, const struct
 	m->look |= one.look;
 	if (one.would && (!m->would || one.would < m->would))
 		m->would = one.would;
+	if (one.bare && (!m->bare || one.bare < m->bare))
+		m->bare = one.bare;
 	if (rank(&one) < rank(m) || (rank(&one) == rank(m) && one.rule >= m->rule))
 		return;
 	m->verdict = one.verdict;
@@ -192,8 +194,8 @@ static void merge_default(struct ex_merge *m, const struct ex_ruleset *rs, const
 	if (!rs->default_allow || c->host)
 		return;
 	m->verdict = EX_V_ALLOW;
-	m->reason = rs->default_audit ? EX_R_DEFAULT_DENY : EX_R_ALLOWED;
-	m->rule = 0;
+	m->reason = rs->default_audit && !m->bare ? EX_R_DEFAULT_DENY : EX_R_ALLOWED;
+	m->rule = m->bare;
 	if (c->closed)
 		return;
 	named = find_named_steer(rs, proto, port);

@@ -152,6 +152,7 @@ struct ex_merge {
 	uint32_t rule;
 	uint32_t miss;  /* an allow rule of these peers that the port missed */
 	uint32_t would; /* an auditing rule that would have denied */
+	uint32_t bare;  /* a toFQDNs rule without L7 part, where the default is to allow */
 	bool look;      /* a deny by content may apply: the proxy has to look */
 };
 

@@ -301,6 +301,41 @@ static void test_l4_allow_voids_the_l7_list(void **state)
 	ex_ruleset_unref(rs);
 }
 
+/* Also where the default is to allow: the binding stands between a name and the lists of others. */
+static void test_a_name_alone_voids_no_list_of_others(void **state)
+{
+	struct ex_ruleset *rs =
+		test_compile(HEAD "  enableDefaultDeny: {egress: false}\n  egress:\n"
+				  "  - toFQDNs: [{matchPattern: '*.example'}]\n"
+				  "  - toCIDR: [198.51.100.0/24]\n    toPorts:\n"
+				  "    - ports: [{port: '8080', protocol: TCP}]\n"
+				  "      rules: {http: [{path: /ok}]}\n");
+	struct ex_span a = EX_SPAN("a.example"), b = EX_SPAN("b.test"), none = { 0 };
+	struct ex_flow f = test_flow("198.51.100.1", IPPROTO_TCP, 8080);
+	struct ex_http_request req = { .method = EX_SPAN("GET"), .path = EX_SPAN("/no") };
+
+	(void)state;
+	f.names = &a;
+	f.n_names = 1;
+	assert_int_equal(ex_judge_l4(rs, &f).verdict, EX_V_STEER);
+	ASK(ex_judge_app(rs, &f, EX_APP_TLS, a), EX_V_ALLOW, EX_R_ALLOWED);
+	ASK(ex_judge_app(rs, &f, EX_APP_TLS, b), EX_V_STEER, EX_R_ALLOWED);
+	ASK(ex_judge_app(rs, &f, EX_APP_OTHER, none), EX_V_ALLOW, EX_R_ALLOWED);
+	req.host = req.authority = a;
+	ASK(ex_judge_http(rs, &f, &req), EX_V_ALLOW, EX_R_ALLOWED);
+	req.host = req.authority = b;
+	ASK(ex_judge_http(rs, &f, &req), EX_V_DENY, EX_R_HTTP_DENIED);
+	/* without a list it limits nothing, and needs no proxy */
+	f.port = 443;
+	assert_int_equal(ex_judge_l4(rs, &f).verdict, EX_V_ALLOW);
+	ASK(ex_judge_app(rs, &f, EX_APP_TLS, b), EX_V_ALLOW, EX_R_ALLOWED);
+	ASK(ex_judge_app(rs, &f, EX_APP_OTHER, none), EX_V_ALLOW, EX_R_ALLOWED);
+	req.tls = true;
+	req.sni = b;
+	ASK(ex_judge_http(rs, &f, &req), EX_V_ALLOW, EX_R_ALLOWED);
+	ex_ruleset_unref(rs);
+}
+
 static void test_server_names(void **state)
 {
 	struct ex_ruleset *rs =
@@ -575,6 +610,7 @@ int main(void)
 		cmocka_unit_test(test_form_that_is_denied_is_denied_to_what_it_carries),
 		cmocka_unit_test(test_answer_that_hides_what_is_no_answer_is_denied),
 		cmocka_unit_test(test_l4_allow_voids_the_l7_list),
+		cmocka_unit_test(test_a_name_alone_voids_no_list_of_others),
 		cmocka_unit_test(test_server_names),
 		cmocka_unit_test(test_server_names_of_named_addresses),
 		cmocka_unit_test(test_server_names_of_stars_open_no_dns),
