@@ -13,8 +13,10 @@ FQDNS = [{"matchName": "api.x.test"}, {"matchName": "b.x.test"}, {"matchName": "
          {"matchPattern": "**.x.test"}, {"matchPattern": "*x.test"}]
 SELECTORS = [{}, {"app": "web"}, {"app": "postgres"}, {"k8s:tier": "data"},
              {"app": "web", "any:version": "v1"}]
-HTTP = [{}, {"method": "GET"}, {"method": "GET", "path": "/a"}, {"path": "/a/.*"},
+HTTP = [{}, {"host": "api.x.test"}, {"host": ".*x.test(:[0-9]+)?", "path": "/a.*"}, {"method": "GET"}, {"method": "GET", "path": "/a"}, {"path": "/a/.*"},
         {"method": "POST|PUT", "path": "/b"}]
+SERVED = ["api.x.test", "b.x.test", "other.test", "*.x.test", "a*.x.test", "**.x.test", "x.**",
+          "q.**.test", "*", "**"]
 ENTITIES = ["world", "cluster", "all", "world-ipv4", "world-ipv6", "kube-apiserver", "remote-node",
             "none"]
 PORTS = [1, 53, 80, 443, 5432, 8000, 8080, 65535]
@@ -90,11 +92,23 @@ def rule(direction, deny):
         return made
     made["toPorts"] = []
     for _ in range(pick([1, 2])):
-        http = egress and not deny and one_in(3)
-        made["toPorts"].append({"ports": [port(http, egress and not deny)
-                                          for _ in range(pick([1, 2]))],
-                                **({"rules": {"http": some(HTTP)}} if http else {})})
+        made["toPorts"].append(limited_ports() if egress and not deny and one_in(3) else
+                               {"ports": [port(False, egress and not deny)
+                                          for _ in range(pick([1, 2]))]})
     return made
+
+
+def limited_ports():
+    """With a list of requests or of names."""
+    kind = pick(["http", "http", "serverNames", "serverNames", "dns", "no limit"])
+    if kind == "dns":
+        return {"ports": [{"port": "53", "protocol": pick(["UDP", "TCP", "ANY"])}],
+                "rules": {"dns": some(FQDNS)}}
+    ports = [port(True, True) for _ in range(pick([1, 2]))]
+    if kind == "serverNames":
+        return {"ports": ports, "serverNames": some(SERVED)}
+    return {"ports": ports, "rules": {"http": some(HTTP)} if kind == "http" else
+            pick([{}, {"http": []}])}
 
 
 def spec(directions):
@@ -114,26 +128,28 @@ def policy(number):
             "metadata": {"name": f"p{number}", "namespace": "shop"}, "spec": spec(directions)}
 
 
-def address():
+def address(disguised):
     if one_in(25):
         return pick(NEVER)
-    if one_in(12):
+    if disguised and one_in(12):
         return pick(list(DISGUISED))
     return pick(WORLD + [a for e in ENDPOINTS for a in e.addresses])
 
 
 def flow():
     ingress = one_in(3)
-    name = pick(NAMES) if not ingress and one_in(3) else None
+    name = pick(NAMES) if not ingress and one_in(2) else None
     protocol = pick(["TCP", "TCP", "UDP", "SCTP", *([] if name else ["ICMP"])])
-    shown = pick(WORLD) if name else address()
-    request = (pick(["GET", "POST", "DELETE"]), pick(["/a", "/a/b", "/b", "/c"])) \
-        if protocol == "TCP" and not ingress and shown not in DISGUISED and \
-        one_in(2) else None
+    shown = pick(WORLD) if name else address(protocol != "ICMP")
+    tls = request = None
+    if protocol == "TCP" and not ingress and shown not in DISGUISED:
+        tls = pick([None, name, name, pick(NAMES)])
+        request = (pick(["GET", "POST", "DELETE"]), pick(["/a", "/a/b", "/b", "/c"])) \
+            if name and tls or one_in(2) else None
     # a name with a port of the web, and nothing said, is a request to it
     ports = [p for p in PORTS if p not in (80, 443)] if name and not request else PORTS
     if protocol == "ICMP":
-        ports = [1, 3, 128, 129] if ":" in DISGUISED.get(shown, shown) else [0, 3, 8, 11]
+        ports = [1, 3, 128, 129] if ":" in shown else [0, 3, 8, 11]
     return {"ingress": ingress, "name": name, "shown": shown,
             "address": DISGUISED.get(shown, shown), "port": pick(ports),
-            "protocol": protocol, "request": request}
+            "protocol": protocol, "tls": tls, "request": request}

@@ -63,6 +63,10 @@ def in_set(item, address, groups):
 
 # ---- ports ----
 
+def lists(part):
+    return part.get("rules") or {}
+
+
 def has_port(p, flow, missing):
     e = endpoint(flow["address"])
     if flow["protocol"] == "ICMP" or p.get("protocol", missing) not in ("ANY", flow["protocol"]):
@@ -117,7 +121,8 @@ class Rule:
             return [{} for i in r["icmps"] if any(has_type(f, flow) for f in i["fields"])]
         if "toPorts" not in r:
             return [{}]
-        return [e for e in r["toPorts"] if any(has_port(p, flow, "ANY") for p in e["ports"])]
+        return [e for e in r["toPorts"] if any(has_port(p, flow, "ANY") for p in e["ports"])
+                and not (lists(e).get("dns") and flow["protocol"] == "SCTP")]
 
 
 class CiliumSpec:
@@ -151,9 +156,18 @@ def specs_of(docs, ingress):
 
 # ---- verdicts ----
 
-def passes(http, request):
-    return re.fullmatch(http.get("method", ".*"), request[0]) and \
-        re.fullmatch(http.get("path", ".*"), request[1])
+def authority(flow):
+    """The Host field as a client sends it: a port that the scheme has is not in it."""
+    host = flow["name"] or flow["shown"]
+    host = f"[{host}]" if ":" in host else host
+    return host if flow["port"] == (443 if flow["tls"] else 80) else f"{host}:{flow['port']}"
+
+
+def passes(http, flow):
+    method, path = flow["request"]
+    return re.fullmatch(http.get("method", ".*"), method) and \
+        re.fullmatch(http.get("path", ".*"), path) and \
+        re.fullmatch(http.get("host", ".*"), authority(flow))
 
 
 def is_served(serve, flow):
@@ -177,11 +191,32 @@ def coming(docs, flow, serve):
     return "deny" if any(s.closes() for s in specs) or not is_served(serve, flow) else "allow"
 
 
+def is_bound(rule, part, flow):
+    """What the names that a client says are worth, by what the rule says of where to."""
+    host = flow["name"] if flow["request"] else None
+    if flow["protocol"] != "TCP" or not (flow["tls"] or flow["request"]):
+        return True
+    reading = bool(lists(part).get("http"))
+    if flow["tls"] and reading and host != flow["tls"]:
+        return False
+    if rule.names:
+        return (flow["tls"] or host) == flow["name"] and (not reading or host == flow["name"])
+    if not endpoint(flow["address"]) and (not rule.members or any(
+            w in THE_WORLD for w in rule.r.get("toEntities", []))):
+        return "serverNames" not in part or flow["tls"] == flow["name"]
+    return True
+
+
 def fits(rule, part, flow):
     """The flow, which goes to a peer and a port of the rule: is there more that it has to be?"""
-    rules = part.get("rules") or {}
-    if rules.get("http"):
-        return bool(flow["request"]) and any(passes(h, flow["request"]) for h in rules["http"])
+    if not is_bound(rule, part, flow):
+        return False
+    if lists(part).get("dns"):  # what is asked is for the DNS gate; nothing else is said there
+        return flow["protocol"] == "UDP"
+    if "serverNames" in part:
+        return bool(flow["tls"]) and any(is_served_as(p, flow["tls"]) for p in part["serverNames"])
+    if lists(part).get("http"):
+        return bool(flow["request"]) and any(passes(h, flow) for h in lists(part)["http"])
     return True
 
 
@@ -192,7 +227,9 @@ def going(docs, flow):
     met = [(r, p) for s in specs for r in s.rules(False) if r.reaches(flow) for p in r.parts(flow)]
     if any(fits(r, p, flow) for r, p in met):
         return "allow"
-    listed = any((p.get("rules") or {}).get("http") for _, p in met)
+    if flow["tls"] and not flow["request"] and any(lists(p).get("http") for _, p in met):
+        return None  # nothing that could be judged has been said so far
+    listed = any("serverNames" in p or lists(p).get("http") or lists(p).get("dns") for _, p in met)
     return "deny" if listed or any(s.closes() for s in specs) else "allow"
 
 
@@ -201,5 +238,13 @@ def verdict(docs, flow, serve):
 
 
 def may_be_asked_for(docs, name):
-    return any(is_named(n, name) for s in specs_of(docs, False) for r in s.rules(False)
-               for n in r.names)
+    for s in specs_of(docs, False):
+        for r in s.rules(False):
+            parts = r.r.get("toPorts", [])
+            wanted = r.names + [n for p in parts for n in lists(p).get("dns", [])]
+            if any(is_named(n, name) for n in wanted):
+                return True
+            if not r.members and any(n.strip("*") and is_served_as(n, name)
+                                     for p in parts for n in p.get("serverNames", [])):
+                return True
+    return False
