@@ -119,29 +119,58 @@ int ex_audit_keys_load(const char *path, struct ex_audit_keys *ret)
 	return r;
 }
 
-int ex_audit_keys_append(const char *path)
+/* The line as a whole, on a line of its own, or nothing of it. */
+static int line_append(int fd, struct ex_span line)
 {
-	EX_AUTO_CLOSE int fd = ex_output_open(path, O_WRONLY | O_CREAT | O_APPEND, 0600);
+	struct stat st;
+	char last = '\n';
+	ssize_t n;
+	int r;
+
+	if (fstat(fd, &st) < 0 || (st.st_size > 0 && pread(fd, &last, 1, st.st_size - 1) != 1))
+		return -EIO;
+	if (last != '\n' && write(fd, "\n", 1) != 1)
+		return -EIO;
+	n = write(fd, line.ptr, line.len);
+	if (n == (ssize_t)line.len)
+		return 0;
+	r = n < 0 ? -errno : -ENOSPC;
+	return ftruncate(fd, st.st_size) < 0 ? -errno : r;
+}
+
+static int key_append(int fd)
+{
 	char line[EX_AUDIT_KEY_ID_MAX + 2 * KEY_LEN_MIN + 4], hex[2 * KEY_LEN_MIN + 1];
 	uint8_t bytes[KEY_LEN_MIN + 4];
-	int n, r;
+	int n, r = ex_random(bytes, sizeof(bytes));
 
-	if (fd < 0) {
-		ex_error("%s: %s", path, ex_output_error(fd));
-		return fd;
-	}
-	r = check_private(fd, path);
-	if (r == 0)
-		r = ex_random(bytes, sizeof(bytes));
 	if (r < 0)
 		return r;
 	ex_hex_encode(bytes, KEY_LEN_MIN, hex);
 	n = snprintf(line, sizeof(line), "k%lld-%02x%02x%02x%02x %s\n", (long long)time(NULL),
 		     bytes[KEY_LEN_MIN], bytes[KEY_LEN_MIN + 1], bytes[KEY_LEN_MIN + 2],
 		     bytes[KEY_LEN_MIN + 3], hex);
-	r = write(fd, line, (size_t)n) == n ? 0 : -EIO;
+	r = line_append(fd, (struct ex_span){ line, (size_t)n });
 	explicit_bzero(line, sizeof(line));
 	explicit_bzero(hex, sizeof(hex));
 	explicit_bzero(bytes, sizeof(bytes));
+	return r;
+}
+
+int ex_audit_keys_append(const char *path)
+{
+	EX_AUTO_CLOSE int fd = ex_output_open(path, O_RDWR | O_CREAT | O_APPEND, 0600);
+	int r;
+
+	if (fd < 0) {
+		ex_error("%s: %s", path, ex_output_error(fd));
+		return fd;
+	}
+	r = check_private(fd, path);
+	if (r < 0)
+		return r;
+	r = key_append(fd);
+	if (r < 0)
+		ex_error("%s: %s", path, strerror(-r));
 	return r;
 }

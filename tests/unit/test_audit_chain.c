@@ -633,6 +633,24 @@ static void test_a_second_writer_is_refused(void **state)
 	ex_audit_file_close(f);
 }
 
+/* What is left of a key that could not be written spoils none of those that are there. */
+static void test_a_key_that_was_not_written_is_told_and_no_key(void **state)
+{
+	static struct ex_audit_keys keys;
+	struct full_disk disk;
+	struct stat st;
+	int r;
+
+	(void)state;
+	assert_int_equal(stat(key_path, &st), 0);
+	disk = disk_fill((rlim_t)st.st_size + 40);
+	r = ex_audit_keys_append(key_path);
+	disk_empty(&disk);
+	assert_true(r < 0);
+	assert_int_equal(ex_audit_keys_load(key_path, &keys), 0);
+	assert_int_equal(keys.n, 1);
+}
+
 static int command(const char *const *args, int n)
 {
 	char copy[8][112], *argv[9] = { 0 };
@@ -696,7 +714,14 @@ static void test_key_files_are_checked(void **state)
 		assert_int_equal(ex_audit_keys_load(key_path, &keys), -EINVAL);
 		assert_int_equal(keys.n, 0);
 	}
+	/* behind a key that was written by hand, without a line break */
+	spill(key_path, "k1 0000000000000000000000000000000000000000000000000000000000000000", 67);
 	assert_int_equal(ex_audit_keys_append(key_path), 0);
+	assert_int_equal(ex_audit_keys_load(key_path, &keys), 0);
+	assert_int_equal(keys.n, 2);
+	assert_int_equal(ex_audit_keys_append(key_path), 0);
+	assert_int_equal(ex_audit_keys_load(key_path, &keys), 0);
+	assert_int_equal(keys.n, 3);
 	assert_int_equal(chmod(key_path, 0640), 0);
 	assert_int_equal(ex_audit_keys_load(key_path, &keys), -EPERM);
 	assert_int_equal(ex_audit_keys_append(key_path), -EPERM); /* a key that all may read */
@@ -734,6 +759,7 @@ int main(void)
 		TEST(test_a_crash_within_a_line_is_not_blamed),
 		TEST(test_a_second_writer_is_refused),
 		TEST(test_key_files_are_checked),
+		TEST(test_a_key_that_was_not_written_is_told_and_no_key),
 		TEST(test_command_tells_by_its_exit_status),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
