@@ -90,20 +90,21 @@ void ex_audit_set_path(char *dst, size_t size, struct ex_span path)
 	cut_add(&c, path.ptr ? path.ptr : "", i);
 	while (i < path.len) { /* at '?', '&' or ';' */
 		struct ex_span name = { path.ptr + i + 1, 0 };
-		bool has_value = false;
+		bool has_equals = false, has_value = false;
 		size_t end = i + 1;
 
 		cut_add(&c, path.ptr + i, 1);
 		while (end < path.len && path.ptr[end] != '&' && path.ptr[end] != ';') {
-			has_value = has_value || path.ptr[end] == '=';
-			name.len += !has_value;
+			has_equals = has_equals || path.ptr[end] == '=';
+			has_value = has_value || (has_equals && path.ptr[end] != '=');
+			name.len += !has_equals;
 			end++;
 		}
-		if (is_parameter_name(name, has_value))
+		if (is_parameter_name(name, has_value)) /* a token's padding is no value */
 			cut_add(&c, name.ptr, name.len);
 		else if (name.len)
 			cut_add(&c, "*", 1);
-		if (has_value)
+		if (has_equals)
 			cut_add(&c, "=*", 2);
 		i = end;
 	}

@@ -65,7 +65,8 @@ static size_t write_all(struct ex_audit_sink *s, struct ex_span lines)
 		if (done == until)
 			until += whole_lines((struct ex_span){ lines.ptr + done, lines.len - done },
 					     file ? lines.len : PIPE_BUF);
-		n = write(s->fd, lines.ptr + done, until - done);
+		n = write(s->fd, lines.ptr + done,
+			  file || until - done < PIPE_BUF ? until - done : PIPE_BUF);
 		if (n < 0 && errno == EINTR)
 			continue;
 		s->err = n < 0 ? errno : EIO;

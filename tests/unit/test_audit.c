@@ -3,6 +3,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -170,6 +171,8 @@ static void test_attack_99_query_values_are_never_written(void **state)
 	assert_path("/v1?s3cret", "/v1?*");
 	assert_path("/v1?sk%2Dx=1", "/v1?*=*");
 	assert_path("/v1?=secret", "/v1?=*");
+	assert_path("/v1?c2VjcmV0IHRva2Vu=&c2VjcmV0IHRva2Vu==", "/v1?*=*&*=*"); /* padding */
+	assert_path("/v1?v1=a&stream=&=", "/v1?v1=*&stream=*&=*");
 	assert_path("/v1?&&", "/v1?&&");
 	assert_path("/v1?", "/v1?");
 	assert_path("", "");
@@ -396,6 +399,36 @@ static void test_a_full_pipe_does_not_block(void **state)
 	for (int i = 0; i < 1000; i++)
 		ex_audit_write(a, &rec);
 	ex_audit_summary(a);
+	ex_audit_free(a);
+	close(fds[0]);
+	close(fds[1]);
+}
+
+/* A line of more than a pipe takes at once, whose reader stands still: a part of it at most. */
+static void test_a_long_line_does_not_wait_for_a_pipe(void **state)
+{
+	struct ex_audit_record rec = http_record();
+	static char page[PIPE_BUF];
+	struct ex_audit *a;
+	int fds[2];
+
+	(void)state;
+	assert_int_equal(pipe(fds), 0);
+	assert_int_equal(fcntl(fds[1], F_SETPIPE_SZ, 2 * PIPE_BUF), 2 * PIPE_BUF);
+	assert_int_equal(write(fds[1], page, sizeof(page)), sizeof(page));
+	memset(rec.path, '<', sizeof(rec.path) - 1);
+	a = audit_new(fds[1], -1, true);
+	alarm(20);
+	ex_audit_write(a, &rec);
+	alarm(0);
+	assert_int_equal(read(fds[0], page, sizeof(page)), sizeof(page));
+	assert_int_equal(read(fds[0], page, sizeof(page)), sizeof(page));
+	rec.path[0] = '\0';
+	ex_audit_write(a, &rec);
+	assert_in_range(read(fds[0], page, sizeof(page)), 200, sizeof(page) - 1);
+	assert_int_equal(page[0], '\n');
+	assert_non_null(strstr(page, "\"type\":\"lost\""));
+	assert_non_null(strstr(page, "\"lost\":1}\n"));
 	ex_audit_free(a);
 	close(fds[0]);
 	close(fds[1]);
@@ -663,6 +696,7 @@ int main(void)
 		cmocka_unit_test(test_lost_records_are_told_when_writing_works_again),
 		cmocka_unit_test(test_a_torn_line_is_closed_before_the_next),
 		cmocka_unit_test(test_a_full_pipe_does_not_block),
+		cmocka_unit_test(test_a_long_line_does_not_wait_for_a_pipe),
 		cmocka_unit_test(test_held_records_are_written_together),
 		cmocka_unit_test(test_more_than_can_be_held_keeps_its_order),
 		cmocka_unit_test(test_held_records_that_a_full_disk_cuts_off_are_counted),
