@@ -17,14 +17,17 @@
 #include "agent/core/netns.h"
 
 #define LOOK_MS  20   /* at most, for one flow */
-#define PAUSE_MS 1000 /* when it took longer: the others on this loop have waited */
+#define SHARE    20   /* one part in so many of the time is for looking: others are on this loop */
+#define AHEAD_MS 1000 /* of which so much may be used before */
 #define LINK_MAX 64
+#define LIES_MAX 64 /* messages that are passed over for one answer */
 
 struct ex_owners {
-	int diag;              /* in the namespace */
-	char ns[LINK_MAX];     /* "net:[4026532211]" */
-	pid_t last;            /* who it was the last time */
-	uint64_t paused_until; /* ms */
+	int diag;          /* in the namespace */
+	uint32_t seq;      /* of the last question */
+	char ns[LINK_MAX]; /* "net:[4026532211]" */
+	pid_t last;        /* who it was the last time */
+	uint64_t paid;     /* ms; until then the time for looking is used up */
 };
 
 struct owner {
@@ -52,13 +55,14 @@ static void put_address(__be32 to[4], const struct ex_ip *ip, bool v6)
 		memcpy(to, ip->b + 12, 4);
 }
 
-static void write_question(struct question *q, const struct ex_event *ev, bool turned)
+static void write_question(struct question *q, uint32_t seq, const struct ex_event *ev, bool turned)
 {
 	const bool v6 = !ex_ip_is4(&ev->src);
 
 	*q = (struct question){ .hdr = { .nlmsg_len = sizeof(*q),
 					 .nlmsg_type = SOCK_DIAG_BY_FAMILY,
-					 .nlmsg_flags = NLM_F_REQUEST },
+					 .nlmsg_flags = NLM_F_REQUEST,
+					 .nlmsg_seq = seq },
 				.req = { .sdiag_family = v6 ? AF_INET6 : AF_INET,
 					 .sdiag_protocol = ev->proto,
 					 .idiag_states = UINT32_MAX } };
@@ -69,17 +73,32 @@ static void write_question(struct question *q, const struct ex_event *ev, bool t
 	q->req.id.idiag_cookie[0] = q->req.id.idiag_cookie[1] = INET_DIAG_NOCOOKIE;
 }
 
+/* It is there before send() is back; but whoever rules in the namespace can send here, too. */
+static ssize_t receive(const struct ex_owners *o, union answer *ret)
+{
+	for (int i = 0; i < LIES_MAX; i++) {
+		struct sockaddr_nl from = { 0 };
+		socklen_t len = sizeof(from);
+		ssize_t n = recvfrom(o->diag, ret, sizeof(*ret), MSG_DONTWAIT,
+				     (struct sockaddr *)&from, &len);
+
+		if (n < 0 || (from.nl_pid == 0 && ret->hdr.nlmsg_seq == o->seq))
+			return n;
+	}
+	return -1;
+}
+
 /* 0: there is none. */
-static uint32_t ask(int diag, const struct ex_event *ev, bool turned)
+static uint32_t ask(struct ex_owners *o, const struct ex_event *ev, bool turned)
 {
 	struct question q;
 	union answer a;
 	ssize_t n;
 
-	write_question(&q, ev, turned);
-	if (send(diag, &q, sizeof(q), MSG_DONTWAIT) < 0)
+	write_question(&q, ++o->seq, ev, turned);
+	if (send(o->diag, &q, sizeof(q), MSG_DONTWAIT) < 0)
 		return 0;
-	n = recv(diag, &a, sizeof(a), MSG_DONTWAIT); /* it answers before send() is back */
+	n = receive(o, &a);
 	if (n < (ssize_t)NLMSG_LENGTH(sizeof(struct inet_diag_msg)) ||
 	    a.hdr.nlmsg_type != SOCK_DIAG_BY_FAMILY)
 		return 0;
@@ -87,11 +106,11 @@ static uint32_t ask(int diag, const struct ex_event *ev, bool turned)
 }
 
 /* Of UDP sockets some kernels take the two ends the other way round. */
-static uint32_t find_socket(int diag, const struct ex_event *ev)
+static uint32_t find_socket(struct ex_owners *o, const struct ex_event *ev)
 {
-	uint32_t inode = ask(diag, ev, false);
+	uint32_t inode = ask(o, ev, false);
 
-	return inode || ev->proto != IPPROTO_UDP ? inode : ask(diag, ev, true);
+	return inode || ev->proto != IPPROTO_UDP ? inode : ask(o, ev, true);
 }
 
 /* ---- its owner ---- */
@@ -153,9 +172,8 @@ static bool scan(const struct ex_owners *o, const char *socket, uint64_t until, 
 }
 
 /* Most flows are of whoever opened the one before. */
-static bool find_owner(struct ex_owners *o, uint32_t inode, pid_t *ret)
+static bool find_owner(struct ex_owners *o, uint32_t inode, uint64_t until, pid_t *ret)
 {
-	uint64_t until = ex_clock_ms() + LOOK_MS;
 	char socket[LINK_MAX], last[16];
 
 	snprintf(socket, sizeof(socket), "socket:[%u]", inode);
@@ -164,10 +182,21 @@ static bool find_owner(struct ex_owners *o, uint32_t inode, pid_t *ret)
 		*ret = o->last;
 	else if (!scan(o, socket, until, ret))
 		*ret = 0;
-	if (ex_clock_ms() >= until)
-		o->paused_until = ex_clock_ms() + PAUSE_MS;
 	o->last = *ret;
 	return *ret;
+}
+
+/* A workload chooses how much there is to look at. */
+static bool may_look(const struct ex_owners *o, uint64_t now)
+{
+	return o->paid < now + AHEAD_MS;
+}
+
+static void pay(struct ex_owners *o, uint64_t begun)
+{
+	uint64_t now = ex_clock_ms();
+
+	o->paid = (o->paid > now ? o->paid : now) + (now - begun) * SHARE;
 }
 
 /* The name of the file that it runs. */
@@ -243,15 +272,16 @@ static size_t write_line(const struct ex_event *ev, const struct owner *who,
 size_t ex_owners_line(struct ex_owners *o, const struct ex_event *ev,
 		      char out[static EX_OWNER_LINE_MAX])
 {
+	uint64_t now = ex_clock_ms();
 	struct owner who;
 	uint32_t inode;
+	bool found;
 
 	if (ev->type != EX_EV_NEW || ev->direction != EX_DIR_EGRESS ||
-	    (ev->proto != IPPROTO_TCP && ev->proto != IPPROTO_UDP) ||
-	    ex_clock_ms() < o->paused_until)
+	    (ev->proto != IPPROTO_TCP && ev->proto != IPPROTO_UDP) || !may_look(o, now))
 		return 0;
-	inode = find_socket(o->diag, ev);
-	if (!inode || !find_owner(o, inode, &who.pid) || !name_program(who.pid, who.program))
-		return 0;
-	return write_line(ev, &who, out);
+	inode = find_socket(o, ev);
+	found = inode && find_owner(o, inode, now + LOOK_MS, &who.pid);
+	pay(o, now);
+	return found && name_program(who.pid, who.program) ? write_line(ev, &who, out) : 0;
 }

@@ -2,6 +2,9 @@
 /* Whose flow it is: a real socket in a namespace of its own, and what the kernel gate says of it.
  */
 #include <errno.h>
+#include <linux/inet_diag.h>
+#include <linux/netlink.h>
+#include <linux/sock_diag.h>
 #include <netinet/in.h>
 #include <sched.h>
 #include <setjmp.h>
@@ -12,6 +15,7 @@
 #include <cmocka.h>
 
 #include "agent/core/json_read.h"
+#include "agent/core/loop.h"
 #include "agent/core/netns.h"
 #include "agent/learn/owner.h"
 #include "own_network.h"
@@ -151,12 +155,66 @@ static void test_a_socket_of_another_namespace_is_not_looked_at(void **state)
 	close_both(fds);
 }
 
+/* Who rules in the namespace may send to every socket in it. */
+static void test_attack_141_nobody_but_the_kernel_says_which_socket(void **state)
+{
+	struct {
+		struct nlmsghdr hdr;
+		struct inet_diag_msg msg;
+	} lie = { .hdr = { .nlmsg_len = sizeof(lie), .nlmsg_type = SOCK_DIAG_BY_FAMILY },
+		  .msg = { .idiag_inode = 1 } };
+	struct sockaddr_nl to = { .nl_family = AF_NETLINK };
+	int other = socket(AF_NETLINK, SOCK_DGRAM, NETLINK_SOCK_DIAG), fds[2];
+	char line[EX_OWNER_LINE_MAX];
+	struct ex_event ev;
+
+	(void)state;
+	/* The first question gives ours a number, which is that of the process. */
+	ev = flow(SOCK_STREAM, fds);
+	assert_true(ex_owners_line(owners, &ev, line) > 0);
+	to.nl_pid = (uint32_t)getpid();
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(
+			sendto(other, &lie, sizeof(lie), 0, (struct sockaddr *)&to, sizeof(to)),
+			sizeof(lie));
+	assert_int_equal(sendto(other, &lie, 1, 0, (struct sockaddr *)&to, sizeof(to)), 1);
+	assert_true(ex_owners_line(owners, &ev, line) > 0);
+	close(other);
+	close_both(fds);
+}
+
+/* A process may have so many descriptors that looking takes long, and open flows all the time. */
+static void test_attack_141_looking_takes_its_share_of_the_time(void **state)
+{
+	int fds[2], more[500], found = 0;
+	uint64_t begun, end;
+	char line[EX_OWNER_LINE_MAX];
+	struct ex_event ev;
+	size_t n = 0;
+
+	(void)state;
+	while (n < EX_ARRAY_SIZE(more) && (more[n] = dup(netns)) >= 0)
+		n++;
+	ev = flow(SOCK_STREAM, fds);
+	begun = ex_clock_ms();
+	for (end = begun + 2000; ex_clock_ms() < end; found++)
+		if (ex_owners_line(owners, &ev, line) == 0)
+			break;
+	assert_true(ex_clock_ms() < end); /* it is not looked at all the time */
+	assert_true(found > 0);
+	while (n)
+		close(more[--n]);
+	close_both(fds);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_the_program_that_opened_it_is_named),
 		cmocka_unit_test(test_nothing_is_said_of_other_events_and_other_sockets),
 		cmocka_unit_test(test_a_socket_of_another_namespace_is_not_looked_at),
+		cmocka_unit_test(test_attack_141_nobody_but_the_kernel_says_which_socket),
+		cmocka_unit_test(test_attack_141_looking_takes_its_share_of_the_time),
 	};
 
 	return cmocka_run_group_tests(tests, up, down);
