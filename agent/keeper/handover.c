@@ -22,15 +22,28 @@ static void pack_fd(struct ex_pack *p, int fd)
 	ex_pack_u32(p, (uint32_t)fd);
 }
 
+/* It is reaped by whoever is its keeper then. */
+static void kill_and_drain(struct ex_worker *w)
+{
+	siginfo_t info;
+
+	if (w->pid > 0 && kill(w->pid, SIGKILL) == 0)
+		(void)waitid(P_PID, (id_t)w->pid, &info, WEXITED | WNOWAIT);
+	(void)!ex_worker_drain(w);
+}
+
 static void pack_worker(struct ex_pack *p, struct ex_worker *w)
 {
-	/* One that is on its way, or behind, is started anew by the other program. */
-	bool keep = w->ready && !w->next && w->turn >= w->keeper->owed_turn;
+	/*
+	 * One that is on its way, or behind, is started anew by the other program; not one that is
+	 * just told of other endpoints.
+	 */
+	bool keep = w->ready && w->turn >= w->keeper->owed_turn;
 
 	ex_pack_u32(p, w->pid > 0 ? (uint32_t)w->pid : 0);
 	ex_pack_u32(p, keep);
 	if (!keep) {
-		(void)!ex_worker_drain(w); /* it will be killed in any case */
+		kill_and_drain(w);
 		return;
 	}
 	pack_fd(p, w->ipc);
@@ -38,6 +51,7 @@ static void pack_worker(struct ex_pack *p, struct ex_worker *w)
 	pack_fd(p, w->ring_fd);
 	ex_pack_u32(p, w->ring.at);
 	ex_pack_u32(p, w->next_id);
+	ex_pack_u32(p, w->next != NULL);
 	ex_pack_span(p, (struct ex_span){ (const char *)w->spki, w->spki_len });
 }
 
@@ -112,6 +126,7 @@ static void unpack_worker(struct ex_unpack *u, struct ex_worker *w)
 	w->ring_fd = take_fd(u);
 	w->ring.at = ex_unpack_u32(u);
 	w->next_id = ex_unpack_u32(u);
+	w->follows = ex_unpack_u32(u);
 	spki = ex_unpack_span(u);
 	if (u->bad || spki.len > sizeof(w->spki)) {
 		u->bad = true;
@@ -146,6 +161,16 @@ static int unpack_names(struct ex_unpack *u, struct ex_keeper *k)
 	return r;
 }
 
+/* What it judges by, or is about to, may be of other endpoints; its rules are these. */
+static int take_up_rulesets(struct ex_worker *w)
+{
+	w->rs = ex_ruleset_ref(w->keeper->rs);
+	if (!w->follows)
+		return 0;
+	w->next = ex_ruleset_ref(w->keeper->rs);
+	return ex_timer_start(w->keeper->cfg.loop, &w->late, EX_KEEPER_FOLLOW_MS);
+}
+
 /* The workers that came along are spoken with again; the others are started. */
 static int take_up(struct ex_worker *w)
 {
@@ -154,11 +179,12 @@ static int take_up(struct ex_worker *w)
 
 	if (w->pid <= 0)
 		return ex_worker_start(w);
-	w->rs = ex_ruleset_ref(w->keeper->rs);
 	w->started = ex_loop_now(w->keeper->cfg.loop);
 	w->ready = true;
 	r = ex_ring_map(&w->ring, w->ring_fd);
 	w->ring.at = at;
+	if (r == 0)
+		r = take_up_rulesets(w);
 	if (r == 0)
 		r = ex_worker_watch(w);
 	if (r == 0)

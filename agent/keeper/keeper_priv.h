@@ -48,6 +48,7 @@ struct ex_worker {
 	struct ex_timer late;     /* it is not ready, or has not followed */
 	uint64_t turn, next_turn; /* of the keeper, when these were in force */
 	struct ex_timer again;
+	bool follows;      /* handover.c: another program has sent it a ruleset */
 	bool start_again;  /* whatever the configuration says */
 	uint64_t started;  /* ms: when last */
 	uint32_t pause_ms; /* before the next start */
@@ -93,6 +94,8 @@ struct ex_keeper {
  */
 #define EX_KEEPER_LATE_MS  3600000
 #define EX_KEEPER_GRACE_MS 300000
+
+#define EX_KEEPER_FOLLOW_MS 5000 /* compiling, and ending what is to end */
 
 static inline bool ex_worker_is_alive(const struct ex_worker *w)
 {

@@ -8,8 +8,6 @@
 
 #include "agent/keeper/keeper_priv.h"
 
-#define FOLLOW_MS 5000 /* compiling, and ending what is to end */
-
 /* ---- into the kernel gate ---- */
 
 struct names {
@@ -140,7 +138,7 @@ void ex_worker_follow(struct ex_worker *w)
 	if (!w->ready || w->next || w->rs == k->rs)
 		return;
 	if (ex_ipc_send(w->ipc, &msg, sizeof(msg), k->bundle, false) < 0 ||
-	    ex_timer_start(k->cfg.loop, &w->late, FOLLOW_MS) < 0) {
+	    ex_timer_start(k->cfg.loop, &w->late, EX_KEEPER_FOLLOW_MS) < 0) {
 		w->start_again = true;
 		ex_worker_lose(w, "cannot be told of another policy and was ended");
 		return;

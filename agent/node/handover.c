@@ -14,7 +14,7 @@
 #include "agent/node/round.h"
 #include "agent/proxy/messages.h"
 
-#define MAGIC    0x50485847u /* another with every change of the form */
+#define MAGIC    0x50485848u /* another with every change of the form */
 #define VARIABLE "EXEAT_HANDOVER"
 #define AGAIN_MS 50
 #define TRIES    100

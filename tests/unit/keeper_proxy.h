@@ -67,6 +67,8 @@ static void follow(const char *how)
 			struct ex_diags diags = { 0 };
 			int r = ex_bundle_compile(fd, &rs, &diags);
 
+			if (strcmp(how, "follow-slow") == 0)
+				usleep(500000);
 			if (strcmp(how, "follow-another") == 0)
 				msg.head.id++;
 			if (strcmp(how, "follow-error") == 0)
@@ -252,6 +254,15 @@ static void record_and_follow(void)
 	}
 }
 
+/* Another policy is nothing to it. */
+static _Noreturn void put_without_end(void)
+{
+	for (uint32_t i = 0;; i++) {
+		put_record(0, i, "");
+		usleep(100);
+	}
+}
+
 static void record(const char *how)
 {
 	if (ex_ring_map(&ring, EX_PROXY_FD_RING) < 0)
@@ -260,6 +271,8 @@ static void record(const char *how)
 		put_many(0, 0);
 	} else if (strcmp(how, "recording-steady") == 0) {
 		put_steadily();
+	} else if (strcmp(how, "recording-on") == 0) {
+		put_without_end();
 	} else if (strcmp(how, "recording-death") == 0) {
 		put_many(0, 0);
 		/* and a piece of one more: the entries begin behind two lines */

@@ -8,7 +8,7 @@
 #include <bpf/bpf.h>
 
 #include "agent/gate/gate_internal.h"
-#include "agent/keeper/keeper.h"
+#include "agent/keeper/keeper_priv.h"
 #include "agent/tls/ca.h"
 
 #define IFINDEX 1
@@ -280,18 +280,29 @@ static void expect_told(uint8_t (*ret)[EX_PROXY_SECRET_LEN], size_t n)
 	close(fd);
 }
 
-/* As the program after this one gets it: the workers have ended, and are started there. */
-static void hand_over(void)
+/* What it has handed over is another's. */
+static void let_go(struct ex_worker *w)
 {
-	struct ex_keeper_config cfg = configure(told_how, 2, false);
+	ex_watch_stop(loop, &w->on_end);
+	ex_watch_stop(loop, &w->on_ipc);
+	ex_watch_stop(loop, &w->on_resolvers);
+	w->ipc = w->resolvers = w->ring_fd = -1;
+	w->pid = 0;
+}
+
+/* As the program after this one gets it. */
+static void hand_over(const char *how, unsigned workers)
+{
+	struct ex_keeper_config cfg = configure(how, workers, false);
 	struct ex_pack p = { 0 };
 	struct ex_unpack u = { 0 };
 	char *bytes = NULL;
 	size_t len;
 	int fd;
 
-	ex_keeper_stop(keeper);
 	ex_keeper_hand_over(keeper, &p);
+	for (unsigned i = 0; i < workers; i++)
+		let_go(&keeper->workers[i]);
 	fd = ex_pack_seal(&p, "test");
 	assert_int_equal(ex_pack_read(fd, &bytes, &len), 0);
 	close(fd);
@@ -304,8 +315,6 @@ static void hand_over(void)
 	assert_int_equal(ex_keeper_adopt(&cfg, &u, &keeper), 0);
 	assert_int_equal(ex_unpack_done(&u), 0);
 	free(bytes);
-	run_for(30000);
-	assert_true(ex_keeper_is_ready(keeper));
 }
 
 static void test_the_secret_is_the_endpoints_and_stays(void **state)
@@ -323,7 +332,10 @@ static void test_the_secret_is_the_endpoints_and_stays(void **state)
 	expect_told(told, 2);
 	assert_memory_not_equal(told[0], zero, sizeof(zero));
 	assert_memory_equal(told[0], told[1], sizeof(told[0]));
-	hand_over();
+	ex_keeper_stop(keeper);
+	hand_over(told_how, 2);
+	run_for(30000);
+	assert_true(ex_keeper_is_ready(keeper));
 	expect_told(told, 4);
 	assert_memory_equal(told[0], told[2], sizeof(told[0]));
 	assert_memory_equal(told[0], told[3], sizeof(told[0]));
@@ -423,16 +435,14 @@ static void move_to(const char *ip)
 	struct ex_ruleset *from = ex_keeper_ruleset(keeper), *to = NULL;
 	struct ex_known *known = know(ip);
 	struct ex_delta egress;
-	int any = open("/dev/null", O_RDONLY | O_CLOEXEC);
 
 	assert_int_equal(ex_repeer(from, known, &to), 0);
 	assert_int_equal(test_delta(from, to, &egress), 0);
 	assert_false(ex_delta_is_empty(&egress));
-	assert_int_equal(ex_keeper_move(keeper, to, any, &egress, &none), 0);
+	assert_int_equal(ex_keeper_move(keeper, to, keeper->bundle, &egress, &none), 0);
 	ex_delta_done(&egress);
 	ex_ruleset_unref(to);
 	ex_known_unref(known);
-	close(any);
 }
 
 static bool is_named(const struct ex_ip *ip)
@@ -460,6 +470,55 @@ static void test_a_name_of_what_embeds_an_endpoint_is_forgotten(void **state)
 	assert_false(is_named(&translated));
 	move_to("203.0.113.8"); /* it is gone */
 	assert_true(is_named(&translated));
+}
+
+/* ---- another program ---- */
+
+/* A second policy follows, as it does whenever gates are adopted. */
+static void test_who_is_told_of_endpoints_comes_along(void **state)
+{
+	struct ex_endpoint ep = { .flags = EX_EP_CARRY, .ip4 = test_ip("192.0.0.2") };
+	pid_t pid;
+
+	(void)state;
+	begin("follow-slow", 1, false);
+	pid = keeper->workers[0].pid;
+	move_to("203.0.113.8");
+	ex_keeper_tell_all(keeper);
+	hand_over("follow-slow", 1);
+	assert_int_equal(keeper->workers[0].pid, pid);
+	assert_true(ex_keeper_is_ready(keeper));
+	assert_int_equal(ex_keeper_publish(keeper, gate, IFINDEX, &ep), 0);
+	assert_int_equal(swap(), 0);
+	run_for(30000);
+	assert_int_equal(n_swapped, 1);
+	assert_int_equal(swap_err, 0);
+	assert_int_equal(n_lost, 0);
+	assert_int_equal(keeper->workers[0].pid, pid);
+}
+
+static void test_who_is_behind_another_policy_leaves_no_record_behind(void **state)
+{
+	struct ex_ring at_end = { 0 };
+	uint32_t until;
+	int fd;
+
+	(void)state;
+	begin("recording-on", 1, false);
+	for (int i = 0; i < 3000 && n_records < 10; i++)
+		run_for(10);
+	by[1] = by[0];
+	assert_int_equal(swap(), 0);
+	by[1] = by[0];
+	fd = dup(keeper->workers[0].ring_fd);
+	ex_keeper_hand_over(keeper, &(struct ex_pack){ 0 });
+	usleep(50000);
+	assert_int_equal(ex_ring_map(&at_end, fd), 0);
+	at_end.at = keeper->workers[0].ring.at;
+	assert_int_equal(ex_ring_look(&at_end, &until), 0);
+	assert_int_equal(until, at_end.at);
+	ex_ring_unmap(&at_end);
+	close(fd);
 }
 
 /* ---- records ---- */
@@ -648,6 +707,9 @@ int main(int argc, char **argv)
 		cmocka_unit_test_teardown(test_who_is_silent_is_replaced_in_time, end),
 		cmocka_unit_test_teardown(test_pauses_between_restarts_grow, end),
 		cmocka_unit_test_teardown(test_a_name_of_what_embeds_an_endpoint_is_forgotten, end),
+		cmocka_unit_test_teardown(test_who_is_told_of_endpoints_comes_along, end),
+		cmocka_unit_test_teardown(test_who_is_behind_another_policy_leaves_no_record_behind,
+					  end),
 		cmocka_unit_test_teardown(test_records_are_taken_while_it_lives, end),
 		cmocka_unit_test_teardown(test_records_of_a_steady_stream_are_taken_by_the_handful,
 					  end),
