@@ -53,7 +53,7 @@ struct ex_span ex_ca_pem(const struct ex_ca *ca);
 /*
  * Signs a leaf for a canonical host name over the public key `spki` (DER SubjectPublicKeyInfo,
  * P-256 or RSA with 2048 bits). Writes DER to buf; returns its length or negative errno (-EINVAL:
- * name or key refused).
+ * name or key refused; -EKEYEXPIRED: the CA has ended).
  */
 #define EX_LEAF_MAX 2048
 #define EX_SPKI_MAX 320 /* RSA: 294 */

@@ -253,6 +253,8 @@ int ex_ca_sign(struct ex_ca *ca, struct ex_span name, const void *spki, size_t s
 
 	if (!ex_tls_name_is_canonical(name))
 		return -EINVAL;
+	if (ca->until <= time(NULL))
+		return -EKEYEXPIRED;
 	key = ca_spki_read(ca, spki, spki_len);
 	if (!key)
 		return -EINVAL;

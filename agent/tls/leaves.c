@@ -66,23 +66,30 @@ int ex_tls_rsa_spki(struct ex_tls *tls, struct ex_span *ret)
 	return 0;
 }
 
-X509 *ex_tls_leaf_find(struct ex_tls_leaves *l, struct ex_span name)
+/* One that is good now, and for so much longer. */
+static X509 *find(struct ex_tls_leaves *l, struct ex_span name, time_t longer)
 {
 	const struct leaf *leaf = l->cache ? ex_tls_cache_get(l->cache, name) : NULL;
 	time_t now = time(NULL);
 
 	/* of a clock that was put back since, too */
-	return leaf && leaf->from < now && leaf->until > now + LEAF_MARGIN ? leaf->cert : NULL;
+	return leaf && leaf->from < now && leaf->until > now + longer ? leaf->cert : NULL;
+}
+
+/* What was just made is good to its end, which may be near: that of the authority. */
+X509 *ex_tls_leaf_find(struct ex_tls_leaves *l, struct ex_span name)
+{
+	return find(l, name, 0);
 }
 
 bool ex_tls_has_leaf(struct ex_tls *tls, struct ex_span name)
 {
-	return ex_tls_leaf_find(&tls->ec, name) != NULL;
+	return find(&tls->ec, name, LEAF_MARGIN) != NULL;
 }
 
 bool ex_tls_has_rsa_leaf(struct ex_tls *tls, struct ex_span name)
 {
-	return ex_tls_leaf_find(&tls->rsa, name) != NULL;
+	return find(&tls->rsa, name, LEAF_MARGIN) != NULL;
 }
 
 /* By its key it belongs to one of the two. */

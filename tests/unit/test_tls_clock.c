@@ -64,6 +64,19 @@ static void test_a_leaf_that_has_ended_at_once_is_made_anew(void **state)
 	assert_true(is_taken());
 }
 
+/* Its last leaves end with it: they are good until then, and made anew for each who asks. */
+static void test_an_authority_in_its_last_hour_is_taken(void **state)
+{
+	(void)state;
+	step = 2 * DAY - HOUR / 2;
+	assert_int_equal(add_leaf_of(ca, NAME, NAME), 0);
+	assert_true(is_taken());
+	assert_false(ex_tls_has_leaf(tls, NAME));
+	step = 2 * DAY + 2;
+	assert_int_equal(add_leaf_of(ca, NAME, NAME), -EKEYEXPIRED);
+	assert_false(ex_tls_has_leaf(tls, NAME));
+}
+
 static void test_an_authority_that_has_ended_is_trusted_by_nobody(void **state)
 {
 	(void)state;
@@ -116,6 +129,7 @@ int main(void)
 		cmocka_unit_test_setup(test_a_leaf_that_has_ended_at_once_is_made_anew, steady),
 		cmocka_unit_test_setup(test_dates_from_2050_on_have_four_digits_of_the_year,
 				       steady),
+		cmocka_unit_test_setup(test_an_authority_in_its_last_hour_is_taken, steady),
 		cmocka_unit_test_setup(test_an_authority_that_has_ended_is_trusted_by_nobody,
 				       steady),
 	};
