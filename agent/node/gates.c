@@ -316,6 +316,14 @@ int ex_gates_move(struct ex_node_endpoint *e, const struct ex_move *m)
 	return r;
 }
 
+void ex_gates_relabel(const struct ex_node_endpoint *e)
+{
+	struct node_gates *g = e->gates;
+
+	if (g && name_records(g, g->compiled->rs) < 0)
+		ex_warning("endpoint %u: no memory: its events go on with its old labels", e->id);
+}
+
 int ex_gates_guard(struct ex_node *node, const struct ex_node_endpoint *e)
 {
 	return e->gates && e->gates->attached ? 0 : ex_gate_guard(node->gate, e->link.ifindex);

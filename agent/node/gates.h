@@ -24,6 +24,9 @@ EX_MUST_CHECK int ex_gates_apply(struct ex_node *node, struct ex_node_endpoint *
  */
 EX_MUST_CHECK int ex_gates_move(struct ex_node_endpoint *e, const struct ex_move *move);
 
+/* Its labels are others: its events have them from now on, whatever policies make of them. */
+void ex_gates_relabel(const struct ex_node_endpoint *e);
+
 /* Packs what the next program needs to go on with these gates, if there are any; see handover.h. */
 struct ex_pack;
 struct ex_unpack;

@@ -9,37 +9,65 @@
 /* ---- what they share ---- */
 
 struct key_check {
+	const struct ex_jv *request;
 	const char *keys;
-	const char *unknown;
+	const char *unknown, *wrong;
 };
+
+static bool has_word(const char *words, const char *word)
+{
+	size_t n = strlen(word);
+
+	for (const char *p = words; *p; p += strspn(p, " ")) {
+		size_t len = strcspn(p, " ");
+
+		if (len == n && strncmp(p, word, n) == 0)
+			return true;
+		p += len;
+	}
+	return false;
+}
+
+/* A key is of one kind, whichever op has it. */
+static bool is_of_its_kind(const struct ex_jv *request, const char *key, const struct ex_jv *v)
+{
+	int64_t n;
+
+	if (has_word("id pid", key))
+		return ex_jv_integer(request, key, INT64_MIN, INT64_MAX, &n);
+	if (has_word("open wait", key))
+		return ex_jv_bool(request, key, false) == ex_jv_bool(request, key, true);
+	if (has_word("ips serve dns", key))
+		return ex_jv_is_array(v);
+	if (has_word("labels netns_id", key))
+		return ex_jv_is_object(v);
+	return ex_jv_text(v);
+}
 
 static int check_key(void *arg, const char *key, const struct ex_jv *v)
 {
 	struct key_check *kc = arg;
-	size_t n = strlen(key);
 
-	(void)v;
 	if (strcmp(key, "op") == 0)
 		return 0;
-	for (const char *p = kc->keys; *p; p += strspn(p, " ")) {
-		size_t word = strcspn(p, " ");
-
-		if (word == n && strncmp(p, key, n) == 0)
-			return 0;
-		p += word;
-	}
-	kc->unknown = key;
-	return 1;
+	if (!has_word(kc->keys, key))
+		kc->unknown = key;
+	else if (!is_of_its_kind(kc->request, key, v))
+		kc->wrong = key;
+	return kc->unknown || kc->wrong;
 }
 
 bool ex_op_keys(struct ex_call *call, const char *keys)
 {
-	struct key_check kc = { .keys = keys };
+	struct key_check kc = { .request = ex_call_request(call), .keys = keys };
 
-	if (ex_jv_each(ex_call_request(call), check_key, &kc) == 0)
+	if (ex_jv_each(kc.request, check_key, &kc) == 0)
 		return true;
-	ex_call_error(call, "invalid", "unknown key \"%.40s\"; this op knows: %s", kc.unknown,
-		      *keys ? keys : "none");
+	if (kc.wrong)
+		ex_call_error(call, "invalid", "key \"%.40s\" is of the wrong kind", kc.wrong);
+	else
+		ex_call_error(call, "invalid", "unknown key \"%.40s\"; this op knows: %s",
+			      kc.unknown, *keys ? keys : "none");
 	return false;
 }
 
@@ -51,8 +79,9 @@ struct ex_node_endpoint *ex_op_endpoint(struct ex_node *node, struct ex_call *ca
 	struct ex_node_endpoint *e = NULL;
 	int64_t id;
 
-	if (ex_jv_integer(rq, "id", 1, INT32_MAX, &id)) {
-		e = ex_registry_by_id(&node->registry, (uint32_t)id);
+	if (ex_jv_get(rq, "id")) {
+		if (ex_jv_integer(rq, "id", 1, INT32_MAX, &id))
+			e = ex_registry_by_id(&node->registry, (uint32_t)id);
 	} else if (container && *container) {
 		e = ex_registry_by_container(&node->registry, container,
 					     ex_jv_string(rq, "interface"));
@@ -173,11 +202,14 @@ static int relabel(const struct ex_node *node, struct ex_node_endpoint *e,
 		e->label_arena = was.label_arena;
 	}
 	ex_arena_done(&spare);
+	if (r == 0)
+		ex_gates_relabel(e);
 	return r;
 }
 
 static void op_endpoint_labels(void *arg, struct ex_call *call)
 {
+	const struct ex_jv *labels = ex_jv_get(ex_call_request(call), "labels");
 	struct ex_node *node = arg;
 	struct ex_node_endpoint *e;
 	char err[EX_NODE_ERR] = "no memory";
@@ -185,10 +217,14 @@ static void op_endpoint_labels(void *arg, struct ex_call *call)
 
 	if (!ex_op_keys(call, "id name namespace container_id interface labels"))
 		return;
+	if (!labels) {
+		ex_call_error(call, "invalid", "write labels, all of them");
+		return;
+	}
 	e = ex_op_endpoint(node, call);
 	if (!e)
 		return;
-	r = relabel(node, e, ex_jv_get(ex_call_request(call), "labels"), err);
+	r = relabel(node, e, labels, err);
 	if (r < 0) {
 		ex_call_error(call, r == -EINVAL ? "invalid" : "failed", "%s", err);
 		return;

@@ -10,7 +10,8 @@ EX_MUST_CHECK int ex_ops_add(struct ex_node *node);
 
 /* ---- what the files of the ops share ---- */
 
-/* Every key of the request but "op" is one of these ("a b c"); else the call is ended: false. */
+/* Every key of the request but "op" is one of these ("a b c"), and of its kind; else the call is
+ * ended: false. */
 bool ex_op_keys(struct ex_call *call, const char *keys);
 
 /*

@@ -68,6 +68,19 @@ same "so is a label that is nothing" $? 2
 
 has "attack 140: nor one that others' policies could not be compiled with" "$(ex endpoint label pod1 'note=🚀' 2>&1)" 'invalid: label note'
 check "the policies can be changed" ex policy apply --wait
+check "others that no policy asks for" ex endpoint label pod1 tier=front
+refuse "(something is refused)" in_pod pod1 nc -zw60 "$EVIL4" 443
+labelled() { ex observe --last 20 --endpoint pod1 --json | grep '"tier=front"' >/dev/null; }
+check "are in its records from then on" world_wait 60 labelled
+ask() { printf '%s\n' "$1" | socat -t60 - "UNIX-CONNECT:$AGENT_SOCK"; }
+has "a request for labels that tells none takes none away" "$(ask '{"op":"endpoint.labels","name":"pod1"}')" '"invalid"'
+for wrong in '"id":"1","name":"pod2"' '"name":"pod2","namespace":7' '"name":"pod2","open":"no"' '"container_id":[],"name":"pod2"'; do
+	has "a key of the wrong kind is an error: $wrong" "$(ask "{\"op\":\"endpoint.remove\",$wrong}")" '"invalid"'
+done
+for wrong in '"mac":7' '"ips":"10.88.0.9"' '"interface":null' '"pid":"1"'; do
+	has "and so it is of one who is new: $wrong" \
+		"$(ask "{\"op\":\"endpoint.add\",\"name\":\"new\",\"netns\":\"/run/netns/pod1\",$wrong}")" '"invalid".* kind'
+done
 
 for family in 4 6; do
 	declare -n echo_=ECHO$family evil_=EVIL$family
