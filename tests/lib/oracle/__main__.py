@@ -10,13 +10,13 @@ import random
 import sys
 
 from cluster import ENDPOINTS, WORKLOAD
-from made_up import flow, pick, policy
-from meaning import authority, may_be_asked_for, verdict
+from made_up import GROUPS, cidr_group, flow, pick, policy
+from meaning import authority, verdict
 
 
 def fixture(n, docs, f, serve):
     expect = verdict(docs, f, serve)
-    if not expect or f["name"] and not may_be_asked_for(docs, f["name"]):
+    if not expect:
         return []
     host = f["name"] or f["shown"]
     host = f"[{host}]" if ":" in host else host
@@ -45,7 +45,7 @@ def main():
                                   "labels": e.labels, "addresses": e.addresses, "ports": e.ports}
                                  for i, e in enumerate(ENDPOINTS)]}, out)
     for n in range(count):
-        docs = [policy(k) for k in range(pick([1, 2, 3]))]
+        docs = [policy(k) for k in range(pick([1, 2, 3]))] + [cidr_group(g) for g in GROUPS]
         serve = pick([["any"], ["8080/tcp", "53/udp"]])
         with open(f"{folder}/p{n}.yaml", "w") as out:
             out.write("\n---\n".join(json.dumps(d, indent=1) for d in docs))

@@ -7,7 +7,9 @@ from cluster import DISGUISED, ENDPOINTS, NAMES, NAMESPACE, NEVER, WORLD
 
 CIDRS = ["0.0.0.0/0", "9.9.9.9/32", "10.1.0.0/16", "20.0.0.0/7", "20.0.0.0/8", "20.1.0.0/16",
          "20.1.2.0/24", "20.1.2.3/32", "30.0.0.0/8", "::/0", "2a00::/12", "2a00:1::/32",
-         "2a00:1:2::/48", "2a00:1:2::3/128", "2b00::/16", "fd10::/16"]
+         "2a00:1:2::/48", "2a00:1:2::3/128", "2b00::/16", "fd10::/16", "20.1.2.99/23",
+         "2a00:1:2:3::4/47"]
+GROUPS = {"office": {"of": "us"}, "partners": {"of": "them"}, "bad": {}}  # and their labels
 FQDNS = [{"matchName": "api.x.test"}, {"matchName": "b.x.test"}, {"matchName": "other.test"},
          {"matchPattern": "*.x.test"}, {"matchPattern": "a*.x.test"}, {"matchPattern": "*"},
          {"matchPattern": "**.x.test"}, {"matchPattern": "*x.test"}]
@@ -32,12 +34,27 @@ def one_in(n):
     return random.randrange(n) == 0
 
 
+def is_in(inner, outer):
+    inner, outer = (ipaddress.ip_network(c, strict=False) for c in (inner, outer))
+    return inner.version == outer.version and inner.subnet_of(outer)
+
+
 def cidr_with_holes():
+    if one_in(4):
+        group = pick([{"cidrGroupRef": pick(list(GROUPS))},
+                      {"cidrGroupSelector": {"matchLabels": {"of": pick(["us", "them"])}}},
+                      {"cidrGroupSelector": {"matchExpressions": [
+                          {"key": "of", "operator": pick(["Exists", "DoesNotExist"])}]}}])
+        return {**group, **({"except": some(CIDRS)} if one_in(3) else {})}
     outer = pick(CIDRS)
-    network = ipaddress.ip_network(outer)
-    holes = [c for c in CIDRS if c != outer and ipaddress.ip_network(c).version == network.version
-             and ipaddress.ip_network(c).subnet_of(network)]
+    holes = [c for c in CIDRS if c != outer and is_in(c, outer)]
     return {"cidr": outer, **({"except": some(holes)} if holes and one_in(2) else {})}
+
+
+def cidr_group(name):
+    return {"apiVersion": "cilium.io/v2", "kind": "CiliumCIDRGroup",
+            "metadata": {"name": name, "labels": GROUPS[name]},
+            "spec": {"externalCIDRs": some(CIDRS, 3)}}
 
 
 def selector():

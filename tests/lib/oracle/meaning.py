@@ -2,7 +2,7 @@
 """What policies mean, rule by rule and flow by flow, from the words of their documentation."""
 import re
 
-from cluster import NEVER, WORKLOAD, Endpoint, endpoint, inside, matches, peer
+from cluster import FAR_AWAY, NEVER, WORKLOAD, Endpoint, endpoint, inside, matches, peer
 
 ICMP = {"EchoReply": (0, 129), "EchoRequest": (8, 128), "TimeExceeded": (11, 3),
         "DestinationUnreachable": (3, 1)}
@@ -51,12 +51,10 @@ def in_set(item, address, groups):
     if "cidr" in item:
         outer = [item["cidr"]]
     elif "cidrGroupRef" in item:
-        outer = [c for g in groups if g["metadata"]["name"] == item["cidrGroupRef"]
-                 for c in g["spec"]["externalCIDRs"]]
+        outer = groups[item["cidrGroupRef"]]["spec"]["externalCIDRs"]
     else:
-        outer = [c for g in groups
-                 if matches(item["cidrGroupSelector"], Endpoint(None, g["metadata"]["labels"], []))
-                 for c in g["spec"]["externalCIDRs"]]
+        outer = [c for g in groups.values() for c in g["spec"]["externalCIDRs"]
+                 if matches(item["cidrGroupSelector"], Endpoint(None, g["metadata"]["labels"], []))]
     return any(inside(address, c) for c in outer) and \
         not any(inside(address, c) for c in item.get("except", []))
 
@@ -97,6 +95,10 @@ class Rule:
         side = self.side = "from" if spec.ingress else "to"
         self.members = [k for k in ("Endpoints", "CIDR", "CIDRSet", "Entities", "FQDNs")
                         if side + k in written]
+
+    def is_wide(self):
+        """It names no address."""
+        return not self.members or any(w in THE_WORLD for w in self.r.get("toEntities", []))
 
     def reaches(self, flow):
         """Is the far end of the flow one of the peers?"""
@@ -148,7 +150,7 @@ class CiliumSpec:
 def specs_of(docs, ingress):
     workload = Endpoint(None, WORKLOAD, [])
     workload.namespace = WORKLOAD["io.kubernetes.pod.namespace"]
-    groups = [d for d in docs if d["kind"] == "CiliumCIDRGroup"]
+    groups = {d["metadata"]["name"]: d for d in docs if d["kind"] == "CiliumCIDRGroup"}
     made = [CiliumSpec(d, s, groups, ingress) for d in docs if d["kind"].endswith("NetworkPolicy")
             for s in [d["spec"]] * ("spec" in d) + d.get("specs", [])]
     return [s for s in made if s.selects(workload) and s.closes() is not None]
@@ -201,8 +203,7 @@ def is_bound(rule, part, flow):
         return False
     if rule.names:
         return (flow["tls"] or host) == flow["name"] and (not reading or host == flow["name"])
-    if not endpoint(flow["address"]) and (not rule.members or any(
-            w in THE_WORLD for w in rule.r.get("toEntities", []))):
+    if not endpoint(flow["address"]) and rule.is_wide():
         return "serverNames" not in part or flow["tls"] == flow["name"]
     return True
 
@@ -212,7 +213,7 @@ def fits(rule, part, flow):
     if not is_bound(rule, part, flow):
         return False
     if lists(part).get("dns"):  # what is asked is for the DNS gate; nothing else is said there
-        return flow["protocol"] == "UDP"
+        return flow["protocol"] == "UDP" and "any name" not in flow
     if "serverNames" in part:
         return bool(flow["tls"]) and any(is_served_as(p, flow["tls"]) for p in part["serverNames"])
     if lists(part).get("http"):
@@ -233,10 +234,6 @@ def going(docs, flow):
     return "deny" if listed or any(s.closes() for s in specs) else "allow"
 
 
-def verdict(docs, flow, serve):
-    return coming(docs, flow, serve) if flow["ingress"] else going(docs, flow)
-
-
 def may_be_asked_for(docs, name):
     for s in specs_of(docs, False):
         for r in s.rules(False):
@@ -244,7 +241,22 @@ def may_be_asked_for(docs, name):
             wanted = r.names + [n for p in parts for n in lists(p).get("dns", [])]
             if any(is_named(n, name) for n in wanted):
                 return True
-            if not r.members and any(n.strip("*") and is_served_as(n, name)
+            if r.is_wide() and any(n.strip("*") and is_served_as(n, name)
                                      for p in parts for n in p.get("serverNames", [])):
                 return True
-    return False
+    # who may ask any resolver of the world may ask this one; where the default is to allow, that
+    # is nobody of whom some rule lists questions
+    if not any(s.closes() for s in specs_of(docs, False)) and \
+            any(r.names and lists(p).get("dns") for s in specs_of(docs, False)
+                for r in s.rules(False) for p in r.r.get("toPorts", [])):
+        return False
+    return any(going(docs, {"address": a, "shown": a, "name": None, "protocol": "UDP", "port": 53,
+                            "tls": None, "request": None, "any name": True}) == "allow" for a in FAR_AWAY)
+
+
+def verdict(docs, flow, serve):
+    if flow["ingress"]:
+        return coming(docs, flow, serve)
+    if flow["name"] and not may_be_asked_for(docs, flow["name"]):
+        return "deny"
+    return going(docs, flow)
