@@ -19,7 +19,7 @@
 #define TRUST     "trust.pem"
 #define LOCK      "lock"
 
-static const char end_line[] = "-----END CERTIFICATE-----\n";
+static const char end_line[] = "-----END CERTIFICATE-----";
 
 /* Where it is to be, with a link on the way only as output.h has it: 1 when it was made. */
 static int make_dir(const char *path)
@@ -87,6 +87,11 @@ static int take_lock(int dir, int how)
 
 /* ---- files ---- */
 
+static bool is_there(int dir, const char *name)
+{
+	return faccessat(dir, name, F_OK, 0) == 0;
+}
+
 /* Missing is empty. */
 static int read_cert(int dir, const char *name, char **ret, size_t *ret_len)
 {
@@ -99,51 +104,55 @@ static int read_cert(int dir, const char *name, char **ret, size_t *ret_len)
 	return *ret ? 0 : -ENOMEM;
 }
 
-/* Takes the next certificate off the text; false at its end. */
+/* Takes the next certificate, with its line break, off the text; false at its end. */
 static bool next_cert(struct ex_span *text, struct ex_span *ret)
 {
 	const char *end =
 		text->len ? memmem(text->ptr, text->len, end_line, sizeof(end_line) - 1) : NULL;
+	const char *nl = end ? memchr(end, '\n', text->len - (size_t)(end - text->ptr)) : NULL;
 
 	if (!end)
 		return false;
-	*ret = (struct ex_span){ text->ptr, (size_t)(end - text->ptr) + sizeof(end_line) - 1 };
+	*ret = (struct ex_span){ text->ptr, nl ? (size_t)(nl + 1 - text->ptr) : text->len };
 	text->ptr += ret->len;
 	text->len -= ret->len;
 	return true;
 }
 
-static bool has_ended(struct ex_span pem)
+static void add_text(struct ex_span one, char *text, size_t *len)
 {
-	struct ex_ca_info info;
-
-	return ex_ca_describe(pem, &info) < 0 || info.to <= (int64_t)time(NULL);
+	memcpy(text + *len, one.ptr, one.len);
+	*len += one.len;
+	if (one.ptr[one.len - 1] != '\n')
+		text[(*len)++] = '\n';
 }
 
-/* Appends those certificates of the file that have not ended. */
+/* Appends those certificates of the file that have not ended. -EINVAL: it has others, or none. */
 static int collect(int dir, const char *name, char **text, size_t *len)
 {
 	EX_AUTO_FREE char *file = NULL;
 	struct ex_span rest, one;
-	size_t file_len;
+	struct ex_ca_info info;
+	size_t file_len, n = 0;
 	char *more;
 	int r = read_cert(dir, name, &file, &file_len);
 
 	if (r < 0)
 		return r;
-	more = realloc(*text, *len + file_len + 1);
+	more = realloc(*text, *len + file_len + 2); /* the last one may lack its line break */
 	if (!more)
 		return -ENOMEM;
 	*text = more;
 	rest = (struct ex_span){ file, file_len };
-	while (next_cert(&rest, &one)) {
-		if (has_ended(one))
-			continue;
-		memcpy(more + *len, one.ptr, one.len);
-		*len += one.len;
+	for (; next_cert(&rest, &one); n++) {
+		r = ex_ca_describe(one, &info);
+		if (r < 0)
+			return r;
+		if (info.to > (int64_t)time(NULL))
+			add_text(one, more, len);
 	}
 	more[*len] = '\0';
-	return 0;
+	return file_len && !n ? -EINVAL : 0;
 }
 
 static int collect_all(int dir, char **ret, size_t *ret_len)
@@ -152,6 +161,8 @@ static int collect_all(int dir, char **ret, size_t *ret_len)
 	EX_AUTO_FREE char *text = NULL;
 	size_t len = 0;
 
+	if (!is_there(dir, CERT))
+		return -ENOENT;
 	for (size_t i = 0; i < EX_ARRAY_SIZE(names); i++) {
 		int r = collect(dir, names[i], &text, &len);
 
@@ -160,7 +171,7 @@ static int collect_all(int dir, char **ret, size_t *ret_len)
 	}
 	*ret = EX_TAKE_PTR(text);
 	*ret_len = len;
-	return len ? 0 : -ENOENT;
+	return len ? 0 : -EKEYEXPIRED;
 }
 
 int ex_ca_store_trust(int dir, char **ret, size_t *ret_len)
@@ -215,11 +226,6 @@ int ex_ca_store_load(int dir, struct ex_ca **ret)
 }
 
 /* ---- what is done with them ---- */
-
-static bool is_there(int dir, const char *name)
-{
-	return faccessat(dir, name, F_OK, 0) == 0;
-}
 
 /* The key first: a certificate without one would be trusted for nothing. */
 static int make_pair(int dir, const struct ex_ca_wish *wish, const char *key_name, const char *name)
@@ -316,16 +322,18 @@ static int tell(int dir, const char *name, enum ex_ca_role role, ex_ca_store_fn 
 	EX_AUTO_FREE char *file = NULL;
 	struct ex_span rest, one;
 	struct ex_ca_info info;
-	size_t len;
+	size_t len, n = 0;
 	int r = read_cert(dir, name, &file, &len);
 
-	rest = (struct ex_span){ file, r < 0 ? 0 : len };
-	while (r == 0 && next_cert(&rest, &one)) {
+	if (r < 0)
+		return r;
+	rest = (struct ex_span){ file, len };
+	for (; r == 0 && next_cert(&rest, &one); n++) {
 		r = ex_ca_describe(one, &info);
 		if (r == 0)
 			r = fn(arg, role, &info);
 	}
-	return r;
+	return r == 0 && len && !n ? -EINVAL : r;
 }
 
 int ex_ca_store_each(int dir, ex_ca_store_fn fn, void *arg)

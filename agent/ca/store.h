@@ -47,7 +47,10 @@ EX_MUST_CHECK int ex_ca_store_rotate(int dir, const struct ex_ca_wish *wish);
  */
 EX_MUST_CHECK int ex_ca_store_switch(int dir);
 
-/* All certificates that are trusted, PEM; the caller frees. What has ended is left out. */
+/*
+ * All certificates that are trusted, PEM; the caller frees. What has ended is left out. -ENOENT: no
+ * CA; -EKEYEXPIRED: nothing is left; -EINVAL: a file has none that can be read.
+ */
 EX_MUST_CHECK int ex_ca_store_trust(int dir, char **ret, size_t *ret_len);
 
 /* Tells each certificate; negative errno of fn or of reading. */

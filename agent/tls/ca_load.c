@@ -88,15 +88,24 @@ static bool fingerprint_write(const X509 *cert, char out[static 3 * 32])
 	return true;
 }
 
+/* The common name, or all that it says of itself. */
+static void subject_write(const X509 *cert, struct ex_ca_info *ret)
+{
+	const X509_NAME *name = X509_get_subject_name(cert);
+
+	if (X509_NAME_get_text_by_NID(name, NID_commonName, ret->subject, sizeof(ret->subject)) <=
+	    0)
+		(void)X509_NAME_oneline(name, ret->subject, sizeof(ret->subject));
+}
+
 int ex_ca_describe(struct ex_span pem, struct ex_ca_info *ret)
 {
 	X509 *cert = ex_pem_cert(pem);
 	int r = -EINVAL;
 
 	memset(ret, 0, sizeof(*ret));
-	if (cert && fingerprint_write(cert, ret->fingerprint) &&
-	    X509_NAME_get_text_by_NID(X509_get_subject_name(cert), NID_commonName, ret->subject,
-				      sizeof(ret->subject)) > 0) {
+	if (cert && fingerprint_write(cert, ret->fingerprint)) {
+		subject_write(cert, ret);
 		ret->from = seconds_of(X509_get0_notBefore(cert));
 		ret->to = seconds_of(X509_get0_notAfter(cert));
 		ret->rsa = EVP_PKEY_is_a(X509_get0_pubkey(cert), "RSA");

@@ -9,8 +9,11 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <openssl/pem.h>
+#include <openssl/x509v3.h>
 
 #include "agent/ca/authority.h"
+#include "agent/ca/store.h"
 #include "agent/core/log.h"
 #include "agent/core/state_file.h"
 
@@ -36,6 +39,8 @@ static int remove_dir(void **state)
 	snprintf(path, sizeof(path), "%s/ca.pem", dir);
 	unlink(path);
 	snprintf(path, sizeof(path), "%s/trust.pem", dir);
+	unlink(path);
+	snprintf(path, sizeof(path), "%s/lock", dir);
 	unlink(path);
 	rmdir(dir);
 	return 0;
@@ -112,6 +117,122 @@ static void test_refuse_garbage_and_half_a_pair(void **state)
 	assert_int_equal(ex_authority_open(dir, &ca), -ENOENT);
 }
 
+/* ---- one of one's own, as other tools write it ---- */
+
+/* A certificate that says an organisation, and no common name. */
+static void make_own(struct ex_span *ret_cert, char key[static EX_CA_KEY_MAX])
+{
+	static char pem[2048];
+	EVP_PKEY *pkey = EVP_EC_gen("P-256");
+	X509 *cert = X509_new();
+	X509_NAME *subject = X509_get_subject_name(cert);
+	BIO *out = BIO_new(BIO_s_mem());
+	X509V3_CTX ctx;
+
+	X509_set_version(cert, X509_VERSION_3);
+	X509_gmtime_adj(X509_getm_notBefore(cert), -3600);
+	X509_gmtime_adj(X509_getm_notAfter(cert), 3600);
+	X509_NAME_add_entry_by_txt(subject, "O", MBSTRING_ASC, (const uint8_t *)"own", -1, -1, 0);
+	X509_set_issuer_name(cert, subject);
+	X509_set_pubkey(cert, pkey);
+	X509V3_set_ctx(&ctx, cert, cert, NULL, NULL, 0);
+	X509_add1_ext_i2d(cert, NID_basic_constraints, &(BASIC_CONSTRAINTS){ .ca = 255 }, 1, 0);
+	X509_add_ext(cert, X509V3_EXT_conf_nid(NULL, &ctx, NID_subject_key_identifier, "hash"), -1);
+	assert_true(X509_sign(cert, pkey, EVP_sha256()) > 0);
+	PEM_write_bio_X509(out, cert);
+	*ret_cert = (struct ex_span){ pem, (size_t)BIO_read(out, pem, sizeof(pem)) };
+	PEM_write_bio_PKCS8PrivateKey(out, pkey, NULL, NULL, 0, NULL, NULL);
+	key[BIO_read(out, key, EX_CA_KEY_MAX - 1)] = '\0';
+	BIO_free(out);
+	X509_free(cert);
+	EVP_PKEY_free(pkey);
+}
+
+static size_t trusted(void)
+{
+	size_t len, n = 0;
+	int fd = ex_ca_store_open(dir, false);
+	char *pem, *at;
+
+	assert_true(fd >= 0);
+	assert_int_equal(ex_ca_store_trust(fd, &pem, &len), 0);
+	close(fd);
+	for (at = pem; (at = strstr(at, "-----BEGIN CERTIFICATE-----")); at++, n++)
+		assert_true(at == pem || at[-1] == '\n');
+	free(pem);
+	return n;
+}
+
+static int count_one(void *arg, enum ex_ca_role role, const struct ex_ca_info *info)
+{
+	(void)role;
+	assert_true(info->subject[0] != '\0');
+	++*(size_t *)arg;
+	return 0;
+}
+
+static void test_what_signs_is_trusted_however_it_is_written(void **state)
+{
+	struct ex_span cert, forms[3];
+	char key[EX_CA_KEY_MAX], crlf[4096];
+	struct ex_ca *ca;
+	size_t n;
+	int fd;
+
+	(void)state;
+	need_root();
+	make_own(&cert, key);
+	n = 0;
+	for (size_t i = 0; i < cert.len; i++) {
+		if (cert.ptr[i] == '\n')
+			crlf[n++] = '\r';
+		crlf[n++] = cert.ptr[i];
+	}
+	forms[0] = cert;
+	forms[1] = (struct ex_span){ cert.ptr, cert.len - 1 };
+	forms[2] = (struct ex_span){ crlf, n };
+	for (size_t i = 0; i < EX_ARRAY_SIZE(forms); i++) {
+		put("ca.key", ex_span_str(key));
+		put("ca.pem", forms[i]);
+		assert_int_equal(ex_authority_open(dir, &ca), 0);
+		ex_ca_free(ca);
+		assert_int_equal(trusted(), 1);
+		fd = ex_ca_store_open(dir, false);
+		assert_true(fd >= 0);
+		assert_int_equal(ex_ca_store_rotate(fd, &(struct ex_ca_wish){ .days = 1 }), 0);
+		assert_int_equal(trusted(), 2);
+		assert_int_equal(ex_ca_store_switch(fd), 0);
+		assert_int_equal(trusted(), 2);
+		n = 0;
+		assert_int_equal(ex_ca_store_each(fd, count_one, &n), 0);
+		assert_int_equal(n, 2);
+		assert_int_equal(unlinkat(fd, "ca-old.pem", 0), 0);
+		close(fd);
+	}
+}
+
+/* It is told, and not left out of what is trusted. */
+static void test_refuse_what_cannot_be_trusted(void **state)
+{
+	struct ex_ca *ca;
+	char *pem;
+	size_t len;
+	int fd;
+
+	(void)state;
+	need_root();
+	assert_int_equal(ex_authority_open(dir, &ca), 0);
+	ex_ca_free(ca);
+	put("ca-old.pem", EX_SPAN("-----BEGIN TRUSTED CERTIFICATE-----\nno\n"));
+	fd = ex_ca_store_open(dir, false);
+	assert_int_equal(ex_ca_store_trust(fd, &pem, &len), -EINVAL);
+	assert_int_equal(ex_ca_store_each(fd, count_one, &len), -EINVAL);
+	put("ca-old.pem", EX_SPAN(""));
+	assert_int_equal(trusted(), 1);
+	assert_int_equal(unlinkat(fd, "ca-old.pem", 0), 0);
+	close(fd);
+}
+
 static void test_refuse_directory_others_may_write(void **state)
 {
 	static const mode_t modes[] = { 0777, 0775, 0757 };
@@ -132,6 +253,8 @@ int main(void)
 		T(test_same_authority_after_a_restart),
 		T(test_refuse_key_of_another),
 		T(test_refuse_garbage_and_half_a_pair),
+		T(test_what_signs_is_trusted_however_it_is_written),
+		T(test_refuse_what_cannot_be_trusted),
 		T(test_refuse_directory_others_may_write),
 	};
 
