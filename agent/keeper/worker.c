@@ -105,7 +105,7 @@ void ex_worker_lose(struct ex_worker *w, const char *why)
 	struct ex_keeper *k = w->keeper;
 
 	stop_serving(w);
-	if (w->pidfd < 0)
+	if (w->on_end.fd < 0) /* nobody would tell */
 		reap(w, 0);
 	ex_keeper_look_settled(k);
 	k->cfg.ops->lost(k->cfg.arg, why);

@@ -6,6 +6,8 @@
 #include "keeper_proxy.h"
 
 #include <bpf/bpf.h>
+#include <sys/epoll.h>
+#include <sys/syscall.h>
 
 #include "agent/gate/gate_internal.h"
 #include "agent/keeper/keeper_priv.h"
@@ -24,6 +26,19 @@ static const char after[] = HEAD "  egress:\n"
 				 "    toPorts:\n"
 				 "    - ports: [{port: '443', protocol: TCP}]\n"
 				 "      rules: {http: [{method: GET}]}\n";
+
+/* ---- the kernel, which may have no memory ---- */
+
+static int watches_left; /* until one cannot be had; 0 = there is enough */
+
+int epoll_ctl(int epfd, int op, int fd, struct epoll_event *ev)
+{
+	if (op == EPOLL_CTL_ADD && watches_left && --watches_left == 0) {
+		errno = ENOMEM;
+		return -1;
+	}
+	return (int)syscall(SYS_epoll_ctl, epfd, op, fd, ev);
+}
 
 /* ---- the keeper ---- */
 
@@ -427,6 +442,20 @@ static void test_pauses_between_restarts_grow(void **state)
 		assert_true(lost_at[i] - lost_at[i - 1] >= (uint64_t)EX_KEEPER_PAUSE_MS << (i - 1));
 }
 
+static void test_who_cannot_be_watched_is_started_again(void **state)
+{
+	(void)state;
+	for (int watch = 1; watch <= 3; watch++) { /* its end, its requests, its resolvers */
+		begin("die", 1, true);
+		watches_left = watch;
+		for (int i = 0; i < 20 && n_lost < 3; i++)
+			run_for(1000);
+		assert_int_equal(watches_left, 0);
+		assert_int_equal(n_lost, 3);
+		assert_int_equal(end(NULL), 0);
+	}
+}
+
 /* ---- other endpoints ---- */
 
 static void move_to(const char *ip)
@@ -706,6 +735,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_who_lies_about_following_is_ended),
 		cmocka_unit_test_teardown(test_who_is_silent_is_replaced_in_time, end),
 		cmocka_unit_test_teardown(test_pauses_between_restarts_grow, end),
+		cmocka_unit_test(test_who_cannot_be_watched_is_started_again),
 		cmocka_unit_test_teardown(test_a_name_of_what_embeds_an_endpoint_is_forgotten, end),
 		cmocka_unit_test_teardown(test_who_is_told_of_endpoints_comes_along, end),
 		cmocka_unit_test_teardown(test_who_is_behind_another_policy_leaves_no_record_behind,
