@@ -108,9 +108,11 @@ int ex_cni_chain(struct ex_span conflist, struct ex_span plugin, char **ret,
 
 /* ---- files ---- */
 
+/* Also by a link: each file of a ConfigMap is one. */
 static int read_file(const char *path, char **ret, size_t *ret_len)
 {
-	int r = ex_state_file_read(AT_FDCWD, path, ret, ret_len);
+	EX_AUTO_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	int r = fd < 0 ? -errno : ex_file_read(fd, EX_STATE_FILE_MAX, ret, ret_len);
 
 	if (r < 0)
 		ex_error("%s: %s", path, strerror(-r));

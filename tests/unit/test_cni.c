@@ -629,6 +629,35 @@ static void test_the_chain_stays_as_readable_as_it_was(void **state)
 	rmdir(dir);
 }
 
+/* As the kubelet writes a ConfigMap: plugin.json -> ..data/plugin.json, ..data -> ..one */
+static void test_the_plugins_object_is_a_file_of_a_config_map(void **state)
+{
+	char dir[] = "/tmp/exeat-cni-XXXXXX", have[128];
+	int fd, r;
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	assert_int_equal(chdir(dir), 0);
+	assert_int_equal(mkdir("..one", 0700), 0);
+	assert_int_equal(symlink("..one", "..data"), 0);
+	assert_int_equal(symlink("..data/plugin.json", "plugin.json"), 0);
+	put_file("..one/plugin.json", "{\"type\":\"exeat-cni\"}", 0644);
+	put_file("net.conflist", "{\"plugins\":[{\"type\":\"ptp\"}]}", 0644);
+	r = ex_cni_chain_file("net.conflist", "plugin.json");
+	fd = open("net.conflist", O_RDONLY | O_CLOEXEC);
+	assert_in_range(read(fd, memset(have, 0, sizeof(have)), sizeof(have) - 1), 1, sizeof(have));
+	close(fd);
+	unlink("net.conflist");
+	unlink("plugin.json");
+	unlink("..data");
+	unlink("..one/plugin.json");
+	rmdir("..one");
+	assert_int_equal(chdir("/"), 0);
+	rmdir(dir);
+	assert_int_equal(r, 0);
+	assert_string_equal(have, "{\"plugins\":[{\"type\":\"ptp\"},{\"type\":\"exeat-cni\"}]}");
+}
+
 static void test_only_a_chain_can_be_chained(void **state)
 {
 	static const char plugin[] = "{\"type\":\"exeat-cni\"}";
@@ -679,6 +708,7 @@ int main(void)
 		cmocka_unit_test(test_status_says_whether_the_agent_is_there),
 		cmocka_unit_test(test_the_plugin_becomes_the_last_of_the_chain),
 		cmocka_unit_test(test_the_chain_stays_as_readable_as_it_was),
+		cmocka_unit_test(test_the_plugins_object_is_a_file_of_a_config_map),
 		cmocka_unit_test(test_only_a_chain_can_be_chained),
 	};
 

@@ -30,11 +30,21 @@ def source(volume, sub):
             path = node + path
         os.makedirs(path, exist_ok=True)
         return path
-    folder = f"{node}/configmap/{volume['configMap']['name']}"
-    os.makedirs(folder, exist_ok=True)
-    for key, text in docs["ConfigMap", volume["configMap"]["name"]]["data"].items():
-        open(f"{folder}/{key}", "w").write(text)
-    return f"{folder}/{sub}" if sub else folder
+    folder = config_map(volume["configMap"]["name"])
+    return os.path.realpath(f"{folder}/{sub}") if sub else folder
+
+
+def config_map(name):
+    """As the kubelet writes it: each file is a link through ..data, which a change swaps."""
+    folder = f"{node}/configmap/{name}"
+    if os.path.exists(folder):
+        return folder
+    os.makedirs(f"{folder}/..one")
+    os.symlink("..one", f"{folder}/..data")
+    for key, text in docs["ConfigMap", name]["data"].items():
+        open(f"{folder}/..data/{key}", "w").write(text)
+        os.symlink(f"..data/{key}", f"{folder}/{key}")
+    return folder
 
 
 assert not security.get("privileged")
