@@ -19,6 +19,7 @@
 #define TRUST     "trust.pem"
 #define LOCK      "lock"
 
+static const char begin_line[] = "-----BEGIN CERTIFICATE-----";
 static const char end_line[] = "-----END CERTIFICATE-----";
 
 /* Where it is to be, with a link on the way only as output.h has it: 1 when it was made. */
@@ -104,18 +105,22 @@ static int read_cert(int dir, const char *name, char **ret, size_t *ret_len)
 	return *ret ? 0 : -ENOMEM;
 }
 
-/* Takes the next certificate, with its line break, off the text; false at its end. */
+/*
+ * Takes the next certificate, with its line break, off the text; false at its end. What stands
+ * between them is left out: some keep a key there.
+ */
 static bool next_cert(struct ex_span *text, struct ex_span *ret)
 {
-	const char *end =
-		text->len ? memmem(text->ptr, text->len, end_line, sizeof(end_line) - 1) : NULL;
-	const char *nl = end ? memchr(end, '\n', text->len - (size_t)(end - text->ptr)) : NULL;
+	const char *end = text->ptr + text->len, *from, *to, *nl;
 
-	if (!end)
+	from = memmem(text->ptr, text->len, begin_line, sizeof(begin_line) - 1);
+	to = from ? memmem(from, (size_t)(end - from), end_line, sizeof(end_line) - 1) : NULL;
+	if (!to)
 		return false;
-	*ret = (struct ex_span){ text->ptr, nl ? (size_t)(nl + 1 - text->ptr) : text->len };
-	text->ptr += ret->len;
-	text->len -= ret->len;
+	nl = memchr(to, '\n', (size_t)(end - to));
+	to = nl ? nl + 1 : end;
+	*ret = (struct ex_span){ from, (size_t)(to - from) };
+	*text = (struct ex_span){ to, (size_t)(end - to) };
 	return true;
 }
 

@@ -41,6 +41,12 @@ static int read_extra(const char *path, char **ret, size_t *ret_len)
 		ex_error("--upstream-ca %s: not a PEM file of certificates", path);
 		return -EINVAL;
 	}
+	if (strstr(pem, "PRIVATE KEY-----")) {
+		ex_error("--upstream-ca %s: has a private key, which whoever trusts it would be "
+			 "given: name a file of certificates alone",
+			 path);
+		return -EINVAL;
+	}
 	*ret = EX_TAKE_PTR(pem);
 	*ret_len = (size_t)n;
 	return 0;

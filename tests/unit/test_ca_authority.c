@@ -14,6 +14,7 @@
 
 #include "agent/ca/authority.h"
 #include "agent/ca/store.h"
+#include "agent/ca/trust.h"
 #include "agent/core/log.h"
 #include "agent/core/state_file.h"
 
@@ -211,6 +212,34 @@ static void test_what_signs_is_trusted_however_it_is_written(void **state)
 	}
 }
 
+/* A file with both, as some tools write it: workloads are given the certificate. */
+static void test_no_key_is_given_to_who_trusts_it(void **state)
+{
+	char key[EX_CA_KEY_MAX], both[3 * EX_CA_KEY_MAX], *pem;
+	struct ex_span cert;
+	struct ex_ca *ca;
+	size_t len;
+	int fd;
+
+	(void)state;
+	need_root();
+	make_own(&cert, key);
+	snprintf(both, sizeof(both), "%s%.*s%s", key, (int)cert.len, cert.ptr, key);
+	put("ca.key", ex_span_str(both));
+	put("ca.pem", ex_span_str(both));
+	assert_int_equal(ex_authority_open(dir, &ca), 0);
+	ex_ca_free(ca);
+	fd = ex_ca_store_open(dir, false);
+	assert_int_equal(ex_ca_store_trust(fd, &pem, &len), 0);
+	close(fd);
+	assert_true(ex_span_eq((struct ex_span){ pem, len }, cert));
+	free(pem);
+	put("extra", ex_span_str(both));
+	snprintf(both, sizeof(both), "%s/extra", dir);
+	assert_int_equal(ex_trust_roots(both, &pem, &len), -EINVAL);
+	unlink(both);
+}
+
 /* It is told, and not left out of what is trusted. */
 static void test_refuse_what_cannot_be_trusted(void **state)
 {
@@ -254,6 +283,7 @@ int main(void)
 		T(test_refuse_key_of_another),
 		T(test_refuse_garbage_and_half_a_pair),
 		T(test_what_signs_is_trusted_however_it_is_written),
+		T(test_no_key_is_given_to_who_trusts_it),
 		T(test_refuse_what_cannot_be_trusted),
 		T(test_refuse_directory_others_may_write),
 	};
