@@ -40,6 +40,20 @@ int ex_caps_keep(const cap_value_t *keep, int n)
 	return r;
 }
 
+bool ex_caps_share_terminal(void)
+{
+	return isatty(STDIN_FILENO) || isatty(STDOUT_FILENO) || isatty(STDERR_FILENO);
+}
+
+#define PARENT_UID_BASE (EX_OWN_IDS + 0x2000000) /* one each, by its pid */
+
+int ex_caps_be_nobodys(void)
+{
+	uid_t own = PARENT_UID_BASE + (uid_t)getpid();
+
+	return setresuid(own, 0, own) < 0 ? -errno : 0;
+}
+
 int ex_caps_allow_memory(scmp_filter_ctx ctx)
 {
 	int r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 1,

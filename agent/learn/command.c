@@ -9,10 +9,12 @@
 #include <limits.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 
 #include "agent/control/client.h"
 #include "agent/core/buf.h"
+#include "agent/core/caps.h"
 #include "agent/core/json.h"
 #include "agent/core/json_read.h"
 #include "agent/core/log.h"
@@ -22,6 +24,7 @@
 #include "agent/learn/options.h"
 
 #define EXIT_FAILED 125
+#define NOT_FOUND   127 /* and 126: it cannot be executed */
 #define ARGS_MAX    64
 #define PIPE_BYTES  (1 << 20)
 #define LINE_BYTES  (1 << 20)
@@ -84,6 +87,14 @@ static int take_lines(struct session *s)
 	}
 }
 
+/* The last line, when it does not end: a log that was cut, or made by hand. */
+static int take_rest(struct session *s)
+{
+	if (!ex_buf_len(&s->in))
+		return 0;
+	return ex_buf_append(&s->in, "\n", 1) < 0 ? -ENOMEM : take_lines(s);
+}
+
 /* 1: more may come; 0: the end; or negative errno. */
 static int read_some(struct session *s, int fd)
 {
@@ -93,8 +104,10 @@ static int read_some(struct session *s, int fd)
 
 	if (!room)
 		return -ENOMEM;
-	if (n <= 0)
-		return n == 0 ? 0 : errno == EINTR || errno == EAGAIN ? 1 : -errno;
+	if (n < 0)
+		return errno == EINTR || errno == EAGAIN ? 1 : -errno;
+	if (n == 0)
+		return take_rest(s);
 	ex_buf_commit(&s->in, (size_t)n);
 	r = take_lines(s);
 	return r < 0 ? r : 1;
@@ -108,14 +121,23 @@ static void put_arg(const char **argv, size_t *n, const char *arg)
 		argv[(*n)++] = arg;
 }
 
-static _Noreturn void become_run(struct session *s, int log)
+/* Who learns denies nothing: without us it is to end at once. */
+static void bind_fate(pid_t parent)
+{
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != parent)
+		_exit(EXIT_FAILED);
+}
+
+static _Noreturn void become_run(struct session *s, pid_t parent, int log)
 {
 	const char *argv[ARGS_MAX] = { "exeat", "run", "-q", "--log", NULL };
 	char path[64], **all;
 	size_t n = 4, more = 0;
 	sigset_t none;
 
-	snprintf(path, sizeof(path), "/proc/%d/fd/%d", (int)getppid(), log);
+	bind_fate(parent);
+	snprintf(path, sizeof(path), "/proc/%d/fd/%d", (int)parent, log);
 	put_arg(argv, &n, path);
 	put_arg(argv, &n, "--learn");
 	put_arg(argv, &n, s->opt.unread);
@@ -137,21 +159,39 @@ static _Noreturn void become_run(struct session *s, int log)
 }
 
 /* Ours are for the run, which passes them on; it ends, and then so do we. */
-static volatile sig_atomic_t told_to_end; /* also when nobody was in poll() to be woken */
+static volatile sig_atomic_t told; /* the last one; also when nobody was in poll() to be woken */
 
 static void on_signal(int signo)
 {
-	(void)signo;
-	told_to_end = 1;
+	told = signo;
 }
 
 static void catch_signals(void)
 {
+	static const int caught[] = { SIGTERM, SIGHUP, SIGUSR1, SIGUSR2, SIGINT, SIGQUIT };
 	struct sigaction sa = { .sa_handler = on_signal };
 
-	(void)sigaction(SIGTERM, &sa, NULL);
-	(void)sigaction(SIGINT, &sa, NULL);
-	(void)sigaction(SIGHUP, &sa, NULL);
+	for (size_t i = 0; i < EX_ARRAY_SIZE(caught); i++)
+		(void)sigaction(caught[i], &sa, NULL);
+}
+
+/* The keys for these two are the command's. */
+static int leave_terminal(void)
+{
+	if (!ex_caps_share_terminal())
+		return 0;
+	(void)signal(SIGINT, SIG_IGN);
+	(void)signal(SIGQUIT, SIG_IGN);
+	return ex_caps_be_nobodys();
+}
+
+static void pass_on(const struct session *s)
+{
+	int signo = told;
+
+	told = 0;
+	if (signo)
+		kill(s->pid, signo);
 }
 
 static int wait_ms(struct session *s)
@@ -177,10 +217,8 @@ static int follow(struct session *s, int log, int *ret_status)
 	while (r > 0) {
 		int ready = poll(&p, 1, ended ? 0 : wait_ms(s));
 
-		if (told_to_end && !s->asked) {
-			s->asked = true;
-			kill(s->pid, SIGTERM);
-		}
+		if (!ended)
+			pass_on(s);
 		if (ready > 0)
 			r = read_some(s, log);
 		else if (ended)
@@ -193,6 +231,7 @@ static int follow(struct session *s, int log, int *ret_status)
 
 static int learn_from_command(struct session *s, int *ret_status)
 {
+	pid_t self = getpid();
 	int pipes[2], status = 0, r;
 
 	if (pipe2(pipes, O_CLOEXEC | O_NONBLOCK) < 0)
@@ -202,8 +241,10 @@ static int learn_from_command(struct session *s, int *ret_status)
 	s->until = s->opt.seconds ? ex_clock_ms() + (uint64_t)s->opt.seconds * 1000 : 0;
 	s->pid = fork();
 	if (s->pid == 0)
-		become_run(s, pipes[1]);
-	r = s->pid < 0 ? -errno : follow(s, pipes[0], &status);
+		become_run(s, self, pipes[1]);
+	r = s->pid < 0 ? -errno : leave_terminal();
+	if (r == 0)
+		r = follow(s, pipes[0], &status);
 	close(pipes[0]);
 	close(pipes[1]);
 	if (r < 0)
@@ -232,7 +273,7 @@ static void write_request(const struct session *s, struct ex_json *j)
 static int follow_stream(struct session *s, struct ex_control_stream *stream,
 			 struct ex_control_error *err)
 {
-	while (!told_to_end && ex_clock_ms() < s->until) {
+	while (!told && ex_clock_ms() < s->until) {
 		struct ex_span line;
 		int r = ex_control_stream_next(stream, 500, &line, err);
 
@@ -240,6 +281,9 @@ static int follow_stream(struct session *s, struct ex_control_stream *stream,
 			return 0;
 		if (r == -ETIMEDOUT)
 			continue;
+		if (r == 0)
+			ex_warning("the agent has ended this early: what was seen until now is "
+				   "learned");
 		if (r <= 0)
 			return r;
 		r = ex_learn_line(&s->learn, line);
@@ -339,7 +383,10 @@ static int open_file(const char *name, bool force, FILE **ret)
 	int fd = ex_output_open(name, flags, 0644);
 
 	if (fd < 0) {
-		ex_error("%s: %s", name, ex_output_error(fd));
+		ex_error("%s: %s", name,
+			 fd == -EEXIST ? "it was made meanwhile, so nothing is written; --output "
+					 "another, or --force"
+				       : ex_output_error(fd));
 		return fd;
 	}
 	give_to_user(fd);
@@ -353,10 +400,11 @@ static int open_file(const char *name, bool force, FILE **ret)
 static int close_file(const char *name, FILE *f)
 {
 	bool bad = ferror(f) != 0;
+	int r = bad ? -EIO : 0;
 
-	if (fclose(f) == EOF || bad)
-		return fail(name, -EIO);
-	return 0;
+	if (fclose(f) == EOF)
+		r = -errno;
+	return r < 0 ? fail(name, r) : 0;
 }
 
 static int write_policy(const struct session *s)
@@ -420,6 +468,25 @@ static int learn_from(struct session *s, int *ret_status)
 	return s->opt.endpoint ? learn_from_endpoint(s) : learn_from_command(s, ret_status);
 }
 
+/* What never began did not do nothing: there is nothing to learn of it, and the run said why. */
+static bool was_run(const struct session *s, int status)
+{
+	return s->learn.records || status < EXIT_FAILED || status > NOT_FOUND;
+}
+
+static int write_all(struct session *s)
+{
+	int r = ex_learn_finish(&s->learn);
+
+	if (r == 0)
+		r = write_policy(s);
+	if (r == 0)
+		r = write_fixtures(s);
+	if (r == 0)
+		say(s);
+	return r;
+}
+
 int ex_cmd_learn(int argc, char **argv)
 {
 	static struct session s;
@@ -433,16 +500,10 @@ int ex_cmd_learn(int argc, char **argv)
 		r = check_files(&s);
 	if (r == 0)
 		r = learn_from(&s, &status);
-	if (r == 0 && status == EXIT_FAILED && !s.learn.records)
-		r = -EIO; /* the run said why */
-	if (r == 0)
-		r = ex_learn_finish(&s.learn);
-	if (r == 0)
-		r = write_policy(&s);
-	if (r == 0)
-		r = write_fixtures(&s);
-	if (r == 0)
-		say(&s);
+	if (r == 0 && was_run(&s, status))
+		r = write_all(&s);
+	else if (r == 0)
+		ex_error("nothing was run: no policy is written");
 	ex_learn_done(&s.learn);
 	ex_buf_done(&s.in);
 	return r < 0 ? EXIT_FAILED : status;

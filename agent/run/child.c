@@ -71,11 +71,6 @@ static int receive_blob(int fd, struct ex_span *ret)
 
 /* ---- the command ---- */
 
-static bool on_terminal(void)
-{
-	return isatty(STDIN_FILENO) || isatty(STDOUT_FILENO) || isatty(STDERR_FILENO);
-}
-
 static void reset_signals(void)
 {
 	sigset_t none;
@@ -103,7 +98,7 @@ static _Noreturn void exec_command(const struct ex_child_spec *spec)
 
 	reset_signals();
 	/* kill(0) reaches the whole process group, also what is outside the PID namespace. */
-	if (!on_terminal())
+	if (!ex_caps_share_terminal())
 		(void)setsid();
 	r = ex_environ_prepare(spec->id);
 	if (r == 0)
@@ -149,7 +144,7 @@ static void install_handlers(void)
 	sigset_t none;
 
 	/* On a terminal the last two reach the command without us. */
-	for (size_t i = 0; i < EX_ARRAY_SIZE(passed) - (on_terminal() ? 2 : 0); i++)
+	for (size_t i = 0; i < EX_ARRAY_SIZE(passed) - (ex_caps_share_terminal() ? 2 : 0); i++)
 		(void)sigaction(passed[i], &act, NULL);
 	sigemptyset(&none);
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
@@ -283,7 +278,9 @@ int ex_child_start(const struct ex_child_spec *spec, struct ex_child *ret)
 		close(pair[0]);
 		return r;
 	}
-	*ret = (struct ex_child){ .pid = pid, .control = pair[0], .own_session = !on_terminal() };
+	*ret = (struct ex_child){ .pid = pid,
+				  .control = pair[0],
+				  .own_session = !ex_caps_share_terminal() };
 	return 0;
 }
 

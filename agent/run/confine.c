@@ -95,17 +95,6 @@ static const cap_value_t root_keeps[] = {
 	CAP_SETGID, CAP_SETUID,       CAP_NET_BIND_SERVICE, CAP_NET_RAW, CAP_NET_ADMIN,
 };
 
-/* ---- signals ---- */
-
-#define PARENT_UID_BASE (EX_OWN_IDS + 0x2000000) /* one each, by its pid */
-
-int ex_confine_parent(void)
-{
-	uid_t own = PARENT_UID_BASE + (uid_t)getpid();
-
-	return setresuid(own, 0, own) < 0 ? -errno : 0;
-}
-
 /* ---- system calls ---- */
 
 static bool family_allowed(unsigned family)

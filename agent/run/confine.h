@@ -37,14 +37,4 @@ void ex_identity_done(struct ex_identity *id);
  */
 EX_MUST_CHECK int ex_confine_self(const struct ex_identity *id);
 
-/* Ids of exeat's own processes begin here: no command's user namespace has them. */
-#define EX_OWN_IDS 0x7d000000u
-
-/*
- * On a terminal the command is in our process group, and root in it has our user id: it could stop
- * us, or end us with what is not written down yet. Signals go by the real and the saved id, which
- * are nobody's then.
- */
-EX_MUST_CHECK int ex_confine_parent(void);
-
 #endif

@@ -16,6 +16,7 @@
 #include "agent/ca/authority.h"
 #include "agent/ca/store.h"
 #include "agent/ca/trust.h"
+#include "agent/core/caps.h"
 #include "agent/core/log.h"
 #include "agent/core/netns.h"
 #include "agent/core/output.h"
@@ -360,7 +361,7 @@ static int set_up(struct run *run)
 		return r;
 	r = ex_netns_open(&run->ns, run->child.pid);
 	if (r == 0 && run->id.uid == 0 && !run->child.own_session)
-		r = ex_confine_parent();
+		r = ex_caps_be_nobodys();
 	if (r == 0)
 		r = ex_child_go(&run->child);
 	return r < 0 ? fail("cannot start the command", r) : 0;

@@ -152,6 +152,46 @@ done
 refuse "and nothing is written" test -e "$L/log/wrong.yaml"
 same "the exit status is the command's" "$(learn for --force -- sh -c 'exit 7' >/dev/null 2>&1; echo $?)" 7
 
+# ---- what was not run, and what has no room ----
+mkdir "$L/typo"
+same "a command that is not there is 127" "$(learn typo -- nosuchcommandhere 2>/dev/null; echo $?)" 127
+refuse "and leaves no policy in the way of the next try" ls "$L/typo/typo.yaml" "$L/typo/typo.test.yaml"
+mkdir "$L/full"
+mount -t tmpfs -o size=8k tmpfs "$L/full"
+head -c 8192 /dev/zero >"$L/full/fill" 2>/dev/null
+has "a full disk is called one" "$(learn full -- true 2>&1)" 'full.yaml: No space left'
+umount "$L/full"
+# a log that was cut off, or written by hand
+printf '%s' '{"time":"2026-11-22T17:00:00.123Z","type":"verdict","seq":1,"verdict":"allow","app":"l4","proto":"tcp","dst":"203.0.113.5","dport":22}' \
+	>"$L/log/cut"
+check "a last line without an end is a record, too" "$EXEAT" learn -o "$L/log/l3.yaml" --from "$L/log/cut"
+has "and learned" "$(cat "$L/log/l3.yaml")" '203\.0\.113\.5/32'
+
+# ---- it denies nothing: so nothing of it outlives it, and it is not ended by what it runs ----
+mkdir "$L/end"
+learn end -- sh -c 'while :; do echo x >>"$0"; sleep 0.05; done' "$L/end/alive" >/dev/null 2>&1 &
+pid=$!
+world_wait 60 test -s "$L/end/alive"
+kill -KILL "$(pgrep -o -f "^$EXEAT learn -o $L/end/")"
+ended() { ! pgrep -f "$L/end/alive"; }
+check "exeat learn killed: so is what it ran" world_wait 60 ended
+wait $pid
+on_terminal() { # KEY COMMAND…: of sh
+	python3 "$CLIENTS/keys.py" "$1" "$EXEAT" learn --force -o "$L/end/end.yaml" -- sh -c "$2" 2>&1
+}
+get='curl -sS -o /dev/null https://api.openai.com/v1/models'
+for key in '3 INT' '28 QUIT'; do
+	rm -f "$L"/end/*.yaml
+	out=$(on_terminal "${key% *}" "trap 'echo got-it' ${key#* }; $get; echo ready; sleep 20; sleep 2; exit 5")
+	has "on a terminal ${key#* } is the command's" "$out" 'got-it'
+	has "alone" "$out" 'status 5'
+	has "and what it did is learned" "$(cat "$L/end/end.yaml")" "path: '/v1/models'"
+done
+rm -f "$L"/end/*.yaml
+out=$(on_terminal 0 "$get; sleep 1; kill -KILL 0")
+has "110: root in the command does not end exeat learn by its process group" "$out" 'status 137'
+has "110: what it did is learned" "$(cat "$L/end/end.yaml")" "path: '/v1/models'"
+
 # ---- what only a rule that names it lets pass ----
 
 mkdir "$L/copy"
