@@ -125,7 +125,9 @@ static void join_selectors(struct ex_decoder *d, const struct peer_reader *pr,
 	if (pr->namespaces)
 		v[n_pods + n_ns++] =
 			(struct ex_label_term){ .op = EX_LABEL_EXISTS, .key = EX_LABEL_NAMESPACE };
-	*ret = (struct ex_selector){ v, n_pods + n_ns, pr->namespaces != NULL };
+	*ret = (struct ex_selector){ .terms = v,
+				     .n_terms = n_pods + n_ns,
+				     .names_namespace = pr->namespaces };
 }
 
 static void read_peer(struct ex_decoder *d, const struct ex_node *n, struct ex_peer *peer)

@@ -187,15 +187,16 @@ static void read_match_expressions(struct ex_decoder *d, const struct ex_node *n
 		read_expression(d, it.c, out);
 }
 
-/* Or about something that has none: an entity. */
-static bool is_about_namespace(const char *key)
+static void note_namespace(const char *key, struct ex_selector *s)
 {
+	static const struct ex_span labels = EX_SPAN("io.cilium.k8s.namespace.labels.");
 	struct ex_span source, name;
 
 	ex_label_split(key, &source, &name);
-	return ex_span_eq(source, EX_SPAN("reserved")) ||
-	       ex_span_eq(name, EX_SPAN(EX_LABEL_NAMESPACE)) ||
-	       (name.len > 30 && memcmp(name.ptr, "io.cilium.k8s.namespace.labels.", 31) == 0);
+	s->names_namespace |= ex_span_eq(source, EX_SPAN("reserved")) ||
+			      ex_span_eq(name, EX_SPAN(EX_LABEL_NAMESPACE));
+	s->names_its_labels |=
+		name.len >= labels.len && memcmp(name.ptr, labels.ptr, labels.len) == 0;
 }
 
 void ex_read_selector(struct ex_decoder *d, const struct ex_node *n, struct ex_selector *ret)
@@ -215,5 +216,5 @@ void ex_read_selector(struct ex_decoder *d, const struct ex_node *n, struct ex_s
 		memcpy(ret->terms, sr.terms, sr.n * sizeof(*ret->terms));
 	ret->n_terms = sr.n;
 	for (size_t i = 0; i < sr.n; i++)
-		ret->names_namespace |= is_about_namespace(sr.terms[i].key);
+		note_namespace(sr.terms[i].key, ret);
 }

@@ -27,7 +27,8 @@ struct ex_label_term {
 struct ex_selector {
 	struct ex_label_term *terms;
 	size_t n_terms;
-	bool names_namespace; /* some term is about the namespace */
+	bool names_namespace; /* some term is about the namespace, or about an entity */
+	bool names_its_labels;
 };
 
 struct ex_label_set {

@@ -5,13 +5,16 @@
 #include <errno.h>
 
 /*
- * A toEndpoints selector without a namespace is about the policy's own; in a cluster-wide policy
- * about every endpoint that has a namespace.
+ * A toEndpoints selector without a namespace, or labels of one, is about the policy's own; in a
+ * cluster-wide policy about every endpoint that has a namespace, labels of it or not.
  */
 static bool selects_endpoint(const struct ex_spec *spec, const struct ex_selector *s,
 			     const struct ex_known_endpoint *ep)
 {
-	if (!s->names_namespace && (spec->clusterwide ? ep->entity : strcmp(ep->ns, spec->ns) != 0))
+	bool outside = spec->clusterwide ? ep->entity
+					 : !s->names_its_labels && strcmp(ep->ns, spec->ns) != 0;
+
+	if (!s->names_namespace && outside)
 		return false;
 	return ex_selector_match(s, &ep->labels);
 }

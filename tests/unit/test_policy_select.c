@@ -142,6 +142,23 @@ static void test_endpoints_of_the_policys_namespace(void **state)
 	check(in_namespace(wide, "a"), "10.9.0.2", NULL);
 }
 
+/* What has no namespace is not one "whose labels are not these", cluster-wide. */
+static void test_labels_of_namespaces_are_of_endpoints_that_have_one(void **state)
+{
+	static const char wide[] =
+		CCNP("{endpointSelector: {}, egress: [{toEndpoints: [{matchExpressions:"
+		     " [{key: io.cilium.k8s.namespace.labels.team, operator: NotIn,"
+		     " values: [red]}]}]}]}");
+	static const char every[] =
+		CNP("a", "{endpointSelector: {}, egress: [{toEndpoints: [{matchLabels:"
+			 " {io.cilium.k8s.namespace.labels.kubernetes.io/metadata.name: b}}]}]}");
+
+	(void)state;
+	check(in_namespace(wide, "a"), "10.9.0.1", "10.9.0.3");
+	check(in_namespace(wide, "a"), "10.9.0.2", NULL);
+	check(in_namespace(every, "a"), "10.9.0.2", "10.9.0.1");
+}
+
 /* What has a reserved label has no namespace. */
 static void test_reserved_labels_need_no_namespace(void **state)
 {
@@ -538,6 +555,7 @@ int main(void)
 		cmocka_unit_test(test_selector_cannot_leave_the_namespace),
 		cmocka_unit_test(test_labels_that_the_cluster_adds),
 		cmocka_unit_test(test_endpoints_of_the_policys_namespace),
+		cmocka_unit_test(test_labels_of_namespaces_are_of_endpoints_that_have_one),
 		cmocka_unit_test(test_reserved_labels_need_no_namespace),
 		cmocka_unit_test(test_unselected_is_told_apart_from_an_error),
 		cmocka_unit_test(test_default_deny_of_several_policies),
