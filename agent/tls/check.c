@@ -61,15 +61,28 @@ static const char *check_chain(const struct ex_origin *o)
 	return why;
 }
 
+static bool have_ended(const STACK_OF(X509) * certs)
+{
+	for (int i = 0; i < sk_X509_num(certs); i++)
+		if (X509_cmp_current_time(X509_get0_notAfter(sk_X509_value(certs, i))) > 0)
+			return false;
+	return true;
+}
+
 static const char *check_roots(const struct ex_origin *o)
 {
 	STACK_OF(X509) * certs;
+	const char *why = NULL;
 
 	if (has_key(o->roots))
 		return "has a private key among its CA certificates";
 	certs = ex_pem_certs(o->roots);
+	if (!certs)
+		why = "has a CA certificate that cannot be read: PEM is expected";
+	else if (have_ended(certs))
+		why = "has no CA certificate that has not expired";
 	sk_X509_pop_free(certs, X509_free);
-	return certs ? NULL : "has a CA certificate that cannot be read: PEM is expected";
+	return why;
 }
 
 const char *ex_tls_check_origin(const struct ex_origin *o)

@@ -502,6 +502,9 @@ static void test_check_what_a_secret_holds(void **state)
 	assert_says(ec.chain, "hello", NULL, "private key that cannot be read");
 	assert_says(ec.chain, ec.chain, NULL, "private key that cannot be read");
 	assert_says(NULL, NULL, "hello", "CA certificate that cannot be read");
+	assert_says(NULL, NULL, old.chain, "no CA certificate that has not expired");
+	snprintf(two, sizeof(two), "%s%s", old.chain, ec.chain);
+	assert_says(NULL, NULL, two, NULL);
 	/* the key would go to the proxy as a part of the certificate */
 	snprintf(both, sizeof(both), "%s%s", ec.chain, ec.key);
 	assert_says(both, both, NULL, "private key among its certificates");
