@@ -217,11 +217,6 @@ void ex_dns_gate_query(struct ex_dns_gate *g, const void *client, const void *ms
 	}
 }
 
-void ex_dns_gate_cancel(struct ex_dns_gate *g, void *arg)
-{
-	ex_dns_lookup_cancel(g, arg);
-}
-
 /* ---- life ---- */
 
 int ex_dns_gate_new(struct ex_loop *loop, struct ex_ruleset *rs, struct ex_resolver *resolver,

@@ -25,7 +25,7 @@ struct ex_dns_learn {
 struct ex_dns_verdict {                         /* for the audit record */
 	const struct ex_dns_question *question; /* NULL when it could not be parsed */
 	struct ex_decision decision;
-	const struct ex_dns_answer *answer; /* NULL when none was given */
+	const struct ex_dns_answer *answer; /* NULL when none was given, or it did not come yet */
 };
 
 struct ex_dns_gate_ops {
@@ -49,8 +49,8 @@ EX_MUST_CHECK int ex_dns_gate_new(struct ex_loop *loop, struct ex_ruleset *rs,
 				  struct ex_resolver *resolver, struct ex_names *names,
 				  const struct ex_dns_gate_ops *ops, struct ex_dns_gate **ret);
 /*
- * Pending replies are dropped, fn is not called. Allowed in fn. Free it before its resolver. For
- * tests and fuzzers, which are not to leak: a proxy has its gate and its resolver until it exits.
+ * Pending replies are dropped, fn is not called; what was asked is audited all the same, since the
+ * resolver may have heard of it. Allowed in fn. Free it before its resolver.
  */
 void ex_dns_gate_free(struct ex_dns_gate *g);
 
@@ -71,8 +71,5 @@ void ex_dns_gate_clear(struct ex_dns_gate *g);
  */
 void ex_dns_gate_query(struct ex_dns_gate *g, const void *client, const void *msg, size_t len,
 		       bool tcp, void (*fn)(void *arg, const void *reply, size_t len), void *arg);
-
-/* Forget a waiting question: its fn(arg) will not be called any more. */
-void ex_dns_gate_cancel(struct ex_dns_gate *g, void *arg);
 
 #endif

@@ -63,7 +63,6 @@ void ex_dns_gate_let_go(struct ex_dns_gate *g);
 /* Makes w (copied) wait for the answer to its question. -EBUSY at a bound, or another error. */
 EX_MUST_CHECK int ex_dns_lookup_join(struct ex_dns_gate *g, const struct ex_dns_waiter *w,
 				     struct ex_decision d);
-void ex_dns_lookup_cancel(struct ex_dns_gate *g, const void *arg);
 /* The ruleset is another one: what is under way stands under its rules. */
 void ex_dns_lookup_judge_again(struct ex_dns_gate *g);
 void ex_dns_lookup_free_all(struct ex_dns_gate *g);

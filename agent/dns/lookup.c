@@ -37,7 +37,7 @@ struct ex_dns_lookup {
 	struct ex_timer timer;
 	struct ex_dns_waiter *waiters, **last;
 	struct ex_dns_waiter
-		first; /* who asked first: name and type count, also when it has gone */
+		first; /* who asked first: name and type count, also when it was served */
 	struct ex_decision decision;
 	struct ex_dns_answer *answer; /* while learning */
 	uint64_t learn_at;            /* ms: its addresses are known from here on */
@@ -70,12 +70,26 @@ static struct ex_dns_waiter *take_waiter(struct ex_dns_lookup *l)
 	return w;
 }
 
+static bool is_still_allowed(const struct ex_dns_lookup *l)
+{
+	return l->decision.verdict == EX_V_ALLOW;
+}
+
+/* They get no reply, but what they asked for is on its way. */
 static void drop_waiters(struct ex_dns_lookup *l)
 {
+	const struct ex_dns_gate_ops *ops = &l->gate->ops;
+	struct ex_dns_verdict v = { .decision = l->decision };
 	struct ex_dns_waiter *w;
 
-	while ((w = take_waiter(l)) != NULL)
+	if (!is_still_allowed(l))
+		v.decision = ex_dns_deny(EX_R_POLICY_CHANGED, l->decision.rule);
+	while ((w = take_waiter(l)) != NULL) {
+		v.question = &w->question;
+		if (ops->audit)
+			ops->audit(ops->arg, w->client, &v);
 		free_waiter(l, w);
+	}
 }
 
 /* Good enough: at most LOOKUPS_MAX of one gate are in one bucket. */
@@ -154,11 +168,6 @@ void ex_dns_lookup_judge_again(struct ex_dns_gate *g)
 	for (size_t i = 0; i < EX_DNS_LOOKUP_BUCKETS; i++)
 		for (struct ex_dns_lookup *l = g->lookups[i]; l; l = l->next)
 			l->decision = ex_dns_judge(g->rs, question_of(l));
-}
-
-static bool is_still_allowed(const struct ex_dns_lookup *l)
-{
-	return l->decision.verdict == EX_V_ALLOW;
 }
 
 static void succeed(struct ex_dns_lookup *l, const struct ex_dns_answer *a)
@@ -412,29 +421,4 @@ int ex_dns_lookup_join(struct ex_dns_gate *g, const struct ex_dns_waiter *w, str
 	l->last = &mine->next;
 	g->n_waiters++;
 	return 0;
-}
-
-static void cancel_waiters(struct ex_dns_lookup *l, const void *arg)
-{
-	for (struct ex_dns_waiter **p = &l->waiters; *p;) {
-		struct ex_dns_waiter *w = *p;
-
-		if (w->arg != arg) {
-			p = &w->next;
-			continue;
-		}
-		*p = w->next;
-		if (!*p)
-			l->last = p;
-		l->gate->n_waiters--;
-		free_waiter(l, w);
-	}
-}
-
-/* The lookup goes on without them: its answer is wanted by the next who asks. */
-void ex_dns_lookup_cancel(struct ex_dns_gate *g, const void *arg)
-{
-	for (size_t i = 0; i < EX_DNS_LOOKUP_BUCKETS; i++)
-		for (struct ex_dns_lookup *l = g->lookups[i]; l; l = l->next)
-			cancel_waiters(l, arg);
 }

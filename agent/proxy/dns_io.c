@@ -179,7 +179,7 @@ struct stream {
 	struct ex_defer free_later;
 	struct ex_dns_client client;
 	struct ex_buf in, out;
-	bool asking;  /* a question is with the gate */
+	bool asking;  /* a question is with the gate, which says whose it was */
 	bool in_next; /* stream_next() is at work */
 };
 
@@ -194,14 +194,13 @@ static void stream_close(struct stream *s)
 
 	if (s->watch.fd < 0)
 		return;
-	if (s->asking)
-		ex_dns_gate_cancel(s->io->px->dns, s);
 	ex_watch_close(loop, &s->watch);
 	ex_timer_stop(loop, &s->timer);
 	ex_buf_done(&s->in);
 	ex_buf_done(&s->out);
 	s->io->n_streams--;
-	ex_defer(loop, &s->free_later);
+	if (!s->asking)
+		ex_defer(loop, &s->free_later);
 }
 
 static void stream_drop(struct stream *s)
@@ -253,6 +252,10 @@ static void on_stream_reply(void *arg, const void *reply, size_t len)
 	uint8_t head[2] = { (uint8_t)(len >> 8), (uint8_t)len };
 
 	s->asking = false;
+	if (s->watch.fd < 0) { /* it was closed in between */
+		ex_defer(s->io->px->loop, &s->free_later);
+		return;
+	}
 	if (!len || len > 65535 || ex_buf_append(&s->out, head, 2) < 0 ||
 	    ex_buf_append(&s->out, reply, len) < 0)
 		stream_close(s);

@@ -150,7 +150,10 @@ static int serve(struct ex_proxy *px)
 	(void)mallopt(M_TRIM_THRESHOLD, TRIM_THRESHOLD);
 	(void)mallopt(M_MMAP_THRESHOLD, TRIM_THRESHOLD);
 	ex_settle_on(px->loop);
-	return r < 0 ? r : ex_loop_run(px->loop);
+	if (r == 0)
+		r = ex_loop_run(px->loop);
+	ex_dns_gate_free(px->dns); /* what was asked and not answered is on record */
+	return r;
 }
 
 /* Two descriptors a connection, and as many again for DNS, datagrams and what is being closed. */

@@ -113,6 +113,29 @@ out=$(agent bash -c 'exec 3<>/dev/tcp/192.0.0.1/53; printf "\377\377" >&3; timeo
 same "a question of 65535 bytes is not waited for" $? 0
 audited "nor is that left out" '"deny"' "$(reason dns-malformed)"
 
+# who does not wait for the answer has asked all the same
+cat >"$WORLD/tmp/leave.py" <<'END'
+import socket, struct, time
+def query(name):
+    labels = b"".join(bytes([len(p)]) + p for p in name.split(b"."))
+    return b"\0\1\1\0\0\1\0\0\0\0\0\0" + labels + b"\0\0\1\0\1"
+left = query(b"left.rebind.test")
+with socket.create_connection(("192.0.0.1", 53)) as s:
+    s.sendall(struct.pack(">H", len(left)) + left)
+    time.sleep(1)
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+    s.sendto(query(b"gone.rebind.test"), ("192.0.0.1", 53))
+    time.sleep(1)
+END
+kill -STOP "$(cat "$WORLD/pid/unbound")"
+confined names python3 "$WORLD/tmp/leave.py"
+kill -CONT "$(cat "$WORLD/pid/unbound")"
+for n in left gone; do
+	check "the resolver has heard of $n" world_wait 20 asked $n.rebind.test
+	audited "so it is on record" '"allow"' "$n\.rebind\.test"
+done
+
 # the resolver is dead: an error, soon, and not an open door
 kill "$(cat "$WORLD/pid/unbound")"
 start=$EPOCHREALTIME

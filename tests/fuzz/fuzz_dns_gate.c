@@ -42,7 +42,7 @@ static struct {
 	struct ex_dns_gate *gate;
 	bool waiting[ASKED]; /* questions without a reply */
 	struct ex_ip learned[256];
-	size_t n_learned;
+	size_t n_learned, asked, audited;
 } w;
 
 uint64_t ex_loop_now(const struct ex_loop *loop)
@@ -187,6 +187,14 @@ static void extend(void *arg, const struct ex_dns_learn *l)
 		CHECK(was_learned(&l->addrs[i]));
 }
 
+static void audit(void *arg, const void *client, const struct ex_dns_verdict *v)
+{
+	(void)arg;
+	(void)client;
+	CHECK(v->question && v->decision.reason != EX_R_UNSPEC);
+	w.audited++;
+}
+
 static void on_reply(void *arg, const void *reply, size_t len)
 {
 	bool *waiting = arg;
@@ -238,6 +246,7 @@ static void ask(uint8_t what, bool edns)
 		len += 11;
 	}
 	*waiting = true;
+	w.asked++;
 	ex_dns_gate_query(w.gate, NULL, m, len, what & 8, on_reply, waiting);
 }
 
@@ -310,8 +319,7 @@ static void event(uint8_t op, uint8_t arg)
 		fire_timers();
 		break;
 	case 6:
-		ex_dns_gate_cancel(w.gate, &w.waiting[arg % ASKED]);
-		w.waiting[arg % ASKED] = false;
+		ex_dns_gate_clear(w.gate);
 		break;
 	case 7:
 		w.nothing_allowed = arg & 1;
@@ -328,7 +336,7 @@ static void event(uint8_t op, uint8_t arg)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	const struct ex_dns_gate_ops ops = { .learn = learn, .extend = extend };
+	const struct ex_dns_gate_ops ops = { .learn = learn, .extend = extend, .audit = audit };
 	struct ex_names *names;
 
 	memset(&w, 0, sizeof(w));
@@ -338,6 +346,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		event(data[i], data[i + 1]);
 	ex_dns_gate_free(w.gate);
 	w.gate = NULL;
+	CHECK(w.audited == w.asked); /* also what was not answered */
 	for (size_t i = 0; i < TIMERS; i++)
 		CHECK(!w.timers[i]);
 	for (size_t i = 0; i < SLOTS; i++) {
