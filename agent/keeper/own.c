@@ -9,6 +9,7 @@
 #include <linux/rtnetlink.h>
 
 #include "agent/core/rtnl.h"
+#include "policy/prefix.h"
 
 #define ANSWERS 64
 
@@ -35,7 +36,7 @@ static struct answer ask(const struct ex_ip *ip)
 	return (struct answer){ .known = type >= 0, .own = type != RTN_UNICAST, .ip = *ip };
 }
 
-bool ex_host_owns(const struct ex_ip *ip)
+static bool owns(const struct ex_ip *ip)
 {
 	static struct answer answers[ANSWERS];
 	static int news = -1;
@@ -48,4 +49,11 @@ bool ex_host_owns(const struct ex_ip *ip)
 	if (!a->known || !ex_ip_eq(&a->ip, ip))
 		*a = ask(ip);
 	return a->own;
+}
+
+bool ex_host_owns(const struct ex_ip *ip)
+{
+	struct ex_ip hidden;
+
+	return owns(ip) || (ex_ip_embedded(ip, &hidden) && owns(&hidden));
 }

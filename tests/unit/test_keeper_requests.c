@@ -206,21 +206,25 @@ static void test_deny_dial_to_what_the_host_owns(void **state)
 	struct ex_ipc_dial d = { .dst = test_ip("198.51.100.9"),
 				 .port = 443,
 				 .proto = IPPROTO_TCP };
-	struct ex_ipc_dial other = d;
+	struct ex_ipc_dial other = d, hidden = d, other_hidden = d; /* by NAT64 */
+	const struct ex_ipc_dial *const all[] = { &d, &other, &hidden, &other_hidden };
 	int rtnl = ex_rtnl_open();
 
 	(void)state;
 	other.dst = test_ip("198.51.100.8");
-	for (size_t i = 0; i < 2; i++)
-		assert_int_equal(ex_names_add(keeper.names, i ? &other.dst : &d.dst,
-					      EX_SPAN("api.example"), ex_loop_now(keeper.cfg.loop),
-					      60000),
+	hidden.dst = test_ip("64:ff9b::198.51.100.9");
+	other_hidden.dst = test_ip("64:ff9b::198.51.100.8");
+	for (size_t i = 0; i < EX_ARRAY_SIZE(all); i++) {
+		assert_int_equal(ex_names_add(keeper.names, &all[i]->dst, EX_SPAN("api.example"),
+					      ex_loop_now(keeper.cfg.loop), 60000),
 				 0);
-	assert_int_equal(dial(other), 0);
-	assert_int_equal(dial(d), 0);
+		assert_int_equal(dial(*all[i]), 0);
+	}
 	assert_int_equal(ex_rtnl_addr_add(rtnl, if_nametoindex("lo"), &d.dst), 0);
 	assert_int_equal(dial(other), 0);
+	assert_int_equal(dial(other_hidden), 0);
 	assert_int_equal(dial(d), -EACCES);
+	assert_int_equal(dial(hidden), -EACCES);
 	close(rtnl);
 }
 
