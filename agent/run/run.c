@@ -196,7 +196,9 @@ static int open_lasting_ca(struct run *run, char **ret_trust, size_t *ret_len)
 		ex_error("--ca %s: there is none; 'exeat ca init --dir %s' makes one", run->opt.ca,
 			 run->opt.ca);
 	else if (r < 0)
-		ex_error("--ca %s: %s", run->opt.ca, strerror(-r));
+		ex_error("--ca %s: %s", run->opt.ca,
+			 r == -EINVAL ? "a certificate in it cannot be read: PEM is expected"
+				      : strerror(-r));
 	return r < 0 ? r : ex_authority_open(run->opt.ca, &run->ca);
 }
 
