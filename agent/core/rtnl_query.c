@@ -47,6 +47,16 @@ struct answer {
 	bool torn; /* what was told of changed meanwhile: something may be missing */
 };
 
+/* A dump that broke off ends like one that is whole, but says why. */
+static int end_of_dump(const struct nlmsghdr *h)
+{
+	int err = 0;
+
+	if (NLMSG_PAYLOAD(h, 0) >= sizeof(err))
+		memcpy(&err, NLMSG_DATA(h), sizeof(err));
+	return err < 0 ? err : 0;
+}
+
 /* The last message is an error (0 = acknowledged) or the end of the dump. */
 static int take_messages(const union reply *rp, size_t len, struct answer *to)
 {
@@ -58,7 +68,7 @@ static int take_messages(const union reply *rp, size_t len, struct answer *to)
 		if (h->nlmsg_type == NLMSG_ERROR)
 			r = ((const struct nlmsgerr *)NLMSG_DATA(h))->error;
 		else if (h->nlmsg_type == NLMSG_DONE)
-			r = 0;
+			r = end_of_dump(h);
 		else if (to->fn && h->nlmsg_type == to->type)
 			to->fn(to->arg, h);
 	}

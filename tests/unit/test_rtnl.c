@@ -41,6 +41,21 @@ static void say_dump(uint16_t first, uint16_t second, uint16_t end)
 	say(NLMSG_DONE, NLM_F_MULTI | end, 0);
 }
 
+static void say_failed(int err)
+{
+	struct {
+		struct nlmsghdr hdr;
+		int err;
+	} msg = {
+		.hdr = { .nlmsg_len = sizeof(msg),
+			 .nlmsg_type = NLMSG_DONE,
+			 .nlmsg_flags = NLM_F_MULTI },
+		.err = err,
+	};
+
+	assert_int_equal(send(kernel, &msg, sizeof(msg), 0), sizeof(msg));
+}
+
 static size_t times_asked(void)
 {
 	char request[256];
@@ -92,6 +107,20 @@ static void test_what_is_torn_each_time_is_not_told(void **state)
 	assert_int_equal(n_heard, 0);
 }
 
+/* It ends like one that is whole. */
+static void test_half_a_dump_is_not_told(void **state)
+{
+	(void)state;
+	say(RTM_NEWADDR, NLM_F_MULTI, 1);
+	say_failed(-EMSGSIZE);
+	assert_int_equal(ex_rtnl_addrs_each(rtnl, 0, hear, heard), -EMSGSIZE);
+	assert_int_equal(n_heard, 0);
+	say(RTM_NEWADDR, NLM_F_MULTI, 1);
+	say_failed(0);
+	assert_int_equal(ex_rtnl_addrs_each(rtnl, 0, hear, heard), 0);
+	assert_int_equal(n_heard, 1);
+}
+
 static int up(void **state)
 {
 	int fds[2];
@@ -121,6 +150,7 @@ int main(void)
 		rtnl_test(test_a_dump_is_told_once_and_in_order),
 		rtnl_test(test_a_dump_that_was_torn_is_asked_for_again),
 		rtnl_test(test_what_is_torn_each_time_is_not_told),
+		rtnl_test(test_half_a_dump_is_not_told),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
