@@ -40,9 +40,11 @@ static bool on_events(struct ex_lazy *l)
 	return r <= 0;
 }
 
+/* Before the first round there are no gates here to take them: they wait. */
 void ex_events_drain(struct ex_node *node)
 {
-	ex_lazy_run(&node->events);
+	if (node->work.rounds)
+		ex_lazy_run(&node->events);
 }
 
 void ex_events_hurry(struct ex_node *node, bool hurry)

@@ -281,6 +281,7 @@ int ex_gates_apply(struct ex_node *node, struct ex_node_endpoint *e, struct ex_c
 	if (r < 0)
 		return ex_node_fail(err, r, "cannot put the policy in force: %s", strerror(-r));
 	if (!g->attached) {
+		g->since = e->recovered ? ex_clock_ms() : 0;
 		r = attach(g);
 		if (r < 0)
 			return ex_node_fail(err, r, "cannot attach the kernel gate: %s",
@@ -378,9 +379,15 @@ void ex_gates_tell_resolvers(struct ex_node_endpoint *e)
 void ex_gates_take_event(struct ex_node_endpoint *e, const struct ex_event *ev)
 {
 	struct node_gates *g = e->gates;
+	struct ex_event old;
 
 	if (!g)
 		return;
+	if (ev->time / 1000000 <= g->since) {
+		old = *ev;
+		old.rule = old.rule ? UINT32_MAX : 0; /* some rule, of a ruleset that is gone */
+		ev = &old;
+	}
 	if (g->keeper)
 		ex_keeper_take_event(g->keeper, ev);
 	else if (ex_event_is_verdict(ev))

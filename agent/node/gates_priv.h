@@ -22,7 +22,8 @@ struct node_gates {
 	struct ex_observe_who *who;
 	struct ex_metrics_endpoint *counts;
 	bool attached;
-	bool lost; /* the proxy is gone, and was not back yet */
+	uint64_t since; /* ms; what was judged until then bears rules of an agent before this one */
+	bool lost;      /* the proxy is gone, and was not back yet */
 };
 
 void gates_fill_endpoint(const struct node_gates *g, struct ex_endpoint *ep);

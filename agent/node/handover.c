@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 
 #include "agent/core/log.h"
+#include "agent/node/events.h"
 #include "agent/node/gates.h"
 #include "agent/node/handover.h"
 #include "agent/node/notify.h"
@@ -109,6 +110,7 @@ static int start_anew(struct ex_node *node)
 		r = try_program(path);
 	if (r < 0)
 		return r;
+	ex_events_drain(node); /* while their rules are known */
 	state = pack_all(node);
 	if (state < 0)
 		return state;

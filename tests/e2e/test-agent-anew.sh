@@ -62,6 +62,21 @@ in_pod pod1 curl -sSNm200 "$CHAT" -H 'content-type: application/json' -d '{"stre
 	>"$WORLD/tmp/stream" 2>&1 &
 stream=$!
 world_wait 60 grep -q data: "$WORLD/tmp/stream"
+# something that is denied, all the time: each time another port
+in_pod pod3 python3 - "$EVIL4" "$WORLD/tmp/asked" <<'END' &
+import socket, sys, time
+s, out = socket.socket(socket.AF_INET, socket.SOCK_DGRAM), open(sys.argv[2], 'w', buffering=1)
+for port in range(20000, 60000):
+    for attempt in range(2): # the refusal of the one before comes with the first
+        try:
+            s.sendto(b'x', (sys.argv[1], port))
+            break
+        except OSError:
+            pass
+    print(port, file=out)
+    time.sleep(0.02)
+END
+asking=$!
 before=$(proxies)
 for turn in 2 3 4; do
 	if [ $turn = 3 ]; then # an upgrade: another file in its place
@@ -74,6 +89,13 @@ for turn in 2 3 4; do
 	same "with the same proxies" "$(proxies)" "$before"
 	sleep 1
 done
+kill $asking
+unrecorded() { # ports that were asked for, and are not in the log
+	comm -23 <(sort -u "$WORLD/tmp/asked") <(grep '"verdict":"deny"' "$WORLD/log/audit" | grep -o '"dport":[0-9]*' | cut -d: -f2 | sort -u)
+}
+check "(something was denied all the time)" test "$(wc -l <"$WORLD/tmp/asked")" -gt 100
+recorded() { [ -z "$(unrecorded)" ]; }
+check "what is denied while it starts anew is recorded" world_wait 10 recorded
 seen=$(grep -c 'so far' "$WORLD/tmp/requests1")
 wait $stream
 has "a stream that was under way is whole" "$(cat "$WORLD/tmp/stream")" 'data: .DONE.'
