@@ -9,9 +9,9 @@ import json
 import random
 import sys
 
-from cluster import ENDPOINTS, WORKLOAD
+from cluster import ENDPOINTS, NAMESPACE, WORKLOAD
 from made_up import GROUPS, cidr_group, flow, pick, policy
-from meaning import authority, verdict
+from meaning import authority, specs_of, verdict
 
 
 def fixture(n, docs, f, serve):
@@ -37,6 +37,14 @@ def fixture(n, docs, f, serve):
     return [made]
 
 
+def policies():
+    """Some of it is about the workload: what is not is refused."""
+    docs = []
+    while not specs_of(docs, False):
+        docs = [policy(k) for k in range(pick([1, 2, 3]))] + [cidr_group(g) for g in GROUPS]
+    return docs
+
+
 def main():
     folder, count, seed = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
     random.seed(seed)
@@ -45,13 +53,13 @@ def main():
                                   "labels": e.labels, "addresses": e.addresses, "ports": e.ports}
                                  for i, e in enumerate(ENDPOINTS)]}, out)
     for n in range(count):
-        docs = [policy(k) for k in range(pick([1, 2, 3]))] + [cidr_group(g) for g in GROUPS]
+        docs = policies()
         serve = pick([["any"], ["8080/tcp", "53/udp"]])
         with open(f"{folder}/p{n}.yaml", "w") as out:
             out.write("\n---\n".join(json.dumps(d, indent=1) for d in docs))
         with open(f"{folder}/p{n}.test.yaml", "w") as out:
-            json.dump({"policy": [f"p{n}.yaml"], "endpoints": "endpoints.yml", "labels": WORKLOAD,
-                       "serve": serve,
+            json.dump({"policy": [f"p{n}.yaml"], "endpoints": "endpoints.yml", "serve": serve,
+                       "labels": {**WORKLOAD.labels, NAMESPACE: WORKLOAD.namespace},
                        "tests": [t for _ in range(60) for t in fixture(n, docs, flow(), serve)]},
                       out)
 

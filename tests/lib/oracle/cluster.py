@@ -41,7 +41,7 @@ ENDPOINTS = [
     Endpoint(None, {"reserved:kube-apiserver": ""}, ["10.4.0.1", "30.0.0.9"]),
     Endpoint(None, {"reserved:remote-node": "", "role": "edge"}, ["10.4.0.2", "fd10::4:0:2"]),
 ]
-WORKLOAD = {"app": "agent", "tier": "front", NAMESPACE: "shop"}
+WORKLOAD = Endpoint("shop", {"app": "agent", "tier": "front", OF_NAMESPACE + "team": "red"}, [])
 WORLD = ["20.0.0.1", "20.1.2.3", "20.1.9.9", "30.0.0.1", "9.9.9.9", "10.1.200.1",
          "2a00::1", "2a00:1:2::3", "2a00:1:9::9", "2b00::1", "fd10::1:0:99"]
 FAR_AWAY = ["192.0.2.1", "2001:db8::1"]  # in no CIDR that policies name, but for the whole

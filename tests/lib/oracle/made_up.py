@@ -3,7 +3,7 @@
 import ipaddress
 import random
 
-from cluster import DISGUISED, ENDPOINTS, NAMES, NAMESPACE, NEVER, WORLD
+from cluster import DISGUISED, ENDPOINTS, NAMES, NAMESPACE, NEVER, OF_NAMESPACE, WORLD
 
 CIDRS = ["0.0.0.0/0", "9.9.9.9/32", "10.1.0.0/16", "20.0.0.0/7", "20.0.0.0/8", "20.1.0.0/16",
          "20.1.2.0/24", "20.1.2.3/32", "30.0.0.0/8", "::/0", "2a00::/12", "2a00:1::/32",
@@ -21,6 +21,7 @@ SERVED = ["api.x.test", "b.x.test", "other.test", "*.x.test", "a*.x.test", "**.x
           "q.**.test", "*", "**"]
 ENTITIES = ["world", "cluster", "all", "world-ipv4", "world-ipv6", "kube-apiserver", "remote-node",
             "none"]
+NAMESPACES = ["shop", "crm", "monitoring"]
 PORTS = [1, 53, 80, 443, 5432, 8000, 8080, 65535]
 
 pick = random.choice
@@ -58,16 +59,40 @@ def cidr_group(name):
 
 
 def selector():
+    """Of endpoints."""
+    if one_in(12):
+        return {"matchLabels": pick([{"reserved:kube-apiserver": ""}, {"reserved:remote-node": ""},
+                                     {"reserved:remote-node": "", "role": "edge"}])}
     labels = dict(pick(SELECTORS))
-    if one_in(2):
-        labels["k8s:" + NAMESPACE] = pick(["crm", "monitoring", "shop"])
+    if one_in(3):
+        labels[pick(["", "k8s:", "any:"]) + NAMESPACE] = pick(NAMESPACES)
+    elif one_in(6):
+        labels["k8s:" + OF_NAMESPACE + "team"] = pick(["red", "blue", "green"])
     made = {"matchLabels": labels} if labels else {}
     if one_in(3):
-        operator = pick(["In", "NotIn", "Exists", "DoesNotExist"])
-        wanted = {"key": pick(["app", "tier", "version"]), "operator": operator}
-        if operator in ("In", "NotIn"):
-            wanted["values"] = some(["web", "postgres", "data", "v1", "v2"])
-        made["matchExpressions"] = [wanted]
+        made["matchExpressions"] = [expression() for _ in range(pick([1, 1, 2]))]
+    return made
+
+
+def expression():
+    key, values = pick(
+        [("app", ["web", "postgres", "redis", "agent"]), ("k8s:tier", ["data", "front"]),
+         ("version", ["v1", "v2"]), (pick(["", "k8s:"]) + NAMESPACE, NAMESPACES),
+         (OF_NAMESPACE + "kubernetes.io/metadata.name", NAMESPACES)])
+    operator = pick(["In", "NotIn", "Exists", "DoesNotExist"])
+    return {"key": key, "operator": operator,
+            **({"values": some(values)} if operator in ("In", "NotIn") else {})}
+
+
+def subject(clusterwide):
+    """The endpointSelector: mostly of the workload that is asked about."""
+    labels = dict(pick([{}, {}, {}, {"app": "agent"}, {"k8s:tier": "front"}, {"app": "web"}]))
+    made = {"matchLabels": labels} if labels else {}
+    if clusterwide and one_in(3):
+        made["matchLabels"] = {**labels, "k8s:" + NAMESPACE: pick(NAMESPACES)}
+    if one_in(4):
+        made["matchExpressions"] = [e for e in [expression()]
+                                    if clusterwide or NAMESPACE not in e["key"]]
     return made
 
 
@@ -128,8 +153,9 @@ def limited_ports():
             pick([{}, {"http": []}])}
 
 
-def spec(directions):
-    made = {"endpointSelector": {}}
+def spec(clusterwide):
+    made = {"endpointSelector": subject(clusterwide)}
+    directions = pick([["egress"], ["egress"], ["ingress"], ["egress", "ingress"]])
     for direction in directions:
         if one_in(4):
             made.setdefault("enableDefaultDeny", {})[direction] = pick([False, False, True])
@@ -140,9 +166,16 @@ def spec(directions):
 
 
 def policy(number):
-    directions = pick([["egress"], ["egress"], ["ingress"], ["egress", "ingress"]])
-    return {"apiVersion": "cilium.io/v2", "kind": "CiliumNetworkPolicy",
-            "metadata": {"name": f"p{number}", "namespace": "shop"}, "spec": spec(directions)}
+    clusterwide = one_in(4)
+    made = {"apiVersion": "cilium.io/v2", "metadata": {"name": f"p{number}"},
+            "kind": f"Cilium{'Clusterwide' * clusterwide}NetworkPolicy"}
+    if not clusterwide:
+        made["metadata"]["namespace"] = pick(4 * ["shop"] + NAMESPACES)
+    if one_in(4):
+        made["specs"] = [spec(clusterwide) for _ in range(pick([1, 2]))]
+    if "specs" not in made or one_in(3):
+        made["spec"] = spec(clusterwide)
+    return made
 
 
 def address(disguised):

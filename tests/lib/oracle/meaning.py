@@ -148,12 +148,16 @@ class CiliumSpec:
 
 
 def specs_of(docs, ingress):
-    workload = Endpoint(None, WORKLOAD, [])
-    workload.namespace = WORKLOAD["io.kubernetes.pod.namespace"]
+    """That select the workload."""
     groups = {d["metadata"]["name"]: d for d in docs if d["kind"] == "CiliumCIDRGroup"}
     made = [CiliumSpec(d, s, groups, ingress) for d in docs if d["kind"].endswith("NetworkPolicy")
-            for s in [d["spec"]] * ("spec" in d) + d.get("specs", [])]
-    return [s for s in made if s.selects(workload) and s.closes() is not None]
+            for s in ([d["spec"]] if "spec" in d else []) + d.get("specs", [])]
+    return [s for s in made if s.selects(WORKLOAD)]
+
+
+def about(docs, ingress):
+    """Of these those that say anything about the direction."""
+    return [s for s in specs_of(docs, ingress) if s.closes() is not None]
 
 
 # ---- verdicts ----
@@ -185,7 +189,7 @@ def is_denied(specs, flow):
 
 
 def coming(docs, flow, serve):
-    specs = specs_of(docs, True)
+    specs = about(docs, True)
     if is_denied(specs, flow):
         return "deny"
     if any(r.reaches(flow) and r.parts(flow) for s in specs for r in s.rules(False)):
@@ -222,7 +226,7 @@ def fits(rule, part, flow):
 
 
 def going(docs, flow):
-    specs = specs_of(docs, False)
+    specs = about(docs, False)
     if not specs or flow["address"] in NEVER or is_denied(specs, flow):
         return "deny"
     met = [(r, p) for s in specs for r in s.rules(False) if r.reaches(flow) for p in r.parts(flow)]
@@ -235,7 +239,7 @@ def going(docs, flow):
 
 
 def may_be_asked_for(docs, name):
-    for s in specs_of(docs, False):
+    for s in about(docs, False):
         for r in s.rules(False):
             parts = r.r.get("toPorts", [])
             wanted = r.names + [n for p in parts for n in lists(p).get("dns", [])]
@@ -245,13 +249,15 @@ def may_be_asked_for(docs, name):
                                      for p in parts for n in p.get("serverNames", [])):
                 return True
     # who may ask any resolver of the world may ask this one; where the default is to allow, that
-    # is nobody of whom some rule lists questions
-    if not any(s.closes() for s in specs_of(docs, False)) and \
-            any(r.names and lists(p).get("dns") for s in specs_of(docs, False)
-                for r in s.rules(False) for p in r.r.get("toPorts", [])):
+    # is nobody of whom some rule for names lists questions
+    asks = [{"address": a, "shown": a, "name": None, "protocol": "UDP", "port": 53, "tls": None,
+             "request": None, "any name": True} for a in FAR_AWAY]
+    specs = about(docs, False)
+    if not any(s.closes() for s in specs) and \
+            any(r.names and lists(p).get("dns") for s in specs for r in s.rules(False)
+                for p in r.parts(asks[0])):
         return False
-    return any(going(docs, {"address": a, "shown": a, "name": None, "protocol": "UDP", "port": 53,
-                            "tls": None, "request": None, "any name": True}) == "allow" for a in FAR_AWAY)
+    return any(going(docs, a) == "allow" for a in asks)
 
 
 def verdict(docs, flow, serve):
