@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
 
 #include "agent/core/pack.h"
 #include "agent/core/state_file.h"
@@ -17,38 +19,43 @@ static int open_dir(const char *path)
 	return fd < 0 ? -errno : fd;
 }
 
+static int write_kept(const char *state_dir, const struct ex_pack *p)
+{
+	EX_AUTO_CLOSE int dir = open_dir(state_dir);
+
+	if (dir < 0 || p->err)
+		return dir < 0 ? dir : p->err;
+	if (ex_buf_len(&p->buf) > KEPT_MAX)
+		return -EFBIG;
+	return ex_state_file_write(dir, NAME, 0600,
+				   (struct ex_span){ ex_buf_ptr(&p->buf), ex_buf_len(&p->buf) });
+}
+
 int ex_kept_write(const char *state_dir, struct ex_kept_from from,
 		  const struct ex_policy_files *files)
 {
-	EX_AUTO_CLOSE int dir = open_dir(state_dir);
 	struct ex_pack p = { 0 };
 	int r;
 
-	if (dir < 0)
-		return dir;
 	ex_pack_u32(&p, MAGIC);
 	ex_pack_u32(&p, (uint32_t)from.n);
 	for (size_t i = 0; i < from.n; i++)
 		ex_pack_str(&p, from.dirs[i]);
 	ex_policy_files_pack(files, &p);
-	r = p.err;
-	if (r == 0 && ex_buf_len(&p.buf) > KEPT_MAX)
-		r = -EFBIG;
-	if (r == 0)
-		r = ex_state_file_write(dir, NAME, 0600,
-					(struct ex_span){ ex_buf_ptr(&p.buf), ex_buf_len(&p.buf) });
+	r = write_kept(state_dir, &p);
 	ex_pack_done(&p);
-	if (r < 0 && unlinkat(dir, NAME, 0) < 0 && errno != ENOENT)
-		return -errno;
+	if (r < 0)
+		ex_kept_remove(state_dir);
 	return r;
 }
 
+/* By its path: that takes no descriptor. */
 void ex_kept_remove(const char *state_dir)
 {
-	EX_AUTO_CLOSE int dir = open_dir(state_dir);
+	char path[PATH_MAX];
 
-	if (dir >= 0)
-		(void)unlinkat(dir, NAME, 0);
+	if (snprintf(path, sizeof(path), "%s/" NAME, state_dir) < (int)sizeof(path))
+		(void)unlink(path);
 }
 
 /* In the order of the configuration. */

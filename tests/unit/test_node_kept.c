@@ -6,6 +6,7 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "agent/node/kept.h"
@@ -91,6 +92,22 @@ static void test_what_cannot_be_written_leaves_nothing_older(void **state)
 	assert_int_equal(ex_kept_read(state_dir, from_one, &kept), -ENOENT);
 }
 
+static void test_without_a_descriptor_nothing_older_is_left_either(void **state)
+{
+	struct rlimit was, none;
+	int r;
+
+	(void)state;
+	assert_int_equal(ex_kept_write(state_dir, from_one, files), 0);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &was), 0);
+	none = (struct rlimit){ 0, was.rlim_max };
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	r = ex_kept_write(state_dir, from_one, files);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &was), 0);
+	assert_int_equal(r, -EMFILE);
+	assert_int_equal(ex_kept_read(state_dir, from_one, &kept), -ENOENT);
+}
+
 int main(void)
 {
 #define T(fn) cmocka_unit_test_setup_teardown(fn, set_up, tear_down)
@@ -99,6 +116,7 @@ int main(void)
 		T(test_refuse_a_set_of_other_directories),
 		T(test_refuse_a_set_that_is_cut_anywhere),
 		T(test_what_cannot_be_written_leaves_nothing_older),
+		T(test_without_a_descriptor_nothing_older_is_left_either),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
