@@ -246,12 +246,13 @@ static int learn_address(struct ex_keeper *k, const struct ex_ip *ip, struct ex_
 	return class_address(k, ip);
 }
 
-/* A name that cannot be kept is asked for again after a restart. */
-static void keep_name(struct ex_keeper *k, const struct ex_ip *ip, struct ex_span name,
-		      uint64_t ttl_ms)
+/* As long as the book has it. A name that cannot be kept is asked for again after a restart. */
+static void keep_name(struct ex_keeper *k, const struct ex_ip *ip, struct ex_span name)
 {
+	uint64_t until = ex_names_until(k->names, ip, name, 0) - EX_KEEPER_DIAL_LATER_MS;
+
 	if (k->cfg.names_kept &&
-	    ex_gate_binding_put(k->cfg.names_kept, k->cfg.ifindex, ip, name, ttl_ms) < 0)
+	    ex_gate_binding_put(k->cfg.names_kept, k->cfg.ifindex, ip, name, until - now_of(k)) < 0)
 		ex_debug("no room to keep a name over a restart");
 }
 
@@ -268,7 +269,7 @@ int ex_keeper_learn(struct ex_keeper *k, const struct ex_ipc_learn *msg)
 	for (uint32_t i = 0; i < msg->n_addrs && r == 0; i++) {
 		r = learn_address(k, &msg->addrs[i], name, ttl_ms);
 		if (r == 0)
-			keep_name(k, &msg->addrs[i], name, ttl_ms);
+			keep_name(k, &msg->addrs[i], name);
 	}
 	tell_forgotten(k); /* before it is told of what may be the same name */
 	return r;
@@ -300,7 +301,7 @@ static bool extend_name(struct ex_keeper *k, const struct ex_ip *ip, uint64_t ha
 	if (!name.len || ex_judge_dns(k->rs, name).verdict != EX_V_ALLOW ||
 	    learn_address(k, ip, name, ttl_ms) < 0)
 		return false;
-	keep_name(k, ip, name, ttl_ms);
+	keep_name(k, ip, name);
 	return true;
 }
 

@@ -162,6 +162,9 @@ static int proxy_main(void)
 	} else if (strcmp(how, "soon") == 0) {
 		learn("a.two.example", 1, 1, 3);
 		learn("b.two.example", 1, 1, 60);
+	} else if (strcmp(how, "shorter") == 0) {
+		learn("a.two.example", 1, 1, 60);
+		learn("a.two.example", 1, 1, 1);
 	} else if (strcmp(how, "extend") == 0) {
 		extend();
 	} else if (strcmp(how, "short") == 0) {
@@ -428,6 +431,18 @@ static void test_64_a_name_that_ends_after_a_restart_takes_its_class_along(void 
 	assert_int_not_equal(left, both);
 }
 
+/* What an answer has promised no later one takes back. */
+static void test_64_a_name_lives_as_long_after_a_restart(void **state)
+{
+	(void)state;
+	begin(0, "shorter");
+	finish(0);
+	ex_keeper_free(keepers[0]);
+	run_for(2000);
+	begin(0, "");
+	assert_int_not_equal(class_now(), 0);
+}
+
 static void test_64_names_that_live_keep_their_class(void **state)
 {
 	uint32_t both;
@@ -529,6 +544,7 @@ int main(int argc, char **argv)
 		T(test_65_who_floods_loses_its_own_oldest),
 		T(test_64_a_name_that_ends_takes_its_class_along),
 		T(test_64_a_name_that_ends_after_a_restart_takes_its_class_along),
+		T(test_64_a_name_lives_as_long_after_a_restart),
 		T(test_64_names_that_live_keep_their_class),
 		T(test_69_a_name_in_use_stays_known),
 		T(test_83_another_policy_brings_no_name_back_that_is_over),
