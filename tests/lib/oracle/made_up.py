@@ -165,7 +165,62 @@ def spec(clusterwide):
     return made
 
 
+def k8s_selector(values):
+    made = {"matchLabels": dict([pick(values)])} if one_in(2) else {}
+    if one_in(3):
+        key, value = pick(values)
+        operator = pick(["In", "NotIn", "Exists", "DoesNotExist"])
+        made["matchExpressions"] = [{"key": key, "operator": operator, **(
+            {"values": [value]} if operator in ("In", "NotIn") else {})}]
+    return made
+
+
+def k8s_peer():
+    if one_in(2):
+        block = cidr_with_holes()
+        return {"ipBlock": block} if "cidr" in block else k8s_peer()
+    pods = k8s_selector([("app", "web"), ("app", "postgres"), ("tier", "data"), ("version", "v1")])
+    spaces = k8s_selector([("kubernetes.io/metadata.name", "shop"), ("team", "red"),
+                           ("kubernetes.io/metadata.name", "crm")])
+    return pick([{"podSelector": pods}, {"namespaceSelector": spaces},
+                 {"podSelector": pods, "namespaceSelector": spaces}])
+
+
+def k8s_port(names):
+    made = port(False, names)
+    if made["port"].isdigit():
+        made["port"] = int(made["port"])
+    if one_in(6):
+        made = {}
+    return {**made, "protocol": pick(["TCP", "UDP", "SCTP"])} if one_in(2) else \
+        {k: v for k, v in made.items() if k != "protocol"}
+
+
+def k8s_rule(direction):
+    made = {}
+    if not one_in(5):
+        made["to" if direction == "egress" else "from"] = [k8s_peer() for _ in range(pick([0, 1, 2]))]
+    if one_in(2):
+        made["ports"] = [k8s_port(direction == "egress") for _ in range(pick([0, 1, 1, 2]))]
+    return made
+
+
+def k8s_policy(number):
+    directions = pick([["egress"], ["egress", "ingress"], ["ingress"], []])
+    made = {"podSelector": pick([{}, {}, {"matchLabels": {"app": "agent"}},
+                                 {"matchLabels": {"app": "web"}}])}
+    for d in directions:
+        made[d] = [k8s_rule(d) for _ in range(pick([0, 1, 1, 2]))]
+    if one_in(2):
+        made["policyTypes"] = [t for t in ("Egress", "Ingress")
+                               if t.lower() in directions or one_in(4)]
+    return {"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "spec": made,
+            "metadata": {"name": f"k{number}", "namespace": pick(4 * ["shop"] + NAMESPACES)}}
+
+
 def policy(number):
+    if one_in(4):
+        return k8s_policy(number)
     clusterwide = one_in(4)
     made = {"apiVersion": "cilium.io/v2", "metadata": {"name": f"p{number}"},
             "kind": f"Cilium{'Clusterwide' * clusterwide}NetworkPolicy"}

@@ -2,7 +2,7 @@
 """What policies mean, rule by rule and flow by flow, from the words of their documentation."""
 import re
 
-from cluster import FAR_AWAY, NEVER, WORKLOAD, Endpoint, endpoint, inside, matches, peer
+from cluster import FAR_AWAY, NEVER, OF_NAMESPACE, WORKLOAD, Endpoint, endpoint, inside, matches, peer
 
 ICMP = {"EchoReply": (0, 129), "EchoRequest": (8, 128), "TimeExceeded": (11, 3),
         "DestinationUnreachable": (3, 1)}
@@ -147,11 +147,64 @@ class CiliumSpec:
         return self.written.get("enableDefaultDeny", {}).get(self.direction, True if rules else None)
 
 
+class K8sRule:
+    """One of NetworkPolicy."""
+    names = ()
+
+    def __init__(self, spec, written):
+        self.spec, self.r = spec, {}
+        self.peers = written.get("from" if spec.ingress else "to") or []
+        self.ports = written.get("ports") or []
+        self.members = self.peers
+
+    def is_wide(self):
+        return not self.peers
+
+    def reaches(self, flow):
+        return not self.peers or any(self.is_peer(p, flow["address"]) for p in self.peers)
+
+    def is_peer(self, p, address):
+        e = endpoint(address)
+        if "ipBlock" in p:
+            return not e and in_set(p["ipBlock"], address, {})
+        if not e or not e.namespace or not matches(p.get("podSelector", {}), e):
+            return False
+        if "namespaceSelector" not in p:
+            return e.namespace == self.spec.namespace
+        labels = {k.partition(OF_NAMESPACE)[2]: v for k, v in e.known.items() if OF_NAMESPACE in k}
+        return matches(p["namespaceSelector"], Endpoint(None, labels, []))
+
+    def parts(self, flow):
+        return [{}] if not self.ports or any(has_port({**p, "port": str(p.get("port", 0))}, flow, "TCP")
+                                             for p in self.ports) else []
+
+
+class K8sSpec:
+    def __init__(self, doc, ingress):
+        self.namespace = doc["metadata"].get("namespace", "default")
+        self.written, self.ingress = doc["spec"], ingress
+        self.direction = "ingress" if ingress else "egress"
+
+    def selects(self, workload):
+        return workload.namespace == self.namespace and matches(self.written["podSelector"], workload)
+
+    def rules(self, deny):
+        written = self.written.get(self.direction)
+        return [] if deny else [K8sRule(self, r) for r in written or []]
+
+    def closes(self):
+        types = self.written.get("policyTypes")
+        if types:
+            return True if self.direction.capitalize() in types else None
+        return True if self.ingress or self.written.get("egress") else None
+
+
 def specs_of(docs, ingress):
     """That select the workload."""
     groups = {d["metadata"]["name"]: d for d in docs if d["kind"] == "CiliumCIDRGroup"}
-    made = [CiliumSpec(d, s, groups, ingress) for d in docs if d["kind"].endswith("NetworkPolicy")
+    made = [CiliumSpec(d, s, groups, ingress) for d in docs if d["kind"].startswith("Cilium")
             for s in ([d["spec"]] if "spec" in d else []) + d.get("specs", [])]
+    made += [K8sSpec(d, ingress) for d in docs if d["kind"] == "NetworkPolicy"]
     return [s for s in made if s.selects(WORKLOAD)]
 
 
@@ -242,7 +295,7 @@ def may_be_asked_for(docs, name):
     for s in about(docs, False):
         for r in s.rules(False):
             parts = r.r.get("toPorts", [])
-            wanted = r.names + [n for p in parts for n in lists(p).get("dns", [])]
+            wanted = [*r.names] + [n for p in parts for n in lists(p).get("dns", [])]
             if any(is_named(n, name) for n in wanted):
                 return True
             if r.is_wide() and any(n.strip("*") and is_served_as(n, name)
