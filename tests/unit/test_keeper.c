@@ -529,6 +529,7 @@ static void test_who_is_told_of_endpoints_comes_along(void **state)
 static void test_who_is_behind_another_policy_leaves_no_record_behind(void **state)
 {
 	struct ex_ring at_end = { 0 };
+	struct ex_pack p = { 0 };
 	uint32_t until;
 	int fd;
 
@@ -540,7 +541,8 @@ static void test_who_is_behind_another_policy_leaves_no_record_behind(void **sta
 	assert_int_equal(swap(), 0);
 	by[1] = by[0];
 	fd = dup(keeper->workers[0].ring_fd);
-	ex_keeper_hand_over(keeper, &(struct ex_pack){ 0 });
+	ex_keeper_hand_over(keeper, &p);
+	ex_pack_done(&p);
 	usleep(50000);
 	assert_int_equal(ex_ring_map(&at_end, fd), 0);
 	at_end.at = keeper->workers[0].ring.at;
