@@ -8,7 +8,7 @@
 
 #include "agent/tls/ca.h"
 
-#define LEAVES_MAX  512
+#define LEAVES_MAX  1024      /* of all connections there may be, while they wait (EX_CONNS_MAX) */
 #define LEAF_MARGIN (60 * 60) /* a leaf this near to its end is asked for anew */
 
 struct leaf {

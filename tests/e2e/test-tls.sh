@@ -66,6 +66,11 @@ out=$(confined names python3 "$CLIENTS/turns.py" ok.shared.test 2>&1)
 has "of many handshakes at once each comes to its end" "$out" '^crowd answered 150 of 150 '
 has "clients that stand still in theirs do not hold up others" "$out" '^beside them HTTP/1.1 200 soon'
 has "nor when they go" "$out" '^and after HTTP/1.1 200'
+for i in $(seq 0 799); do
+	echo "n$i.crowd.test. 60 IN A 45.1.$((i / 200)).$((i % 200 + 1))"
+done | unbound-control -q -c "$WORLD/conf/unbound.conf" local_datas
+has "nor is the certificate of one that waits for its turn forgotten" \
+	"$(confined crowd timeout 100 python3 "$CLIENTS/crowd.py" 800 2>&1)" "^handshakes {'done': 800}"
 run_args=(--workers 3)
 
 # ---- passed through by name: not when another name may be hidden in the hello ----

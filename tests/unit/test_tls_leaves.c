@@ -135,13 +135,14 @@ static void test_leaf_cache_is_bounded_and_forgets_the_unused(void **state)
 	char name[32];
 
 	(void)state;
-	for (int i = 0; i < 520; i++) {
+	for (int i = 0; i < 1030; i++) {
 		snprintf(name, sizeof(name), "n%d.example", i);
 		assert_int_equal(add_leaf_of(ca, ex_span_str(name), ex_span_str(name)), 0);
 		assert_true(ex_tls_has_leaf(tls, NAME)); /* a use */
 	}
-	assert_true(ex_tls_has_leaf(tls, EX_SPAN("n519.example")));
-	assert_false(ex_tls_has_leaf(tls, EX_SPAN("n0.example")));
+	assert_true(ex_tls_has_leaf(tls, EX_SPAN("n1029.example")));
+	assert_true(ex_tls_has_leaf(tls, EX_SPAN("n7.example")));
+	assert_false(ex_tls_has_leaf(tls, EX_SPAN("n6.example")));
 }
 
 /* A client that knows RSA only, and one that knows better: each gets its own kind of leaf. */
