@@ -35,6 +35,7 @@ struct session {
 	struct ex_buf in;
 	char fixtures[PATH_MAX];
 	pid_t pid;
+	bool killed;    /* the run itself was */
 	uint64_t until; /* ms; 0 = no limit */
 	bool asked;     /* the command to end */
 };
@@ -249,6 +250,7 @@ static int learn_from_command(struct session *s, int *ret_status)
 	close(pipes[1]);
 	if (r < 0)
 		return fail("cannot read what the run records", r);
+	s->killed = WIFSIGNALED(status);
 	*ret_status = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 	return 0;
 }
@@ -471,7 +473,7 @@ static int learn_from(struct session *s, int *ret_status)
 /* What never began did not do nothing: there is nothing to learn of it, and the run said why. */
 static bool was_run(const struct session *s, int status)
 {
-	return s->learn.records || status < EXIT_FAILED || status > NOT_FOUND;
+	return s->learn.records || !(s->killed || (status >= EXIT_FAILED && status <= NOT_FOUND));
 }
 
 static int write_all(struct session *s)

@@ -63,6 +63,42 @@ static int gateway_setup(struct ex_netns *ns)
 	return r;
 }
 
+/* It leads no further than this machine, or its link. */
+static bool is_near(const struct ex_ip *ip)
+{
+	const uint8_t *b = ip->b;
+
+	if (ex_ip_is4(ip))
+		return b[12] == 127 || (b[12] == 169 && b[13] == 254);
+	return b[0] == 0 || (b[0] == 0xfe && (b[1] & 0xc0) == 0x80);
+}
+
+static void take_way(void *arg, const struct ex_ip *ip)
+{
+	struct ex_netns *ns = arg;
+
+	if (!is_near(ip))
+		*(ex_ip_is4(ip) ? &ns->way4 : &ns->way6) = true;
+}
+
+/*
+ * Where the outside has one family only, the workload has a way out by that one: of a name with
+ * addresses of both, programs take those that they have a route to. Where it has none (a machine
+ * that is offline), both: there may be one later.
+ */
+static int find_ways(struct ex_netns *ns)
+{
+	EX_AUTO_CLOSE int rtnl = ex_rtnl_open();
+	int r = rtnl < 0 ? rtnl : ex_rtnl_addrs_each(rtnl, 0, take_way, ns);
+
+	if (r < 0)
+		return r;
+	if (!ns->way4 && !ns->way6)
+		ns->way4 = ns->way6 = true;
+	ns->way6 &= ns->v6;
+	return 0;
+}
+
 int ex_netns_init(struct ex_netns *ns)
 {
 	int r;
@@ -77,8 +113,9 @@ int ex_netns_init(struct ex_netns *ns)
 	memcpy(ns->mac, workload_mac, 6);
 	memcpy(ns->gw_mac, gateway_mac, 6);
 	ns->outer = ex_netns_own();
-	if (ns->outer < 0)
-		return ns->outer;
+	r = ns->outer < 0 ? ns->outer : find_ways(ns);
+	if (r < 0)
+		return r;
 	if (unshare(CLONE_NEWNET) < 0)
 		return -errno;
 	ns->gateway = ex_netns_own();
@@ -200,9 +237,9 @@ static int open_workload(const struct ex_netns *ns)
 	if (rtnl < 0)
 		return rtnl;
 	r = end_open(rtnl, eth, ns, &ns->gw4, &ns->gw6);
-	if (r == 0)
+	if (r == 0 && ns->way4)
 		r = ex_rtnl_route_add(rtnl, &(struct ex_route){ .via = &ns->gw4, .ifindex = eth });
-	if (r == 0 && ns->v6)
+	if (r == 0 && ns->way6)
 		r = ex_rtnl_route_add(rtnl, &(struct ex_route){ .via = &ns->gw6, .ifindex = eth });
 	return r;
 }

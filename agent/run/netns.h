@@ -17,6 +17,7 @@ struct ex_netns {
 	int outer;             /* where exeat was started */
 	int gateway;           /* -1 until made */
 	bool v6;               /* this kernel speaks IPv6 */
+	bool way4, way6;       /* the workload has a default route of the family */
 	struct ex_ip ip4, ip6; /* the workload's */
 	struct ex_ip gw4, gw6; /* the gateway's: next hop and resolver */
 	uint8_t mac[6], gw_mac[6];
