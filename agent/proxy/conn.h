@@ -177,7 +177,10 @@ void ex_conn_hang_up(struct ex_conn *c);
 /* The server side could not be had: err is negative errno. */
 void ex_conn_dial_failed(struct ex_conn *c, int err);
 
-/* Why s could not be had, and in more words: a copy, for they may live in what ends now. */
+/*
+ * Why s (NULL: a socket for datagrams) could not be had, and in more words: a copy, for they may
+ * live in what ends now.
+ */
 #define EX_DIAL_WHY 96
 enum ex_reason ex_dial_reason(const struct ex_side *s, int err, char why[static EX_DIAL_WHY]);
 

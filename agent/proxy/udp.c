@@ -5,6 +5,7 @@
 #include "agent/core/buf.h"
 #include "agent/dns/names.h"
 #include "agent/proxy/ask.h"
+#include "agent/proxy/conn.h"
 #include "agent/proxy/datagram.h"
 #include "agent/proxy/dial.h"
 #include "agent/proxy/udp.h"
@@ -89,7 +90,7 @@ static void on_idle(struct ex_timer *t)
 }
 
 static void audit(struct ex_proxy *px, const struct ex_datagram *d,
-		  const struct ex_decision *decision)
+		  const struct ex_decision *decision, const char *why)
 {
 	struct ex_audit_record rec = { .app = EX_AUDIT_L4,
 				       .gate = EX_AUDIT_PROXY,
@@ -102,19 +103,24 @@ static void audit(struct ex_proxy *px, const struct ex_datagram *d,
 				       .sport = d->sport,
 				       .dport = d->dport };
 
+	ex_audit_set(rec.detail, sizeof(rec.detail), ex_span_str(why));
 	ex_ask_audit(px->ask, &rec);
+}
+
+static void flow_deny(struct flow *f, enum ex_reason reason, uint32_t rule, const char *why)
+{
+	const struct ex_datagram d = {
+		.src = f->src, .dst = f->dst, .sport = f->sport, .dport = f->dport
+	};
+
+	audit(f->udp->px, &d, &(struct ex_decision){ EX_V_DENY, reason, rule }, why);
+	flow_close(f);
 }
 
 /* There is no room for what it takes. */
 static void flow_drop(struct flow *f)
 {
-	const struct ex_datagram d = {
-		.src = f->src, .dst = f->dst, .sport = f->sport, .dport = f->dport
-	};
-	const struct ex_decision no_room = { EX_V_DENY, EX_R_LIMIT, 0 };
-
-	audit(f->udp->px, &d, &no_room);
-	flow_close(f);
+	flow_deny(f, EX_R_LIMIT, 0, "");
 }
 
 static void touch(struct flow *f)
@@ -133,6 +139,8 @@ static void carry(struct flow *f, int from, int to)
 
 		if (n < 0 && (errno == EAGAIN || errno == EINTR))
 			break;
+		if (n < 0 && errno == EMSGSIZE)
+			continue; /* the one that a router had no room for is lost, no other */
 		if (n < 0) {
 			flow_close(f); /* the server refused: say nothing more */
 			return;
@@ -158,14 +166,17 @@ static void on_down(struct ex_watch *w, uint32_t events)
 	carry(f, f->down.fd, f->up.fd);
 }
 
-/* Takes fd, if it is one. False: the flow is over. */
+/* Takes fd, if it is one. False: the flow is over, and that it did not get far is on record. */
 static bool watch(struct flow *f, struct ex_watch *w, int fd, uint32_t events)
 {
-	if (fd >= 0 && ex_watch_start(f->udp->px->loop, w, fd, events) == 0)
+	int r = fd < 0 ? fd : ex_watch_start(f->udp->px->loop, w, fd, events);
+	char why[EX_DIAL_WHY];
+
+	if (r == 0)
 		return true;
 	if (fd >= 0)
 		close(fd);
-	flow_close(f);
+	flow_deny(f, ex_dial_reason(NULL, r, why), 0, why);
 	return false;
 }
 
@@ -220,7 +231,7 @@ static struct flow *flow_new(struct ex_udp *u, const struct ex_datagram *d, stru
 		f = calloc(1, sizeof(*f));
 	if (decision.verdict == EX_V_ALLOW && !f)
 		decision = (struct ex_decision){ EX_V_DENY, EX_R_LIMIT, decision.rule };
-	audit(u->px, d, &decision);
+	audit(u->px, d, &decision, "");
 	if (!f)
 		return NULL;
 	*f = (struct flow){ .udp = u,
@@ -281,17 +292,11 @@ static void on_datagrams(struct ex_listen *l, int listener)
 static void flow_judge_again(struct flow *f)
 {
 	struct ex_proxy *px = f->udp->px;
-	const struct ex_datagram d = {
-		.src = f->src, .dst = f->dst, .sport = f->sport, .dport = f->dport
-	};
 	uint64_t now = ex_loop_now(px->loop);
 	struct ex_decision again = judge(px, &f->dst, f->dport, now > LATE_MS ? now - LATE_MS : 0);
 
-	if (again.verdict == EX_V_ALLOW)
-		return;
-	again = (struct ex_decision){ EX_V_DENY, EX_R_POLICY_CHANGED, again.rule };
-	audit(px, &d, &again);
-	flow_close(f);
+	if (again.verdict != EX_V_ALLOW)
+		flow_deny(f, EX_R_POLICY_CHANGED, again.rule, "");
 }
 
 void ex_udp_judge_again(struct ex_udp *u)

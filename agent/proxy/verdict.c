@@ -85,7 +85,7 @@ void ex_conn_refuse(struct ex_conn *c, const struct ex_decision *d, const char *
 
 enum ex_reason ex_dial_reason(const struct ex_side *s, int err, char why[static EX_DIAL_WHY])
 {
-	bool tls = s->state == EX_SIDE_HANDSHAKING && err != -ETIMEDOUT;
+	bool tls = s && s->state == EX_SIDE_HANDSHAKING && err != -ETIMEDOUT;
 
 	ex_audit_set(why, EX_DIAL_WHY, ex_span_str(tls ? ex_tls_error(s->tls) : strerror(-err)));
 	if (tls || err == -EKEYREJECTED)

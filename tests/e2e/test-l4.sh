@@ -17,6 +17,21 @@ for family in 4 6; do
 		"$(echo hello | confined l4 socat -t20 - "TCP:$(url "$echo_"):7777" 2>&1)" hello
 	same "IPv$family: UDP too" \
 		"$(confined l4 python3 "$CLIENTS/hello.py" udp "$echo_" 7777 2>&1)" hello
+	lost=${echo_%50}51
+	ip route add unreachable "$lost"
+	refuse "IPv$family: UDP to an allowed address that there is no way to" \
+		confined l4 python3 "$CLIENTS/hello.py" udp "$lost" 7777 1
+	audited "IPv$family: and that it did not go out is on record" '"deny"' "$(reason upstream-unreachable)" '"udp"' "$lost"
+	rm -f "$WORLD"/tmp/talk-*
+	confined l4 python3 "$CLIENTS/talk.py" "$echo_" 7777 "$WORLD/tmp/talk" >"$WORLD/tmp/talked" 2>&1 &
+	talk=$!
+	world_wait 60 test -e "$WORLD/tmp/talk-first"
+	port=$(ss -Hun dst "$(url "$echo_"):7777" | sed -n '1s/.*:\([0-9]*\) .*:7777.*/\1/p')
+	ip netns exec net python3 "$CLIENTS/too_big.py" "$outer_" "$port" "$echo_" 7777
+	touch "$WORLD/tmp/talk-next"
+	wait "$talk"
+	same "IPv$family: a datagram that a router has no room for does not end the others" "$(cat "$WORLD/tmp/talked")" $'one\ntwo'
+	same "IPv$family: they are one flow" "$(grep -c '"udp".*"dport":7777' "$audit_log")" 1
 	sum=$(head -c 3000000 /dev/urandom | tee "$WORLD/tmp/blob" | sha256sum)
 	same "IPv$family: 3 MB there and back, whole" \
 		"$(confined l4 socat -t20 - "TCP:$(url "$echo_"):7777" <"$WORLD/tmp/blob" 2>/dev/null | sha256sum)" "$sum"
