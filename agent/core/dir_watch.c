@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/epoll.h>
@@ -17,6 +18,7 @@ struct watched {
 	int wd; /* -1 = it is not there */
 	dev_t dev;
 	ino_t ino;
+	uint64_t links; /* what those in it lead to, summed up */
 };
 
 struct ex_dir_watch {
@@ -32,6 +34,43 @@ struct ex_dir_watch {
 	struct watched *v; /* each directory */
 };
 
+static uint64_t mix(uint64_t sum, uint64_t v)
+{
+	return (sum ^ v) * 0x9e3779b97f4a7c15u;
+}
+
+/* A file that somebody wrote to is another; one that a link does not lead to is none. */
+static uint64_t sum_of(int dir, const char *name)
+{
+	struct stat st = { 0 };
+	uint64_t sum = 1;
+
+	for (const char *p = name; *p; p++)
+		sum = mix(sum, (unsigned char)*p);
+	if (fstatat(dir, name, &st, 0) < 0)
+		return sum;
+	sum = mix(mix(sum, st.st_dev), st.st_ino);
+	if (!S_ISREG(st.st_mode))
+		return sum;
+	sum = mix(sum, (uint64_t)st.st_size);
+	sum = mix(mix(sum, (uint64_t)st.st_mtim.tv_sec), (uint64_t)st.st_mtim.tv_nsec);
+	return mix(mix(sum, (uint64_t)st.st_ctim.tv_sec), (uint64_t)st.st_ctim.tv_nsec);
+}
+
+static uint64_t sum_of_links(const char *path)
+{
+	DIR *d = opendir(path);
+	const struct dirent *de;
+	uint64_t sum = 0;
+
+	while (d && (de = readdir(d)))
+		if (*de->d_name != '.' && (de->d_type == DT_LNK || de->d_type == DT_UNKNOWN))
+			sum += sum_of(dirfd(d), de->d_name);
+	if (d)
+		closedir(d);
+	return sum;
+}
+
 /* What is there by this name: something may have been mounted on it. */
 static void look(const char *path, struct watched *ret)
 {
@@ -41,6 +80,7 @@ static void look(const char *path, struct watched *ret)
 	if (stat(path, &st) == 0) {
 		ret->dev = st.st_dev;
 		ret->ino = st.st_ino;
+		ret->links = S_ISDIR(st.st_mode) ? sum_of_links(path) : 0;
 	}
 }
 
@@ -71,7 +111,9 @@ static void on_timer(struct ex_timer *t)
 	w->fn(w->arg);
 }
 
-/* A directory has no event for what is mounted on it, nor for a link or a folder on the way to it.
+/*
+ * A directory has no event for what is mounted on it, nor for a link or a folder on the way to it,
+ * nor for what links in it lead to.
  */
 static void look_again(struct ex_dir_watch *w)
 {
@@ -79,7 +121,8 @@ static void look_again(struct ex_dir_watch *w)
 		struct watched now;
 
 		look(w->dirs[i], &now);
-		if (now.dev != w->v[i].dev || now.ino != w->v[i].ino || (now.ino && w->v[i].wd < 0))
+		if (now.dev != w->v[i].dev || now.ino != w->v[i].ino ||
+		    now.links != w->v[i].links || (now.ino && w->v[i].wd < 0))
 			change(w);
 	}
 }

@@ -366,6 +366,37 @@ static void test_a_link_on_the_way_that_leads_elsewhere_is_seen(void **state)
 	ex_loop_free(w.loop);
 }
 
+/* A file may be a link, to another version each time, or to one that is written in its place. */
+static void test_a_file_elsewhere_that_is_linked_to_is_seen(void **state)
+{
+	static char way[64];
+	static const char *const through[] = { way };
+	struct watching w = { .limit.fn = on_limit };
+	struct ex_dir_watch *watch;
+
+	(void)state;
+	snprintf(way, sizeof(way), "%s/policies", dir);
+	assert_int_equal(mkdir(way, 0700), 0);
+	put("a.yaml", "1");
+	assert_int_equal(symlink("../current", in_dir("policies/a.yaml")), 0);
+	assert_int_equal(symlink("a.yaml", in_dir("current")), 0);
+	assert_int_equal(ex_loop_new(&w.loop), 0);
+	assert_int_equal(ex_dir_watch_new(w.loop, through, 1, 5, on_change, &w, &watch), 0);
+	assert_int_equal(changes_within(&w, 1500), 0);
+	put("a.yaml", "22");
+	assert_int_equal(changes_within(&w, 10000), 1);
+	put("b.yaml", "22");
+	assert_int_equal(changes_within(&w, 1500), 0);
+	assert_int_equal(symlink("b.yaml", in_dir("tmp")), 0);
+	assert_int_equal(rename(in_dir("tmp"), in_dir("current")), 0);
+	assert_int_equal(changes_within(&w, 10000), 1);
+	assert_int_equal(unlink(in_dir("current")), 0);
+	assert_int_equal(changes_within(&w, 10000), 1);
+	assert_int_equal(changes_within(&w, 1500), 0);
+	ex_dir_watch_free(watch);
+	ex_loop_free(w.loop);
+}
+
 /* A ConfigMap may come late: until then there is an empty directory in its place. */
 static void test_what_is_mounted_on_a_directory_is_seen(void **state)
 {
@@ -417,6 +448,7 @@ int main(void)
 		T(test_refuse_a_file_that_is_no_policy),
 		T(test_changes_are_told_once_a_burst),
 		T(test_a_link_on_the_way_that_leads_elsewhere_is_seen),
+		T(test_a_file_elsewhere_that_is_linked_to_is_seen),
 		T(test_what_is_mounted_on_a_directory_is_seen),
 	};
 
