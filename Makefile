@@ -167,7 +167,7 @@ check-kernels: $(DATAPATH_BIN)
 check-e2e: $(O)/exeat
 	@tests/run e2e
 check-fuzz:
-	@tests/run fuzz $(or $(FUZZ_SECONDS),20)
+	@tests/run fuzz $(or $(FUZZ_SECONDS),10)
 check-san:
 	@tests/run san
 check:
