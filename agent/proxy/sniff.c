@@ -277,6 +277,10 @@ static enum ex_recognised sniff(struct ex_conn *c)
 	enum ex_recognised what =
 		ex_recognise(ex_buf_ptr(&c->client.in), ex_buf_len(&c->client.in));
 
+	/* Behind an end there is nothing that it could become a request by. */
+	if (what == EX_IS_UNDECIDED && ex_buf_len(&c->client.in) && c->client.eof &&
+	    !c->client.broken)
+		return EX_IS_OTHER;
 	if (what == EX_IS_HTTP && ex_buf_len(&c->client.in) < PREFACE_LEN && has_preface(c))
 		return EX_IS_UNDECIDED;
 	if (what != EX_IS_TLS)
@@ -327,7 +331,7 @@ static void conclude(struct ex_conn *c, enum ex_recognised what)
 	case EX_IS_OTHER:
 		judge_other(c);
 		break;
-	case EX_IS_UNDECIDED: /* and will stay so: it might still have become HTTP or TLS */
+	case EX_IS_UNDECIDED: /* and will stay so: a beginning of HTTP or TLS, or too much */
 	case EX_IS_NOTHING:
 		deny_stream(c, EX_AUDIT_L4, &unknown, NULL);
 		break;

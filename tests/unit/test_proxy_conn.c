@@ -534,6 +534,35 @@ static void test_answered_greeting_is_recorded_once(void **state)
 	assert_recorded(EX_V_ALLOW, EX_R_ALLOWED);
 }
 
+/* ---- what is neither TLS nor HTTP ---- */
+
+/* There is no end of a line behind it, but its own: it becomes nothing else. */
+static void test_word_that_is_all_there_is(void **state)
+{
+	(void)state;
+	open_conn(25, "QUIT");
+	assert_int_equal(w.server, -1);
+	shutdown(w.client, SHUT_WR);
+	pass(SECOND);
+	assert_hears(w.server, "QUIT");
+	assert_recorded(EX_V_ALLOW, EX_R_ALLOWED);
+}
+
+static void test_beginning_of_http_or_tls_that_is_all_there_is(void **state)
+{
+	static const char *const all[] = { "PRI * HTTP/2.0\r\n", "\x16\x03\x01\x01" };
+
+	for (size_t i = 0; i < EX_ARRAY_SIZE(all); i++) {
+		open_conn(25, all[i]);
+		shutdown(w.client, SHUT_WR);
+		pass(SECOND);
+		assert_int_equal(w.server, -1);
+		assert_recorded(EX_V_DENY, EX_R_UNKNOWN_PROTOCOL);
+		assert_int_equal(close_conn(state), 0);
+	}
+	w.client = w.listener = -1;
+}
+
 /* Nothing has gone to the server, but somebody listens to it. */
 static void swap_to(const char *rest)
 {
@@ -590,6 +619,8 @@ int main(void)
 		T(test_greeting_of_a_client_that_ends_is_recorded),
 		T(test_answered_greeting_is_recorded_once),
 		T(test_greeting_under_another_policy),
+		T(test_word_that_is_all_there_is),
+		T(test_beginning_of_http_or_tls_that_is_all_there_is),
 	};
 
 	return cmocka_run_group_tests(tests, open_proxy, NULL);
