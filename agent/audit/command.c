@@ -50,18 +50,17 @@ static bool logs_add(struct logs *l, const char *name)
 	return false;
 }
 
-/* LOG.n ... LOG.1, as far as they are there without a gap, and LOG. */
+/*
+ * LOG.n ... LOG.1, whichever are there, and LOG: one that is missing between others is missed by
+ * its records.
+ */
 static bool logs_find(struct logs *l, const char *log)
 {
 	char path[PATH_MAX];
-	unsigned n = 0;
 
-	do
-		snprintf(path, sizeof(path), "%s.%u", log, ++n);
-	while (n < ROTATED_MAX && access(path, F_OK) == 0);
-	while (--n > 0) {
+	for (unsigned n = ROTATED_MAX; n > 0; n--) {
 		snprintf(path, sizeof(path), "%s.%u", log, n);
-		if (!logs_add(l, path))
+		if (access(path, F_OK) == 0 && !logs_add(l, path))
 			return false;
 	}
 	return logs_add(l, log);
@@ -146,7 +145,8 @@ int ex_cmd_audit(int argc, char **argv)
 		return cmd_verify(argc - 1, argv + 1);
 	if (argc == 3 && strcmp(argv[1], "key") == 0 && argv[2][0] != '-')
 		return ex_audit_keys_append(argv[2]) < 0 ? CANNOT : 0;
-	if (argc == 2 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0))
+	if (argc >= 2 &&
+	    (strcmp(argv[argc - 1], "--help") == 0 || strcmp(argv[argc - 1], "-h") == 0))
 		return fputs(usage, stdout), 0;
 	return fputs(usage, stderr), CANNOT;
 }

@@ -665,6 +665,22 @@ static int command(const char *const *args, int n)
 #define COMMAND(...) command((const char *const[]){ "audit", __VA_ARGS__ }, 1 + NARGS(__VA_ARGS__))
 #define NARGS(...)   ((int)(sizeof((const char *const[]){ __VA_ARGS__ }) / sizeof(char *)))
 
+static void test_attack_100_a_rotated_file_that_is_gone_is_missed(void **state)
+{
+	char older[112];
+
+	(void)state;
+	snprintf(older, sizeof(older), "%s.2", log_path);
+	make_log(key_path, 3);
+	assert_int_equal(rename(log_path, older), 0);
+	make_log(key_path, 3);
+	assert_int_equal(rename(log_path, old_path), 0);
+	make_log(key_path, 3);
+	assert_int_equal(COMMAND("verify", "--key", key_path, log_path), 0);
+	assert_int_equal(unlink(old_path), 0);
+	assert_int_equal(COMMAND("verify", "--key", key_path, log_path), 1);
+}
+
 static void test_command_tells_by_its_exit_status(void **state)
 {
 	struct lines l;
@@ -760,6 +776,7 @@ int main(void)
 		TEST(test_a_second_writer_is_refused),
 		TEST(test_key_files_are_checked),
 		TEST(test_a_key_that_was_not_written_is_told_and_no_key),
+		TEST(test_attack_100_a_rotated_file_that_is_gone_is_missed),
 		TEST(test_command_tells_by_its_exit_status),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
