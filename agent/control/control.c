@@ -58,9 +58,24 @@ static int socket_bind(struct ex_control *c, const char *path)
 	if (r < 0)
 		return r;
 	snprintf(c->path, sizeof(c->path), "%s", path);
-	if (path[0] != '@' && c->group && chown(path, (uid_t)-1, c->group) < 0)
-		return -errno;
 	return listen(c->fd, 64) < 0 ? -errno : 0;
+}
+
+/* One that is listened at already; where another one is wanted, it goes. */
+static void socket_take(struct ex_control *c, int fd, const char *path)
+{
+	struct sockaddr_un sa = { 0 }, wanted;
+	socklen_t len = sizeof(sa) - 1, wanted_len = ex_sockaddr_unix(path, &wanted);
+
+	if (getsockname(fd, (struct sockaddr *)&sa, &len) == 0 && len == wanted_len &&
+	    memcmp(&sa, &wanted, len) == 0) {
+		c->fd = fd;
+		snprintf(c->path, sizeof(c->path), "%s", path);
+		return;
+	}
+	if (sa.sun_path[0] == '/')
+		(void)unlink(sa.sun_path);
+	close(fd);
 }
 
 static int netns_of(int fd, uint64_t *ret)
@@ -178,12 +193,12 @@ static int start(struct ex_control *c, const struct ex_control_config *config)
 {
 	int r = 0;
 
-	if (config->inherited) {
-		c->fd = config->inherited;
-		snprintf(c->path, sizeof(c->path), "%s", config->path);
-	} else {
+	if (config->inherited)
+		socket_take(c, config->inherited, config->path);
+	if (c->fd < 0)
 		r = socket_bind(c, config->path);
-	}
+	if (r == 0 && c->path[0] != '@' && c->group && chown(c->path, (uid_t)-1, c->group) < 0)
+		r = -errno;
 	if (r == 0)
 		r = netns_of(c->fd, &c->netns);
 	if (r == 0)

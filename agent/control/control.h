@@ -30,7 +30,7 @@ struct ex_control_config {
 	const char *path; /* of a socket file, made with mode 0660; "@name": abstract */
 	gid_t group;      /* may ask besides root; 0 = nobody else */
 	unsigned clients; /* at most; 0 = 64 */
-	int inherited;    /* a listening socket kept over a restart, taken; 0 = none: makes one */
+	int inherited;    /* a listening socket kept over a restart, taken; 0 = none */
 };
 
 /*

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The control socket: a server in a child process, clients here. */
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <sched.h>
 #include <setjmp.h>
@@ -500,6 +501,42 @@ static void test_a_dead_socket_file_is_replaced_and_a_live_one_is_not(void **sta
 	ex_loop_free(loop);
 }
 
+/* A socket that is kept over a restart is where it was, unless the configuration says another. */
+static void test_a_socket_that_was_kept_is_used_where_it_is_wanted(void **state)
+{
+	char kept[80], other[80];
+	struct ex_control_config cfg = { .path = kept, .group = GROUP };
+	struct ex_control *c = NULL;
+	struct ex_loop *loop;
+	struct stat st;
+	int fd;
+
+	(void)state;
+	snprintf(kept, sizeof(kept), "%s/kept", dir);
+	snprintf(other, sizeof(other), "%s/other", dir);
+	assert_int_equal(ex_loop_new(&loop), 0);
+	for (int turn = 0; turn < 3; turn++) { /* the same, another path, another group */
+		if (geteuid() != 0)
+			cfg.group = 0;
+		cfg.path = kept;
+		assert_int_equal(ex_control_new(loop, &cfg, &c), 0);
+		cfg.inherited = fd = dup(ex_control_fd(c));
+		ex_control_free(c);
+		assert_int_equal(access(kept, F_OK), -1);
+		assert_int_equal(close(open(kept, O_WRONLY | O_CREAT | O_CLOEXEC, 0660)), 0);
+		cfg.path = turn == 1 ? other : kept;
+		cfg.group += turn == 2 && cfg.group;
+		assert_int_equal(ex_control_new(loop, &cfg, &c), 0);
+		assert_int_equal(ex_control_fd(c) == fd, turn != 1);
+		assert_int_equal(stat(cfg.path, &st), 0);
+		assert_true(turn == 0 || !cfg.group || st.st_gid == cfg.group);
+		ex_control_free(c);
+		assert_int_equal(access(kept, F_OK), -1); /* nobody answers there any more */
+		cfg.inherited = 0;
+	}
+	ex_loop_free(loop);
+}
+
 /* One that listens and never accepts: its queue is full. */
 static void test_a_full_queue_is_not_waited_for(void **state)
 {
@@ -569,6 +606,7 @@ int main(void)
 		cmocka_unit_test(test_only_root_and_the_group_may_ask),
 		cmocka_unit_test(test_root_of_another_network_namespace_may_not_ask),
 		cmocka_unit_test(test_a_dead_socket_file_is_replaced_and_a_live_one_is_not),
+		cmocka_unit_test(test_a_socket_that_was_kept_is_used_where_it_is_wanted),
 		cmocka_unit_test(test_a_full_queue_is_not_waited_for),
 		cmocka_unit_test(test_status_shows_names_that_act_on_no_terminal),
 	};
