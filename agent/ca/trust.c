@@ -52,6 +52,25 @@ static int read_extra(const char *path, char **ret, size_t *ret_len)
 	return 0;
 }
 
+static bool store_is_named(void)
+{
+	const char *file = secure_getenv("SSL_CERT_FILE");
+
+	return file && *file;
+}
+
+static int no_store(int err)
+{
+	if (store_is_named())
+		ex_error("the trust store that SSL_CERT_FILE names: %s", strerror(-err));
+	else if (err == -ENOENT)
+		ex_error("no system trust store found (install ca-certificates, or name one with "
+			 "--upstream-ca)");
+	else
+		ex_error("the system's trust store: %s", strerror(-err));
+	return err;
+}
+
 int ex_trust_roots(const char *extra_file, char **ret, size_t *ret_len)
 {
 	EX_AUTO_FREE char *system = NULL;
@@ -59,11 +78,9 @@ int ex_trust_roots(const char *extra_file, char **ret, size_t *ret_len)
 	size_t system_len = 0, extra_len = 0;
 	int r = ex_trust_read_system(&system, &system_len);
 
-	if (r < 0 && !extra_file) {
-		ex_error("no system trust store found (install ca-certificates, or name one with "
-			 "--upstream-ca)");
-		return r;
-	}
+	/* Where the machine has none, the file may be all there is. */
+	if (r < 0 && (!extra_file || r != -ENOENT || store_is_named()))
+		return no_store(r);
 	if (!extra_file) {
 		*ret = EX_TAKE_PTR(system);
 		*ret_len = system_len;

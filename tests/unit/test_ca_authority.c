@@ -240,6 +240,31 @@ static void test_no_key_is_given_to_who_trusts_it(void **state)
 	unlink(both);
 }
 
+/* Who names a store means it: with another file beside it, too. */
+static void test_refuse_a_named_store_that_cannot_be_read(void **state)
+{
+	static const char *const stores[] = { "/dev/zero", "/nowhere/to/be/found" };
+	char path[64], key[EX_CA_KEY_MAX], *pem;
+	struct ex_span cert;
+	size_t len;
+
+	(void)state;
+	need_root();
+	make_own(&cert, key);
+	put("extra", cert);
+	snprintf(path, sizeof(path), "%s/extra", dir);
+	for (size_t i = 0; i < EX_ARRAY_SIZE(stores); i++) {
+		setenv("SSL_CERT_FILE", stores[i], 1);
+		assert_true(ex_trust_roots(path, &pem, &len) < 0);
+		assert_true(ex_trust_roots(NULL, &pem, &len) < 0);
+	}
+	setenv("SSL_CERT_FILE", path, 1);
+	assert_int_equal(ex_trust_roots(path, &pem, &len), 0);
+	free(pem);
+	unsetenv("SSL_CERT_FILE");
+	unlink(path);
+}
+
 /* It is told, and not left out of what is trusted. */
 static void test_refuse_what_cannot_be_trusted(void **state)
 {
@@ -284,6 +309,7 @@ int main(void)
 		T(test_refuse_garbage_and_half_a_pair),
 		T(test_what_signs_is_trusted_however_it_is_written),
 		T(test_no_key_is_given_to_who_trusts_it),
+		T(test_refuse_a_named_store_that_cannot_be_read),
 		T(test_refuse_what_cannot_be_trusted),
 		T(test_refuse_directory_others_may_write),
 	};
