@@ -190,7 +190,8 @@ int ex_worker_followed(struct ex_worker *w, const struct ex_ipc_done *msg)
 	ex_ruleset_unref(w->rs);
 	w->rs = EX_TAKE_PTR(w->next);
 	w->turn = w->next_turn;
-	if (w->turn < w->keeper->owed_turn) /* else what is newer waits for the timer */
+	/* What is newer waits for the timer, if it need not be told at once. */
+	if (w->turn < w->keeper->owed_turn || !w->keeper->moving)
 		ex_worker_follow(w);
 	ex_keeper_look_settled(w->keeper);
 	return 0;

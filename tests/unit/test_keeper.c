@@ -501,6 +501,24 @@ static void test_a_name_of_what_embeds_an_endpoint_is_forgotten(void **state)
 	assert_true(is_named(&translated));
 }
 
+/* The time to tell it comes while it is busy with what it was told before. */
+static void test_who_was_busy_hears_of_endpoints_afterwards(void **state)
+{
+	const struct ex_worker *w;
+
+	(void)state;
+	begin("follow-slow", 1, false);
+	w = &keeper->workers[0];
+	move_to("203.0.113.8");
+	ex_keeper_tell_all(keeper);
+	move_to("203.0.113.9");
+	ex_keeper_tell_all(keeper);
+	for (int i = 0; i < 300 && w->turn < keeper->turn; i++)
+		run_for(10);
+	assert_int_equal(w->turn, keeper->turn);
+	assert_int_equal(n_lost, 0);
+}
+
 /* ---- another program ---- */
 
 /* A second policy follows, as it does whenever gates are adopted. */
@@ -739,6 +757,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test_teardown(test_pauses_between_restarts_grow, end),
 		cmocka_unit_test(test_who_cannot_be_watched_is_started_again),
 		cmocka_unit_test_teardown(test_a_name_of_what_embeds_an_endpoint_is_forgotten, end),
+		cmocka_unit_test_teardown(test_who_was_busy_hears_of_endpoints_afterwards, end),
 		cmocka_unit_test_teardown(test_who_is_told_of_endpoints_comes_along, end),
 		cmocka_unit_test_teardown(test_who_is_behind_another_policy_leaves_no_record_behind,
 					  end),
