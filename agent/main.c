@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -100,6 +101,18 @@ static bool have_standard_fds(void)
 	return true;
 }
 
+/* What could not be printed was not said: a full disk is no success. */
+static int finish(int status)
+{
+	bool bad = ferror(stdout);
+
+	if (fflush(stdout) == 0 && !bad)
+		return status;
+	if (errno != EPIPE) /* who reads has read enough */
+		fputs("exeat: error: not all could be written to standard output\n", stderr);
+	return status ? status : 125;
+}
+
 int main(int argc, char **argv)
 {
 	char called[32], help[] = "--help";
@@ -127,7 +140,7 @@ int main(int argc, char **argv)
 			continue;
 		snprintf(called, sizeof(called), "exeat %s", commands[i].name);
 		argv[1] = called; /* getopt(3) begins what it says with it */
-		return commands[i].fn(argc - 1, argv + 1);
+		return finish(commands[i].fn(argc - 1, argv + 1));
 	}
 	fprintf(stderr, "exeat: no such command: %s\n", argv[1]);
 	print_usage(stderr);

@@ -338,8 +338,13 @@ static bool device_print(int ifindex, const char *dev, bool each)
 
 static int cmd_list(void)
 {
-	struct if_nameindex *all = if_nameindex(), *dev;
+	struct if_nameindex *all, *dev;
 
+	if (geteuid() != 0) {
+		ex_error("needs root to look at the programs of devices");
+		return -EPERM;
+	}
+	all = if_nameindex();
 	if (!all)
 		return -errno;
 	for (dev = all; dev->if_index; dev++)
@@ -406,7 +411,8 @@ int ex_cmd_prefilter(int argc, char **argv)
 
 	libxdp_set_print(print_xdp);
 	libbpf_set_print(print_bpf);
-	if (strcmp(verb, "--help") == 0 || strcmp(verb, "-h") == 0) {
+	if (argc > 1 &&
+	    (strcmp(argv[argc - 1], "--help") == 0 || strcmp(argv[argc - 1], "-h") == 0)) {
 		usage(stdout);
 		return 0;
 	}

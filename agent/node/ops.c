@@ -71,6 +71,22 @@ bool ex_op_keys(struct ex_call *call, const char *keys)
 	return false;
 }
 
+/* Of the same name in another namespace there may be one, and that one be meant. */
+static void not_found(const struct ex_node *node, struct ex_call *call, const char *ns,
+		      const char *name)
+{
+	const struct ex_node_endpoint *e = node->registry.first;
+
+	if (!name) {
+		ex_call_error(call, "not-found", "there is no such endpoint");
+		return;
+	}
+	while (e && strcmp(e->name, name) != 0)
+		e = e->next;
+	ex_call_error(call, "not-found", "there is no endpoint %s/%s%s%s%s%s", ns, name,
+		      e ? "; there is " : "", e ? e->ns : "", e ? "/" : "", e ? e->name : "");
+}
+
 struct ex_node_endpoint *ex_op_endpoint(struct ex_node *node, struct ex_call *call)
 {
 	const struct ex_jv *rq = ex_call_request(call);
@@ -86,14 +102,15 @@ struct ex_node_endpoint *ex_op_endpoint(struct ex_node *node, struct ex_call *ca
 		e = ex_registry_by_container(&node->registry, container,
 					     ex_jv_string(rq, "interface"));
 	} else if (name) {
-		e = ex_registry_by_name(&node->registry, ns ? ns : "default", name);
+		ns = ns ? ns : "default";
+		e = ex_registry_by_name(&node->registry, ns, name);
 	} else {
 		ex_call_error(call, "invalid",
 			      "write id, container_id, or name and namespace of the endpoint");
 		return NULL;
 	}
 	if (!e)
-		ex_call_error(call, "not-found", "there is no such endpoint");
+		not_found(node, call, ns, ns ? name : NULL);
 	return e;
 }
 

@@ -165,6 +165,8 @@ has "and what the former one has signed is good" "$(in_pod pod1 curl -sSm60 "$CH
 
 check "an endpoint can be removed" ex endpoint remove pod2
 refuse "its gates go with it: it is no endpoint" ex endpoint show pod2
+has "what is asked for is named" "$(ex endpoint show pod2 2>&1)" 'there is no endpoint default/pod2$'
+has "and the one that may be meant" "$(ex endpoint show nowhere/web 2>&1)" 'there is no endpoint nowhere/web; there is [a-z]+/web$'
 pod_gone pod1
 check "a pod that is gone is collected" world_wait 60 sh -c "! '$EXEAT' endpoint show pod1 --socket '$AGENT_SOCK'"
 same "and nothing of it stays in the node's namespace" "$(ip -o link | grep -c exg-)" 2

@@ -53,6 +53,14 @@ status "options of the command are its own" 0 "$EXEAT" run -q -p "$AGENT/policy.
 status "--help is 0" 0 "$EXEAT" run --help
 has "and says what it does" "$("$EXEAT" run --help 2>&1)" 'Usage: exeat run'
 same "and help run as well" "$("$EXEAT" help run 2>&1)" "$("$EXEAT" run --help 2>&1)"
+for words in 'audit key' 'audit verify' 'prefilter attach' 'prefilter list' 'ca init' 'endpoint add' 'policy check' 'policy apply'; do
+	# shellcheck disable=SC2086 # words
+	status "$words --help is 0" 0 "$EXEAT" $words --help
+done
+out=$("$EXEAT" policy presets 2>&1 >/dev/full)
+same "what can not be printed is no success" $? 125
+has "and is told" "$out" 'standard output'
+has "who may not look at devices is told so" "$(unshare --user "$EXEAT" prefilter list 2>&1)" 'needs root'
 status "exeat --help is 0" 0 "$EXEAT" --help
 status "exeat --version is 0" 0 "$EXEAT" --version
 status "an unknown sub-command fails" 125 "$EXEAT" nosuchcommand
