@@ -94,8 +94,10 @@ static int programs_find(uint32_t ifindex, bool *ret)
 int ex_gate_guard_again(struct ex_gate *gate, uint32_t ifindex)
 {
 	bool there;
-	int r = programs_find(ifindex, &there);
+	int r;
 
+	libbpf_set_print(NULL); /* it speaks of each interface that has no filters */
+	r = programs_find(ifindex, &there);
 	return r || !there ? r : ex_gate_guard(gate, ifindex);
 }
 
@@ -133,8 +135,10 @@ int ex_gate_detach(const struct ex_gate *gate, uint32_t ifindex)
 int ex_gate_detach_found(uint32_t ifindex)
 {
 	bool there;
-	int r = programs_find(ifindex, &there);
+	int r;
 
+	libbpf_set_print(NULL); /* it speaks of each interface that has no filters */
+	r = programs_find(ifindex, &there);
 	return r || !there ? r : ex_gate_detach(NULL, ifindex);
 }
 
