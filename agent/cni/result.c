@@ -74,11 +74,40 @@ int ex_cni_prev_check(const struct ex_cni_request *rq, struct ex_cni_error *err)
 	return 0;
 }
 
+/* What the runtime writes into the pod's resolv.conf: capability "dns", as containerd spells it. */
+static const struct ex_jv *find_own_servers(const struct ex_cni_request *rq)
+{
+	const struct ex_jv *dns = ex_jv_get(ex_jv_get(rq->conf, "runtimeConfig"), "dns");
+	const struct ex_jv *servers = ex_jv_get(dns, "servers");
+
+	return servers ? servers : ex_jv_get(dns, "Servers");
+}
+
+/* Whom the pod asks for names. Who has no address as we know it (a zone) is left out: not asked. */
+static void write_dns(const struct ex_cni_request *rq, struct ex_json *j)
+{
+	const struct ex_jv *servers = find_own_servers(rq);
+	char text[EX_IP_TEXT];
+	struct ex_ip ip;
+
+	if (!ex_jv_count(servers))
+		servers = ex_jv_get(ex_jv_get(rq->prev, "dns"), "nameservers");
+	if (!ex_jv_count(servers))
+		return;
+	ex_json_open(j, "dns", '[');
+	for (size_t i = 0; i < ex_jv_count(servers); i++) {
+		const char *server = ex_jv_text(ex_jv_at(servers, i));
+
+		if (server && ex_ip_parse(server, &ip))
+			ex_json_text(j, NULL, ex_ip_text(&ip, text));
+	}
+	ex_json_close(j, ']');
+}
+
 void ex_cni_prev_write(const struct ex_cni_request *rq, const struct ex_cni_link *link,
 		       struct ex_json *j)
 {
 	static const struct ex_ip none;
-	const struct ex_jv *servers = ex_jv_get(ex_jv_get(rq->prev, "dns"), "nameservers");
 	struct ex_ip ips[ADDRESSES_MAX];
 	size_t n = ex_cni_prev_addresses(rq, ips, EX_ARRAY_SIZE(ips));
 	char text[EX_IP_TEXT], own[EX_ETHER_TEXT];
@@ -93,13 +122,7 @@ void ex_cni_prev_write(const struct ex_cni_request *rq, const struct ex_cni_link
 	ex_json_close(j, ']');
 	mac = ex_jv_string(find_interface(rq, &at), "mac");
 	ex_json_text(j, "mac", mac ? mac : ex_ether_text(link->mac, own));
-	if (!ex_jv_count(servers))
-		return;
-	ex_json_open(j, "dns", '[');
-	for (size_t i = 0; i < ex_jv_count(servers); i++)
-		if (ex_jv_text(ex_jv_at(servers, i)))
-			ex_json_text(j, NULL, ex_jv_text(ex_jv_at(servers, i)));
-	ex_json_close(j, ']');
+	write_dns(rq, j);
 }
 
 int ex_cni_print_result(const struct ex_cni_request *rq, FILE *out)

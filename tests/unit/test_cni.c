@@ -308,6 +308,24 @@ static void test_labels_come_from_all_sources_and_the_first_wins(void **state)
 	assert_has(asked, "\"labels\":{\"a\":\"net\",\"b\":\"cap\",\"c\":\"note\",\"d\":\"args\"}");
 }
 
+#define OWN_DNS(key)                                                                               \
+	"\"capabilities\":{\"dns\":true},\"runtimeConfig\":{\"dns\":{\"" key                       \
+	"\":[\"10.96.0.10\",\"fe80::1%eth0\",\"fd00::a\"]}}," PREV
+
+static void test_the_pods_nameservers_are_those_of_its_resolv_conf(void **state)
+{
+	static const char *const confs[] = { OWN_DNS("servers"), OWN_DNS("Servers") };
+	struct ex_cni_env env = add_env();
+
+	(void)state;
+	for (size_t i = 0; i < EX_ARRAY_SIZE(confs); i++) {
+		assert_int_equal(cni_call(&env, conf(confs[i])), 0);
+		assert_has(stub_asked(), "\"dns\":[\"10.96.0.10\",\"fd00::a\"]");
+	}
+	assert_int_equal(cni_call(&env, conf("\"runtimeConfig\":{\"dns\":{}}," PREV)), 0);
+	assert_has(stub_asked(), "\"dns\":[\"10.1.0.53\"]");
+}
+
 static void test_a_second_interface_is_an_endpoint_of_its_own(void **state)
 {
 	struct ex_cni_env env = add_env();
@@ -691,6 +709,7 @@ int main(void)
 		cmocka_unit_test(test_add_needs_a_host_end),
 		cmocka_unit_test(test_add_needs_a_result_before_it),
 		cmocka_unit_test(test_labels_come_from_all_sources_and_the_first_wins),
+		cmocka_unit_test(test_the_pods_nameservers_are_those_of_its_resolv_conf),
 		cmocka_unit_test(test_a_second_interface_is_an_endpoint_of_its_own),
 		cmocka_unit_test(test_a_pod_without_a_name_has_that_of_its_container),
 		cmocka_unit_test(test_bad_settings_are_refused_by_name),
