@@ -9,7 +9,7 @@
 #include "exeat/util.h"
 
 enum ex_recognised {
-	EX_IS_UNDECIDED = 0, /* more bytes are needed; at the end of the stream: refuse */
+	EX_IS_UNDECIDED = 0, /* more bytes are needed */
 	EX_IS_TLS,           /* a handshake record: ex_hello_parse() goes on */
 	EX_IS_BAD_TLS,       /* TLS or SSL that does not begin with a ClientHello we read */
 	EX_IS_HTTP,
