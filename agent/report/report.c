@@ -26,6 +26,7 @@
 #define CONFIG_MAX     16384
 
 static const struct ex_rate alert_rate = { .per_second = 100, .burst = 1000 };
+static const struct ex_rate message_rate = { .per_second = 500, .burst = 500 };
 
 struct ex_report {
 	struct ex_loop *loop;
@@ -37,6 +38,8 @@ struct ex_report {
 	pid_t pid;
 	int alerts, questions; /* -1: the process is not there */
 	struct ex_watch on_alerts, on_questions;
+	struct ex_bucket heard;
+	struct ex_timer unheard; /* it has said more than it has our time for */
 	struct ex_timer again;
 	uint64_t pause;
 	int text; /* metrics as they were at text_at; -1 = none */
@@ -111,6 +114,7 @@ static void end(struct ex_report *r)
 {
 	ex_watch_stop(r->loop, &r->on_alerts);
 	ex_watch_stop(r->loop, &r->on_questions);
+	ex_timer_stop(r->loop, &r->unheard);
 	close_fd(&r->alerts);
 	close_fd(&r->questions);
 	if (r->pid > 0) {
@@ -135,6 +139,28 @@ static void lose(struct ex_report *r)
 	r->pause = r->pause * 2 > RESTART_MAX_MS ? RESTART_MAX_MS : r->pause * 2;
 }
 
+/* ---- how much it says ---- */
+
+static void listen_to(struct ex_report *r, uint32_t events)
+{
+	ex_watch_set(r->loop, &r->on_alerts, events);
+	ex_watch_set(r->loop, &r->on_questions, events);
+}
+
+static void on_unheard(struct ex_timer *t)
+{
+	listen_to(ex_container_of(t, struct ex_report, unheard), EPOLLIN);
+}
+
+/* Anybody may ask it, as often as he likes, and it may be somebody else's by now. */
+static void hear(struct ex_report *r)
+{
+	uint64_t ms = ex_bucket_spend(&r->heard, &message_rate, ex_loop_now(r->loop), 1);
+
+	if (ms && ex_timer_start(r->loop, &r->unheard, ms) == 0)
+		listen_to(r, 0);
+}
+
 /* ---- what it says ---- */
 
 static void take_message(struct ex_report *r, const char *bytes, size_t len)
@@ -147,8 +173,9 @@ static void take_message(struct ex_report *r, const char *bytes, size_t len)
 	case EX_REPORT_READY:
 		r->pause = RESTART_MS; /* it works */
 		return;
-	case EX_REPORT_FAILED:
+	case EX_REPORT_FAILED: /* its last word */
 		ex_error("report: %.*s", (int)len - 1, bytes + 1);
+		lose(r);
 		return;
 	}
 }
@@ -160,6 +187,7 @@ static void on_alerts(struct ex_watch *w, uint32_t events)
 	ssize_t n = recv(r->alerts, bytes, sizeof(bytes), MSG_DONTWAIT);
 
 	(void)events;
+	hear(r);
 	if (n > 0)
 		take_message(r, bytes, (size_t)n);
 	else if (n == 0 || errno != EAGAIN)
@@ -226,9 +254,10 @@ static void on_questions(struct ex_watch *w, uint32_t events)
 	if (n < 0 && errno == EAGAIN)
 		return;
 	if (n != (ssize_t)sizeof(q)) {
-		ex_watch_stop(r->loop, &r->on_questions); /* the other socket tells the end */
+		lose(r);
 		return;
 	}
+	hear(r);
 	fd = q.what == EX_REPORT_METRICS ? metrics_text(r, &len) : health_text(r, &len, &a.status);
 	if (fd < 0)
 		return;
@@ -363,6 +392,7 @@ int ex_report_new(struct ex_loop *loop, const struct ex_report_config *config,
 		.on_alerts.fn = on_alerts,
 		.on_questions.fn = on_questions,
 		.again.fn = on_again,
+		.unheard.fn = on_unheard,
 		.pause = RESTART_MS,
 		.text = -1,
 	};

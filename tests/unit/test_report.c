@@ -62,6 +62,7 @@ struct agent {
 	unsigned made;
 	unsigned per_tick;
 	bool sick, stuck;
+	unsigned *asked; /* for its health; NULL: nobody counts */
 };
 
 static void write_metrics(void *arg, struct ex_expo *x)
@@ -78,6 +79,8 @@ static bool health(void *arg, char *why, size_t cap)
 {
 	const struct agent *a = arg;
 
+	if (a->asked)
+		++*a->asked;
 	snprintf(why, cap, "the policy is not valid %0*d", (int)cap, 0);
 	for (char *p = strchr(why, '0'); p && *p; p++)
 		*p = '\x01'; /* six bytes each when it is told */
@@ -389,6 +392,60 @@ static void test_an_address_in_use_is_tried_again(void **state)
 	agent_stop(pid);
 }
 
+/* ---- one that was taken over ---- */
+
+#define LIAR "127.0.0.1:9" /* the configuration of a process that does what it can to be heard */
+
+static bool told(const char *words)
+{
+	char text[1024];
+	ssize_t n = recv(3, text, sizeof(text) - 1, MSG_PEEK);
+
+	text[n > 0 ? n : 0] = '\0';
+	return strstr(text, words);
+}
+
+/* Without end: errors, or questions. */
+static int lie(void)
+{
+	static const uint32_t question[2] = { 2, 1 };
+
+	if (told("\"interval_ms\":1,"))
+		while (send(3, "FI cannot go on", 15, MSG_NOSIGNAL) > 0)
+			;
+	while (send(4, question, sizeof(question), MSG_NOSIGNAL) > 0)
+		;
+	return 1;
+}
+
+static void test_one_that_lies_fills_no_log_and_is_not_always_heard(void **state)
+{
+	struct ex_report_config cfg = { .listen = LIAR };
+	int out = memfd_create("err", MFD_CLOEXEC), was = dup(STDERR_FILENO), lines = 0;
+	unsigned *asked = mmap(NULL, sizeof(*asked), PROT_READ | PROT_WRITE,
+			       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	struct agent a = { .asked = asked };
+	char c;
+
+	(void)state;
+	for (cfg.interval_ms = 1; cfg.interval_ms <= 2; cfg.interval_ms++) {
+		pid_t pid;
+
+		assert_int_equal(dup2(out, STDERR_FILENO), STDERR_FILENO);
+		pid = agent_start(&a, &cfg);
+		assert_int_equal(dup2(was, STDERR_FILENO), STDERR_FILENO);
+		usleep(1500000);
+		agent_stop(pid);
+	}
+	for (off_t at = 0; pread(out, &c, 1, at) == 1; at++)
+		lines += c == '\n';
+	assert_true(lines > 0 && lines < 10);
+	assert_in_range(*asked, 1, 2000);
+	munmap(asked, sizeof(*asked));
+	close(was);
+	close(out);
+}
+
 /* ---- alerts ---- */
 
 static char url[64], line[1 << 20];
@@ -584,6 +641,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_nothing_is_left_to_it_but_sockets_and_threads),
 		cmocka_unit_test(test_slow_clients_do_not_keep_others_out),
 		cmocka_unit_test(test_an_address_in_use_is_tried_again),
+		cmocka_unit_test(test_one_that_lies_fills_no_log_and_is_not_always_heard),
 		cmocka_unit_test(test_alerts_come_in_batches_and_in_order),
 		cmocka_unit_test(test_posts_are_signed_and_carry_the_token),
 		cmocka_unit_test(test_a_500_is_tried_again_and_nothing_is_lost),
@@ -593,7 +651,7 @@ int main(int argc, char **argv)
 	};
 
 	if (argc == 2 && strcmp(argv[1], "report") == 0)
-		return ex_cmd_report(argc, argv);
+		return told(LIAR) ? lie() : ex_cmd_report(argc, argv);
 	(void)!own_network(); /* where that is not allowed, others may take a spare port */
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
