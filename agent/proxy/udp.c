@@ -14,6 +14,7 @@
 #define BUCKETS   1024
 #define BATCH     64
 #define IDLE_MS   60000
+#define QUIET_MS  10000 /* after which one makes room for another */
 #define BYTES_MAX 65535
 
 struct flow {
@@ -24,6 +25,7 @@ struct flow {
 	struct ex_watch up;   /* to the server, in the outer namespace */
 	struct ex_watch down; /* to the workload, speaking as the server */
 	struct ex_timer timer;
+	uint64_t heard; /* ms: the last datagram, either way */
 	struct ex_defer free_later;
 	struct ex_buf first; /* the datagram that began it, until there is a socket to send it */
 	bool closed;
@@ -125,6 +127,7 @@ static void flow_drop(struct flow *f)
 
 static void touch(struct flow *f)
 {
+	f->heard = ex_loop_now(f->udp->px->loop);
 	if (ex_timer_start(f->udp->px->loop, &f->timer, IDLE_MS) < 0)
 		flow_drop(f);
 }
@@ -220,14 +223,34 @@ static struct ex_decision judge(struct ex_proxy *px, const struct ex_ip *dst, ui
 	return ex_judge_l4(px->rs, &flow);
 }
 
-static struct flow *flow_new(struct ex_udp *u, const struct ex_datagram *d, struct flow **place)
+/*
+ * A client that takes another port for each of its questions leaves them all open: then the one
+ * that has been quiet for longest makes room.
+ */
+static bool has_room(struct ex_udp *u)
+{
+	struct flow *quiet = NULL;
+
+	if (u->n_flows < ex_proxy_share(u->px, FLOWS_MAX))
+		return true;
+	for (size_t i = 0; i < BUCKETS; i++)
+		for (struct flow *f = u->buckets[i]; f; f = f->next)
+			if (!quiet || f->heard < quiet->heard)
+				quiet = f;
+	if (!quiet || ex_loop_now(u->px->loop) - quiet->heard < QUIET_MS)
+		return false;
+	flow_close(quiet);
+	return true;
+}
+
+static struct flow *flow_new(struct ex_udp *u, const struct ex_datagram *d)
 {
 	struct ex_decision decision = judge(u->px, &d->dst, d->dport, ex_loop_now(u->px->loop));
 	struct flow *f = NULL;
 
 	if (decision.verdict == EX_V_STEER)
 		decision = (struct ex_decision){ EX_V_DENY, EX_R_UNSUPPORTED, decision.rule };
-	if (decision.verdict == EX_V_ALLOW && u->n_flows < ex_proxy_share(u->px, FLOWS_MAX))
+	if (decision.verdict == EX_V_ALLOW && has_room(u))
 		f = calloc(1, sizeof(*f));
 	if (decision.verdict == EX_V_ALLOW && !f)
 		decision = (struct ex_decision){ EX_V_DENY, EX_R_LIMIT, decision.rule };
@@ -242,8 +265,9 @@ static struct flow *flow_new(struct ex_udp *u, const struct ex_datagram *d, stru
 			    .up = { .fd = -1, .fn = on_up },
 			    .down = { .fd = -1, .fn = on_down },
 			    .timer.fn = on_idle,
+			    .heard = ex_loop_now(u->px->loop),
 			    .free_later.fn = flow_free };
-	*place = f;
+	*find(u, d) = f;
 	u->n_flows++;
 	if (ex_dial_ask(u->px->ask, &f->dst, f->dport, IPPROTO_UDP, false, on_dialled, f) < 0) {
 		flow_drop(f);
@@ -268,7 +292,7 @@ static void on_datagrams(struct ex_listen *l, int listener)
 
 	for (int i = 0; i < BATCH; i++) {
 		struct ex_datagram d;
-		struct flow **place, *f;
+		struct flow *f;
 		ssize_t n = ex_datagram_receive(listener, buf, sizeof(buf), &d);
 
 		if (n == -EBADMSG || n == -EMSGSIZE)
@@ -276,8 +300,9 @@ static void on_datagrams(struct ex_listen *l, int listener)
 		if (n < 0)
 			return;
 		ex_proxy_catch_up(u->px);
-		place = find(u, &d);
-		f = *place ? *place : flow_new(u, &d, place);
+		f = *find(u, &d);
+		if (!f)
+			f = flow_new(u, &d);
 		if (!f)
 			continue;
 		forward(f, buf, (size_t)n);

@@ -65,4 +65,11 @@ for family in 4 6; do
 	unseen "IPv$family: nothing of it arrived" 'evil|sni=-'
 done
 
+# a client that asks each time from another port
+world_daemon many python3 "$CLIENTS/many.py" echo 203.0.113.53 7777
+run_args=(--workers 1) # they share the room
+same "UDP: all that there is room for, none more, and others when these are quiet" \
+	"$(confined l4 python3 "$CLIENTS/many.py" ask 203.0.113.53 7777 2>&1)" "1024 0 50"
+audited "UDP: and the reason is the limit" '"deny"' "$(reason limit)" '"udp"'
+
 tap_done
