@@ -27,7 +27,8 @@ static const char usage[] =
 	"show    who signs, who is trusted besides, from when and until when.\n"
 	"rotate  takes two steps, so that no workload meets a certificate it does not trust yet:\n"
 	"        the first makes the next one and adds it to trust.pem; when all workloads have\n"
-	"        that, --switch lets it sign. The former one is trusted until it ends.\n"
+	"        that, --switch lets it sign. The former one is trusted until it ends. Where that\n"
+	"        is for some names only, --permit says for which the next one is.\n"
 	"\n"
 	"  --dir DIR      where it is (default: " EX_CA_DIR ")\n"
 	"  --days N       how long it is good for (default: 1825, at most 3650)\n"
@@ -70,6 +71,10 @@ static int fail(const struct options *o, int r)
 	else if (r == -EEXIST)
 		ex_error("%s: %s", o->dir,
 			 o->change ? "not empty" : "there is one already; see 'exeat ca show'");
+	else if (r == -EKEYREJECTED)
+		ex_error("%s: the one that signs is for some names only: say by --permit for which "
+			 "the next one is to be",
+			 o->dir);
 	else if (r == -ENOENT && !o->init)
 		ex_error("%s: %s", o->dir,
 			 o->change ? "nothing to switch to: 'exeat ca rotate' first"
@@ -83,14 +88,34 @@ static int fail(const struct options *o, int r)
 	return 1;
 }
 
+static int find_limits(void *arg, enum ex_ca_role role, const struct ex_ca_info *info)
+{
+	if (role == EX_CA_SIGNS && info->n_permitted)
+		*(bool *)arg = true;
+	return 0;
+}
+
+/* One for some names only is not followed by one for all without a word. */
+static int check_limits(const struct options *o, int dir)
+{
+	bool limited = false;
+	int r = ex_ca_store_each(dir, find_limits, &limited);
+
+	return r == 0 && limited && !o->wish.n_permitted ? -EKEYREJECTED : r;
+}
+
 static int run(const struct options *o)
 {
 	EX_AUTO_CLOSE int dir = ex_ca_store_open(o->dir, o->init);
 	int r = dir;
 
-	if (dir >= 0 && o->init)
+	if (dir >= 0 && o->rotate && !o->change)
+		r = check_limits(o, dir);
+	if (r < 0)
+		return fail(o, r);
+	if (o->init)
 		r = ex_ca_store_init(dir, &o->wish);
-	else if (dir >= 0 && o->rotate)
+	else if (o->rotate)
 		r = o->change ? ex_ca_store_switch(dir) : ex_ca_store_rotate(dir, &o->wish);
 	if (r >= 0)
 		r = ex_ca_store_each(dir, show_one, NULL);

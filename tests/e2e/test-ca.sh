@@ -147,6 +147,11 @@ done
 refuse "show takes no wish" "$EXEAT" ca show --dir "$CA" --days 10
 refuse "nor does the second step" "$EXEAT" ca rotate --switch --rsa --dir "$CA"
 has "a place that cannot be there is called that" "$("$EXEAT" ca init --dir "$WORLD/no/where" 2>&1)" 'No such file'
+out=$("$EXEAT" ca rotate --dir "$CA" 2>&1)
+has "it is not followed by one for all names without a word" "$out" 'some names only: say by --permit'
+refuse "and nothing was done" test -e "$CA/ca-next.key"
+check "one for some names follows it" "$EXEAT" ca rotate --dir "$CA" --permit shared.test
+same "which is that, too" "$("$EXEAT" ca show --dir "$CA" | grep -c 'some names only')" 2
 printf 'junk' >"$CA/ca.key"
 refuse "a key that is none is refused" with_ca true
 
