@@ -177,6 +177,8 @@ struct ex_decision ex_judge_dns(const struct ex_ruleset *rs, struct ex_span name
 		d = (struct ex_decision){ EX_V_ALLOW, EX_R_ALLOWED, allow->rule };
 	else if (asks_anyone(rs, &any))
 		d = (struct ex_decision){ EX_V_ALLOW, any.reason, 0 };
+	else if (rs->dns_audit)
+		d.verdict = EX_V_ALLOW;
 	if (deny && d.verdict == EX_V_ALLOW)
 		d = (struct ex_decision){ EX_V_ALLOW, EX_R_POLICY_DENY, deny->rule };
 	return d;

@@ -22,6 +22,7 @@ static int add_slot(struct slots *s, const struct ex_name_pattern *pattern, uint
 
 struct collector {
 	struct slots names, dns, sni;
+	bool audited, enforced; /* some rules.dns are */
 };
 
 /*
@@ -48,8 +49,13 @@ static int collect_peer(struct collector *c, const struct ex_rpeer *peer, uint32
 
 	for (size_t i = 0; r == 0 && i < peer->n_names; i++)
 		r = add_slot(&c->names, &peer->names[i], id, 0);
-	for (size_t k = 0; r == 0 && k < peer->n_terms; k++)
-		r = collect_term(c, &peer->terms[k], id, (uint32_t)k);
+	for (size_t k = 0; r == 0 && k < peer->n_terms; k++) {
+		const struct ex_term *t = &peer->terms[k];
+
+		if (t->ports && t->ports->l7 == EX_L7_DNS && t->ports->n_names)
+			*(t->audit ? &c->audited : &c->enforced) = true;
+		r = collect_term(c, t, id, (uint32_t)k);
+	}
 	return r;
 }
 
@@ -101,6 +107,7 @@ int ex_lower_names(struct ex_ruleset *rs)
 	if (r == 0)
 		r = ex_name_index_build(&rs->arena, c.sni.v, c.sni.n, &rs->sni_index);
 	rs->dns_rules = c.dns.n > 0;
+	rs->dns_audit = c.audited && !c.enforced;
 	rs->open_names = c.sni.n > 0;
 	free(c.names.v);
 	free(c.dns.v);

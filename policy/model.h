@@ -128,6 +128,7 @@ struct ex_ruleset {
 	bool unselected;    /* see ex_ruleset_is_unselected() */
 	bool default_allow; /* no enforcing policy asks for default deny */
 	bool default_audit; /* ... but an auditing one does: allowed, and recorded */
+	bool dns_audit;     /* what rules.dns would deny as well: all of them audit */
 	bool deny_metadata;
 	bool open_names; /* some open term has serverNames that may be asked for */
 	struct ex_repeer_state repeer;

@@ -312,6 +312,43 @@ static void test_audit_policy_records_and_allows(void **state)
 	ex_ruleset_unref(rs);
 }
 
+/* Names as requests: what an auditing list would deny may be asked for, and is recorded. */
+static void test_audit_records_names(void **state)
+{
+	static const char list[] = "  - toPorts: [{ports: [{port: '53', protocol: UDP}],"
+				   " rules: {dns: [{matchName: a.example}]}}]\n";
+	static const struct {
+		const char *first, *last;
+		enum ex_verdict verdict;
+	} cases[] = {
+		{ "  enforcement: audit\n  egress:\n", "", EX_V_ALLOW },
+		{ "  egress:\n", "    enforcement: audit\n", EX_V_ALLOW },
+		{ "  egress:\n", "", EX_V_DENY },
+		{ "  egress:\n", /* one that enforces decides */
+		  "    enforcement: audit\n  - toPorts: [{ports: [{port: '53', protocol: UDP}],"
+		  " rules: {dns: [{matchName: b.example}]}}]\n",
+		  EX_V_DENY },
+		{ "  enforcement: audit\n  egress:\n",
+		  "---\n" OWN "  egress: [{toPorts: [{ports: [{port: '53', protocol: UDP}],"
+		  " rules: {dns: [{matchName: a.example}]}}]}]\n",
+		  EX_V_DENY },
+	};
+	char policy[1000];
+
+	(void)state;
+	for (size_t i = 0; i < EX_ARRAY_SIZE(cases); i++) {
+		struct ex_ruleset *rs;
+
+		snprintf(policy, sizeof(policy), OWN "%s%s%s", cases[i].first, list, cases[i].last);
+		rs = test_compile(policy);
+		ALLOW(ex_judge_dns(rs, EX_SPAN("a.example")));
+		RECORDED(ex_judge_dns(rs, EX_SPAN("c.example")), cases[i].verdict,
+			 "dns-name-denied");
+		DENY(ex_judge_dns(rs, EX_SPAN("metadata.google.internal")), "reserved-deny");
+		ex_ruleset_unref(rs);
+	}
+}
+
 static void test_node_and_kube_presets(void **state)
 {
 	struct ex_ruleset *rs =
@@ -486,6 +523,7 @@ int main(void)
 		cmocka_unit_test(test_deny_by_request_to_addresses),
 		cmocka_unit_test(test_deny_path_that_is_too_long_to_be_read),
 		cmocka_unit_test(test_audit_policy_records_and_allows),
+		cmocka_unit_test(test_audit_records_names),
 		cmocka_unit_test(test_node_and_kube_presets),
 		cmocka_unit_test(test_audit_without_effect_is_refused),
 		cmocka_unit_test(test_audit_never_weakens_an_enforcing_policy),
