@@ -343,7 +343,6 @@ void ex_gates_close(struct ex_node *node, struct ex_node_endpoint *e, bool forge
 {
 	struct node_gates *g = e->gates;
 
-	e->state = EX_NODE_CLOSED;
 	if (g) {
 		end_proxies(g);
 		ex_audit_limit_flush(&g->limit);

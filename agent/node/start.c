@@ -214,6 +214,7 @@ static int recover(struct ex_node *node)
 		return fail("cannot read the state of endpoints", r);
 	for (struct ex_node_endpoint *e = node->registry.first; e; e = e->next) {
 		e->recovered = true;
+		e->state = EX_NODE_DEGRADED; /* what it had passes, and nobody looks after it yet */
 		e->unsaved = ex_node_resolvers_give(node, e);
 	}
 	ex_events_collect(node);

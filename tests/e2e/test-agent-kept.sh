@@ -125,6 +125,8 @@ killed
 broken
 node_agent --policy-dir "$NODE/nowhere"
 has "it is from other directories: that is said" "$(ex status)" 'no valid set was kept'
+check "what is in the kernel stays" in_pod pod1 nc -zw20 "$ECHO4" 7777
+has "and nobody says that it is closed" "$(ex endpoint list)" 'degraded .*default/pod1 '
 check "by health, too" world_wait 60 sh -c 'curl -sSm60 http://127.0.0.1:9964/healthz | grep -q "nobody is let in"'
 sleep 2.5 # it is looked for again each second
 same "in the log, too, and once" "$(grep -c 'from other directories' "$WORLD/log/agent")" 1
