@@ -31,8 +31,8 @@ def fixture(n, docs, f, serve):
         made["address"] = f["shown"]
     if f["request"]:
         made["method"] = f["request"][0]
-        made["to"] = f"http{'s' * bool(f['tls'])}://{authority(f)}{f['request'][1]}"
-    if f["tls"]:
+        made["to"] = f"http{'s' * (f['tls'] is not None)}://{authority(f)}{f['request'][1]}"
+    if f["tls"] is not None:
         made["sni"] = f["tls"]
     return [made]
 

@@ -218,9 +218,49 @@ def k8s_policy(number):
             "metadata": {"name": f"k{number}", "namespace": pick(4 * ["shop"] + NAMESPACES)}}
 
 
+def own_deny():
+    kind = pick(["names", "http", "plain", "preset"])
+    if kind == "preset":
+        return {"preset": "private"}
+    made = {"toFQDNs": some(FQDNS)} if kind == "names" else rule("egress", True)
+    if kind != "plain" and one_in(2):
+        made.pop("icmps", 0)
+        http = [h for h in some(HTTP) if h]
+        made["toPorts"] = [{"ports": [port(bool(http), False)],
+                            **({"rules": {"http": http}} if http else {})}]
+    return made
+
+
+def own_rule():
+    if one_in(10):
+        return {"preset": "private"}
+    made = rule("egress", False)
+    if made.get("toPorts") and one_in(2) and all(
+            "serverNames" in p or any(p.get("rules", {}).values()) for p in made["toPorts"]):
+        made["enforcement"] = "audit"
+    return made
+
+
+def own_policy(number):
+    made = {"egress": [own_rule() for _ in range(pick([0, 1, 1, 2]))],
+            "egressDeny": [own_deny() for _ in range(pick([0, 1, 1, 2]))]}
+    made = {k: v for k, v in made.items() if v} or {"egress": [{}]}
+    if one_in(2):
+        made["endpointSelector"] = subject(False)
+    if one_in(3):
+        made["enforcement"] = pick(["audit", "enforce"])
+    if made.get("enforcement") == "audit":
+        for r in made.get("egress", []):
+            r.pop("enforcement", 0)
+    return {"apiVersion": "exeat.dev/v1alpha1", "kind": "EgressPolicy", "spec": made,
+            "metadata": {"name": f"o{number}", "namespace": "shop"}}
+
+
 def policy(number):
     if one_in(4):
         return k8s_policy(number)
+    if one_in(3):
+        return own_policy(number)
     clusterwide = one_in(4)
     made = {"apiVersion": "cilium.io/v2", "metadata": {"name": f"p{number}"},
             "kind": f"Cilium{'Clusterwide' * clusterwide}NetworkPolicy"}
@@ -248,9 +288,9 @@ def flow():
     shown = pick(WORLD) if name else address(protocol != "ICMP")
     tls = request = None
     if protocol == "TCP" and not ingress and shown not in DISGUISED:
-        tls = pick([None, name, name, pick(NAMES)])
+        tls = pick([None, None, name, name, name, pick(NAMES), pick(NAMES), ""])
         request = (pick(["GET", "POST", "DELETE"]), pick(["/a", "/a/b", "/b", "/c"])) \
-            if name and tls or one_in(2) else None
+            if name and tls is not None or one_in(2) else None
     # a name with a port of the web, and nothing said, is a request to it
     ports = [p for p in PORTS if p not in (80, 443)] if name and not request else PORTS
     if protocol == "ICMP":

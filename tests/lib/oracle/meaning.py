@@ -4,6 +4,8 @@ import re
 
 from cluster import FAR_AWAY, NEVER, OF_NAMESPACE, WORKLOAD, Endpoint, endpoint, inside, matches, peer
 
+PRIVATE = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "169.254.0.0/16",
+           "192.0.0.0/24", "198.18.0.0/15", "fc00::/7", "fe80::/10"]
 ICMP = {"EchoReply": (0, 129), "EchoRequest": (8, 128), "TimeExceeded": (11, 3),
         "DestinationUnreachable": (3, 1)}
 OF_ENTITIES = ("kube-apiserver", "remote-node", "health", "ingress", "init", "unmanaged")
@@ -128,6 +130,8 @@ class Rule:
 
 
 class CiliumSpec:
+    audits = False
+
     def __init__(self, doc, written, groups, ingress):
         clusterwide = doc["kind"] == "CiliumClusterwideNetworkPolicy"
         self.namespace = None if clusterwide else doc["metadata"].get("namespace", "default")
@@ -145,6 +149,21 @@ class CiliumSpec:
         """True, False, or None when it says nothing about the direction."""
         rules = self.written.get(self.direction) or self.written.get(self.direction + "Deny")
         return self.written.get("enableDefaultDeny", {}).get(self.direction, True if rules else None)
+
+
+class OwnSpec(CiliumSpec):
+    """An EgressPolicy."""
+
+    def __init__(self, doc, groups, ingress):
+        written = {"endpointSelector": {}, **doc["spec"]}
+        for key in ("egress", "egressDeny"):
+            written[key] = [r for w in written.get(key, []) for r in preset(w)]
+        super().__init__(doc, written, groups, ingress)
+        self.audits = written.get("enforcement") == "audit"
+
+
+def preset(written):
+    return [{"toCIDR": PRIVATE}] if written.get("preset") == "private" else [written]
 
 
 class K8sRule:
@@ -180,6 +199,8 @@ class K8sRule:
 
 
 class K8sSpec:
+    audits = False
+
     def __init__(self, doc, ingress):
         self.namespace = doc["metadata"].get("namespace", "default")
         self.written, self.ingress = doc["spec"], ingress
@@ -204,6 +225,7 @@ def specs_of(docs, ingress):
     groups = {d["metadata"]["name"]: d for d in docs if d["kind"] == "CiliumCIDRGroup"}
     made = [CiliumSpec(d, s, groups, ingress) for d in docs if d["kind"].startswith("Cilium")
             for s in ([d["spec"]] if "spec" in d else []) + d.get("specs", [])]
+    made += [OwnSpec(d, groups, ingress) for d in docs if d["kind"] == "EgressPolicy"]
     made += [K8sSpec(d, ingress) for d in docs if d["kind"] == "NetworkPolicy"]
     return [s for s in made if s.selects(WORKLOAD)]
 
@@ -219,18 +241,49 @@ def authority(flow):
     """The Host field as a client sends it: a port that the scheme has is not in it."""
     host = flow["name"] or flow["shown"]
     host = f"[{host}]" if ":" in host else host
-    return host if flow["port"] == (443 if flow["tls"] else 80) else f"{host}:{flow['port']}"
+    return host if flow["port"] == (80 if flow["tls"] is None else 443) else f"{host}:{flow['port']}"
 
 
-def passes(http, flow):
+def passes(http, flow, host=None):
     method, path = flow["request"]
     return re.fullmatch(http.get("method", ".*"), method) and \
         re.fullmatch(http.get("path", ".*"), path) and \
-        re.fullmatch(http.get("host", ".*"), authority(flow))
+        re.fullmatch(http.get("host", ".*"), host or authority(flow))
 
 
 def is_served(serve, flow):
     return any(s == "any" or s == f"{flow['port']}/{flow['protocol'].lower()}" for s in serve)
+
+
+def is_content(rule, part):
+    """Does the rule deny by names or by requests?"""
+    return rule.names or lists(part).get("http")
+
+
+def denies(rule, part, flow):
+    """A rule that denies, whose port the flow has. None: it cannot be said here."""
+    http = lists(part).get("http")
+    if not is_content(rule, part):
+        return rule.reaches(flow)
+    if endpoint(flow["address"]) if rule.names else not rule.reaches(flow):
+        return False
+
+    def is_of(name):
+        return not rule.names or bool(name) and any(is_named(n, name) for n in rule.names)
+    if flow["protocol"] != "TCP":
+        return not http and is_of(flow["name"])
+    if flow["tls"] == "":
+        return True  # nobody knows whose it is
+    if flow["tls"] and (not flow["request"] or flow["name"] != flow["tls"]):
+        return True if not http and is_of(flow["tls"]) else None
+    if flow["request"] and not flow["name"] and any(
+            not n.get("matchPattern", "x").strip("*") for n in rule.names):
+        return None  # is an address a name?
+    if flow["request"]:
+        return is_of(flow["tls"] or flow["name"]) and \
+            (not http or any(passes(h, flow, host) for h in http
+                             for host in (authority(flow), flow["name"] or "")))
+    return is_of(flow["name"])  # bytes that tell nothing
 
 
 def is_denied(specs, flow):
@@ -238,7 +291,9 @@ def is_denied(specs, flow):
     forms = [flow]
     if not flow["shown"].startswith("::ffff:"):
         forms.append({**flow, "address": flow["shown"]})
-    return any(r.reaches(f) and r.parts(f) for f in forms for s in specs for r in s.rules(True))
+    found = [denies(r, p, f) for f in forms for s in specs for r in s.rules(True)
+             for p in r.parts(f)]
+    return True if True in found else None if None in found else False
 
 
 def coming(docs, flow, serve):
@@ -253,8 +308,10 @@ def coming(docs, flow, serve):
 def is_bound(rule, part, flow):
     """What the names that a client says are worth, by what the rule says of where to."""
     host = flow["name"] if flow["request"] else None
-    if flow["protocol"] != "TCP" or not (flow["tls"] or flow["request"]):
+    if flow["protocol"] != "TCP" or not (flow["tls"] is not None or flow["request"]):
         return True
+    if flow["tls"] == "" and (rule.names or has_list(part)):
+        return False
     reading = bool(lists(part).get("http"))
     if flow["tls"] and reading and host != flow["tls"]:
         return False
@@ -265,10 +322,12 @@ def is_bound(rule, part, flow):
     return True
 
 
-def fits(rule, part, flow):
-    """The flow, which goes to a peer and a port of the rule: is there more that it has to be?"""
-    if not is_bound(rule, part, flow):
-        return False
+def has_list(part):
+    return "serverNames" in part or lists(part).get("http") or lists(part).get("dns")
+
+
+def fits(part, flow):
+    """The flow, which goes to a peer and a port of the rule: is it what the list is for?"""
     if lists(part).get("dns"):  # what is asked is for the DNS gate; nothing else is said there
         return flow["protocol"] == "UDP" and "any name" not in flow
     if "serverNames" in part:
@@ -279,20 +338,39 @@ def fits(rule, part, flow):
 
 
 def going(docs, flow):
+    """What audits never denies, and never opens what others deny."""
     specs = about(docs, False)
-    if not specs or flow["address"] in NEVER or is_denied(specs, flow):
+    enforcing = [s for s in specs if not s.audits]
+    if not specs or flow["address"] in NEVER:
         return "deny"
-    met = [(r, p) for s in specs for r in s.rules(False) if r.reaches(flow) for p in r.parts(flow)]
-    if any(fits(r, p, flow) for r, p in met):
+    denied = is_denied(enforcing, flow)
+    if denied is not False:
+        return "deny" if denied else None
+    def met_of(specs):
+        return [(r, p) for s in specs for r in s.rules(False) if r.reaches(flow)
+                for p in r.parts(flow)]
+    if any(has_list(p) and (flow["tls"] == "" or not is_bound(r, p, flow))
+           for r, p in met_of(s for s in specs if s.audits)):
+        return None  # what binds is not audited
+    met = met_of(enforcing)
+    if any(is_bound(r, p, flow) and fits(p, flow) for r, p in met):
         return "allow"
-    if flow["tls"] and not flow["request"] and any(lists(p).get("http") for _, p in met):
+    if flow["tls"] is not None and not flow["request"] and any(lists(p).get("http") for _, p in met):
         return None  # nothing that could be judged has been said so far
-    listed = any("serverNames" in p or lists(p).get("http") or lists(p).get("dns") for _, p in met)
-    return "deny" if listed or any(s.closes() for s in specs) else "allow"
+    listed = [(r, p) for r, p in met if has_list(p)]
+    if listed and all(r.r.get("enforcement") == "audit" for r, _ in listed):
+        if flow["tls"] is not None and flow["tls"] != flow["name"]:
+            return None  # what binds is not audited, and comes before the request or after it
+        return "allow" if any(is_bound(r, {}, flow) for r, _ in listed) else "deny"
+    return "deny" if listed or any(s.closes() for s in enforcing) else "allow"
 
 
 def may_be_asked_for(docs, name):
-    for s in about(docs, False):
+    specs = [s for s in about(docs, False) if not s.audits]
+    if any(is_named(n, name) for s in specs for r in s.rules(True) for n in r.names
+           if "toPorts" not in r.r and "icmps" not in r.r):
+        return False
+    for s in specs:
         for r in s.rules(False):
             parts = r.r.get("toPorts", [])
             wanted = [*r.names] + [n for p in parts for n in lists(p).get("dns", [])]
@@ -301,11 +379,14 @@ def may_be_asked_for(docs, name):
             if r.is_wide() and any(n.strip("*") and is_served_as(n, name)
                                      for p in parts for n in p.get("serverNames", [])):
                 return True
+    listed = [r for s in specs for r in s.rules(False) for p in r.r.get("toPorts", [])
+              if lists(p).get("dns")]
+    if listed and all(r.r.get("enforcement") == "audit" for r in listed):
+        return True
     # who may ask any resolver of the world may ask this one; where the default is to allow, that
     # is nobody of whom some rule for names lists questions
     asks = [{"address": a, "shown": a, "name": None, "protocol": "UDP", "port": 53, "tls": None,
              "request": None, "any name": True} for a in FAR_AWAY]
-    specs = about(docs, False)
     if not any(s.closes() for s in specs) and \
             any(r.names and lists(p).get("dns") for s in specs for r in s.rules(False)
                 for p in r.parts(asks[0])):
