@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -119,6 +120,7 @@ int main(int argc, char **argv)
 
 	if (!have_standard_fds() || !ex_tls_forgo_config())
 		return 125;
+	(void)signal(SIGXFSZ, SIG_IGN); /* a log that has no room ends nothing */
 	if (argc < 2) {
 		print_usage(stderr);
 		return 125;

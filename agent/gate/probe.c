@@ -13,6 +13,7 @@
 #include <sched.h>
 #include <stdio.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -66,6 +67,24 @@ static int probe_mountns(void)
 	if (unshare(CLONE_NEWNS))
 		return -errno;
 	return mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) ? -errno : 0;
+}
+
+/* As the processes of a run, which cannot be looked into: ours are asked for their namespaces. */
+static int probe_reach(void)
+{
+	int status = 0;
+	char path[64];
+	pid_t pid;
+
+	snprintf(path, sizeof(path), "/proc/%d/ns/net", (int)getpid());
+	if (prctl(PR_SET_DUMPABLE, 0))
+		return -errno;
+	pid = fork();
+	if (pid == 0)
+		_exit(open(path, O_RDONLY | O_CLOEXEC) < 0 ? errno : 0);
+	if (pid < 0 || waitpid(pid, &status, 0) != pid)
+		return -ECHILD;
+	return WIFEXITED(status) ? -WEXITSTATUS(status) : -EFAULT;
 }
 
 static int probe_types(void)
@@ -191,6 +210,8 @@ static const struct probe probes[] = {
 	  "needs CAP_SYS_ADMIN and CONFIG_NET_NS: in a container, start it --privileged" },
 	{ "mount namespaces", true, probe_mountns, "run (the workload's trust store, resolv.conf)",
 	  "needs CAP_SYS_ADMIN: in a container, start it --privileged" },
+	{ "namespaces of processes of its own", true, probe_reach, "run, learn",
+	  "needs CAP_SYS_PTRACE and /proc: in a container, start it --privileged" },
 	{ "the kernel's types (BTF)", true, probe_types, "run, agent",
 	  "needs CONFIG_DEBUG_INFO_BTF (/sys/kernel/btf/vmlinux); in a container, its /sys" },
 	{ "the kernel gate's programs load", true, probe_programs, "run, agent",

@@ -201,7 +201,8 @@ static int bind_resolv(const struct ex_mounts *m)
 	if (r < 0)
 		return r;
 	if (access("/etc/resolv.conf", F_OK) < 0) {
-		ex_warning("there is no /etc/resolv.conf to replace: names will not resolve");
+		ex_warning("there is no /etc/resolv.conf to replace: names will not resolve; an "
+			   "empty one will do");
 		return 0;
 	}
 	return bind_read_only(EX_RESOLV_PATH, "/etc/resolv.conf");

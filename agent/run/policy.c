@@ -141,6 +141,7 @@ static int compile(const struct ex_run_options *o, const struct ex_netns *ns, co
 	if (ret->bundle >= 0)
 		return 0;
 	r = ret->bundle;
+	ex_error("cannot keep the policy for the proxy: %s", strerror(-r));
 	ex_run_policy_done(ret);
 	return r;
 }

@@ -55,10 +55,21 @@ struct run {
 	struct ex_audit_file *log_file; /* instead, when it is signed */
 };
 
+static const char *remedy(int r)
+{
+	switch (r) {
+	case -EPERM:
+	case -EACCES:
+		return " ('exeat doctor' says what is missing)";
+	case -EMFILE:
+		return " (raise the limit: ulimit -n)";
+	}
+	return "";
+}
+
 static int fail(const char *what, int r)
 {
-	ex_error("%s: %s%s", what, strerror(-r),
-		 r == -EPERM ? " ('exeat doctor' says what is missing)" : "");
+	ex_error("%s: %s%s", what, strerror(-r), remedy(r));
 	return r;
 }
 

@@ -65,6 +65,18 @@ status "exeat --help is 0" 0 "$EXEAT" --help
 status "exeat --version is 0" 0 "$EXEAT" --version
 status "an unknown sub-command fails" 125 "$EXEAT" nosuchcommand
 
+# ---- what exeat may not do here ----
+out=$(setpriv --bounding-set=-sys_ptrace "$EXEAT" run -q -p "$AGENT/policy.yaml" -- true 2>&1)
+has "what it has no right to, exeat doctor knows" "$out" "Permission denied \('exeat doctor' says"
+has "and says" "$(setpriv --bounding-set=-sys_ptrace "$EXEAT" doctor 2>&1)" 'needs CAP_SYS_PTRACE'
+has "too few descriptors have a remedy" "$(ulimit -n 20; "$EXEAT" run -q -p "$AGENT/policy.yaml" -- true 2>&1)" 'ulimit -n'
+head -c 1048000 /dev/zero >"$WORLD/tmp/small"
+out=$(ulimit -f 1024; "$EXEAT" run -q -p "$AGENT/policy.yaml" --log "$WORLD/tmp/small" -- sh -c '
+	for i in 1 2 3 4 5 6 7 8 9; do curl -sSm20 "https://evil-$i.example/"; done; exit 9' 2>&1)
+same "a log over the limit of a file ends nothing" $? 9
+has "and is told" "$out" 'records are lost.*File too large'
+status "the command's files have their limit" 153 agent sh -c "ulimit -f 0; echo x >'$WORLD/tmp/none'"
+
 # ---- input, output, terminal ----
 same "stdin reaches the command" "$(printf 'one\ntwo\n' | agent cat)" $'one\ntwo'
 same "stdout is only the command's" "$(agent sh -c 'echo out; echo err >&2' 2>/dev/null)" out
