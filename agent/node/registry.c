@@ -2,6 +2,7 @@
 #include <errno.h>
 
 #include "agent/node/registry_priv.h"
+#include "policy/prefix.h"
 
 #define PEERS_MAX (32u << 20)
 
@@ -47,12 +48,22 @@ static const struct ex_ip *nth_ip(const struct ex_node_link *l, size_t i)
 	return i == 0 ? &l->ip4 : i == 1 ? &l->ip6 : &l->more[i - 2];
 }
 
+/* The same, or one as which the gates of others would judge it. */
+static bool stands_for(const struct ex_ip *a, const struct ex_ip *b)
+{
+	struct ex_ip hidden;
+
+	return ex_ip_eq(a, b) || (ex_ip_embedded(a, &hidden) && ex_ip_eq(&hidden, b));
+}
+
 /* Link-local addresses are left out: they mean something on their own link only. */
 static bool ip_clash(const struct ex_node_link *a, const struct ex_node_link *b)
 {
 	for (size_t i = 0; i < EX_EP_MORE + 2; i++)
 		for (size_t k = 0; k < EX_EP_MORE + 2; k++)
-			if (!ex_ip_is_none(nth_ip(a, i)) && ex_ip_eq(nth_ip(a, i), nth_ip(b, k)))
+			if (!ex_ip_is_none(nth_ip(a, i)) &&
+			    (stands_for(nth_ip(a, i), nth_ip(b, k)) ||
+			     stands_for(nth_ip(b, k), nth_ip(a, i))))
 				return true;
 	return false;
 }

@@ -6,6 +6,7 @@
 #include "agent/core/netns.h"
 #include "agent/core/rtnl.h"
 #include "agent/node/wiring.h"
+#include "policy/prefix.h"
 
 /* ---- addresses ---- */
 
@@ -67,12 +68,16 @@ static void take_host_ip(void *arg, const struct ex_ip *ip)
 		to->v6 = *ip;
 }
 
-/* An address of this node: who had it too would be the node to everybody else. */
+/* An address of this node: who had it too, or hid it, would be the node to everybody else. */
 static int check_ip(int rtnl, const struct ex_ip *ip, char err[static EX_NODE_ERR])
 {
 	char text[EX_IP_TEXT];
+	struct ex_ip hidden;
 
-	if (ex_ip_is_none(ip) || ex_rtnl_route_type(rtnl, ip) != RTN_LOCAL)
+	if (ex_ip_is_none(ip))
+		return 0;
+	if (ex_rtnl_route_type(rtnl, ip) != RTN_LOCAL &&
+	    !(ex_ip_embedded(ip, &hidden) && ex_rtnl_route_type(rtnl, &hidden) == RTN_LOCAL))
 		return 0;
 	return ex_node_fail(err, -EINVAL, "%s is an address of this node", ex_ip_text(ip, text));
 }

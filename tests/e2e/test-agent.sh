@@ -48,6 +48,10 @@ out=$(ex endpoint add --netns /run/netns/pod1 --name twice 2>&1)
 has "the same interface twice is refused" "$out" 'exists:'
 out=$(ex endpoint add --netns /run/netns/pod1 --name node --ip 10.88.0.1 2>&1)
 has "so is who would be the node" "$out" 'invalid: 10.88.0.1 is an address of this node'
+for hidden in 64:ff9b::a58:1 2002:a58:1::1; do # attack 141: as which others' gates take it
+	has "or hide it in another form ($hidden)" "$(ex endpoint add --netns /run/netns/pod1 --name node --ip "$hidden" 2>&1)" \
+		"invalid: $hidden is an address of this node"
+done
 pod_new link 14
 node_ll=$(ip -j -6 addr show cni0 scope link | sed 's/.*"local":"\(fe80[^"]*\)".*/\1/')
 ip -n link addr flush dev eth0 scope link

@@ -241,6 +241,15 @@ static void refuse(struct ex_node_endpoint *e, int why)
 	ex_node_endpoint_free(e);
 }
 
+static struct ex_node_endpoint *make_with(const char *request, uint32_t ifindex, const char *ip4,
+					  const char *ip6)
+{
+	struct ex_node_endpoint *e = make(request, ifindex, ip4);
+
+	assert_true(ex_ip_parse(ip6, &e->link.ip6));
+	return e;
+}
+
 static void test_nobody_is_another(void **state)
 {
 	struct ex_node_endpoint *e;
@@ -260,6 +269,13 @@ static void test_nobody_is_another(void **state)
 	refuse(e, -EEXIST);
 	add(make("{\"name\":\"a\",\"namespace\":\"other\"}", 6, "10.0.0.2"));
 	assert_int_equal(reg.n, 2);
+	/* as which the gates of others would take it: NAT64, 6to4; and the other way round */
+	refuse(make_with("{\"name\":\"c\"}", 7, "10.0.0.3", "64:ff9b::a00:1"), -EEXIST);
+	refuse(make_with("{\"name\":\"c\"}", 7, "10.0.0.3", "2002:a00:2::1"), -EEXIST);
+	add(make_with("{\"name\":\"c\"}", 7, "10.0.0.3", "2002:a00:4::1"));
+	refuse(make("{\"name\":\"d\"}", 8, "10.0.0.4"), -EEXIST);
+	/* two of one site, whose router has that address */
+	add(make_with("{\"name\":\"d\"}", 8, "10.0.0.5", "2002:a00:4::2"));
 }
 
 static void test_refuse_one_too_many(void **state)
