@@ -33,6 +33,8 @@ static const char *const run_keeps[] = {
 	"/run/opengl-driver",
 };
 
+#define SOCKET_NAME_MAX 108 /* UNIX_PATH_MAX */
+
 static const char *const read_only[] = { "/proc/sys", "/proc/irq", "/proc/bus", "/proc/fs",
 					 "/sys" };
 
@@ -210,28 +212,49 @@ static int bind_resolv(const struct ex_mounts *m)
 
 /* ---- unix sockets elsewhere ---- */
 
-/*
- * Flags has __SO_ACCEPTCON when it listens; datagram sockets (type 2) always receive. -ENOENT: the
- * process may have ended.
- */
+/* The kernel writes line feeds in a name as they are: each on the way may be its end. */
+static void put_names(const char *path, FILE *out)
+{
+	size_t n = 0;
+
+	for (;;) {
+		n += strcspn(path + n, "\n");
+		if (n > SOCKET_NAME_MAX)
+			return;
+		fwrite(path, 1, n, out);
+		fputc('\0', out);
+		if (!path[n])
+			return;
+		n++;
+	}
+}
+
+/* Flags has __SO_ACCEPTCON when it listens; datagram sockets (type 2) always receive. */
+static void put_socket(const char *line, FILE *out)
+{
+	size_t len = strcspn(line, "\n");
+	const char *path = memchr(line, '/', len);
+
+	if (path && (memmem(line, len, " 00010000 ", 10) || memmem(line, len, " 0002 ", 6)))
+		put_names(path, out);
+}
+
+/* -ENOENT: the process may have ended. */
 static int list_sockets(const char *table, FILE *out)
 {
-	EX_AUTO_FREE char *line = NULL;
+	EX_AUTO_FREE char *text = NULL;
 	FILE *f = fopen(table, "re");
 	size_t cap = 0;
-	int r = 0;
+	int r;
 
 	if (!f) /* what we lack ourselves is another matter */
 		return errno == EMFILE || errno == ENFILE || errno == ENOMEM ? -errno : -ENOENT;
-	while (getline(&line, &cap, f) > 0) {
-		const char *path = strchr(line, '/');
-
-		if (path && (strstr(line, " 00010000 ") || strstr(line, " 0002 ")))
-			fputs(path, out);
-	}
-	if (!feof(f))
-		r = -EIO;
+	r = getdelim(&text, &cap, '\0', f) < 0 || !feof(f) ? -EIO : 0;
 	fclose(f);
+	for (const char *line = r < 0 ? NULL : text; line; line = strchr(line, '\n')) {
+		line += *line == '\n';
+		put_socket(line, out);
+	}
 	return r;
 }
 
@@ -290,6 +313,7 @@ int ex_mounts_find_sockets(char **ret)
 
 	if (out) {
 		r = list_all_sockets(proc, out);
+		fputc('\0', out);
 		if (fclose(out) != 0)
 			r = -ENOMEM;
 	}
@@ -359,15 +383,9 @@ static bool is_gone(const char *path)
 
 static int mask_sockets(const char *sockets)
 {
-	char path[PATH_MAX];
-	int r;
+	for (const char *path = sockets; *path; path += strlen(path) + 1) {
+		int r = cover(path);
 
-	for (const char *s = sockets, *end; s && (end = strchr(s, '\n')); s = end + 1) {
-		if ((size_t)(end - s) >= sizeof(path))
-			continue;
-		memcpy(path, s, (size_t)(end - s));
-		path[end - s] = '\0';
-		r = cover(path);
 		if (r < 0 && !is_gone(path)) {
 			errno = -r;
 			return failed("mask", path);

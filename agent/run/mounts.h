@@ -24,8 +24,8 @@ struct ex_mounts {
 };
 
 /*
- * Path names of the unix sockets that listen in the caller's network namespace; malloc'd, one a
- * line.
+ * Path names that unix sockets listen by, in any network namespace; malloc'd, each ends with a NUL,
+ * the last is empty.
  */
 EX_MUST_CHECK int ex_mounts_find_sockets(char **ret);
 

@@ -233,8 +233,12 @@ mkdir -p /run/service "$here/dir"
 python3 "$here/listen.py" /run/service/sock &
 python3 "$here/listen.py" "$here/before.sock" &
 unshare -n python3 "$here/listen.py" "$here/elsewhere.sock" &
-world_wait 60 test -S "$here/elsewhere.sock" -a -S "$here/before.sock" -a -S /run/service/sock
-for path in /run/service/sock "$here/before.sock" "$here/elsewhere.sock"; do
+# The kernel lists names as they are: line by line this is another one, of a socket that does not listen.
+lines=$here/one$'\n0000000000000000: 00000002 00000000 00000000 0001 01 9 /two'
+mkdir -p "${lines%/two}"
+python3 "$here/listen.py" "$lines" &
+world_wait 60 test -S "$here/elsewhere.sock" -a -S "$here/before.sock" -a -S /run/service/sock -a -S "$lines"
+for path in /run/service/sock "$here/before.sock" "$here/elsewhere.sock" "$lines"; do
 	has "(outside it answers, $path)" "$(python3 "$here/dial.py" "$path" 2>&1)" 'HOST-SERVICE'
 done
 for user in nobody root; do
@@ -244,6 +248,8 @@ for user in nobody root; do
 	hasnt "$user: a socket outside of /run is covered" "$out" 'HOST-SERVICE'
 	out=$(run sni $user python3 "$here/dial.py" "$here/elsewhere.sock" 2>&1)
 	hasnt "$user: also one of another network namespace" "$out" 'HOST-SERVICE'
+	out=$(run sni $user python3 "$here/dial.py" "$lines" 2>&1)
+	hasnt "$user: attack 143: and one with line feeds in its name" "$out" 'HOST-SERVICE'
 done
 
 # What covers a socket moves along with its folder; a second mount of where it is moved to would not have
