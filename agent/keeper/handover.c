@@ -192,15 +192,31 @@ static int take_up(struct ex_worker *w)
 	return r;
 }
 
+static void abandon_workers(struct ex_unpack *u, uint32_t n)
+{
+	for (uint32_t i = 0; i < n && i < EX_WORKERS_MAX && !u->bad; i++) {
+		struct ex_worker w = { .ipc = -1, .resolvers = -1, .ring_fd = -1 };
+
+		unpack_worker(u, &w);
+		ex_closep(&w.ipc);
+		ex_closep(&w.resolvers);
+		ex_closep(&w.ring_fd);
+		end_it(&w);
+	}
+}
+
 static int adopt(struct ex_keeper *k, struct ex_unpack *u)
 {
 	struct ex_diags diags = { 0 };
 	int bundle = take_fd(u), r;
 	uint32_t n = ex_unpack_u32(u);
 
-	for (unsigned i = 0; i < n && i < EX_WORKERS_MAX && !u->bad; i++)
+	if (n != k->n_workers) {
+		abandon_workers(u, n);
+		u->bad = true;
+	}
+	for (unsigned i = 0; i < n && !u->bad; i++)
 		unpack_worker(u, &k->workers[i]);
-	u->bad |= n != k->n_workers;
 	ex_unpack_bytes(u, k->secret, sizeof(k->secret));
 	k->bundle = bundle;
 	r = u->bad ? -EBADMSG : ex_bundle_compile(bundle, &k->rs, &diags);
@@ -236,16 +252,7 @@ int ex_keeper_adopt(const struct ex_keeper_config *config, struct ex_unpack *u,
 void ex_keeper_abandon(struct ex_unpack *u)
 {
 	int bundle = take_fd(u);
-	uint32_t n = ex_unpack_u32(u);
 
-	for (uint32_t i = 0; i < n && i < EX_WORKERS_MAX && !u->bad; i++) {
-		struct ex_worker w = { .ipc = -1, .resolvers = -1, .ring_fd = -1 };
-
-		unpack_worker(u, &w);
-		ex_closep(&w.ipc);
-		ex_closep(&w.resolvers);
-		ex_closep(&w.ring_fd);
-		end_it(&w);
-	}
+	abandon_workers(u, ex_unpack_u32(u));
 	ex_closep(&bundle);
 }

@@ -27,18 +27,18 @@ static void let_go(struct ex_worker *w)
 	w->pid = 0;
 }
 
-/* As the program after this one gets it. */
-static void hand_over(const char *how, unsigned workers)
+/* As the program after this one gets it, which has so many workers for each. */
+static int hand_over(const char *how, unsigned workers)
 {
 	struct ex_keeper_config cfg = configure(how, workers, false);
 	struct ex_pack p = { 0 };
 	struct ex_unpack u = { 0 };
 	char *bytes = NULL;
 	size_t len;
-	int fd;
+	int fd, r;
 
 	ex_keeper_hand_over(keeper, &p);
-	for (unsigned i = 0; i < workers; i++)
+	for (unsigned i = 0; i < keeper->n_workers; i++)
 		let_go(&keeper->workers[i]);
 	fd = ex_pack_seal(&p, "test");
 	assert_int_equal(ex_pack_read(fd, &bytes, &len), 0);
@@ -49,9 +49,11 @@ static void hand_over(const char *how, unsigned workers)
 	ex_keeper_free(keeper);
 	keeper = NULL;
 	u = (struct ex_unpack){ .at = bytes, .end = bytes + len };
-	assert_int_equal(ex_keeper_adopt(&cfg, &u, &keeper), 0);
-	assert_int_equal(ex_unpack_done(&u), 0);
+	r = ex_keeper_adopt(&cfg, &u, &keeper);
+	if (r == 0)
+		assert_int_equal(ex_unpack_done(&u), 0);
 	free(bytes);
+	return r;
 }
 
 static void test_the_secret_is_the_endpoints_and_stays(void **state)
@@ -70,7 +72,7 @@ static void test_the_secret_is_the_endpoints_and_stays(void **state)
 	assert_memory_not_equal(told[0], zero, sizeof(zero));
 	assert_memory_equal(told[0], told[1], sizeof(told[0]));
 	ex_keeper_stop(keeper);
-	hand_over(told_how, 2);
+	assert_int_equal(hand_over(told_how, 2), 0);
 	run_for(30000);
 	assert_true(ex_keeper_is_ready(keeper));
 	expect_told(told, 4);
@@ -159,7 +161,7 @@ static void test_who_is_told_of_endpoints_comes_along(void **state)
 	pid = keeper->workers[0].pid;
 	move_to("203.0.113.8");
 	ex_keeper_tell_all(keeper);
-	hand_over("follow-slow", 1);
+	assert_int_equal(hand_over("follow-slow", 1), 0);
 	assert_int_equal(keeper->workers[0].pid, pid);
 	assert_true(ex_keeper_is_ready(keeper));
 	assert_int_equal(ex_keeper_publish(keeper, gate, IFINDEX, &ep), 0);
@@ -169,6 +171,20 @@ static void test_who_is_told_of_endpoints_comes_along(void **state)
 	assert_int_equal(swap_err, 0);
 	assert_int_equal(n_lost, 0);
 	assert_int_equal(keeper->workers[0].pid, pid);
+}
+
+/* All are ended then: end() looks for more. */
+static void test_nobody_stays_where_there_are_to_be_others(void **state)
+{
+	static const unsigned then[] = { 1, 3 };
+
+	(void)state;
+	for (size_t i = 0; i < EX_ARRAY_SIZE(then); i++) {
+		begin("silent", 2, false);
+		assert_int_equal(n_ready, 1);
+		assert_int_equal(hand_over("silent", then[i]), -EBADMSG);
+		assert_int_equal(end(NULL), 0);
+	}
 }
 
 static void test_who_is_behind_another_policy_leaves_no_record_behind(void **state)
@@ -204,6 +220,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test_teardown(test_a_name_of_what_embeds_an_endpoint_is_forgotten, end),
 		cmocka_unit_test_teardown(test_who_was_busy_hears_of_endpoints_afterwards, end),
 		cmocka_unit_test_teardown(test_who_is_told_of_endpoints_comes_along, end),
+		cmocka_unit_test(test_nobody_stays_where_there_are_to_be_others),
 		cmocka_unit_test_teardown(test_who_is_behind_another_policy_leaves_no_record_behind,
 					  end),
 	};
