@@ -66,7 +66,7 @@ refuse "when the learner is killed the policy is in force again" job pod1
 # What the kernel gate passes by itself shows whose policy is in force there.
 pings() { in_pod pod1 ping -qc1 -W"${1-10}" "$ECHO4" >/dev/null; } # [SECONDS]
 refuse "its policy does not allow a ping" pings 2
-"$EXEAT" learn -o "$L/orphan.yaml" --socket "$AGENT_SOCK" --endpoint pod1 2>/dev/null &
+"$EXEAT" learn -o "$L/orphan.yaml" --socket "$AGENT_SOCK" --endpoint pod1 2>"$L/orphan.said" &
 learner=$!
 check "which it may while it is learned" world_wait 60 pings 2
 sleep 11
@@ -74,6 +74,8 @@ check "however long" pings
 kill -KILL $agent_pid
 wait $agent_pid 2>/dev/null
 wait $learner 2>/dev/null
+has "that it was early is told" "$(cat "$L/orphan.said")" 'the agent has ended this early'
+has "and what was seen is learned" "$(cat "$L/orphan.yaml")" 'kind: EgressPolicy'
 closed() { ! pings 2; } # without the agent nothing answers
 check "when the agent is killed it may not go on" world_wait 60 closed
 sniff_start dead
