@@ -337,7 +337,11 @@ static void on_stream(struct ex_watch *w, uint32_t events)
 
 static void on_stream_timeout(struct ex_timer *t)
 {
-	stream_close(ex_container_of(t, struct stream, timer));
+	struct stream *s = ex_container_of(t, struct stream, timer);
+
+	if (ex_buf_len(&s->in)) /* what has come of a question is not answered */
+		deny(s->io->px, &s->client, EX_R_TIMEOUT);
+	stream_close(s);
 }
 
 static int stream_new(struct ex_dns_io *io, int fd)

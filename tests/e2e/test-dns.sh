@@ -107,7 +107,8 @@ has "what does not exist does not exist" "$out" 'status: NXDOMAIN'
 # not DNS at all
 tap_import "$(agent python3 "$CLIENTS/dns_cases.py" 2>&1)"
 audited "and the reason told" '"deny"' "$(reason dns-malformed)"
-audited "also of a connection too many" '"deny"' "$(reason limit)" '"app":"dns"'
+audited "also of a question that never ends" '"deny"' "$(reason timeout)" '"app":"dns"'
+audited "and of a connection too many" '"deny"' "$(reason limit)" '"app":"dns"'
 # shellcheck disable=SC2016 # runs inside
 out=$(agent bash -c 'exec 3<>/dev/tcp/192.0.0.1/53; printf "\377\377" >&3; timeout 8 cat <&3' 2>&1) # a whole one is waited for 10 s
 same "a question of 65535 bytes is not waited for" $? 0
