@@ -78,16 +78,6 @@ int ex_audit_new(const struct ex_audit_options *options, struct ex_audit **ret)
 	return 0;
 }
 
-void ex_audit_free(struct ex_audit *a)
-{
-	if (!a)
-		return;
-	ex_audit_release(a);
-	ex_ruleset_unref(a->rs);
-	free(a->tally);
-	free(a);
-}
-
 void ex_audit_use(struct ex_audit *a, struct ex_ruleset *rs)
 {
 	struct ex_ruleset *old = a->rs;
@@ -189,6 +179,13 @@ static bool open_held(struct ex_audit *a)
 	return true;
 }
 
+/* No line comes any more that it could go with. */
+static void tell_lost(struct ex_audit *a)
+{
+	if (has_log(a) && a->lost != a->lost_told && open_held(a))
+		write_held(a);
+}
+
 /* Room for one line of EX_AUDIT_LINE_MAX; NULL: it is lost. */
 static char *line_begin(struct ex_audit *a)
 {
@@ -223,6 +220,17 @@ void ex_audit_release(struct ex_audit *a)
 {
 	a->holding = false;
 	write_held(a);
+}
+
+void ex_audit_free(struct ex_audit *a)
+{
+	if (!a)
+		return;
+	ex_audit_release(a);
+	tell_lost(a);
+	ex_ruleset_unref(a->rs);
+	free(a->tally);
+	free(a);
 }
 
 void ex_audit_note(struct ex_audit *a, struct ex_span json)
@@ -361,6 +369,7 @@ void ex_audit_summary(struct ex_audit *a)
 	int n;
 
 	write_held(a);
+	tell_lost(a); /* first: a torn line has to be accounted for by what follows it */
 	end = note_line(a, "summary", line, sizeof(line));
 	if (has_log(a) && end > 0 && put_lines(a, (struct ex_span){ line, (size_t)end }) == 0)
 		a->lost++;

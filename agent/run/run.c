@@ -385,13 +385,13 @@ static void tear_down(struct run *run)
 {
 	if (run->child.pid > 0)
 		kill(run->child.pid, SIGKILL);
+	ex_audit_free(run->audit);
 	ex_audit_file_close(run->log_file); /* while its loop is there */
 	ex_reload_free(run->reload);
 	ex_resolv_free(run->resolv);
 	ex_parent_free(run->parent);
 	while (wait(NULL) > 0)
 		;
-	ex_audit_free(run->audit);
 	ex_gate_free(run->gate);
 	ex_ca_free(run->ca);
 	ex_netns_done(&run->ns);

@@ -132,6 +132,41 @@ static void test_keys_are_rotated(void **state)
 	assert_found("is signed with key k");
 }
 
+/* Of an endpoint that goes before there is room again; the log goes on. */
+static void test_what_was_lost_is_told_at_the_end(void **state)
+{
+	struct ex_audit_options o = { .fd = -1, .terminal = -1, .run = "r" };
+	struct ex_audit_record rec = { .verdict = EX_V_DENY, .reason = EX_R_DEFAULT_DENY };
+	struct full_disk disk;
+	struct ex_audit *a;
+	struct stat st;
+	size_t len;
+	char *text, *at;
+
+	(void)state;
+	o.file = log_open(key_path);
+	for (int summary = 0; summary < 2; summary++) {
+		assert_int_equal(ex_audit_new(&o, &a), 0);
+		assert_int_equal(stat(log_path, &st), 0);
+		disk = disk_fill((rlim_t)st.st_size + 100);
+		ex_audit_write(a, &rec);
+		ex_audit_write(a, &rec);
+		disk_empty(&disk);
+		if (summary)
+			ex_audit_summary(a);
+		ex_audit_free(a);
+		text = slurp(log_path, &len);
+		at = strstr(text + st.st_size, "\"type\":\"lost\",\"run\":\"r\",\"seq\":2,"
+					       "\"allowed\":0,\"denied\":2,\"lost\":2");
+		assert_non_null(at);
+		assert_null(strstr(at + 1, "\"type\":\"lost\""));
+		assert_int_equal(strstr(at, "\"type\":\"summary\"") != NULL, summary);
+		free(text);
+	}
+	ex_audit_file_close(o.file);
+	assert_int_equal(verify(), 0);
+}
+
 static void test_a_second_writer_is_refused(void **state)
 {
 	struct ex_audit_file_options o = { .path = log_path, .key_file = key_path };
@@ -263,6 +298,7 @@ int main(void)
 		TEST(test_a_rotation_that_was_broken_off_loses_no_file),
 		TEST(test_chain_goes_on_when_the_log_was_moved_away),
 		TEST(test_keys_are_rotated),
+		TEST(test_what_was_lost_is_told_at_the_end),
 		TEST(test_a_second_writer_is_refused),
 		TEST(test_a_key_that_was_not_written_is_told_and_no_key),
 		TEST(test_attack_100_a_rotated_file_that_is_gone_is_missed),
