@@ -234,6 +234,49 @@ static void read_ports(struct ex_decoder *d, const struct ex_node *n, void *out)
 		ex_read_port(d, it.c, "ANY", r);
 }
 
+/* In which these rules can be seen. */
+static uint32_t seen_protocols(enum ex_l7_kind l7)
+{
+	return l7 == EX_L7_DNS ? EX_PROTO_TCP | EX_PROTO_UDP : EX_PROTO_TCP;
+}
+
+static void refuse_protocol(struct ex_decoder *d, const struct ex_node *n, enum ex_l7_kind l7)
+{
+	if (l7 == EX_L7_HTTP)
+		ex_decode_error(d, n, "write protocol: TCP",
+				"rules.http needs protocol TCP spelled out");
+	else if (l7 == EX_L7_DNS)
+		ex_decode_error(d, n, "write protocol: UDP, TCP or ANY",
+				"rules.dns does not go with SCTP");
+	else
+		ex_decode_error(d, n, "write protocol: TCP", "serverNames needs protocol TCP");
+}
+
+static bool goes_with(enum ex_l7_kind l7, uint32_t protos)
+{
+	return l7 == EX_L7_HTTP ? protos == EX_PROTO_TCP : protos & seen_protocols(l7);
+}
+
+static uint32_t to_bit(uint8_t proto)
+{
+	return proto == IPPROTO_TCP ? EX_PROTO_TCP : proto == IPPROTO_UDP ? EX_PROTO_UDP : 0;
+}
+
+static bool has_its_protocols(const struct ex_ports_reader *r)
+{
+	const struct ex_ports *p = r->ports;
+
+	for (size_t i = 0; i < p->n_named; i++)
+		if (!goes_with(p->l7, p->named[i].protos))
+			return false;
+	if (r->proto_any) /* in which each port is written once for each */
+		return p->l7 != EX_L7_HTTP || p->n == 0;
+	for (size_t i = 0; i < p->n; i++)
+		if (!goes_with(p->l7, to_bit(p->v[i].proto)))
+			return false;
+	return true;
+}
+
 /* L7 rules and server names narrow what the ports said; what cannot be narrowed is refused. */
 static void check_l7(struct ex_decoder *d, const struct ex_node *n, const struct ex_ports_reader *r)
 {
@@ -250,30 +293,8 @@ static void check_l7(struct ex_decoder *d, const struct ex_node *n, const struct
 	if (r->range && p->l7 == EX_L7_DNS)
 		ex_decode_error(d, n, "list the ports one by one",
 				"rules.dns does not go with endPort");
-	for (size_t i = 0; i < p->n_named; i++) {
-		if (p->l7 == EX_L7_HTTP && p->named[i].protos != EX_PROTO_TCP) {
-			ex_decode_error(d, n, "write protocol: TCP",
-					"rules.http needs protocol TCP spelled out");
-			return;
-		}
-	}
-	for (size_t i = 0; i < p->n; i++) {
-		if (p->l7 == EX_L7_HTTP && (r->proto_any || p->v[i].proto != IPPROTO_TCP)) {
-			ex_decode_error(d, n, "write protocol: TCP",
-					"rules.http needs protocol TCP spelled out");
-			return;
-		}
-		if (p->l7 == EX_L7_DNS && !r->proto_any && p->v[i].proto == IPPROTO_SCTP) {
-			ex_decode_error(d, n, "write protocol: UDP, TCP or ANY",
-					"rules.dns does not go with SCTP");
-			return;
-		}
-		if (p->l7 == EX_L7_SNI && !r->proto_any && p->v[i].proto != IPPROTO_TCP) {
-			ex_decode_error(d, n, "write protocol: TCP",
-					"serverNames needs protocol TCP");
-			return;
-		}
-	}
+	if (!has_its_protocols(r))
+		refuse_protocol(d, n, p->l7);
 }
 
 /* Of a port of any protocol only those remain in which the L7 rules can be seen. */
@@ -281,10 +302,8 @@ static void narrow_protocols(struct ex_decoder *d, struct ex_ports *p)
 {
 	size_t n = 0;
 
-	uint32_t seen = p->l7 == EX_L7_DNS ? EX_PROTO_TCP | EX_PROTO_UDP : EX_PROTO_TCP;
-
 	for (size_t i = 0; p->l7 != EX_L7_NONE && i < p->n_named; i++)
-		p->named[i].protos &= seen;
+		p->named[i].protos &= seen_protocols(p->l7);
 	if (p->l7 == EX_L7_SNI && p->n + p->n_named == 0) {
 		p->v = ex_arena_alloc(d->arena, 1, sizeof(*p->v));
 		if (!p->v)
