@@ -6,6 +6,8 @@
 
 #include <netinet/in.h>
 
+#include "exeat/text.h"
+
 static void print_rules(const struct ex_ruleset *rs)
 {
 	(void)printf("# rules: %u, default %s\n", rs->n_rules,
@@ -52,15 +54,26 @@ static void print_portset(const struct ex_portset *s)
 		(void)printf(" %s/%u-%u", proto, s->lo, s->hi);
 }
 
+/* A regular expression may hold any character. */
+static void print_regex(const char *what, const char *written)
+{
+	EX_AUTO_FREE char *text = strdup(written ? written : "*");
+
+	if (text)
+		ex_tame(text);
+	(void)printf(" %s=%s", what, text ? text : "?");
+}
+
 static void print_http(const struct ex_ports *p)
 {
 	for (size_t i = 0; i < p->n_http; i++) {
 		const struct ex_http_match *m = &p->http[i];
 
-		(void)printf("    http rule %u method=%s path=%s host=%s headers=%zu\n", m->rule,
-			     m->written_method ? m->written_method : "*",
-			     m->written_path ? m->written_path : "*",
-			     m->written_host ? m->written_host : "*", m->n_headers + m->n_matches);
+		(void)printf("    http rule %u", m->rule);
+		print_regex("method", m->written_method);
+		print_regex("path", m->written_path);
+		print_regex("host", m->written_host);
+		(void)printf(" headers=%zu\n", m->n_headers + m->n_matches);
 	}
 }
 

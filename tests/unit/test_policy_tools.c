@@ -96,6 +96,7 @@ static const struct {
 	{ "check-help", 0, { "check", "-h" } },
 	{ "test-help", 0, { "test", "--help" } },
 	{ "check-headers", 0, { "check", GOLDEN "headers.yaml" } },
+	{ "dump-control", 0, { "dump", GOLDEN "control.yaml" } },
 	{ "dump-headers", 0, { "dump", GOLDEN "headers.yaml", "--secrets", GOLDEN "secrets" } },
 	{ "diff-json",
 	  1,
