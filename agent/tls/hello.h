@@ -54,12 +54,11 @@ enum ex_hello_status ex_hello_parse(const void *bytes, size_t len, struct ex_hel
  *	ODD	not an answer of TLS: it may pass to the client, but nothing more to the server
  */
 enum ex_hello_answer {
-	EX_ANSWER_MORE = 0, /* EX_ANSWER_MAX bytes are always enough */
+	EX_ANSWER_MORE = 0, /* 71 bytes are always enough: some warnings, and up to the random */
 	EX_ANSWER_FINAL,
 	EX_ANSWER_RETRY,
 	EX_ANSWER_ODD,
 };
-#define EX_ANSWER_MAX 43
 enum ex_hello_answer ex_hello_answer(const void *bytes, size_t len);
 
 /*

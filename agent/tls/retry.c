@@ -9,6 +9,10 @@
 #define CONTENT_HS    22
 #define CONTENT_DATA  23
 #define SERVER_HELLO  2
+#define HELLO_LEAST   43 /* up to the end of its random, which tells a retry */
+#define ALERT_LEN     7
+#define WARNING       1 /* the level; what comes behind one counts */
+#define WARNINGS_MAX  4
 
 /* A ServerHello whose random is this one is a HelloRetryRequest (RFC 8446 4.1.3). */
 static const uint8_t retry_random[32] = {
@@ -17,25 +21,45 @@ static const uint8_t retry_random[32] = {
 	0x8c, 0x5e, 0x07, 0x9e, 0x09, 0xe2, 0xc8, 0xa8, 0x33, 0x9c,
 };
 
-enum ex_hello_answer ex_hello_answer(const void *bytes, size_t len)
+static enum ex_hello_answer read_alert(const uint8_t *p, size_t len)
 {
-	const uint8_t *p = bytes;
-
-	if (len == 0)
+	if (len < ALERT_LEN)
 		return EX_ANSWER_MORE;
-	if (p[0] == CONTENT_ALERT)
-		return EX_ANSWER_FINAL;
+	if (p[1] != 3 || p[3] != 0 || p[4] != ALERT_LEN - RECORD_HEAD)
+		return EX_ANSWER_ODD;
+	return EX_ANSWER_FINAL;
+}
+
+static enum ex_hello_answer read_server_hello(const uint8_t *p, size_t len)
+{
 	if (p[0] != CONTENT_HS)
 		return EX_ANSWER_ODD;
-	if (len < EX_ANSWER_MAX)
+	if (len < HELLO_LEAST)
 		return EX_ANSWER_MORE;
 	/* Version, random and what is before them stand in the first record; no server cuts there.
 	 */
-	if (p[1] != 3 || ((size_t)p[3] << 8 | p[4]) < EX_ANSWER_MAX - RECORD_HEAD ||
+	if (p[1] != 3 || ((size_t)p[3] << 8 | p[4]) < HELLO_LEAST - RECORD_HEAD ||
 	    p[5] != SERVER_HELLO)
 		return EX_ANSWER_ODD;
 	return memcmp(p + 11, retry_random, sizeof(retry_random)) == 0 ? EX_ANSWER_RETRY
 								       : EX_ANSWER_FINAL;
+}
+
+enum ex_hello_answer ex_hello_answer(const void *bytes, size_t len)
+{
+	const uint8_t *p = bytes;
+	enum ex_hello_answer alert;
+
+	for (int warnings = 0; len && p[0] == CONTENT_ALERT; warnings++) {
+		alert = read_alert(p, len);
+		if (alert != EX_ANSWER_FINAL || p[RECORD_HEAD] != WARNING)
+			return alert;
+		if (warnings == WARNINGS_MAX)
+			return EX_ANSWER_ODD;
+		p += ALERT_LEN;
+		len -= ALERT_LEN;
+	}
+	return len ? read_server_hello(p, len) : EX_ANSWER_MORE;
 }
 
 /* May this record stand between the hellos? Early data that the retry made void may, once offered.

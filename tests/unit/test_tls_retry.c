@@ -121,7 +121,7 @@ static void test_retry_is_recognised_and_the_same_name_passes(void **state)
 	(void)state;
 	record(&f, NULL, true);
 	first = first_hello();
-	for (size_t n = 0; n < EX_ANSWER_MAX; n++)
+	for (size_t n = 0; n < 43; n++)
 		assert_int_equal(ex_hello_answer(f.answer, n), EX_ANSWER_MORE);
 	assert_int_equal(ex_hello_answer(f.answer, f.answer_len), EX_ANSWER_RETRY);
 	for (size_t n = 0; n < f.again_len; n++) {
@@ -151,10 +151,29 @@ static void test_ordinary_answers_end_the_watch(void **state)
 	(void)state;
 	record(&f, NULL, false);
 	assert_int_equal(ex_hello_answer(f.answer, f.answer_len), EX_ANSWER_FINAL);
-	assert_int_equal(ex_hello_answer("\x15", 1), EX_ANSWER_FINAL);
+	assert_int_equal(ex_hello_answer("\x15\3\3\0\2\2\x28", 7), EX_ANSWER_FINAL);
 	record(&f, NULL, true);
 	f.answer[11 + 31] ^= 1; /* a random like any other */
 	assert_int_equal(ex_hello_answer(f.answer, f.answer_len), EX_ANSWER_FINAL);
+}
+
+/* As some servers say that they do not know the name, and go on. */
+static void test_what_comes_behind_a_warning_counts(void **state)
+{
+	static const char warning[] = "\x15\3\3\0\2\1\x70";
+	uint8_t b[5 * 7 + sizeof(f.answer)];
+
+	(void)state;
+	for (size_t n = 1; n <= 7; n++)
+		assert_int_equal(ex_hello_answer(warning, n), EX_ANSWER_MORE);
+	record(&f, NULL, true);
+	for (size_t n = 1; n <= 5; n++) {
+		memcpy(b + (n - 1) * 7, warning, 7);
+		memcpy(b + n * 7, f.answer, f.answer_len);
+		assert_int_equal(ex_hello_answer(b, n * 7 + f.answer_len),
+				 n < 5 ? EX_ANSWER_RETRY : EX_ANSWER_ODD);
+	}
+	assert_int_equal(ex_hello_answer("\x15\3\3\0\3\1\x70\0", 8), EX_ANSWER_ODD);
 }
 
 static void test_other_answers_are_odd(void **state)
@@ -250,6 +269,7 @@ int main(void)
 		cmocka_unit_test(test_retry_is_recognised_and_the_same_name_passes),
 		cmocka_unit_test(test_deny_another_name_behind_a_retry),
 		cmocka_unit_test(test_ordinary_answers_end_the_watch),
+		cmocka_unit_test(test_what_comes_behind_a_warning_counts),
 		cmocka_unit_test(test_other_answers_are_odd),
 		cmocka_unit_test(test_only_what_belongs_there_stands_between_the_hellos),
 		cmocka_unit_test(test_deny_second_hello_that_hides_or_drops_the_name),
