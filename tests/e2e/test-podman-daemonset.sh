@@ -18,7 +18,7 @@ as_daemonset() { # NAME CONTAINER
 		args:*) args+=("$line") ;;
 		*) command+=("${line/\/usr\/sbin\/exeat/\/exeat}") ;;
 		esac
-	done < <(/usr/bin/python3 "$CLIENTS/daemonset.py" "$TOP/examples/kubernetes" "$2" "$NODE/k8s")
+	done < <(/usr/bin/python3 "$CLIENTS/daemonset.py" podman "$TOP/examples/kubernetes" "$2" "$NODE/k8s")
 	podman run -d --name "$1" "${args[@]}" -v /usr:/usr:ro -v /etc/ssl:/etc/ssl:ro \
 		-v "$EXEAT:/exeat:ro" -v "$CNI:/exeat-cni:ro" localhost/tools \
 		"${command[@]/#\/usr\/lib\/cni\/exeat-cni/\/exeat-cni}"

@@ -46,20 +46,17 @@ podman_enter() { # the test's own arguments
 	trap podman_down EXIT
 }
 
-# An image of busybox and curl, with the world's roots where curl looks for them. "hello ADDRESS PORT" says it,
-# and what comes back on standard error.
-podman_image() {
-	local root=$NODE/image lib
+# The files of an image of busybox and curl, with the world's roots where curl looks for them. "hello ADDRESS
+# PORT" says it, and what comes back on standard error.
+box_root() { # DIRECTORY
+	local root=$1 lib
 	mkdir -p "$root"/{bin,etc,tmp,proc,sys,dev,root,www,usr/bin}
 	cp /bin/busybox "$root/bin/busybox"
 	for lib in $(/bin/busybox --list); do
 		[ "$lib" = busybox ] || ln -sf busybox "$root/bin/$lib"
 	done
 	cp /usr/bin/curl "$root/usr/bin/"
-	for lib in $(ldd /usr/bin/curl | grep -oE '/[^ )]+'); do
-		mkdir -p "$root/${lib%/*}"
-		cp -L "$lib" "$root/$lib"
-	done
+	libraries_of /usr/bin/curl "$root"
 	mkdir -p "$root/etc/ssl/certs"
 	cp -L /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/"
 	# shellcheck disable=SC2016 # expands inside
@@ -69,20 +66,32 @@ podman_image() {
 	chmod 755 "$root/bin/hello" "$root/bin/hear"
 	echo 'root:x:0:0:root:/root:/bin/sh' >"$root/etc/passwd"
 	echo pong >"$root/www/ping"
-	tar -C "$root" -c . | podman import -q -c 'CMD=["/bin/sleep","100000"]' \
-		-c LABEL=vendor=image - localhost/box >/dev/null
-	rm -rf "$root"
 }
 
-# An image of nothing but names: the host's own programs, mounted read-only, for a container that is to
+libraries_of() { # PROGRAM DIRECTORY
+	local lib
+	for lib in $(ldd "$1" | grep -oE '/[^ )]+'); do
+		mkdir -p "$2/${lib%/*}"
+		cp -L "$lib" "$2/$lib"
+	done
+}
+
+# The same of nothing but names: the host's own programs, mounted read-only, for a container that is to
 # have everything an attacker could want.
+tools_root() { # DIRECTORY
+	mkdir -p "$1"/{usr,etc,tmp,proc,sys,dev,root,mnt,run,clients}
+	ln -s usr/bin usr/sbin usr/lib usr/lib64 "$1/"
+	echo 'root:x:0:0:root:/root:/bin/sh' >"$1/etc/passwd"
+}
+
+podman_import() { # box|tools OPTION…
+	"$1_root" "$NODE/image"
+	tar -C "$NODE/image" -c . | podman import -q "${@:2}" - "localhost/$1" >/dev/null
+	rm -rf "$NODE/image"
+}
+
 podman_tools() {
-	local root=$NODE/tools
-	mkdir -p "$root"/{usr,etc,tmp,proc,sys,dev,root,mnt,run,clients}
-	ln -s usr/bin usr/sbin usr/lib usr/lib64 "$root/"
-	echo 'root:x:0:0:root:/root:/bin/sh' >"$root/etc/passwd"
-	tar -C "$root" -c . | podman import -q - localhost/tools >/dev/null
-	rm -rf "$root"
+	podman_import tools
 }
 
 tools() { # ARG… IMAGE CMD…
@@ -145,7 +154,7 @@ node_up() {
 	ip -n net route add $POD4.0/24 via "$OUTER4"
 	ip -n net -6 route add ${POD6}:/64 via "$OUTER6"
 	podman_network pods cni0 $POD4.0/24 ${POD6}:/64
-	podman_image
+	podman_import box -c 'CMD=["/bin/sleep","100000"]' -c LABEL=vendor=image
 }
 
 # The agent with the policies of $NODE_POLICIES, and with no more than its systemd unit lets it have.
