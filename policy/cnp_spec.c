@@ -166,28 +166,44 @@ static void read_rules(struct ex_decoder *d, const struct ex_node *n, struct spe
 
 /* ---- spec ---- */
 
-/* A namespaced policy is about its own namespace, whatever its selector says: as upstream. */
+static const char elsewhere[] = "move the policy to that namespace, or use "
+				"CiliumClusterwideNetworkPolicy";
+
+/*
+ * A namespaced policy is about its own namespace, whatever matchLabels say: as upstream, which puts
+ * its own label there. What matchExpressions say holds beside it.
+ */
+static bool drops_foreign_namespace(struct ex_decoder *d, const struct ex_node *n,
+				    const struct ex_spec *spec, const struct ex_label_term *t)
+{
+	const struct ex_node *labels = ex_node_get(n, "matchLabels");
+
+	if (t->op != EX_LABEL_IN || t->n_values != 1 ||
+	    !ex_label_key_eq(t->key, EX_LABEL_NAMESPACE) || strcmp(t->values[0], spec->ns) == 0)
+		return false;
+	if (!labels || labels->kind != EX_NODE_MAP || !ex_node_get(labels, t->key)) {
+		ex_decode_warning(d, n, elsewhere,
+				  "names another namespace than the policy's own, \"%s\", "
+				  "and so selects nobody",
+				  spec->ns);
+		return false;
+	}
+	ex_decode_warning(d, n, elsewhere,
+			  "names another namespace than the policy's own, \"%s\", "
+			  "which it is about all the same",
+			  spec->ns);
+	return true;
+}
+
 static void drop_foreign_namespace(struct ex_decoder *d, const struct ex_node *n,
 				   const struct ex_spec *spec)
 {
 	struct ex_selector *s = spec->endpoints;
 	size_t kept = 0;
 
-	for (size_t i = 0; i < s->n_terms; i++) {
-		const struct ex_label_term *t = &s->terms[i];
-
-		if (t->op == EX_LABEL_IN && t->n_values == 1 &&
-		    ex_label_key_eq(t->key, EX_LABEL_NAMESPACE) &&
-		    strcmp(t->values[0], spec->ns) != 0)
-			ex_decode_warning(d, n,
-					  "move the policy to that namespace, or use "
-					  "CiliumClusterwideNetworkPolicy",
-					  "names another namespace than the policy's own, \"%s\", "
-					  "which it is about all the same",
-					  spec->ns);
-		else
-			s->terms[kept++] = *t;
-	}
+	for (size_t i = 0; i < s->n_terms; i++)
+		if (!drops_foreign_namespace(d, n, spec, &s->terms[i]))
+			s->terms[kept++] = s->terms[i];
 	s->n_terms = kept;
 }
 

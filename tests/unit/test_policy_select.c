@@ -104,9 +104,16 @@ static void test_selector_cannot_leave_the_namespace(void **state)
 	static const char text[] = CNP("a", "{endpointSelector: {matchLabels: {" NS ": b}},"
 					    " egress: [{toCIDR: [1.0.0.0/8]}]}");
 
+	static const char in[] = CNP("a", "{endpointSelector: {matchExpressions: [{key: " NS ","
+					  " operator: In, values: [b]}]},"
+					  " egress: [{toCIDR: [1.0.0.0/8]}]}");
+
 	(void)state;
 	check(in_namespace(text, "a"), "1.0.0.1", "2.0.0.1");
 	not_in_namespace(text, "b");
+	/* an expression stays, and is of nobody then */
+	not_in_namespace(in, "a");
+	not_in_namespace(in, "b");
 }
 
 static void test_labels_that_the_cluster_adds(void **state)
