@@ -88,7 +88,7 @@ def main():
             out.write("\n---\n".join(json.dumps(d, indent=1) for d in docs))
         flows = [flow() for _ in range(60)]
         if sys.argv[4:] == ["packets"]:
-            write_flows(f"{folder}/p{n}.flows", docs, [f for f in flows if is_for_packets(f)], serve)
+            write_flows(f"{folder}/p{n}.flows", docs, filter(is_for_packets, flows), serve)
             continue
         with open(f"{folder}/p{n}.test.yaml", "w") as out:
             json.dump({"policy": [f"p{n}.yaml"], "endpoints": "endpoints.yml", "serve": serve,

@@ -15,7 +15,8 @@ FQDNS = [{"matchName": "api.x.test"}, {"matchName": "b.x.test"}, {"matchName": "
          {"matchPattern": "**.x.test"}, {"matchPattern": "*x.test"}]
 SELECTORS = [{}, {"app": "web"}, {"app": "postgres"}, {"k8s:tier": "data"},
              {"app": "web", "any:version": "v1"}]
-HTTP = [{}, {"host": "api.x.test"}, {"host": ".*x.test(:[0-9]+)?", "path": "/a.*"}, {"method": "GET"}, {"method": "GET", "path": "/a"}, {"path": "/a/.*"},
+HTTP = [{}, {"host": "api.x.test"}, {"host": ".*x.test(:[0-9]+)?", "path": "/a.*"},
+        {"method": "GET"}, {"method": "GET", "path": "/a"}, {"path": "/a/.*"},
         {"method": "POST|PUT", "path": "/b"}]
 SERVED = ["api.x.test", "b.x.test", "other.test", "*.x.test", "a*.x.test", "**.x.test", "x.**",
           "q.**.test", "*", "**"]
@@ -88,11 +89,10 @@ def subject(clusterwide):
     """The endpointSelector: mostly of the workload that is asked about."""
     labels = dict(pick([{}, {}, {}, {"app": "agent"}, {"k8s:tier": "front"}, {"app": "web"}]))
     made = {"matchLabels": labels} if labels else {}
-    if clusterwide and one_in(3):
+    if one_in(3 if clusterwide else 8):
         made["matchLabels"] = {**labels, "k8s:" + NAMESPACE: pick(NAMESPACES)}
     if one_in(4):
-        made["matchExpressions"] = [e for e in [expression()]
-                                    if clusterwide or NAMESPACE not in e["key"]]
+        made["matchExpressions"] = [expression()]
     return made
 
 
@@ -199,7 +199,8 @@ def k8s_port(names):
 def k8s_rule(direction):
     made = {}
     if not one_in(5):
-        made["to" if direction == "egress" else "from"] = [k8s_peer() for _ in range(pick([0, 1, 2]))]
+        side = "to" if direction == "egress" else "from"
+        made[side] = [k8s_peer() for _ in range(pick([0, 1, 2]))]
     if one_in(2):
         made["ports"] = [k8s_port(direction == "egress") for _ in range(pick([0, 1, 1, 2]))]
     return made

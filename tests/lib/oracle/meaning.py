@@ -2,7 +2,8 @@
 """What policies mean, rule by rule and flow by flow, from the words of their documentation."""
 import re
 
-from cluster import FAR_AWAY, NEVER, OF_NAMESPACE, WORKLOAD, Endpoint, endpoint, inside, matches, peer
+from cluster import (FAR_AWAY, NAMESPACE, NEVER, OF_NAMESPACE, WORKLOAD, Endpoint, endpoint, inside,
+                     matches, peer)
 
 PRIVATE = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "169.254.0.0/16",
            "192.0.0.0/24", "198.18.0.0/15", "fc00::/7", "fe80::/10"]
@@ -46,7 +47,8 @@ def is_entity(word, address):
         return True
     if word in THE_WORLD:
         return not e and (word == "world" or (word == "world-ipv6") == is_v6(address))
-    return bool(e) and (word == "cluster" or (word in OF_ENTITIES and bool(e.values("reserved:" + word))))
+    return bool(e) and (word == "cluster" or
+                        word in OF_ENTITIES and bool(e.values("reserved:" + word)))
 
 
 def in_set(item, address, groups):
@@ -83,7 +85,8 @@ def has_type(field, flow):
     wanted = field["type"]
     if not str(wanted).isdigit():
         wanted = ICMP[wanted][v6]
-    return flow["protocol"] == "ICMP" and v6 == is_v6(flow["address"]) and int(wanted) == flow["port"]
+    return flow["protocol"] == "ICMP" and v6 == is_v6(flow["address"]) and \
+        int(wanted) == flow["port"]
 
 
 # ---- rules ----
@@ -139,16 +142,21 @@ class CiliumSpec:
         self.direction = "ingress" if ingress else "egress"
 
     def selects(self, workload):
-        return (not self.namespace or workload.namespace == self.namespace) and \
-            matches(self.written["endpointSelector"], workload)
+        wanted = dict(self.written["endpointSelector"])
+        if self.namespace:  # which is put over that of the labels
+            wanted["matchLabels"] = {k: v for k, v in wanted.get("matchLabels", {}).items()
+                                     if not k.endswith(NAMESPACE)}
+        return self.namespace in (None, workload.namespace) and matches(wanted, workload)
 
     def rules(self, deny):
-        return [Rule(self, r) for r in self.written.get(self.direction + ("Deny" if deny else ""), [])]
+        written = self.written.get(self.direction + ("Deny" if deny else ""), [])
+        return [Rule(self, r) for r in written]
 
     def closes(self):
         """True, False, or None when it says nothing about the direction."""
         rules = self.written.get(self.direction) or self.written.get(self.direction + "Deny")
-        return self.written.get("enableDefaultDeny", {}).get(self.direction, True if rules else None)
+        said = self.written.get("enableDefaultDeny", {})
+        return said.get(self.direction, True if rules else None)
 
 
 class OwnSpec(CiliumSpec):
@@ -194,8 +202,8 @@ class K8sRule:
         return matches(p["namespaceSelector"], Endpoint(None, labels, []))
 
     def parts(self, flow):
-        return [{}] if not self.ports or any(has_port({**p, "port": str(p.get("port", 0))}, flow, "TCP")
-                                             for p in self.ports) else []
+        met = any(has_port({**p, "port": str(p.get("port", 0))}, flow, "TCP") for p in self.ports)
+        return [{}] if met or not self.ports else []
 
 
 class K8sSpec:
@@ -207,7 +215,8 @@ class K8sSpec:
         self.direction = "ingress" if ingress else "egress"
 
     def selects(self, workload):
-        return workload.namespace == self.namespace and matches(self.written["podSelector"], workload)
+        return workload.namespace == self.namespace and \
+            matches(self.written["podSelector"], workload)
 
     def rules(self, deny):
         written = self.written.get(self.direction)
@@ -223,7 +232,8 @@ class K8sSpec:
 def specs_of(docs, ingress):
     """That select the workload."""
     groups = {d["metadata"]["name"]: d for d in docs if d["kind"] == "CiliumCIDRGroup"}
-    made = [CiliumSpec(d, s, groups, ingress) for d in docs if d["kind"].startswith("Cilium")
+    made = [CiliumSpec(d, s, groups, ingress) for d in docs
+            if d["kind"] in ("CiliumNetworkPolicy", "CiliumClusterwideNetworkPolicy")
             for s in ([d["spec"]] if "spec" in d else []) + d.get("specs", [])]
     made += [OwnSpec(d, groups, ingress) for d in docs if d["kind"] == "EgressPolicy"]
     made += [K8sSpec(d, ingress) for d in docs if d["kind"] == "NetworkPolicy"]
@@ -241,7 +251,8 @@ def authority(flow):
     """The Host field as a client sends it: a port that the scheme has is not in it."""
     host = flow["name"] or flow["shown"]
     host = f"[{host}]" if ":" in host else host
-    return host if flow["port"] == (80 if flow["tls"] is None else 443) else f"{host}:{flow['port']}"
+    usual = 80 if flow["tls"] is None else 443
+    return host if flow["port"] == usual else f"{host}:{flow['port']}"
 
 
 def passes(http, flow, host=None):
@@ -355,7 +366,8 @@ def going(docs, flow):
     met = met_of(enforcing)
     if any(is_bound(r, p, flow) and fits(p, flow) for r, p in met):
         return "allow"
-    if flow["tls"] is not None and not flow["request"] and any(lists(p).get("http") for _, p in met):
+    if flow["tls"] is not None and not flow["request"] and \
+            any(lists(p).get("http") for _, p in met):
         return None  # nothing that could be judged has been said so far
     listed = [(r, p) for r, p in met if has_list(p)]
     if listed and all(r.r.get("enforcement") == "audit" for r, _ in listed):
