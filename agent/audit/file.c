@@ -37,7 +37,7 @@ struct ex_audit_file {
 	struct ex_timer head_due;
 };
 
-static void head_sync(struct ex_audit_file *f)
+void ex_audit_file_sync(struct ex_audit_file *f)
 {
 	char name[NAME_MAX];
 
@@ -51,7 +51,7 @@ static void head_sync(struct ex_audit_file *f)
 
 static void on_head_due(struct ex_timer *t)
 {
-	head_sync(ex_container_of(t, struct ex_audit_file, head_due));
+	ex_audit_file_sync(ex_container_of(t, struct ex_audit_file, head_due));
 }
 
 void ex_audit_file_watch(struct ex_audit_file *f, struct ex_loop *loop)
@@ -64,9 +64,9 @@ void ex_audit_file_watch(struct ex_audit_file *f, struct ex_loop *loop)
 static void head_plan(struct ex_audit_file *f)
 {
 	if (ex_clock_ms() - f->head_at >= HEAD_MS)
-		head_sync(f);
+		ex_audit_file_sync(f);
 	else if (f->loop && !f->head_due.at && ex_timer_start(f->loop, &f->head_due, HEAD_MS) < 0)
-		head_sync(f);
+		ex_audit_file_sync(f);
 }
 
 /* ---- where the chain goes on ---- */
@@ -359,7 +359,7 @@ int ex_audit_file_open(const struct ex_audit_file_options *options, struct ex_au
 		ex_audit_file_close(f);
 		return r;
 	}
-	head_sync(f);
+	ex_audit_file_sync(f);
 	f->sink.log = true;
 	*ret = f;
 	return 0;
@@ -372,7 +372,7 @@ void ex_audit_file_close(struct ex_audit_file *f)
 	if (f->loop)
 		ex_timer_stop(f->loop, &f->head_due);
 	if (f->sink.fd >= 0) {
-		head_sync(f);
+		ex_audit_file_sync(f);
 		close(f->sink.fd);
 	}
 	ex_closep(&f->dir);

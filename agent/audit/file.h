@@ -37,6 +37,9 @@ struct ex_audit_file_stats {
 };
 void ex_audit_file_stats(const struct ex_audit_file *f, struct ex_audit_file_stats *ret);
 
+/* The head is that of the last record: for who may end without closing it. */
+void ex_audit_file_sync(struct ex_audit_file *f);
+
 /* Keeps the head at most a second behind, on a loop that outlives the file. */
 void ex_audit_file_watch(struct ex_audit_file *f, struct ex_loop *loop);
 

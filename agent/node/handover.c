@@ -122,7 +122,8 @@ static int start_anew(struct ex_node *node)
 	}
 	ex_notify("RELOADING=1");
 	ex_node_report_end(node);
-	ex_audit_file_close(EX_TAKE_PTR(node->audit));
+	if (node->audit)
+		ex_audit_file_sync(node->audit);
 	node->argv[0] = (char[]){ "agent" }; /* main() has made "exeat agent" of it */
 	execv(path, node->argv - 1);
 	r = -errno;
@@ -130,9 +131,6 @@ static int start_anew(struct ex_node *node)
 	close(state);
 	if (ex_node_report_begin(node) < 0)
 		ex_error("the reporting process does not begin again");
-	/* Without its log the agent does not go on: what is judged would be judged unrecorded. */
-	if (node->config.audit_file)
-		node->stopping = true;
 	return r;
 }
 
@@ -148,8 +146,6 @@ static void on_timer(struct ex_timer *t)
 	}
 	r = start_anew(node);
 	ex_error("cannot start anew, the program that runs goes on: %s", strerror(-r));
-	if (node->stopping)
-		ex_loop_quit(node->loop);
 }
 
 void ex_handover_want(struct ex_node *node)

@@ -136,6 +136,18 @@ check "a broken program: refused" world_wait 60 grep -q 'cannot start anew' "$WO
 check "the one that runs goes on" ex status
 same "with its proxies" "$(proxies)" "$before"
 
+# ---- nor one that cannot be gone over to in the end ----
+printf '#!/bin/sh\nrm "$0"\n' >"$NODE/exeat.new"
+chmod 755 "$NODE/exeat.new"
+mv "$NODE/exeat.new" "$NODE/exeat"
+kill -USR2 $agent_pid
+check "a program that is gone once it was tried: refused" \
+	world_wait 60 grep -q 'cannot start anew.*No such file' "$WORLD/log/agent"
+check "the one that runs goes on" ex status
+in_pod pod1 curl -sSm20 -o /dev/null "http://$GATEWAY4:8080/afterwards"
+check "and records what is judged" world_wait 20 grep -q /afterwards "$WORLD/log/audit"
+check "in one chain" "$EXEAT" audit verify "$WORLD/log/audit"
+
 # ---- an endpoint that vanishes in between ----
 mv "$NODE/exeat.good" "$NODE/exeat"
 EXEAT=$NODE/exeat
