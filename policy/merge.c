@@ -79,11 +79,13 @@ static struct ex_merge judge_allow(const struct ex_ruleset *rs, const struct ex_
 	case EX_L7_NONE:
 		/* TCP can be bound to the name (SNI, Host); the rest cannot. Where the default is
 		 * to allow, the proxy has to see the name only if there is a list as well. */
+		if (!t->fqdn || proto != IPPROTO_TCP) {
+			m.verdict = EX_V_ALLOW;
+			return m;
+		}
+		if (rs->default_allow)
+			return (struct ex_merge){ .bare = t->rule };
 		m.kind = EX_KIND_TCP;
-		if (t->fqdn && proto == IPPROTO_TCP)
-			return rs->default_allow ? (struct ex_merge){ .bare = t->rule } : m;
-		m.verdict = EX_V_ALLOW;
-		m.kind = EX_KIND_NONE;
 		return m;
 	case EX_L7_HTTP:
 	case EX_L7_SNI:
