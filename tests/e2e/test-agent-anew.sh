@@ -137,7 +137,10 @@ check "the one that runs goes on" ex status
 same "with its proxies" "$(proxies)" "$before"
 
 # ---- nor one that cannot be gone over to in the end ----
-printf '#!/bin/sh\nrm "$0"\n' >"$NODE/exeat.new"
+cat >"$NODE/exeat.new" <<'EOF'
+#!/bin/sh
+rm "$0"
+EOF
 chmod 755 "$NODE/exeat.new"
 mv "$NODE/exeat.new" "$NODE/exeat"
 kill -USR2 $agent_pid

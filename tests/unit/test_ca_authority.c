@@ -128,6 +128,7 @@ static void make_own(struct ex_span *ret_cert, char key[static EX_CA_KEY_MAX])
 	X509 *cert = X509_new();
 	X509_NAME *subject = X509_get_subject_name(cert);
 	BIO *out = BIO_new(BIO_s_mem());
+	X509_EXTENSION *ski;
 	X509V3_CTX ctx;
 
 	X509_set_version(cert, X509_VERSION_3);
@@ -138,7 +139,9 @@ static void make_own(struct ex_span *ret_cert, char key[static EX_CA_KEY_MAX])
 	X509_set_pubkey(cert, pkey);
 	X509V3_set_ctx(&ctx, cert, cert, NULL, NULL, 0);
 	X509_add1_ext_i2d(cert, NID_basic_constraints, &(BASIC_CONSTRAINTS){ .ca = 255 }, 1, 0);
-	X509_add_ext(cert, X509V3_EXT_conf_nid(NULL, &ctx, NID_subject_key_identifier, "hash"), -1);
+	ski = X509V3_EXT_conf_nid(NULL, &ctx, NID_subject_key_identifier, "hash");
+	X509_add_ext(cert, ski, -1); /* a copy */
+	X509_EXTENSION_free(ski);
 	assert_true(X509_sign(cert, pkey, EVP_sha256()) > 0);
 	PEM_write_bio_X509(out, cert);
 	*ret_cert = (struct ex_span){ pem, (size_t)BIO_read(out, pem, sizeof(pem)) };
