@@ -134,19 +134,19 @@ void ex_conn_linger(struct ex_conn *c)
  * overtakes our last bytes. */
 static bool step_linger(struct ex_conn *c)
 {
-	bool moved = ex_buf_len(&c->client.in) > 0;
+	bool moved = ex_buf_len(&c->client.in) > 0, over;
 
 	ex_buf_consume(&c->client.in, ex_buf_len(&c->client.in));
 	if (ex_buf_len(&c->client.out))
 		return moved;
 	ex_side_set_abrupt(&c->client, false);
-	if (c->client.eof || (c->x.last && c->x.req_done && !moved)) {
-		if (c->client.tls)
-			ex_tls_shutdown(c->client.tls);
-		ex_conn_close(c); /* which tells the end by itself */
+	over = c->client.eof || (c->x.last && c->x.req_done && !moved);
+	if (c->client.tls || !over) /* else closing tells it */
+		ex_side_finish(&c->client);
+	if (over && !c->client.telling) {
+		ex_conn_close(c);
 		return false;
 	}
-	ex_side_finish(&c->client);
 	return moved;
 }
 

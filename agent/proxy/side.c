@@ -35,7 +35,8 @@ static uint32_t interest(const struct ex_side *s)
 		events &= ~(uint32_t)EPOLLIN;
 	if (s->pipe && (events & EPOLLIN)) /* it stops before urgent data: see pipe.c */
 		events |= EPOLLPRI;
-	if (ex_buf_len(s->bridge ? &s->bridge->out : &s->out) || (s->feed && s->feed->fill))
+	if (ex_buf_len(s->bridge ? &s->bridge->out : &s->out) || (s->feed && s->feed->fill) ||
+	    s->telling)
 		events |= EPOLLOUT;
 	if (s->tls && s->eof && !s->ending) /* that of the connection may be still to come */
 		events |= EPOLLRDHUP;
@@ -167,6 +168,14 @@ static ssize_t write_some(struct ex_side *s, const struct ex_buf *out)
 	return n < 0 ? -errno : n;
 }
 
+/* Of a peer that broke off nothing is awaited, neither room. */
+static void tell_end(struct ex_side *s)
+{
+	s->telling = s->tls && !s->hup && !ex_tls_shutdown(s->tls);
+	if (!s->telling)
+		(void)shutdown(s->fd, SHUT_WR);
+}
+
 int ex_side_flush(struct ex_side *s)
 {
 	int moved = s->bridge && ex_side_ready(s) ? ex_bridge_speak(s) : 0;
@@ -183,6 +192,10 @@ int ex_side_flush(struct ex_side *s)
 			return (int)n;
 		ex_buf_consume(out, (size_t)n);
 		moved = 1;
+	}
+	if (s->telling) {
+		tell_end(s);
+		moved |= !s->telling;
 	}
 	return moved;
 }
@@ -206,9 +219,7 @@ void ex_side_finish(struct ex_side *s)
 	if (s->finished || s->fd < 0)
 		return;
 	s->finished = true;
-	if (s->tls)
-		ex_tls_shutdown(s->tls);
-	(void)shutdown(s->fd, SHUT_WR);
+	tell_end(s);
 }
 
 void ex_side_set_abrupt(struct ex_side *s, bool abrupt)

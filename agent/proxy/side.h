@@ -46,6 +46,7 @@ struct ex_side {
 	bool last;     /* behind what is to be written comes the end */
 	bool wrote;    /* of what is to be written something may have left */
 	bool finished; /* we told the peer that we will send no more */
+	bool telling;  /* the word of that waits for room in the socket; see ex_side_flush() */
 	bool abrupt;   /* see ex_side_set_abrupt() */
 };
 

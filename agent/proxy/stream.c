@@ -78,7 +78,7 @@ static bool pass_end(struct ex_side *from, struct ex_side *to)
 	if (!from->eof || from->broken || to->finished || !ex_side_ready(to) ||
 	    ex_buf_len(&from->in) || ex_buf_len(&to->out) || from->pipe)
 		return false;
-	if (from->finished && !to->tls)
+	if (from->finished && !from->telling && !to->tls)
 		to->finished = true; /* over both ways: closing says it */
 	else
 		ex_side_finish(to);
@@ -97,7 +97,7 @@ bool ex_conn_stream(struct ex_conn *c)
 		return false;
 	moved |= pass_end(&c->client, &c->server);
 	moved |= pass_end(&c->server, &c->client);
-	if (c->client.finished && c->server.finished) {
+	if (c->client.finished && c->server.finished && !c->client.telling && !c->server.telling) {
 		ex_conn_close(c);
 		return false;
 	}

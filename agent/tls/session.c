@@ -400,13 +400,18 @@ ssize_t ex_tls_write(struct ex_tls_session *s, const void *buf, size_t len, uint
 	return len > RECORD_MAX ? write_many(s, buf, len, want) : write_few(s, buf, len, want);
 }
 
-void ex_tls_shutdown(struct ex_tls_session *s)
+bool ex_tls_shutdown(struct ex_tls_session *s)
 {
+	int r;
+
 	if (!s->established || s->write_broken || session_enter(s) < 0)
-		return;
-	(void)SSL_shutdown(s->ssl);
-	(void)ex_tls_bio_send(SSL_get_wbio(s->ssl));
+		return true;
+	/* The second time OpenSSL would read, for the peer's. */
+	if (!(SSL_get_shutdown(s->ssl) & SSL_SENT_SHUTDOWN))
+		(void)SSL_shutdown(s->ssl);
+	r = ex_tls_bio_send(SSL_get_wbio(s->ssl));
 	ERR_clear_error();
+	return r != -EAGAIN;
 }
 
 const char *ex_tls_error(const struct ex_tls_session *s)

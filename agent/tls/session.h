@@ -83,7 +83,8 @@ ssize_t ex_tls_read(struct ex_tls_session *s, void *buf, size_t len, uint32_t *w
 bool ex_tls_has_more(const struct ex_tls_session *s);
 /* May write several records at once, and is done when all of them are in the socket. */
 ssize_t ex_tls_write(struct ex_tls_session *s, const void *buf, size_t len, uint32_t *want);
-void ex_tls_shutdown(struct ex_tls_session *s); /* best-effort close_notify, never blocks */
+/* close_notify, once. False: the socket has no room for it, ask again when it has. */
+EX_MUST_CHECK bool ex_tls_shutdown(struct ex_tls_session *s);
 const char *ex_tls_error(const struct ex_tls_session *s);
 /* Nothing of the peer's is held in the session, read or not: only the socket can have more. */
 bool ex_tls_is_idle(const struct ex_tls_session *s);

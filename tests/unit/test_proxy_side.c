@@ -63,6 +63,66 @@ static void test_reading_goes_on_when_there_is_room_for_a_key_update(void **stat
 	ex_loop_free(loop);
 }
 
+static void read_records(struct foreign *f, size_t most)
+{
+	char byte[2];
+
+	for (size_t i = 0; i < most && SSL_read(f->ssl, byte, sizeof(byte)) == 1; i++)
+		;
+}
+
+/* The last byte has left, and there is no room for another. */
+static void fill_to_the_last_byte(struct ex_side *s, struct foreign *f)
+{
+	for (int i = 0; i < 100000 && !ex_buf_len(&s->out); i++) {
+		assert_int_equal(ex_buf_append(&s->out, "x", 1), 0);
+		assert_in_range(ex_side_flush(s), 0, 1);
+	}
+	assert_int_equal(ex_buf_len(&s->out), 1);
+	read_records(f, 1);
+	assert_int_equal(ex_side_flush(s), 1);
+	assert_int_equal(ex_buf_len(&s->out), 0);
+}
+
+/* Without it the peer takes all of what it was sent for cut short. */
+static void test_close_notify_waits_for_room(void **state)
+{
+	struct ex_loop *loop;
+	struct ex_side s;
+	struct foreign f;
+	struct pair p;
+	char byte;
+
+	(void)state;
+	assert_int_equal(ex_loop_new(&loop), 0);
+	pair_open(&p);
+	foreign_open(&f, false, p.fd[1]);
+	assert_int_equal(accept_from(&p, &f, "api.openai.com", false), 0);
+	ex_side_init(&s, on_event);
+	assert_int_equal(ex_side_open(&s, loop, p.fd[0], false), 0);
+	s.tls = p.server;
+	fill_to_the_last_byte(&s, &f); /* it reads tickets, too, which leaves more room */
+	fill_to_the_last_byte(&s, &f);
+	ex_side_finish(&s);
+	ex_side_update(&s, loop);
+	assert_true(s.watch.events & EPOLLOUT);
+	assert_int_equal(ex_side_flush(&s), 0);
+
+	read_records(&f, SIZE_MAX);
+	assert_int_equal(SSL_get_error(f.ssl, 0), SSL_ERROR_WANT_READ);
+	assert_int_equal(ex_side_flush(&s), 1);
+	assert_int_equal(SSL_read(f.ssl, &byte, 1), 0);
+	assert_int_equal(SSL_get_error(f.ssl, 0), SSL_ERROR_ZERO_RETURN);
+	assert_int_equal(recv(p.fd[1], &byte, 1, MSG_DONTWAIT), 0);
+	ex_side_update(&s, loop);
+	assert_false(s.watch.events & EPOLLOUT);
+
+	ex_side_close(&s, loop);
+	foreign_close(&f);
+	close(p.fd[1]);
+	ex_loop_free(loop);
+}
+
 /* ---- plain ---- */
 
 /* ret[0] is a side's, and non-blocking. */
@@ -199,6 +259,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_reading_goes_on_when_there_is_room_for_a_key_update),
+		cmocka_unit_test(test_close_notify_waits_for_room),
 		cmocka_unit_test(test_last_bytes_and_the_end_leave_together),
 		cmocka_unit_test(test_ended_side_is_watched_as_before),
 		cmocka_unit_test(test_pipe_does_not_take_urgent_data_for_the_end),
