@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 
+#include "agent/core/host_ips.h"
 #include "agent/core/log.h"
-#include "agent/core/rtnl.h"
 #include "agent/node/compile.h"
 #include "agent/proxy/bundle.h"
 #include "policy/emit.h"
-
-#define HOST_IPS_MAX 1024
 
 /* Added where no policy is about the endpoint's egress. The same syntax, so the same code. */
 static const char nothing[] = "apiVersion: cilium.io/v2\n"
@@ -17,35 +15,6 @@ static const char nothing[] = "apiVersion: cilium.io/v2\n"
 static const struct ex_text deny_all = { "built in", { nothing, sizeof(nothing) - 1 } };
 
 /* ---- the base ---- */
-
-/*
- * Every link that comes brings an address for its link alone. All of these are denied as long as
- * those of metadata are, and then they are not told apart.
- */
-static void take_host_ip(void *arg, const struct ex_ip *ip)
-{
-	struct ex_compile_base *b = arg;
-	bool link_local = ip->b[0] == 0xfe && (ip->b[1] & 0xc0) == 0x80;
-
-	if (link_local && !b->config->allow_metadata)
-		return;
-	if (b->n_host_ips < HOST_IPS_MAX)
-		b->host_ips[b->n_host_ips] = *ip;
-	b->n_host_ips++;
-}
-
-/* The node's own addresses, which are nobody's "world". */
-static int find_host_ips(struct ex_compile_base *b)
-{
-	EX_AUTO_CLOSE int rtnl = ex_rtnl_open();
-	int r = rtnl < 0 ? rtnl : 0;
-
-	b->host_ips = calloc(HOST_IPS_MAX, sizeof(*b->host_ips));
-	if (r == 0)
-		r = b->host_ips ? ex_rtnl_addrs_each(rtnl, 0, take_host_ip, b) : -ENOMEM;
-	/* Not knowing all of them could let "world" mean the host. */
-	return r == 0 && b->n_host_ips > HOST_IPS_MAX ? -E2BIG : r;
-}
 
 /* Reading them is most of what a round costs that changes nothing. */
 static int read_peers(struct ex_compile_base *b, const struct ex_compile_base *before)
@@ -72,7 +41,9 @@ int ex_compile_base_init(struct ex_compile_base *b, const struct ex_node_config 
 	*b = (struct ex_compile_base){ .config = config };
 	b->peers.name = "endpoints of this node";
 	b->peers.text.ptr = ex_registry_peers(registry, &b->peers.text.len);
-	r = b->peers.text.ptr ? find_host_ips(b) : -ENOMEM;
+	r = b->peers.text.ptr ? 0 : -ENOMEM;
+	if (r == 0)
+		r = ex_host_ips(config->allow_metadata, &b->host_ips, &b->n_host_ips);
 	if (r == 0)
 		r = read_peers(b, before);
 	if (r < 0)

@@ -3,8 +3,8 @@
 #include <fcntl.h>
 #include <stdio.h>
 
+#include "agent/core/host_ips.h"
 #include "agent/core/log.h"
-#include "agent/core/rtnl.h"
 #include "agent/core/state_file.h"
 #include "agent/learn/policy.h"
 #include "agent/proxy/bundle.h"
@@ -12,8 +12,6 @@
 #include "policy/diag.h"
 #include "policy/ruleset.h"
 #include "policy/yaml.h"
-
-#define HOST_IPS_MAX 256
 
 /* ---- texts ---- */
 
@@ -85,34 +83,10 @@ static int read_texts(const struct ex_run_options *o, struct texts *t, struct ex
 
 /* ---- ruleset and bundle ---- */
 
-struct host_ips {
-	struct ex_ip v[HOST_IPS_MAX];
-	size_t n;
-};
-
-static void take_host_ip(void *arg, const struct ex_ip *ip)
-{
-	struct host_ips *to = arg;
-
-	if (to->n < HOST_IPS_MAX)
-		to->v[to->n] = *ip;
-	to->n++;
-}
-
-/* The host's own addresses, which are nobody's "world". */
-static int find_host_ips(struct host_ips *ret)
-{
-	EX_AUTO_CLOSE int rtnl = ex_rtnl_open();
-	int r = rtnl < 0 ? rtnl : ex_rtnl_addrs_each(rtnl, 0, take_host_ip, ret);
-
-	/* Not knowing all of them could let "world" mean the host. */
-	return r == 0 && ret->n > HOST_IPS_MAX ? -E2BIG : r;
-}
-
 static int compile(const struct ex_run_options *o, const struct ex_netns *ns, const struct texts *t,
 		   struct ex_run_policy *ret, struct ex_diags *diags)
 {
-	struct host_ips host = { .n = 0 };
+	EX_AUTO_FREE struct ex_ip *host = NULL;
 	struct ex_ip dns[2] = { ns->gw4, ns->gw6 };
 	struct ex_compile_input in = {
 		.texts = t->policies,
@@ -122,18 +96,17 @@ static int compile(const struct ex_run_options *o, const struct ex_netns *ns, co
 		.secrets_dir = o->secrets,
 		.labels = o->labels,
 		.n_labels = o->n_labels,
-		.host_ips = host.v,
 		.dns_ips = dns,
 		.n_dns_ips = ns->v6 ? 2 : 1,
 		.deny_metadata = !o->allow_metadata,
 	};
-	int r = find_host_ips(&host);
+	int r = ex_host_ips(o->allow_metadata, &host, &in.n_host_ips);
 
 	if (r < 0) {
 		ex_error("cannot list the host's addresses: %s", strerror(-r));
 		return r;
 	}
-	in.n_host_ips = host.n;
+	in.host_ips = host;
 	r = ex_compile(&in, &ret->rs, diags);
 	if (r < 0)
 		return r;

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# A pod with several addresses of a family: what it says from any of them is its own, in both gates.
+# A pod with several addresses of a family: what it says from any of them is its own, in both gates. And a
+# node with thousands: none of them is the world's.
 
 . "$(dirname "$0")/../lib/node.sh"
 node_enter "$@"
@@ -41,4 +42,22 @@ refuse "nor a request" ask 10.88.0.13
 refuse "nor in IPv6" ask fd00:88::13
 same "the proxy has nothing to be ended for" "$(grep -c 'was ended' "$WORLD/log/agent")" 0
 has "and is there" "$(ex endpoint list)" 'enforcing +ready'
+
+# As kube-proxy has it with IPVS: every Service's address on an interface of the node.
+ip link add ipvs0 type bridge
+for ((i = 0; i < 1500; i++)); do
+	echo "addr add 198.18.$((i / 250)).$((i % 250 + 1))/32 dev ipvs0"
+done | ip -batch -
+last=198.18.5.250
+policy_llm <<-END
+	  - toEntities: [world]
+	    toPorts: [{ports: [{port: '7777', protocol: TCP}, {port: '9009', protocol: TCP}]}]
+END
+check "a node with 1500 addresses more follows its policies" ex policy apply --wait
+has "(a service of the node, at the last of them)" "$(curl -sSm20 http://$last:9009/ 2>&1)" HOST-SERVICE
+check "the world is open" in_pod pod1 nc -zw60 "$ECHO4" 7777
+hasnt "but not the last of the node's addresses" "$(in_pod pod1 curl -sSm20 http://$last:9009/ 2>&1)" HOST-SERVICE
+out=$("$EXEAT" run -q -p "$POLICIES/world.yaml" -- bash -c "nc -zw60 $ECHO4 7777 && echo open; curl -sSm20 http://$last:9009/" 2>&1)
+has "exeat run begins on such a node, and the world is open" "$out" '^open'
+hasnt "but not the last of its addresses" "$out" HOST-SERVICE
 tap_done
