@@ -257,7 +257,7 @@ static bool is_moving(const struct ex_conn *c)
 	if (is_dialling(c))
 		return false;
 	return c->state == EX_CONN_STREAM || c->state == EX_CONN_H2 ||
-	       (c->state == EX_CONN_HTTP && c->x.active);
+	       (c->state == EX_CONN_HTTP && c->x.active) || ex_buf_len(&c->client.out);
 }
 
 /*
@@ -271,6 +271,7 @@ static uint64_t silence(const struct ex_conn *c)
 
 void ex_conn_run(struct ex_conn *c)
 {
+	bool moving = is_moving(c);
 	int rounds = 0;
 
 	while (c->state != EX_CONN_CLOSED && run_round(c)) {
@@ -285,6 +286,8 @@ void ex_conn_run(struct ex_conn *c)
 		return;
 	if (rounds && is_moving(c))
 		ex_conn_set_timeout(c, silence(c));
+	else if (moving && !is_moving(c) && !is_dialling(c)) /* the client has all of the answer */
+		ex_conn_set_timeout(c, c->state == EX_CONN_HTTP ? EX_CONN_HEAD_MS : LINGER_MS);
 	ex_side_update(&c->client, c->px->loop);
 	ex_side_update(&c->server, c->px->loop);
 	ex_legs_update(c);

@@ -493,6 +493,61 @@ static void test_body_with_a_length_without_us(void **state)
 	assert_hears(w.client, "");
 }
 
+/* ---- a client that reads slowly ---- */
+
+#define BODY 100000 /* more than the sockets hold, and not enough for a pipe */
+
+/* The server has said all of it; of what the client has not read most waits in the proxy. */
+static void open_slow(const char *ask)
+{
+	static char answer[64 + BODY];
+	int n = snprintf(answer, 64, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n", BODY);
+	int few = 4096;
+
+	open_conn(80, ask);
+	assert_int_equal(setsockopt(w.client, SOL_SOCKET, SO_RCVBUF, &few, sizeof(few)), 0);
+	assert_int_equal(setsockopt(ex_container_of(w.px.conns, struct ex_conn, link)->client.fd,
+				    SOL_SOCKET, SO_SNDBUF, &few, sizeof(few)),
+			 0);
+	memset(answer + n, 'x', BODY);
+	assert_int_equal(send(w.server, answer, (size_t)n + BODY, MSG_NOSIGNAL), n + BODY);
+	pass(SECOND);
+}
+
+static void assert_reads_the_body(void)
+{
+	static char got[4096];
+	size_t all = 0;
+	ssize_t n;
+
+	for (int quiet = 0; quiet < 60;) {
+		n = recv(w.client, got, sizeof(got), MSG_DONTWAIT);
+		all += n > 0 ? (size_t)n : 0;
+		quiet = n > 0 ? 0 : quiet + 1;
+		pass(10);
+	}
+	assert_in_range(all, BODY, BODY + 1000); /* with the head */
+}
+
+static void test_last_answer_for_a_client_that_pauses(void **state)
+{
+	(void)state;
+	open_slow("GET / HTTP/1.1\r\nHost: " SERVER "\r\nConnection: close\r\n\r\n");
+	pass(600 * SECOND);
+	assert_reads_the_body();
+	assert_hears(w.client, "");
+}
+
+static void test_answer_for_a_client_that_pauses(void **state)
+{
+	(void)state;
+	open_slow(ASK);
+	pass(600 * SECOND);
+	assert_reads_the_body();
+	assert_lasts(110 * SECOND, 130 * SECOND);
+	assert_hears(w.client, "");
+}
+
 /* ---- a server that speaks first ---- */
 
 static void open_greeted(void)
@@ -615,6 +670,8 @@ int main(void)
 		T(test_body_until_the_end_without_us),
 		T(test_chunks_for_an_old_client_without_us),
 		T(test_body_with_a_length_without_us),
+		T(test_last_answer_for_a_client_that_pauses),
+		T(test_answer_for_a_client_that_pauses),
 		T(test_greeting_of_a_server_that_ends_is_recorded),
 		T(test_greeting_of_a_client_that_ends_is_recorded),
 		T(test_answered_greeting_is_recorded_once),
