@@ -116,15 +116,18 @@ INLINE int answer_rst(struct __sk_buff *skb, const struct pkt *p, const struct t
 	const union addr *from = way == ANSWER_BACK ? &p->dst : &p->src;
 	const union addr *to = way == ANSWER_BACK ? &p->src : &p->dst;
 	struct tcphdr rst = { .doff = sizeof(rst) / 4, .rst = 1 };
-	__u32 l4 = answer_l4(p);
+	__u32 l4 = answer_l4(p), at;
+	__s64 sum;
 
 	if (way == ANSWER_BACK)
 		rst_back(&rst, p, in);
 	else
 		rst_on(&rst, in);
-	rst.check =
-		csum_fold(bpf_csum_diff(NULL, 0, (__be32 *)&rst, sizeof(rst),
-					csum_pseudo(from, to, p->is6, IPPROTO_TCP, sizeof(rst))));
+	sum = csum_pseudo(from, to, p->is6, IPPROTO_TCP, sizeof(rst));
+	/* what is left to the device stays so: it makes it of this */
+	rst.check = offload_place(skb, &at)
+			    ? ~csum_fold(sum)
+			    : csum_fold(bpf_csum_diff(NULL, 0, (__be32 *)&rst, sizeof(rst), sum));
 	if (bpf_skb_change_tail(skb, l4 + sizeof(rst), 0))
 		return -1;
 	if (way == ANSWER_BACK && answer_link(skb))

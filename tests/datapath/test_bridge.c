@@ -4,11 +4,15 @@
  * the proxy: what is steered comes out there, and what the proxy sends has the pod's own address.
  */
 #include <errno.h>
+#include <linux/ethtool.h>
+#include <linux/sockios.h>
+#include <net/if.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <sys/ioctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
@@ -406,6 +410,52 @@ static void test_revoked_flow_ends_on_all_sides(void **state)
 	close(peer);
 }
 
+/* As an uplink does, whose far end looks at checksums: none is left to be made by who is next. */
+static void checksums_on_the_wire(const char *device)
+{
+	struct ethtool_value off = { .cmd = ETHTOOL_STXCSUM };
+	struct ifreq ifr = { .ifr_data = (void *)&off };
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	assert_true(fd >= 0);
+	snprintf(ifr.ifr_name, sizeof(ifr.ifr_name), "%s", device);
+	assert_return_code(ioctl(fd, SIOCETHTOOL, &ifr), errno);
+	close(fd);
+}
+
+static void assert_is_reset(int fd)
+{
+	char text[4];
+
+	socks_assert_readable(fd);
+	assert_int_equal(recv(fd, text, sizeof(text), 0), -1);
+	assert_int_equal(errno, ECONNRESET);
+}
+
+static void assert_passing_flow_is_revoked(const char *to, bool six)
+{
+	int server = listen_in(net.world, SOCK_STREAM, six ? "::" : "0.0.0.0", 443);
+	int client = connect_in(net.pods[A].ns, SOCK_STREAM, to, 443), peer;
+
+	assert_true(client >= 0);
+	peer = socks_accept(server);
+	socks_assert_talk(client, peer);
+	publish_rules(A, 1);
+	socks_say(client, "more");
+	assert_is_reset(client);
+	assert_is_reset(peer);
+	publish_rules(A, EX_ARRAY_SIZE(rules));
+	close_all(server, client, peer, -1);
+}
+
+static void test_revoked_flow_that_passes_is_reset_at_the_far_end(void **state)
+{
+	(void)state;
+	checksums_on_the_wire("up0");
+	assert_passing_flow_is_revoked(WORLD4, false);
+	assert_passing_flow_is_revoked(WORLD6, true);
+}
+
 static void test_served_port_answers(void **state)
 {
 	int server = listen_in(net.pods[A].ns, SOCK_STREAM, "0.0.0.0", 300), client, peer;
@@ -525,6 +575,7 @@ int main(void)
 		cmocka_unit_test(test_steered_datagrams_are_answered),
 		cmocka_unit_test(test_dead_proxy_denies),
 		cmocka_unit_test(test_revoked_flow_ends_on_all_sides),
+		cmocka_unit_test(test_revoked_flow_that_passes_is_reset_at_the_far_end),
 		cmocka_unit_test(test_pod_cannot_present_the_mark),
 		cmocka_unit_test(test_programs_are_replaced_without_a_gap),
 		cmocka_unit_test(test_served_port_answers),
