@@ -82,18 +82,23 @@ static int check_private(int fd, const char *path)
 
 static int file_read(FILE *f, const char *path, struct ex_audit_keys *keys)
 {
-	char line[EX_AUDIT_KEY_ID_MAX + 2 * EX_AUDIT_KEY_MAX + 64];
-	int r = check_private(fileno(f), path);
+	size_t cap = EX_AUDIT_KEY_ID_MAX + 2 * EX_AUDIT_KEY_MAX + 64; /* comments may be longer */
+	EX_AUTO_FREE char *line = malloc(cap);
+	int r = line ? check_private(fileno(f), path) : -ENOMEM;
 
 	if (r < 0)
 		return r;
-	for (int n = 1; r >= 0 && fgets(line, sizeof(line), f); n++) {
+	for (int n = 1; r >= 0 && getline(&line, &cap, f) >= 0; n++) {
 		r = line_parse(line, keys);
 		if (r < 0)
 			ex_error("%s:%d: not \"ID HEX\" with a new ID and %d bytes or more", path,
 				 n, KEY_LEN_MIN);
 	}
-	explicit_bzero(line, sizeof(line));
+	explicit_bzero(line, cap);
+	if (r >= 0 && !feof(f)) {
+		ex_error("%s: cannot be read to its end", path);
+		r = -EIO;
+	}
 	if (r >= 0 && keys->n == 0) {
 		ex_error("%s: no key in it", path);
 		r = -EINVAL;

@@ -251,6 +251,26 @@ static void test_command_tells_by_its_exit_status(void **state)
 	assert_int_equal(COMMAND("--help"), 0);
 }
 
+static void test_a_comment_in_a_key_file_may_be_long(void **state)
+{
+	static const char key[] =
+		" k%d 0000000000000000000000000000000000000000000000000000000000000000\n";
+	static struct ex_audit_keys keys;
+	char text[1024];
+	int n;
+
+	(void)state;
+	for (int len = 200; len < 300; len++) {
+		n = snprintf(text, sizeof(text), "#%0*d", len, 0);
+		n += snprintf(text + n, sizeof(text) - (size_t)n, key, 1);
+		n += snprintf(text + n, sizeof(text) - (size_t)n, key, 2);
+		spill(key_path, text, (size_t)n);
+		assert_int_equal(ex_audit_keys_load(key_path, &keys), 0);
+		assert_int_equal(keys.n, 1);
+		assert_string_equal(keys.list[0].id, "k2");
+	}
+}
+
 static void test_key_files_are_checked(void **state)
 {
 	static const char *const bad[] = {
@@ -303,6 +323,7 @@ int main(void)
 		TEST(test_a_key_that_was_not_written_is_told_and_no_key),
 		TEST(test_attack_100_a_rotated_file_that_is_gone_is_missed),
 		TEST(test_command_tells_by_its_exit_status),
+		TEST(test_a_comment_in_a_key_file_may_be_long),
 		TEST(test_key_files_are_checked),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
