@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
+#include <fcntl.h>
 #include <pwd.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
@@ -97,6 +98,10 @@ static const cap_value_t root_keeps[] = {
 
 /* ---- system calls ---- */
 
+#ifndef IPPROTO_SMC
+#define IPPROTO_SMC 256 /* AF_SMC by another name, since 6.11 */
+#endif
+
 static bool family_allowed(unsigned family)
 {
 	switch (family) {
@@ -116,6 +121,7 @@ static bool family_allowed(unsigned family)
  */
 static int filter_sockets(scmp_filter_ctx ctx)
 {
+	static const unsigned internet[] = { AF_INET, AF_INET6 };
 	int r = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(io_uring_setup), 0);
 
 	for (unsigned family = 0; family < AF_MAX && r == 0; family++)
@@ -125,6 +131,10 @@ static int filter_sockets(scmp_filter_ctx ctx)
 	if (r == 0)
 		r = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EAFNOSUPPORT), SCMP_SYS(socket), 1,
 				     SCMP_A0_32(SCMP_CMP_GE, AF_MAX));
+	for (size_t i = 0; i < EX_ARRAY_SIZE(internet) && r == 0; i++)
+		r = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EAFNOSUPPORT), SCMP_SYS(socket), 2,
+				     SCMP_A0_32(SCMP_CMP_EQ, internet[i]),
+				     SCMP_A2_32(SCMP_CMP_EQ, IPPROTO_SMC));
 	return r;
 }
 
@@ -142,17 +152,30 @@ static int filter_keys(scmp_filter_ctx ctx)
 	return r;
 }
 
+/*
+ * Of the terminal it shares with the caller: typing what the caller's shell reads, and signals by
+ * its descriptor. Those go to whatever group is in front there, from root to exeat itself.
+ */
+static int filter_terminal(scmp_filter_ctx ctx)
+{
+	static const unsigned refused[] = { TIOCSTI, TIOCLINUX, FIOASYNC };
+	int r = 0;
+
+	/* of 64 bits, of which the kernel takes 32 */
+	for (size_t i = 0; i < EX_ARRAY_SIZE(refused) && r == 0; i++)
+		r = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(ioctl), 1,
+				     SCMP_A1_64(SCMP_CMP_MASKED_EQ, UINT32_MAX, refused[i]));
+	return r < 0 ? r
+		     : seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(fcntl), 2,
+					SCMP_A1_64(SCMP_CMP_MASKED_EQ, UINT32_MAX, F_SETFL),
+					SCMP_A2_64(SCMP_CMP_MASKED_EQ, O_ASYNC, O_ASYNC));
+}
+
 static int filter_calls(scmp_filter_ctx ctx)
 {
-	/* Typing into the terminal that the caller's shell reads from. */
-	static const unsigned terminal[] = { TIOCSTI, TIOCLINUX };
 	static const int refused[] = { SCMP_SYS(bpf), SCMP_SYS(setns), SCMP_SYS(kexec_load) };
 	int r = 0;
 
-	for (size_t i = 0; i < EX_ARRAY_SIZE(terminal) && r == 0; i++)
-		/* of 64 bits, of which the kernel takes 32 */
-		r = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(ioctl), 1,
-				     SCMP_A1_64(SCMP_CMP_MASKED_EQ, UINT32_MAX, terminal[i]));
 	for (size_t i = 0; i < EX_ARRAY_SIZE(refused) && r == 0; i++)
 		r = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EPERM), refused[i], 0);
 	return r;
@@ -171,6 +194,8 @@ static int load_filter(void)
 		r = filter_sockets(ctx);
 	if (r == 0)
 		r = filter_keys(ctx);
+	if (r == 0)
+		r = filter_terminal(ctx);
 	if (r == 0)
 		r = filter_calls(ctx);
 	if (r == 0)

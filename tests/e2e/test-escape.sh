@@ -56,6 +56,12 @@ for name, family in dict(TIPC=30, ALG=38, VSOCK=40, KCM=41, QIPCRTR=42, SMC=43, 
                          KEY=15, BLUETOOTH=31, none=2000).items():
     refused(f"socket family {name}", lambda: syscall(41, family, 1, 0))
 refused("a family with bits above", lambda: syscall(41, 1 << 32 | 40, 1, 0))
+for family in 2, 10:
+    try:
+        syscall(41, family, 1, 256)
+        print(f"not ok - SMC as a protocol of family {family}")
+    except OSError as e:  # EPROTONOSUPPORT would be the word of a kernel that has none
+        print("ok" if e.errno == errno.EAFNOSUPPORT else "not ok", f"- SMC as a protocol of family {family}")
 refused("the x32 call of socket()", lambda: syscall(0x40000000 | 41, 2, 1, 0))
 refused("io_uring", lambda: syscall(425, 8, nothing))
 # ENOENT would be the kernel's word: the program that it looked for, outside, is not installed
@@ -97,19 +103,25 @@ done
 
 # ---- on a terminal, which the caller's shell reads from as well ----
 cat >"$here/typing.py" <<'END'
-import ctypes, errno
+import ctypes, errno, os
 libc = ctypes.CDLL(None, use_errno=True)
-for name, call in dict(TIOCSTI=0x5412, TIOCLINUX=0x541c).items():
+def call(what, number, command, arg, wanted):
     for above in 0, 1, 0xffffffff:
-        r = libc.syscall(ctypes.c_long(16), ctypes.c_long(0), ctypes.c_ulong(above << 32 | call), b"\x02")
-        bad = "" if r < 0 and ctypes.get_errno() == errno.EPERM else "not "
-        print(f"{bad}ok - attack 106: {name}, with {above:#x} above its 32 bits")
+        ctypes.set_errno(0)
+        libc.syscall(ctypes.c_long(number), ctypes.c_long(0), ctypes.c_ulong(above << 32 | command), arg)
+        bad = "" if ctypes.get_errno() == wanted else "not "
+        print(f"{bad}ok - {what}, with {above:#x} above its 32 bits")
+call("attack 106: TIOCSTI", 16, 0x5412, b"\x02", errno.EPERM)
+call("attack 106: TIOCLINUX", 16, 0x541c, b"\x02", errno.EPERM)
+call("attack 144: FIOASYNC", 16, 0x5452, b"\1\0\0\0", errno.EPERM)
+call("attack 144: O_ASYNC", 72, 4, ctypes.c_ulong(os.O_ASYNC | os.O_NONBLOCK), errno.EPERM)
+call("(O_NONBLOCK is to be had)", 72, 4, ctypes.c_ulong(os.O_NONBLOCK), 0)
 END
 for user in nobody root; do
 	python3 -c 'import pty, sys; pty.spawn(sys.argv[1:])' "$EXEAT" run -q -p "$POLICIES/sni.yaml" --user $user -- \
 		sh -c 'test -t 0 && python3 "$0" >"$1"' "$here/typing.py" "$here/typed-$user" >/dev/null 2>&1 </dev/null
 	out=$(cat "$here/typed-$user" 2>&1)
-	tap_import "${out//ok - /ok - $user: }" 6
+	tap_import "${out//ok - /ok - $user: }" 15
 done
 
 # There it is in the process group of exeat, too, which must live to write down what was done.
@@ -138,6 +150,21 @@ try:
 except OSError:
     pass
 END
+cat >"$here/async.py" <<'END'
+import fcntl, os, signal, time
+fcntl.fcntl(0, 10, signal.SIGKILL)  # F_SETSIG: what is sent when the terminal takes more
+try:
+    fcntl.fcntl(0, fcntl.F_SETFL, os.O_RDWR | os.O_ASYNC)
+except OSError:
+    pass
+os.set_blocking(0, False)
+print("tried", flush=True)
+for _ in range(200):
+    try:
+        os.write(0, bytes(65536))
+    except BlockingIOError:
+        time.sleep(0.005)
+END
 at_terminal() { # USER PROGRAM: its output is in the file "said", how it ended in "ended"
 	rm -f "$here"/{said,ended} "$WORLD/log/terminal"
 	: >"$here/said"
@@ -152,6 +179,9 @@ for user in nobody root; do
 	at_terminal $user "$here/kill.py"
 	same "$user: attack 110: it ends itself" "$(cat "$here/ended")" 137
 	has "$user: and not exeat" "$(tail -n 1 "$WORLD/log/terminal")" '"type":"summary"'
+	at_terminal $user "$here/async.py"
+	same "$user: attack 144: nobody is signalled by the terminal" "$(cat "$here/ended")" 0
+	has "$user: exeat least of all" "$(tail -n 1 "$WORLD/log/terminal")" '"type":"summary"'
 	at_terminal $user "$here/stop.py"
 	same "$user: attack 110: exeat is not stopped when it writes" "$(cat "$here/ended")" 0
 	has "$user: what was denied is written down" "$(cat "$WORLD/log/terminal")" '203.0.113.66'
