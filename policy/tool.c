@@ -5,6 +5,8 @@
 #include <getopt.h>
 #include <netinet/in.h>
 
+#include "exeat/text.h"
+
 static const char usage_text[] =
 	"usage: exeat policy COMMAND [ARG...]\n"
 	"\n"
@@ -350,6 +352,15 @@ void ex_tool_json_string(FILE *out, const char *text)
 			(void)fprintf(out, "\\u%04x", *p);
 	}
 	(void)fputc('"', out);
+}
+
+void ex_tool_print_text(const char *text)
+{
+	EX_AUTO_FREE char *copy = strdup(text);
+
+	if (copy)
+		ex_tame(copy);
+	(void)fputs(copy ? copy : "?", stdout);
 }
 
 void ex_tool_print_rule(FILE *out, const struct ex_ruleset *rs, uint32_t rule)

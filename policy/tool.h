@@ -67,6 +67,9 @@ int ex_tool_presets(int argc, char **argv);
 /* A JSON string with its quotes; whatever the bytes are, the result is ASCII. */
 void ex_tool_json_string(FILE *out, const char *text);
 
+/* To stdout, without what acts on a terminal or ends a line: it may be somebody else's. */
+void ex_tool_print_text(const char *text);
+
 /* "POLICY (FILE:LINE) WHERE" of a rule, "no rule" for 0. */
 void ex_tool_print_rule(FILE *out, const struct ex_ruleset *rs, uint32_t rule);
 

@@ -6,8 +6,6 @@
 
 #include <netinet/in.h>
 
-#include "exeat/text.h"
-
 static void print_rules(const struct ex_ruleset *rs)
 {
 	(void)printf("# rules: %u, default %s\n", rs->n_rules,
@@ -54,14 +52,10 @@ static void print_portset(const struct ex_portset *s)
 		(void)printf(" %s/%u-%u", proto, s->lo, s->hi);
 }
 
-/* A regular expression may hold any character. */
 static void print_regex(const char *what, const char *written)
 {
-	EX_AUTO_FREE char *text = strdup(written ? written : "*");
-
-	if (text)
-		ex_tame(text);
-	(void)printf(" %s=%s", what, text ? text : "?");
+	(void)printf(" %s=", what);
+	ex_tool_print_text(written ? written : "*");
 }
 
 static void print_http(const struct ex_ports *p)

@@ -269,21 +269,33 @@ static bool as_expected(const struct ex_ruleset *rs, const struct fixture *f,
 	return !f->rule || (info && strcmp(f->rule, info->where) == 0);
 }
 
+static void print_part(const char *before, const char *text)
+{
+	if (!text)
+		return;
+	(void)fputs(before, stdout);
+	ex_tool_print_text(text);
+}
+
 static void report(struct runner *r, const struct ex_ruleset *rs, const struct fixture *f, bool ok,
 		   const char *wrong, const struct ex_decision *d)
 {
-	(void)printf("%s %u - %s\n", ok ? "ok" : "not ok", ++r->done, f->name ? f->name : f->to);
+	(void)printf("%s %u", ok ? "ok" : "not ok", ++r->done);
+	print_part(" - ", f->name ? f->name : f->to);
+	(void)putchar('\n');
 	if (ok)
 		return;
 	r->failed++;
-	(void)printf("#   %s:%d: %s\n", f->node->pos.file, f->node->pos.line, f->to);
+	(void)printf("#   %s:%d", f->node->pos.file, f->node->pos.line);
+	print_part(": ", f->to);
 	if (wrong) {
-		(void)printf("#   to: %s\n", wrong);
+		(void)printf("\n#   to: %s\n", wrong);
 		return;
 	}
-	(void)printf("#   expected %s%s%s%s%s, got %s (%s) by ", f->allow ? "allow" : "deny",
-		     f->reason ? " " : "", f->reason ? f->reason : "", f->rule ? " by " : "",
-		     f->rule ? f->rule : "", d->verdict == EX_V_DENY ? "deny" : "allow",
+	(void)printf("\n#   expected %s", f->allow ? "allow" : "deny");
+	print_part(" ", f->reason);
+	print_part(" by ", f->rule);
+	(void)printf(", got %s (%s) by ", d->verdict == EX_V_DENY ? "deny" : "allow",
 		     ex_reason_word(d->reason));
 	ex_tool_print_rule(stdout, rs, d->rule);
 	(void)putchar('\n');

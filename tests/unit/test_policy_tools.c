@@ -107,6 +107,7 @@ static const struct {
 	  2,
 	  { "explain", GOLDEN "policy.yaml", "-l", "app=other", "--to", "1.2.3.4:1" } },
 	{ "test", 1, { "test", "tests/unit/golden/tools" } },
+	{ "test-control", 1, { "test", GOLDEN "control" } },
 	{ "test-corpus", 0, { "test", "tests/unit/corpus", "examples/llm-agent" } },
 	{ "diff",
 	  1,
