@@ -290,7 +290,8 @@ void ex_read_icmps(struct ex_decoder *d, const struct ex_node *n, void *out);
 struct ex_ports_reader {
 	struct ex_rule_reader *rule;
 	struct ex_ports *ports;
-	bool proto_any, wild_port, range; /* what the ports said */
+	unsigned protos; /* what the ports said: a bit for each set of EX_PROTO_* that one has */
+	bool wild_port, range;
 	const struct ex_node *rules, *server_names, *terminating, *originating;
 };
 void ex_read_l7_rules(struct ex_decoder *d, const struct ex_node *n, struct ex_ports_reader *r);

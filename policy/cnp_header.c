@@ -45,6 +45,18 @@ static void check_header(struct ex_decoder *d, const struct ex_node *n, struct e
 			ex_quote(name.ptr, name.len, quoted));
 }
 
+/* What can be read in a field: blanks around it are none of it. */
+static bool is_value(struct ex_span v)
+{
+	for (size_t i = 0; i < v.len; i++) {
+		unsigned char c = (unsigned char)v.ptr[i];
+
+		if (c < 0x20 ? c != '\t' : c == 0x7f)
+			return false;
+	}
+	return ex_span_trim(v).len == v.len;
+}
+
 /* ---- headers ---- */
 
 /* "Name" or "Name: value", split at the first blank. */
@@ -71,6 +83,11 @@ static void read_header(struct ex_decoder *d, const struct ex_node *n, struct ex
 	if (blank) {
 		ret->value_len = strlen(blank + 1);
 		ret->value = ex_arena_strndup(d->arena, blank + 1, ret->value_len);
+		if (!is_value(ex_span_str(blank + 1)))
+			ex_decode_error(d, n,
+					"write one blank behind the colon, and none at the end",
+					"%s has a value that no header can have",
+					ex_quote(text, n->len, quoted));
 	}
 }
 
@@ -240,16 +257,9 @@ static void check_value(struct ex_decoder *d, const struct ex_node *n,
 {
 	const struct ex_header_match *m = &mr->match;
 
-	if (!m->value || m->secret)
-		return;
-	for (size_t i = 0; i < m->value_len; i++) {
-		unsigned char c = (unsigned char)m->value[i];
-
-		if (c >= 0x20 ? c != 0x7f : c == '\t')
-			continue;
-		ex_decode_error(d, n, NULL, "has a value that no header can have");
-		return;
-	}
+	if (m->value && !m->secret && !is_value((struct ex_span){ m->value, m->value_len }))
+		ex_decode_error(d, n, "write one line, without blanks around it",
+				"has a value that no header can have");
 }
 
 static void read_header_match(struct ex_decoder *d, const struct ex_node *n,

@@ -163,7 +163,7 @@ static void take_port(struct ex_decoder *d, const struct ex_node *n, const struc
 	uint32_t protos = proto_bits(proto);
 	uint16_t lo = 0, hi;
 
-	out->proto_any |= strcmp(proto, "ANY") == 0;
+	out->protos |= 1u << protos;
 	if (!pr->port) {
 		ex_decode_error(d, n, "write port: \"443\"", "needs the field port");
 		return;
@@ -257,22 +257,12 @@ static bool goes_with(enum ex_l7_kind l7, uint32_t protos)
 	return l7 == EX_L7_HTTP ? protos == EX_PROTO_TCP : protos & seen_protocols(l7);
 }
 
-static uint32_t to_bit(uint8_t proto)
-{
-	return proto == IPPROTO_TCP ? EX_PROTO_TCP : proto == IPPROTO_UDP ? EX_PROTO_UDP : 0;
-}
-
 static bool has_its_protocols(const struct ex_ports_reader *r)
 {
-	const struct ex_ports *p = r->ports;
+	const unsigned all = EX_PROTO_TCP | EX_PROTO_UDP | EX_PROTO_SCTP;
 
-	for (size_t i = 0; i < p->n_named; i++)
-		if (!goes_with(p->l7, p->named[i].protos))
-			return false;
-	if (r->proto_any) /* in which each port is written once for each */
-		return p->l7 != EX_L7_HTTP || p->n == 0;
-	for (size_t i = 0; i < p->n; i++)
-		if (!goes_with(p->l7, to_bit(p->v[i].proto)))
+	for (unsigned protos = 0; protos <= all; protos++)
+		if (r->protos >> protos & 1 && !goes_with(r->ports->l7, protos))
 			return false;
 	return true;
 }
