@@ -250,7 +250,7 @@ static void read_object(struct ex_decoder *d, const struct ex_node *n, struct ex
 	}
 }
 
-/* ---- several objects in one, as "kubectl get -o yaml" prints them ---- */
+/* ---- several objects in one, as "kubectl get -o yaml", or the API server, prints them ---- */
 
 static void read_items(struct ex_decoder *d, const struct ex_node *n, void *out)
 {
@@ -275,9 +275,19 @@ static bool has_text(const struct ex_node *n, const char *key, const char *text)
 	return c && c->kind == EX_NODE_SCALAR && strcmp(c->text, text) == 0;
 }
 
+/* A List of anything, or one of a kind: CiliumNetworkPolicyList. */
 static bool is_list(const struct ex_node *n)
 {
-	return has_text(n, "apiVersion", "v1") && has_text(n, "kind", "List");
+	char kind[64];
+
+	if (has_text(n, "apiVersion", "v1") && has_text(n, "kind", "List"))
+		return true;
+	for (size_t i = 0; i < EX_ARRAY_SIZE(doc_kinds); i++) {
+		(void)snprintf(kind, sizeof(kind), "%sList", doc_kinds[i].kind);
+		if (has_text(n, "apiVersion", doc_kinds[i].api) && has_text(n, "kind", kind))
+			return true;
+	}
+	return false;
 }
 
 void ex_policy_read(struct ex_decoder *d, const struct ex_docs *docs, struct ex_policy_set *set)

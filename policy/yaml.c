@@ -52,8 +52,10 @@ static int fail_parser(struct reader *rd)
 		(void)snprintf(begun, sizeof(begun), " that begins in line %zu",
 			       p->context_mark.line + 1);
 	ex_diag_add(rd->diags, pos, false,
-		    "line up what belongs together, with spaces and no tabs; quote text that has "
-		    ": { [ * & # in it",
+		    p->problem && strstr(p->problem, "<document start>")
+			    ? "write a line --- between two documents, or objects of JSON"
+			    : "line up what belongs together, with spaces and no tabs; quote text "
+			      "that has : { [ * & # in it",
 		    "not YAML: %s%s%s%s", p->problem ? p->problem : "cannot be parsed",
 		    p->context ? " " : "", p->context ? p->context : "", begun);
 	return -EINVAL;
@@ -282,7 +284,9 @@ const char *ex_yaml_remedy(int err)
 
 static int fail_file(struct ex_diags *diags, const char *file, int err)
 {
-	ex_diag_add(diags, (struct ex_pos){ file, 0, 0 }, false, ex_yaml_remedy(err),
+	ex_diag_add(diags, (struct ex_pos){ file, 0, 0 }, false,
+		    strcmp(file, "-") == 0 ? "for standard input write /dev/stdin"
+					   : ex_yaml_remedy(err),
 		    "cannot read: %s", strerrordesc_np(err));
 	return -EINVAL;
 }
