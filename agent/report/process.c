@@ -22,7 +22,8 @@
 #include "agent/report/serve.h"
 #include "agent/report/webhook.h"
 
-#define FILE_MAX (1u << 20)
+#define FILE_MAX  (1u << 20)
+#define TOKEN_MAX 4096
 
 struct process {
 	struct ex_jv *config;
@@ -38,7 +39,7 @@ static char message[EX_REPORT_MESSAGE_MAX + 1];
 /* ---- what only root may ---- */
 
 /* The file's text without the line break at its end; NULL when none is named. */
-static int read_file(const char *path, char **ret)
+static int read_file(const char *path, char **ret, size_t *ret_len)
 {
 	EX_AUTO_CLOSE int fd = path ? open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY) : -1;
 	size_t n;
@@ -47,9 +48,27 @@ static int read_file(const char *path, char **ret)
 	if (!path)
 		return 0;
 	r = fd < 0 ? -errno : ex_file_read(fd, FILE_MAX, ret, &n);
-	while (r == 0 && n > 0 && ((*ret)[n - 1] == '\n' || (*ret)[n - 1] == '\r'))
+	if (r < 0)
+		return r;
+	while (n > 0 && ((*ret)[n - 1] == '\n' || (*ret)[n - 1] == '\r'))
 		(*ret)[--n] = '\0';
-	return r;
+	*ret_len = n;
+	return 0;
+}
+
+/* What would be sent is not what is in the file; NULL = it is. */
+static const char *text_trouble(const char *text, size_t len, bool token)
+{
+	if (len == 0)
+		return "it is empty";
+	if (strlen(text) != len)
+		return "it has a zero byte";
+	if (token && len > TOKEN_MAX)
+		return "it is too long for a token (4096 bytes)";
+	for (const char *p = text; token && *p; p++)
+		if (*p <= ' ' || *p > '~')
+			return "it has a blank, a line break or another byte no token has";
+	return NULL;
 }
 
 /* ---- start ---- */
@@ -65,14 +84,19 @@ static void say(char type, const void *bytes, size_t len)
 	(void)!send(EX_REPORT_FD_ALERTS, out, len + 1, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
-static int fail(const char *what, const char *value, int r)
+static int fail_for(const char *what, const char *value, const char *why, int r)
 {
 	char text[400];
 	int n = snprintf(text, sizeof(text), "%s%s%s: %s", what, value ? " " : "",
-			 value ? value : "", strerror(-r));
+			 value ? value : "", why);
 
 	say(EX_REPORT_FAILED, text, n < 0 ? 0 : (size_t)n);
 	return r;
+}
+
+static int fail(const char *what, const char *value, int r)
+{
+	return fail_for(what, value, strerror(-r), r);
 }
 
 static int read_config(struct process *p)
@@ -91,11 +115,15 @@ static int read_files(struct process *p)
 	char **texts[] = { &p->ca, &p->token, &p->secret };
 
 	for (size_t i = 0; i < EX_ARRAY_SIZE(keys); i++) {
-		const char *path = ex_jv_string(p->config, keys[i]);
-		int r = read_file(path, texts[i]);
+		const char *path = ex_jv_string(p->config, keys[i]), *why;
+		size_t len = 0;
+		int r = read_file(path, texts[i], &len);
 
 		if (r < 0)
 			return fail("cannot read", path, r);
+		why = path ? text_trouble(*texts[i], len, texts[i] == &p->token) : NULL;
+		if (why)
+			return fail_for("cannot use", path, why, -EINVAL);
 	}
 	return 0;
 }

@@ -517,6 +517,68 @@ static void write_file(char *path, const char *text)
 	close(fd);
 }
 
+/* What the process says when it cannot begin; "" = it began. */
+static void begin_with_file(const char *text, size_t len, bool token, char said[static 512])
+{
+	char path[] = "/tmp/exeat-file-XXXXXX", at[32];
+	int out = memfd_create("err", MFD_CLOEXEC), was = dup(STDERR_FILENO), fd = mkstemp(path);
+	uint16_t port = spare_port(at, sizeof(at));
+	struct ex_report_config cfg = { .webhook = "http://127.0.0.1:1/", .listen = at };
+	struct agent a = { 0 };
+	ssize_t n = 0;
+	pid_t pid;
+
+	assert_int_equal(write(fd, text, len), len);
+	close(fd);
+	*(token ? &cfg.webhook_token : &cfg.webhook_secret) = path;
+	cfg.uid = geteuid() == 0 ? 65533 : 0;
+	assert_int_equal(dup2(out, STDERR_FILENO), STDERR_FILENO);
+	pid = agent_start(&a, &cfg);
+	assert_int_equal(dup2(was, STDERR_FILENO), STDERR_FILENO);
+	for (int i = 0; i < 1000 && n == 0 && (fd = dial(port)) < 0; i++) {
+		usleep(20000);
+		n = pread(out, said, 511, 0);
+	}
+	said[n] = '\0';
+	agent_stop(pid);
+	unlink(path);
+	close(fd);
+	close(was);
+	close(out);
+}
+
+static void test_what_cannot_be_sent_whole_is_refused(void **state)
+{
+	static const struct {
+		const char *text;
+		size_t len;
+		bool token;
+		const char *said; /* NULL: it is sent */
+	} files[] = {
+		{ .len = 4096, .token = true },
+		{ .len = 4097, .token = true, .said = "too long" },
+		{ .len = 4097 },
+		{ "one\ntwo\n", 8, true, "no token has" },
+		{ "one\ntwo\n", 8, false, NULL },
+		{ "k\0y", 3, true, "zero byte" },
+		{ "k\0y", 3, false, "zero byte" },
+		{ "\n", 1, true, "empty" },
+		{ "\n", 1, false, "empty" },
+	};
+	char said[512], as[4097];
+
+	(void)state;
+	memset(as, 'a', sizeof(as));
+	for (size_t i = 0; i < EX_ARRAY_SIZE(files); i++) {
+		begin_with_file(files[i].text ? files[i].text : as, files[i].len, files[i].token,
+				said);
+		if (files[i].said)
+			assert_non_null(strstr(said, files[i].said));
+		else
+			assert_string_equal(said, "");
+	}
+}
+
 static void test_posts_are_signed_and_carry_the_token(void **state)
 {
 	char token[] = "/tmp/exeat-token-XXXXXX", secret[] = "/tmp/exeat-secret-XXXXXX";
@@ -644,6 +706,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_one_that_lies_fills_no_log_and_is_not_always_heard),
 		cmocka_unit_test(test_alerts_come_in_batches_and_in_order),
 		cmocka_unit_test(test_posts_are_signed_and_carry_the_token),
+		cmocka_unit_test(test_what_cannot_be_sent_whole_is_refused),
 		cmocka_unit_test(test_a_500_is_tried_again_and_nothing_is_lost),
 		cmocka_unit_test(test_what_the_server_refuses_is_lost_and_told),
 		cmocka_unit_test(test_a_server_that_is_down_costs_a_bounded_queue),
