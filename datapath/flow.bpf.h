@@ -56,7 +56,7 @@ INLINE struct ex_flow_state *flow_find(void *flows, const struct pkt *p,
 	/* Signed: another CPU may have seen the flow at a later tick than this packet began with.
 	 */
 	if (!flow || flow->phase == EX_FLOW_NONE ||
-	    (__s64)(p->now - flow->seen) > (__s64)ex_flow_timeout(key->proto, flow->phase))
+	    (__s64)(p->now - flow->seen) > (__s64)ex_flow_time(key, flow->phase))
 		return NULL;
 	return flow;
 }
@@ -179,6 +179,12 @@ INLINE bool flow_touch(struct ex_flow_state *flow, const struct pkt *p)
 	return false;
 }
 
+/* Is it the far end that makes room needed for this? */
+INLINE bool from_outside(const struct pkt *p, const struct ex_flow_key *key)
+{
+	return p->inward || key->part == EX_PART_IN;
+}
+
 INLINE bool flow_create(void *flows, const struct pkt *p, const struct ex_flow_key *key)
 {
 	struct ex_flow_state flow = {
@@ -191,7 +197,7 @@ INLINE bool flow_create(void *flows, const struct pkt *p, const struct ex_flow_k
 		.kind = p->rule.kind,
 		.worker = p->worker,
 		.reason = p->rule.reason,
-		.flags = p->inward ? EX_FLOW_INBOUND : 0,
+		.flags = from_outside(p, key) ? EX_FLOW_INBOUND : 0,
 	};
 
 	if (p->outbound)

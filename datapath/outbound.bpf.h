@@ -18,13 +18,8 @@ INLINE void book(struct ex_flow_state *flow, struct pkt *p)
 /* Step 10. */
 INLINE enum ex_reason remember(struct pkt *p, struct ex_flow_state *flow)
 {
-	enum ex_reason reason;
-
-	if (p->fragment) {
-		reason = fragment_first(p);
-		if (reason != EX_R_ALLOWED)
-			return reason;
-	}
+	if (p->fragment && !flow_add(p, true))
+		return EX_R_TABLE_FULL;
 	if (flow) {
 		book(flow, p);
 		return EX_R_ALLOWED;
@@ -34,7 +29,7 @@ INLINE enum ex_reason remember(struct pkt *p, struct ex_flow_state *flow)
 			event_send(p, EX_EV_AUDIT, p->rule.reason, 0, 0);
 		return EX_R_ALLOWED;
 	}
-	if (!flow_add(p))
+	if (!flow_add(p, false))
 		return EX_R_TABLE_FULL;
 	event_send(p, EX_EV_NEW, p->rule.reason, 0, 0);
 	return EX_R_ALLOWED;

@@ -8,7 +8,7 @@
 
 #include "flow.bpf.h"
 
-/* ---- fragments: the first one opens the way for the others, as long as a question lives ---- */
+/* ---- fragments: the first one opens the way for the others ---- */
 
 INLINE struct ex_flow_key fragment_key(const struct pkt *p)
 {
@@ -22,18 +22,6 @@ INLINE struct ex_flow_key fragment_key(const struct pkt *p)
 			: p->answer ? EX_PART_ANSWER
 				    : EX_PART_IN,
 	};
-}
-
-SUBPROG enum ex_reason fragment_first(struct pkt *p)
-{
-	struct ex_flow_key key;
-	void *flows;
-
-	if (!p)
-		return EX_R_INTERNAL;
-	flows = find_flows(p);
-	key = fragment_key(p);
-	return flows && flow_create(flows, p, &key) ? EX_R_ALLOWED : EX_R_TABLE_FULL;
 }
 
 SUBPROG enum ex_reason fragment_later(struct pkt *p)

@@ -6,7 +6,7 @@
 #ifndef EXEAT_DATAPATH_SWEEP_H
 #define EXEAT_DATAPATH_SWEEP_H
 
-#include "flow.bpf.h"
+#include "related.bpf.h"
 
 #define SWEEP_PERIOD EX_SEC /* a table of 16384 flows takes about a millisecond */
 
@@ -63,8 +63,8 @@ SUBPROG int inward_take(struct pkt *p)
 	return 1;
 }
 
-/* False when there is no room. */
-SUBPROG int flow_add(struct pkt *p)
+/* The flow of the packet, or the datagram that it is the first fragment of. False: no room. */
+SUBPROG int flow_add(struct pkt *p, bool fragment)
 {
 	struct ex_flow_key key;
 	void *flows;
@@ -72,9 +72,9 @@ SUBPROG int flow_add(struct pkt *p)
 	if (!p)
 		return 0;
 	flows = find_flows(p);
-	if (!flows || (p->inward && !inward_take(p)))
+	key = fragment ? fragment_key(p) : flow_key(p);
+	if (!flows || (from_outside(p, &key) && !inward_take(p)))
 		return 0;
-	key = flow_key(p);
 	return flow_create(flows, p, &key) || (flows_sweep(p) && flow_create(flows, p, &key));
 }
 

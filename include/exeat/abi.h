@@ -244,6 +244,14 @@ static inline __u64 ex_flow_timeout(__u8 proto, __u8 phase)
 	return 0;
 }
 
+/* The rest of a datagram in fragments follows at once, or not at all. */
+static inline __u64 ex_flow_time(const struct ex_flow_key *key, __u8 phase)
+{
+	if (key->part == EX_PART_OUT || key->part == EX_PART_IN || key->part == EX_PART_ANSWER)
+		return 2 * EX_SEC;
+	return ex_flow_timeout(key->proto, phase);
+}
+
 /*
  * May the entry be taken out? It is given to another flow at once: no packet may still use it. None
  * stays in the programs for as long as this after its time was over.
@@ -252,8 +260,7 @@ static inline __u64 ex_flow_timeout(__u8 proto, __u8 phase)
 static inline int ex_flow_is_over(const struct ex_flow_key *key, const struct ex_flow_state *flow,
 				  __u64 now)
 {
-	return (__s64)(now - flow->seen) >
-	       (__s64)(ex_flow_timeout(key->proto, flow->phase) + EX_FLOW_GRACE);
+	return (__s64)(now - flow->seen) > (__s64)(ex_flow_time(key, flow->phase) + EX_FLOW_GRACE);
 }
 
 /* Value of map ex_rules: the rule as the policy emits it, and where its packets are counted. */

@@ -264,6 +264,31 @@ static void test_far_ends_fill_a_part_of_the_table_only(void **state)
 	assert_int_equal(bench_out(&s), EX_R_TABLE_FULL);
 }
 
+/* Nor by datagrams of one flow, each in fragments. */
+static void test_far_ends_fill_no_more_by_fragments(void **state)
+{
+	struct pkt_spec s = { .src = FAR4,
+			      .dst = NET_OWN4,
+			      .proto = IPPROTO_UDP,
+			      .sport = 1,
+			      .dport = 53,
+			      .payload_len = 32,
+			      .frag = 0x2000 };
+	struct pkt_frame f;
+	int let_in = 0;
+
+	(void)state;
+	for (s.frag_id = 1; s.frag_id <= FLOWS; s.frag_id++) {
+		pkt_build(&f, &s);
+		pkt_put16(f.b + f.l4 + 4, 8 + 32 + 8); /* there is more of it */
+		let_in += bench_receive(&f).reason == EX_R_ALLOWED;
+	}
+	assert_int_equal(let_in, FLOWS - FLOWS / 4 - 1); /* and the flow */
+	s = (struct pkt_spec){ .dst = FAR4, .proto = IPPROTO_TCP, .dport = 443 };
+	for (s.sport = 1; s.sport <= FLOWS / 4; s.sport++)
+		assert_int_equal(bench_out(&s), EX_R_ALLOWED);
+}
+
 static void test_ranges_are_served_to_their_ends(void **state)
 {
 	const struct served_ports ports[] = { { IPPROTO_TCP, 1000, 2047 },
@@ -315,6 +340,7 @@ int main(void)
 		ingress_test(test_flow_of_the_other_direction_does_not_help),
 		ingress_test(test_events_tell_who_opened_the_flow),
 		ingress_test(test_far_ends_fill_a_part_of_the_table_only),
+		ingress_test(test_far_ends_fill_no_more_by_fragments),
 		ingress_test(test_ranges_are_served_to_their_ends),
 	};
 

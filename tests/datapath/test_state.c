@@ -186,6 +186,46 @@ static void test_datagram_flow_lives_longer_when_answered(void **state)
 	assert_int_equal(udp_in(1001), EX_R_NO_FLOW);
 }
 
+static enum ex_reason fragment(uint16_t offset, uint32_t id)
+{
+	struct pkt_spec s = { .dst = FAR,
+			      .proto = IPPROTO_UDP,
+			      .sport = offset ? 0 : 1000,
+			      .dport = offset ? 0 : 123,
+			      .payload_len = 32,
+			      .frag = offset ? offset : 0x2000,
+			      .frag_id = id };
+	struct pkt_frame f;
+
+	pkt_build(&f, &s);
+	if (!offset)
+		pkt_put16(f.b + f.l4 + 4, 8 + 32 + 32); /* there is more of it */
+	return bench_send(&f).reason;
+}
+
+/* What comes in fragments comes all at once; many of them a second must not fill the table. */
+static void test_fragments_are_waited_for_a_moment_only(void **state)
+{
+	uint32_t id;
+
+	(void)state;
+	assert_int_equal(fragment(0, 1), EX_R_ALLOWED);
+	age_flows(1);
+	assert_int_equal(fragment(5, 1), EX_R_ALLOWED);
+	age_flows(2);
+	assert_int_equal(fragment(5, 1), EX_R_FRAGMENT);
+	for (id = 2; id < 2 * FLOWS && fragment(0, id) == EX_R_ALLOWED; id++)
+		;
+	assert_in_range(id, FLOWS / 2, FLOWS);
+	age_flows(5);
+	/* or a sweep would have to wait for the next second */
+	assert_int_equal(gate_port_reset(bench_gate, gate_port_find(bench_gate, BENCH_IF)->slot),
+			 0);
+	assert_int_equal(fragment(0, id), EX_R_ALLOWED); /* the flow among them lives */
+	assert_int_equal(fragment(5, id), EX_R_ALLOWED);
+	assert_int_equal(udp_in(1000), EX_R_ALLOWED);
+}
+
 /* ---- events ---- */
 
 struct seen {
@@ -638,6 +678,7 @@ int main(void)
 		state_test(test_closing_and_closed_expire_soon),
 		state_test(test_what_nobody_answered_acknowledges_nothing),
 		state_test(test_datagram_flow_lives_longer_when_answered),
+		state_test(test_fragments_are_waited_for_a_moment_only),
 		state_test(test_events_tell_a_flow_from_begin_to_end),
 		state_test(test_sweep_makes_room_and_tells),
 		state_test(test_a_full_table_is_not_swept_for_each_name),
