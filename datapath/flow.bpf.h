@@ -211,11 +211,8 @@ INLINE bool flow_create(void *flows, const struct pkt *p, const struct ex_flow_k
 /* Does this packet open a flow, rather than continue one? */
 INLINE bool packet_opens(const struct pkt *p, const struct ex_flow_state *flow)
 {
-	if (proto_is_icmp(p->proto)) { /* judged each time: no flow covers type and code */
-		if (icmp_is_reply(p))
-			return p->outbound && !flow;
-		return true;
-	}
+	if (proto_is_icmp(p->proto) && !icmp_is_query(p)) /* no flow covers type and code */
+		return !icmp_is_reply(p) || (p->outbound && !flow);
 	if (p->proto != IPPROTO_TCP)
 		return !flow;
 	if ((p->tcp_flags & TCP_CONTROL) != TCP_SYN)

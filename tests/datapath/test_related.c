@@ -283,6 +283,23 @@ static void test_error_about_an_echo_enters(void **state)
 	assert_int_equal(error(false, "203.0.113.1", NET_OWN4, 11 << 8, &q, 28), EX_R_NO_FLOW);
 }
 
+static void test_error_about_an_echo_enters_after_a_change_once_it_is_sent_again(void **state)
+{
+	struct pkt_spec echo = { .dst = FAR4, .proto = IPPROTO_ICMP, .sport = 77, .dport = 8 << 8 };
+	struct quote q = { NET_OWN4, FAR4, IPPROTO_ICMP, 77, 8 << 8 };
+
+	(void)state;
+	assert_int_equal(bench_out(&echo), EX_R_ALLOWED);
+	bench_publish_rules(rules, EX_ARRAY_SIZE(rules), 0);
+	assert_int_equal(error(false, "203.0.113.1", NET_OWN4, 11 << 8, &q, 28), EX_R_NO_FLOW);
+	assert_int_equal(bench_out(&echo), EX_R_ALLOWED);
+	assert_int_equal(error(false, "203.0.113.1", NET_OWN4, 11 << 8, &q, 28), EX_R_ALLOWED);
+	bench_publish_rules(NULL, 0, 0);
+	assert_int_equal(bench_out(&echo), EX_R_POLICY_CHANGED);
+	assert_int_equal(bench_out(&echo), EX_R_DEFAULT_DENY);
+	assert_int_equal(error(false, "203.0.113.1", NET_OWN4, 11 << 8, &q, 28), EX_R_NO_FLOW);
+}
+
 /* It may be one that the policy has ended by now: first the flow is judged. */
 static void test_error_about_a_flow_of_before_a_change_waits_for_the_flow(void **state)
 {
@@ -313,6 +330,7 @@ int main(void)
 		related_test(test_error_about_a_live_flow_enters),
 		related_test(test_error_of_the_workload_goes_only_to_its_flow),
 		related_test(test_error_about_an_echo_enters),
+		related_test(test_error_about_an_echo_enters_after_a_change_once_it_is_sent_again),
 		related_test(test_error_about_a_flow_of_before_a_change_waits_for_the_flow),
 	};
 
