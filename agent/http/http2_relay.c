@@ -143,10 +143,15 @@ void ex_h2_exchange_fail(struct ex_h2_exchange *x, enum ex_reason reason, const 
 	if (!x->down || x->res_done)
 		return;
 	asked_read(x, &head.h);
-	if (x->res_head)
+	if (x->res_head) {
 		ex_h2_reset(x->down, EX_H2_INTERNAL_ERROR);
-	else
+	} else if (reason == EX_R_ADDRESS_NOT_OF_NAME) {
+		/* It was allowed, and will be when the client has asked for the name anew. */
+		ex_h2_relay_refuse(x->relay, NULL, &head, reason, detail);
+		ex_h2_reset(x->down, EX_H2_REFUSED_STREAM);
+	} else {
 		ex_h2_relay_refuse(x->relay, x, &head, reason, detail);
+	}
 }
 
 /* ---- the connection ---- */

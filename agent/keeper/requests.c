@@ -80,17 +80,27 @@ static struct ex_decision judge_flow(struct ex_keeper *k, const struct ex_ip *ds
 	return ex_judge_l4(k->rs, &flow);
 }
 
+/* Where no rule leads there, the proxy has asked too late: the name was known when it judged. */
+static int may_go(struct ex_keeper *k, const struct ex_ip *dst, uint16_t port, uint8_t proto)
+{
+	struct ex_decision d = judge_flow(k, dst, port, proto);
+
+	if (d.verdict == EX_V_ALLOW || (d.verdict == EX_V_STEER && proto == IPPROTO_TCP))
+		return 0;
+	return d.reason == EX_R_DEFAULT_DENY ? -ESTALE : -EACCES;
+}
+
 /* Towards the workload only, and as an address it may speak with. */
 static int open_udp(struct ex_keeper *k, const struct ex_ipc_udp *msg)
 {
 	const struct ex_gateway *gw = &k->cfg.gw;
-	int fd = -EACCES;
+	int r;
 
-	if (ex_gateway_is_workload(gw, &msg->src) && ex_ip_is4(&msg->src) == ex_ip_is4(&msg->dst) &&
-	    msg->sport && msg->dport &&
-	    judge_flow(k, &msg->dst, msg->dport, IPPROTO_UDP).verdict == EX_V_ALLOW)
-		fd = ex_gateway_udp(gw, &msg->src, msg->sport, &msg->dst, msg->dport);
-	return fd;
+	if (!ex_gateway_is_workload(gw, &msg->src) ||
+	    ex_ip_is4(&msg->src) != ex_ip_is4(&msg->dst) || !msg->sport || !msg->dport)
+		return -EACCES;
+	r = may_go(k, &msg->dst, msg->dport, IPPROTO_UDP);
+	return r < 0 ? r : ex_gateway_udp(gw, &msg->src, msg->sport, &msg->dst, msg->dport);
 }
 
 /*
@@ -100,13 +110,13 @@ static int open_udp(struct ex_keeper *k, const struct ex_ipc_udp *msg)
  */
 static int open_up(struct ex_keeper *k, const struct ex_ipc_dial *msg)
 {
-	struct ex_decision d = { .verdict = EX_V_DENY };
-	bool tcp = msg->proto == IPPROTO_TCP;
+	int r;
 
-	if (msg->port && !msg->scope && (tcp || msg->proto == IPPROTO_UDP))
-		d = judge_flow(k, &msg->dst, msg->port, msg->proto);
-	if (d.verdict != EX_V_ALLOW && !(tcp && d.verdict == EX_V_STEER))
+	if (!msg->port || msg->scope || (msg->proto != IPPROTO_TCP && msg->proto != IPPROTO_UDP))
 		return -EACCES;
+	r = may_go(k, &msg->dst, msg->port, msg->proto);
+	if (r < 0)
+		return r;
 	if (ex_name_selects(k->rs, &msg->dst) && ex_host_owns(&msg->dst))
 		return -EACCES;
 	return k->cfg.dial(&k->cfg.gw, &msg->dst, msg->port, msg->proto, msg->speaks);

@@ -62,6 +62,9 @@ static void dial_failed(struct ex_leg *leg, int err)
 
 	ex_h2_leg_failed(leg->http, ex_dial_reason(&leg->side, err, why), why);
 	hang_up(leg);
+	/* The client resolves the name anew for the next connection. */
+	if (err == -ESTALE)
+		ex_h2_relay_close(leg->c->h2, false);
 }
 
 /*

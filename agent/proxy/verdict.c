@@ -87,10 +87,16 @@ enum ex_reason ex_dial_reason(const struct ex_side *s, int err, char why[static 
 {
 	bool tls = s && s->state == EX_SIDE_HANDSHAKING && err != -ETIMEDOUT;
 
-	ex_audit_set(why, EX_DIAL_WHY, ex_span_str(tls ? ex_tls_error(s->tls) : strerror(-err)));
+	const char *text = err == -ESTALE ? "what was known of its name has expired"
+			   : tls          ? ex_tls_error(s->tls)
+					  : strerror(-err);
+
+	ex_audit_set(why, EX_DIAL_WHY, ex_span_str(text));
 	if (tls || err == -EKEYREJECTED)
 		return EX_R_UPSTREAM_TLS;
-	/* The parent found it to be the host's own, or not allowed (any more). */
+	/* The parent found no rule that leads there any more, or that it is the host's own. */
+	if (err == -ESTALE)
+		return EX_R_ADDRESS_NOT_OF_NAME;
 	if (err == -EACCES)
 		return EX_R_RESERVED_DENY;
 	return err == -ETIMEDOUT ? EX_R_TIMEOUT : EX_R_UPSTREAM_UNREACHABLE;
@@ -98,16 +104,17 @@ enum ex_reason ex_dial_reason(const struct ex_side *s, int err, char why[static 
 
 void ex_conn_dial_failed(struct ex_conn *c, int err)
 {
+	/* The client resolves the name anew when the connection is gone. */
+	bool denied = err == -EACCES || err == -ESTALE;
 	char why[EX_DIAL_WHY];
 	struct ex_decision d = { .verdict = EX_V_DENY,
 				 .reason = ex_dial_reason(&c->server, err, why) };
 
-	/* Not allowed (any more): the client resolves the name anew when the connection is gone. */
-	if (err != -EACCES && c->state == EX_CONN_HTTP && c->x.active && !c->x.res_head) {
+	if (!denied && c->state == EX_CONN_HTTP && c->x.active && !c->x.res_head) {
 		ex_conn_refuse(c, &d, why);
 		return;
 	}
-	if (err != -EACCES && c->state == EX_CONN_H2) {
+	if (!denied && c->state == EX_CONN_H2) {
 		ex_conn_hang_up(c);
 		ex_h2_relay_origin_failed(c->h2, d.reason, why);
 		ex_conn_set_timeout(c, EX_CONN_HEAD_MS);

@@ -213,6 +213,23 @@ static void test_request_that_may_have_been_read_is_not_sent_again(void **state)
 	ex_h2_leg_free(leg);
 }
 
+/* The client may ask again, and will be let in when it has asked for the name anew. */
+static void test_request_whose_name_has_expired_is_refused_unread(void **state)
+{
+	struct ex_h2_leg *leg;
+	int32_t id = ask("POST", "/ok", NULL, NULL, 0);
+
+	(void)state;
+	leg = next_leg();
+	ex_h2_leg_failed(leg, EX_R_ADDRESS_NOT_OF_NAME, "it has expired");
+	pump();
+	assert_int_equal(ex_h2_leg_state(leg), EX_LEG_CLOSE);
+	assert_true(w.workload.seen[id].closed);
+	assert_int_equal(w.workload.seen[id].error, NGHTTP2_REFUSED_STREAM);
+	assert_int_equal(w.refused_reason, EX_R_ADDRESS_NOT_OF_NAME);
+	ex_h2_leg_free(leg);
+}
+
 static void test_bytes_behind_an_answer_end_the_connection(void **state)
 {
 	static const char more[] =
@@ -350,6 +367,7 @@ int main(void)
 		H1(test_large_heads_of_answers_are_bounded),
 		H1(test_reused_connection_that_had_ended_is_not_an_answer),
 		H1(test_request_that_may_have_been_read_is_not_sent_again),
+		H1(test_request_whose_name_has_expired_is_refused_unread),
 		H1(test_bytes_behind_an_answer_end_the_connection),
 		H1(test_websocket_opens_with_the_right_answer_only),
 		UNKNOWN(test_server_is_wanted_after_a_verdict),

@@ -33,6 +33,7 @@ static struct {
 	struct ex_timer end;
 	struct ex_ring records;
 	bool silent;        /* the parent does not dial */
+	int err;            /* or says no */
 	int listener;       /* the server's */
 	int client, server; /* their ends; -1 = there is none */
 } w;
@@ -125,8 +126,9 @@ static void on_question(struct ex_watch *watch, uint32_t events)
 	passed = dial(w.listener);
 	assert_int_equal(fcntl(passed, F_SETFL, O_NONBLOCK), 0);
 	w.server = accept(w.listener, NULL, NULL);
-	msg.done = (struct ex_ipc_done){ .head = { EX_IPC_DIALLED, msg.head.id } };
-	assert_int_equal(ex_ipc_send(watch->fd, &msg, sizeof(msg.done), passed, true), 0);
+	msg.done = (struct ex_ipc_done){ .head = { EX_IPC_DIALLED, msg.head.id }, .err = w.err };
+	assert_int_equal(ex_ipc_send(watch->fd, &msg, sizeof(msg.done), w.err ? -1 : passed, true),
+			 0);
 	close(passed);
 }
 
@@ -162,35 +164,37 @@ static void assert_hears_nothing(int fd)
 	assert_int_equal(error_of(fd), EAGAIN);
 }
 
-/* What was recorded since the last look: one, of this verdict and reason; or nothing. */
-static void assert_recorded(enum ex_verdict verdict, enum ex_reason reason)
+static bool take_record(struct ex_audit_record *ret)
 {
 	uint8_t entry[EX_AUDIT_PACKED_MAX];
-	struct ex_audit_record rec;
 	uint32_t until, tag;
 	int n;
 
 	assert_int_equal(ex_ring_look(&w.records, &until), 0);
 	n = ex_ring_take(&w.records, until, &tag, entry, sizeof(entry));
-	assert_true(n > 0);
-	assert_true(ex_audit_unpack(&(struct ex_span){ (char *)entry, (size_t)n }, &rec));
-	assert_int_equal(rec.verdict, verdict);
-	assert_int_equal(rec.reason, reason);
-	assert_int_equal(ex_ring_take(&w.records, until, &tag, entry, sizeof(entry)), 0);
 	ex_ring_release(&w.records);
+	assert_true(n == 0 || ex_audit_unpack(&(struct ex_span){ (char *)entry, (size_t)n }, ret));
+	return n > 0;
 }
 
 static int forget_records(void)
 {
-	uint8_t entry[EX_AUDIT_PACKED_MAX];
-	uint32_t until, tag;
-	int count = 0;
+	struct ex_audit_record rec;
 
-	assert_int_equal(ex_ring_look(&w.records, &until), 0);
-	while (ex_ring_take(&w.records, until, &tag, entry, sizeof(entry)))
-		count++;
-	ex_ring_release(&w.records);
-	return count;
+	return take_record(&rec) ? 1 + forget_records() : 0;
+}
+
+/* What was recorded since the last look is this, and so many before it. */
+static void assert_recorded(int before, enum ex_verdict verdict, enum ex_reason reason)
+{
+	struct ex_audit_record rec;
+
+	while (before--)
+		assert_true(take_record(&rec));
+	assert_true(take_record(&rec));
+	assert_int_equal(rec.verdict, verdict);
+	assert_int_equal(rec.reason, reason);
+	assert_false(take_record(&rec));
 }
 
 static int open_proxy(void **state)
@@ -252,6 +256,7 @@ static int close_conn(void **state)
 	close(w.server);
 	close(w.listener);
 	w.silent = false;
+	w.err = 0;
 	pass(60 * SECOND);
 	assert_int_equal(w.px.n_conns, 0);
 	return 0;
@@ -398,6 +403,15 @@ static void test_dial_that_is_not_answered(void **state)
 
 /* ---- a body that ends with the connection ---- */
 
+static void test_dial_that_the_parent_denies(void **state)
+{
+	(void)state;
+	w.err = -ESTALE;
+	open_conn(81, "what is to be said\r\n");
+	assert_broken_off(w.client);
+	assert_recorded(1, EX_V_DENY, EX_R_ADDRESS_NOT_OF_NAME);
+}
+
 static void break_off(int *fd)
 {
 	struct linger l = { .l_onoff = 1 };
@@ -502,13 +516,12 @@ static void open_slow(const char *ask)
 {
 	static char answer[64 + BODY];
 	int n = snprintf(answer, 64, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n", BODY);
-	int few = 4096;
+	int few = 4096, ours;
 
 	open_conn(80, ask);
 	assert_int_equal(setsockopt(w.client, SOL_SOCKET, SO_RCVBUF, &few, sizeof(few)), 0);
-	assert_int_equal(setsockopt(ex_container_of(w.px.conns, struct ex_conn, link)->client.fd,
-				    SOL_SOCKET, SO_SNDBUF, &few, sizeof(few)),
-			 0);
+	ours = ex_container_of(w.px.conns, struct ex_conn, link)->client.fd;
+	assert_int_equal(setsockopt(ours, SOL_SOCKET, SO_SNDBUF, &few, sizeof(few)), 0);
 	memset(answer + n, 'x', BODY);
 	assert_int_equal(send(w.server, answer, (size_t)n + BODY, MSG_NOSIGNAL), n + BODY);
 	pass(SECOND);
@@ -566,7 +579,7 @@ static void test_greeting_of_a_server_that_ends_is_recorded(void **state)
 	close(EX_TAKE_FD(w.server));
 	pass(SECOND);
 	assert_int_equal(w.px.n_conns, 0);
-	assert_recorded(EX_V_ALLOW, EX_R_ALLOWED);
+	assert_recorded(0, EX_V_ALLOW, EX_R_ALLOWED);
 }
 
 static void test_greeting_of_a_client_that_ends_is_recorded(void **state)
@@ -576,7 +589,7 @@ static void test_greeting_of_a_client_that_ends_is_recorded(void **state)
 	close(EX_TAKE_FD(w.client));
 	pass(SECOND);
 	assert_int_equal(w.px.n_conns, 0);
-	assert_recorded(EX_V_ALLOW, EX_R_ALLOWED);
+	assert_recorded(0, EX_V_ALLOW, EX_R_ALLOWED);
 }
 
 static void test_answered_greeting_is_recorded_once(void **state)
@@ -586,7 +599,7 @@ static void test_answered_greeting_is_recorded_once(void **state)
 	say(w.client, "EHLO me\r\n");
 	pass(SECOND);
 	assert_hears(w.server, "EHLO me\r\n");
-	assert_recorded(EX_V_ALLOW, EX_R_ALLOWED);
+	assert_recorded(0, EX_V_ALLOW, EX_R_ALLOWED);
 }
 
 /* ---- what is neither TLS nor HTTP ---- */
@@ -600,7 +613,7 @@ static void test_word_that_is_all_there_is(void **state)
 	shutdown(w.client, SHUT_WR);
 	pass(SECOND);
 	assert_hears(w.server, "QUIT");
-	assert_recorded(EX_V_ALLOW, EX_R_ALLOWED);
+	assert_recorded(0, EX_V_ALLOW, EX_R_ALLOWED);
 }
 
 static void test_beginning_of_http_or_tls_that_is_all_there_is(void **state)
@@ -612,7 +625,7 @@ static void test_beginning_of_http_or_tls_that_is_all_there_is(void **state)
 		shutdown(w.client, SHUT_WR);
 		pass(SECOND);
 		assert_int_equal(w.server, -1);
-		assert_recorded(EX_V_DENY, EX_R_UNKNOWN_PROTOCOL);
+		assert_recorded(0, EX_V_DENY, EX_R_UNKNOWN_PROTOCOL);
 		assert_int_equal(close_conn(state), 0);
 	}
 	w.client = w.listener = -1;
@@ -645,7 +658,7 @@ static void test_greeting_under_another_policy(void **state)
 	assert_int_equal(w.px.n_conns, 1);
 	assert_hears_nothing(w.client);
 	swap_to("      rules: {http: [{}]}\n");
-	assert_recorded(EX_V_DENY, EX_R_POLICY_CHANGED);
+	assert_recorded(0, EX_V_DENY, EX_R_POLICY_CHANGED);
 	assert_broken_off(w.client);
 	assert_broken_off(w.server);
 }
@@ -664,6 +677,7 @@ int main(void)
 		T(test_client_that_says_nothing),
 		T(test_refused_client_that_does_not_end),
 		T(test_dial_that_is_not_answered),
+		T(test_dial_that_the_parent_denies),
 		T(test_client_that_breaks_off_behind_more_requests),
 		T(test_body_until_the_end),
 		T(test_body_until_a_break),
