@@ -2,6 +2,8 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
 #include <sys/epoll.h>
 #include <sys/inotify.h>
 #include <sys/stat.h>
@@ -18,7 +20,8 @@ struct watched {
 	int wd; /* -1 = it is not there */
 	dev_t dev;
 	ino_t ino;
-	uint64_t links; /* what those in it lead to, summed up */
+	uint64_t links;  /* what those in it lead to, summed up */
+	uint64_t mounts; /* the same of files that are mounted in it */
 };
 
 struct ex_dir_watch {
@@ -71,6 +74,38 @@ static uint64_t sum_of_links(const char *path)
 	return sum;
 }
 
+static bool is_mounted(int dir, const char *name)
+{
+	struct statx st;
+
+	return statx(dir, name, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, STATX_TYPE, &st) == 0 &&
+	       S_ISREG(st.stx_mode) && (st.stx_attributes & STATX_ATTR_MOUNT_ROOT);
+}
+
+/*
+ * A file that is mounted in a directory is another one's: what is written to it is told to who
+ * watches the file itself. fd: to do so; -1 = only to look whether they are others.
+ */
+static uint64_t sum_of_mounts(const char *path, int fd)
+{
+	DIR *d = opendir(path);
+	char file[PATH_MAX];
+	const struct dirent *de;
+	uint64_t sum = 0;
+
+	while (d && (de = readdir(d))) {
+		if (*de->d_name == '.' || !is_mounted(dirfd(d), de->d_name))
+			continue;
+		sum += sum_of(dirfd(d), de->d_name);
+		if (fd >= 0 &&
+		    snprintf(file, sizeof(file), "%s/%s", path, de->d_name) < (int)sizeof(file))
+			(void)inotify_add_watch(fd, file, CHANGES);
+	}
+	if (d)
+		closedir(d);
+	return sum;
+}
+
 /* What is there by this name: something may have been mounted on it. */
 static void look(const char *path, struct watched *ret)
 {
@@ -92,6 +127,7 @@ static void watch_dirs(struct ex_dir_watch *w)
 
 		look(w->dirs[i], &w->v[i]); /* first: what comes after it is told of */
 		w->v[i].wd = inotify_add_watch(w->fd, w->dirs[i], CHANGES);
+		w->v[i].mounts = sum_of_mounts(w->dirs[i], w->fd);
 		if (w->v[i].wd != before && before >= 0)
 			(void)inotify_rm_watch(w->fd, before);
 	}
@@ -150,8 +186,13 @@ static void on_event(struct ex_watch *watch, uint32_t events)
 /* The table of mounts is another. */
 static void on_mounts(struct ex_watch *watch, uint32_t events)
 {
+	struct ex_dir_watch *w = ex_container_of(watch, struct ex_dir_watch, mounts);
+
 	(void)events;
-	look_again(ex_container_of(watch, struct ex_dir_watch, mounts));
+	for (size_t i = 0; i < w->n; i++)
+		if (sum_of_mounts(w->dirs[i], -1) != w->v[i].mounts)
+			change(w);
+	look_again(w);
 }
 
 static int start_watches(struct ex_dir_watch *w)

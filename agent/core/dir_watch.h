@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Tells when something in a directory may have changed: files written, renamed, removed, links
- * swapped, also where they lead to, the directory itself made, replaced or mounted on, or another
- * one by its path. What changed is for the reader to find out. A file may be watched just so.
+ * swapped, also where they lead to, files mounted in it, the directory itself made, replaced or
+ * mounted on, or another one by its path. What changed is for the reader to find out. A file may be
+ * watched just so.
  */
 #ifndef EXEAT_AGENT_CORE_DIR_WATCH_H
 #define EXEAT_AGENT_CORE_DIR_WATCH_H

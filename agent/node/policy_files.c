@@ -48,7 +48,10 @@ static bool is_policy(const char *name)
 	       (strcmp(end, ".yaml") == 0 || strcmp(end, ".yml") == 0 || strcmp(end, ".json") == 0);
 }
 
-/* Nobody has decided what anybody can write. (A ConfigMap has such a mode, and is read-only.) */
+/*
+ * Nobody has decided what anybody can write. (A ConfigMap has such a mode, and is read-only.) What
+ * was just replaced is read again; what then is still without a name is an old file in a mount.
+ */
 static int check_mode(int fd)
 {
 	struct statvfs fs;
@@ -56,14 +59,17 @@ static int check_mode(int fd)
 
 	if (fstat(fd, &st) < 0 || fstatvfs(fd, &fs) < 0)
 		return -errno;
+	if (st.st_nlink == 0)
+		return -ESTALE;
 	return (st.st_mode & S_IWOTH) && !(fs.f_flag & ST_RDONLY) ? -EPERM : 0;
 }
 
 static const char *why(int r)
 {
-	return r == -EBUSY   ? "it is being written"
-	       : r == -EPERM ? "anybody may write to it: take that away (chmod o-w)"
-			     : strerror(-r);
+	return r == -EBUSY    ? "it is being written"
+	       : r == -EPERM  ? "anybody may write to it: take that away (chmod o-w)"
+	       : r == -ESTALE ? "it was replaced where it is mounted from: mount its directory"
+			      : strerror(-r);
 }
 
 static int read_bytes(int fd, struct ex_policy_file *f)
@@ -170,15 +176,19 @@ static int read_dir(struct ex_policy_files *f, const char *path,
 			return -ENOENT;
 		}
 		r = fd < 0 ? -errno : check_mode(fd);
+		if (r == -ESTALE)
+			continue;
 		if (r < 0)
 			return r;
 		forget_from(f, mark);
 		read_data_link(fd, before);
 		r = read_entries(f, fd, path, err);
 		read_data_link(fd, after);
-		if (strcmp(before, after) == 0)
+		if (r != -ESTALE && strcmp(before, after) == 0)
 			return r;
 	}
+	if (r == -ESTALE)
+		return r;
 	snprintf(err, EX_POLICY_FILES_ERR, "%.200s changes while it is read", path);
 	return -EAGAIN;
 }

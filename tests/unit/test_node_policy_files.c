@@ -397,6 +397,52 @@ static void test_a_file_elsewhere_that_is_linked_to_is_seen(void **state)
 	ex_loop_free(w.loop);
 }
 
+static void own_mounts(void)
+{
+	if (unshare(CLONE_NEWNS) < 0) {
+		print_message("mounting needs root\n");
+		skip();
+	}
+	assert_int_equal(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
+}
+
+/* As docker run -v FILE:FILE has it; what the file was mounted from may be replaced, too. */
+static void test_a_file_that_is_mounted_alone_is_seen(void **state)
+{
+	static char way[64];
+	static const char *const through[] = { way };
+	struct watching w = { .limit.fn = on_limit };
+	struct ex_dir_watch *watch;
+	struct ex_policy_files *f;
+	char err[EX_POLICY_FILES_ERR], at[80];
+
+	(void)state;
+	own_mounts();
+	snprintf(way, sizeof(way), "%s/policies", dir);
+	snprintf(at, sizeof(at), "%s/a.yaml", way);
+	assert_int_equal(mkdir(way, 0700), 0);
+	put("there.yaml", "1");
+	put("policies/a.yaml", "");
+	assert_int_equal(ex_loop_new(&w.loop), 0);
+	assert_int_equal(ex_dir_watch_new(w.loop, through, 1, 5, on_change, &w, &watch), 0);
+	assert_int_equal(mount(in_dir("there.yaml"), at, NULL, MS_BIND, NULL), 0);
+	assert_int_equal(changes_within(&w, 10000), 1);
+	put("there.yaml", "22");
+	assert_int_equal(changes_within(&w, 10000), 1);
+	assert_int_equal(ex_policy_files_read(through, 1, NULL, &f, err), 0);
+	assert_string_equal(f->files.v[0]->text.text.ptr, "22");
+	ex_policy_files_free(f);
+	put("tmp", "333");
+	assert_int_equal(rename(in_dir("tmp"), in_dir("there.yaml")), 0);
+	assert_int_equal(changes_within(&w, 10000), 1);
+	assert_int_equal(ex_policy_files_read(through, 1, NULL, &f, err), -ESTALE);
+	assert_non_null(strstr(err, "mount its directory"));
+	assert_int_equal(umount(at), 0);
+	assert_int_equal(changes_within(&w, 10000), 1);
+	ex_dir_watch_free(watch);
+	ex_loop_free(w.loop);
+}
+
 /* A ConfigMap may come late: until then there is an empty directory in its place. */
 static void test_what_is_mounted_on_a_directory_is_seen(void **state)
 {
@@ -405,11 +451,7 @@ static void test_what_is_mounted_on_a_directory_is_seen(void **state)
 	struct ex_policy_files *f;
 
 	(void)state;
-	if (unshare(CLONE_NEWNS) < 0) {
-		print_message("mounting needs root\n");
-		skip();
-	}
-	assert_int_equal(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
+	own_mounts();
 	assert_int_equal(ex_loop_new(&w.loop), 0);
 	assert_int_equal(ex_dir_watch_new(w.loop, dirs, 1, 5, on_change, &w, &watch), 0);
 	assert_int_equal(mount("test", "/mnt", "tmpfs", 0, NULL), 0);
@@ -449,6 +491,7 @@ int main(void)
 		T(test_changes_are_told_once_a_burst),
 		T(test_a_link_on_the_way_that_leads_elsewhere_is_seen),
 		T(test_a_file_elsewhere_that_is_linked_to_is_seen),
+		T(test_a_file_that_is_mounted_alone_is_seen),
 		T(test_what_is_mounted_on_a_directory_is_seen),
 	};
 
