@@ -5,8 +5,6 @@
 #include "agent/keeper/keeper_priv.h"
 #include "agent/tls/hmac.h"
 
-#define FINISH_MS 2000 /* for the last records of the workers */
-
 /* ---- life ---- */
 
 static int start_all(struct ex_keeper *k)
@@ -183,9 +181,9 @@ int ex_keeper_swap(struct ex_keeper *k, struct ex_ruleset *rs, int bundle)
 
 /* ---- looking ---- */
 
-void ex_keeper_finish(struct ex_keeper *k)
+void ex_keeper_finish(struct ex_keeper *k, unsigned ms)
 {
-	uint64_t until = ex_clock_ms() + FINISH_MS;
+	uint64_t until = ex_clock_ms() + ms;
 
 	for (unsigned i = 0; i < k->n_workers; i++)
 		ex_worker_finish(&k->workers[i], until);

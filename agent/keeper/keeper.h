@@ -6,8 +6,9 @@
  * made of them.
  *
  * It runs on a loop it is given: `exeat run` has one keeper, the agent one for each endpoint.
- * Nothing here blocks on the proxy; a proxy that breaks the protocol is killed. While no proxy
- * lives, its sockets are closed, and the kernel gate denies what it would steer.
+ * Nothing here blocks on the proxy, but for ex_keeper_finish(); a proxy that breaks the protocol is
+ * killed. While no proxy lives, its sockets are closed, and the kernel gate denies what it would
+ * steer.
  *
  *   ex_keeper_new()      sockets are made, the proxy starts (in the background)
  *   ex_keeper_publish()  the kernel gate gets sockets and ruleset; then, by the caller,
@@ -142,9 +143,9 @@ void ex_keeper_take_event(struct ex_keeper *k, const struct ex_event *ev);
 
 /*
  * The workload is gone: the workers end what they are at, and what they have judged is recorded. A
- * worker that does not end is waited for, but not long.
+ * worker that does not end is waited for, but not for longer than that.
  */
-void ex_keeper_finish(struct ex_keeper *k);
+void ex_keeper_finish(struct ex_keeper *k, unsigned ms);
 
 /* The workers are killed; what they have judged is recorded. Then ex_keeper_free() is all it is
  * for.

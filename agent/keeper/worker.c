@@ -304,7 +304,7 @@ void ex_worker_finish(struct ex_worker *w, uint64_t until)
 	union ex_ipc_message msg;
 	uint64_t now = ex_clock_ms();
 
-	if (w->ipc < 0 || shutdown(w->ipc, SHUT_WR) < 0)
+	if (!w->ready || shutdown(w->ipc, SHUT_WR) < 0)
 		return;
 	while (now < until && poll(&ipc, 1, (int)(until - now)) != 0) {
 		ssize_t n = ex_ipc_receive(w->ipc, &msg, NULL);

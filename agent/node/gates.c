@@ -12,6 +12,8 @@
 /* Above every user and service id, beside those of `exeat run`. */
 #define PROXY_UID_BASE 0x7d000000u
 
+#define FINISH_MS 200 /* for the last records of a proxy; others are on this loop */
+
 /* ---- what the keeper says ---- */
 
 static void on_ready(void *arg)
@@ -189,7 +191,8 @@ static int name_records(struct node_gates *g, struct ex_ruleset *rs)
 
 static void end_proxies(struct node_gates *g)
 {
-	ex_keeper_stop(g->keeper);
+	if (g->keeper)
+		ex_keeper_finish(g->keeper, FINISH_MS);
 	ex_keeper_free(g->keeper);
 	g->keeper = NULL;
 	g->lost = false;

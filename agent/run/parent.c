@@ -15,7 +15,8 @@
 #include "agent/run/parent.h"
 #include "agent/run/seen.h"
 
-#define EVENTS_MS 10 /* how long they may lie in the kernel */
+#define EVENTS_MS 10   /* how long they may lie in the kernel */
+#define FINISH_MS 2000 /* for the last records of the proxy */
 
 struct ex_parent {
 	struct ex_loop *loop;
@@ -289,6 +290,6 @@ int ex_parent_run(struct ex_parent *p)
 	if (r < 0)
 		return r;
 	ex_lazy_run(&p->events);
-	ex_keeper_finish(p->keeper);
+	ex_keeper_finish(p->keeper, FINISH_MS);
 	return ex_child_exit_status(p->child);
 }

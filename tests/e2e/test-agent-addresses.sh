@@ -40,6 +40,14 @@ done
 refuse "from another address no name is" lookup 10.88.0.13
 refuse "nor a request" ask 10.88.0.13
 refuse "nor in IPv6" ask fd00:88::13
+# What was asked and not answered yet when a pod goes is on record.
+pod_new pod2 14
+endpoint pod2 app=llm >/dev/null
+kill -STOP "$(cat "$WORLD/pid/unbound")"
+in_pod pod2 dig +tries=1 +time=1 -4 "@$RESOLVER4" api.openai.com >/dev/null
+check "a pod goes" ex endpoint remove pod2
+kill -CONT "$(cat "$WORLD/pid/unbound")"
+check "and what it had just asked for is recorded" world_wait 20 recorded dns 10.88.0.14
 same "the proxy has nothing to be ended for" "$(grep -c 'was ended' "$WORLD/log/agent")" 0
 has "and is there" "$(ex endpoint list)" 'enforcing +ready'
 
