@@ -131,6 +131,7 @@ static int start_anew(struct ex_node *node)
 	close(state);
 	if (ex_node_report_begin(node) < 0)
 		ex_error("the reporting process does not begin again");
+	ex_notify("READY=1");
 	return r;
 }
 

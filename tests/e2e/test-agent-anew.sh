@@ -15,6 +15,9 @@ policy_llm <<END
 END
 cp "$EXEAT" "$NODE/exeat" # it is replaced below
 EXEAT=$NODE/exeat
+export NOTIFY_SOCKET=$WORLD/tmp/notify
+socat -u "UNIX-RECV:$NOTIFY_SOCKET" "SYSTEM:cat >>'$WORLD/tmp/notified'" & # no line ends here
+world_wait 60 test -S "$NOTIFY_SOCKET"
 node_agent --audit-file "$WORLD/log/audit" --workers 2
 pod_new pod1 11
 pod_new pod2 12
@@ -147,6 +150,7 @@ kill -USR2 $agent_pid
 check "a program that is gone once it was tried: refused" \
 	world_wait 60 grep -q 'cannot start anew.*No such file' "$WORLD/log/agent"
 check "the one that runs goes on" ex status
+has "which systemd is told" "$(cat "$WORLD/tmp/notified")" 'RELOADING=1READY=1$'
 in_pod pod1 curl -sSm20 -o /dev/null "http://$GATEWAY4:8080/afterwards"
 check "and records what is judged" world_wait 20 grep -q /afterwards "$WORLD/log/audit"
 check "in one chain" "$EXEAT" audit verify "$WORLD/log/audit"
