@@ -87,7 +87,7 @@ static void read_match_labels(struct ex_decoder *d, const struct ex_node *n, voi
 		if (!t || !values)
 			return;
 		values[0] = keep(d, value);
-		*t = (struct ex_label_term){ EX_LABEL_IN, keep(d, c->key), values, 1 };
+		*t = (struct ex_label_term){ EX_LABEL_IN, keep(d, c->key), values, 1, true };
 	}
 }
 

@@ -176,12 +176,10 @@ static const char elsewhere[] = "move the policy to that namespace, or use "
 static bool drops_foreign_namespace(struct ex_decoder *d, const struct ex_node *n,
 				    const struct ex_spec *spec, const struct ex_label_term *t)
 {
-	const struct ex_node *labels = ex_node_get(n, "matchLabels");
-
 	if (t->op != EX_LABEL_IN || t->n_values != 1 ||
 	    !ex_label_key_eq(t->key, EX_LABEL_NAMESPACE) || strcmp(t->values[0], spec->ns) == 0)
 		return false;
-	if (!labels || labels->kind != EX_NODE_MAP || !ex_node_get(labels, t->key)) {
+	if (!t->plain) {
 		ex_decode_warning(d, n, elsewhere,
 				  "names another namespace than the policy's own, \"%s\", "
 				  "and so selects nobody",

@@ -21,6 +21,7 @@ struct ex_label_term {
 	const char *key;
 	const char *const *values;
 	size_t n_values;
+	bool plain; /* of matchLabels */
 };
 
 /* Every term must hold; no term = everything. */

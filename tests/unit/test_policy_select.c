@@ -107,13 +107,19 @@ static void test_selector_cannot_leave_the_namespace(void **state)
 	static const char in[] = CNP("a", "{endpointSelector: {matchExpressions: [{key: " NS ","
 					  " operator: In, values: [b]}]},"
 					  " egress: [{toCIDR: [1.0.0.0/8]}]}");
+	static const char both[] = CNP("a", "{endpointSelector: {matchLabels: {" NS ": a},"
+					    " matchExpressions: [{key: " NS ","
+					    " operator: In, values: [b]}]},"
+					    " egress: [{toCIDR: [1.0.0.0/8]}]}");
 
 	(void)state;
 	check(in_namespace(text, "a"), "1.0.0.1", "2.0.0.1");
 	not_in_namespace(text, "b");
-	/* an expression stays, and is of nobody then */
+	/* an expression stays, and is of nobody then, whatever stands beside it */
 	not_in_namespace(in, "a");
 	not_in_namespace(in, "b");
+	not_in_namespace(both, "a");
+	not_in_namespace(both, "b");
 }
 
 static void test_labels_that_the_cluster_adds(void **state)
