@@ -26,7 +26,10 @@ static int port_parse(struct ex_span text, uint16_t *ret)
 	return 0;
 }
 
-/* Canonical text of an IPv6 address, so that "::1" and "0:0::1" are judged as one. */
+/*
+ * Canonical text, so that "::1" and "0:0::1" are judged as one, and "::ffff:192.0.2.1" as the IPv4
+ * address that whoever dials it ends up at.
+ */
 static int ip6_parse(struct ex_span text, struct ex_authority *ret)
 {
 	char copy[INET6_ADDRSTRLEN];
@@ -36,12 +39,10 @@ static int ip6_parse(struct ex_span text, struct ex_authority *ret)
 		return -EINVAL;
 	memcpy(copy, text.ptr, text.len);
 	copy[text.len] = '\0';
-	if (strlen(copy) != text.len || inet_pton(AF_INET6, copy, ip.b) != 1 || ex_ip_is4(&ip))
+	if (strlen(copy) != text.len || inet_pton(AF_INET6, copy, ip.b) != 1)
 		return -EINVAL;
-	if (!inet_ntop(AF_INET6, ip.b, ret->host, sizeof(ret->host)))
-		return -EINVAL;
-	ret->host_len = strlen(ret->host);
-	ret->is_ip6 = true;
+	ret->host_len = strlen(ex_ip_text(&ip, ret->host));
+	ret->is_ip6 = !ex_ip_is4(&ip);
 	return 0;
 }
 

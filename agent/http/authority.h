@@ -9,8 +9,7 @@
 #define EX_AUTHORITY_MAX (EX_HOST_MAX + 2 + 6) /* brackets, ":65535" */
 
 struct ex_authority {
-	char host[EX_HOST_MAX +
-		  1]; /* lower case, no trailing dot, IPv6 unbracketed; NUL-terminated */
+	char host[EX_HOST_MAX + 1]; /* lower case, no trailing dot or brackets; NUL-terminated */
 	size_t host_len;
 	uint16_t port; /* 0 = none given */
 	bool is_ip6;
@@ -18,8 +17,8 @@ struct ex_authority {
 
 /*
  * 0 or -EINVAL. Accepts a DNS name (letters, digits, hyphen, underscore; IDN as A-labels only), a
- * dotted IPv4 address in plain decimal, or a bracketed IPv6 address without zone and without
- * embedded IPv4-mapped form; then an optional decimal port without leading zero.
+ * dotted IPv4 address in plain decimal, or a bracketed IPv6 address without zone, where one that is
+ * IPv4-mapped is that IPv4 address; then an optional decimal port without leading zero.
  */
 EX_MUST_CHECK int ex_authority_parse(struct ex_span text, struct ex_authority *ret);
 

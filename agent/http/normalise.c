@@ -102,22 +102,24 @@ static size_t escape_of(const char *s, size_t len, const char *const *list)
 
 /*
  * A segment in normal form that some server climbs by or drops: "." or "..", also with blanks or
- * dots behind (Windows cuts those off) and with parameters behind, which servlet containers cut off
- * before they resolve dots ("/..;x/"), and in look-alikes, which become dots where Unicode is
- * folded (U+2024, U+2025, U+FE52, U+FF0E). Also an empty one, unless it may be.
+ * dots behind (Windows cuts those off), with parameters behind, which servlet containers cut off
+ * before they resolve dots ("/..;x/"), or with what ends the path of who has it unescaped
+ * ("/..%3F"), and in look-alikes, which become dots where Unicode is folded (U+2024, U+2025,
+ * U+FE52, U+FF0E). Also an empty one, unless it may be.
  */
 static bool segment_is_treacherous(const char *seg, size_t len, bool may_be_empty)
 {
 	static const char *const dots[] = { "%20",       "%E2%80%A4", "%E2%80%A5",
 					    "%EF%B9%92", "%EF%BC%8E", NULL };
 	static const char *const semicolon[] = { "%3B", NULL };
+	static const char *const ends[] = { "%3F", "%23", NULL };
 	size_t i = 0;
 
 	while (i < len && seg[i] != ';' && !escape_of(seg + i, len - i, semicolon)) {
 		size_t n = seg[i] == '.' ? 1 : escape_of(seg + i, len - i, dots);
 
 		if (n == 0)
-			return false;
+			return i > 0 && escape_of(seg + i, len - i, ends);
 		i += n;
 	}
 	return len > 0 || !may_be_empty;

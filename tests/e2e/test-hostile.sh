@@ -152,7 +152,12 @@ for version in 1.1 2; do
 		has "HTTP/$version: $path is denied" "$out" "$(reason http-denied)"
 	done
 done
-unseen "nothing of it arrived" '/verb;v1/a[^.]'
+for path in "/case/..%3F" "/case/sub/..%23x"; do # what unescapes it, and has it split again, climbs
+	for version in 1.1 2; do
+		has "HTTP/$version: $path is refused" "$(put $version "$path")" "$(reason http-malformed)"
+	done
+done
+unseen "nothing of it arrived" '/verb;v1/a[^.]|/case/.*\.\.'
 rm -rf "$WORLD/hostile/verb;v1"
 
 # ---- who else the server is to be ----

@@ -239,7 +239,7 @@ static void test_deny_authorities_alike(void **state)
 		HOST("0x7f.1"),
 		HOST("2130706433"),
 		HOST("127.1"),
-		HOST("[::ffff:127.0.0.1]"),
+		HOST("[::ffff:127.1]"),
 		HOST("[fe80::1%25eth0]"),
 		HOST("*.test"),
 	};

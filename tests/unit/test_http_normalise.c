@@ -169,6 +169,22 @@ static void test_attack_07_segments_that_windows_shortens_are_refused(void **sta
 	assert_normals(t, EX_ARRAY_SIZE(t));
 }
 
+/* nginx with "proxy_pass http://next$uri" sends "/a/..?" on: that is "/" to the next one. */
+static void test_attack_07_dots_where_the_path_ends_once_unescaped(void **state)
+{
+	static const struct pair t[] = {
+		{ "/a/..%3F", NULL },         { "/a/..%23", NULL },
+		{ "/a/..%3fx/y?z", NULL },    { "/a/%2e%2e%3f", NULL },
+		{ "/a/.%23/b", NULL },        { "/a/..%20%3F", NULL },
+		{ "/a%2F..%3F", NULL },       { "/%EF%BC%8E.%23", NULL },
+		{ "/a/b..%3F", "/a/b..%3F" }, { "/a/..b%3F", "/a/..b%3F" },
+		{ "/a/%3F..", "/a/%3F.." },   { "/a/%23", "/a/%23" },
+		{ "/a/..%3A", "/a/..%3A" },   { "/a?..%3F", "/a?..%3F" },
+	};
+	(void)state;
+	assert_normals(t, EX_ARRAY_SIZE(t));
+}
+
 static void test_attack_07_dots_that_servers_fold_are_refused(void **state)
 {
 	static const struct pair t[] = {
@@ -360,11 +376,27 @@ static void test_attack_43_44_48_disguised_addresses_are_refused(void **state)
 		{ "256.1.1.1", NULL },
 		{ "01.2.3.4", NULL },
 		{ "a.0x", NULL },
-		{ "[::ffff:169.254.169.254]", NULL },
-		{ "[::ffff:a9fe:a9fe]", NULL },
 		{ "[fe80::1%25eth0]", NULL },
 		{ "[fe80::1%eth0]", NULL },
 		{ "[v1.fe80::a]", NULL },
+	};
+	(void)state;
+	assert_authorities(t, EX_ARRAY_SIZE(t));
+}
+
+/* Who dials "[::ffff:192.0.2.1]" sends packets of IPv4 to 192.0.2.1. */
+static void test_attack_44_mapped_address_is_the_one_that_is_dialled(void **state)
+{
+	static const struct pair t[] = {
+		{ "[::ffff:169.254.169.254]", "169.254.169.254" },
+		{ "[::FFFF:a9fe:a9fe]:80", "169.254.169.254:80" },
+		{ "[0:0:0:0:0:ffff:127.0.0.1]", "127.0.0.1" },
+		{ "[::ffff:0:127.0.0.1]", "[::ffff:0:7f00:1]" },
+		{ "[64:ff9b::192.0.2.1]", "[64:ff9b::c000:201]" },
+		{ "[::ffff:127.1]", NULL },
+		{ "[::ffff:0127.0.0.1]", NULL },
+		{ "::ffff:127.0.0.1", NULL },
+		{ "[127.0.0.1]", NULL },
 	};
 	(void)state;
 	assert_authorities(t, EX_ARRAY_SIZE(t));
@@ -403,12 +435,14 @@ int main(void)
 		cmocka_unit_test(test_attack_07_escapes_have_one_spelling),
 		cmocka_unit_test(test_attack_07_08_treacherous_paths_are_refused),
 		cmocka_unit_test(test_attack_07_segments_that_windows_shortens_are_refused),
+		cmocka_unit_test(test_attack_07_dots_where_the_path_ends_once_unescaped),
 		cmocka_unit_test(test_attack_07_dots_that_servers_fold_are_refused),
 		cmocka_unit_test(test_attack_34_query_may_not_override_the_method),
 		cmocka_unit_test(test_nul_in_target_is_refused),
 		cmocka_unit_test(test_attack_03_host_case_and_trailing_dot_are_one),
 		cmocka_unit_test(test_attack_04_05_11_odd_hosts_are_refused),
 		cmocka_unit_test(test_attack_43_44_48_disguised_addresses_are_refused),
+		cmocka_unit_test(test_attack_44_mapped_address_is_the_one_that_is_dialled),
 		cmocka_unit_test(test_attack_01_host_with_nul_is_refused),
 		cmocka_unit_test(test_long_labels_and_names_are_refused),
 	};

@@ -15,7 +15,10 @@
 
 #define ALLOW(list) OWN_HEAD "  egress:\n" TO_80 "      rules: {http: [" list "]}\n"
 
-/* What a server does, step by step: query off, fragment off, parameters off, unescape. */
+/*
+ * What a server does, step by step: query off, fragment off, parameters off, unescape; at last all
+ * of them climb by dots.
+ */
 static const char *const servers[] = {
 	"q",                     /* takes it as it is */
 	"qd",                    /* nginx */
@@ -77,6 +80,25 @@ static void to_path(char *s, void (*fn)(char *s))
 	memcpy(s + strlen(s), query, strlen(query) + 1);
 }
 
+/* RFC 3986 5.2.4 */
+static void climb(char *s)
+{
+	char *start = s, *out = s;
+	bool dots = false;
+
+	for (size_t len; *s; s += len) {
+		len = 1 + strcspn(s + 1, "/");
+		dots = (len == 2 || len == 3) && memcmp(s, "/..", len) == 0;
+		if (!dots)
+			out = (char *)memmove(out, s, len) + len;
+		while (len == 3 && dots && out > start && *--out != '/')
+			;
+	}
+	if (dots)
+		*out++ = '/';
+	*out = '\0';
+}
+
 static void split_at_semicolons(char *s)
 {
 	for (s += strcspn(s, "?"); *s; s++)
@@ -112,6 +134,7 @@ static char *read_by(const char *server, const char *path, char out[static PATH_
 		default:
 			fail();
 		}
+	to_path(out, climb);
 	return out;
 }
 
