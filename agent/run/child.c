@@ -83,6 +83,10 @@ static void reset_signals(void)
 
 static const char *why_not(const char *command, int err)
 {
+	if (err == EACCES && !strchr(command, '/'))
+		return "no such command that its user may execute, in the folders of PATH";
+	if (err == EPERM)
+		return "its file has capabilities that a run does not give (see getcap)";
 	if (err != ENOENT)
 		return strerror(err);
 	if (access(command, F_OK) == 0)

@@ -92,9 +92,15 @@ void ex_identity_done(struct ex_identity *id)
  * processes, the kernel or devices.
  */
 static const cap_value_t root_keeps[] = {
-	CAP_CHOWN,  CAP_DAC_OVERRIDE, CAP_FOWNER,           CAP_FSETID,  CAP_KILL,
-	CAP_SETGID, CAP_SETUID,       CAP_NET_BIND_SERVICE, CAP_NET_RAW, CAP_NET_ADMIN,
+	CAP_NET_BIND_SERVICE, CAP_NET_RAW, CAP_NET_ADMIN, CAP_CHOWN,  CAP_DAC_OVERRIDE,
+	CAP_FOWNER,           CAP_FSETID,  CAP_KILL,      CAP_SETGID, CAP_SETUID,
 };
+
+/*
+ * A program whose file has a capability that is not in the bounding set cannot be executed (ping,
+ * a node that may bind port 80). It gets none, as there are no new privileges.
+ */
+#define NETWORK_CAPS 3 /* of root_keeps, the first */
 
 /* ---- system calls ---- */
 
@@ -210,7 +216,7 @@ int ex_confine_self(const struct ex_identity *id)
 
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return -errno;
-	r = ex_caps_bound(root_keeps, n);
+	r = ex_caps_bound(root_keeps, n ? n : NETWORK_CAPS);
 	if (r < 0)
 		return r;
 	if (setgroups((size_t)id->n_groups, id->groups) < 0 ||

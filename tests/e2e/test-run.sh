@@ -134,6 +134,22 @@ status "--user that is not there" 125 "$EXEAT" run -q -p "$AGENT/policy.yaml" --
 status "a SUDO_UID that is no number" 125 env SUDO_UID=0x0 "$EXEAT" run -q -p "$AGENT/policy.yaml" -- true
 same "no capability is left to the user" "$(SUDO_UID=65534 SUDO_GID=65534 agent sed -n 's/^Cap\(Eff\|Prm\|Amb\):\s*//p' /proc/self/status | sort -u)" 0000000000000000
 same "nor to be gained" "$(SUDO_UID=65534 SUDO_GID=65534 agent sed -n 's/^NoNewPrivs:\s*//p' /proc/self/status)" 1
+# "cat" that may bind port 80, as a node that somebody has said setcap(8) to; then one that may mount
+capable() { # CAPABILITY
+	cp /bin/cat "$WORLD/tmp/capable"
+	python3 -c 'import os, struct, sys
+os.setxattr(sys.argv[1], "security.capability", struct.pack("<5I", 0x02000001, 1 << int(sys.argv[2]), 0, 0, 0))' "$WORLD/tmp/capable" "$1"
+	SUDO_UID=65534 SUDO_GID=65534 agent "$WORLD/tmp/capable" /proc/self/status 2>&1
+}
+for capability in 10 12 13; do
+	same "a program whose file has capability $capability runs without" \
+		"$(capable $capability | sed -n 's/^Cap\(Eff\|Prm\|Amb\):\s*//p' | sort -u)" 0000000000000000
+done
+has "one of another capability is not executed, and why" "$(capable 21)" 'its file has capabilities that a run does not give'
+mkdir -m 700 "$WORLD/tmp/roots"
+out=$(PATH=$WORLD/tmp/roots:$PATH SUDO_UID=65534 SUDO_GID=65534 agent nosuchcommandhere 2>&1)
+same "a command that is in no folder its user may look into is 126" $? 126
+has "and is told" "$out" 'in the folders of PATH'
 same "the directory is the caller's" "$(cd /usr/share && agent pwd)" /usr/share
 same "the environment is the caller's" "$(MARK=yes agent sh -c 'echo $MARK')" yes
 out=$(agent env)
