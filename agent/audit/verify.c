@@ -16,7 +16,7 @@ struct walk {
 	const char *file;
 	unsigned long line;
 	struct ex_chain last; /* the record before, as it calls itself */
-	bool any;
+	bool any, signed_by_others;
 	/* a line that is no record: torn, if it can be and exeat itself went on behind it */
 	const char *odd_file;
 	unsigned long odd_line;
@@ -114,6 +114,7 @@ static void problem_key(struct walk *w, const struct ex_chain_link *link)
 {
 	char kid[2 * EX_AUDIT_KEY_ID_MAX];
 
+	w->signed_by_others = true;
 	(void)ex_audit_escape(link->kid, kid, sizeof(kid));
 	problem(w, "record %" PRIu64 " is signed with key %s, which is not known", link->n, kid);
 }
@@ -196,7 +197,9 @@ static int read_head(struct walk *w, const char *path)
 		return 0;
 	}
 	if (r < 0)
-		ex_error("%s: %s", path, strerror(-r));
+		ex_error("%s: %s%s", path, strerror(-r),
+			 r == -ENOENT ? "; elsewhere: --head FILE; if there is none: --no-head"
+				      : "");
 	w->has_head = r == 0;
 	return r;
 }
@@ -204,6 +207,11 @@ static int read_head(struct walk *w, const char *path)
 static void check_end(struct walk *w)
 {
 	flush_odd(w, false);
+	if (!w->any)
+		fprintf(w->v->out, "note: no record of a chained log (--log-key of a run, "
+				   "--audit-file of the agent)\n");
+	if (w->signed_by_others && !w->v->keys->n)
+		fprintf(w->v->out, "note: it is signed: --key FILE has its keys\n");
 	w->result->last = w->last.n;
 	if (!w->has_head) {
 		if (!w->v->head)

@@ -262,6 +262,15 @@ static int print_stream(const struct options *o, struct ex_control_stream *s,
 	return r;
 }
 
+void ex_observe_failed(const char *socket, int r, const struct ex_control_error *err)
+{
+	bool none = r == -ENOENT || r == -ECONNREFUSED;
+
+	ex_error("%s: %s%s", err->code[0] ? err->code : "protocol",
+		 err->message[0] ? err->message : strerror(-r),
+		 none && strcmp(socket, EX_CONTROL_PATH) == 0 ? "; of a run: --run PID" : "");
+}
+
 int ex_cmd_observe(int argc, char **argv)
 {
 	struct options o = { .socket = EX_CONTROL_PATH, .last = -1 };
@@ -279,7 +288,7 @@ int ex_cmd_observe(int argc, char **argv)
 	if (r == 0)
 		r = print_stream(&o, s, &err);
 	if (r < 0)
-		ex_error("%s: %s", err.code, err.message);
+		ex_observe_failed(o.socket, r, &err);
 	ex_control_stream_close(s);
 	ex_json_wipe(&request);
 	return r < 0 ? 1 : 0;

@@ -266,8 +266,7 @@ int ex_cmd_top(int argc, char **argv)
 		print_table(&table, o.interval);
 	}
 	if (r < 0)
-		ex_error("%s: %s", err.code[0] ? err.code : "protocol",
-			 err.message[0] ? err.message : strerror(-r));
+		ex_observe_failed(o.socket, r, &err);
 	ex_control_stream_close(s);
 	return r < 0 ? 1 : 0;
 }

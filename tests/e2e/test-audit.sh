@@ -32,6 +32,7 @@ signed sh -c 'curl -sS -o /dev/null -d "$ASK" "$CHAT"; curl -sS -o /dev/null htt
 	>/dev/null 2>&1
 signed curl -sS -m 60 -o /dev/null https://evil.example/ >/dev/null 2>&1
 has "two runs make one whole log" "$(verify "$log")" '^whole: '
+has "without its key, verify says that it has one" "$("$EXEAT" audit verify "$log" 2>&1)" '^note: it is signed: --key'
 has "with the allowed request" "$(cat "$log")" '"verdict":"allow".*"path":"/v1/chat/completions"'
 has "the denied one" "$(cat "$log")" '"verdict":"deny".*"reason":"http-denied"'
 has "the denied name" "$(cat "$log")" '"reason":"dns-name-denied"'
@@ -177,6 +178,8 @@ same "once" "$(grep -c 'records are lost' <<<"$out")" 1
 "$EXEAT" run -p "$AGENT/policy.yaml" --log /dev/stderr -- curl -sSm5 https://evil.example/ 2>"$dir/both"
 has "a log on standard error that is a file has its records" "$(cat "$dir/both")" '"reason":"dns-name-denied"'
 has "and the terminal's lines" "$(cat "$dir/both")" '^exeat: denied DNS evil.example'
+has "without its head, verify says how it is checked" "$(verify "$dir/both")" '--head FILE.*--no-head'
+has "what is not chained is said to be" "$(verify --no-head "$dir/both")" '^note: no record of a chained log'
 has "more logs than can be read are a mistake that is told" "$(verify $(seq 1001))" 'too many logs'
 
 tap_done

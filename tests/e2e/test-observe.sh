@@ -162,5 +162,9 @@ wait $run
 check "the stream ends with the run" world_wait 60 sh -c "! kill -0 $follower"
 hasnt "and the name is gone" "$(cat /proc/net/unix)" "@exeat/run/$run"
 has "who looks then is told" "$(observe)" 'unreachable: @exeat/run/[0-9]+: Connection refused'
+for command in observe 'top -n1'; do
+	# shellcheck disable=SC2086 # words
+	has "without an agent, $command says how to look at a run" "$("$EXEAT" $command 2>&1)" "unreachable: .*exeat agent.*--run PID"
+done
 
 tap_done
