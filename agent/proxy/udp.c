@@ -132,6 +132,26 @@ static void touch(struct flow *f)
 		flow_drop(f);
 }
 
+/* One end says that nobody is there. A workload that is gone needs no word. */
+static void flow_broke(struct flow *f, int fd, int err)
+{
+	char why[EX_DIAL_WHY];
+
+	if (fd == f->up.fd)
+		flow_deny(f, ex_dial_reason(NULL, -err, why), 0, why);
+	else
+		flow_close(f);
+}
+
+/* The word that an end is not there comes with whatever is tried next. False: the flow is over. */
+static bool pass_on(struct flow *f, int to, const char *buf, size_t len)
+{
+	if (send(to, buf, len, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0 || errno != ECONNREFUSED)
+		return true;
+	flow_broke(f, to, ECONNREFUSED);
+	return false;
+}
+
 /* From one connected socket to the other, some datagrams at a time. */
 static void carry(struct flow *f, int from, int to)
 {
@@ -145,10 +165,11 @@ static void carry(struct flow *f, int from, int to)
 		if (n < 0 && errno == EMSGSIZE)
 			continue; /* the one that a router had no room for is lost, no other */
 		if (n < 0) {
-			flow_close(f); /* the server refused: say nothing more */
+			flow_broke(f, from, errno);
 			return;
 		}
-		(void)send(to, buf, (size_t)n, MSG_DONTWAIT | MSG_NOSIGNAL);
+		if (!pass_on(f, to, buf, (size_t)n))
+			return;
 	}
 	touch(f);
 }
@@ -280,7 +301,7 @@ static struct flow *flow_new(struct ex_udp *u, const struct ex_datagram *d)
 static void forward(struct flow *f, const char *buf, size_t len)
 {
 	if (f->up.fd >= 0)
-		(void)send(f->up.fd, buf, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+		(void)pass_on(f, f->up.fd, buf, len);
 	else if (!ex_buf_len(&f->first) && ex_buf_append(&f->first, buf, len) < 0)
 		flow_drop(f);
 }

@@ -22,6 +22,8 @@ for family in 4 6; do
 	refuse "IPv$family: UDP to an allowed address that there is no way to" \
 		confined l4 python3 "$CLIENTS/hello.py" udp "$lost" 7777 1
 	audited "IPv$family: and that it did not go out is on record" '"deny"' "$(reason upstream-unreachable)" '"udp"' "$lost"
+	refuse "IPv$family: UDP to where nobody listens" confined l4 python3 "$CLIENTS/hello.py" udp "$gateway_" 7777 1
+	audited "IPv$family: and that it was refused is on record" '"deny"' "$(reason upstream-unreachable)" '"udp"' "$gateway_" "Connection refused"
 	rm -f "$WORLD"/tmp/talk-*
 	confined l4 python3 "$CLIENTS/talk.py" "$echo_" 7777 "$WORLD/tmp/talk" >"$WORLD/tmp/talked" 2>&1 &
 	talk=$!
