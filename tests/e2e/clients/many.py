@@ -5,6 +5,7 @@ more while all of these are in use, and of 50 more when they have been quiet.
 
 usage: many.py ask|echo ADDRESS PORT
 """
+import contextlib
 import resource
 import socket
 import sys
@@ -21,29 +22,37 @@ def socks(n):
     return made
 
 
-def answered(s, times, seconds=1):
-    """Whether it is answered; asked again, as datagrams may be lost."""
-    s.settimeout(seconds)
-    for _ in range(times):
-        try:
-            s.send(b"?")
-            return s.recv(10) == b"?"
-        except TimeoutError:
-            pass
-        except OSError:
-            return False
-    return False
+def heard(s):
+    try:
+        s.settimeout(1)
+        return s.recv(10) == b"?"
+    except OSError:
+        return False
+
+
+def answered(socks, times):
+    """How many are; asked again, as datagrams may be lost, and some at once, as they may be late."""
+    n = 0
+    for at in range(0, len(socks), 64):
+        left = socks[at : at + 64]
+        n += len(left)
+        for _ in range(times):
+            for s in left:
+                with contextlib.suppress(OSError):
+                    s.send(b"?")
+            left = [s for s in left if not heard(s)]
+        n -= len(left)
+    return n
 
 
 def ask():
     resource.setrlimit(resource.RLIMIT_NOFILE, (2048, 2048))
     many = socks(1024)
-    first = sum(answered(s, 20) for s in many)
-    for s in many:  # now all of them are in use
-        answered(s, 20)
-    more = answered(socks(1)[0], 1)
+    first = answered(many, 20)
+    answered(many, 1)  # now all of them are in use
+    more = answered(socks(1), 1)
     time.sleep(QUIET)
-    print(first, int(more), sum(answered(s, 3) for s in socks(50)))
+    print(first, more, answered(socks(50), 3))
 
 
 def echo():
