@@ -82,19 +82,6 @@ static int save_state(struct ex_node *node, struct ex_node_endpoint *e, bool con
 	return 0;
 }
 
-/* False: some are still not written. */
-static bool save_rest(struct ex_node *node)
-{
-	bool all = true;
-
-	for (struct ex_node_endpoint *e = node->registry.first; e; e = e->next) {
-		if (e->unsaved)
-			e->unsaved = ex_registry_save(&node->registry, e) < 0;
-		all &= !e->unsaved;
-	}
-	return all;
-}
-
 static int apply_one(struct ex_node *node, struct ex_prepared *p, char err[static EX_NODE_ERR])
 {
 	struct ex_node_endpoint *e = p->e;
@@ -201,5 +188,5 @@ bool ex_plan_apply(struct ex_node *node, struct ex_plan *plan)
 			behind = e;
 		}
 	}
-	return save_rest(node) && !behind;
+	return ex_registry_save_rest(&node->registry) == 0 && !behind;
 }

@@ -108,6 +108,8 @@ static int start_anew(struct ex_node *node)
 
 	if (r == 0)
 		r = try_program(path);
+	if (r == 0)
+		r = ex_registry_save_rest(&node->registry); /* what it reads is what is so */
 	if (r < 0)
 		return r;
 	ex_events_drain(node); /* while their rules are known */

@@ -45,6 +45,8 @@ void ex_registry_remove(struct ex_registry *r, struct ex_node_endpoint *e);
 
 /* Written, synced, renamed into place. */
 EX_MUST_CHECK int ex_registry_save(const struct ex_registry *r, const struct ex_node_endpoint *e);
+/* All that are still to be written; the first error. */
+EX_MUST_CHECK int ex_registry_save_rest(struct ex_registry *r);
 
 struct ex_node_endpoint *ex_registry_by_id(const struct ex_registry *r, uint32_t id);
 struct ex_node_endpoint *ex_registry_by_ifindex(const struct ex_registry *r, uint32_t ifindex);

@@ -63,6 +63,19 @@ int ex_registry_save(const struct ex_registry *r, const struct ex_node_endpoint 
 	return ret;
 }
 
+int ex_registry_save_rest(struct ex_registry *r)
+{
+	int first = 0;
+
+	for (struct ex_node_endpoint *e = r->first; e; e = e->next) {
+		int err = e->unsaved ? ex_registry_save(r, e) : 0;
+
+		e->unsaved = err < 0;
+		first = first ? first : err;
+	}
+	return first;
+}
+
 void ex_registry_unlink(const struct ex_registry *r, uint32_t id)
 {
 	char name[32];

@@ -177,6 +177,14 @@ check "no room for state: a policy about it is in force" ex policy apply --wait
 refuse "(so it is)" in_pod pod3 nc -zw20 "$EVIL4" 443
 has "nor are labels changed that cannot be written" "$(ex endpoint label pod3 app=one 2>&1)" 'cannot write its state'
 hasnt "nor in part, for a later round" "$(ex endpoint show pod3)" '"app": ?"one"'
+mv "$POLICY_DIR/three.yaml" "$NODE/three"
+check "(without the policy)" ex policy apply --wait
+kill -USR2 $agent_pid
+check "nor is another program put in its place, which would not know of it" \
+	world_wait 20 grep -q 'cannot start anew.*No space left' "$WORLD/log/agent"
+refuse "what was confined stays so" in_pod pod3 nc -zw20 "$EVIL4" 443
+mv "$NODE/three" "$POLICY_DIR/three.yaml"
+check "(with it again)" ex policy apply --wait
 kill -KILL $agent_pid
 wait $agent_pid 2>/dev/null
 node_agent --unselected allow
