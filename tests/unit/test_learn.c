@@ -98,7 +98,7 @@ static void test_one_segment_with_many_values_becomes_any(void **state)
 }
 
 /* A workload chooses its paths. */
-static void test_attack_140_long_paths_are_merged_in_time(void **state)
+static void test_attack_150_long_paths_are_merged_in_time(void **state)
 {
 	struct ex_learn_paths p = { 0 };
 	time_t begun = time(NULL);
@@ -343,7 +343,7 @@ static void test_requests_that_cannot_stand_in_a_policy_leave_no_rule(void **sta
 }
 
 /* Each destination may have many kinds, and there may be many destinations. */
-static void test_attack_140_kinds_of_requests_have_a_bound(void **state)
+static void test_attack_150_kinds_of_requests_have_a_bound(void **state)
 {
 	static struct ex_learn l;
 	char line[512], *text;
@@ -398,7 +398,7 @@ int main(void)
 		cmocka_unit_test(test_everything_else_stays_literal),
 		cmocka_unit_test(test_attack_98_what_cannot_stand_in_a_policy_is_refused),
 		cmocka_unit_test(test_one_segment_with_many_values_becomes_any),
-		cmocka_unit_test(test_attack_140_long_paths_are_merged_in_time),
+		cmocka_unit_test(test_attack_150_long_paths_are_merged_in_time),
 		cmocka_unit_test(test_both_formats_compile),
 		cmocka_unit_test(test_attack_98_a_hostile_log_makes_no_rule),
 		cmocka_unit_test(test_attack_98_names_that_yaml_reads_otherwise_are_quoted),
@@ -407,7 +407,7 @@ int main(void)
 		cmocka_unit_test(test_losses_are_told),
 		cmocka_unit_test(test_what_is_passed_unread_has_no_list_of_requests),
 		cmocka_unit_test(test_requests_that_cannot_stand_in_a_policy_leave_no_rule),
-		cmocka_unit_test(test_attack_140_kinds_of_requests_have_a_bound),
+		cmocka_unit_test(test_attack_150_kinds_of_requests_have_a_bound),
 		cmocka_unit_test(
 			test_the_learning_policy_reads_and_denies_nothing_but_quic_and_metadata),
 	};

@@ -156,7 +156,7 @@ static void test_a_socket_of_another_namespace_is_not_looked_at(void **state)
 }
 
 /* Who rules in the namespace may send to every socket in it. */
-static void test_attack_141_nobody_but_the_kernel_says_which_socket(void **state)
+static void test_attack_151_nobody_but_the_kernel_says_which_socket(void **state)
 {
 	struct {
 		struct nlmsghdr hdr;
@@ -184,7 +184,7 @@ static void test_attack_141_nobody_but_the_kernel_says_which_socket(void **state
 }
 
 /* A process may have so many descriptors that looking takes long, and open flows all the time. */
-static void test_attack_141_looking_takes_its_share_of_the_time(void **state)
+static void test_attack_151_looking_takes_its_share_of_the_time(void **state)
 {
 	int fds[2], more[500], found = 0;
 	uint64_t begun, end;
@@ -213,8 +213,8 @@ int main(void)
 		cmocka_unit_test(test_the_program_that_opened_it_is_named),
 		cmocka_unit_test(test_nothing_is_said_of_other_events_and_other_sockets),
 		cmocka_unit_test(test_a_socket_of_another_namespace_is_not_looked_at),
-		cmocka_unit_test(test_attack_141_nobody_but_the_kernel_says_which_socket),
-		cmocka_unit_test(test_attack_141_looking_takes_its_share_of_the_time),
+		cmocka_unit_test(test_attack_151_nobody_but_the_kernel_says_which_socket),
+		cmocka_unit_test(test_attack_151_looking_takes_its_share_of_the_time),
 	};
 
 	return cmocka_run_group_tests(tests, up, down);
