@@ -9,7 +9,7 @@
 
 struct ex_h2_leg {
 	struct ex_h2_exchange *x; /* NULL: over */
-	struct ex_h2_leg *next;   /* while nobody carries it */
+	struct ex_link fresh;     /* while nobody carries it */
 	enum ex_h2_leg_state state;
 	struct ex_h1 *res;
 	struct ex_buf out;   /* to the server */
@@ -93,8 +93,8 @@ static int expect_response(struct ex_h2_leg *leg)
 
 int ex_h2_leg_new(struct ex_h2_exchange *x, const struct ex_h2_head *head)
 {
-	struct ex_h2_relay *r = x->relay;
 	struct ex_h2_leg *leg = calloc(1, sizeof(*leg));
+	struct ex_link **end = &x->relay->fresh;
 	int e;
 
 	if (!leg)
@@ -113,26 +113,20 @@ int ex_h2_leg_new(struct ex_h2_exchange *x, const struct ex_h2_head *head)
 	leg->x = x;
 	x->leg = leg;
 	x->by_leg = true;
-	*r->last_fresh = leg;
-	r->last_fresh = &leg->next;
+	while (*end)
+		end = &(*end)->next;
+	ex_link_add(end, &leg->fresh);
 	return 0;
 }
 
 struct ex_h2_leg *ex_h2_relay_next_leg(struct ex_h2_relay *r)
 {
-	struct ex_h2_leg *leg;
+	struct ex_link *first = r->fresh;
 
-	/* Those whose stream is over by now need no connection. */
-	while ((leg = r->fresh)) {
-		r->fresh = leg->next;
-		leg->next = NULL;
-		if (!r->fresh)
-			r->last_fresh = &r->fresh;
-		if (leg->state == EX_LEG_RUNS)
-			return leg;
-		ex_h2_leg_free(leg);
-	}
-	return NULL;
+	if (!first)
+		return NULL;
+	ex_link_remove(first);
+	return ex_container_of(first, struct ex_h2_leg, fresh);
 }
 
 int ex_h2_leg_write(struct ex_h2_leg *leg, const void *bytes, size_t len)
@@ -399,12 +393,15 @@ void ex_h2_leg_drained(struct ex_h2_leg *leg, size_t n)
 void ex_h2_leg_orphan(struct ex_h2_leg *leg)
 {
 	part(leg, EX_LEG_CLOSE);
+	if (leg->fresh.at) /* nobody will ever free it */
+		ex_h2_leg_destroy(leg);
 }
 
 /* ---- the end ---- */
 
 void ex_h2_leg_destroy(struct ex_h2_leg *leg)
 {
+	ex_link_remove(&leg->fresh);
 	ex_h1_free(leg->res);
 	ex_buf_done(&leg->out);
 	ex_buf_done(&leg->again);

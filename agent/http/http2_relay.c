@@ -170,7 +170,6 @@ int ex_h2_relay_new(const struct ex_h2_relay_config *config, struct ex_h2_relay 
 	if (config->sni.len)
 		memcpy(r->sni, config->sni.ptr, config->sni.len);
 	r->config.sni.ptr = r->sni;
-	r->last_fresh = &r->fresh;
 	e = ex_h2_new(true, &ex_h2_down_events, r, &r->end[EX_H2_WORKLOAD]);
 	if (e < 0) {
 		ex_h2_relay_free(r);

@@ -41,7 +41,7 @@ struct ex_h2_relay {
 	bool gone[2];    /* eof was told */
 	struct ex_h2_exchange *exchanges;
 	size_t n_exchanges, n_kept;
-	struct ex_h2_leg *fresh, **last_fresh; /* legs nobody carries yet, in order */
+	struct ex_link *fresh; /* legs nobody carries yet, in order */
 };
 
 extern const struct ex_h2_events ex_h2_down_events, ex_h2_up_events;
@@ -99,7 +99,10 @@ void ex_h2_leg_drained(struct ex_h2_leg *leg, size_t n);
 /* Frees it and tells nobody. */
 void ex_h2_leg_destroy(struct ex_h2_leg *leg);
 
-/* The workload's stream is over. The exchange stays: settling it is the caller's. */
+/*
+ * The workload's stream is over, or the leg is given up: it is gone, if nobody carries it yet. The
+ * exchange stays: settling it is the caller's.
+ */
 void ex_h2_leg_orphan(struct ex_h2_leg *leg);
 
 #endif

@@ -136,6 +136,29 @@ static void test_cancelled_stream_gives_up_its_connection(void **state)
 	ex_h2_leg_free(leg);
 }
 
+/* While all connections that there may be are taken, legs wait in the relay, which may end first. */
+static void test_legs_that_nobody_took_go_with_their_streams(void **state)
+{
+	int32_t one = ask("GET", "/ok/1", NULL, NULL, 0), two = ask("GET", "/ok/2", NULL, NULL, 0);
+	struct ex_h2_leg *leg;
+
+	(void)state;
+	ask("GET", "/ok/3", NULL, NULL, 0);
+	nghttp2_submit_rst_stream(w.workload.s, 0, two, NGHTTP2_CANCEL);
+	pump();
+	leg = next_leg();
+	assert_sends(leg, "GET /ok/1 HTTP/1.1\r\nHost: api.test\r\nx: y\r\n"
+			  "Connection: keep-alive\r\n\r\n");
+	assert_int_equal(w.relay->n_exchanges, 2);
+	nghttp2_submit_rst_stream(w.workload.s, 0, one, NGHTTP2_CANCEL);
+	pump();
+	ex_h2_leg_free(leg);
+	assert_non_null(w.relay->fresh);
+	ex_h2_relay_eof(w.relay, EX_H2_WORKLOAD);
+	assert_null(w.relay->fresh);
+	assert_null(ex_h2_relay_next_leg(w.relay));
+}
+
 /* What they had sent, and was still here, gives its share of the connection's window back. */
 static void test_cancelled_uploads_do_not_eat_the_window(void **state)
 {
@@ -363,6 +386,7 @@ int main(void)
 		H1(test_body_has_the_framing_of_the_stream),
 		H1(test_deny_makes_no_leg),
 		H1(test_cancelled_stream_gives_up_its_connection),
+		H1(test_legs_that_nobody_took_go_with_their_streams),
 		H1(test_cancelled_uploads_do_not_eat_the_window),
 		H1(test_large_heads_of_answers_are_bounded),
 		H1(test_reused_connection_that_had_ended_is_not_an_answer),
