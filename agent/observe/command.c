@@ -36,6 +36,8 @@ static const char usage[] =
 	"      --type T             L7, L3_L4; or verdict, new, end\n"
 	"  -h, --help               this text\n"
 	"\n"
+	"Exit status: 0; 1 when nobody answers, or with an error; 2 wrong usage.\n"
+	"\n"
 	"Example:\n"
 	"  sudo exeat observe --follow --verdict DROPPED --name '*.example.com'\n";
 
