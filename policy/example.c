@@ -1,149 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "policy/example.h"
-#include "policy/model.h"
+#include "policy/place.h"
 
 #include <netinet/in.h>
 #include <stdio.h>
 
-#define ADDRS_MAX 64 /* example addresses of one peer */
+#define ALTERNATIVES_MAX 16 /* of one rule */
 
 struct maker {
-	const struct ex_ruleset *rs;
+	const struct ex_ruleset *rs, *other;
+	struct ex_ip world; /* where names lead */
 	bool ingress;
 	void (*fn)(void *arg, const struct ex_probe *p);
 	void *arg;
 };
-
-/* ---- regexes: guesses, checked by the matcher itself ---- */
-
-static bool matches(const char *pattern, const char *text)
-{
-	struct ex_regex *re;
-	char err[64];
-	bool r;
-
-	if (ex_regex_new(pattern, strlen(pattern), &re, err, sizeof(err)) < 0)
-		return false;
-	r = ex_regex_match(re, text, strlen(text));
-	ex_regex_free(re);
-	return r;
-}
-
-/* Inside of [ ]: an escape, a named class such as [:alpha:], or one character. */
-static size_t class_item_len(const char *s)
-{
-	const char *end = s[0] == '[' && s[1] == ':' ? strstr(s + 2, ":]") : NULL;
-
-	if (end)
-		return (size_t)(end - s) + 2;
-	return s[0] == '\\' && s[1] ? 2 : 1;
-}
-
-/* Length of the atom at s: an escape, a class, a group, or one character. */
-static size_t atom_len(const char *s)
-{
-	size_t i = 1;
-	int depth = 1;
-
-	if (s[0] == '\\')
-		return s[1] ? 2 : 1;
-	if (s[0] == '[') {
-		i += s[i] == '^';
-		i += s[i] == ']';
-		while (s[i] && s[i] != ']')
-			i += class_item_len(s + i);
-		return s[i] ? i + 1 : i;
-	}
-	if (s[0] != '(')
-		return 1;
-	for (; s[i] && depth; i++) {
-		if (s[i] == '\\' && s[i + 1])
-			i++;
-		else if (s[i] == '(')
-			depth++;
-		else if (s[i] == ')')
-			depth--;
-	}
-	return i;
-}
-
-static size_t emit_atom(const char *s, size_t len, char *buf, size_t room);
-
-/* The first alternative, every atom as rarely as its repetition allows. */
-static size_t emit_sequence(const char *s, size_t len, char *buf, size_t room)
-{
-	size_t o = 0;
-
-	for (size_t i = 0; i < len && s[i] != '|';) {
-		size_t n = atom_len(s + i), next = i + n;
-		bool skip = next < len && (s[next] == '*' || s[next] == '?');
-
-		if (n > len - i)
-			break;
-		if (!skip)
-			o += emit_atom(s + i, n, buf + o, room - o);
-		i = next;
-		while (i < len && (s[i] == '*' || s[i] == '?' || s[i] == '+'))
-			i++;
-		if (i < len && s[i] == '{') {
-			const char *end = memchr(s + i, '}', len - i);
-
-			i = end ? (size_t)(end - s) + 1 : len;
-		}
-	}
-	return o;
-}
-
-static size_t emit_atom(const char *s, size_t len, char *buf, size_t room)
-{
-	static const char candidates[] = "a0/-_.A1x";
-
-	if (room < 2)
-		return 0;
-	if (s[0] == '(') {
-		size_t skip = len > 2 && s[1] == '?' ? 3 : 1;
-
-		return len > skip + 1 ? emit_sequence(s + skip, len - skip - 1, buf, room) : 0;
-	}
-	if (s[0] == '^' || s[0] == '$')
-		return 0;
-	if (s[0] == '[' || s[0] == '.' || s[0] == '\\') {
-		char atom[128];
-
-		if (len >= sizeof(atom))
-			return 0;
-		memcpy(atom, s, len);
-		atom[len] = '\0';
-		for (const char *c = candidates; *c; c++) {
-			char one[2] = { *c, '\0' };
-
-			if (matches(atom, one)) {
-				buf[0] = *c;
-				return 1;
-			}
-		}
-		if (s[0] != '\\')
-			return 0;
-		s++;
-	}
-	buf[0] = s[0];
-	return 1;
-}
-
-bool ex_example_of_regex(const char *pattern, const char *fallback, char *buf, size_t size)
-{
-	size_t n;
-
-	if (!pattern) {
-		(void)snprintf(buf, size, "%s", fallback);
-		return true;
-	}
-	n = emit_sequence(pattern, strlen(pattern), buf, size - 1);
-	buf[n] = '\0';
-	return matches(pattern, buf);
-}
-
-/* ---- requests ---- */
 
 static void make_plain(struct maker *m, struct ex_probe *p)
 {
@@ -160,34 +30,82 @@ static void set_name(struct ex_probe *p, const char *name, size_t len)
 		(void)snprintf(to[i], EX_PROBE_TEXT, "%.*s", (int)len, name);
 }
 
+static void add_headers(struct ex_probe *p, const struct ex_header_match *v, size_t n)
+{
+	for (size_t i = 0; i < n && p->n_headers < EX_PROBE_HEADERS; i++) {
+		struct ex_header *to = &p->headers[p->n_headers++];
+
+		to->name = ex_span_str(v[i].name);
+		to->value = (struct ex_span){ v[i].value, v[i].value_len };
+	}
+}
+
 /* open: the peer has no address and no name, the host of the rule is what is dialled. */
-static void make_http(struct maker *m, struct ex_probe *p, const struct ex_http_match *h, bool open)
+static void make_variant(struct maker *m, const struct ex_probe *p, const struct ex_http_match *h,
+			 bool open, struct ex_variant want, struct ex_variant *most)
 {
 	struct ex_probe q = *p;
 	char host[256];
 
 	q.http = true;
-	if (!ex_example_of_regex(h ? h->written_method : NULL, "GET", q.method, sizeof(q.method)) ||
-	    !ex_example_of_regex(h ? h->written_path : NULL, "/", q.path, sizeof(q.path)) ||
-	    !ex_example_of_regex(h ? h->written_host : NULL, q.host, host, sizeof(host)))
+	if (!ex_example_of_regex(h ? h->written_method : NULL, "GET", want, q.method,
+				 sizeof(q.method), most) ||
+	    !ex_example_of_regex(h ? h->written_path : NULL, "/", want, q.path, sizeof(q.path),
+				 most) ||
+	    !ex_example_of_regex(h ? h->written_host : NULL, q.host, want, host, sizeof(host),
+				 most))
 		return;
 	if (open && h && h->written_host)
 		set_name(&q, host, strcspn(host, ":"));
 	q.tls = q.name[0] && (q.port == 443 || q.port == 8443);
 	(void)snprintf(q.authority, sizeof(q.authority), "%s", host);
-	for (size_t i = 0; h && i < h->n_headers && q.n_headers < EX_PROBE_HEADERS; i++) {
-		struct ex_header *to = &q.headers[q.n_headers++];
-
-		to->name = ex_span_str(h->headers[i].name);
-		to->value = (struct ex_span){ h->headers[i].value, h->headers[i].value_len };
-	}
-	for (size_t i = 0; h && i < h->n_matches && q.n_headers < EX_PROBE_HEADERS; i++) {
-		struct ex_header *to = &q.headers[q.n_headers++];
-
-		to->name = ex_span_str(h->matches[i].name);
-		to->value = (struct ex_span){ h->matches[i].value, h->matches[i].value_len };
+	if (h) {
+		add_headers(&q, h->headers, h->n_headers);
+		add_headers(&q, h->matches, h->n_matches);
 	}
 	m->fn(m->arg, &q);
+}
+
+static void make_http(struct maker *m, const struct ex_probe *p, const struct ex_http_match *h,
+		      bool open)
+{
+	struct ex_variant want = { 0 }, most = { 0 };
+
+	for (; want.pick <= most.pick && want.pick < ALTERNATIVES_MAX; want.pick++) {
+		want.more = false;
+		make_variant(m, p, h, open, want, &most);
+		want.more = true;
+		if (most.more)
+			make_variant(m, p, h, open, want, &most);
+	}
+}
+
+/* A name that the pattern matches: stars filled with "x". */
+static size_t write_name(const struct ex_name_pattern *pattern, char *buf, size_t size)
+{
+	bool any = pattern->kind == EX_NAME_ANY;
+	size_t n = (size_t)snprintf(buf, size, "%s%s", pattern->kind == EX_NAME_TAIL ? "x." : "",
+				    any ? "any.example" : pattern->text);
+
+	for (size_t i = 0; i < n; i++)
+		if (buf[i] == '*')
+			buf[i] = 'x';
+	return n;
+}
+
+static void make_server_names(struct maker *m, const struct ex_probe *p, const struct ex_term *t)
+{
+	for (size_t i = 0; i < t->ports->n_names; i++) {
+		struct ex_probe q = *p;
+		size_t n = write_name(&t->ports->names[i], q.sni, sizeof(q.sni));
+
+		q.tls = true;
+		q.http = false;
+		m->fn(m->arg, &q);
+		set_name(&q, q.sni, n);
+		if (t->open)
+			m->fn(m->arg, &q);
+	}
 }
 
 static void make_port(struct maker *m, struct ex_probe *p, const struct ex_term *t, uint8_t proto,
@@ -198,25 +116,10 @@ static void make_port(struct maker *m, struct ex_probe *p, const struct ex_term 
 	p->proto = proto;
 	p->port = port;
 	make_plain(m, p);
-	if (m->ingress)
+	if (m->ingress || proto != IPPROTO_TCP)
 		return;
-	for (size_t i = 0; ports && ports->l7 == EX_L7_SNI && i < ports->n_names; i++) {
-		if (p->name[0] || ports->names[i].kind != EX_NAME_EXACT)
-			continue;
-		(void)snprintf(p->sni, sizeof(p->sni), "%s", ports->names[i].text);
-		p->tls = true;
-		p->http = false;
-		m->fn(m->arg, p);
-		if (t->open) {
-			struct ex_probe q = *p;
-
-			set_name(&q, p->sni, strlen(p->sni));
-			m->fn(m->arg, &q);
-		}
-		p->sni[0] = '\0';
-	}
-	if (proto != IPPROTO_TCP)
-		return;
+	if (ports && ports->l7 == EX_L7_SNI && !p->name[0])
+		make_server_names(m, p, t);
 	make_http(m, p, NULL, false);
 	for (size_t i = 0; ports && i < ports->n_http; i++)
 		make_http(m, p, &ports->http[i], t->open);
@@ -243,89 +146,149 @@ static void make_term(struct maker *m, struct ex_probe *p, const struct ex_term 
 	}
 }
 
-/* A name that the pattern matches: stars filled with "x". */
 static void make_name(struct maker *m, const struct ex_rpeer *peer,
 		      const struct ex_name_pattern *pattern)
 {
-	struct ex_probe p = { .dst_assumed = true };
-	static const uint8_t assumed[4] = { 198, 18, 0, 1 };
-	size_t o = 0;
+	struct ex_probe p = { .dst = m->world, .dst_assumed = true };
+	char name[EX_PROBE_TEXT];
+	size_t n = write_name(pattern, name, sizeof(name));
 
-	if (pattern->kind == EX_NAME_ANY)
-		o += (size_t)snprintf(p.name, sizeof(p.name), "any.example");
-	if (pattern->kind == EX_NAME_TAIL)
-		o += (size_t)snprintf(p.name, sizeof(p.name), "x.");
-	for (size_t i = 0; pattern->kind != EX_NAME_ANY && i < pattern->len; i++)
-		p.name[o++] = pattern->text[i] == '*' ? 'x' : pattern->text[i];
-	p.dst = ex_ip_from4(assumed);
-	memcpy(p.sni, p.name, sizeof(p.sni));
-	memcpy(p.host, p.name, sizeof(p.host));
-	memcpy(p.authority, p.name, sizeof(p.authority));
+	set_name(&p, name, n);
 	for (size_t i = 0; i < peer->n_terms; i++)
 		make_term(m, &p, &peer->terms[i]);
 }
 
-/* An address of the prefix; of a whole family one that nobody names by accident. */
-static struct ex_ip pick_address(const struct ex_prefix *p)
-{
-	static const struct ex_ip four = { { [10] = 0xff, [11] = 0xff, 198, 18, 0, 1 } };
-	static const struct ex_ip six = { { 0x20, 0x01, 0x0d, 0xb8, 0xff, 0xff, [15] = 1 } };
-	struct ex_ip ip = p->ip;
+/* ---- places ---- */
 
-	if (p->len == 0)
-		return six;
-	if (p->len == 96 && ex_prefix_is4(p))
-		return four;
-	if (p->len < 128)
-		ip.b[15] |= 1; /* the first address of a network is often special */
-	return ip;
+/* What no rule speaks of, unless one speaks of everything. */
+static void make_silence(struct maker *m, struct ex_probe *p)
+{
+	bool four = ex_ip_is4(&p->dst);
+	const struct {
+		uint8_t proto;
+		uint16_t port;
+	} silent[] = {
+		{ IPPROTO_TCP, 443 },
+		{ IPPROTO_TCP, 9 },
+		{ IPPROTO_UDP, 9 },
+		{ four ? IPPROTO_ICMP : IPPROTO_ICMPV6, (uint16_t)((four ? 8 : 128) << 8) },
+	};
+
+	for (size_t i = 0; i < EX_ARRAY_SIZE(silent); i++) {
+		p->proto = silent[i].proto;
+		p->port = silent[i].port;
+		make_plain(m, p);
+	}
 }
 
-static void make_addrs(struct maker *m, uint32_t id, const struct ex_dest_tree *tree)
+/* Then no rule has a say there, whatever the other policy is. */
+static bool is_reserved(const struct maker *m, const struct ex_class *c)
 {
-	const struct ex_rpeer *peer = &m->rs->peers[id];
-	size_t made = 0;
+	for (size_t i = 0; i < c->n_peers; i++) {
+		const struct ex_rpeer *peer = &m->rs->peers[c->peers[i]];
 
-	for (size_t i = 0; i < tree->n && made < ADDRS_MAX; i++) {
-		const struct ex_class *c = &m->rs->classes[tree->v[i].klass];
-		struct ex_probe p = { .ingress = m->ingress,
-				      .dst = pick_address(&tree->v[i].prefix) };
-		bool in = false;
+		if (peer->n_terms && peer->terms[0].reserved)
+			return true;
+	}
+	return false;
+}
 
-		for (size_t k = 0; k < c->n_peers && !in; k++)
-			in = c->peers[k] == id;
-		if (!in)
-			continue;
-		made++;
-		(void)ex_ip_text(&p.dst, p.host);
-		memcpy(p.authority, p.host, EX_IP_TEXT);
+static void make_place(struct maker *m, const struct ex_place *place)
+{
+	struct ex_probe p = { .ingress = m->ingress, .dst = place->ip };
+	bool six = !ex_ip_is4(&p.dst), reserved = is_reserved(m, place->c);
+	char ip[EX_IP_TEXT];
+
+	(void)snprintf(p.host, sizeof(p.host), "%s%s%s", six ? "[" : "", ex_ip_text(&p.dst, ip),
+		       six ? "]" : "");
+	memcpy(p.authority, p.host, EX_IP_TEXT + 2);
+	for (size_t i = 0; !reserved && i < place->c->n_peers; i++) {
+		const struct ex_rpeer *peer = &m->rs->peers[place->c->peers[i]];
+
+		if (!peer->n_terms || (!peer->terms[0].rule && !m->ingress))
+			continue; /* no rule of the policy's own */
 		for (size_t k = 0; k < peer->n_terms; k++)
 			make_term(m, &p, &peer->terms[k]);
 	}
+	make_silence(m, &p);
 }
 
-static void make_all(struct maker *m)
+static void make_places(struct maker *m)
 {
-	for (uint32_t id = 0; id < m->rs->n_peers; id++) {
-		const struct ex_rpeer *peer = &m->rs->peers[id];
+	struct ex_place *v;
+	size_t n;
 
-		for (size_t i = 0; i < peer->n_names; i++)
-			make_name(m, peer, &peer->names[i]);
-		if (peer->names || !peer->n_terms || (!peer->terms[0].rule && !m->ingress))
-			continue; /* done, or no rule of the policy's own */
-		make_addrs(m, id, &m->rs->tree4);
-		make_addrs(m, id, &m->rs->tree6);
+	if (ex_places(m->rs, m->other, &v, &n) < 0)
+		return;
+	for (size_t i = 0; i < n; i++)
+		make_place(m, &v[i]);
+	free(v);
+}
+
+/* ---- questions of names ---- */
+
+static const struct {
+	const char *word;
+	uint16_t type;
+	uint8_t bit;
+} types[] = {
+	{ "A", 1, 0 },           { "TXT", 16, EX_ASK_TXT }, { "SRV", 33, EX_ASK_SRV },
+	{ "MX", 15, EX_ASK_MX }, { "PTR", 12, EX_ASK_PTR },
+};
+
+static void make_questions(struct maker *m, const struct ex_name_pattern *v, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		struct ex_probe p = { .dst = m->world, .dst_assumed = true };
+
+		(void)write_name(&v[i], p.name, sizeof(p.name));
+		for (size_t k = 0; k < EX_ARRAY_SIZE(types); k++) {
+			p.question = types[k].type;
+			if (!types[k].bit || v[i].types & types[k].bit)
+				m->fn(m->arg, &p);
+		}
 	}
 }
 
-void ex_examples(const struct ex_ruleset *rs, void (*fn)(void *arg, const struct ex_probe *p),
-		 void *arg)
+static void make_all_questions(struct maker *m)
 {
-	struct maker out = { rs, false, fn, arg }, in = { rs->ingress, true, fn, arg };
+	static const struct ex_name_pattern any = { .kind = EX_NAME_ANY };
+
+	for (size_t i = 0; i < m->rs->n_peers; i++) {
+		const struct ex_rpeer *peer = &m->rs->peers[i];
+
+		make_questions(m, peer->names, peer->n_names);
+		for (size_t k = 0; k < peer->n_terms; k++)
+			if (peer->terms[k].ports)
+				make_questions(m, peer->terms[k].ports->names,
+					       peer->terms[k].ports->n_names);
+	}
+	make_questions(m, &any, 1);
+}
+
+/* ---- all ---- */
+
+static void make_all(struct maker *m)
+{
+	for (size_t k = 0; k < m->rs->n_name_peers; k++) {
+		const struct ex_rpeer *peer = &m->rs->peers[m->rs->name_peers[k]];
+
+		for (size_t i = 0; i < peer->n_names; i++)
+			make_name(m, peer, &peer->names[i]);
+	}
+	make_places(m);
+}
+
+void ex_examples(const struct ex_ruleset *rs, const struct ex_ruleset *other,
+		 void (*fn)(void *arg, const struct ex_probe *p), void *arg)
+{
+	struct maker out = { rs, other, ex_place_of_world(rs, other, true), false, fn, arg };
+	struct maker in = { rs->ingress, other->ingress, out.world, true, fn, arg };
 
 	make_all(&out);
-	if (in.rs)
+	if (in.rs && in.other)
 		make_all(&in);
+	make_all_questions(&out);
 }
 
 static void write_ingress(const struct ex_probe *p, const char *from, char *buf, size_t size)
@@ -337,6 +300,15 @@ static void write_ingress(const struct ex_probe *p, const char *from, char *buf,
 			       ex_proto_word(p->proto));
 }
 
+static const char *type_word(uint16_t type)
+{
+	size_t i = EX_ARRAY_SIZE(types) - 1;
+
+	while (i && types[i].type != type)
+		i--;
+	return types[i].word;
+}
+
 const char *ex_example_text(const struct ex_probe *p, char *buf, size_t size)
 {
 	char ip[EX_IP_TEXT];
@@ -346,6 +318,8 @@ const char *ex_example_text(const struct ex_probe *p, char *buf, size_t size)
 
 	if (p->ingress)
 		write_ingress(p, host, buf, size);
+	else if (p->question)
+		(void)snprintf(buf, size, "DNS %s %s", p->name, type_word(p->question));
 	else if (p->proto == IPPROTO_ICMP || p->proto == IPPROTO_ICMPV6)
 		(void)snprintf(buf, size, "icmp:%s/%d", host, p->port >> 8);
 	else if (p->http)

@@ -22,6 +22,7 @@ struct ex_probe {
 	uint8_t proto;
 	uint16_t port;
 	bool tls, http;
+	uint16_t question; /* not 0: the DNS question for name, of this record type */
 	/* HTTP, see ex_probe_read(): why no rule is asked, or why it is denied although rules allow
 	 * it; EX_R_UNSPEC: neither. */
 	enum ex_reason refused, denied;
@@ -57,6 +58,9 @@ void ex_probe_read(struct ex_probe *p);
  * "[V6]:PORT", or "icmp:IP[/TYPE]". NULL, or what is wrong with it.
  */
 const char *ex_probe_parse(const char *to, struct ex_probe *ret);
+
+/* Of a name without an address: it has one that no rule of rs tells from others of the world. */
+void ex_probe_assume(const struct ex_ruleset *rs, struct ex_probe *p);
 
 /* TLS with another server name than that of the host; "" is TLS without one. As above. */
 const char *ex_probe_set_sni(struct ex_probe *p, const char *text);

@@ -2,12 +2,13 @@
 /* Reading the destination of a question, and asking the gates in their order. */
 #include "exeat/text.h"
 #include "policy/explain.h"
+#include "policy/place.h"
 
 #include <netinet/in.h>
 #include <stdio.h>
 #include <strings.h>
 
-/* An address that no policy names by accident: benchmarking space (RFC 2544). */
+/* Some address of the world, until a ruleset says which: see ex_probe_assume(). */
 static const uint8_t assumed[4] = { 198, 18, 0, 1 };
 
 /* As the gates read names: in lower case, without a dot at the end. */
@@ -100,6 +101,12 @@ static const char *set_authority(struct ex_probe *p, char *text, const char **re
 		return NULL;
 	}
 	return set_host(p, text, strlen(text));
+}
+
+void ex_probe_assume(const struct ex_ruleset *rs, struct ex_probe *p)
+{
+	if (p->dst_assumed)
+		p->dst = ex_place_of_world(rs, rs, true);
 }
 
 static void (*head_reader)(struct ex_span text, struct ex_probe_head *ret);
@@ -321,6 +328,9 @@ struct ex_decision ex_probe_judge_edits(const struct ex_ruleset *rs, const struc
 		return ex_judge_l4(ex_ruleset_ingress(rs), &flow);
 	}
 	*ret_step = EX_STEP_DNS;
+	if (p->question)
+		return p->question == 1 ? ex_judge_dns(rs, name)
+					: ex_judge_dns_type(rs, name, p->question);
 	if (name.len) {
 		d = judge_name(rs, p, name);
 		if (d.verdict != EX_V_ALLOW)

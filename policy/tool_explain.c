@@ -95,6 +95,7 @@ int ex_tool_explain(int argc, char **argv)
 	e.rs = ex_tool_compile(&t.in);
 	if (!e.rs)
 		return EX_TOOL_USAGE;
+	ex_probe_assume(e.rs, &e.probe);
 	e.decision = ex_probe_judge_edits(e.rs, &e.probe, &e.step, &e.edits);
 	if (ex_probe_rules(e.rs, &e.probe, &e.rules) < 0) {
 		ex_ruleset_unref(e.rs);

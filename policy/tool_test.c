@@ -327,6 +327,7 @@ static void run_fixtures(struct runner *r, const struct ex_ruleset *rs,
 		const char *wrong = fill_probe(f, &p);
 
 		if (!wrong) {
+			ex_probe_assume(rs, &p);
 			d = ex_tool_judge(rs, &p);
 			note_coverage(rs, &p, covered);
 		}
@@ -365,6 +366,19 @@ static int run_parsed(struct runner *r, const struct fixture_file *ff)
 	return 0;
 }
 
+static void read_document(struct ex_decoder *d, const struct ex_docs *docs, const char *path,
+			  struct fixture_file *ff)
+{
+	const struct ex_node nothing = { .pos = { path, 0, 0 } };
+
+	if (docs->n == 1)
+		(void)ex_decode_map(d, docs->v[0], file_fields, EX_ARRAY_SIZE(file_fields), ff);
+	else
+		ex_decode_error(d, docs->n ? docs->v[1] : &nothing,
+				"write one file for each set of policies",
+				"a file of fixtures is one document");
+}
+
 static void run_file(struct runner *r, const char *dir, const char *name)
 {
 	struct fixture_file ff = { .metadata = true, .n_served = 1 }; /* any */
@@ -379,8 +393,8 @@ static void run_file(struct runner *r, const char *dir, const char *name)
 	err = path && ff.dir ? ex_yaml_read(path, &arena, &diags, &docs) : -ENOMEM;
 	if (path)
 		ex_tame(path); /* from here on it is shown */
-	for (size_t i = 0; err == 0 && i < docs.n; i++)
-		(void)ex_decode_map(&d, docs.v[i], file_fields, EX_ARRAY_SIZE(file_fields), &ff);
+	if (err == 0)
+		read_document(&d, &docs, path, &ff);
 	if (err == 0 && (d.n_errors || arena.oom))
 		err = -EINVAL;
 	if (err == 0)

@@ -108,11 +108,20 @@ static const struct {
 	  { "explain", GOLDEN "policy.yaml", "-l", "app=other", "--to", "1.2.3.4:1" } },
 	{ "test", 1, { "test", "tests/unit/golden/tools" } },
 	{ "test-control", 1, { "test", GOLDEN "control" } },
+	{ "test-documents", 1, { "test", GOLDEN "documents/two.test.yaml" } },
 	{ "test-corpus", 0, { "test", "tests/unit/corpus", "examples/llm-agent" } },
 	{ "diff",
 	  1,
 	  { "diff", GOLDEN "policy.yaml", GOLDEN "changed.yaml", "--endpoints",
 	    GOLDEN "endpoints.yaml" } },
+	{ "diff-default", 1, { "diff", GOLDEN "diff-a.yaml", GOLDEN "diff-open.yaml" } },
+	{ "diff-requests", 1, { "diff", GOLDEN "diff-a.yaml", GOLDEN "diff-b.yaml" } },
+	{ "diff-requests-json",
+	  1,
+	  { "diff", GOLDEN "diff-b.yaml", GOLDEN "diff-a.yaml", "--format", "json" } },
+	{ "explain-private",
+	  0,
+	  { "explain", GOLDEN "diff-a.yaml", "--to", "https://api.example.com/a" } },
 	{ "diff-same", 0, { "diff", GOLDEN "policy.yaml", GOLDEN "policy.yaml" } },
 	{ "dump", 0, { "dump", GOLDEN "policy.yaml", "--endpoints", GOLDEN "endpoints.yaml" } },
 	{ "ingress-allow", 0, { COMES("10.1.0.7"), "8080" } },
@@ -159,6 +168,7 @@ static const struct {
 	  1,
 	  { "check", GOLDEN "mistake-tab.yaml", GOLDEN "mistake-quote.yaml",
 	    GOLDEN "mistake-indent.yaml", GOLDEN "no-such-file.yaml", GOLDEN, "/dev/null" } },
+	{ "mistakes-dash", 1, { "check", "-" } },
 	{ "presets", 0, { "presets" } },
 	{ "preset", 0, { "presets", "registry:npm" } },
 	{ "preset-unknown", 2, { "presets", "llm:nobody" } },
@@ -378,8 +388,8 @@ static void test_explain_agrees_with_the_gates(void **state)
 					  "    toPorts: [{ports: [{port: '80', protocol: TCP}],"
 					  " rules: {http: [{path: /c/x, method: PUT}]}}]\n");
 		a.rs = rs;
-		ex_examples(rs, check_agreement, &a);
-		ex_examples(other, check_agreement, &a);
+		ex_examples(rs, other, check_agreement, &a);
+		ex_examples(other, rs, check_agreement, &a);
 		compared += a.compared;
 		allowed += a.allowed;
 		ex_ruleset_unref(rs);
@@ -430,7 +440,7 @@ static void test_explain_agrees_with_the_gate_on_ingress(void **state)
 			append(text, port_lists[rnd(3)]);
 		}
 		a.rs = rs = compile_ingress(text);
-		ex_examples(rs, check_agreement, &a);
+		ex_examples(rs, rs, check_agreement, &a);
 		compared += a.compared;
 		allowed += a.allowed;
 		ex_ruleset_unref(rs);
@@ -441,19 +451,61 @@ static void test_explain_agrees_with_the_gate_on_ingress(void **state)
 static void test_examples_of_regexes_match(void **state)
 {
 	static const char *const patterns[] = {
-		"GET|POST", "/v1/.*", "/v1/[^/]+/x", "(a|b)c",   "a{2,3}b?",
-		"/a\\.b",   "\\d+",   "x*",          "(?:ab)+c", "[0-9a-f]-[[:alpha:]]",
+		"GET|POST",
+		"/v1/.*",
+		"/v1/[^/]+/x",
+		"(a|b)c",
+		"a{2,3}b?",
+		"/a\\.b",
+		"\\d+",
+		"x*",
+		"(?:ab)+c",
+		"[0-9a-f]-[[:alpha:]]",
 		"^/x$",
+		"(?i)/x",
+		"(?P<a>b|c{2}?)+d",
+		"/v[^a-z0-9/_.-]",
+		"a{0}[(]b|x",
 	};
 	char buf[200];
 
 	(void)state;
 	for (size_t i = 0; i < EX_ARRAY_SIZE(patterns); i++) {
-		bool ok = ex_example_of_regex(patterns[i], NULL, buf, sizeof(buf));
+		struct ex_variant most = { 0 }, want = { 0 };
 
-		/* a{2,3} is beyond the guesser, and it says so */
-		if (!ok && !strchr(patterns[i], '{'))
-			fail_msg("%s: guessed \"%s\"", patterns[i], buf);
+		for (; want.pick <= most.pick; want.pick++, want.more = !want.more)
+			if (!ex_example_of_regex(patterns[i], NULL, want, buf, sizeof(buf), &most))
+				fail_msg("%s: guessed \"%s\"", patterns[i], buf);
+	}
+}
+
+static void test_examples_have_the_alternatives(void **state)
+{
+	static const struct {
+		const char *pattern, *text;
+		struct ex_variant want, most;
+	} v[] = {
+		{ "GET|POST", "GET", { 0, false }, { 1, false } },
+		{ "GET|POST", "POST", { 1, false }, { 1, false } },
+		{ "GET|POST", "POST", { 2, true }, { 1, false } },
+		{ "/v1/(a|b|c/.*)", "/v1/c/", { 2, false }, { 2, true } },
+		{ "/v1/(a|b|c/.*)", "/v1/c/a", { 2, true }, { 2, true } },
+		{ "/a(\\?.*)?", "/a", { 0, false }, { 0, true } },
+		{ "/a(\\?.*)?", "/a?a", { 0, true }, { 0, true } },
+		{ "x{2,}", "xx", { 0, false }, { 0, true } },
+		{ "x{2,}", "xxx", { 0, true }, { 0, true } },
+	};
+	char buf[64];
+
+	(void)state;
+	for (size_t i = 0; i < EX_ARRAY_SIZE(v); i++) {
+		struct ex_variant most = { 0 };
+
+		assert_true(ex_example_of_regex(v[i].pattern, NULL, v[i].want, buf, sizeof(buf),
+						&most));
+		assert_string_equal(buf, v[i].text);
+		assert_int_equal(most.pick, v[i].most.pick);
+		assert_int_equal(most.more, v[i].most.more);
 	}
 }
 
@@ -471,6 +523,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(test_explain_agrees_with_the_gates),
 		cmocka_unit_test(test_explain_agrees_with_the_gate_on_ingress),
 		cmocka_unit_test(test_examples_of_regexes_match),
+		cmocka_unit_test(test_examples_have_the_alternatives),
 	};
 
 	if (argc > 1)
