@@ -251,13 +251,20 @@ static bool run_round(struct ex_conn *c)
 	return moved || in > 0 || up != 0;
 }
 
+/* All is said, but the client does not have all of it yet. */
+static bool awaits_reader(const struct ex_conn *c)
+{
+	return ((c->state == EX_CONN_HTTP && !c->x.active) || c->state == EX_CONN_LINGER) &&
+	       ex_buf_len(&c->client.out);
+}
+
 /* In these phases the timer measures silence, not the whole. */
 static bool is_moving(const struct ex_conn *c)
 {
 	if (is_dialling(c))
 		return false;
 	return c->state == EX_CONN_STREAM || c->state == EX_CONN_H2 ||
-	       (c->state == EX_CONN_HTTP && c->x.active) || ex_buf_len(&c->client.out);
+	       (c->state == EX_CONN_HTTP && c->x.active) || awaits_reader(c);
 }
 
 /*
@@ -271,7 +278,7 @@ static uint64_t silence(const struct ex_conn *c)
 
 void ex_conn_run(struct ex_conn *c)
 {
-	bool moving = is_moving(c);
+	bool awaited = awaits_reader(c);
 	int rounds = 0;
 
 	while (c->state != EX_CONN_CLOSED && run_round(c)) {
@@ -286,7 +293,7 @@ void ex_conn_run(struct ex_conn *c)
 		return;
 	if (rounds && is_moving(c))
 		ex_conn_set_timeout(c, silence(c));
-	else if (moving && !is_moving(c) && !is_dialling(c)) /* the client has all of the answer */
+	else if (awaited && !awaits_reader(c) && !is_dialling(c))
 		ex_conn_set_timeout(c, c->state == EX_CONN_HTTP ? EX_CONN_HEAD_MS : LINGER_MS);
 	ex_side_update(&c->client, c->px->loop);
 	ex_side_update(&c->server, c->px->loop);

@@ -421,6 +421,7 @@ static void end_exchange(struct ex_conn *c)
 				     .idle_since = ex_loop_now(c->px->loop) };
 	rest(c);
 	c->client.edge = c->server.edge = true; /* there will be many messages */
+	ex_conn_set_timeout(c, EX_CONN_HEAD_MS);
 }
 
 /*
