@@ -145,16 +145,17 @@ int ex_cni_chain_file(const char *conflist, const char *plugin)
 	int r;
 
 	if (read_file(conflist, &conf, &conf_len) < 0 || read_file(plugin, &ours, &ours_len) < 0)
-		return 1;
+		return -EINVAL;
 	r = ex_cni_chain((struct ex_span){ conf, conf_len }, (struct ex_span){ ours, ours_len },
 			 &text, err);
 	if (r < 0) {
 		ex_error("%s: %s", conflist, err);
-		return 1;
+		return r;
 	}
-	if (r > 0)
-		r = write_file(conflist, text);
+	if (r == 0)
+		return 0;
+	r = write_file(conflist, text);
 	if (r < 0)
 		ex_error("%s: %s", conflist, strerror(-r));
-	return r < 0;
+	return r < 0 ? r : !strstr(conf, "\"" TYPE "\"");
 }

@@ -14,7 +14,7 @@
 EX_MUST_CHECK int ex_cni_chain(struct ex_span conflist, struct ex_span plugin, char **ret,
 			       char err[static EX_CNI_CHAIN_ERR]);
 
-/* `exeat-cni chain CONFLIST PLUGIN`: the same with files. The exit status. */
+/* The same with files. 1: now it is in it; 0: it was before; negative errno, which was told. */
 EX_MUST_CHECK int ex_cni_chain_file(const char *conflist, const char *plugin);
 
 #endif

@@ -3,19 +3,22 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <stdio.h>
+#include <sys/inotify.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
-#include <time.h>
 
 #include "agent/cni/chain.h"
 #include "agent/cni/cni.h"
 #include "agent/cni/install.h"
 #include "agent/control/client.h"
 #include "agent/core/log.h"
+#include "agent/core/loop.h"
 
 #define PROGRAM    "exeat-cni"
-#define PERIOD_S   5
+#define PERIOD_MS  5000
+#define PAUSE_MS   1000 /* at least, from one change to the next: others may insist on theirs */
 #define STATUS_MS  5000
 #define COMPARE_AT 65536
 
@@ -126,9 +129,7 @@ int ex_cni_install(const struct ex_cni_install *in)
 		return r;
 	}
 	r = find_configuration(in->conf_dir, path);
-	if (r == 0)
-		r = ex_cni_chain_file(path, in->plugin) ? -EINVAL : 0;
-	return r;
+	return r < 0 ? r : ex_cni_chain_file(path, in->plugin);
 }
 
 static bool agent_answers(const char *socket)
@@ -138,22 +139,62 @@ static bool agent_answers(const char *socket)
 	return ex_control_call(socket, EX_SPAN("{\"op\":\"status\"}"), STATUS_MS, NULL, &err) == 0;
 }
 
+/* Files that are whole, and such that go. What was heard of before is looked at now. */
+static void hear(int fd, const char *conf_dir)
+{
+	char buf[4096] __attribute__((aligned(8)));
+
+	while (fd >= 0 && read(fd, buf, sizeof(buf)) > 0)
+		;
+	if (fd >= 0)
+		(void)inotify_add_watch(fd, conf_dir,
+					IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE);
+}
+
+/* For somebody's change, or for the next time; *last: when there was one. */
+static void wait_for_change(int fd, uint64_t *last)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+	uint64_t now;
+
+	if (poll(&p, 1, PERIOD_MS) <= 0)
+		return;
+	now = ex_clock_ms();
+	if (now - *last < PAUSE_MS)
+		(void)poll(NULL, 0, (int)(PAUSE_MS - (now - *last)));
+	*last = ex_clock_ms();
+}
+
+static void tell(const struct ex_cni_install *in, int now, bool chained)
+{
+	if (now == 1 && chained)
+		ex_warning(
+			"%s was written without exeat-cni, which is in the chain again; pods that "
+			"were started meanwhile have no gates: those that `exeat endpoint list` "
+			"does not have are to be started anew",
+			in->conf_dir);
+	else if (now == -ENOENT)
+		ex_info("%s: no network configuration yet", in->conf_dir);
+	else if (now >= 0 && !chained)
+		ex_info("%s: exeat-cni is in the chain", in->conf_dir);
+}
+
 void ex_cni_install_watch(const struct ex_cni_install *in)
 {
-	const struct timespec period = { .tv_sec = PERIOD_S };
-	int last = 1, now;
+	int fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC), last = INT_MAX, now;
+	bool chained = false;
+	uint64_t changed = 0;
 
-	for (;;) {
-		if (agent_answers(in->socket)) {
-			now = ex_cni_install(in);
-			if (now != last && (now == 0 || now == -ENOENT))
-				ex_info("%s: %s", in->conf_dir,
-					now == 0 ? "exeat-cni is in the chain"
-						 : "no network configuration yet");
-			last = now;
-			if (ex_cni_adopt(in->socket, in->state_dir) != 0)
-				ex_debug("some pods stay closed");
-		}
-		nanosleep(&period, NULL);
+	for (;; wait_for_change(fd, &changed)) {
+		hear(fd, in->conf_dir);
+		if (!chained && !agent_answers(in->socket))
+			continue;
+		now = ex_cni_install(in);
+		if (now != last || now == 1)
+			tell(in, now, chained);
+		last = now;
+		chained |= now >= 0;
+		if (agent_answers(in->socket) && ex_cni_adopt(in->socket, in->state_dir) != 0)
+			ex_debug("some pods stay closed");
 	}
 }

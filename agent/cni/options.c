@@ -56,7 +56,7 @@ int ex_cni_main(int argc, char **argv)
 		return ex_cni_adopt(argc > 2 ? argv[2] : EX_CONTROL_PATH,
 				    argc > 3 ? argv[3] : EX_CNI_STATE_DIR);
 	if (strcmp(word, "chain") == 0 && argc == 4)
-		return ex_cni_chain_file(argv[2], argv[3]);
+		return ex_cni_chain_file(argv[2], argv[3]) < 0;
 	if (strcmp(word, "install") == 0 &&
 	    (argc == 5 || (argc == 6 && strcmp(argv[5], "watch") == 0)))
 		return install(argc, argv);

@@ -4,6 +4,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 
+#include "agent/cni/install.h"
 #include "tests/unit/cni_stub.h"
 
 #define PREV                                                                                       \
@@ -593,9 +594,76 @@ static void test_status_says_whether_the_agent_is_there(void **state)
 	stub_asked();
 }
 
+/* ---- a configuration that others write ---- */
+
+static void write_text(const char *path, const char *text)
+{
+	FILE *f = fopen(path, "w");
+
+	assert_non_null(f);
+	fputs(text, f);
+	assert_int_equal(fclose(f), 0);
+}
+
+/* Another program writes it; ms until the plugin is in it again, or so many. */
+static int rewrite(const char *conf, int ms)
+{
+	char text[256] = "";
+	int waited = 0;
+
+	write_text(conf, "{\"plugins\":[{\"type\":\"ptp\"}]}");
+	for (; waited < ms && !strstr(text, "exeat-cni"); waited += 10) {
+		FILE *f = fopen(conf, "r");
+
+		text[f ? fread(text, 1, sizeof(text) - 1, f) : 0] = '\0';
+		if (f)
+			fclose(f);
+		usleep(10000);
+	}
+	return waited;
+}
+
+static void test_who_rewrites_the_chain_does_not_take_the_plugin_out(void **state)
+{
+	char conf_dir[64], conf[80], plugin[64];
+	const struct ex_cni_install in = { .bin_dir = stub_dir,
+					   .conf_dir = conf_dir,
+					   .plugin = plugin,
+					   .socket = stub_socket,
+					   .state_dir = stub_dir };
+	pid_t pid;
+
+	(void)state;
+	snprintf(conf_dir, sizeof(conf_dir), "%s/net.d", stub_dir);
+	snprintf(conf, sizeof(conf), "%s/10-net.conflist", conf_dir);
+	snprintf(plugin, sizeof(plugin), "%s/plugin", stub_dir);
+	assert_int_equal(mkdir(conf_dir, 0700), 0);
+	write_text(plugin, "{\"type\":\"exeat-cni\"}");
+	pid = fork();
+	if (pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		ex_cni_install_watch(&in);
+	}
+	assert_in_range(rewrite(conf, 60000), 0, 59999);
+	for (int i = 0; i < 3; i++)
+		assert_in_range(rewrite(conf, 60000), 0, 3000);
+	stub_stop(&stub_agent_pid); /* nor while the agent is away */
+	for (int i = 0; i < 3; i++)
+		assert_in_range(rewrite(conf, 60000), 0, 3000);
+	stub_stop(&pid);
+	unlink(conf);
+	rmdir(conf_dir);
+	unlink(plugin);
+	snprintf(plugin, sizeof(plugin), "%s/exeat-cni", stub_dir);
+	unlink(plugin);
+	stub_agent_start();
+	(void)stub_asked();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_who_rewrites_the_chain_does_not_take_the_plugin_out),
 		cmocka_unit_test(test_add_asks_the_agent_and_passes_the_result_on),
 		cmocka_unit_test(test_add_fails_when_the_agent_refuses),
 		cmocka_unit_test(test_add_fails_when_there_is_no_agent),

@@ -53,7 +53,7 @@ static void test_the_chain_stays_as_readable_as_it_was(void **state)
 	put_file(plugin, "{\"type\":\"exeat-cni\"}", 0600);
 	for (size_t i = 0; i < EX_ARRAY_SIZE(modes); i++) {
 		put_file(conf, "{\"plugins\":[{\"type\":\"ptp\"}]}", modes[i]);
-		assert_int_equal(ex_cni_chain_file(conf, plugin), 0);
+		assert_int_equal(ex_cni_chain_file(conf, plugin), 1);
 		assert_int_equal(stat(conf, &st), 0);
 		assert_int_equal(st.st_mode & 0777, modes[i]);
 	}
@@ -87,7 +87,7 @@ static void test_the_plugins_object_is_a_file_of_a_config_map(void **state)
 	rmdir("..one");
 	assert_int_equal(chdir("/"), 0);
 	rmdir(dir);
-	assert_int_equal(r, 0);
+	assert_int_equal(r, 1);
 	assert_string_equal(have, "{\"plugins\":[{\"type\":\"ptp\"},{\"type\":\"exeat-cni\"}]}");
 }
 
