@@ -61,6 +61,14 @@ static int socket_bind(struct ex_control *c, const char *path)
 	return listen(c->fd, 64) < 0 ? -errno : 0;
 }
 
+/* A name that somebody took away leads nobody to who listens by it. */
+static bool is_to_be_found(const char *path)
+{
+	struct stat st;
+
+	return path[0] == '@' || (lstat(path, &st) == 0 && S_ISSOCK(st.st_mode));
+}
+
 /* One that is listened at already; where another one is wanted, it goes. */
 static void socket_take(struct ex_control *c, int fd, const char *path)
 {
@@ -68,7 +76,7 @@ static void socket_take(struct ex_control *c, int fd, const char *path)
 	socklen_t len = sizeof(sa) - 1, wanted_len = ex_sockaddr_unix(path, &wanted);
 
 	if (getsockname(fd, (struct sockaddr *)&sa, &len) == 0 && len == wanted_len &&
-	    memcmp(&sa, &wanted, len) == 0) {
+	    memcmp(&sa, &wanted, len) == 0 && is_to_be_found(path)) {
 		c->fd = fd;
 		snprintf(c->path, sizeof(c->path), "%s", path);
 		return;

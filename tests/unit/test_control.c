@@ -501,6 +501,17 @@ static void test_a_dead_socket_file_is_replaced_and_a_live_one_is_not(void **sta
 	ex_loop_free(loop);
 }
 
+/* Of a socket that is nobody's by then. */
+static void name_socket(const char *name)
+{
+	struct sockaddr_un sa = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+	snprintf(sa.sun_path, sizeof(sa.sun_path), "%s", name);
+	assert_int_equal(bind(fd, (struct sockaddr *)&sa, sizeof(sa)), 0);
+	close(fd);
+}
+
 /* A socket that is kept over a restart is where it was, unless the configuration says another. */
 static void test_a_socket_that_was_kept_is_used_where_it_is_wanted(void **state)
 {
@@ -515,7 +526,8 @@ static void test_a_socket_that_was_kept_is_used_where_it_is_wanted(void **state)
 	snprintf(kept, sizeof(kept), "%s/kept", dir);
 	snprintf(other, sizeof(other), "%s/other", dir);
 	assert_int_equal(ex_loop_new(&loop), 0);
-	for (int turn = 0; turn < 3; turn++) { /* the same, another path, another group */
+	/* the same, another path, another group, a name that was taken away */
+	for (int turn = 0; turn < 4; turn++) {
 		if (geteuid() != 0)
 			cfg.group = 0;
 		cfg.path = kept;
@@ -523,11 +535,12 @@ static void test_a_socket_that_was_kept_is_used_where_it_is_wanted(void **state)
 		cfg.inherited = fd = dup(ex_control_fd(c));
 		ex_control_free(c);
 		assert_int_equal(access(kept, F_OK), -1);
-		assert_int_equal(close(open(kept, O_WRONLY | O_CREAT | O_CLOEXEC, 0660)), 0);
+		if (turn != 3)
+			name_socket(kept);
 		cfg.path = turn == 1 ? other : kept;
 		cfg.group += turn == 2 && cfg.group;
 		assert_int_equal(ex_control_new(loop, &cfg, &c), 0);
-		assert_int_equal(ex_control_fd(c) == fd, turn != 1);
+		assert_int_equal(ex_control_fd(c) == fd && turn != 3, turn != 1 && turn != 3);
 		assert_int_equal(stat(cfg.path, &st), 0);
 		assert_true(turn == 0 || !cfg.group || st.st_gid == cfg.group);
 		ex_control_free(c);
