@@ -37,21 +37,6 @@ static uint64_t now_ms(void)
 	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
 }
 
-/* ---- what the webhook server took ---- */
-
-/* A line of it. */
-static bool hook_line(struct hook *h, int timeout_ms, char *out, size_t cap)
-{
-	struct pollfd p = { .fd = h->bodies, .events = POLLIN };
-	size_t len = 0;
-
-	while (len < cap - 1 && poll(&p, 1, timeout_ms) == 1 &&
-	       read(h->bodies, out + len, 1) == 1 && out[len] != '\n')
-		len++;
-	out[len] = '\0';
-	return len > 0;
-}
-
 /* ---- the agent: a loop in a child ---- */
 
 struct agent {
@@ -448,7 +433,7 @@ static void test_one_that_lies_fills_no_log_and_is_not_always_heard(void **state
 
 /* ---- alerts ---- */
 
-static char url[64], line[1 << 20];
+static char url[64];
 
 static struct ex_report_config webhook_to(const struct hook *h)
 {
@@ -456,36 +441,6 @@ static struct ex_report_config webhook_to(const struct hook *h)
 	return (struct ex_report_config){ .webhook = url,
 					  .interval_ms = 50,
 					  .uid = geteuid() == 0 ? 65533 : 0 };
-}
-
-struct taken {
-	int64_t alerts, lost, posts;
-	int64_t last; /* number of the last alert */
-};
-
-/* Reads bodies until that many alerts came, or none comes any more; they must be in order. */
-static void take_alerts(struct hook *h, int64_t want, int timeout_ms, struct taken *t)
-{
-	char err[EX_JV_ERROR_MAX];
-	struct ex_jv *v;
-
-	while (t->alerts < want && hook_line(h, timeout_ms, line, sizeof(line))) {
-		int64_t n, lost = -1;
-
-		if (line[0] != '{')
-			continue;
-		assert_int_equal(ex_jv_read(ex_span_str(line), &v, err), 0);
-		assert_true(ex_jv_integer(v, "lost", 0, 1 << 30, &lost));
-		t->lost += lost;
-		t->posts++;
-		for (size_t i = 0; i < ex_jv_count(ex_jv_get(v, "alerts")); i++) {
-			assert_true(ex_jv_integer(ex_jv_at(ex_jv_get(v, "alerts"), i), "n",
-						  t->last + 1, 1 << 30, &n));
-			t->last = n;
-			t->alerts++;
-		}
-		ex_jv_free(v);
-	}
 }
 
 static void test_alerts_come_in_batches_and_in_order(void **state)

@@ -4,12 +4,15 @@
 #define EXEAT_TESTS_WEBHOOK_H
 
 #include <netinet/in.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include "agent/core/json_read.h"
 
 #define SLOW_S 60
 
@@ -118,6 +121,53 @@ static void hook_stop(struct hook *h)
 	kill(h->pid, SIGKILL);
 	waitpid(h->pid, NULL, 0);
 	close(h->bodies);
+}
+
+/* ---- what it took ---- */
+
+/* A line of it. */
+static bool hook_line(struct hook *h, int timeout_ms, char *out, size_t cap)
+{
+	struct pollfd p = { .fd = h->bodies, .events = POLLIN };
+	size_t len = 0;
+
+	while (len < cap - 1 && poll(&p, 1, timeout_ms) == 1 &&
+	       read(h->bodies, out + len, 1) == 1 && out[len] != '\n')
+		len++;
+	out[len] = '\0';
+	return len > 0;
+}
+
+static char line[1 << 20];
+
+struct taken {
+	int64_t alerts, lost, posts;
+	int64_t last; /* number of the last alert */
+};
+
+/* Reads bodies until that many alerts came, or none comes any more; they must be in order. */
+static void take_alerts(struct hook *h, int64_t want, int timeout_ms, struct taken *t)
+{
+	char err[EX_JV_ERROR_MAX];
+	struct ex_jv *v;
+
+	while (t->alerts < want && hook_line(h, timeout_ms, line, sizeof(line))) {
+		int64_t n, lost = -1;
+
+		if (line[0] != '{')
+			continue;
+		assert_int_equal(ex_jv_read(ex_span_str(line), &v, err), 0);
+		assert_true(ex_jv_integer(v, "lost", 0, 1 << 30, &lost));
+		t->lost += lost;
+		t->posts++;
+		for (size_t i = 0; i < ex_jv_count(ex_jv_get(v, "alerts")); i++) {
+			assert_true(ex_jv_integer(ex_jv_at(ex_jv_get(v, "alerts"), i), "n",
+						  t->last + 1, 1 << 30, &n));
+			t->last = n;
+			t->alerts++;
+		}
+		ex_jv_free(v);
+	}
 }
 
 #endif
