@@ -80,14 +80,17 @@ static struct ex_decision judge_flow(struct ex_keeper *k, const struct ex_ip *ds
 	return ex_judge_l4(k->rs, &flow);
 }
 
-/* Where no rule leads there, the proxy has asked too late: the name was known when it judged. */
+/*
+ * Where no rule leads there, the proxy has asked too late: the name was known when it judged.
+ * connect(2) says neither of these, as it does EACCES.
+ */
 static int may_go(struct ex_keeper *k, const struct ex_ip *dst, uint16_t port, uint8_t proto)
 {
 	struct ex_decision d = judge_flow(k, dst, port, proto);
 
 	if (d.verdict == EX_V_ALLOW || (d.verdict == EX_V_STEER && proto == IPPROTO_TCP))
 		return 0;
-	return d.reason == EX_R_DEFAULT_DENY ? -ESTALE : -EACCES;
+	return d.reason == EX_R_DEFAULT_DENY ? -ESTALE : -ELOOP;
 }
 
 /* Towards the workload only, and as an address it may speak with. */
@@ -118,7 +121,7 @@ static int open_up(struct ex_keeper *k, const struct ex_ipc_dial *msg)
 	if (r < 0)
 		return r;
 	if (ex_name_selects(k->rs, &msg->dst) && ex_host_owns(&msg->dst))
-		return -EACCES;
+		return -ELOOP;
 	return k->cfg.dial(&k->cfg.gw, &msg->dst, msg->port, msg->proto, msg->speaks);
 }
 

@@ -86,10 +86,10 @@ void ex_conn_refuse(struct ex_conn *c, const struct ex_decision *d, const char *
 enum ex_reason ex_dial_reason(const struct ex_side *s, int err, char why[static EX_DIAL_WHY])
 {
 	bool tls = s && s->state == EX_SIDE_HANDSHAKING && err != -ETIMEDOUT;
-
-	const char *text = err == -ESTALE ? "what was known of its name has expired"
-			   : tls          ? ex_tls_error(s->tls)
-					  : strerror(-err);
+	const char *text = err == -ESTALE  ? "what was known of its name has expired"
+			   : err == -ELOOP ? "the host's own, or denied"
+			   : tls           ? ex_tls_error(s->tls)
+					   : strerror(-err);
 
 	ex_audit_set(why, EX_DIAL_WHY, ex_span_str(text));
 	if (tls || err == -EKEYREJECTED)
@@ -97,7 +97,7 @@ enum ex_reason ex_dial_reason(const struct ex_side *s, int err, char why[static 
 	/* The parent found no rule that leads there any more, or that it is the host's own. */
 	if (err == -ESTALE)
 		return EX_R_ADDRESS_NOT_OF_NAME;
-	if (err == -EACCES)
+	if (err == -ELOOP)
 		return EX_R_RESERVED_DENY;
 	return err == -ETIMEDOUT ? EX_R_TIMEOUT : EX_R_UPSTREAM_UNREACHABLE;
 }
@@ -105,7 +105,7 @@ enum ex_reason ex_dial_reason(const struct ex_side *s, int err, char why[static 
 void ex_conn_dial_failed(struct ex_conn *c, int err)
 {
 	/* The client resolves the name anew when the connection is gone. */
-	bool denied = err == -EACCES || err == -ESTALE;
+	bool denied = err == -ELOOP || err == -ESTALE;
 	char why[EX_DIAL_WHY];
 	struct ex_decision d = { .verdict = EX_V_DENY,
 				 .reason = ex_dial_reason(&c->server, err, why) };

@@ -126,13 +126,34 @@ static void test_dial_that_is_not_answered(void **state)
 
 /* ---- a body that ends with the connection ---- */
 
-static void test_dial_that_the_parent_denies(void **state)
+static void deny_dial(int err, enum ex_reason reason)
+{
+	w.err = err;
+	open_conn(80, ASK);
+	assert_broken_off(w.client);
+	assert_recorded(1, EX_V_DENY, reason);
+}
+
+static void test_dial_behind_the_life_of_a_name(void **state)
 {
 	(void)state;
-	w.err = -ESTALE;
-	open_conn(81, "what is to be said\r\n");
-	assert_broken_off(w.client);
-	assert_recorded(1, EX_V_DENY, EX_R_ADDRESS_NOT_OF_NAME);
+	deny_dial(-ESTALE, EX_R_ADDRESS_NOT_OF_NAME);
+}
+
+static void test_dial_to_the_host(void **state)
+{
+	(void)state;
+	deny_dial(-ELOOP, EX_R_RESERVED_DENY);
+}
+
+/* A router says so, or a route of the host's: none of ours. */
+static void test_dial_that_is_prohibited_on_the_way(void **state)
+{
+	(void)state;
+	w.err = -EACCES;
+	open_conn(80, ASK);
+	assert_hears(w.client, "HTTP/1.1 502 ");
+	assert_recorded(1, EX_V_DENY, EX_R_UPSTREAM_UNREACHABLE);
 }
 
 static void break_off(int *fd)
@@ -346,7 +367,9 @@ int main(void)
 		T(test_client_that_says_nothing),
 		T(test_refused_client_that_does_not_end),
 		T(test_dial_that_is_not_answered),
-		T(test_dial_that_the_parent_denies),
+		T(test_dial_behind_the_life_of_a_name),
+		T(test_dial_to_the_host),
+		T(test_dial_that_is_prohibited_on_the_way),
 		T(test_client_that_breaks_off_behind_more_requests),
 		T(test_body_until_the_end),
 		T(test_body_until_a_break),
