@@ -13,6 +13,7 @@
 #include "agent/node/handover.h"
 #include "agent/node/kept.h"
 #include "agent/node/notify.h"
+#include "agent/node/records.h"
 #include "agent/node/report.h"
 #include "agent/node/round.h"
 #include "agent/node/start.h"
@@ -32,8 +33,10 @@ static void stop(struct ex_node *node)
 	ex_dir_watch_free(node->watch);
 	if (node->gate)
 		ex_events_drain(node);
-	for (e = node->registry.first; e; e = e->next)
+	for (e = node->registry.first; e; e = e->next) {
 		ex_gates_close(node, e, false);
+		ex_node_records_free(e);
+	}
 	ex_registry_done(&node->registry);
 	ex_node_report_close(node);
 	ex_observe_free(node->observe);

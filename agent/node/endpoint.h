@@ -63,6 +63,7 @@ struct ex_node_endpoint {
 	uint64_t revision;         /* of the policies in force */
 	struct ex_arena identity, label_arena;
 	struct node_gates *gates;       /* gates.h */
+	struct node_records *records;   /* records.h; NULL = nothing was judged */
 	struct node_in_force *in_force; /* round.c; NULL = nothing, or it has to be tried again */
 	bool learning;                  /* learn.h: another policy than its own is wanted */
 	bool leased;                    /* learn.h: it is in force, for a little while */
@@ -75,7 +76,7 @@ struct ex_node_endpoint {
 EX_PRINTF(3, 4) int ex_node_fail(char err[static EX_NODE_ERR], int r, const char *fmt, ...);
 
 struct ex_node_endpoint *ex_node_endpoint_new(void);
-void ex_node_endpoint_free(struct ex_node_endpoint *e); /* not its gates */
+void ex_node_endpoint_free(struct ex_node_endpoint *e); /* not its gates, nor records */
 
 /* A copy of text that lives as long as e goes to *ret, a member of it. 0 or -ENOMEM. */
 EX_MUST_CHECK int ex_node_endpoint_keep(struct ex_node_endpoint *e, const char *text,

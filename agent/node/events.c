@@ -27,7 +27,7 @@ static void take_event(void *arg, const struct ex_event *ev)
 	if (!e)
 		return;
 	ex_node_learn_event(node, e, ev);
-	ex_gates_take_event(e, ev);
+	ex_gates_take_event(node, e, ev);
 }
 
 static bool on_events(struct ex_lazy *l)

@@ -2,11 +2,9 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "agent/audit/limit.h"
 #include "agent/core/log.h"
-#include "agent/metrics/metrics.h"
 #include "agent/node/gates_priv.h"
-#include "agent/node/learn.h"
-#include "agent/node/report.h"
 #include "agent/node/round.h"
 
 /* Above every user and service id, beside those of `exeat run`. */
@@ -45,31 +43,14 @@ static void on_record(void *arg, const struct ex_ruleset *rs, const struct ex_au
 {
 	struct node_gates *g = arg;
 
-	if (g->audit) {
-		ex_audit_use(g->audit, (struct ex_ruleset *)(uintptr_t)rs);
-		ex_audit_write(g->audit, rec);
-	}
-	ex_observe_record(g->node->observe, g->who, rs, rec);
-	ex_metrics_record(g->counts, rec);
-	ex_node_report_record(g->node, rec);
-	ex_node_learn_record(g->node, g->endpoint, rs, rec);
+	ex_node_records_take(g->endpoint, rs, rec);
 }
 
 static void on_records(void *arg, bool begin)
 {
 	struct node_gates *g = arg;
 
-	if (g->audit && begin)
-		ex_audit_hold(g->audit);
-	else if (g->audit)
-		ex_audit_release(g->audit);
-}
-
-static void tell_left_out(struct ex_audit_limit *l, const struct ex_audit_record *rec)
-{
-	struct node_gates *g = ex_container_of(l, struct node_gates, limit);
-
-	on_record(g, g->compiled->rs, rec);
+	ex_node_records_hold(g->endpoint, begin);
 }
 
 static void on_swapped(void *arg, int err)
@@ -158,35 +139,6 @@ static int new_keeper(struct node_gates *g, const struct ex_compiled *c, struct 
 	return ex_keeper_new(&config, c->rs, c->bundle, ret);
 }
 
-/* Whose records they are. Labels may have changed since the last time. */
-static int name_records(struct node_gates *g, struct ex_ruleset *rs)
-{
-	const struct ex_node_endpoint *e = g->endpoint;
-	const struct ex_observe_endpoint who = { e->name, e->ns, e->labels, e->n_labels, e->id };
-	struct ex_observe_who *fresh;
-	char name[EX_AUDIT_RUN_MAX];
-	struct ex_audit_options o = { .fd = -1,
-				      .file = g->node->audit,
-				      .json = true,
-				      .terminal = -1,
-				      .run = name,
-				      .rs = rs };
-	int r = ex_observe_who_new(&who, &fresh);
-
-	if (r < 0)
-		return r;
-	ex_observe_who_unref(g->who);
-	g->who = fresh;
-	if (!g->counts)
-		r = ex_metrics_endpoint_new(g->node->metrics, e->ns, e->name, &g->counts);
-	if (r < 0)
-		return r;
-	if (g->audit || !g->node->audit)
-		return 0;
-	snprintf(name, sizeof(name), "%s/%s", e->ns, e->name);
-	return ex_audit_new(&o, &g->audit);
-}
-
 /* ---- a ruleset in force ---- */
 
 static void end_proxies(struct node_gates *g)
@@ -252,7 +204,6 @@ static int gates_new(struct ex_node *node, struct ex_node_endpoint *e, struct ex
 	g->node = node;
 	g->endpoint = e;
 	g->wire.netns = -1;
-	ex_audit_limit_init(&g->limit, node->loop, tell_left_out);
 	keep(g, c); /* also with what is adopted: it may be narrower now */
 	if (!gates_adopt(g))
 		r = ex_wiring_make(&e->link, e->id, &g->wire, err);
@@ -269,15 +220,16 @@ int ex_gates_apply(struct ex_node *node, struct ex_node_endpoint *e, struct ex_c
 		   char err[static EX_NODE_ERR])
 {
 	struct node_gates *g;
-	int r = e->gates ? 0 : gates_new(node, e, c, err);
+	int r = ex_node_records_name(node, e);
 
+	if (r < 0)
+		return ex_node_fail(err, r, "no memory");
+	r = e->gates ? 0 : gates_new(node, e, c, err);
 	if (r < 0)
 		return r;
 	g = e->gates;
-	r = name_records(g, c->rs);
 	g->ingress = &c->ingress;
-	if (r == 0)
-		r = put_in_force(g, c);
+	r = put_in_force(g, c);
 	if (r == 0)
 		keep(g, c);
 	g->ingress = &g->compiled->ingress;
@@ -320,14 +272,6 @@ int ex_gates_move(struct ex_node_endpoint *e, const struct ex_move *m)
 	return r;
 }
 
-void ex_gates_relabel(const struct ex_node_endpoint *e)
-{
-	struct node_gates *g = e->gates;
-
-	if (g && name_records(g, g->compiled->rs) < 0)
-		ex_warning("endpoint %u: no memory: its events go on with its old labels", e->id);
-}
-
 int ex_gates_guard(struct ex_node *node, const struct ex_node_endpoint *e)
 {
 	return e->gates && e->gates->attached ? 0 : ex_gate_guard(node->gate, e->link.ifindex);
@@ -348,11 +292,6 @@ void ex_gates_close(struct ex_node *node, struct ex_node_endpoint *e, bool forge
 
 	if (g) {
 		end_proxies(g);
-		ex_audit_limit_flush(&g->limit);
-		ex_audit_limit_stop(&g->limit);
-		ex_audit_free(g->audit);
-		ex_observe_who_unref(g->who);
-		ex_metrics_endpoint_free(g->counts);
 		ex_wiring_undo(&g->wire);
 		ex_compiled_unref(g->compiled);
 		free(g);
@@ -362,40 +301,51 @@ void ex_gates_close(struct ex_node *node, struct ex_node_endpoint *e, bool forge
 		ex_gate_forget(node->gate, e->link.ifindex);
 }
 
-/* Without a proxy there is no keeper to tell of it. */
-static void record_verdict(struct node_gates *g, const struct ex_event *ev)
-{
-	const struct ex_audit_record rec = ex_audit_of_event(ev);
-
-	ex_audit_limit_missed(&g->limit, ev->suppressed);
-	if (ex_audit_limit_pass(&g->limit, &rec))
-		on_record(g, g->compiled->rs, &rec);
-}
-
 void ex_gates_tell_resolvers(struct ex_node_endpoint *e)
 {
 	if (e->gates && e->gates->keeper)
 		ex_keeper_tell_resolvers(e->gates->keeper);
 }
 
-void ex_gates_take_event(struct ex_node_endpoint *e, const struct ex_event *ev)
+/* Without a proxy there is no keeper to tell of it. */
+static void record_verdict(struct ex_node_endpoint *e, const struct ex_ruleset *rs,
+			   const struct ex_event *ev)
+{
+	const struct ex_audit_record rec = ex_audit_of_event(ev);
+	struct ex_audit_limit *limit = ex_node_records_limit(e);
+
+	ex_audit_limit_missed(limit, ev->suppressed);
+	if (ex_audit_limit_pass(limit, &rec))
+		ex_node_records_take(e, rs, &rec);
+}
+
+/* What an agent before this one put in force: some rule, of a ruleset that is gone. */
+static struct ex_event orphan(const struct ex_event *ev)
+{
+	struct ex_event e = *ev;
+
+	e.rule = e.rule ? UINT32_MAX : 0;
+	return e;
+}
+
+void ex_gates_take_event(struct ex_node *node, struct ex_node_endpoint *e,
+			 const struct ex_event *ev)
 {
 	struct node_gates *g = e->gates;
+	const struct ex_ruleset *rs = g ? g->compiled->rs : NULL;
 	struct ex_event old;
 
-	if (!g)
+	if (!g && ex_node_records_name(node, e) < 0)
 		return;
-	if (ev->time / 1000000 <= g->since) {
-		old = *ev;
-		old.rule = old.rule ? UINT32_MAX : 0; /* some rule, of a ruleset that is gone */
+	if (!g || ev->time / 1000000 <= g->since) {
+		old = orphan(ev);
 		ev = &old;
 	}
-	if (g->keeper)
+	if (g && g->keeper)
 		ex_keeper_take_event(g->keeper, ev);
 	else if (ex_event_is_verdict(ev))
-		record_verdict(g, ev);
-	ex_observe_event(g->node->observe, g->who, g->compiled->rs, ev);
-	ex_metrics_event(g->counts, ev);
+		record_verdict(e, rs, ev);
+	ex_node_records_event(e, rs, ev);
 }
 
 void ex_gates_set_ca(struct ex_node_endpoint *e, struct ex_ca *ca)

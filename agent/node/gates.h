@@ -24,9 +24,6 @@ EX_MUST_CHECK int ex_gates_apply(struct ex_node *node, struct ex_node_endpoint *
  */
 EX_MUST_CHECK int ex_gates_move(struct ex_node_endpoint *e, const struct ex_move *move);
 
-/* Its labels are others: its events have them from now on, whatever policies make of them. */
-void ex_gates_relabel(const struct ex_node_endpoint *e);
-
 /* Packs what the next program needs to go on with these gates, if there are any; see handover.h. */
 struct ex_pack;
 struct ex_unpack;
@@ -55,7 +52,8 @@ void ex_gates_set_ca(struct ex_node_endpoint *e, struct ex_ca *ca);
 /* node->config.dns are others. */
 void ex_gates_tell_resolvers(struct ex_node_endpoint *e);
 
-void ex_gates_take_event(struct ex_node_endpoint *e, const struct ex_event *ev);
+void ex_gates_take_event(struct ex_node *node, struct ex_node_endpoint *e,
+			 const struct ex_event *ev);
 
 /* Live names of it that had to make room so far. */
 uint64_t ex_gates_names_evicted(const struct ex_node_endpoint *e);

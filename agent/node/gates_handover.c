@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 
+#include "agent/audit/limit.h"
 #include "agent/core/log.h"
 #include "agent/core/rtnl.h"
 #include "agent/node/gates_priv.h"
@@ -14,7 +15,7 @@ void ex_gates_hand_over(const struct ex_node_endpoint *e, struct ex_pack *p)
 
 	if (!g || !g->attached)
 		return;
-	ex_audit_limit_flush(&g->limit);
+	ex_audit_limit_flush(ex_node_records_limit(g->endpoint));
 	if (fcntl(g->wire.netns, F_SETFD, 0) < 0)
 		p->err = -errno;
 	ex_pack_u32(p, (uint32_t)g->wire.netns);

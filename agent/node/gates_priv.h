@@ -3,10 +3,10 @@
 #ifndef EXEAT_AGENT_NODE_GATES_PRIV_H
 #define EXEAT_AGENT_NODE_GATES_PRIV_H
 
-#include "agent/audit/limit.h"
 #include "agent/keeper/keeper.h"
 #include "agent/node/gates.h"
 #include "agent/node/node.h"
+#include "agent/node/records.h"
 #include "agent/node/wiring.h"
 
 struct node_gates {
@@ -17,10 +17,6 @@ struct node_gates {
 	/* those of compiled, or of what is about to take its place: the keeper publishes them */
 	const struct ex_tables *ingress;
 	struct ex_keeper *keeper;
-	struct ex_audit *audit;      /* NULL = the node keeps no log */
-	struct ex_audit_limit limit; /* of records while there is no keeper, which has its own */
-	struct ex_observe_who *who;
-	struct ex_metrics_endpoint *counts;
 	bool attached;
 	uint64_t since; /* ms; what was judged until then bears rules of an agent before this one */
 	bool lost;      /* the proxy is gone, and was not back yet */

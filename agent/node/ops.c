@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 
+#include "agent/core/log.h"
 #include "agent/node/gates.h"
 #include "agent/node/handover.h"
 #include "agent/node/ops.h"
+#include "agent/node/records.h"
 #include "agent/node/round.h"
 
 /* ---- what they share ---- */
@@ -201,8 +203,8 @@ static void wait_for_round(struct ex_node *node, struct ex_call *call, uint32_t 
 
 /* What cannot be written down is not taken in memory either: another round would put it in force.
  */
-static int relabel(const struct ex_node *node, struct ex_node_endpoint *e,
-		   const struct ex_jv *labels, char err[static EX_NODE_ERR])
+static int relabel(struct ex_node *node, struct ex_node_endpoint *e, const struct ex_jv *labels,
+		   char err[static EX_NODE_ERR])
 {
 	const struct ex_node_endpoint was = *e;
 	struct ex_arena spare;
@@ -219,8 +221,8 @@ static int relabel(const struct ex_node *node, struct ex_node_endpoint *e,
 		e->label_arena = was.label_arena;
 	}
 	ex_arena_done(&spare);
-	if (r == 0)
-		ex_gates_relabel(e);
+	if (r == 0 && e->records && ex_node_records_name(node, e) < 0)
+		ex_warning("endpoint %u: no memory: its events go on with its old labels", e->id);
 	return r;
 }
 

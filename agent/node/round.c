@@ -8,6 +8,7 @@
 #include "agent/node/gates.h"
 #include "agent/node/guard.h"
 #include "agent/node/policies.h"
+#include "agent/node/records.h"
 #include "agent/node/round.h"
 
 #define TIDY_MS   100   /* after a round: the proxies come first */
@@ -258,6 +259,7 @@ void ex_round_drop(struct ex_node *node, struct ex_node_endpoint *e, bool open, 
 	ex_info("endpoint %u (%s/%s) is gone: %s", e->id, e->ns, e->name, why);
 	ex_plan_forget(e);
 	ex_gates_close(node, e, true);
+	ex_node_records_free(e);
 	ex_registry_remove(&node->registry, e);
 	ex_node_endpoint_free(e);
 }

@@ -123,9 +123,11 @@ check "(another round)" ex endpoint label pod1 round=2
 hasnt "the next round keeps it" "$(ex status)" 'cannot be kept'
 killed
 broken
-node_agent --policy-dir "$NODE/nowhere"
+node_agent --policy-dir "$NODE/nowhere" --audit-file "$WORLD/log/audit"
 has "it is from other directories: that is said" "$(ex status)" 'no valid set was kept'
 check "what is in the kernel stays" in_pod pod1 nc -zw20 "$ECHO4" 7777
+refuse "what it denies, too" in_pod pod1 nc -zw20 "$EVIL4" 443
+audited "and is on record" '"deny"' "$(reason default-deny)" '"default/pod1"' "\"dst\":\"$EVIL4\""
 has "and nobody says that it is closed" "$(ex endpoint list)" 'degraded .*default/pod1 '
 check "by health, too" world_wait 60 sh -c 'curl -sSm60 http://127.0.0.1:9964/healthz | grep -q "nobody is let in"'
 sleep 2.5 # it is looked for again each second
