@@ -36,9 +36,10 @@ static void pack_worker(struct ex_pack *p, struct ex_worker *w)
 {
 	/*
 	 * One that is on its way, or behind, is started anew by the other program; not one that is
-	 * just told of other endpoints.
+	 * just told of other endpoints. What they wrote is read while it is known who they are: a
+	 * program of another version knows nobody.
 	 */
-	bool keep = w->ready && w->turn >= w->keeper->owed_turn;
+	bool keep = w->ready && w->turn >= w->keeper->owed_turn && ex_worker_drain(w) == 0;
 
 	ex_pack_u32(p, w->pid > 0 ? (uint32_t)w->pid : 0);
 	ex_pack_u32(p, keep);
@@ -112,9 +113,18 @@ static void end_it(struct ex_worker *w)
 	w->pid = 0;
 }
 
+static int map_ring(struct ex_worker *w, uint32_t at)
+{
+	int r = ex_ring_map(&w->ring, w->ring_fd);
+
+	w->ring.at = at;
+	return r;
+}
+
 static void unpack_worker(struct ex_unpack *u, struct ex_worker *w)
 {
 	struct ex_span spki;
+	uint32_t at;
 
 	w->pid = (pid_t)ex_unpack_u32(u);
 	if (!ex_unpack_u32(u)) {
@@ -124,11 +134,11 @@ static void unpack_worker(struct ex_unpack *u, struct ex_worker *w)
 	w->ipc = take_fd(u);
 	w->resolvers = take_fd(u);
 	w->ring_fd = take_fd(u);
-	w->ring.at = ex_unpack_u32(u);
+	at = ex_unpack_u32(u);
 	w->next_id = ex_unpack_u32(u);
 	w->follows = ex_unpack_u32(u);
 	spki = ex_unpack_span(u);
-	if (u->bad || spki.len > sizeof(w->spki)) {
+	if (u->bad || spki.len > sizeof(w->spki) || map_ring(w, at) < 0) {
 		u->bad = true;
 		return;
 	}
@@ -162,29 +172,23 @@ static int unpack_names(struct ex_unpack *u, struct ex_keeper *k)
 }
 
 /* What it judges by, or is about to, may be of other endpoints; its rules are these. */
-static int take_up_rulesets(struct ex_worker *w)
+static void take_up_rulesets(struct ex_worker *w)
 {
 	w->rs = ex_ruleset_ref(w->keeper->rs);
-	if (!w->follows)
-		return 0;
-	w->next = ex_ruleset_ref(w->keeper->rs);
-	return ex_timer_start(w->keeper->cfg.loop, &w->late, EX_KEEPER_FOLLOW_MS);
+	w->next = w->follows ? ex_ruleset_ref(w->keeper->rs) : NULL;
 }
 
 /* The workers that came along are spoken with again; the others are started. */
 static int take_up(struct ex_worker *w)
 {
-	uint32_t at = w->ring.at;
+	struct ex_loop *loop = w->keeper->cfg.loop;
 	int r;
 
 	if (w->pid <= 0)
 		return ex_worker_start(w);
-	w->started = ex_loop_now(w->keeper->cfg.loop);
+	w->started = ex_loop_now(loop);
 	w->ready = true;
-	r = ex_ring_map(&w->ring, w->ring_fd);
-	w->ring.at = at;
-	if (r == 0)
-		r = take_up_rulesets(w);
+	r = w->follows ? ex_timer_start(loop, &w->late, EX_KEEPER_FOLLOW_MS) : 0;
 	if (r == 0)
 		r = ex_worker_watch(w);
 	if (r == 0)
@@ -192,35 +196,33 @@ static int take_up(struct ex_worker *w)
 	return r;
 }
 
-static void abandon_workers(struct ex_unpack *u, uint32_t n)
+/* Of another number of them none is gone on with. */
+static int unpack_workers(struct ex_keeper *k, struct ex_unpack *u)
 {
-	for (uint32_t i = 0; i < n && i < EX_WORKERS_MAX && !u->bad; i++) {
-		struct ex_worker w = { .ipc = -1, .resolvers = -1, .ring_fd = -1 };
+	struct ex_diags diags = { 0 };
+	unsigned n, want = k->n_workers;
+	int r;
 
-		unpack_worker(u, &w);
-		ex_closep(&w.ipc);
-		ex_closep(&w.resolvers);
-		ex_closep(&w.ring_fd);
-		end_it(&w);
+	k->bundle = take_fd(u);
+	n = ex_unpack_u32(u);
+	for (k->n_workers = 0; k->n_workers < n && k->n_workers < EX_WORKERS_MAX && !u->bad;) {
+		struct ex_worker *w = &k->workers[k->n_workers];
+
+		ex_worker_init(w, k, k->n_workers++);
+		unpack_worker(u, w);
 	}
+	r = k->bundle < 0 ? -EBADMSG : ex_bundle_compile(k->bundle, &k->rs, &diags);
+	ex_diags_done(&diags);
+	for (unsigned i = 0; i < k->n_workers; i++)
+		take_up_rulesets(&k->workers[i]);
+	return r < 0 ? r : u->bad || n != want ? -EBADMSG : 0;
 }
 
 static int adopt(struct ex_keeper *k, struct ex_unpack *u)
 {
-	struct ex_diags diags = { 0 };
-	int bundle = take_fd(u), r;
-	uint32_t n = ex_unpack_u32(u);
+	int r = unpack_workers(k, u);
 
-	if (n != k->n_workers) {
-		abandon_workers(u, n);
-		u->bad = true;
-	}
-	for (unsigned i = 0; i < n && !u->bad; i++)
-		unpack_worker(u, &k->workers[i]);
 	ex_unpack_bytes(u, k->secret, sizeof(k->secret));
-	k->bundle = bundle;
-	r = u->bad ? -EBADMSG : ex_bundle_compile(bundle, &k->rs, &diags);
-	ex_diags_done(&diags);
 	if (r == 0)
 		r = ex_name_classes_new(k->rs, &k->classes);
 	if (r == 0)
@@ -230,6 +232,14 @@ static int adopt(struct ex_keeper *k, struct ex_unpack *u)
 	for (unsigned i = 0; i < k->n_workers && r == 0; i++)
 		r = take_up(&k->workers[i]);
 	return r == 0 && u->bad ? -EBADMSG : r;
+}
+
+/* What its workers wrote is read when they are dead: not before there is a gate. */
+static void end(struct ex_keeper *k)
+{
+	k->gate = k->cfg.names_kept;
+	ex_keeper_stop(k);
+	ex_keeper_free(k);
 }
 
 int ex_keeper_adopt(const struct ex_keeper_config *config, struct ex_unpack *u,
@@ -242,17 +252,39 @@ int ex_keeper_adopt(const struct ex_keeper_config *config, struct ex_unpack *u,
 		return r;
 	r = adopt(k, u);
 	if (r < 0) {
-		ex_keeper_free(k);
+		end(k);
 		return r;
 	}
 	*ret = k;
 	return 0;
 }
 
+void ex_keeper_end_handed(const struct ex_keeper_config *config, struct ex_unpack *u)
+{
+	struct ex_keeper *k;
+
+	if (ex_keeper_alloc(config, &k) < 0) {
+		ex_keeper_abandon(u);
+		return;
+	}
+	(void)!unpack_workers(k, u);
+	end(k);
+}
+
 void ex_keeper_abandon(struct ex_unpack *u)
 {
 	int bundle = take_fd(u);
+	uint32_t n = ex_unpack_u32(u);
 
-	abandon_workers(u, ex_unpack_u32(u));
+	for (uint32_t i = 0; i < n && i < EX_WORKERS_MAX && !u->bad; i++) {
+		struct ex_worker w = { .ipc = -1, .resolvers = -1, .ring_fd = -1 };
+
+		unpack_worker(u, &w);
+		ex_closep(&w.ipc);
+		ex_closep(&w.resolvers);
+		ex_closep(&w.ring_fd);
+		ex_ring_unmap(&w.ring);
+		end_it(&w);
+	}
 	ex_closep(&bundle);
 }

@@ -127,12 +127,14 @@ void ex_keeper_hand_over(struct ex_keeper *k, struct ex_pack *p);
 
 /*
  * The same keeper there, with the same number of workers; ex_keeper_publish() comes next. On error
- * its workers are ended.
+ * its workers are ended, and what they wrote is told.
  */
 struct ex_unpack;
 EX_MUST_CHECK int ex_keeper_adopt(const struct ex_keeper_config *config, struct ex_unpack *u,
 				  struct ex_keeper **ret);
-/* Nobody needs it any more: its workers are ended. */
+/* Nobody needs it any more: its workers are ended, and what they wrote is told. */
+void ex_keeper_end_handed(const struct ex_keeper_config *config, struct ex_unpack *u);
+/* The same where nobody is to be told. */
 void ex_keeper_abandon(struct ex_unpack *u);
 
 /* Its workers ask other resolvers from now on: those that the configuration's are by now. */

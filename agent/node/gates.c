@@ -296,6 +296,8 @@ void ex_gates_close(struct ex_node *node, struct ex_node_endpoint *e, bool forge
 		ex_compiled_unref(g->compiled);
 		free(g);
 		e->gates = NULL;
+	} else {
+		gates_end_handed(node, e);
 	}
 	if (forget)
 		ex_gate_forget(node->gate, e->link.ifindex);

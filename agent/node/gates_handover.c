@@ -59,15 +59,25 @@ static int adopt_keeper(struct node_gates *g, struct ex_unpack *u)
 	gates_fill_endpoint(g, &ep);
 	r = ex_keeper_publish(g->keeper, g->node->gate, g->endpoint->link.ifindex, &ep);
 	if (r < 0) {
+		ex_keeper_stop(g->keeper);
 		ex_keeper_free(g->keeper);
 		g->keeper = NULL;
 	}
 	return r;
 }
 
+static void end_keeper(struct node_gates *g, struct ex_unpack *u)
+{
+	struct ex_keeper_config config;
+
+	gates_keeper_config(g, &config);
+	ex_keeper_end_handed(&config, u);
+}
+
 bool gates_adopt(struct node_gates *g)
 {
 	struct ex_unpack u;
+	bool kept;
 	int r;
 
 	if (!ex_handover_take(g->node, g->endpoint->id, &u))
@@ -75,13 +85,29 @@ bool gates_adopt(struct node_gates *g)
 	r = unpack_wire(&u, &g->wire);
 	if (r == 0 && !gateway_is_there(g->wire.gateway))
 		r = -ENODEV;
-	if (r == 0 && ex_unpack_u32(&u))
+	kept = ex_unpack_u32(&u);
+	if (kept && r == 0)
 		r = adopt_keeper(g, &u);
+	else if (kept)
+		end_keeper(g, &u);
 	if (r == 0)
 		return true;
 	ex_warning("endpoint %u: its gateway is made anew: %s", g->endpoint->id, strerror(-r));
 	ex_wiring_undo(&g->wire);
 	return false;
+}
+
+void gates_end_handed(struct ex_node *node, struct ex_node_endpoint *e)
+{
+	struct node_gates g = { .node = node, .endpoint = e, .wire.netns = -1 };
+	struct ex_unpack u;
+
+	if (!node->handover || ex_node_records_name(node, e) < 0 ||
+	    !ex_handover_take(node, e->id, &u))
+		return;
+	if (unpack_wire(&u, &g.wire) == 0 && ex_unpack_u32(&u))
+		end_keeper(&g, &u);
+	ex_wiring_undo(&g.wire);
 }
 
 void ex_gates_abandon(struct ex_unpack *u)

@@ -27,5 +27,7 @@ void gates_keeper_config(struct node_gates *g, struct ex_keeper_config *ret);
 
 /* Takes wire and keeper from the program before; false: there are none. */
 bool gates_adopt(struct node_gates *g);
+/* Ends them, for an endpoint that went meanwhile: what its proxies wrote is told. */
+void gates_end_handed(struct ex_node *node, struct ex_node_endpoint *e);
 
 #endif

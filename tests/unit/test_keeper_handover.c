@@ -37,6 +37,7 @@ static int hand_over(const char *how, unsigned workers)
 	size_t len;
 	int fd, r;
 
+	cfg.names_kept = gate;
 	ex_keeper_hand_over(keeper, &p);
 	for (unsigned i = 0; i < keeper->n_workers; i++)
 		let_go(&keeper->workers[i]);
@@ -187,6 +188,22 @@ static void test_nobody_stays_where_there_are_to_be_others(void **state)
 	}
 }
 
+/* They are read although nobody goes on with who wrote them. */
+static void test_what_was_written_is_read_where_none_can_be_gone_on_with(void **state)
+{
+	uint32_t before_it;
+
+	(void)state;
+	begin("recording-on", 1, false);
+	for (int i = 0; i < 3000 && n_records < 10; i++)
+		run_for(10);
+	by[0] = by[1] = NULL; /* compiled anew */
+	usleep(200000);       /* meanwhile nobody reads */
+	before_it = n_records;
+	assert_int_equal(hand_over("recording-on", 3), -EBADMSG);
+	assert_true(n_records > before_it);
+}
+
 static void test_who_is_behind_another_policy_leaves_no_record_behind(void **state)
 {
 	struct ex_ring at_end = { 0 };
@@ -221,6 +238,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test_teardown(test_who_was_busy_hears_of_endpoints_afterwards, end),
 		cmocka_unit_test_teardown(test_who_is_told_of_endpoints_comes_along, end),
 		cmocka_unit_test(test_nobody_stays_where_there_are_to_be_others),
+		cmocka_unit_test_teardown(
+			test_what_was_written_is_read_where_none_can_be_gone_on_with, end),
 		cmocka_unit_test_teardown(test_who_is_behind_another_policy_leaves_no_record_behind,
 					  end),
 	};
