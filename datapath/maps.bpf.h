@@ -62,31 +62,12 @@ struct {
 	__type(value, __u32);
 } ex_gateways SEC(".maps");
 
-/* Token buckets of one endpoint. Races lose a token now and then, no more. */
-struct bucket {
-	__u64 filled; /* time of the last refill */
-	__u64 tokens; /* in nanoseconds of refill time */
-};
-
-struct event_limit {
-	struct bucket bucket;
-	__u64 suppressed; /* events not sent since the last one that was */
-};
-
-struct port_state {
-	struct bucket refusals;
-	struct bucket sweeps;
-	__u64 inward; /* flows that the far end opened, at most; counted anew by each sweep */
-	/* of flows; of verdicts that are recorded: neither hides the other */
-	struct event_limit flow_events, verdict_events;
-};
-
-/* Key: ex_endpoint.slot. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, EX_ENDPOINTS_MAX);
+	__uint(map_flags, BPF_F_MMAPABLE);
 	__type(key, __u32);
-	__type(value, struct port_state);
+	__type(value, struct ex_port_state);
 } ex_ports SEC(".maps");
 
 struct {
@@ -168,7 +149,7 @@ INLINE const struct ex_endpoint *find_endpoint(const struct pkt *p)
 	return entry_read(p->entry);
 }
 
-INLINE struct port_state *find_port(const struct pkt *p)
+INLINE struct ex_port_state *find_port(const struct pkt *p)
 {
 	__u32 key = p->slot;
 
@@ -176,7 +157,7 @@ INLINE struct port_state *find_port(const struct pkt *p)
 }
 
 /* One token, when there is one: `burst` at most, one more every `period` nanoseconds. */
-INLINE bool bucket_take(struct bucket *b, __u64 now, __u64 period, __u64 burst)
+INLINE bool bucket_take(struct ex_port_bucket *b, __u64 now, __u64 period, __u64 burst)
 {
 	__s64 gained = now - b->filled; /* negative: another CPU has seen a later tick */
 	__u64 tokens = b->tokens;

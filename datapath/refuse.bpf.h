@@ -144,7 +144,7 @@ INLINE int refuse_tcp(struct __sk_buff *skb, const struct pkt *p, const struct e
 SUBPROG int refuse(struct __sk_buff *skb, struct pkt *p)
 {
 	const struct ex_endpoint *ep;
-	struct port_state *port;
+	struct ex_port_state *port;
 
 	if (!p || !refuse_wanted(p))
 		return TC_ACT_SHOT;

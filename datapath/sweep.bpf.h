@@ -32,7 +32,7 @@ static long sweep_one(void *flows, const struct ex_flow_key *key, const struct e
 SUBPROG int flows_sweep(struct pkt *p)
 {
 	struct sweep s = {};
-	struct port_state *port;
+	struct ex_port_state *port;
 	void *flows;
 
 	if (!p)
@@ -50,7 +50,7 @@ SUBPROG int flows_sweep(struct pkt *p)
 /* Counts a flow that the far end opens; false when there are too many of them. */
 SUBPROG int inward_take(struct pkt *p)
 {
-	struct port_state *port;
+	struct ex_port_state *port;
 
 	if (!p)
 		return 0;

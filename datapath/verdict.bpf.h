@@ -6,8 +6,7 @@
 #include "flow.bpf.h"
 #include "refuse.bpf.h"
 
-#define EVENT_PERIOD 1000000ull /* ns a token: 1000 a second ... */
-#define EVENT_BURST  1000       /* ... and so many at once */
+#define EVENT_BURST 1000 /* at once */
 
 #define EVENT_ROOM  (sizeof(struct ex_event) + BPF_RINGBUF_HDR_SZ) /* of one, in the ring */
 #define EVENTS_STEP (EVENTS_ROOM / 64)
@@ -70,8 +69,8 @@ SUBPROG int event_send(struct pkt *p, enum ex_event_type type, enum ex_reason re
 		       __u64 bytes)
 {
 	bool verdict = type == EX_EV_DENY || (reason != EX_R_ALLOWED && type != EX_EV_END);
-	struct event_limit *limit;
-	struct port_state *port;
+	struct ex_event_limit *limit;
+	struct ex_port_state *port;
 	struct ex_event *ev;
 
 	if (!p)
@@ -80,7 +79,7 @@ SUBPROG int event_send(struct pkt *p, enum ex_event_type type, enum ex_reason re
 	if (!port)
 		return 0;
 	limit = verdict ? &port->verdict_events : &port->flow_events;
-	ev = bucket_take(&limit->bucket, p->now, EVENT_PERIOD, EVENT_BURST)
+	ev = bucket_take(&limit->bucket, p->now, EX_EVENT_PERIOD, EVENT_BURST)
 		     ? bpf_ringbuf_reserve(&ex_events, sizeof(*ev), 0)
 		     : NULL;
 	if (!ev) {

@@ -150,7 +150,7 @@ void ex_gate_free(struct ex_gate *gate)
 	gate_endpoints_close(gate);
 	free(gate->spare_counters);
 	free(gate->pin);
-	ring_buffer__free(gate->ring);
+	gate_events_close(gate);
 	gate_object_done(gate);
 	ex_closep(&gate->nftables);
 	ex_closep(&gate->lock);

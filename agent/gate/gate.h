@@ -269,8 +269,9 @@ EX_MUST_CHECK int ex_gate_count_rule(struct ex_gate *gate, uint32_t ifindex, uin
 /*
  * Events: wait for this fd to become readable, drain a little later (agent/core/lazy.h). It wakes
  * when there was none before, and now and then once a quarter of the room is taken. The event is
- * valid during the call only. 1: there may be more. Draining also takes out expired flows and names
- * now and then (EX_EV_END of flows that ended in silence).
+ * valid during the call only. 1: there may be more. Draining also tells of what was left out
+ * (EX_EV_LEFT_OUT), and takes out expired flows and names now and then (EX_EV_END of flows that
+ * ended in silence).
  */
 int ex_gate_events_fd(const struct ex_gate *gate);
 EX_MUST_CHECK int ex_gate_events_drain(struct ex_gate *gate,

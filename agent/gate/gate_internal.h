@@ -128,6 +128,7 @@ struct ex_gate {
 	void (*event_fn)(void *arg, const struct ex_event *ev);
 	void *event_arg;
 	size_t drained;                      /* events read in one go */
+	struct ex_port_state *limits;        /* of map ex_ports, by slot */
 	uint64_t swept;                      /* when the tables were swept last, ns */
 	uint64_t swept_full, swept_bindings; /* because there was no room */
 };
@@ -278,6 +279,7 @@ void gate_sockets_remove(struct ex_gate *gate, const struct gate_port *port);
 int gate_wait_for_packets(struct ex_gate *gate, const struct gate_port *port);
 
 int gate_events_open(struct ex_gate *gate);
+void gate_events_close(struct ex_gate *gate); /* leaves the maps alone */
 
 /* CLOCK_MONOTONIC in nanoseconds, the clock of flows and names. */
 uint64_t gate_now(void);

@@ -46,12 +46,9 @@ static int slot_find(const struct ex_gate *gate, uint32_t *ret)
 
 int gate_port_reset(struct ex_gate *gate, uint32_t slot)
 {
-	size_t size = gate->maps.ex_ports.value_size;
-	EX_AUTO_FREE void *zero = calloc(1, size);
+	const struct ex_port_state zero = { 0 };
 
-	if (!zero)
-		return -ENOMEM;
-	return bpf_map_update_elem(gate->maps.ex_ports.fd, &slot, zero, BPF_ANY);
+	return bpf_map_update_elem(gate->maps.ex_ports.fd, &slot, &zero, BPF_ANY);
 }
 
 static void sockets_clear(struct ex_gate *gate, uint32_t slot, uint32_t workers)

@@ -61,11 +61,11 @@ void ex_keeper_take_event(struct ex_keeper *k, const struct ex_event *ev)
 {
 	struct ex_audit_record rec;
 
-	if (!ex_event_is_verdict(ev))
+	if (ev->type != EX_EV_LEFT_OUT && !ex_event_is_verdict(ev))
 		return;
 	/* Left out were verdicts on anything: they are not this one's. */
 	ex_audit_limit_missed(&k->limit, ev->suppressed);
-	if (is_chatter(ev))
+	if (ev->type == EX_EV_LEFT_OUT || is_chatter(ev))
 		return;
 	rec = ex_audit_of_event(ev);
 	record(k, k->rs, &rec);

@@ -317,7 +317,7 @@ static void record_verdict(struct ex_node_endpoint *e, const struct ex_ruleset *
 	struct ex_audit_limit *limit = ex_node_records_limit(e);
 
 	ex_audit_limit_missed(limit, ev->suppressed);
-	if (ex_audit_limit_pass(limit, &rec))
+	if (ev->type != EX_EV_LEFT_OUT && ex_audit_limit_pass(limit, &rec))
 		ex_node_records_take(e, rs, &rec);
 }
 
@@ -345,7 +345,7 @@ void ex_gates_take_event(struct ex_node *node, struct ex_node_endpoint *e,
 	}
 	if (g && g->keeper)
 		ex_keeper_take_event(g->keeper, ev);
-	else if (ex_event_is_verdict(ev))
+	else if (ev->type == EX_EV_LEFT_OUT || ex_event_is_verdict(ev))
 		record_verdict(e, rs, ev);
 	ex_node_records_event(e, rs, ev);
 }

@@ -18,7 +18,7 @@
 #include <linux/types.h>
 #include "reasons.h"
 
-#define EX_ABI_VERSION 5
+#define EX_ABI_VERSION 6
 
 enum ex_verdict {
 	EX_V_INVALID = 0, /* zeroed or missing: denied */
@@ -306,10 +306,11 @@ struct ex_binding {
 };
 
 enum ex_event_type {
-	EX_EV_NEW = 1,   /* first packet of an allowed or steered flow */
-	EX_EV_DENY = 2,  /* a packet was denied */
-	EX_EV_END = 3,   /* a flow ended or expired */
-	EX_EV_AUDIT = 4, /* a live flow was judged again: only audit mode lets it pass now */
+	EX_EV_NEW = 1,      /* first packet of an allowed or steered flow */
+	EX_EV_DENY = 2,     /* a packet was denied */
+	EX_EV_END = 3,      /* a flow ended or expired */
+	EX_EV_AUDIT = 4,    /* a live flow was judged again: only audit mode lets it pass now */
+	EX_EV_LEFT_OUT = 5, /* by user space: of verdicts that no other event tells of */
 };
 
 enum ex_direction {
@@ -318,6 +319,30 @@ enum ex_direction {
 	EX_DIR_INGRESS = 2,  /* opened from outside; was on its way to the workload */
 	EX_DIR_UPSTREAM = 3, /* opened by the proxy with the workload's address */
 };
+
+/*
+ * Map ex_ports (array; key: ex_endpoint.slot): what an endpoint may do how often. Races lose a
+ * token now and then, no more.
+ */
+struct ex_port_bucket {
+	__u64 filled; /* time of the last refill */
+	__u64 tokens; /* in nanoseconds of refill time */
+};
+
+struct ex_event_limit {
+	struct ex_port_bucket bucket;
+	__u64 suppressed; /* events not sent since the last one that was */
+};
+
+struct ex_port_state {
+	struct ex_port_bucket refusals;
+	struct ex_port_bucket sweeps;
+	__u64 inward; /* flows that the far end opened, at most; counted anew by each sweep */
+	/* of flows; of verdicts that are recorded: neither hides the other */
+	struct ex_event_limit flow_events, verdict_events;
+};
+
+#define EX_EVENT_PERIOD 1000000ull /* ns a token: 1000 a second, of either */
 
 /* Ring buffer ex_events. Rate-limited; counters never are. */
 struct ex_event {
@@ -362,6 +387,7 @@ _Static_assert(sizeof(struct ex_flow_key) == 24, "ABI");
 _Static_assert(sizeof(struct ex_flow_state) == 64, "ABI");
 _Static_assert(sizeof(struct ex_binding_key) == 32, "ABI");
 _Static_assert(sizeof(struct ex_binding) == 264, "ABI");
+_Static_assert(sizeof(struct ex_port_state) == 88, "ABI");
 _Static_assert(sizeof(struct ex_event) == 80, "ABI");
 
 #endif

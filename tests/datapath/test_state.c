@@ -1,89 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Time, room and change: what the gate remembers, for how long, how much, and across a swap. */
 #include <errno.h>
-#include <net/if.h>
 #include <pthread.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdatomic.h>
-#include <stddef.h>
-#include <sys/epoll.h>
 #include <time.h>
-#include <cmocka.h>
-#include <bpf/bpf.h>
 
-#include "agent/gate/gate_internal.h"
-#include "tests/datapath/bench.h"
-
-#define FAR   "198.51.100.7"
-#define FLOWS 64
-
-static const struct ex_rule_entry rules[] = {
-	{ 1, 32, IPPROTO_TCP, 443, { EX_V_ALLOW, EX_KIND_NONE, EX_R_ALLOWED, 1 } },
-	{ 1, 32, IPPROTO_UDP, 123, { EX_V_ALLOW, EX_KIND_NONE, EX_R_ALLOWED, 2 } },
-};
-
-static int setup(void **state)
-{
-	(void)state;
-	bench_open(&(struct ex_gate_limits){ .flows = FLOWS });
-	netns_ip("link add second type veth peer name third");
-	return 0;
-}
-
-static int publish(void **state)
-{
-	(void)state;
-	bench_ifindex = BENCH_IF;
-	ex_gate_forget(bench_gate, BENCH_IF);
-	bench_publish_rules(rules, EX_ARRAY_SIZE(rules), 0);
-	return 0;
-}
-
-static enum ex_reason tcp_out(uint16_t sport, uint8_t flags)
-{
-	return bench_out(&(struct pkt_spec){
-		.dst = FAR, .proto = IPPROTO_TCP, .sport = sport, .dport = 443, .flags = flags });
-}
-
-static enum ex_reason tcp_in(uint16_t dport, uint8_t flags)
-{
-	return bench_in(&(struct pkt_spec){ .src = FAR,
-					    .dst = NET_OWN4,
-					    .proto = IPPROTO_TCP,
-					    .sport = 443,
-					    .dport = dport,
-					    .flags = flags });
-}
-
-static enum ex_reason udp_out(uint16_t sport)
-{
-	return bench_out(&(struct pkt_spec){
-		.dst = FAR, .proto = IPPROTO_UDP, .sport = sport, .dport = 123 });
-}
+#include "tests/datapath/state.h"
 
 static enum ex_reason udp_in(uint16_t dport)
 {
 	return bench_in(&(struct pkt_spec){
 		.src = FAR, .dst = NET_OWN4, .proto = IPPROTO_UDP, .sport = 123, .dport = dport });
-}
-
-/* Makes every flow look `seconds` older. Returns how many there are. */
-static int age_flows(uint64_t seconds)
-{
-	int fd = gate_port_find(bench_gate, BENCH_IF)->flows, n = 0, i;
-	struct ex_flow_key keys[FLOWS], *last = NULL;
-	struct ex_flow_state flow;
-
-	/* keys first: an update moves an entry within the order that they are told in */
-	while (n < FLOWS && bpf_map_get_next_key(fd, last, &keys[n]) == 0)
-		last = &keys[n++];
-	for (i = 0; i < n; i++) {
-		assert_int_equal(bpf_map_lookup_elem(fd, &keys[i], &flow), 0);
-		flow.seen -= seconds * EX_SEC;
-		assert_int_equal(bpf_map_update_elem(fd, &keys[i], &flow, BPF_EXIST), 0);
-	}
-	return n;
 }
 
 static void test_unanswered_syn_expires_after_a_minute(void **state)
@@ -95,13 +22,6 @@ static void test_unanswered_syn_expires_after_a_minute(void **state)
 	assert_int_equal(tcp_out(1001, PKT_SYN), EX_R_ALLOWED);
 	age_flows(61);
 	assert_int_equal(tcp_in(1001, PKT_SYN | PKT_ACK), EX_R_NO_FLOW);
-}
-
-static void open_tcp(uint16_t port)
-{
-	assert_int_equal(tcp_out(port, PKT_SYN), EX_R_ALLOWED);
-	assert_int_equal(tcp_in(port, PKT_SYN | PKT_ACK), EX_R_ALLOWED);
-	assert_int_equal(tcp_out(port, PKT_ACK), EX_R_ALLOWED);
 }
 
 static void let_pass(unsigned ms)
@@ -224,153 +144,6 @@ static void test_fragments_are_waited_for_a_moment_only(void **state)
 	assert_int_equal(fragment(0, id), EX_R_ALLOWED); /* the flow among them lives */
 	assert_int_equal(fragment(5, id), EX_R_ALLOWED);
 	assert_int_equal(udp_in(1000), EX_R_ALLOWED);
-}
-
-/* ---- events ---- */
-
-struct seen {
-	int news, denials, ends;
-	uint64_t suppressed;
-	struct ex_event last;
-};
-
-static void event_note(void *arg, const struct ex_event *ev)
-{
-	struct seen *seen = arg;
-
-	seen->news += ev->type == EX_EV_NEW;
-	seen->denials += ev->type == EX_EV_DENY;
-	seen->ends += ev->type == EX_EV_END;
-	seen->suppressed += ev->suppressed;
-	seen->last = *ev;
-}
-
-static struct seen drain(void)
-{
-	struct seen seen = { 0 };
-
-	assert_int_equal(ex_gate_events_drain(bench_gate, event_note, &seen), 0);
-	return seen;
-}
-
-static void test_events_tell_a_flow_from_begin_to_end(void **state)
-{
-	struct seen seen;
-
-	(void)state;
-	(void)drain();
-	open_tcp(1000);
-	seen = drain();
-	assert_int_equal(seen.news, 1);
-	assert_int_equal(seen.denials + seen.ends, 0);
-	assert_int_equal(seen.last.rule, 1);
-	assert_int_equal(seen.last.ifindex, BENCH_IF);
-	assert_int_equal(seen.last.proto, IPPROTO_TCP);
-	assert_int_equal(ntohs(seen.last.dport), 443);
-	assert_int_equal(ntohs(seen.last.sport), 1000);
-	assert_int_equal(tcp_out(1000, PKT_FIN | PKT_ACK), EX_R_ALLOWED);
-	assert_int_equal(tcp_in(1000, PKT_FIN | PKT_ACK), EX_R_ALLOWED);
-	seen = drain();
-	assert_int_equal(seen.ends, 1);
-	assert_int_equal(ntohs(seen.last.dport), 443); /* told from the workload's end */
-	assert_int_equal(seen.last.packets, 5);
-	assert_int_equal(seen.last.bytes, 5 * 54);
-	assert_int_equal(tcp_out(1000, PKT_ACK), EX_R_ALLOWED);
-	assert_int_equal(tcp_out(2000, PKT_ACK), EX_R_NO_FLOW);
-	seen = drain();
-	assert_int_equal(seen.ends + seen.news, 0);
-	assert_int_equal(seen.denials, 1);
-	assert_int_equal(seen.last.reason, EX_R_NO_FLOW);
-}
-
-static void test_a_full_table_is_not_swept_for_each_name(void **state)
-{
-	uint64_t last = 0;
-
-	(void)state;
-	assert_true(gate_sweep_is_due(&last));
-	assert_false(gate_sweep_is_due(&last));
-	last -= 2 * EX_SEC;
-	assert_true(gate_sweep_is_due(&last));
-}
-
-static void test_sweep_makes_room_and_tells(void **state)
-{
-	struct seen seen = { 0 };
-
-	(void)state;
-	assert_int_equal(udp_out(1000), EX_R_ALLOWED);
-	open_tcp(1001);
-	(void)drain();
-	age_flows(600);
-	bench_gate->event_fn = event_note;
-	bench_gate->event_arg = &seen;
-	gate_sweep(bench_gate);
-	bench_gate->event_fn = NULL;
-	assert_int_equal(seen.ends, 1);
-	assert_int_equal(seen.last.proto, IPPROTO_UDP);
-	assert_int_equal(seen.last.packets, 1);
-	assert_int_equal(age_flows(0), 1);
-	assert_int_equal(tcp_in(1001, PKT_ACK), EX_R_ALLOWED);
-}
-
-static void test_events_are_limited_and_say_how_many_are_missing(void **state)
-{
-	const int sent = 5000;
-	struct seen seen, rest;
-	int i;
-
-	(void)state;
-	(void)drain();
-	for (i = 0; i < sent; i++)
-		(void)tcp_out(2000, PKT_ACK);
-	seen = drain();
-	assert_true(seen.denials < sent);
-	usleep(5000);
-	(void)tcp_out(2000, PKT_ACK);
-	rest = drain();
-	assert_int_equal(rest.denials, 1);
-	assert_int_equal((uint64_t)seen.denials + seen.suppressed + 1 + rest.suppressed, sent + 1);
-}
-
-static int sends_until_woken(int epoll)
-{
-	struct epoll_event ev;
-	int n;
-
-	for (n = 0; n < 300; n++) {
-		(void)tcp_out(2000, PKT_ACK);
-		if (epoll_wait(epoll, &ev, 1, 0) == 1)
-			break;
-	}
-	return n;
-}
-
-/* It lets them lie for a while: no wake-up for each, but before they are too many, and then. */
-static void
-test_reader_is_woken_for_the_first_event_and_when_a_quarter_of_the_room_is_taken(void **state)
-{
-	struct epoll_event ev = { .events = EPOLLIN | EPOLLET };
-	EX_AUTO_CLOSE int epoll = epoll_create1(EPOLL_CLOEXEC);
-	int i;
-
-	(void)state;
-	(void)drain();
-	assert_int_equal(epoll_ctl(epoll, EPOLL_CTL_ADD, ex_gate_events_fd(bench_gate), &ev), 0);
-	(void)tcp_out(2000, PKT_ACK);
-	assert_int_equal(epoll_wait(epoll, &ev, 1, 1000), 1);
-	for (i = 1; i < 500; i++)
-		(void)tcp_out(2000, PKT_ACK);
-	assert_int_equal(epoll_wait(epoll, &ev, 1, 20), 0);
-	assert_true(sends_until_woken(epoll) > 200);
-	for (i = 0; i < 40; i++)
-		(void)tcp_out(2000, PKT_ACK);
-	assert_int_equal(epoll_wait(epoll, &ev, 1, 20), 0);
-	assert_true(sends_until_woken(epoll) < 10); /* but again after a while */
-	(void)drain();
-	assert_int_equal(epoll_wait(epoll, &ev, 1, 20), 0);
-	(void)tcp_out(2000, PKT_ACK);
-	assert_int_equal(epoll_wait(epoll, &ev, 1, 1000), 1);
 }
 
 /* ---- room ---- */
@@ -534,27 +307,6 @@ static void test_churn_of_a_million_flows_leaves_no_trace(void **state)
 	ex_gate_forget(bench_gate, second);
 }
 
-static void test_full_ring_loses_events_and_nothing_else(void **state)
-{
-	uint32_t slot = gate_port_find(bench_gate, BENCH_IF)->slot;
-	struct seen seen;
-	int i, round;
-
-	(void)state;
-	(void)drain();
-	for (round = 0; round < 8; round++) { /* the limiter alone would never let it fill */
-		assert_int_equal(gate_port_reset(bench_gate, slot), 0);
-		for (i = 0; i < 1000; i++)
-			assert_int_equal(tcp_out(2000, PKT_ACK), EX_R_NO_FLOW);
-	}
-	open_tcp(1000);
-	seen = drain();
-	assert_true(seen.denials > 1000 && seen.denials < 8000);
-	assert_int_equal(gate_port_reset(bench_gate, slot), 0);
-	(void)tcp_out(2000, PKT_ACK);
-	assert_int_equal(drain().denials, 1);
-}
-
 static void test_ruleset_that_does_not_fit_leaves_the_old_one(void **state)
 {
 	static struct ex_dest_entry many[70000];
@@ -667,8 +419,6 @@ static void test_swap_is_atomic(void **state)
 	assert_true((long)swaps > 10);
 }
 
-#define state_test(f) cmocka_unit_test_setup(f, publish)
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -679,12 +429,6 @@ int main(void)
 		state_test(test_what_nobody_answered_acknowledges_nothing),
 		state_test(test_datagram_flow_lives_longer_when_answered),
 		state_test(test_fragments_are_waited_for_a_moment_only),
-		state_test(test_events_tell_a_flow_from_begin_to_end),
-		state_test(test_sweep_makes_room_and_tells),
-		state_test(test_a_full_table_is_not_swept_for_each_name),
-		state_test(test_events_are_limited_and_say_how_many_are_missing),
-		state_test(
-			test_reader_is_woken_for_the_first_event_and_when_a_quarter_of_the_room_is_taken),
 		state_test(test_full_table_denies_new_flows_and_keeps_old_ones),
 		state_test(test_full_table_sweeps_itself),
 		state_test(test_names_of_one_endpoint_leave_room_for_those_of_another),
@@ -692,7 +436,6 @@ int main(void)
 		state_test(test_full_table_of_one_endpoint_does_not_touch_another),
 		state_test(test_flow_of_one_endpoint_is_none_of_another),
 		state_test(test_churn_of_a_million_flows_leaves_no_trace),
-		state_test(test_full_ring_loses_events_and_nothing_else),
 		state_test(test_ruleset_that_does_not_fit_leaves_the_old_one),
 		state_test(test_known_names_survive_a_change),
 		state_test(test_swap_is_atomic),
