@@ -104,9 +104,15 @@ static void head_bad(struct ex_h2 *h, struct ex_h2_stream *st, enum ex_reason re
 static void request_event(struct ex_h2 *h, struct ex_h2_stream *st)
 {
 	const char *detail = NULL;
-	enum ex_reason reason = ex_h2_read_request(&h->block, st->in_end, &detail);
+	enum ex_reason reason;
 
 	st->head_got = true;
+	/* The client will take it at its word and ask elsewhere: so it is not done here as well. */
+	if (h->going) {
+		ex_h2_reset(st, EX_H2_REFUSED_STREAM);
+		return;
+	}
+	reason = ex_h2_read_request(&h->block, st->in_end, &detail);
 	if (reason == EX_R_ALLOWED)
 		h->ev->head(h->arg, st, &h->block.head);
 	else
@@ -453,6 +459,7 @@ bool ex_h2_done(const struct ex_h2 *h)
 
 void ex_h2_goaway(struct ex_h2 *h, enum ex_h2_error error)
 {
+	h->going = true;
 	if (error != EX_H2_NO_ERROR)
 		(void)nghttp2_session_terminate_session(h->session, error);
 	else

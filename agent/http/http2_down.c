@@ -68,6 +68,7 @@ static void down_head(void *arg, struct ex_h2_stream *st, const struct ex_h2_hea
 		return;
 	}
 	x->req_done = head->end;
+	x->open_ended = head->h.framing != EX_H1_LENGTH || head->h.expect_continue;
 	reason = request_agrees(r, head, &detail);
 	if (reason != EX_R_ALLOWED) {
 		ex_h2_relay_refuse(r, x, head, reason, detail);

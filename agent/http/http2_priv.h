@@ -17,6 +17,7 @@ struct ex_h2 {
 	void *arg;
 	bool server;
 	bool broken; /* told the owner, or is about to */
+	bool going;  /* GOAWAY is on its way, and says which streams were the last */
 	struct ex_link *streams;
 
 	struct ex_h2_block block; /* the header block under way: there is one at a time */

@@ -69,13 +69,12 @@ void ex_h2_exchange_note(struct ex_h2_exchange *x, const struct ex_h2_head *head
 		x->asked = NULL;
 }
 
-static void asked_read(const struct ex_h2_exchange *x, struct ex_h1_head *h)
+/* Empty when there was no memory for it. */
+static const struct ex_h2_head *asked_of(const struct ex_h2_exchange *x)
 {
-	if (!x->asked)
-		return;
-	h->method = x->asked->head.h.method;
-	h->host = x->asked->head.h.host;
-	h->path = x->asked->head.h.path;
+	static const struct ex_h2_head unknown;
+
+	return x->asked ? &x->asked->head : &unknown;
 }
 
 void ex_h2_exchange_settle(struct ex_h2_exchange *x)
@@ -100,13 +99,13 @@ void ex_h2_denial_start(const struct ex_h2_head *head, struct ex_h1_denial *d)
 /*
  * Answers on x->down; nothing of the origin's was passed on yet. An answer that ends before its
  * request has the stream reset, and clients (curl 7.88 is one) then show the reset instead of the
- * answer: so it ends with the request, unless that is long.
+ * answer: so it ends with the request, unless that is long, or may be waiting for the answer.
  */
 void ex_h2_exchange_deny(struct ex_h2_exchange *x, const struct ex_h2_head *head,
 			 const struct ex_h1_denial *d)
 {
 	x->own_body = x->res_head = x->res_done = true;
-	x->held = !x->req_done;
+	x->held = !x->req_done && !x->open_ended;
 	if (ex_h2_write_denial(x->down, head, d, x->held) < 0)
 		ex_h2_reset(x->down, EX_H2_INTERNAL_ERROR);
 }
@@ -138,19 +137,16 @@ void ex_h2_relay_refuse(struct ex_h2_relay *r, struct ex_h2_exchange *x,
 
 void ex_h2_exchange_fail(struct ex_h2_exchange *x, enum ex_reason reason, const char *detail)
 {
-	struct ex_h2_head head = { 0 };
-
 	if (!x->down || x->res_done)
 		return;
-	asked_read(x, &head.h);
 	if (x->res_head) {
 		ex_h2_reset(x->down, EX_H2_INTERNAL_ERROR);
 	} else if (reason == EX_R_ADDRESS_NOT_OF_NAME) {
 		/* It was allowed, and will be when the client has asked for the name anew. */
-		ex_h2_relay_refuse(x->relay, NULL, &head, reason, detail);
+		ex_h2_relay_refuse(x->relay, NULL, asked_of(x), reason, detail);
 		ex_h2_reset(x->down, EX_H2_REFUSED_STREAM);
 	} else {
-		ex_h2_relay_refuse(x->relay, x, &head, reason, detail);
+		ex_h2_relay_refuse(x->relay, x, asked_of(x), reason, detail);
 	}
 }
 
@@ -341,8 +337,7 @@ void ex_h2_relay_origin_failed(struct ex_h2_relay *r, enum ex_reason reason, con
 static void exchange_judge_again(struct ex_h2_exchange *x)
 {
 	const struct ex_h2_relay_config *c = &x->relay->config;
-	struct ex_h2_head none = { 0 };
-	const struct ex_h2_head *head = x->asked ? &x->asked->head : &none;
+	const struct ex_h2_head *head = asked_of(x);
 	struct ex_h1_denial d;
 
 	ex_h2_denial_start(head, &d);

@@ -23,6 +23,7 @@ struct ex_h2_exchange {
 	uint32_t identity;         /* as whom */
 	bool by_leg;               /* it has, or had, one of these */
 	bool req_done;             /* all of the request was read */
+	bool open_ended;           /* how long it will be was not said, or it waits for a 100 */
 	bool res_head, res_done;   /* final head, all of the response was read */
 	bool own_body;             /* the body towards the workload is ours */
 	bool held;                 /* ... and ends when the request does */

@@ -136,7 +136,7 @@ static void test_cancelled_stream_gives_up_its_connection(void **state)
 	ex_h2_leg_free(leg);
 }
 
-/* While all connections that there may be are taken, legs wait in the relay, which may end first. */
+/* While all connections that there may be are taken, legs wait in the relay: it may end first. */
 static void test_legs_that_nobody_took_go_with_their_streams(void **state)
 {
 	int32_t one = ask("GET", "/ok/1", NULL, NULL, 0), two = ask("GET", "/ok/2", NULL, NULL, 0);
